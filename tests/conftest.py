@@ -1,0 +1,28 @@
+"""Every test runs on eight simulated CPU devices, with rank promotion an error and no network."""
+
+import os
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def getkey():
+    """A function that returns a fresh PRNG key at every call."""
+    counter = iter(range(1_000_000))
+    return lambda: jax.random.fold_in(jax.random.key(20211), next(counter))
+
+
+@pytest.fixture
+def rng():
+    """A seeded numpy generator."""
+    return np.random.default_rng(20211)
