@@ -1,0 +1,26 @@
+"""Data: sources of images named by a string, image files in and out, endless batches."""
+
+from gan_forensics.data.images import (
+    ImageError,
+    center_crop,
+    decode_image,
+    list_images,
+    load_image,
+    resize,
+    save_png,
+    square,
+    to_float,
+    to_uint8,
+)
+from gan_forensics.data.names import SOURCES, open_source
+from gan_forensics.data.pipeline import Batches
+from gan_forensics.data.samples import PHOTO_NAMES
+from gan_forensics.data.sources import (
+    ArraySource,
+    FileSource,
+    Source,
+    batches_once,
+    rows_of_split,
+    take,
+)
+from gan_forensics.data.toy import power_law_textures

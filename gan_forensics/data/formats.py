@@ -1,0 +1,228 @@
+"""Readers of what people keep images in: folders, path lists, IDX files, NumPy archives."""
+
+import csv
+import gzip
+import math
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from gan_forensics.data.images import list_images, square
+from gan_forensics.data.sources import ArraySource, FileSource, rows_of_split
+
+_IMAGE_KEYS = ("image", "images", "x", "arr_0")
+_LABEL_KEYS = ("label", "labels", "y")
+_IDX_UBYTE = 0x08
+
+
+def read_folder(
+    folder: Path, *, split: str, size: int | None = None, crop: int | None = None
+) -> FileSource:
+    """Read the images below a folder, lazily.
+
+    When every image lies in a subfolder, the first subfolder is its class and the label its rank
+    in the sorted class names. Where the folder holds both `train/` and `test/`, these are the
+    splits (and classes are the folders below them); otherwise `rows_of_split` divides the paths.
+    """
+    paths = list_images(folder)
+    below = [path.relative_to(folder).parts for path in paths]
+    tops = {parts[0] for parts in below if len(parts) > 1}
+    if {"train", "test"} <= tops:
+        keep = [row for row, parts in enumerate(below) if split in ("all", parts[0])]
+        classes = [parts[1:-1] for parts in below]
+    else:
+        keep = rows_of_split(("/".join(parts) for parts in below), split)
+        classes = [parts[:-1] for parts in below]
+    # Ranks are taken over all images, so that every split numbers the classes alike.
+    names = [part[0] if part else "" for part in classes]
+    labels = None if "" in names else np.unique(names, return_inverse=True)[1].astype(np.int32)
+    return FileSource(
+        [paths[row] for row in keep],
+        None if labels is None else labels[keep],
+        size=size,
+        crop=crop,
+    )
+
+
+def read_list(
+    file: Path, *, split: str, size: int | None = None, crop: int | None = None
+) -> FileSource:
+    """Read the images that a CSV file names: `path` or `path,label` on each line, lazily.
+
+    Paths are relative to the file. A first line `path` or `path,label` is a header. Labels are
+    integers, or names (then numbered in sorted order).
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            lines = [(number, row) for number, row in enumerate(csv.reader(stream), 1) if any(row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    if lines and lines[0][1][0].strip().lower() == "path":
+        lines = lines[1:]
+    if not lines:
+        raise ValueError(f"{file}: names no image; write one path on each line")
+    columns = len(lines[0][1])
+    for number, row in lines:
+        if len(row) != columns or columns > 2:
+            raise ValueError(
+                f"{file}, line {number}: {len(row)} columns; every line must read 'path' or every "
+                "line 'path,label'"
+            )
+        if not (file.parent / row[0].strip()).is_file():
+            raise FileNotFoundError(
+                f"{file}, line {number}: no file {row[0].strip()!r}; paths are relative to "
+                f"{file.parent}"
+            )
+    names = [row[0].strip() for _, row in lines]
+    labels = _number([row[1].strip() for _, row in lines]) if columns == 2 else None
+    keep = rows_of_split(names, split)
+    return FileSource(
+        [file.parent / names[row] for row in keep],
+        None if labels is None else labels[keep],
+        size=size,
+        crop=crop,
+    )
+
+
+def _number(labels: list[str]) -> Int[np.ndarray, "n"]:
+    try:
+        return np.array([int(label) for label in labels], dtype=np.int32)
+    except ValueError:
+        return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def read_idx(
+    path: Path, *, split: str, size: int | None = None, crop: int | None = None
+) -> ArraySource:
+    """Read an IDX file of ubyte images (MNIST's format), plain or gzipped, into memory.
+
+    The labels are read from the file beside it that is called `labels` and `idx1` instead of
+    `images` and `idx3`, if there is one. For a folder, its files `train-images*` and
+    `t10k-images*` are the splits; a single file is divided by `rows_of_split`.
+    """
+    if not path.is_dir():
+        return _divide(_read_idx_pair(path), split, size, crop)
+    patterns = {"train": "train-images*", "test": "t10k-images*"}
+    parts = []
+    for name in ("train", "test") if split == "all" else (split,):
+        files = sorted(path.glob(patterns[name]))
+        if not files:
+            raise FileNotFoundError(f"{path}: no IDX file {patterns[name]} for the {name} split")
+        parts.append(_read_idx_pair(files[0]))
+    keys = set.intersection(*(set(part) for part in parts))
+    arrays = {key: np.concatenate([part[key] for part in parts]) for key in keys}
+    return _divide(arrays, "all", size, crop)
+
+
+def _read_idx_pair(path: Path) -> dict[str, np.ndarray]:
+    image = _read_idx_array(path)
+    if image.ndim not in (3, 4):
+        raise ValueError(
+            f"{path}: holds an array of {image.ndim} axes; images have [n, h, w] or [n, h, w, c]"
+        )
+    arrays = {"image": image if image.ndim == 4 else image[..., None]}
+    name = path.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
+    for beside in (path.with_name(name), path.with_name(name + ".gz")):
+        if name != path.name.removesuffix(".gz") and beside.exists():
+            arrays["label"] = _read_idx_array(beside)
+            _check_labels(beside, arrays["label"], len(image))
+            break
+    return arrays
+
+
+def _read_idx_array(path: Path) -> np.ndarray:
+    data = path.read_bytes()
+    try:
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except (EOFError, OSError) as error:
+        raise ValueError(f"{path}: damaged gzip file ({error}); download it again") from error
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _IDX_UBYTE:
+        raise ValueError(
+            f"{path}: not an IDX file of unsigned bytes (it starts with {data[:4]!r}); give the "
+            "images-idx3-ubyte file"
+        )
+    start = 4 + 4 * data[3]
+    shape = [int.from_bytes(data[at : at + 4]) for at in range(4, start, 4)]
+    if len(data) != start + math.prod(shape):
+        raise ValueError(
+            f"{path}: {len(data)} bytes where its header of shape {shape} promises "
+            f"{start + math.prod(shape)}; download it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def read_npz(
+    file: Path, *, split: str, size: int | None = None, crop: int | None = None
+) -> ArraySource:
+    """Read a NumPy archive into memory: images under `image`, `images`, `x` or `arr_0`.
+
+    Images are uint8 [n, h, w] or [n, h, w, 1 or 3]; labels, integers [n], are optional, under
+    `label`, `labels` or `y`. Pickled objects are refused.
+    """
+    try:
+        # Opened here, since np.load leaves the file open when the archive is damaged.
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("a single array, not an archive; save it with numpy.savez")
+            arrays = _pick(archive)
+    # A damaged archive raises errors of zipfile, zlib, struct or NumPy.
+    except Exception as error:
+        raise ValueError(f"{file}: cannot be read as an archive of images: {error}") from error
+    if "label" in arrays:
+        _check_labels(file, arrays["label"], len(arrays["image"]))
+    return _divide(arrays, split, size, crop)
+
+
+def _pick(archive) -> dict[str, np.ndarray]:
+    images = [key for key in _IMAGE_KEYS if key in archive.files]
+    if not images:
+        raise ValueError(
+            f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "
+            f"{', '.join(_IMAGE_KEYS)}"
+        )
+    image = archive[images[0]]
+    image = image[..., None] if image.ndim == 3 else image
+    if image.dtype != np.uint8:
+        raise ValueError(f"images are {image.dtype}; save them as uint8 (see to_uint8)")
+    if image.ndim != 4 or image.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images have the shape {list(image.shape)}; they must be [n, h, w] or [n, h, w, 1 or "
+            "3], channels last"
+        )
+    arrays = {"image": image}
+    labels = [key for key in _LABEL_KEYS if key in archive.files]
+    if labels:
+        arrays["label"] = archive[labels[0]]
+    return arrays
+
+
+def _check_labels(file: Path, labels: np.ndarray, n: int) -> None:
+    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"{file}: labels are {labels.dtype} {list(labels.shape)}; the {n} images need {n} "
+            "integers"
+        )
+
+
+def _divide(
+    arrays: dict[str, np.ndarray], split: str, size: int | None, crop: int | None
+) -> ArraySource:
+    """Take the rows of a split, then crop and resize them."""
+    if split != "all":
+        rows = rows_of_split(range(len(arrays["image"])), split)
+        arrays = {key: array[rows] for key, array in arrays.items()}
+    return fit_square(ArraySource(**arrays), size=size, crop=crop)
+
+
+def fit_square(
+    source: ArraySource, *, size: int | None = None, crop: int | None = None
+) -> ArraySource:
+    """Bring every image in memory through `square`."""
+    images = source.arrays["image"]
+    target = size or crop
+    if target is None or images.shape[1:3] == (target, target) and crop in (None, target):
+        return source
+    squares = [square(image, size=size, crop=crop) for image in images]
+    return ArraySource(**{**source.arrays, "image": np.stack(squares)})

@@ -1,0 +1,160 @@
+"""A source is named by a string: `samples:photos`, `folder:PATH`, `tfds:mnist:test` ..."""
+
+import difflib
+import inspect
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from gan_forensics.data import samples
+from gan_forensics.data.formats import fit_square, read_folder, read_idx, read_list, read_npz
+from gan_forensics.data.sources import SPLITS, ArraySource, Source, rows_of_split
+from gan_forensics.data.tfds import read_tfds
+from gan_forensics.data.toy import power_law_textures
+
+SOURCES = (
+    "samples:photos",
+    "samples:digits",
+    "samples:mnist5k",
+    "samples:lfw",
+    "toy:powerlaw",
+    "folder:PATH",
+    "list:FILE.csv",
+    "idx:PATH",
+    "npz:FILE.npz",
+    "tfds:NAME[:SPLIT]",
+)
+_FILE_READERS = {"folder": read_folder, "list": read_list, "idx": read_idx, "npz": read_npz}
+_SAMPLES = {
+    "samples:digits": samples.digits,
+    "samples:mnist5k": samples.mnist5k,
+    "samples:lfw": samples.lfw,
+}
+# name[/config][:1.2.3], then maybe :SPLIT, where SPLIT may hold a colon (train[:100]).
+_TFDS = re.compile(r"(?P<name>[\w./-]+(?::\d+\.\d+\.\d+)?)(?::(?P<part>[^?]+))?")
+
+
+def open_source(
+    name: str, *, size: int | None = None, split: str = "all", crop: int | None = None
+) -> Source:
+    """Open the source that a string names.
+
+    ============================  =====================================================
+    `samples:photos`              crops of 10 photographs (options `stride`, `reduce`)
+    `samples:digits`              1797 digits of 8x8; `samples:mnist5k` 5000 of 28x28
+    `samples:lfw`                 200 gray crops of 25x25, half of them faces
+    `toy:powerlaw`                textures of a known spectrum (`exponent`, `n`, `seed`)
+    `folder:PATH`, or `PATH`      images below a folder; subfolders are classes
+    `list:FILE.csv`               a path, or a path and a label, on each line
+    `idx:PATH`                    MNIST's format, a file or a folder of them, also .gz
+    `npz:FILE.npz`                uint8 arrays
+    `tfds:NAME[:SPLIT]`           a TensorFlow data set (option `data_dir`)
+    ============================  =====================================================
+
+    Options are appended as in `toy:powerlaw?exponent=1&n=500`.
+
+    Args:
+        name: one of the above.
+        size: images are centre-cropped to a square, then resized to `size` with antialiasing.
+            For photographs and textures nothing is resized: it is the size at native pixels
+            (default 32).
+        split: "train", "test", or "all". Photographs are split by region, TensorFlow data sets,
+            folders with train/ and test/ and IDX folders by their own splits; all else is
+            divided at random but always alike, a quarter for test (`rows_of_split`).
+        crop: side of the centre crop that is resized; default the shorter side.
+
+    Raises:
+        ValueError: an unknown name, option or split, or unusable data.
+        FileNotFoundError: a path is missing.
+
+    Example:
+        >>> photos = open_source("samples:photos", size=64, split="test")
+        >>> photos[0]["image"].shape
+        (64, 64, 3)
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    for given, value in (("size", size), ("crop", crop)):
+        if value is not None and value < 1:
+            raise ValueError(f"{given} must be at least 1, got {value}")
+    scheme, _, rest = name.partition(":")
+    if scheme in _FILE_READERS:
+        return _open_files(_FILE_READERS[scheme], name, rest, size=size, split=split, crop=crop)
+    base, _, query = name.partition("?")
+    if base in ("samples:photos", "toy:powerlaw"):
+        if crop is not None:
+            raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
+        opener = samples.photos if base == "samples:photos" else _open_textures
+        return _with_options(partial(opener, size=size or 32, split=split), name, query)
+    if base in _SAMPLES:
+        source = _with_options(_SAMPLES[base], name, query)
+        rows = rows_of_split(range(len(source)), split)
+        return fit_square(ArraySource(**source.take(rows)), size=size, crop=crop)
+    match = _TFDS.fullmatch(base.removeprefix("tfds:"))
+    if scheme == "tfds" and match:
+        opener = partial(
+            read_tfds, match["name"], part=match["part"], size=size, split=split, crop=crop
+        )
+        return _with_options(opener, name, query)
+    if Path(name).is_dir():
+        return _open_files(read_folder, name, name, size=size, split=split, crop=crop)
+    raise ValueError(_unknown(name))
+
+
+def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
+    path = Path(os.path.expanduser(rest))
+    if not rest or not path.exists():
+        raise FileNotFoundError(f"{name}: no such file or folder; check the path")
+    if path.is_dir() and reader in (read_list, read_npz):
+        raise ValueError(f"{name}: is a folder; write folder:{rest} for the images in it")
+    return reader(path, **arguments)
+
+
+def _open_textures(
+    *, size: int, split: str, exponent: float = 1.5, n: int = 2000, seed: int = 0
+) -> ArraySource:
+    textures = power_law_textures(n, size, exponent=exponent, seed=seed)
+    return ArraySource(image=textures[rows_of_split(range(n), split)])
+
+
+def _with_options(opener: Callable, name: str, query: str):
+    """Call `opener` with the options of `?key=value&...`, typed as its signature says."""
+    kinds = {}
+    given = getattr(opener, "keywords", {})
+    for key, parameter in inspect.signature(opener).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and key not in given:
+            kinds[key] = parameter.annotation
+    options = {}
+    for item in query.split("&") if query else ():
+        key, _, text = item.partition("=")
+        if key not in kinds:
+            raise ValueError(
+                f"{name}: unknown option {key!r}; "
+                + (f"it may be {', '.join(sorted(kinds))}" if kinds else "it takes none")
+            )
+        # The type itself, or the T of `T | None`.
+        kind = (get_args(kinds[key]) or (kinds[key],))[0]
+        try:
+            options[key] = kind(text)
+        except ValueError:
+            raise ValueError(
+                f"{name}: option {key} must be of type {kind.__name__}, got {text!r}"
+            ) from None
+    return opener(**options)
+
+
+def _unknown(name: str) -> str:
+    scheme, colon, rest = name.partition("?")[0].partition(":")
+    near = difflib.get_close_matches(scheme, {valid.partition(":")[0] for valid in SOURCES}, n=1)
+    if near and colon:
+        of_scheme = [valid for valid in SOURCES if valid.startswith(f"{near[0]}:")]
+        close = difflib.get_close_matches(f"{near[0]}:{rest}", of_scheme, n=1, cutoff=0)
+    else:
+        close = difflib.get_close_matches(name, SOURCES, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return (
+        f"unknown source {name!r}; choose one of {', '.join(SOURCES)}, or an existing folder.{hint}"
+    )

@@ -1,0 +1,166 @@
+"""TensorFlow data sets as sources, without TensorFlow.
+
+A data set that was prepared as array_record (or another format with random access) is read
+through `as_data_source`. One that is not prepared yet is prepared if that works without
+TensorFlow, which depends on the data set: one that hands over encoded image files does, one
+that encodes arrays does not.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from gan_forensics.data.images import ImageError, decode_image, square
+from gan_forensics.data.sources import rows_of_split
+
+
+class TfdsSource:
+    """Rows of one split of a prepared data set; image files are decoded as everywhere here."""
+
+    def __init__(self, records, rows, *, image, label, channels, name, size=None, crop=None):
+        """Keep the data source; `image` and `label` are feature names, `size`, `crop` as `square`.
+
+        Args:
+            records: random-access records whose image feature is left encoded.
+            rows: the row numbers that belong to this source.
+            image: name of the image feature.
+            label: name of the label feature, or None.
+            channels: 1 or 3.
+            name: of the data set, for messages.
+            size: side to resize to.
+            crop: side of the centre crop.
+        """
+        self._records, self._rows, self._name = records, rows, name
+        self._image, self._label, self._channels = image, label, channels
+        self._size, self._crop = size, crop
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        record = self._records[int(self._rows[index])]
+        pixels = decode_image(record[self._image], name=self.describe(index))
+        pixels = pixels[..., : self._channels]
+        try:
+            example = {"image": square(pixels, size=self._size, crop=self._crop)}
+        except ValueError as error:
+            raise ImageError(f"{self.describe(index)}: {error}") from None
+        if self._label is not None:
+            example["label"] = np.asarray(record[self._label], np.int32)
+        return example
+
+    def describe(self, index: int) -> str:
+        """Name the record."""
+        return f"{self._name}, record {self._rows[index]}"
+
+
+def read_tfds(
+    name: str,
+    *,
+    split: str,
+    part: str | None = None,
+    data_dir: str | None = None,
+    size: int | None = None,
+    crop: int | None = None,
+) -> TfdsSource:
+    """Open a TensorFlow data set by its name, for instance "mnist" or "celeb_a:2.1.0".
+
+    Args:
+        name: as `tfds.builder` takes it: name[/config][:version].
+        split: "train" or "test" are the data set's own splits of that name, "all" every split.
+        part: a split expression of TFDS ("train[:1000]", "validation") to use instead; "train"
+            and "test" then divide that part by `rows_of_split`.
+        data_dir: where it is prepared; default the environment variable TFDS_DATA_DIR, then
+            ~/tensorflow_datasets.
+        size: side to resize to.
+        crop: side of the centre crop before.
+
+    Raises:
+        ValueError: no such data set or split, or no image feature.
+        RuntimeError: it is not prepared and cannot be prepared here; says what is missing.
+    """
+    try:
+        import tensorflow_datasets as tfds
+        from array_record.python import (  # noqa: F401
+            array_record_module,  # pyright: ignore[reportAttributeAccessIssue]
+        )
+    except ImportError as error:
+        raise ImportError(
+            f"tfds:{name} needs tensorflow-datasets, array_record and importlib_resources "
+            f"({error}): pip install 'gan_forensics', on Linux or macOS"
+        ) from error
+    try:
+        builder: Any = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        where = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+        raise ValueError(
+            f"tfds:{name}: TFDS {tfds.__version__} knows no such data set and none is prepared in "
+            f"{where}; set TFDS_DATA_DIR or write tfds:{name}?data_dir=DIR"
+        ) from error
+    if not builder.is_prepared():
+        _prepare(builder, name)
+    image, label, channels = _features(builder.info.features, name)
+    # TFDS leaves the file encoded, so that ImageError and its policy hold here too.
+    skip = tfds.decode.SkipDecoding()  # pyright: ignore[reportCallIssue]
+    try:
+        records = builder.as_data_source(part or split, decoders={image: skip})
+    except NotImplementedError as error:
+        raise RuntimeError(
+            f"tfds:{name}: prepared in {builder.data_path} as {builder.info.file_format}, which "
+            "has no random access; prepare it in another data_dir with file_format='array_record'"
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"tfds:{name}: cannot read the split {part or split!r} ({_one_line(error)}); the data "
+            f"set has {', '.join(builder.info.splits)}: write tfds:{name}:SPLIT"
+        ) from error
+    rows = np.arange(len(records)) if part is None else rows_of_split(range(len(records)), split)
+    return TfdsSource(
+        records,
+        rows,
+        image=image,
+        label=label,
+        channels=channels,
+        name=f"tfds:{name}:{part or split}",
+        size=size,
+        crop=crop,
+    )
+
+
+def _prepare(builder, name: str) -> None:
+    try:
+        builder.download_and_prepare(file_format="array_record")
+    except Exception as error:
+        if "tensorflow" in str(error).lower() and isinstance(_root(error), ImportError):
+            raise RuntimeError(
+                f"tfds:{name} is not prepared in {builder.data_path.parent}, and preparing it "
+                "needs TensorFlow: pip install 'gan_forensics[prepare]' (reading does not)"
+            ) from error
+        raise RuntimeError(
+            f"tfds:{name} is not prepared in {builder.data_path.parent} and preparing it failed: "
+            f"{type(error).__name__}: {_one_line(error)}"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return error
+
+
+def _features(features, name: str) -> tuple[str, str | None, int]:
+    """Find the image feature, the label feature (if any), and the channels of the image."""
+    import tensorflow_datasets as tfds
+
+    images = [key for key in features if isinstance(features[key], tfds.features.Image)]
+    if not images:
+        raise ValueError(f"tfds:{name} has no image; its features are {', '.join(features)}")
+    labels = [key for key in features if isinstance(features[key], tfds.features.ClassLabel)]
+    image = "image" if "image" in images else images[0]
+    label = "label" if "label" in labels else next(iter(labels), None)
+    return image, label, 1 if features[image].shape[-1] == 1 else 3

@@ -1,0 +1,214 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gan_forensics.data import ArraySource, Batches, FileSource, ImageError, save_png, to_float
+
+
+def _numbered(n, size=4):
+    """Images that begin with their number, brighter from left to right; the label says it too."""
+    image = np.broadcast_to(np.arange(n)[:, None, None, None], (n, size, size, 3))
+    image = image + 20 * np.arange(size)[:, None]
+    return ArraySource(image=image.astype(np.uint8), label=np.arange(n))
+
+
+def _draw(batches, count):
+    return [next(batches) for _ in range(count)]
+
+
+def _labels(batches, count):
+    return np.concatenate([batch["label"] for batch in _draw(batches, count)])
+
+
+def _assert_equal(one, other):
+    assert sorted(one) == sorted(other)
+    for key in one:
+        np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_batch_is_the_source_in_minus_one_to_one():
+    source = _numbered(9)
+    batch = next(Batches(source, batch_size=4, seed=0))
+    assert batch["image"].shape == (4, 4, 4, 3) and batch["image"].dtype == np.float32
+    assert batch["label"].dtype == np.int32
+    expected = to_float(source.arrays["image"][batch["label"]])
+    np.testing.assert_array_equal(batch["image"], expected)
+
+
+def test_every_epoch_is_a_fresh_permutation_of_everything():
+    batches = Batches(_numbered(12), batch_size=4, seed=3)
+    epochs = _labels(batches, 9).reshape(3, 12)
+    np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(12), (3, 1)))
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_remainder_is_dropped_and_differs_between_epochs():
+    batches = Batches(_numbered(11), batch_size=4, seed=3)
+    assert batches.batches_per_epoch == 2
+    epochs = _labels(batches, 40).reshape(20, 8)
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert set(epochs.ravel()) == set(range(11))
+
+
+def test_without_shuffling_epochs_go_in_order():
+    labels = _labels(Batches(_numbered(8), batch_size=4, seed=0, shuffle=False), 4)
+    np.testing.assert_array_equal(labels, np.tile(np.arange(8), 2))
+
+
+def test_seed_decides_the_order():
+    first, again, other = (
+        _labels(Batches(_numbered(50), batch_size=10, seed=s), 5) for s in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def _noisy(batch, rng):
+    return {**batch, "image": batch["image"] + rng.standard_normal(batch["image"].shape)}
+
+
+@settings(deadline=None, max_examples=10)
+@given(before=st.integers(0, 9), after=st.integers(0, 5))
+def test_restored_iterator_yields_the_very_next_batch(before, after):
+    source = _numbered(14)
+
+    def make():
+        return Batches(source, batch_size=4, seed=5, flip=True, transform=_noisy)
+
+    uninterrupted = _draw(make(), before + 3)
+    first = make()
+    _draw(first, before)
+    state = json.loads(json.dumps(first.state()))
+    resumed = make()
+    # Wherever it stands, and whatever it has made ahead.
+    _draw(resumed, after)
+    resumed.restore(state)
+    for expected, batch in zip(uninterrupted[before:], _draw(resumed, 3), strict=True):
+        _assert_equal(expected, batch)
+
+
+def test_state_counts_what_was_taken_not_what_was_made_ahead():
+    batches = Batches(_numbered(100), batch_size=4, seed=0)
+    _draw(batches, 3)
+    assert batches.state()["next_batch"] == 3
+
+
+def test_position_in_other_data_is_refused_with_the_difference():
+    state = Batches(_numbered(20), batch_size=4, seed=0).state()
+    with pytest.raises(ValueError, match="examples was 20, is 24; seed was 0, is 1"):
+        Batches(_numbered(24), batch_size=4, seed=1).restore(state)
+    with pytest.raises(ValueError, match="it has no next_batch|examples was None"):
+        Batches(_numbered(24), batch_size=4, seed=1).restore({})
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_shards_make_up_the_batches_of_one_process(count):
+    source = _numbered(30)
+    whole = Batches(source, batch_size=8, seed=2, flip=True)
+    parts = [
+        Batches(source, batch_size=8 // count, seed=2, flip=True, shard=(index, count))
+        for index in range(count)
+    ]
+    for _ in range(7):
+        expected, pieces = next(whole), [next(part) for part in parts]
+        joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in expected}
+        _assert_equal(expected, joined)
+
+
+def test_processes_transform_with_different_noise():
+    source = ArraySource(image=np.zeros((8, 4, 4, 3), np.uint8))
+    one, other = (
+        next(Batches(source, batch_size=4, seed=0, transform=_noisy, shard=(k, 2)))["image"]
+        for k in range(2)
+    )
+    assert (one != other).all()
+
+
+def test_flip_mirrors_about_half_of_the_images_left_to_right(rng):
+    images = rng.integers(0, 256, (64, 5, 6, 3), dtype=np.uint8)
+    source = ArraySource(image=images, label=np.arange(64))
+    flipped = 0
+    for batch in _draw(Batches(source, batch_size=32, seed=1, flip=True), 20):
+        for image, label in zip(batch["image"], batch["label"], strict=True):
+            original = to_float(images[label])
+            mirrored = (image != original).any()
+            np.testing.assert_array_equal(image, original[:, ::-1] if mirrored else original)
+            flipped += mirrored
+    assert 270 < flipped < 370  # of 640; six standard deviations are 76
+
+
+def test_flips_are_drawn_afresh_in_every_epoch():
+    batches = Batches(_numbered(32), batch_size=32, seed=0, shuffle=False, flip=True)
+    one, other = _draw(batches, 2)
+    assert (one["image"] != other["image"]).any()
+
+
+def test_flipping_leaves_the_source_alone(rng):
+    images = rng.integers(0, 256, (8, 5, 6, 3), dtype=np.uint8)
+
+    class Shares:
+        """A source whose `take` hands out its own memory."""
+
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            return {"image": images[index]}
+
+        def take(self, indices):
+            return {"image": images}
+
+    before = images.copy()
+    _draw(Batches(Shares(), batch_size=8, seed=0, flip=True), 3)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_fewer_images_than_a_batch_says_how_many_and_what_batch():
+    with pytest.raises(ValueError, match="5 examples are fewer than one batch of 8; .* at most 5"):
+        Batches(_numbered(5), batch_size=8, seed=0)
+    with pytest.raises(ValueError, match="batch of 3 over 2 processes; .* at most 2"):
+        Batches(_numbered(5), batch_size=3, seed=0, shard=(0, 2))
+
+
+def test_impossible_arguments_are_refused():
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        Batches(_numbered(5), batch_size=0, seed=0)
+    with pytest.raises(ValueError, match="0 <= index < count"):
+        Batches(_numbered(5), batch_size=2, seed=0, shard=(2, 2))
+
+
+def test_unreadable_file_surfaces_with_its_path(tmp_path, rng):
+    paths = [tmp_path / f"{k}.png" for k in range(6)]
+    for path in paths:
+        save_png(path, rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+    paths[4].write_bytes(b"")
+    batches = Batches(FileSource(paths), batch_size=3, seed=0)
+    with pytest.raises(ImageError, match="4.png: the file is empty"):
+        _draw(batches, 2)
+
+
+def test_files_read_on_threads_come_in_order(tmp_path, rng):
+    images = rng.integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
+    paths = [tmp_path / f"{k:02d}.png" for k in range(12)]
+    for path, image in zip(paths, images, strict=True):
+        save_png(path, image)
+    from_files = Batches(FileSource(paths), batch_size=5, seed=4)
+    from_memory = Batches(ArraySource(image=images), batch_size=5, seed=4)
+    for _ in range(9):
+        _assert_equal(next(from_memory), next(from_files))
+
+
+def test_closing_ends_the_threads():
+    before = set(threading.enumerate())
+    batches = Batches(_numbered(20), batch_size=4, seed=0)
+    next(batches)
+    started = set(threading.enumerate()) - before
+    assert started
+    batches.close()
+    for thread in started:
+        thread.join(timeout=5)
+        assert not thread.is_alive()

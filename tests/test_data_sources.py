@@ -1,0 +1,138 @@
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_forensics.data.images import ImageError, save_png
+from gan_forensics.data.sources import (
+    ArraySource,
+    FileSource,
+    batches_once,
+    rows_of_split,
+    take,
+)
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (7, 6, 5, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def files(tmp_path, images):
+    for k, image in enumerate(images):
+        save_png(tmp_path / f"{k}.png", image)
+    return [tmp_path / f"{k}.png" for k in range(len(images))]
+
+
+def test_array_source_indexes_and_takes_alike(images):
+    source = ArraySource(image=images, label=np.arange(7))
+    batch = take(source, [4, 0])
+    np.testing.assert_array_equal(batch["image"], images[[4, 0]])
+    np.testing.assert_array_equal(batch["label"], [4, 0])
+    assert batch["label"].dtype == np.int32 and source[4]["label"].dtype == np.int32
+    np.testing.assert_array_equal(source[4]["image"], images[4])
+
+
+def test_files_equal_the_arrays_they_hold(files, images):
+    source = FileSource(files, np.arange(7))
+    batch = take(source, range(7))
+    np.testing.assert_array_equal(batch["image"], images)
+    np.testing.assert_array_equal(batch["label"], np.arange(7))
+    assert batch["label"].dtype == np.int32
+
+
+def test_any_object_with_length_and_indexing_is_a_source(images):
+    class Mirror:
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, index):
+            return {"image": images[len(images) - 1 - index]}
+
+    np.testing.assert_array_equal(take(Mirror(), [0, 1])["image"], images[[6, 5]])
+
+
+def test_mixed_sizes_name_two_files_and_the_cure(files):
+    save_png(files[3], np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match="resize N") as caught:
+        take(FileSource(files), [0, 3, 4])
+    message = str(caught.value)
+    assert f"{files[0]} is 6x5" in message and f"{files[3]} is 9x9" in message
+    assert take(FileSource(files, size=4), [0, 3, 4])["image"].shape == (3, 4, 4, 3)
+
+
+def test_one_unreadable_file_is_named_and_the_others_still_read(files):
+    files[2].write_bytes(b"")
+    source = FileSource(files)
+    assert len(take(source, [0, 1])["image"]) == 2
+    with pytest.raises(ImageError, match="2.png: the file is empty"):
+        take(source, [0, 1, 2])
+
+
+def test_crop_larger_than_an_image_names_the_file(files):
+    with pytest.raises(ImageError, match="0.png: cannot cut a square of 8"):
+        FileSource(files, crop=8)[0]
+
+
+def test_sources_read_alike_from_many_threads(files, images):
+    source, wrong = FileSource(files), []
+
+    def read():
+        for index in range(7):
+            if (source[index]["image"] != images[index]).any():
+                wrong.append(index)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"label": np.zeros(3)}, "needs image="),
+        ({"image": np.zeros((3, 4, 4, 3))}, "uint8 .*, got float64"),
+        ({"image": np.zeros((3, 3, 4, 4), np.uint8)}, r"got uint8 \[3, 3, 4, 4\]"),
+        ({"image": np.zeros((3, 4, 4, 1), np.uint8), "label": np.zeros(2)}, "equally long"),
+    ],
+)
+def test_unfit_arrays_are_refused(arrays, says):
+    with pytest.raises(ValueError, match=says):
+        ArraySource(**arrays)
+
+
+@given(n=st.integers(30, 400), more=st.integers(1, 100))
+def test_split_is_a_partition_and_stays_when_the_data_grow(n, more):
+    train, test, every = (rows_of_split(range(n), split) for split in ("train", "test", "all"))
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, test])), every)
+    grown = rows_of_split(range(n + more), "test")
+    np.testing.assert_array_equal(grown[grown < n], test)
+
+
+def test_split_holds_out_about_a_quarter():
+    for names in (range(10_000), [f"cats/{k:06d}.png" for k in range(10_000)]):
+        share = len(rows_of_split(names, "test")) / 10_000
+        np.testing.assert_allclose(share, 0.25, rtol=0, atol=0.02)
+
+
+def test_split_that_is_empty_or_unknown_is_refused():
+    with pytest.raises(ValueError, match="test split of 1 examples is empty"):
+        rows_of_split(["a"], "test")
+    with pytest.raises(ValueError, match="train, test, all"):
+        rows_of_split(["a"], "val")
+
+
+def test_one_pass_yields_every_example_once_in_order(images):
+    source = ArraySource(image=images, label=np.arange(7))
+    batches = list(batches_once(source, 3))
+    assert [len(batch["image"]) for batch in batches] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate([b["label"] for b in batches]), np.arange(7))
+    pixels = np.concatenate([batch["image"] for batch in batches])
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels, images / 127.5 - 1, rtol=0, atol=1e-6)

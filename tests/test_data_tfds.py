@@ -1,0 +1,165 @@
+"""A small TensorFlow data set is prepared on disk, read, and refused, without TensorFlow."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_forensics.data import Batches, open_source, take
+from gan_forensics.data.tfds import read_tfds
+
+tfds = pytest.importorskip("tensorflow_datasets")
+if "tensorflow" in sys.modules:
+    pytest.skip("TensorFlow was imported before", allow_module_level=True)
+
+N = {"train": 12, "test": 5}
+
+
+def _pixels(split, index):
+    rng = np.random.default_rng((index, len(split)))
+    return rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)
+
+
+def _as_png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Dots(tfds.core.GeneratorBasedBuilder):
+    """A data set that hands over encoded images, so that preparing needs no TensorFlow."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "picture": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "kind": tfds.features.ClassLabel(names=["even", "odd"]),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, _):
+        return {split: self._generate_examples(split) for split in N}
+
+    def _generate_examples(self, split):
+        for k in range(N[split]):
+            yield k, {"picture": _as_png(_pixels(split, k)), "kind": k % 2}
+
+
+class ArrayDots(Dots):
+    """The same handing over arrays, which TFDS encodes with TensorFlow."""
+
+    def _generate_examples(self, split):
+        for k in range(N[split]):
+            yield k, {"picture": _pixels(split, k), "kind": k % 2}
+
+
+class FarDots(Dots):
+    """The same behind a broken network."""
+
+    def _split_generators(self, _):
+        raise ConnectionError("no network")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    Dots(data_dir=folder, file_format="array_record").download_and_prepare()
+    return folder
+
+
+def _rows(images):
+    return {image.tobytes() for image in images}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_prepared_data_set_reads_back_its_pixels_and_labels(data_dir, split):
+    source = open_source(f"tfds:dots?data_dir={data_dir}", split=split)
+    batch = take(source, range(len(source)))
+    # TFDS shuffles the records when it writes them.
+    expected = {_pixels(split, k).tobytes(): k % 2 for k in range(N[split])}
+    found = {i.tobytes(): int(k) for i, k in zip(batch["image"], batch["label"], strict=True)}
+    assert found == expected
+    assert batch["image"].dtype == np.uint8 and batch["label"].dtype == np.int32
+    assert "tensorflow" not in sys.modules
+
+
+def test_all_joins_every_split(data_dir):
+    assert len(open_source(f"tfds:dots:1.0.0?data_dir={data_dir}")) == sum(N.values())
+
+
+def test_environment_names_the_folder_in_a_fresh_process(data_dir):
+    code = "from gan_forensics.data import open_source; print(len(open_source('tfds:dots:test')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TFDS_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == str(N["test"]), done.stderr
+
+
+def test_named_part_is_divided_by_our_splits(data_dir):
+    name = f"tfds:dots:train[:10]?data_dir={data_dir}"
+    every, train, test = (
+        take(source, range(len(source)))["image"]
+        for source in (open_source(name, split=split) for split in ("all", "train", "test"))
+    )
+    assert len(every) == 10
+    assert _rows(train) | _rows(test) == _rows(every) and not _rows(train) & _rows(test)
+
+
+def test_records_are_cropped_resized_and_batched(data_dir):
+    source = open_source(f"tfds:dots?data_dir={data_dir}", split="train", size=4)
+    batches = Batches(source, batch_size=4, seed=0)
+    seen = [next(batches) for _ in range(3)]
+    assert all(batch["image"].shape == (4, 4, 4, 3) for batch in seen)
+    assert len(_rows(np.concatenate([batch["image"] for batch in seen]))) == N["train"]
+    batches.close()
+
+
+def test_oversized_crop_names_the_record(data_dir):
+    source = open_source(f"tfds:dots?data_dir={data_dir}", split="test", crop=20)
+    with pytest.raises(ValueError, match="tfds:dots:test, record 1: cannot cut a square of 20"):
+        source[1]
+
+
+def test_data_set_whose_code_is_known_is_prepared_when_asked_for(tmp_path):
+    source = read_tfds("dots", split="test", data_dir=str(tmp_path))
+    assert len(source) == N["test"]
+
+
+def test_data_set_that_needs_tensorflow_to_prepare_names_the_extra(tmp_path):
+    with pytest.raises(RuntimeError, match=r"pip install 'gan_forensics\[prepare\]'") as caught:
+        read_tfds("array_dots", split="test", data_dir=str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_data_set_that_cannot_be_prepared_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match="preparing it failed: ConnectionError: no network"):
+        read_tfds("far_dots", split="test", data_dir=str(tmp_path))
+
+
+def test_data_set_without_random_access_says_how_to_prepare_it(data_dir, tmp_path):
+    shutil.copytree(data_dir / "dots", tmp_path / "dots")
+    info = tmp_path / "dots" / "1.0.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace("array_record", "tfrecord"))
+    with pytest.raises(RuntimeError, match="no random access; .*file_format='array_record'"):
+        read_tfds("dots", split="test", data_dir=str(tmp_path))
+
+
+def test_unknown_data_set_says_where_it_looked(tmp_path):
+    with pytest.raises(ValueError, match="knows no such data set .*TFDS_DATA_DIR"):
+        open_source(f"tfds:no_such_dots?data_dir={tmp_path}")
+
+
+def test_unknown_split_lists_those_there_are(data_dir):
+    says = "the split 'validation' .* data set has (train, test|test, train)"
+    with pytest.raises(ValueError, match=says):
+        open_source(f"tfds:dots:validation?data_dir={data_dir}")
