@@ -1,0 +1,20 @@
+"""One engine for every learner: updates, states, steps, and `fit`.
+
+Knows nothing of GANs, images or text.
+"""
+
+from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
+from gan_forensics.train.log import read_metrics
+from gan_forensics.train.loop import Cadence, InterruptedRunError, NonFiniteLossError, fit
+from gan_forensics.train.memory import keep_scratch_memory
+from gan_forensics.train.plateau import Plateau
+from gan_forensics.train.run_folder import RunFolderError, read_config
+from gan_forensics.train.sharding import data_mesh, jit_step, replicated, to_mesh
+from gan_forensics.train.update import (
+    Aux,
+    TrainState,
+    Update,
+    init_state,
+    make_step,
+    minibatches_per_step,
+)

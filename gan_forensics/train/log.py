@@ -1,0 +1,59 @@
+"""Metrics as JSON lines (always) and TensorBoard events (with the extra `tensorboard`)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class MetricLog:
+    """Appends `{"step": ..., name: value, ...}` lines to a run's metrics.jsonl.
+
+    Lines after `last_step`, which an interrupted run wrote but did not save a checkpoint for, are
+    dropped on opening, so that a resumed run's log equals an uninterrupted one's.
+    """
+
+    def __init__(self, run: Path, *, last_step: int, tensorboard: bool = False):
+        self._path = run / "metrics.jsonl"
+        kept = [line for line in read_metrics(self._path) if line["step"] <= last_step]
+        partial = self._path.with_name(".metrics.jsonl.partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        partial.replace(self._path)
+        self._file = self._path.open("a", encoding="utf-8")
+        self._board = _tensorboard(run) if tensorboard else None
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one line and make it visible to readers."""
+        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._file.flush()
+        if self._board:
+            for name, value in metrics.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._board:
+            self._board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines of a metrics.jsonl; a half-written last line is left out, no file gives none."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _tensorboard(run: Path):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ValueError(
+            "TensorBoard logs need an extra: pip install 'gan_forensics[tensorboard]'"
+        ) from error
+    return SummaryWriter(str(run / "tensorboard"))

@@ -1,0 +1,82 @@
+"""Reduce learning rates when a metric stops improving, and stop when it stays there.
+
+The rule is PyTorch's `ReduceLROnPlateau` (mode min, absolute threshold) with early stopping, as
+the schedule of Chandrasegaran et al. (CVPR 2021) uses it on the FID after every epoch.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax.numpy as jnp
+
+from gan_forensics.train.update import TrainState
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """When to reduce and when to stop.
+
+    Attributes:
+        metric: the evaluation metric to watch; smaller is better.
+        factor: what the learning rates are multiplied by.
+        patience: evaluations without improvement that are tolerated before a reduction.
+        threshold: how much smaller than the best a value must be to count as an improvement.
+        floor: the smallest learning rate.
+        stop_after: evaluations without improvement after which training stops; 0 for never.
+    """
+
+    metric: str
+    factor: float
+    patience: int = 1
+    threshold: float = 1.0
+    floor: float = 1e-6
+    stop_after: int = 5
+
+
+@dataclass(frozen=True)
+class PlateauState:
+    """What the rule remembers between evaluations; saved with every checkpoint."""
+
+    best: float = float("inf")
+    waited: int = 0
+    unimproved: int = 0
+
+    def to_dict(self) -> dict[str, float]:
+        """The state as JSON (infinity as None)."""
+        values = asdict(self)
+        return {**values, "best": None if self.best == float("inf") else self.best}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PlateauState":
+        """The inverse of `to_dict`."""
+        return cls(**{**values, "best": float("inf") if values["best"] is None else values["best"]})
+
+
+def observe(rule: Plateau, state: PlateauState, value: float) -> tuple[PlateauState, bool, bool]:
+    """Take in one evaluation: (new state, reduce the rates now?, stop now?)."""
+    if value < state.best - rule.threshold:
+        return PlateauState(best=value), False, False
+    waited, unimproved = state.waited + 1, state.unimproved + 1
+    reduce = waited > rule.patience
+    stop = bool(rule.stop_after) and unimproved >= rule.stop_after
+    return PlateauState(state.best, 0 if reduce else waited, unimproved), reduce, stop
+
+
+def scale_learning_rates(state: TrainState, *, factor: float, floor: float) -> TrainState:
+    """Multiply every update's learning rate, not below `floor`.
+
+    Raises:
+        ValueError: for an optimiser whose rate is not in its state; wrap it in
+            `optax.inject_hyperparams`.
+    """
+    opt = {}
+    for name, inner in state.opt.items():
+        rates = getattr(inner, "hyperparams", {})
+        if "learning_rate" not in rates:
+            raise ValueError(
+                f"the optimiser of update {name!r} keeps no learning rate in its state: make it "
+                "with optax.inject_hyperparams(optax.adam)(learning_rate=...)"
+            )
+        rate = jnp.maximum(rates["learning_rate"] * factor, floor)
+        opt[name] = inner._replace(hyperparams={**rates, "learning_rate": rate})
+    return state.replace(opt=opt)

@@ -1,0 +1,193 @@
+"""A learner is a tuple of updates: a game of one or more players, turned into one pure step.
+
+A classifier is one `Update`, a GAN two, an adversarial autoencoder three. Everything that training
+changes lives in one `TrainState` of arrays; everything else (networks, losses, optimisers) is
+closed over by the updates, so that a state can be saved, sharded and compared as it is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+
+Networks = Mapping[str, PyTree]
+
+
+class Aux(NamedTuple):
+    """What a loss returns beside its value.
+
+    Attributes:
+        stats: the new statistics (batch norm averages, spectral norm vectors, ...) of every
+            network whose statistics moved; networks that are not named keep theirs.
+        metrics: scalars to log, by name.
+    """
+
+    stats: Mapping[str, PyTree]
+    metrics: Mapping[str, Float[Array, ""]]
+
+
+Loss = Callable[[Networks, Networks, Networks, PyTree, Array], tuple[Float[Array, ""], Aux]]
+
+
+class Update(NamedTuple):
+    """One player's move.
+
+    Attributes:
+        name: unique in its game; prefixes the metrics.
+        trains: the names of the networks that the move changes.
+        loss: the pure function `loss(trainable, frozen, stats, batch, key) -> (scalar, Aux)`;
+            `trainable` and `frozen` hold the parameters of the networks that are and are not
+            named in `trains`, `stats` the statistics of all.
+        optimizer: an optax transformation for the trained networks together.
+        repeats: how many times the move is made in a step, each time on a fresh minibatch.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    repeats: int = 1
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that training changes, and nothing else.
+
+    Attributes:
+        step: number of finished steps.
+        params: network name -> parameters.
+        stats: network name -> statistics (an empty dict for a network without).
+        opt: update name -> optimiser state.
+        average: network name -> exponential moving average of its parameters.
+    """
+
+    step: Int[Array, ""]
+    params: Networks
+    stats: Networks
+    opt: Mapping[str, optax.OptState]
+    average: Networks
+
+
+Step = Callable[[TrainState, PyTree, Array], tuple[TrainState, dict[str, Array]]]
+
+
+def minibatches_per_step(updates: Sequence[Update]) -> int:
+    """How many minibatches one step takes: the most that any update repeats."""
+    return max(update.repeats for update in updates)
+
+
+def _check(updates: Sequence[Update], params: Networks) -> None:
+    if not updates:
+        raise ValueError("a game needs at least one Update")
+    names = [update.name for update in updates]
+    if len(set(names)) < len(names):
+        raise ValueError(f"update names {names} must differ: optimiser states go by name")
+    for update in updates:
+        unknown = sorted(set(update.trains) - set(params))
+        if unknown or not update.trains:
+            raise ValueError(
+                f"update {update.name!r} trains {list(update.trains)}, of which {unknown} are not "
+                f"networks; the networks are {sorted(params)}"
+            )
+        if update.repeats < 1:
+            raise ValueError(f"update {update.name!r} repeats {update.repeats} times: at least 1")
+
+
+def init_state(
+    updates: Sequence[Update],
+    params: Networks,
+    stats: Networks,
+    *,
+    average: Sequence[str] = (),
+) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        updates: the game.
+        params: initial parameters by network name.
+        stats: initial statistics by network name; missing networks have none.
+        average: names of the networks of which a moving average is kept.
+
+    Raises:
+        ValueError: for duplicate update names and for networks that do not exist.
+    """
+    _check(updates, params)
+    if unknown := sorted(set(average) - set(params)):
+        raise ValueError(f"no networks {unknown} to average; the networks are {sorted(params)}")
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=dict(params),
+        stats={name: stats.get(name, {}) for name in params},
+        opt={u.name: u.optimizer.init({n: params[n] for n in u.trains}) for u in updates},
+        average={name: jax.tree.map(jnp.array, params[name]) for name in average},
+    )
+
+
+def _move(update: Update, state: TrainState, batch: PyTree, key: Array):
+    """One update on one minibatch."""
+    trainable = {name: state.params[name] for name in update.trains}
+    frozen = {name: value for name, value in state.params.items() if name not in trainable}
+    gradient = jax.value_and_grad(update.loss, has_aux=True)
+    (loss, aux), gradients = gradient(trainable, frozen, state.stats, batch, key)
+    if unknown := sorted(set(aux.stats) - set(state.stats)):
+        raise ValueError(
+            f"update {update.name!r} returned statistics of unknown networks {unknown}"
+        )
+    changes, opt = update.optimizer.update(gradients, state.opt[update.name], trainable)
+    state = state.replace(
+        params={**state.params, **optax.apply_updates(trainable, changes)},
+        stats={**state.stats, **aux.stats},
+        opt={**state.opt, update.name: opt},
+    )
+    metrics = {"loss": loss, "gradient_norm": optax.global_norm(gradients), **aux.metrics}
+    return state, {f"{update.name}/{name}": value for name, value in metrics.items()}
+
+
+def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Step:
+    """The pure function that makes every move of a game once.
+
+    The moves are made in the order of the tuple. A move that repeats takes the minibatches
+    0, 1, ..., repeats - 1, so moves share the leading ones. Keys are derived from the run's key
+    by the step, the move's place and the repeat: a resumed run needs no stored generator.
+
+    Args:
+        updates: the game.
+        average_decay: a of the moving averages, average <- a average + (1 - a) parameters, taken
+            after every step for the networks that `init_state` was told to average.
+
+    Returns:
+        `step(state, batches, key) -> (state, metrics)`, to be jitted by the caller. The leaves of
+        `batches` are [minibatches, batch, ...]; the metrics "update/name" are means over repeats.
+    """
+    updates = tuple(updates)
+
+    def step(state: TrainState, batches: PyTree, key: Array):
+        key = jax.random.fold_in(key, state.step)
+        metrics: dict[str, Any] = {}
+        for place, update in enumerate(updates):
+            keys = jax.random.split(jax.random.fold_in(key, place), update.repeats)
+            if update.repeats == 1:
+                state, logged = _move(update, state, jax.tree.map(lambda x: x[0], batches), keys[0])
+            else:
+                state, logged = jax.lax.scan(
+                    lambda state, minibatch, update=update: _move(update, state, *minibatch),
+                    state,
+                    (jax.tree.map(lambda x, n=update.repeats: x[:n], batches), keys),
+                )
+                logged = jax.tree.map(lambda x: x.mean(0), logged)
+            metrics.update(logged)
+        average = {
+            name: jax.tree.map(
+                lambda old, new: average_decay * old + (1 - average_decay) * new,
+                old,
+                state.params[name],
+            )
+            for name, old in state.average.items()
+        }
+        return state.replace(step=state.step + 1, average=average), metrics
+
+    return step
