@@ -1,0 +1,220 @@
+"""Convolutions and transposed convolutions: the only place of the project that convolves.
+
+Layouts: images NHWC, kernels HWIO `[kh, kw, in / groups, out]`. A convolution here is the
+cross-correlation of every deep-learning library. Gradients of any order are exact, and fast on
+CPUs too (`gan_forensics.nn.conv_kernels`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gan_forensics.nn import conv_kernels
+from gan_forensics.nn.conv_kernels import Geometry
+
+Padding = str | int | Sequence[tuple[int, int]]
+
+
+def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Padding before and after one axis so that the output has ceil(size / stride) places.
+
+    The extra place of an odd total goes after, as in TensorFlow and XLA.
+    """
+    reach = (kernel - 1) * dilation + 1
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+def geometry(
+    image: tuple[int, int],
+    kernel: tuple[int, int],
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Geometry:
+    """Resolve strides, padding and dilation for an image and a kernel, both (height, width).
+
+    `padding` is "SAME", "VALID", one number for all four sides (PyTorch's meaning), or a
+    (before, after) pair for each axis.
+
+    Raises:
+        ValueError: for an unknown padding or when the kernel does not fit the padded image.
+    """
+    strides, dilation = _pair(strides), _pair(dilation)
+    if padding == "SAME":
+        pads = tuple(map(same_padding, image, kernel, strides, dilation))
+    elif padding == "VALID":
+        pads = ((0, 0), (0, 0))
+    elif isinstance(padding, int):
+        pads = ((padding, padding),) * 2
+    elif not isinstance(padding, str) and len(padding) == 2:
+        pads = tuple((int(low), int(high)) for low, high in padding)
+    else:
+        raise ValueError(
+            f"padding {padding!r}: give 'SAME', 'VALID', a number, or two (before, after) pairs"
+        )
+    for size, taps, (low, high), step in zip(image, kernel, pads, dilation, strict=True):
+        if size + low + high < (taps - 1) * step + 1:
+            raise ValueError(
+                f"a kernel of {taps} taps with dilation {step} does not fit an image side of "
+                f"{size} with padding ({low}, {high}): enlarge the image or the padding"
+            )
+    return Geometry(strides, pads, dilation, groups)
+
+
+def convolve(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "kh kw i o"],
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Float[Array, "b h2 w2 o"]:
+    """Convolve images with a kernel; arguments as for `geometry`.
+
+    Raises:
+        ValueError: if channels and groups do not fit each other, or the kernel not the image.
+    """
+    channels, (per_group, out) = x.shape[-1], kernel.shape[2:]
+    if channels != per_group * groups or out % groups:
+        raise ValueError(
+            f"images of {channels} channels and a kernel {kernel.shape} do not fit {groups} "
+            "groups: the kernel needs channels / groups inputs, and outputs divisible by groups"
+        )
+    g = geometry(
+        x.shape[1:3],
+        kernel.shape[:2],
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    return conv_kernels.convolve(x, kernel, g)
+
+
+def convolve_transpose(
+    x: Float[Array, "b h w i"],
+    kernel: Float[Array, "kh kw i o"],
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: int = 0,
+    output_padding: int = 0,
+) -> Float[Array, "b h2 w2 o"]:
+    """Transposed convolution with PyTorch's geometry: y[s i + u - p] += x[i] kernel[u].
+
+    The output side is (h - 1) s - 2 p + k + output_padding. A PyTorch weight [in, out, kh, kw]
+    is this kernel after `transpose(2, 3, 0, 1)`, without a flip.
+    """
+    strides = _pair(strides)
+    sides = [
+        (size - 1) * step - 2 * padding + taps + output_padding
+        for size, step, taps in zip(x.shape[1:3], strides, kernel.shape[:2], strict=True)
+    ]
+    pads = ((padding, padding - output_padding),) * 2
+    g = Geometry(strides, pads, (1, 1), 1)
+    # The adjoint of a convolution from `out` channels to `in` channels.
+    return conv_kernels.input_adjoint(x, kernel.swapaxes(2, 3), g, tuple(sides))
+
+
+def torch_uniform(fan_in: int):
+    """PyTorch's default initialiser of weights and biases: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+
+    `fan_in` is kh kw in / groups for a convolution, and, as PyTorch reckons it for the weight
+    [in, out, kh, kw] of a transposed one, kh kw **out**.
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        bound = fan_in**-0.5
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    first, second = value
+    return first, second
+
+
+class Conv(nn.Module):
+    """Convolution layer: parameters `kernel` [kh, kw, in / groups, out] and `bias` [out].
+
+    Initialised as PyTorch does unless told otherwise; arguments as for `geometry`.
+    """
+
+    features: int
+    kernel_size: int | tuple[int, int]
+    strides: int | tuple[int, int] = 1
+    padding: Padding = "SAME"
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Any = None
+    bias_init: Any = None
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
+        """Map images to feature maps."""
+        kh, kw = _pair(self.kernel_size)
+        per_group = x.shape[-1] // self.groups
+        init = torch_uniform(kh * kw * per_group)
+        kernel = self.param(
+            "kernel", self.kernel_init or init, (kh, kw, per_group, self.features), jnp.float32
+        )
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init or init, (self.features,), jnp.float32)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = convolve(
+            x,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+        return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution layer with PyTorch's geometry: `kernel` [kh, kw, in, out], `bias`."""
+
+    features: int
+    kernel_size: int | tuple[int, int]
+    strides: int | tuple[int, int] = 1
+    padding: int = 0
+    output_padding: int = 0
+    use_bias: bool = True
+    kernel_init: Any = None
+    bias_init: Any = None
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
+        """Map feature maps to larger ones: side (h - 1) s - 2 p + k + output_padding."""
+        kh, kw = _pair(self.kernel_size)
+        init = torch_uniform(kh * kw * self.features)
+        kernel = self.param(
+            "kernel", self.kernel_init or init, (kh, kw, x.shape[-1], self.features), jnp.float32
+        )
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init or init, (self.features,), jnp.float32)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = convolve_transpose(
+            x,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            output_padding=self.output_padding,
+        )
+        return y if bias is None else y + bias.reshape(1, 1, 1, -1)

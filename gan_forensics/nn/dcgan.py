@@ -1,0 +1,177 @@
+"""The convolutional GAN of the spectrum studies, with thirteen ways to make the last upsampling.
+
+Chandrasegaran et al., "A closer look at Fourier spectrum discrepancies for CNN-generated images
+detection" (CVPR 2021): one DCGAN generator and discriminator (Radford et al., ICLR 2016) for the
+DCGAN, LSGAN and WGAN-GP experiments, where only the tail of the generator changes (table 1).
+
+Images are [b, size, size, channels] in [-1, 1], noise is [b, latent], logits are [b]. `size` is
+a power of two, 16 or more. Parameters are float32 and start as PyTorch's; `dtype` is that of the
+computation. `train=True` uses and moves batch statistics (collection "batch_stats").
+"""
+
+import difflib
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gan_forensics.nn.conv import Conv, ConvTranspose
+from gan_forensics.nn.layers import BatchNorm, GroupNorm1, InstanceNorm
+from gan_forensics.nn.upsample import UpsampleConv
+
+TAILS = (
+    "BASELINE",
+    *("N.1.3", "Z.1.3", "B.1.3"),
+    *("N.1.5", "Z.1.5", "B.1.5"),
+    *("N.1.7", "Z.1.7", "B.1.7"),
+    *("N.3.5", "Z.3.5", "B.3.5"),
+)
+
+Norm = Literal["batch", "layer", "instance", "none"]
+NORMS: tuple[Norm, ...] = ("batch", "layer", "instance", "none")
+
+_LETTERS = {"N": "nearest", "Z": "zero", "B": "bilinear"}
+
+
+class Tail(NamedTuple):
+    """The last upsampling: what doubles the map, then how many convolutions of what kernel."""
+
+    kind: Literal["transposed", "nearest", "zero", "bilinear"]
+    count: int
+    kernel: int
+
+
+def parse_tail(name: str) -> Tail:
+    """The tail that a name of table 1 stands for.
+
+    "BASELINE" is one transposed convolution (kernel 4, stride 2); "N.1.5" is nearest upsampling
+    with 1 convolution of kernel 5, "Z" zero insertion, "B" bilinear. Raises ValueError for a name
+    that is not in `TAILS`.
+
+    Example:
+        >>> parse_tail("N.3.5")
+        Tail(kind='nearest', count=3, kernel=5)
+    """
+    if name not in TAILS:
+        close = difflib.get_close_matches(str(name).upper(), TAILS, n=1, cutoff=0.0)
+        raise ValueError(
+            f"unknown tail {name!r}; did you mean {close[0]!r}? Tails are {', '.join(TAILS)}"
+        )
+    if name == "BASELINE":
+        return Tail("transposed", 1, 4)
+    letter, count, kernel = name.split(".")
+    return Tail(_LETTERS[letter], int(count), int(kernel))  # pyright: ignore[reportArgumentType]
+
+
+class Generator(nn.Module):
+    """Noise to images: transposed convolutions with batch norm and ReLU, the tail, tanh.
+
+    The first map is 4x4 with `min(width 2^(n-1), 16 width)` channels for n = log2(size) - 2
+    upsamplings; the i-th of the n - 1 upsamplings before the tail makes
+    `min(width 2^(n-2-i), 8 width)` channels, so that the tail reads `width` of them.
+    Raises ValueError for an unknown tail, a size that does not fit and noise of another length.
+    """
+
+    size: int
+    width: int = 32
+    tail: str = "BASELINE"
+    channels: int = 3
+    latent: int = 128
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "b latent"], *, train: bool) -> Float[Array, "b h w c"]:
+        """Draw the images of the noise z ~ N(0, I)."""
+        widths = generator_widths(self.size, self.width)
+        kind, count, kernel = parse_tail(self.tail)
+        if z.ndim != 2 or z.shape[-1] != self.latent:
+            raise ValueError(f"noise must be [b, {self.latent}], got {list(z.shape)}")
+
+        x = z.reshape(-1, 1, 1, self.latent)
+        for i, features in enumerate(widths):
+            strides, padding = (1, 0) if i == 0 else (2, 1)
+            x = ConvTranspose(
+                features, 4, strides, padding, use_bias=False, dtype=self.dtype, name=f"conv_{i}"
+            )(x)
+            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train=train))
+
+        if kind == "transposed":
+            x = ConvTranspose(self.channels, 4, 2, 1, dtype=self.dtype, name="tail_0")(x)
+        else:
+            # Nothing stands between the convolutions: away from the border they are one filter.
+            for i in range(count):
+                features = self.channels if i == count - 1 else self.width
+                if i == 0:
+                    layer = UpsampleConv(kind, features, kernel, self.dtype, name="tail_0")
+                else:
+                    layer = Conv(
+                        features, kernel, padding=kernel // 2, dtype=self.dtype, name=f"tail_{i}"
+                    )
+                x = layer(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+    """Images to logits: stride-2 convolutions with leaky ReLU, halving down to 4x4.
+
+    Widths are `min(width 2^i, 16 width)`; every convolution but the first and last is followed by
+    `norm`: "batch" without a gradient penalty, "layer" (`GroupNorm1`) or "instance" with one,
+    because batch norm ties the images of a batch together; "none" has biases instead.
+    Raises ValueError for an unknown norm and for images of another size.
+    """
+
+    size: int
+    width: int = 32
+    norm: Norm = "batch"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, " b"]:
+        """Score the images; a high logit says real (`train` only matters with batch norm)."""
+        widths = discriminator_widths(self.size, self.width)
+        if self.norm not in NORMS:
+            raise ValueError(f"unknown norm {self.norm!r}; norms are {', '.join(NORMS)}")
+        if x.ndim != 4 or x.shape[1:3] != (self.size, self.size):
+            raise ValueError(
+                f"images must be [b, {self.size}, {self.size}, c], got {list(x.shape)}: "
+                "resize them or build the discriminator for their size"
+            )
+
+        for i, features in enumerate(widths):
+            use_bias = i == 0 or self.norm == "none"
+            x = Conv(features, 4, 2, 1, use_bias=use_bias, dtype=self.dtype, name=f"conv_{i}")(x)
+            if i > 0:
+                x = self._normalised(x, i, train=train)
+            x = jax.nn.leaky_relu(x, 0.2)
+        logits = Conv(1, 4, padding=0, dtype=self.dtype, name="logit")(x)
+        return logits.reshape(-1).astype(jnp.float32)
+
+    def _normalised(self, x, i: int, *, train: bool):
+        if self.norm == "batch":
+            return BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train=train)
+        if self.norm == "layer":
+            return GroupNorm1(dtype=self.dtype, name=f"norm_{i}")(x)
+        if self.norm == "instance":
+            return InstanceNorm(dtype=self.dtype, name=f"norm_{i}")(x)
+        return x
+
+
+def generator_widths(size: int, width: int) -> list[int]:
+    """Channels of the generator's maps 4x4, 8x8, ..., size/2: the maps before the tail."""
+    n = _doublings(size)
+    first = min(width * 2 ** (n - 1), 16 * width)
+    return [first] + [min(width * 2 ** (n - 2 - i), 8 * width) for i in range(n - 1)]
+
+
+def discriminator_widths(size: int, width: int) -> list[int]:
+    """Channels of the discriminator's maps size/2, size/4, ..., 4x4."""
+    return [min(width * 2**i, 16 * width) for i in range(_doublings(size))]
+
+
+def _doublings(size: int) -> int:
+    """How many times a 4x4 map doubles on its way to `size`."""
+    if size < 16 or size & (size - 1):
+        raise ValueError(f"size must be a power of two, 16 or more, got {size}")
+    return size.bit_length() - 3

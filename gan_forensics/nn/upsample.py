@@ -1,0 +1,101 @@
+"""Upsampling by two, [b, h, w, c] -> [b, 2h, 2w, c]: the last scaling of a generator.
+
+The three alternatives to a transposed convolution that Chandrasegaran et al. (CVPR 2021) compare.
+They act on each channel alone and have no parameters.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gan_forensics.nn.conv import convolve, convolve_transpose, torch_uniform
+
+
+def zero_insertion(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
+    """z[2i, 2j] = x[i, j] and zero elsewhere: the spectrum is repeated four times."""
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 1, 1), (0, 1, 1), (0, 0, 0)])
+
+
+def nearest(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
+    """y[2i + u, 2j + v] = x[i, j] for u, v in {0, 1}: pure repetition."""
+    b, h, w, c = x.shape
+    return jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
+
+
+def convolve_upsampled(
+    kind: str, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c o"]
+) -> Float[Array, "b 2*h 2*w o"]:
+    """Upsample ("nearest", "zero" or "bilinear"), then convolve with k odd and padding (k - 1) / 2.
+
+    Zero insertion and repetition followed by a convolution are one transposed convolution of the
+    small map, also at the border: with z the zero-inserted map, repetition is z[m] + z[m - 1], so
+    that its kernel is w[u] + w[u - 1]. The map of full size, mostly zeros or copies, is never made.
+    """
+    k = kernel.shape[0]
+    if kind == "bilinear":
+        return convolve(bilinear(x), kernel, padding=k // 2)
+    if kind == "nearest":
+        wide = jnp.pad(kernel, ((1, 1), (0, 0), (0, 0), (0, 0)))
+        wide = jnp.pad(wide[1:] + wide[:-1], ((0, 0), (1, 1), (0, 0), (0, 0)))
+        kernel = wide[:, 1:] + wide[:, :-1]
+    return convolve_transpose(
+        x, kernel[::-1, ::-1], strides=2, padding=k // 2, output_padding=int(kind == "zero")
+    )
+
+
+def bilinear(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
+    """Y = P_h X P_w^T, linear interpolation with aligned corners (see `bilinear_matrix`).
+
+    `jax.image.resize` places pixels by their areas instead (align_corners=False), which is another
+    operation.
+    """
+    return _interpolate(_interpolate(x, 1), 2)
+
+
+def _interpolate(x, axis: int):
+    # The two diagonals of P on either side of each pixel, as shifts: on a CPU about twice as fast
+    # as the product with P, whose gain from few multiplications its transpositions eat up.
+    n = x.shape[axis]
+    i = np.arange(n).reshape(-1, *[1] * (x.ndim - 1 - axis))[(None,) * axis]
+    back, ahead = (jnp.asarray(t / (2 * n - 1), x.dtype) for t in (i, n - 1 - i))
+    even = (1 - back) * x + back * _shift(x, 1, axis)
+    odd = (1 - ahead) * x + ahead * _shift(x, -1, axis)
+    pair = jnp.stack([even, odd], axis + 1)
+    return pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+
+
+def _shift(x, step: int, axis: int):
+    pad = [(0, 0, 0)] * x.ndim
+    pad[axis] = (step, -step, 0)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), pad)
+
+
+@functools.lru_cache(maxsize=32)
+def bilinear_matrix(n: int) -> Float[np.ndarray, "2*{n} {n}"]:
+    """P, float64: row i interpolates linearly at i (n-1)/(2n-1), so the corners stay in place."""
+    place = np.arange(2 * n) * (n - 1) / (2 * n - 1)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(n)[None, :]))
+
+
+class UpsampleConv(nn.Module):
+    """`convolve_upsampled` as a layer with bias; parameters as those of `Conv`."""
+
+    kind: str
+    features: int
+    kernel_size: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w o"]:
+        """Map feature maps to maps of twice the side."""
+        k, channels = self.kernel_size, x.shape[-1]
+        init = torch_uniform(k * k * channels)
+        kernel = self.param("kernel", init, (k, k, channels, self.features), jnp.float32)
+        bias = self.param("bias", init, (self.features,), jnp.float32)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return convolve_upsampled(self.kind, x, kernel) + bias.reshape(1, 1, 1, -1)

@@ -1,0 +1,141 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from gan_forensics.nn.upsample import bilinear, bilinear_matrix, nearest, zero_insertion
+from tests import oracles
+
+UPSAMPLERS = [zero_insertion, nearest, bilinear]
+
+# A few shapes only, since each compiles anew.
+maps = st.sampled_from([(2, 2, 3, 2), (1, 5, 4, 2), (1, 7, 7, 2)]).flatmap(
+    lambda shape: arrays(np.float32, shape, elements=st.floats(-10, 10, width=32))
+)
+few_examples = settings(max_examples=15, deadline=None)
+
+
+def spectrum(images):
+    return np.fft.fft2(np.asarray(images, np.float64), axes=(1, 2))
+
+
+@few_examples
+@given(maps)
+def test_zero_insertion_puts_pixels_on_even_places(x):
+    z = np.zeros((x.shape[0], 2 * x.shape[1], 2 * x.shape[2], 2), np.float32)
+    z[:, ::2, ::2] = x
+    np.testing.assert_array_equal(jax.jit(zero_insertion)(x), z)
+
+
+@few_examples
+@given(maps)
+def test_zero_insertion_repeats_the_spectrum_four_times(x):
+    np.testing.assert_allclose(
+        spectrum(jax.jit(zero_insertion)(x)), np.tile(spectrum(x), (1, 2, 2, 1)), atol=1e-9
+    )
+
+
+@few_examples
+@given(maps)
+def test_nearest_repeats_every_pixel(x):
+    np.testing.assert_array_equal(jax.jit(nearest)(x), x.repeat(2, 1).repeat(2, 2))
+
+
+@few_examples
+@given(maps)
+def test_nearest_filters_the_repeated_spectrum_by_a_box_and_nulls_nyquist(x):
+    h, w = x.shape[1:3]
+    rows = 1 + np.exp(-1j * np.pi * np.arange(2 * h) / h)
+    columns = 1 + np.exp(-1j * np.pi * np.arange(2 * w) / w)
+    y = spectrum(jax.jit(nearest)(x))
+    expected = spectrum(jax.jit(zero_insertion)(x)) * np.outer(rows, columns)[None, :, :, None]
+    np.testing.assert_allclose(y, expected, atol=1e-9)
+    np.testing.assert_allclose(y[:, h], 0, atol=1e-9)
+    np.testing.assert_allclose(y[:, :, w], 0, atol=1e-9)
+
+
+@few_examples
+@given(maps)
+def test_bilinear_is_the_matrix_product_p_x_p_transposed(x):
+    rows, columns = bilinear_matrix(x.shape[1]), bilinear_matrix(x.shape[2])
+    expected = np.einsum("ih,bhwc,jw->bijc", rows, x, columns)
+    np.testing.assert_allclose(jax.jit(bilinear)(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 16])
+def test_bilinear_matrix_interpolates_between_aligned_ends(rng, n):
+    values = rng.normal(size=n)
+    np.testing.assert_allclose(bilinear_matrix(n) @ values, oracles.bilinear_line(values))
+
+
+def test_bilinear_keeps_planes_and_corners():
+    y, x = np.mgrid[:5, :7].astype(np.float32)
+    plane = (1 + 2 * y - 3 * x)[None, :, :, None]
+    up = np.asarray(bilinear(plane))[0, :, :, 0]
+    rows, columns = np.linspace(0, 4, 10), np.linspace(0, 6, 14)
+    np.testing.assert_allclose(up, 1 + 2 * rows[:, None] - 3 * columns[None], atol=1e-5)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLERS)
+def test_gradient_is_the_adjoint(upsample, getkey):
+    x = jax.random.normal(getkey(), (2, 4, 3, 2))
+    y = jax.random.normal(getkey(), (2, 8, 6, 2))
+    up, back = jax.jit(lambda x, y: (upsample(x), jax.vjp(upsample, x)[1](y)[0]))(x, y)
+    np.testing.assert_allclose(jnp.vdot(up, y), jnp.vdot(x, back), rtol=1e-5)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLERS)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_type_is_kept_and_jit_changes_nothing(upsample, dtype, getkey):
+    x = jax.random.normal(getkey(), (2, 4, 5, 3), dtype)
+    y = upsample(x)
+    assert y.dtype == dtype and y.shape == (2, 8, 10, 3)
+    tolerance = 1e-6 if dtype == jnp.float32 else 0.05
+    np.testing.assert_allclose(
+        y.astype(jnp.float32), jax.jit(upsample)(x).astype(jnp.float32), atol=tolerance
+    )
+
+
+def test_transposed_convolution_is_zero_insertion_with_the_flipped_kernel(rng):
+    # ConvTranspose 4/2/1 is contained in zero insertion + 5x5: w5[u, v] = W[3-u, 3-v], rest zero.
+    x, kernel = rng.normal(size=(6, 6)), rng.normal(size=(4, 4))
+    full = np.zeros((14, 14))
+    for i in range(6):
+        for j in range(6):
+            full[2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += x[i, j] * kernel
+    five = np.zeros((5, 5))
+    five[:4, :4] = kernel[::-1, ::-1]
+    z = np.asarray(zero_insertion(x[None, :, :, None].astype(np.float32)), np.float64)[0, :, :, 0]
+    embedded = scipy.signal.correlate2d(z, five, mode="same")
+    np.testing.assert_allclose(embedded, full[1:13, 1:13], atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [3, 5, 7])
+def test_nearest_with_a_kernel_is_zero_insertion_with_that_kernel_box_filtered(rng, k):
+    x = rng.normal(size=(1, 8, 8, 1)).astype(np.float32)
+    kernel = rng.normal(size=(k, k))
+    near, zero = (np.asarray(up(x), np.float64)[0, :, :, 0] for up in (nearest, zero_insertion))
+    boxed = scipy.signal.convolve2d(kernel[::-1, ::-1], np.ones((2, 2)))
+    # True convolution with the flipped kernel is correlation; one more tap, borders left out.
+    expected = scipy.signal.convolve2d(zero, boxed)
+    actual = scipy.signal.convolve2d(near, kernel[::-1, ::-1])
+    inner = slice(k, 16)
+    np.testing.assert_allclose(actual[inner, inner], expected[inner, inner], atol=1e-5)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLERS)
+def test_three_5x5_layers_are_one_13x13_filter_beyond_four_pixels_from_the_border(upsample, rng):
+    x = rng.normal(size=(1, 12, 12, 1)).astype(np.float32)
+    kernels = rng.normal(size=(3, 5, 5))
+    up = np.asarray(upsample(x), np.float64)[0, :, :, 0]
+    layered = up
+    for kernel in kernels:
+        layered = scipy.signal.convolve2d(layered, kernel, mode="same")
+    joint = scipy.signal.convolve2d(scipy.signal.convolve2d(kernels[0], kernels[1]), kernels[2])
+    at_once = scipy.signal.convolve2d(up, joint, mode="same")
+    differs = np.abs(layered - at_once) > 1e-8
+    assert not differs[4:-4, 4:-4].any() and differs[:4].any()
