@@ -1,0 +1,17 @@
+"""Fourier and DCT statistics of images, the responses of resamplers, and spectral losses.
+
+Images are NHWC (or [b, h, w] where gray), floats in [-1, 1] or uint8 in [0, 255]; logs are natural.
+Functions with a `precision` argument compute in float32 in JAX or in float64 in NumPy, as asked;
+the others say in their docstring where they run.
+"""
+
+from gan_forensics.spectra.autogan import autogan_spectrum
+from gan_forensics.spectra.curves import log_spectrum_curve, unmasking_features
+from gan_forensics.spectra.dct import dct2, dct_features, log_dct, pixel_features, standardise
+from gan_forensics.spectra.dzanic import dzanic_features
+from gan_forensics.spectra.gray import gray_levels, to_gray
+from gan_forensics.spectra.losses import curve_cross_entropy, spectral_loss
+from gan_forensics.spectra.power_law import PowerLaw, power_law_fit
+from gan_forensics.spectra.radial import radial_bins, radial_mean, ring_radii
+from gan_forensics.spectra.resamplers import resampler_response
+from gan_forensics.spectra.statistic import SpectrumStatistic, SpectrumSummary

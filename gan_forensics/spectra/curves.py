@@ -1,0 +1,174 @@
+"""Log-spectrum curves and the classifier features made of them.
+
+The curve of an image is the radial mean of 20 ln|F + 1e-8| over its shifted two-dimensional
+spectrum F (Durall et al., CVPR 2020): the log is averaged, not the power, and it is a natural log,
+so the unit is not the decibel.
+
+Each function has two paths, chosen by `precision`: "float32" is one jitted JAX function (usable
+inside jit), "float64" runs in NumPy on the host. They agree to about 1e-5 of the curve's range
+wherever the spectrum stands above the rounding of a float32 transform (1e-7 of its largest value).
+"""
+
+import functools
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.fft
+import scipy.interpolate
+from jaxtyping import Array, Float, Num, UInt8
+
+from gan_forensics.spectra.chunks import over_chunks
+from gan_forensics.spectra.gray import check_8bit, check_images, to_gray
+from gan_forensics.spectra.radial import (
+    Precision,
+    check_precision,
+    half_plane_labels,
+    radial_bins,
+    segment_mean_matrix,
+    segment_means,
+)
+
+Normalise = Literal["min-max", "first", "none"]
+
+# Added to the complex coefficient, not to its magnitude, in all the published code.
+EPSILON = 1e-8
+# A curve whose span is this small beside its values is that of a constant image plus rounding.
+FLAT = 1e-5
+
+
+def log_spectrum_curve(
+    images: Num[Array | np.ndarray, "b h w *c"],
+    *,
+    normalise: Normalise = "min-max",
+    precision: Precision = "float32",
+) -> Float[Array | np.ndarray, "b rings"]:
+    """Radial mean of the log spectrum of each image (Durall et al., CVPR 2020).
+
+    gray = 0.2989 R + 0.5870 G + 0.1140 B, F = fftshift(fft2(gray)) + 1e-8, curve = radial mean of
+    20 ln|F|, then normalised per image.
+
+    Args:
+        images: floats [b, h, w, c] with c = 1 or 3, or gray [b, h, w], usually in [-1, 1]; or uint8
+            in [0, 255], where colour is rounded to 8-bit gray first.
+        normalise: "min-max" maps each curve onto [0, 1] (a flat curve onto 0), "first" divides by
+            the first value, "none" leaves 20 ln|F|.
+        precision: "float32" in JAX, jitted and differentiable; "float64" in NumPy on the host.
+
+    Returns:
+        One curve per image, from low to high frequency: 88 values for 128x128.
+
+    Raises:
+        ValueError: for other shapes or types, unknown names, or images under 4x4 pixels.
+    """
+    _check_normalise(normalise)
+    check_precision(precision)
+    if precision == "float64":
+        images = np.asarray(images)
+        check_images(images)
+        return _normalised(_curves_on_host(images, EPSILON), normalise)
+    return _curves_jit(jnp.asarray(images), None, normalise, EPSILON)
+
+
+def unmasking_features(
+    images: UInt8[Array | np.ndarray, "b h w *c"],
+    n: int | None,
+    *,
+    normalise: Normalise = "first",
+    epsilon: float = EPSILON,
+    precision: Precision = "float64",
+) -> Float[Array | np.ndarray, "b n"]:
+    """Classifier features of Durall et al. (arXiv 1911.00686): the curve resampled to n values.
+
+    A not-a-knot cubic spline through the curve is read at n equally spaced places, first and last
+    included, and the result divided by its first value. The authors take n = 80 for CelebA, 300
+    for FaceForensics++ (there without the epsilon on the generated half), and for Faces-HQ neither
+    resampling nor normalisation.
+
+    Args:
+        images: uint8 [b, h, w] gray or [b, h, w, c]; colour is rounded to 8-bit gray.
+        n: number of features, or None to keep the curve's own length.
+        normalise: as in `log_spectrum_curve`, applied after resampling.
+        epsilon: added to the complex spectrum before the log.
+        precision: "float64" in NumPy on the host, "float32" in JAX.
+
+    Raises:
+        ValueError: for images that are not uint8, n < 1, unknown names, or images with fewer than
+            two rings where resampling is asked for.
+    """
+    _check_normalise(normalise)
+    check_precision(precision)
+    check_8bit(images, "unmasking features")
+    if n is not None and n < 1:
+        raise ValueError(f"n is {n}; give a positive number of features, or None for the curve")
+    if precision == "float32":
+        return _curves_jit(jnp.asarray(images), n, normalise, epsilon)
+    curves = _curves_on_host(np.asarray(images), epsilon)
+    if n is not None:
+        curves = curves @ _resampling(curves.shape[1], n).T
+    return _normalised(curves, normalise)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _curves_jit(images, n: int | None, normalise: Normalise, epsilon: float):
+    gray = to_gray(images)
+    spectrum = jnp.fft.rfft2(gray)
+    # 20 ln|F| = 10 ln|F|^2 saves the root; the square stays within float32 for any 8-bit image.
+    power = (spectrum.real + epsilon) ** 2 + spectrum.imag**2
+    labels = half_plane_labels(radial_bins(gray.shape[1], gray.shape[2]))
+    curves = 10 * segment_means(jnp.log(power).reshape(len(gray), labels[0].size), labels)
+    if n is not None:
+        curves = curves @ jnp.asarray(_resampling(curves.shape[1], n).T, jnp.float32)
+    return _normalised(curves, normalise)
+
+
+def _curves_on_host(images: np.ndarray, epsilon: float) -> np.ndarray:
+    means = _half_plane_means(*images.shape[1:3])
+
+    def curves(chunk):
+        spectrum = np.asarray(scipy.fft.rfft2(to_gray(chunk)))
+        power = (np.real(spectrum) + epsilon) ** 2 + np.imag(spectrum) ** 2
+        return 10 * (means @ np.log(power).reshape(len(chunk), math.prod(power.shape[1:])).T).T
+
+    return over_chunks(curves, images)
+
+
+@functools.lru_cache(maxsize=16)
+def _half_plane_means(h: int, w: int):
+    return segment_mean_matrix(half_plane_labels(radial_bins(h, w)))
+
+
+@functools.lru_cache(maxsize=16)
+def _resampling(rings: int, n: int) -> np.ndarray:
+    # Interpolation is linear in the values: the splines of the unit vectors are its matrix [n, p].
+    if rings < 2:
+        raise ValueError("a curve of one ring cannot be resampled; give larger images or n=None")
+    spline = scipy.interpolate.CubicSpline(np.linspace(0, n, rings), np.eye(rings))
+    return spline(np.linspace(0, n, n))
+
+
+def _normalised(curves, normalise: Normalise):
+    if normalise == "min-max":
+        return _min_max(curves)
+    if normalise == "first":
+        return curves / curves[:, :1]
+    return curves
+
+
+def _min_max(curves):
+    xp = curves.__array_namespace__()
+    low, high = curves.min(-1, keepdims=True), curves.max(-1, keepdims=True)
+    span = high - low
+    flat = span <= FLAT * xp.maximum(xp.abs(low), xp.abs(high))
+    scaled = xp.clip((curves - low) / xp.where(flat, 1, span), 0, 1)
+    # The ends are set, not computed: a compiler may fuse and round so that the highest value comes
+    # out beside 1, and the cross-entropy of two curves weighs an exact 0 or 1 very differently.
+    ends = xp.where(curves <= low, 0, xp.where(curves >= high, 1, scaled))
+    return xp.where(flat, 0, ends).astype(curves.dtype)
+
+
+def _check_normalise(normalise: str) -> None:
+    if normalise not in ("min-max", "first", "none"):
+        raise ValueError(f"normalise is {normalise!r}; use 'min-max', 'first' or 'none'")

@@ -1,0 +1,65 @@
+"""Discrete cosine spectra as detector inputs (Frank et al., ICML 2020).
+
+The input of their classifiers is ln(|D| + 1e-12) of the orthonormal two-dimensional DCT-II of the
+pixels in [0, 255], per channel, then standardised per coefficient with mean and population standard
+deviation of the training set. Float64 on the host.
+"""
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Array, Float, Num, UInt8
+
+from gan_forensics.spectra.chunks import over_chunks
+from gan_forensics.spectra.gray import check_8bit
+from gan_forensics.spectra.statistic import SpectrumSummary
+
+EPSILON = 1e-12
+
+
+def dct2(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b h w *c"]:
+    """Orthonormal DCT-II over height and width, channel by channel; float64, any range."""
+    pixels = np.asarray(images, np.float64)
+    return np.asarray(scipy.fft.dctn(pixels, axes=(1, 2), norm="ortho"))
+
+
+def log_dct(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b h w *c"]:
+    """ln(|D| + 1e-12) with D the DCT of 8-bit images, in the shape of the images.
+
+    Raises:
+        ValueError: for images that are not uint8, or no batch of images.
+    """
+    images = np.asarray(images)
+    check_8bit(images, "DCT features")
+    return over_chunks(lambda chunk: np.log(np.abs(dct2(chunk)) + EPSILON), images)
+
+
+def dct_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b d"]:
+    """`log_dct`, flattened to one row per image for the classifiers; not yet standardised."""
+    spectra = log_dct(images)
+    return spectra.reshape(len(spectra), int(np.prod(spectra.shape[1:])))
+
+
+def pixel_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b d"]:
+    """The authors' pixel baseline: x / 127.5 - 1, one row per image; float64.
+
+    Raises:
+        ValueError: for images that are not uint8, or no batch of images.
+    """
+    images = np.asarray(images)
+    check_8bit(images, "pixel features")
+    scaled = images / 127.5 - 1
+    return scaled.reshape(len(scaled), int(np.prod(scaled.shape[1:])))
+
+
+def standardise(
+    values: Float[Array | np.ndarray, "b *bins"], summary: SpectrumSummary
+) -> Float[Array | np.ndarray, "b *bins"]:
+    """(values - mean) / std per bin; a bin without spread is only centred.
+
+    Args:
+        values: one spectrum per row.
+        summary: mean and spread of the training set, from `SpectrumStatistic.result`, so that a
+            training set of any size can be streamed.
+    """
+    spread = summary.std + (summary.std == 0)
+    return (values - summary.mean[None]) / spread[None]

@@ -1,0 +1,185 @@
+"""Radial (azimuthal) means: the average of a map over the rings around a centre.
+
+Ring k holds the pixels whose distance rho from the centre has floor(rho) = k. The innermost and
+the outermost occupied rings are dropped, as in the routine that Durall et al. (CVPR 2020) and
+Chandrasegaran et al. (CVPR 2021) share, so a square of side S has floor((S-1)/sqrt 2) - 1 values
+(88 for 128) and value k belongs to floor(rho) = k + 1. It is a mean per ring, not a sum, although
+it is often called "azimuthal integration".
+
+For an even side the centre (S-1)/2 lies half a pixel beside the zero frequency of a shifted
+spectrum (index S/2), which therefore falls into the dropped innermost ring; for an odd side the
+zero frequency is the centre and is dropped as well.
+"""
+
+import functools
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Float, Int, Num
+
+Precision = Literal["float32", "float64"]
+Center = tuple[float, float] | None
+
+DROPPED = -1
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that has no path.
+
+    Raises:
+        ValueError: for anything but "float32" and "float64".
+    """
+    if precision not in ("float32", "float64"):
+        raise ValueError(
+            f"precision is {precision!r}; use 'float32' (JAX, works inside jit) or "
+            "'float64' (NumPy on the host)"
+        )
+
+
+def radial_bins(h: int, w: int, center: Center = None) -> Int[np.ndarray, "{h} {w}"]:
+    """Ring number of every pixel of an [h, w] map.
+
+    Args:
+        h: height in pixels.
+        w: width in pixels.
+        center: (x, y) with x the column; by default ((w-1)/2, (h-1)/2).
+
+    Returns:
+        int32 [h, w]: 0 ... rings-1, and -1 on the innermost and outermost ring, which are dropped.
+
+    Raises:
+        ValueError: if fewer than three rings are occupied, so that none is left.
+    """
+    _, inverse = np.unique(np.floor(_distances(h, w, center)), return_inverse=True)
+    ring = inverse.reshape(h, w) - 1
+    outermost = ring.max()
+    if outermost < 1:
+        raise ValueError(
+            f"a map of {h}x{w} pixels has no ring left after the innermost and the outermost are "
+            "dropped; give at least 4x4 pixels"
+        )
+    ring[ring == outermost] = DROPPED
+    return ring.astype(np.int32)
+
+
+def ring_radii(h: int, w: int, center: Center = None) -> Float[np.ndarray, " rings"]:
+    """Mean distance from the centre, in pixels, of each ring of `radial_mean`; float64."""
+    return _means_on_host(_distances(h, w, center)[None], h, w, _hashable(center))[0]
+
+
+def radial_mean(
+    image: Num[Array | np.ndarray, "*batch h w"],
+    center: Center = None,
+    *,
+    precision: Precision = "float32",
+) -> Float[Array | np.ndarray, "*batch rings"]:
+    """Mean of a map over each ring around its centre.
+
+    Args:
+        image: any real map, with any leading batch axes.
+        center: (x, y) with x the column; by default ((w-1)/2, (h-1)/2). Static under jit.
+        precision: "float32" computes in JAX, and inside jit; "float64" in NumPy on the host.
+
+    Returns:
+        The ring means from the inside outwards, without the innermost and outermost ring.
+
+    Raises:
+        ValueError: for a map with fewer than three rings, or an unknown precision.
+
+    Example:
+        >>> radial_mean(np.ones((2, 128, 128))).shape
+        (2, 88)
+    """
+    check_precision(precision)
+    if np.ndim(image) < 2:
+        raise ValueError(f"a map needs two axes [..., h, w], got shape {np.shape(image)}")
+    center = _hashable(center)
+    if precision == "float64":
+        *batch, h, w = np.shape(image)
+        means = _means_on_host(np.asarray(image, np.float64).reshape(-1, h, w), h, w, center)
+        return means.reshape(*batch, means.shape[1])
+    return _radial_mean_jit(image, center)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _radial_mean_jit(image, center: Center):
+    *batch, h, w = image.shape
+    labels = radial_bins(h, w, center)
+    values = jnp.asarray(image, jnp.float32).reshape(math.prod(batch), h * w)
+    means = segment_means(values, [labels])
+    return means.reshape(*batch, means.shape[1])
+
+
+def segment_means(
+    values: Float[Array, "b p"], labels: list[Int[np.ndarray, "..."]]
+) -> Float[Array, "b rings"]:
+    """Mean of the values of each label, where a value may carry one label per given map.
+
+    A segment sum with the batch as the innermost axis costs one vector addition per pixel and
+    label: less than the transform before it at every size, without the [rings, pixels] matrix of a
+    matrix product and without the cancellation of differences of cumulative sums.
+    """
+    rings = 1 + max(int(each.max()) for each in labels)
+    counts = sum(np.bincount(each[each >= 0], minlength=rings) for each in labels)
+    columns = values.T
+    sums = sum(
+        # A label beyond the last segment is dropped; a negative one would count from the end.
+        jax.ops.segment_sum(columns, jnp.asarray(np.where(each < 0, rings, each).ravel()), rings)
+        for each in labels
+    )
+    return (sums / jnp.asarray(counts, jnp.float32)[:, None]).T
+
+
+def segment_mean_matrix(labels: list[Int[np.ndarray, "..."]]) -> scipy.sparse.csr_array:
+    """The linear map of `segment_means` as a sparse float64 matrix [rings, pixels]."""
+    rows = np.concatenate([each.ravel() for each in labels])
+    pixels = labels[0].size
+    columns = np.tile(np.arange(pixels), len(labels))
+    kept = rows >= 0
+    counts = np.bincount(rows[kept])
+    with np.errstate(divide="ignore"):  # An empty label has no entry that could use 1/0.
+        weight = (1.0 / counts)[rows[kept]]
+    return scipy.sparse.csr_array(
+        (weight, (rows[kept], columns[kept])), shape=(len(counts), pixels)
+    )
+
+
+def half_plane_labels(shifted: Int[np.ndarray, "h w"]) -> list[Int[np.ndarray, "h half"]]:
+    """Labels of a full shifted spectrum, moved onto the coefficients that `rfft2` computes.
+
+    A real image has F[-k, -l] = conj F[k, l], so a coefficient of the half plane stands for itself
+    and, in the inner columns, for its mirror image. For even sizes the two lie in different rings,
+    since the centre of the rings is not the zero frequency: hence two label maps.
+
+    Returns:
+        [own, mirrored], each [h, w//2 + 1]; -1 where there is no label.
+    """
+    h, w = shifted.shape
+    plane = np.fft.ifftshift(shifted)
+    half = w // 2 + 1
+    mirrored = np.full((h, half), DROPPED, shifted.dtype)
+    inner = np.arange(1, (w + 1) // 2)
+    mirrored[:, inner] = plane[-np.arange(h)][:, w - inner]
+    return [plane[:, :half], mirrored]
+
+
+def _distances(h: int, w: int, center: Center) -> np.ndarray:
+    x0, y0 = ((w - 1) / 2, (h - 1) / 2) if center is None else center
+    return np.hypot(np.arange(w)[None, :] - x0, np.arange(h)[:, None] - y0)
+
+
+def _hashable(center) -> Center:
+    return None if center is None else (float(center[0]), float(center[1]))
+
+
+@functools.lru_cache(maxsize=16)
+def _mean_matrix(h: int, w: int, center: Center) -> scipy.sparse.csr_array:
+    return segment_mean_matrix([radial_bins(h, w, center)])
+
+
+def _means_on_host(maps: np.ndarray, h: int, w: int, center: Center) -> np.ndarray:
+    return (_mean_matrix(h, w, center) @ maps.reshape(len(maps), h * w).T).T
