@@ -1,0 +1,293 @@
+"""Figures for papers and reports: arrays in, matplotlib `Figure` out.
+
+Figures are made without pyplot, so that nothing global is opened, kept or styled.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by readers with any common colour vision; black stands for
+# the reference. Yellow is left out: it is too light for lines on white.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+INK, FAINT = "#222222", "#8a8a8a"
+# Beyond this point of the abscissa only the corners of the spectrum contribute.
+AXIS_NYQUIST = 1 / math.sqrt(2)
+
+Curve = tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
+
+
+class Bar(NamedTuple):
+    """One bar: what it is, its value, its interval if known, and the series it belongs to."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    series: str = ""
+
+
+def spectra_figure(
+    curves: Mapping[str, Curve],
+    *,
+    title: str = "",
+    value_label: str = "normalised log spectrum",
+) -> Figure:
+    """Mean radial spectra with bands of one deviation, labelled at their right ends.
+
+    Args:
+        curves: label -> (mean [k], deviation [k]) over the radius from 0 to the corner. The first
+            one is drawn in black as the reference.
+        title: above the axes.
+        value_label: of the ordinate.
+
+    Raises:
+        ValueError: when there is no curve, or a mean and its deviation differ in shape.
+    """
+    if not curves:
+        raise ValueError("no curve to draw: give label -> (mean, deviation)")
+    figure = Figure(figsize=(7.6, 4.4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    ends = []
+    # Many bands on top of each other would hide the lines.
+    alpha = min(0.12, 0.6 / len(curves))
+    for index, (label, (mean, deviation)) in enumerate(curves.items()):
+        mean, deviation = np.asarray(mean, float), np.asarray(deviation, float)
+        if mean.ndim != 1 or mean.shape != deviation.shape:
+            raise ValueError(
+                f"curve {label!r}: mean {list(mean.shape)} and deviation {list(deviation.shape)} "
+                "must be of one length"
+            )
+        colour, dash = curve_style(index)
+        x = np.linspace(0, 1, len(mean))
+        axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=alpha, lw=0)
+        axes.plot(x, mean, color=colour, ls=dash, lw=2.2 if index == 0 else 1.6, label=label)
+        ends.append((float(mean[-1]), label, colour))
+    axes.axvline(AXIS_NYQUIST, color=FAINT, lw=1, ls=(0, (2, 2)), zorder=0)
+    axes.annotate(
+        "axis Nyquist",
+        (AXIS_NYQUIST, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -4),
+        textcoords="offset points",
+        va="top",
+        color=FAINT,
+        fontsize=8,
+    )
+    axes.set(xlim=(0, 1), xlabel="spatial frequency (1 = corner of the spectrum)")
+    axes.set_ylabel(value_label)
+    _finish(axes, title)
+    _label_ends(axes, ends)
+    return figure
+
+
+def bars_figure(
+    rows: Sequence[Bar],
+    *,
+    title: str = "",
+    value_label: str = "",
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Figure:
+    """Horizontal bars with intervals, grouped by label and coloured by series.
+
+    Args:
+        rows: the bars; labels and series keep the order of their first appearance.
+        title: above the axes.
+        value_label: of the value axis.
+        limits: of the value axis.
+    """
+    if not rows:
+        raise ValueError("no bar to draw: give at least one Bar")
+    labels = list(dict.fromkeys(row.label for row in rows))
+    series = list(dict.fromkeys(row.series for row in rows))
+    height = 0.8 / len(series)
+    figure = Figure(
+        figsize=(7.6, 1.3 + 0.26 * len(labels) * max(len(series), 1.6)),
+        dpi=150,
+        layout="constrained",
+    )
+    axes = figure.add_subplot()
+    span = limits[1] - limits[0]
+    for index, name in enumerate(series):
+        members = [row for row in rows if row.series == name]
+        # Black is for references; bars start with the first colour.
+        colour, _ = curve_style(index + 1)
+        places = [labels.index(row.label) + (index + 0.5) * height - 0.4 for row in members]
+        values = [row.value for row in members]
+        axes.barh(places, values, height * 0.88, color=colour, alpha=0.85, label=name or None)
+        for place, row in zip(places, members, strict=True):
+            reach = row.value
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [place, place], color=INK, lw=1.1, marker="|", ms=4)
+                reach = max(row.value, row.high)
+            axes.text(
+                reach + 0.012 * span, place, f"{row.value:.2f}", va="center", fontsize=7, color=INK
+            )
+    # A margin beside the largest value for the numbers, in which nothing is ticked.
+    axes.set(xlim=(limits[0], limits[1] + 0.08 * span), ylim=(len(labels) - 0.45, -0.55))
+    axes.set_xticks([limits[0] + span * part / 5 for part in range(6)])
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel(value_label)
+    axes.tick_params(axis="y", length=0)
+    _finish(axes, title, grid="x")
+    if series != [""]:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def losses_figure(
+    metrics: Sequence[Mapping[str, Any]],
+    *,
+    names: Sequence[str] | None = None,
+    title: str = "",
+) -> Figure:
+    """One small panel per metric over the training steps: raw values and their running median.
+
+    Args:
+        metrics: lines of `metrics.jsonl`, each with "step". Where a step occurs twice, as after
+            resuming from an earlier checkpoint, the later line counts.
+        names: metrics to draw; by default every one with "loss" in its name, or all numbers where
+            there is none.
+        title: above the panels.
+
+    Raises:
+        ValueError: when there is nothing to draw.
+    """
+    lines = {line["step"]: line for line in metrics if _is_number(line.get("step"))}
+    steps = sorted(lines)
+    known = list(dict.fromkeys(k for s in steps for k, v in lines[s].items() if _is_number(v)))
+    known = [name for name in known if name != "step"]
+    names = names or [name for name in known if "loss" in name] or known
+    if not names or not set(names) <= set(known):
+        raise ValueError(f"metrics {list(names)} are not among {known}: nothing to draw")
+    columns = min(2, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(7.6, 0.5 + 2.1 * rows), dpi=150, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for index, axes in enumerate(panels.flat):
+        if index >= len(names):
+            axes.set_visible(False)
+            continue
+        name = names[index]
+        drawn = [step for step in steps if _is_number(lines[step].get(name))]
+        values = np.array([float(lines[step][name]) for step in drawn])
+        colour = COLOURS[1 + index % (len(COLOURS) - 1)]
+        axes.plot(drawn, values, color=colour, lw=0.8, alpha=0.35)
+        axes.plot(drawn, _running_median(values), color=colour, lw=1.6)
+        _finish(axes, name)
+        # The lowest visible panel of either column carries the abscissa.
+        if index + columns >= len(names):
+            axes.set_xlabel("step")
+            axes.tick_params(labelbottom=True)
+    figure.suptitle(title, fontsize=11, color=INK)
+    return figure
+
+
+def image_grid(
+    images: UInt8[np.ndarray, "n h w c"], columns: int | None = None, *, gap: int = 2
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Tile images into one picture with white gaps; gray images are repeated to three channels.
+
+    Args:
+        images: uint8, c = 1 or 3.
+        columns: images per row; by default as near to a square as possible.
+        gap: pixels between and around the images.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images must be uint8 [n, h, w, c] with c = 1 or 3, got {images.dtype} "
+            f"{list(images.shape)}"
+        )
+    n, h, w, _ = images.shape
+    columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
+    if n == 0 or columns < 1:
+        raise ValueError(f"cannot tile {n} images in {columns} columns: both must be at least 1")
+    rows = math.ceil(n / columns)
+    grid = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = gap + index // columns * (h + gap), gap + index % columns * (w + gap)
+        grid[top : top + h, left : left + w] = image
+    return grid
+
+
+def curve_style(index: int):
+    """Colour and dash of the index-th curve: black for the first alone, dashes beyond the rest."""
+    turn, colour = divmod(index - 1, len(COLOURS) - 1)
+    return (COLOURS[1 + colour], DASHES[turn % len(DASHES)]) if index else (COLOURS[0], DASHES[0])
+
+
+def _finish(axes: Axes, title: str, grid: str = "both") -> None:
+    """The house style of axes: no box, faint grid, title to the left."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.grid(axis=grid, color="#e4e4e4", lw=0.6)  # pyright: ignore[reportArgumentType]
+    axes.set_axisbelow(True)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write labels beside the ends of the curves, moved apart where the ends are close."""
+    low, high = axes.get_ylim()
+    places = spread_apart([(end - low) / (high - low) for end, _, _ in ends], gap=0.052)
+    for (end, label, colour), place in zip(ends, places, strict=True):
+        axes.annotate(
+            label,
+            (1, end),
+            xycoords=("axes fraction", "data"),
+            xytext=(1.035, place),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            fontsize=8.5,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "lw": 0.7,
+                "shrinkA": 2,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def spread_apart(places: Sequence[float], *, gap: float) -> list[float]:
+    """Move numbers as little as needed (least squares) to lie at least `gap` apart, order kept.
+
+    Numbers i = 0, 1, ... in ascending order become i * gap + a non-decreasing sequence, so this is
+    isotonic regression of places - i * gap, solved by pooling adjacent violators; the result is
+    then shifted up where it would start below 0.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    pools: list[tuple[float, int]] = []
+    for rank, i in enumerate(order):
+        mean, count = places[i] - rank * gap, 1
+        while pools and pools[-1][0] >= mean:
+            before, n = pools.pop()
+            mean, count = (before * n + mean * count) / (n + count), count + n
+        pools.append((mean, count))
+    moved = [0.0] * len(places)
+    values = [mean for mean, count in pools for _ in range(count)]
+    for rank, i in enumerate(order):
+        moved[i] = max(values[rank], 0.0) + rank * gap
+    return moved
+
+
+def _running_median(values: np.ndarray) -> np.ndarray:
+    """Median over a twentieth of the run, windows shrinking at the ends."""
+    half = max(1, len(values) // 40)
+    return np.array(
+        [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,162 @@
+"""A run folder as one page: settings, losses, samples and results."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
+from gan_forensics.report.metrics import read_metrics
+from gan_forensics.report.plots import losses_figure, spectra_figure
+
+# Grids shown of a run: the first, the last, and evenly spaced ones between them.
+GRIDS = 6
+
+
+def report_run(run: Path | str) -> Path:
+    """Write `report.html` into a run folder from what lies in it.
+
+    Read are, as far as they are there: `config.json` (settings), `metrics.jsonl` (losses),
+    `samples/*.png` (grids) and `results.json`, an object whose entries become, by their form:
+
+    - a list of objects with equal keys: a table (such as `bypass`),
+    - `spectra`, label -> {"mean": [...], "std": [...]}: a figure,
+    - another object of plain values: names and values (such as `protocol`).
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        FileNotFoundError: when the folder is missing or holds none of these.
+        ValueError: when one of these files is broken, naming it.
+    """
+    run = Path(run)
+    sections = [
+        *_result_sections(run / "results.json"),
+        *_sample_section(run / "samples"),
+        *_loss_section(run / "metrics.jsonl"),
+        *_config_section(run / "config.json"),
+    ]
+    if not sections:
+        raise FileNotFoundError(
+            f"{run} is not a run folder: it has no config.json, metrics.jsonl, results.json or "
+            "samples/*.png"
+        )
+    lead = "What this training run was told to do, how it went, and what came out of it."
+    return write_report(
+        run / "report.html", title=f"Run {run.resolve().name}", lead=lead, sections=sections
+    )
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], *, caption: str) -> Table:
+    """A table from objects; its columns are their keys in order of first appearance."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return Table(
+        caption,
+        [name.replace("_", " ") for name in columns],
+        [[row.get(name) for name in columns] for row in rows],
+    )
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested objects as one, names joined by dots."""
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file, empty where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): write it anew or remove it") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a JSON object: write it anew or remove it")
+    return values
+
+
+def _result_sections(path: Path) -> list[Section]:
+    sections, plain = [], {}
+    for name, value in _read_object(path).items():
+        title = name.replace("_", " ").capitalize()
+        if name == "spectra":
+            sections.append(Section(title, [_spectra_picture(value, path)]))
+        elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            sections.append(Section(title, [table_of(value, caption=f"{name} in {path.name}")]))
+        elif isinstance(value, dict):
+            sections.append(Section(title, [Facts(flatten(value))]))
+        else:
+            plain[name] = value
+    return ([Section("Results", [Facts(plain)])] if plain else []) + sections
+
+
+def _spectra_picture(curves: Any, path: Path) -> Picture:
+    try:
+        pairs = {
+            label: (np.asarray(curve["mean"], float), np.asarray(curve["std"], float))
+            for label, curve in curves.items()
+        }
+        figure = spectra_figure(pairs)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path}: "spectra" must map labels to {{"mean": [...], "std": [...]}} ({error!r})'
+        ) from error
+    return Picture(
+        figure,
+        alt=f"Mean radial spectra of {', '.join(pairs)}",
+        caption="Mean radial spectrum with a band of one standard deviation over images.",
+    )
+
+
+def _sample_section(folder: Path) -> list[Section]:
+    def by_number(path: Path):
+        return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+
+    paths = sorted((p for p in folder.glob("*.png") if not p.name.startswith(".")), key=by_number)
+    if not paths:
+        return []
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(GRIDS, len(paths))).round().astype(int))
+    pictures = [
+        Picture(paths[i], alt=f"Grid of generated images, {paths[i].stem}", caption=paths[i].stem)
+        for i in chosen
+    ]
+    shown = "" if len(chosen) == len(paths) else f" ({len(chosen)} of {len(paths)} grids)"
+    return [Section(f"Samples{shown}", pictures)]
+
+
+def _loss_section(path: Path) -> list[Section]:
+    if not path.exists():
+        return []
+    metrics = read_metrics(path)
+    try:
+        figure = losses_figure(metrics)
+    except ValueError:  # A run that has not logged a number yet still has its other parts.
+        return [Section("Losses", ["No metric has been logged yet."])]
+    return [
+        Section(
+            "Losses",
+            [
+                Picture(
+                    figure,
+                    alt="Training metrics over steps, one panel each",
+                    caption="Logged values (pale) and their running median over a twentieth of "
+                    "the run.",
+                )
+            ],
+        )
+    ]
+
+
+def _config_section(path: Path) -> list[Section]:
+    config = _read_object(path)
+    return [Section("Settings", [Facts(flatten(config))])] if config else []
