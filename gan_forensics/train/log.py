@@ -1,5 +1,6 @@
 """Metrics as JSON lines (always) and TensorBoard events (with the extra `tensorboard`)."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,16 +23,27 @@ class MetricLog:
         self._board = _tensorboard(run) if tensorboard else None
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line and make it visible to readers."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
+        """Append one line and make it visible to readers.
+
+        Raises:
+            OSError: when it cannot be written, naming the file.
+        """
+        try:
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                f"could not write {self._path} at step {step} ({error}): free some space, then "
+                "resume from the last checkpoint"
+            ) from error
         if self._board:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Close the files."""
-        self._file.close()
+        """Close the files; what could not be written before is not tried again."""
+        with contextlib.suppress(OSError):
+            self._file.close()
         if self._board:
             self._board.close()
 

@@ -153,20 +153,22 @@ def fit(
                 state, host = restored
                 batches.restore(host["data"])
                 rule = PlateauState.from_dict(host["plateau"])
-            session = _Session(run, cadence, checkpoints, batches, plateau, rule)
-            session.log = MetricLog(run, last_step=int(state.step), tensorboard=tensorboard)
-            step = jit_step(make_step(updates, average_decay=average_decay), mesh)
-            return session.train(
-                state,
-                step,
-                per_step=minibatches_per_step(updates),
-                key=jax.device_put(jax.random.key(seed), replicated(mesh)),
-                mesh=mesh,
-                sample=sample,
-                evaluate=evaluate,
-                best=best,
-                progress=progress,
-            )
+            log = MetricLog(run, last_step=int(state.step), tensorboard=tensorboard)
+            try:
+                session = _Session(run, cadence, checkpoints, batches, log, plateau, rule)
+                return session.train(
+                    state,
+                    jit_step(make_step(updates, average_decay=average_decay), mesh),
+                    per_step=minibatches_per_step(updates),
+                    key=jax.device_put(jax.random.key(seed), replicated(mesh)),
+                    mesh=mesh,
+                    sample=sample,
+                    evaluate=evaluate,
+                    best=best,
+                    progress=progress,
+                )
+            finally:
+                log.close()
         finally:
             checkpoints.close()
 
@@ -174,11 +176,9 @@ def fit(
 class _Session:
     """The mutable side of one call of `fit`."""
 
-    log: MetricLog
-
-    def __init__(self, run, cadence, checkpoints, batches, plateau, rule):
+    def __init__(self, run, cadence, checkpoints, batches, log, plateau, rule):
         self.run, self.cadence, self.checkpoints = run, cadence, checkpoints
-        self.batches, self.plateau, self.rule = batches, plateau, rule
+        self.batches, self.log, self.plateau, self.rule = batches, log, plateau, rule
         self.window: list[dict[str, float]] = []
         self.pending: tuple[int, dict[str, jax.Array]] | None = None
         self.evaluation: dict[str, float] = {}
@@ -228,7 +228,6 @@ class _Session:
                     )
                 if last:
                     break
-        self.log.close()
         return state
 
     def _minibatches(self, count, mesh):

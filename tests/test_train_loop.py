@@ -1,0 +1,327 @@
+"""`fit`: exact resume after any interruption, clear stops, one writer, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from gan_forensics.train import (
+    Cadence,
+    CheckpointError,
+    Checkpoints,
+    NonFiniteLossError,
+    Plateau,
+    RunFolderError,
+    fit,
+    read_metrics,
+)
+from gan_forensics.train.update import Update
+from tests.games import GAMES, Gaussians, two_players
+
+ROOT = Path(__file__).parent.parent
+
+
+def _fit(run, steps, game="two", *, data=None, config=None, **options):
+    updates, params, stats = GAMES[game]()
+    options = {"resume": True, "progress": False, "average": list(params)[:1], **options}
+    cadence = Cadence(steps, log_every=3, checkpoint_every=4)
+    return fit(
+        updates,
+        params,
+        stats,
+        data or Gaussians(),
+        run=run,
+        cadence=options.pop("cadence", cadence),
+        config={"game": game} if config is None else config,
+        seed=1,
+        **options,
+    )
+
+
+def _assert_same(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_n_plus_m_steps_are_n_steps_and_m_steps_bit_for_bit(game, tmp_path):
+    whole = _fit(tmp_path / "whole", 11, game)
+    _fit(tmp_path / "parts", 4, game)
+    parts = _fit(tmp_path / "parts", 11, game)
+    _assert_same(whole, parts)
+
+
+def test_a_gan_with_batch_statistics_resumes_bit_for_bit(tmp_path):
+    from gan_forensics.gans import GanConfig, train_gan
+
+    config = GanConfig("dcgan", "samples:lfw", size=16, width=4, latent=8, channels=1, batch_size=8)
+    states = []
+    for parts in ((6,), (2, 6)):
+        for steps in parts:
+            state = train_gan(
+                config, tmp_path / str(parts), Cadence(steps), resume=True, progress=False
+            )
+        states.append(state)
+    _assert_same(*states)
+    assert len(jax.tree.leaves(states[0].stats)) > 4
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from gan_forensics.train import InterruptedRunError
+from tests.test_train_loop import _fit
+from tests.games import Gaussians
+
+class Slow(Gaussians):
+    def __next__(self):
+        time.sleep(0.02)
+        return super().__next__()
+
+try:
+    _fit(Path(sys.argv[1]), int(sys.argv[2]), data=Slow())
+except InterruptedRunError as error:
+    print(error)
+    sys.exit(128 + error.signal)
+"""
+
+
+def _start(run, steps):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SCRIPT, str(run), str(steps)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _wait_for_checkpoints(process, run, count):
+    for _ in range(1200):
+        if len(list((run / "checkpoints").glob("*/manifest.json"))) >= count:
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint within a minute")
+
+
+def test_a_run_that_was_killed_resumes_bit_for_bit(tmp_path):
+    process = _start(tmp_path / "killed", 100_000)
+    _wait_for_checkpoints(process, tmp_path / "killed", 2)
+    process.kill()
+    process.communicate()
+    saved = max(
+        int(p.parent.name) for p in (tmp_path / "killed").glob("checkpoints/*/manifest.json")
+    )
+    killed = _fit(tmp_path / "killed", saved + 5)
+    whole = _fit(tmp_path / "whole", saved + 5)
+    _assert_same(killed, whole)
+    lines = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("killed", "whole")]
+    assert [line["step"] for line in lines[0]] == sorted({line["step"] for line in lines[0]})
+    assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_save_and_say_so(number, tmp_path):
+    process = _start(tmp_path / "run", 100_000)
+    _wait_for_checkpoints(process, tmp_path / "run", 1)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    assert f"{number.name} at step" in output and "resume" in output
+    step = int(output.split("at step ")[1].split(":")[0])
+    assert (tmp_path / "run/checkpoints" / str(step) / "manifest.json").exists()
+    _assert_same(_fit(tmp_path / "run", step + 3), _fit(tmp_path / "whole", step + 3))
+
+
+def test_a_second_writer_is_refused_with_the_process_that_writes(tmp_path):
+    process = _start(tmp_path / "run", 100_000)
+    try:
+        _wait_for_checkpoints(process, tmp_path / "run", 1)
+        with pytest.raises(RunFolderError, match=f"another process .pid {process.pid}. is writing"):
+            _fit(tmp_path / "run", 5)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _damage(run, how):
+    newest = max((run / "checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))
+    largest = max((p for p in newest.rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)
+    if how == "a flipped byte":
+        content = bytearray(largest.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        largest.write_bytes(content)
+    elif how == "cut off":
+        largest.write_bytes(largest.read_bytes()[:-3])
+    elif how == "missing":
+        largest.unlink()
+    else:
+        (newest / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "how, words",
+    [
+        ("a flipped byte", "checksum differs"),
+        ("cut off", "bytes instead of"),
+        ("missing", "is missing"),
+        ("half-written", "half-written"),
+    ],
+)
+def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
+    how, words, tmp_path, capsys
+):
+    whole = _fit(tmp_path / "whole", 12)
+    _fit(tmp_path / "run", 8)
+    _damage(tmp_path / "run", how)
+    resumed = _fit(tmp_path / "run", 12)
+    assert words in capsys.readouterr().err
+    _assert_same(whole, resumed)
+    assert (tmp_path / "run/checkpoints/damaged-8").is_dir()
+
+
+def test_when_all_checkpoints_are_damaged_nothing_is_overwritten(tmp_path, capsys):
+    _fit(tmp_path, 4)
+    _damage(tmp_path, "cut off")
+    with pytest.raises(CheckpointError, match="none of the checkpoints"):
+        _fit(tmp_path, 8)
+
+
+def test_resuming_with_a_changed_config_is_refused_with_the_difference(tmp_path):
+    _fit(tmp_path, 4, config={"gan": {"tail": "BASELINE", "width": 8}})
+    with pytest.raises(RunFolderError, match="gan.tail: 'BASELINE' -> 'N.1.5'"):
+        _fit(tmp_path, 8, config={"gan": {"tail": "N.1.5", "width": 8}})
+
+
+def test_a_run_is_not_overwritten_unless_resumed(tmp_path):
+    _fit(tmp_path, 4)
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        _fit(tmp_path, 4, resume=False)
+
+
+def test_other_networks_than_the_checkpoints_are_refused(tmp_path):
+    _fit(tmp_path, 4, "one", config={})
+    with pytest.raises(CheckpointError, match="does not fit this game"):
+        _fit(tmp_path, 8, "three", config={})
+
+
+def test_a_nan_stops_with_step_update_and_last_good_checkpoint(tmp_path):
+    # Minibatch 18 is the first of step 7: three discriminator moves a step.
+    with pytest.raises(NonFiniteLossError, match="step 7: d/.* is nan .update 'd'.*step 4"):
+        _fit(tmp_path, 20, data=Gaussians(spoil_at=18))
+    assert _fit(tmp_path, 6).step == 6
+    for leaf in jax.tree.leaves(_fit(tmp_path, 6)):
+        assert np.isfinite(leaf).all()
+
+
+def test_a_nan_is_never_saved_even_when_the_checkpoint_is_due_at_its_step(tmp_path):
+    with pytest.raises(NonFiniteLossError, match="step 8"):
+        _fit(tmp_path, 8, data=Gaussians(spoil_at=21))
+    assert Checkpoints(tmp_path).steps() == [4]
+
+
+def test_a_full_disk_while_saving_loses_nothing(tmp_path, monkeypatch):
+    _fit(tmp_path, 4)
+
+    from gan_forensics.train import checkpoint
+
+    def no_space(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write_manifest", no_space)
+    with pytest.raises(CheckpointError, match="No space left.*newest good checkpoint is step 4"):
+        _fit(tmp_path, 8)
+    monkeypatch.undo()
+    assert Checkpoints(tmp_path).steps() == [4]
+    _assert_same(_fit(tmp_path, 8), _fit(tmp_path / "whole", 8))
+
+
+def test_files_that_cannot_grow_stop_the_run_with_the_last_good_checkpoint(tmp_path):
+    # A real limit of the operating system in place of a full disk: no file above 1000 bytes.
+    run = tmp_path / "run"
+    _fit(run, 4)
+    script = (
+        "import resource; from pathlib import Path\n"
+        "from gan_forensics.train import CheckpointError\n"
+        "import tests.test_train_loop as t\n"
+        "def sample(state, path):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        f"    t._fit(Path({str(run)!r}), 8, sample=sample, cadence=t.Cadence(8, log_every=0))\n"
+        "except CheckpointError as error: print('STOPPED', error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "STOPPED could not write the checkpoint of step 8" in result.stdout, result.stderr
+    assert "newest good checkpoint is step 4" in result.stdout
+    assert Checkpoints(run).steps() == [4]
+
+
+def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path):
+    values = iter([5.0, 1.0, 3.0, 4.0, 2.5, 6.0])
+    _fit(
+        tmp_path,
+        12,
+        cadence=Cadence(12, checkpoint_every=2, evaluate_every=2, keep=2),
+        evaluate=lambda state: {"distance": next(values)},
+        best="distance",
+    )
+    assert Checkpoints(tmp_path).steps() == [4, 10, 12]
+
+
+def test_a_plateau_lowers_the_rates_to_the_floor_and_then_stops(tmp_path):
+    updates, params, stats = two_players()
+    tuned = optax.inject_hyperparams(optax.sgd)(learning_rate=0.01)
+    updates = tuple(Update(u.name, u.trains, u.loss, tuned, u.repeats) for u in updates)
+    rule = Plateau("distance", factor=0.1, patience=1, threshold=1.0, floor=2e-4, stop_after=5)
+    rates = []
+
+    def evaluate(state):
+        rates.append(float(state.opt["g"].hyperparams["learning_rate"]))
+        return {"distance": 10.0 - 0.1 * len(rates)}  # better, but by less than the threshold
+
+    state = fit(
+        updates,
+        params,
+        stats,
+        Gaussians(),
+        run=tmp_path,
+        cadence=Cadence(100, evaluate_every=1),
+        config={},
+        seed=0,
+        evaluate=evaluate,
+        plateau=rule,
+        progress=False,
+    )
+    # Evaluation 1 is the best; 2 and 3 are tolerated and lower the rate, 4 and 5 again; 6 stops.
+    np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 1e-3, 1e-3, 2e-4], rtol=1e-5)
+    assert int(state.step) == 6
+
+
+def test_metrics_are_means_over_the_steps_between_lines(tmp_path):
+    _fit(tmp_path, 8, "one", cadence=Cadence(8, log_every=4, checkpoint_every=0))
+    _fit(tmp_path / "fine", 8, "one", cadence=Cadence(8, log_every=1, checkpoint_every=0))
+    coarse, fine = (read_metrics(p / "metrics.jsonl") for p in (tmp_path, tmp_path / "fine"))
+    assert [line["step"] for line in coarse] == [4, 8]
+    expected = np.mean([line["fit/loss"] for line in fine[:4]])
+    np.testing.assert_allclose(coarse[0]["fit/loss"], expected, rtol=1e-6)
+
+
+def test_a_half_written_log_line_is_left_out(tmp_path):
+    _fit(tmp_path, 8)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text() + '{"step": 9, "g/lo')
+    assert [line["step"] for line in read_metrics(path)][-1] == 8
+    _fit(tmp_path, 12)
+    assert all(json.loads(line) for line in path.read_text().splitlines())
