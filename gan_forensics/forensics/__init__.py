@@ -1,0 +1,28 @@
+"""Forensics: tell generated images from real ones, and say how well that works.
+
+Scores of every detector rise with the evidence that an image was generated.
+"""
+
+from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
+from gan_forensics.forensics.detectors import (
+    Calibration,
+    SpectralDetector,
+    fit_detector,
+    load_detector,
+)
+from gan_forensics.forensics.evaluate import (
+    DetectionResult,
+    OperatingPoint,
+    evaluate,
+    evaluate_sources,
+)
+from gan_forensics.forensics.features import FEATURES
+from gan_forensics.forensics.metrics import (
+    METRICS,
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    calibrated_threshold,
+    count_scores,
+)
+from gan_forensics.forensics.protocol import BypassRow, bypass_protocol

@@ -1,0 +1,203 @@
+"""The classical classifiers of spectral detection, fitted with scikit-learn.
+
+"knn", "svm" and "mlp" carry the settings of Chandrasegaran et al. (CVPR 2021) and standardise
+their features; those that start with "unmasking-" carry the settings of Durall et al.
+(arXiv 1911.00686) and do not. Scores rise with the evidence for "generated" throughout.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from gan_forensics.forensics.decisions import Classifier
+from gan_forensics.forensics.features import pick
+
+NEIGHBOURS = 5
+# Steps of the quadratic programme; without a bound, large features that nothing standardises keep
+# the cubic kernel busy for hours. Sound fits take a hundredth of this.
+LONGEST_FIT = 10**6
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a named classifier is fitted and turned into plain arrays.
+
+    Attributes:
+        build: (training features [n, d], seed) -> scikit-learn estimator, not fitted.
+        export: (fitted estimator, training features, 1 where generated, sign) -> (kind, arrays)
+            of `decisions`; the sign turns the estimator's scores towards "generated".
+        standardise: whether features are first brought to mean 0 and deviation 1.
+        real_is_one: whether the published labels are 1 for real images. libsvm stops within 1e-3
+            of its optimum, at a point that depends on which class is which.
+        stops_early: whether the published settings end the fit before it may have converged.
+    """
+
+    build: Callable[[np.ndarray, int], Any]
+    export: Callable[[Any, np.ndarray, np.ndarray, int], tuple[str, Arrays]]
+    standardise: bool = True
+    real_is_one: bool = True
+    stops_early: bool = False
+
+
+def _export_neighbours(estimator, x, generated, sign):
+    return "neighbours", {"points": x, "generated": generated, "k": estimator.n_neighbors}
+
+
+def _export_linear(estimator, x, generated, sign):
+    weights, intercept = sign * estimator.coef_[0], sign * estimator.intercept_[0]
+    return "linear", {"weights": weights, "intercept": intercept}
+
+
+def _export_svm(estimator, x, generated, sign):
+    arrays = {
+        "support": estimator.support_vectors_,
+        "dual": sign * estimator.dual_coef_[0],
+        "intercept": sign * estimator.intercept_[0],
+        "gamma": estimator.gamma,
+    }
+    if estimator.kernel == "poly":
+        arrays["degree"] = estimator.degree
+    return estimator.kernel, arrays
+
+
+def _export_mlp(estimator, x, generated, sign):
+    *weights, last_weights = estimator.coefs_
+    *biases, last_biases = estimator.intercepts_
+    arrays = {}
+    for i, array in enumerate([*weights, sign * last_weights]):
+        arrays[f"weights_{i}"] = array
+    for i, array in enumerate([*biases, sign * last_biases]):
+        arrays[f"biases_{i}"] = array
+    return "mlp", arrays
+
+
+def _svm(**settings: Any) -> SVC:
+    # scikit-learn's own annotations know gamma as a string only.
+    return SVC(max_iter=LONGEST_FIT, **settings)
+
+
+def _scaled_gamma(x: np.ndarray) -> float:
+    """scikit-learn's default kernel width 1 / (n_features Var), spelt out so that it is public."""
+    variance = x.var()
+    return 1.0 / (x.shape[1] * variance) if variance > 0 else 1.0
+
+
+_UNMASKING = {"standardise": False, "real_is_one": False}
+CLASSIFIERS: dict[str, Recipe] = {
+    "knn": Recipe(
+        lambda x, seed: KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree"), _export_neighbours
+    ),
+    "svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="rbf", gamma=_scaled_gamma(x)), _export_svm),
+    "mlp": Recipe(
+        lambda x, seed: MLPClassifier(
+            (10, 10),
+            activation="logistic",
+            solver="adam",
+            learning_rate_init=1e-3,
+            alpha=1e-4,
+            max_iter=2000,
+            tol=1e-4,
+            random_state=seed,
+        ),
+        _export_mlp,
+        stops_early=True,
+    ),
+    "logistic": Recipe(lambda x, seed: LogisticRegression(max_iter=1000), _export_linear),
+    "unmasking-linear-svm": Recipe(
+        lambda x, seed: _svm(C=1.0, kernel="linear"), _export_linear, **_UNMASKING
+    ),
+    "unmasking-rbf-svm": Recipe(
+        lambda x, seed: _svm(C=6.37, kernel="rbf", gamma=0.86), _export_svm, **_UNMASKING
+    ),
+    "unmasking-poly-svm": Recipe(
+        lambda x, seed: _svm(C=1.0, kernel="poly", degree=3, gamma=1 / x.shape[1]),
+        _export_svm,
+        **_UNMASKING,
+    ),
+    "unmasking-logistic": Recipe(
+        lambda x, seed: LogisticRegression(solver="liblinear", max_iter=1000),
+        _export_linear,
+        **_UNMASKING,
+    ),
+}
+
+
+def fit_classifier(
+    real_features: Float64[np.ndarray, "n d"],
+    fake_features: Float64[np.ndarray, "m d"],
+    *,
+    classifier: str,
+    seed: int,
+) -> Classifier:
+    """Fit a named classifier of real against generated images.
+
+    Args:
+        real_features: rows of real images.
+        fake_features: rows of generated images.
+        classifier: a key of `CLASSIFIERS`.
+        seed: for the perceptron's initial weights and minibatches; the others draw nothing.
+
+    Raises:
+        ValueError: on an unknown name, too few rows, widths that differ, or rows that are not
+            finite (an image of one flat colour has no spectral decay), or when the fit does not
+            converge.
+    """
+    recipe = pick(CLASSIFIERS, classifier, "classifier")
+    rows = {"real": np.asarray(real_features), "generated": np.asarray(fake_features)}
+    for name, array in rows.items():
+        check_rows(name, array)
+    if rows["real"].shape[1] != rows["generated"].shape[1]:
+        raise ValueError(
+            f"real and generated features differ in width ({rows['real'].shape[1]} and "
+            f"{rows['generated'].shape[1]}): compute both from images of one size"
+        )
+    x = np.concatenate(list(rows.values())).astype(np.float64)
+    if classifier == "knn" and len(x) < NEIGHBOURS:
+        raise ValueError(f"knn needs at least {NEIGHBOURS} training images, got {len(x)}")
+    generated = np.repeat([0.0, 1.0], [len(array) for array in rows.values()])
+    mean, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
+    if recipe.standardise:
+        scaler = StandardScaler().fit(x)
+        mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
+        x = (x - mean) / scale
+    estimator = recipe.build(x, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if recipe.stops_early else "error", ConvergenceWarning)
+        try:
+            estimator.fit(x, 1 - generated if recipe.real_is_one else generated)
+        except ConvergenceWarning as error:
+            raise ValueError(
+                f"the fit of {classifier!r} does not converge on these features (values up to "
+                f"{np.abs(x).max():.3g}): the unmasking classifiers suit features of order one, "
+                "such as 'unmasking'; 'svm' and 'logistic' standardise theirs"
+            ) from error
+    kind, arrays = recipe.export(estimator, x, generated, -1 if recipe.real_is_one else 1)
+    return Classifier(kind, mean, scale, {k: plain(v) for k, v in arrays.items()})
+
+
+def plain(array) -> np.ndarray:
+    """A float64 array in row-major order, so that a stored copy computes bit for bit the same."""
+    return np.array(array, np.float64, order="C")
+
+
+def check_rows(name: str, array: np.ndarray) -> None:
+    """Refuse features that are not a finite, non-empty table [n, d], naming the class."""
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"{name} features must be [n, d] with n, d >= 1, got {list(array.shape)}")
+    broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{broken.size} of {len(array)} {name} images have features that are not finite "
+            f"(first at index {broken[0]}): leave out images of one flat colour"
+        )

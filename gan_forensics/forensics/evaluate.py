@@ -1,0 +1,179 @@
+"""Evaluation of any detector from the scores it gave; the positive class is "generated"."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gan_forensics.forensics.metrics import (
+    METRICS,
+    Interval,
+    ScoreCounts,
+    bootstrap_intervals,
+    count_scores,
+    fake_accuracy,
+    real_accuracy,
+)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What happens at one threshold; an image is called generated when its score exceeds it.
+
+    Attributes:
+        threshold: the threshold.
+        accuracy: share of all images called rightly (depends on the sizes of the classes).
+        balanced_accuracy: mean of the two accuracies below.
+        real_accuracy: share of real images called real.
+        fake_accuracy: share of generated images called generated (detection rate).
+        false_alarm_rate: 1 - real_accuracy.
+        miss_rate: 1 - fake_accuracy.
+    """
+
+    threshold: float
+    accuracy: float
+    balanced_accuracy: float
+    real_accuracy: float
+    fake_accuracy: float
+    false_alarm_rate: float
+    miss_rate: float
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """How well scores tell generated from real images.
+
+    Attributes:
+        n_real: number of real images.
+        n_fake: number of generated images.
+        average_precision: area under precision over recall (step rule); at chance it is the share
+            of generated images.
+        auc: area under the ROC curve; 0.5 at chance.
+        eer: equal error rate.
+        points: one operating point per named threshold rule.
+        intervals: confidence intervals by metric, and by "<rule>/real_accuracy" and
+            "<rule>/fake_accuracy"; empty when no resamples were asked for.
+        protocol: what the numbers rest on.
+    """
+
+    n_real: int
+    n_fake: int
+    average_precision: float
+    auc: float
+    eer: float
+    points: Mapping[str, OperatingPoint]
+    intervals: Mapping[str, Interval]
+    protocol: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and numbers, ready for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    real_scores,
+    fake_scores,
+    *,
+    threshold: float | Mapping[str, float],
+    protocol: Mapping[str, Any] | None = None,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> DetectionResult:
+    """Evaluate scores of real [n] and generated [m] images.
+
+    Args:
+        real_scores: scores of real images.
+        fake_scores: scores of generated images, higher = more likely generated.
+        threshold: one threshold (reported as the rule "fixed") or one per rule, such as
+            `{"fixed": 0.5, "calibrated": detector.threshold}`.
+        protocol: facts to carry along (data, features, classifier, seeds, ...).
+        level: of the confidence intervals.
+        resamples: of the bootstrap; 0 leaves the intervals out.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: when a class is empty or a score is NaN.
+
+    Example:
+        >>> result = evaluate([0.1, 0.4, 0.2], [0.9, 0.3, 0.8], threshold=0.5)
+        >>> round(result.auc, 3), round(result.points["fixed"].miss_rate, 3)
+        (0.889, 0.333)
+    """
+    counts = count_scores(real_scores, fake_scores)
+    thresholds = threshold if isinstance(threshold, Mapping) else {"fixed": threshold}
+    values = {name: float(metric(counts)) for name, metric in METRICS.items()}
+    points = {rule: _operating_point(counts, value) for rule, value in thresholds.items()}
+    facts = {
+        "positive_class": "generated",
+        "decision": "generated when score > threshold",
+        **(protocol or {}),
+    }
+    intervals = {}
+    if resamples:
+        facts["intervals"] = (
+            f"stratified percentile bootstrap, level {level:g}, {resamples} resamples, seed {seed}"
+        )
+        intervals = bootstrap_intervals(
+            _interval_metrics(thresholds), counts, level=level, resamples=resamples, seed=seed
+        )
+    return DetectionResult(
+        n_real=int(counts.real.sum()),
+        n_fake=int(counts.fake.sum()),
+        **values,
+        points=points,
+        intervals=intervals,
+        protocol=facts,
+    )
+
+
+def evaluate_sources(
+    real_scores, fake_scores: Mapping[str, Any], **settings
+) -> dict[str, DetectionResult]:
+    """Evaluate every source of generated images against the same real images.
+
+    Args:
+        real_scores: [n] scores of real images.
+        fake_scores: source name -> scores of its images.
+        **settings: as for `evaluate`; each source's protocol names it.
+
+    Raises:
+        ValueError: as for `evaluate`, naming the source.
+    """
+    if not fake_scores:
+        raise ValueError("no source of generated images was given")
+    protocol = settings.pop("protocol", None) or {}
+    results = {}
+    for source, scores in fake_scores.items():
+        try:
+            results[source] = evaluate(
+                real_scores, scores, protocol={**protocol, "source": source}, **settings
+            )
+        except ValueError as error:
+            raise ValueError(f"source {source!r}: {error}") from error
+    return results
+
+
+def _operating_point(counts: ScoreCounts, threshold: float) -> OperatingPoint:
+    real = float(real_accuracy(counts, threshold))
+    fake = float(fake_accuracy(counts, threshold))
+    n_real, n_fake = counts.real.sum(), counts.fake.sum()
+    return OperatingPoint(
+        threshold=float(threshold),
+        accuracy=float((real * n_real + fake * n_fake) / (n_real + n_fake)),
+        balanced_accuracy=(real + fake) / 2,
+        real_accuracy=real,
+        fake_accuracy=fake,
+        false_alarm_rate=1 - real,
+        miss_rate=1 - fake,
+    )
+
+
+def _interval_metrics(thresholds: Mapping[str, float]):
+    """All metrics that get an interval, by the name it is reported under."""
+    metrics = dict(METRICS)
+    for rule, threshold in thresholds.items():
+        for rate in (real_accuracy, fake_accuracy):
+            metrics[f"{rule}/{rate.__name__}"] = lambda counts, t=threshold, rate=rate: rate(
+                counts, t
+            )
+    return metrics

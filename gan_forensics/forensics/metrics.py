@@ -1,0 +1,205 @@
+"""Metrics of two-class scores; the positive class is "generated", higher scores say so.
+
+All metrics are functions of how many real and generated images fall on each distinct score
+(`ScoreCounts`). A bootstrap resample only changes those counts, so metrics take any leading batch
+axes in the counts and a thousand resamples are one call.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+# Images drawn in one block of the bootstrap: bounds its memory (32 MB per array).
+BLOCK = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreCounts:
+    """Counts of real and generated images per distinct score.
+
+    Attributes:
+        scores: [u] distinct scores in descending order.
+        real: [..., u] how many real images have each score.
+        fake: [..., u] how many generated images have each score.
+    """
+
+    scores: Float64[np.ndarray, " u"]
+    real: Float64[np.ndarray, "... u"]
+    fake: Float64[np.ndarray, "... u"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval [low, high] of the stated level."""
+
+    low: float
+    high: float
+    level: float
+
+
+def count_scores(real_scores, fake_scores) -> ScoreCounts:
+    """Count equal scores of real [n] and generated [m] images.
+
+    Raises:
+        ValueError: when a class is empty, not one-dimensional, or holds NaN.
+    """
+    real, fake = check_scores("real", real_scores), check_scores("generated", fake_scores)
+    scores, inverse = np.unique(np.concatenate([real, fake]), return_inverse=True)
+    place = len(scores) - 1 - inverse
+    counts = [
+        np.bincount(part, minlength=len(scores)).astype(np.float64)
+        for part in (place[: len(real)], place[len(real) :])
+    ]
+    return ScoreCounts(scores[::-1], *counts)
+
+
+def check_scores(name: str, scores) -> Float64[np.ndarray, " n"]:
+    """Scores as float64 [n], refused when empty, of another rank, or NaN."""
+    array = np.asarray(scores, np.float64)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(
+            f"{name} scores must be a non-empty list of numbers, got shape {list(array.shape)}"
+        )
+    if count := int(np.isnan(array).sum()):
+        raise ValueError(
+            f"{count} of {len(array)} {name} scores are NaN: leave out images that could not be "
+            "scored and say how many they were"
+        )
+    return array
+
+
+def roc_auc(counts: ScoreCounts) -> np.ndarray:
+    """Probability that a generated image outscores a real one, ties counting one half."""
+    above = np.cumsum(counts.fake, axis=-1) - 0.5 * counts.fake
+    return (above * counts.real).sum(-1) / (counts.real.sum(-1) * counts.fake.sum(-1))
+
+
+def average_precision(counts: ScoreCounts) -> np.ndarray:
+    """Sum over thresholds of recall step x precision; depends on the share of fakes."""
+    found = np.cumsum(counts.fake, axis=-1)
+    called = found + np.cumsum(counts.real, axis=-1)
+    # Resampled counts may leave the highest scores empty: no image called, no recall step.
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    return (counts.fake * precision).sum(-1) / counts.fake.sum(-1)
+
+
+def equal_error_rate(counts: ScoreCounts) -> np.ndarray:
+    """Where misses equal false alarms, on straight lines between the points of the ROC."""
+    alarms = np.cumsum(counts.real, axis=-1) / counts.real.sum(-1, keepdims=True)
+    misses = 1 - np.cumsum(counts.fake, axis=-1) / counts.fake.sum(-1, keepdims=True)
+    start = np.zeros_like(alarms[..., :1])
+    alarms = np.concatenate([start, alarms], axis=-1)
+    misses = np.concatenate([start + 1, misses], axis=-1)
+    # misses - alarms falls from 1 to -1; the crossing lies between `after` and the point before.
+    after = np.argmax(misses <= alarms, axis=-1)[..., None]
+    a0, a1 = (np.take_along_axis(alarms, after - i, -1)[..., 0] for i in (1, 0))
+    m0, m1 = (np.take_along_axis(misses, after - i, -1)[..., 0] for i in (1, 0))
+    t = (m0 - a0) / ((m0 - a0) - (m1 - a1))
+    return a0 + t * (a1 - a0)
+
+
+def real_accuracy(counts: ScoreCounts, threshold: float) -> np.ndarray:
+    """Share of real images at or below the threshold: 1 - false alarm rate."""
+    return (counts.real * (counts.scores <= threshold)).sum(-1) / counts.real.sum(-1)
+
+
+def fake_accuracy(counts: ScoreCounts, threshold: float) -> np.ndarray:
+    """Share of generated images above the threshold: detection rate, 1 - miss rate."""
+    return (counts.fake * (counts.scores > threshold)).sum(-1) / counts.fake.sum(-1)
+
+
+METRICS: dict[str, Callable[[ScoreCounts], np.ndarray]] = {
+    "average_precision": average_precision,
+    "auc": roc_auc,
+    "eer": equal_error_rate,
+}
+
+
+def bootstrap_intervals(
+    metrics: Mapping[str, Callable[[ScoreCounts], np.ndarray]],
+    counts: ScoreCounts,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Stratified percentile bootstrap: real and generated images are resampled separately.
+
+    Args:
+        metrics: such as `METRICS`; every metric is computed on the same resamples.
+        counts: of the scores at hand, from `count_scores`.
+        level: share of resampled values inside the interval.
+        resamples: how many times both classes are drawn anew with replacement.
+        seed: of the draws.
+
+    Returns:
+        One interval per metric.
+    """
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError(f"need 0 < level < 1 and resamples >= 1, got {level} and {resamples}")
+    rng = np.random.default_rng(seed)
+    block = max(1, BLOCK // int(counts.real.sum() + counts.fake.sum()))
+    values = {name: [] for name in metrics}
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = ScoreCounts(
+            counts.scores, _resample(counts.real, size, rng), _resample(counts.fake, size, rng)
+        )
+        for name, metric in metrics.items():
+            values[name].append(metric(drawn))
+    tail = (1 - level) / 2
+    intervals = {}
+    for name, parts in values.items():
+        low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
+        intervals[name] = Interval(float(low), float(high), level)
+    return intervals
+
+
+def bootstrap_interval(
+    metric: Callable[[ScoreCounts], np.ndarray], real_scores, fake_scores, **settings
+) -> Interval:
+    """The interval of one metric; settings as for `bootstrap_intervals`.
+
+    Example:
+        >>> bootstrap_interval(roc_auc, [1, 2, 3], [4, 5, 6]).low
+        1.0
+    """
+    counts = count_scores(real_scores, fake_scores)
+    return bootstrap_intervals({"metric": metric}, counts, **settings)["metric"]
+
+
+def _resample(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Counts [size, u] of as many images drawn with replacement."""
+    places = np.repeat(np.arange(len(counts)), counts.astype(int))
+    drawn = places[rng.integers(len(places), size=(size, len(places)))]
+    drawn += len(counts) * np.arange(size)[:, None]
+    flat = np.bincount(drawn.ravel(), minlength=size * len(counts))
+    return flat.reshape(size, -1).astype(np.float64)
+
+
+def smallest_calibration_set(false_alarms: float) -> int:
+    """Fewest real images that can bound the false alarms: ceil(1 / false_alarms) - 1."""
+    return math.ceil(1 / false_alarms - 1e-9) - 1
+
+
+def calibrated_threshold(real_scores, *, false_alarms: float) -> float:
+    """Threshold that a new real image exceeds with probability at most `false_alarms`.
+
+    With n exchangeable real images, a new one outscores the k-th largest of them with probability
+    at most k / (n + 1) (split conformal prediction), hence k = floor(false_alarms (n + 1)).
+
+    Raises:
+        ValueError: when there are too few real images for the bound, or NaN among their scores.
+    """
+    scores = check_scores("real", real_scores)
+    # Rounding must not cost an image: 0.29 * 100 is 28.999999999999996.
+    rank = math.floor(false_alarms * (len(scores) + 1) + 1e-9)
+    if rank < 1:
+        raise ValueError(
+            f"{len(scores)} real images cannot bound the false alarms by {false_alarms:g}: at "
+            f"least {smallest_calibration_set(false_alarms)} are needed"
+        )
+    return float(np.sort(scores)[::-1][rank - 1])

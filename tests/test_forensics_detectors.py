@@ -1,0 +1,321 @@
+"""Detectors from images to file and back; calibration; files that are no detectors."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from gan_forensics.forensics import detectors
+from gan_forensics.forensics.classifiers import CLASSIFIERS
+from gan_forensics.forensics.detectors import fit_detector, load_detector
+from gan_forensics.forensics.features import FEATURES
+
+
+def roughness(images):
+    """Stand-in features: mean absolute differences along rows and columns, and their ratio."""
+    x = images.astype(np.float64)
+    down, across = (np.abs(np.diff(x, axis=axis)).mean((1, 2, 3)) for axis in (1, 2))
+    return np.stack([down, across, down / (across + 1)], axis=1) / 100
+
+
+@pytest.fixture(autouse=True)
+def stand_in_features(monkeypatch):
+    monkeypatch.setitem(FEATURES, "durall", roughness)
+
+
+def make_images(rng, n, contrast):
+    """Noise images of 6x6 whose contrast varies a little from image to image."""
+    scale = contrast + 6 * rng.normal(size=(n, 1, 1, 1))
+    return np.clip(128 + scale * rng.normal(size=(n, 6, 6, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def images(rng):
+    return make_images(rng, 120, 30), make_images(rng, 110, 45)
+
+
+@pytest.fixture
+def saved(images, tmp_path):
+    """A saved detector as (path, header, arrays), to be taken apart."""
+    path = tmp_path / "detector.npz"
+    fit_detector(*images, classifier="svm").save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    return path, json.loads(str(arrays.pop("header"))), arrays
+
+
+def rewrite(path, header, arrays):
+    np.savez(path, header=np.array(json.dumps(header)), **arrays)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_a_loaded_detector_scores_bit_for_bit_the_same(classifier, images, tmp_path):
+    detector = fit_detector(*images, classifier=classifier, seed=5)
+    detector.save(tmp_path / "detector.npz")
+    loaded = load_detector(tmp_path / "detector.npz")
+    assert_array_equal(loaded.score(images[1]), detector.score(images[1]))
+    for field in ("features", "classifier", "image_shape", "threshold", "calibration", "name"):
+        assert getattr(loaded, field) == getattr(detector, field)
+
+
+def test_generated_images_score_higher_and_are_detected(images, rng):
+    detector = fit_detector(*images, classifier="svm")
+    real, fake = detector.score(make_images(rng, 200, 30)), detector.score(images[1])
+    assert (fake > detector.threshold).mean() > 0.5 > 0.2 > (real > detector.threshold).mean()
+    assert real.dtype == np.float64 and real.shape == (200,)
+
+
+def test_calibration_facts_describe_the_split_and_the_threshold(images):
+    facts = fit_detector(*images, classifier="logistic", seed=7).calibration
+    assert (facts.n_real, facts.n_real_held_out) == (96, 24)
+    assert (facts.n_fake, facts.n_fake_held_out) == (88, 22)
+    assert facts.achieved <= facts.target == 0.05
+    assert facts.detection_rate > 0.3
+    assert facts.seed == 7
+
+
+def test_held_out_images_do_not_reach_the_classifier(images, monkeypatch):
+    seen = []
+    fit = detectors.fit_classifier
+    monkeypatch.setattr(
+        detectors, "fit_classifier", lambda *rows, **kw: (seen.extend(rows), fit(*rows, **kw))[1]
+    )
+    facts = fit_detector(*images, held_out=0.5, calibration=0.1).calibration
+    assert [len(rows) for rows in seen] == [facts.n_real, facts.n_fake] == [60, 55]
+
+
+def test_real_images_rarely_raise_an_alarm(rng):
+    """Over many fits, new real images exceed the threshold no more often than agreed."""
+    alarms = []
+    for seed in range(30):
+        detector = fit_detector(
+            make_images(rng, 60, 30), make_images(rng, 60, 45),
+            classifier="logistic", calibration=0.2, held_out=0.4, seed=seed,
+        )  # fmt: skip
+        alarms.append((detector.score(make_images(rng, 60, 30)) > detector.threshold).mean())
+    # 24 held-out images: rank 5 of 25 promises 0.2 on average; 1800 images and 30 thresholds vary.
+    assert np.mean(alarms) == pytest.approx(0.2, abs=0.05)
+
+
+def test_fitting_is_seeded(images):
+    first, again, other = (fit_detector(*images, seed=seed) for seed in (1, 1, 2))
+    assert_array_equal(first.model.arrays["points"], again.model.arrays["points"])
+    assert not np.array_equal(first.model.arrays["points"], other.model.arrays["points"])
+
+
+def test_images_of_another_size_are_refused(images):
+    detector = fit_detector(*images)
+    with pytest.raises(ValueError, match="images of 6x5 with 3 channels .* fitted on 6x6 with 3"):
+        detector.score(images[0][:, :, :5])
+    with pytest.raises(ValueError, match="6x6 with 1 channel do not fit"):
+        detector.score(images[0][..., :1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda real, fake: (real / 255, fake), "uint8"),
+        (lambda real, fake: (real[0], fake), "uint8 .*n, h, w, c"),
+        (lambda real, fake: (real[..., :2], fake), "c = 1 or 3"),
+        (lambda real, fake: (real[:0], fake), "at least one image"),
+        (lambda real, fake: (real, fake[:, :5]), "must have one size"),
+        (lambda real, fake: (real[:20], fake), "at least 19: give 95 real images"),
+        (lambda real, fake: (real, fake[:2]), "2 generated images cannot be split"),
+    ],
+)
+def test_unfit_images_are_refused(images, change, message):
+    with pytest.raises(ValueError, match=message):
+        fit_detector(*change(*images))
+
+
+def test_the_advice_for_too_few_images_works(images):
+    real, fake = images
+    with pytest.raises(ValueError, match="calibration=0.2"):
+        fit_detector(real[:20], fake)
+    assert fit_detector(real[:20], fake, calibration=0.2).calibration.achieved <= 0.2
+    fit_detector(real[:95], fake)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": "duralll"}, "unknown features 'duralll': choose one of dct, durall"),
+        ({"classifier": "tree"}, "unknown classifier 'tree'"),
+        ({"calibration": 5}, "calibration is a share"),
+        ({"held_out": 0}, "held_out is a share"),
+    ],
+)
+def test_unknown_settings_are_refused(images, settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit_detector(*images, **settings)
+
+
+def test_images_without_finite_features_are_refused_in_training_and_nan_in_scoring(
+    images, monkeypatch
+):
+    real, fake = images
+    real[4] = 17
+    monkeypatch.setitem(
+        FEATURES,
+        "durall",
+        lambda images: np.where(images.std((1, 2, 3))[:, None] > 0, roughness(images), np.nan),
+    )
+    with pytest.raises(ValueError, match="1 of 120 real images .* index 4"):
+        fit_detector(real, fake)
+    scores = fit_detector(np.delete(real, 4, 0), fake).score(real)
+    assert_array_equal(np.flatnonzero(np.isnan(scores)), [4])
+
+
+def test_a_file_holds_no_pickle_and_one_json_header(saved):
+    path, header, arrays = saved
+    assert header["format"] == detectors.FORMAT and header["version"] == 1
+    assert all(array.dtype == np.float64 for array in arrays.values())
+    with zipfile.ZipFile(path) as archive:
+        assert not any(b"pickle" in archive.read(name)[:200] for name in archive.namelist())
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_debris(images, saved, monkeypatch):
+    path, before = saved[0], saved[0].read_bytes()
+
+    def full_disk(file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(detectors.np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        fit_detector(*images).save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_missing_file_is_reported_as_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_detector(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00", b"\x80\x04N."]
+)
+def test_files_that_are_no_archives_are_refused(tmp_path, content):
+    path = tmp_path / "detector.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not a usable detector file: it is not an npz archive"):
+        load_detector(path)
+
+
+class Bomb:
+    """Unpickling this would leave a trace."""
+
+    exploded = False
+
+    def __reduce__(self):
+        return setattr, (Bomb, "exploded", True)
+
+
+def test_pickled_arrays_are_refused_and_not_executed(saved):
+    path, header, arrays = saved
+    bomb = np.empty(1, object)
+    bomb[0] = Bomb()
+    rewrite(path, header, {**arrays, "model/dual": bomb})
+    with pytest.raises(ValueError, match="Object arrays"):
+        load_detector(path)
+    np.savez(path, header=bomb, **arrays)
+    with pytest.raises(ValueError, match="Object arrays"):
+        load_detector(path)
+    assert not Bomb.exploded
+
+
+HEADER_DAMAGE = {
+    "another format": ({"format": "x"}, "its header is not that of a detector"),
+    "newer version": ({"version": 2}, "version 2, this gan_forensics reads version 1"),
+    "unknown features": ({"features": "x"}, "unknown features"),
+    "unknown kind": ({"kind": "x"}, "unknown kind"),
+    "shape of text": ({"image_shape": ["a", 1, 1]}, "image shape"),
+    "negative shape": ({"image_shape": [6, -6, 3]}, "image shape"),
+    "no threshold": ({"threshold": None}, "no valid 'threshold'"),
+    "infinite threshold": ({"threshold": float("inf")}, "not finite"),
+    "no calibration": ({"calibration": {}}, "calibration facts are incomplete"),
+    "other kind": ({"kind": "linear"}, "has the arrays"),
+}
+
+
+@pytest.mark.parametrize("damage", HEADER_DAMAGE)
+def test_damaged_headers_are_refused_in_one_line(saved, damage):
+    path, header, arrays = saved
+    change, message = HEADER_DAMAGE[damage]
+    rewrite(path, header | change, arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_detector(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+ARRAY_DAMAGE = {
+    "missing array": (lambda a: a.pop("model/dual"), "has the arrays"),
+    "missing mean": (lambda a: a.pop("mean"), r"lacks the arrays \['mean'\]"),
+    "extra array": (lambda a: a.update({"model/x": np.ones(1)}), "has the arrays"),
+    "wrong shape": (lambda a: a.update({"model/dual": np.ones(2)}), "'dual' has shape"),
+    "wrong type": (lambda a: a.update({"mean": np.array(["a", "b", "c"])}), "must be float64"),
+    "not finite": (lambda a: a.update({"mean": np.full(3, np.nan)}), "not finite"),
+    "zero scale": (lambda a: a.update({"scale": np.zeros(3)}), "scale must be positive"),
+}
+
+
+@pytest.mark.parametrize("damage", ARRAY_DAMAGE)
+def test_damaged_arrays_are_refused_in_one_line(saved, damage):
+    path, header, arrays = saved
+    change, message = ARRAY_DAMAGE[damage]
+    change(arrays)
+    rewrite(path, header, arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_detector(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_header_or_with_broken_json_is_refused(saved):
+    path, _, arrays = saved
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match="it has no header"):
+        load_detector(path)
+    np.savez(path, header=np.array('{"format": '), **arrays)
+    with pytest.raises(ValueError, match="not a usable detector file"):
+        load_detector(path)
+    np.savez(path, header=np.array("[" * 100_000), **arrays)
+    with pytest.raises(ValueError, match="not a usable detector file"):
+        load_detector(path)
+
+
+def test_truncated_and_flipped_files_are_refused(saved):
+    path, content = saved[0], saved[0].read_bytes()
+    for end in range(0, len(content), len(content) // 23):
+        path.write_bytes(content[:end])
+        with pytest.raises(ValueError, match="not a usable detector file"):
+            load_detector(path)
+    middle = bytearray(content)
+    middle[len(content) // 3] ^= 0xFF
+    path.write_bytes(bytes(middle))
+    with pytest.raises(ValueError, match="not a usable detector file"):
+        load_detector(path)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_unread(saved, monkeypatch):
+    path = saved[0]
+    monkeypatch.setattr(detectors, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(detectors.np, "load", lambda *_, **__: pytest.fail("was read"))
+    with pytest.raises(ValueError, match="claims to unpack"):
+        load_detector(path)
+
+
+def test_an_array_that_claims_a_huge_shape_is_refused(saved):
+    path, header, arrays = saved
+    claim = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        claim, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+    )
+    rewrite(path, header, {k: v for k, v in arrays.items() if k != "mean"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("mean.npy", claim.getvalue())
+    with pytest.raises(ValueError, match="not a usable detector file"):
+        load_detector(path)
