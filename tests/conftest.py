@@ -1,6 +1,7 @@
 """Every test runs on eight simulated CPU devices, with rank promotion an error and no network."""
 
 import os
+import tempfile
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
@@ -13,6 +14,11 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Networks are built and compiled over and over in tests: once is enough. Fresh for every session.
+_compiled = tempfile.TemporaryDirectory(prefix="gan_forensics_compiled_")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name  # for the processes that tests start
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from html import unescape
 import numpy as np
 import pytest
 
+from gan_forensics.data import image_grid
 from gan_forensics.report import (
     Bar,
     Facts,
@@ -16,7 +17,6 @@ from gan_forensics.report import (
     Section,
     Table,
     bars_figure,
-    image_grid,
     losses_figure,
     spectra_figure,
     write_report,

@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
+from gan_forensics.data import image_grid
 from gan_forensics.report import (
     Bar,
     Facts,
@@ -18,14 +19,13 @@ from gan_forensics.report import (
     Section,
     Table,
     bars_figure,
-    image_grid,
-    read_metrics,
     report_run,
     spectra_figure,
     write_report,
 )
 from gan_forensics.report.html import format_cell
 from gan_forensics.report.run import flatten, table_of
+from gan_forensics.train import read_metrics
 
 
 class Page(HTMLParser):

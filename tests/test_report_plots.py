@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.report import Bar, bars_figure, image_grid, losses_figure, spectra_figure
+from gan_forensics.data import image_grid
+from gan_forensics.report import Bar, bars_figure, losses_figure, spectra_figure
 from gan_forensics.report.plots import COLOURS, curve_style, spread_apart
 
 

@@ -4,6 +4,7 @@ from gan_forensics.data.images import (
     ImageError,
     center_crop,
     decode_image,
+    image_grid,
     list_images,
     load_image,
     resize,

@@ -13,6 +13,7 @@ profiles are ignored.
 """
 
 import io
+import math
 import os
 import re
 from pathlib import Path
@@ -286,3 +287,31 @@ def save_png(path: str | os.PathLike, image: UInt8[np.ndarray, "h w c"]) -> None
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def image_grid(
+    images: UInt8[np.ndarray, "n h w c"], columns: int | None = None, *, gap: int = 2
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Tile images into one picture with white gaps; gray images are repeated to three channels.
+
+    Args:
+        images: uint8, c = 1 or 3.
+        columns: images per row; by default as near to a square as possible.
+        gap: pixels between and around the images.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images must be uint8 [n, h, w, c] with c = 1 or 3, got {images.dtype} "
+            f"{list(images.shape)}"
+        )
+    n, h, w, _ = images.shape
+    columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
+    if n == 0 or columns < 1:
+        raise ValueError(f"cannot tile {n} images in {columns} columns: both must be at least 1")
+    rows = math.ceil(n / columns)
+    grid = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = gap + index // columns * (h + gap), gap + index % columns * (w + gap)
+        grid[top : top + h, left : left + w] = image
+    return grid

@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from gan_forensics.nn import conv_kernels
@@ -30,8 +31,8 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
 
 
 def geometry(
-    image: tuple[int, int],
-    kernel: tuple[int, int],
+    image: Sequence[int],
+    kernel: Sequence[int],
     *,
     strides: int | tuple[int, int] = 1,
     padding: Padding = "SAME",
@@ -173,7 +174,7 @@ class Conv(nn.Module):
         bias = None
         if self.use_bias:
             bias = self.param("bias", self.bias_init or init, (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = convolve(
             x,
             kernel,
@@ -209,7 +210,7 @@ class ConvTranspose(nn.Module):
         bias = None
         if self.use_bias:
             bias = self.param("bias", self.bias_init or init, (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = convolve_transpose(
             x,
             kernel,

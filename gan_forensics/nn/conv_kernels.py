@@ -12,7 +12,7 @@ XLA's CPU backend runs some of the adjoints ten to forty times slower than the c
 on CPUs they are therefore made of matrix products here. On GPU and TPU the native kernels serve.
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -35,7 +35,7 @@ class Geometry(NamedTuple):
     """Everything static about a convolution; hashable, so that it can be a jit constant."""
 
     strides: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
+    padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, int]
     groups: int
 
@@ -237,11 +237,12 @@ def _input_adjoint_strided(y, w, *, g: Geometry, image):
     else:
         parts = y.reshape(-1, features) @ blocks.reshape(-1, features).T
         parts = parts.reshape(b, h, width, nh, nw, depth)
-        total = sum(
+        shifted = [
             jnp.pad(parts[:, :, :, i, j], ((0, 0), (i, nh - 1 - i), (j, nw - 1 - j), (0, 0)))
             for i in range(nh)
             for j in range(nw)
-        )
+        ]
+        total = reduce(jnp.add, shifted)
     rows, columns = h + nh - 1, width + nw - 1
     total = total.reshape(b, rows, columns, sh, sw, channels).swapaxes(2, 3)
     total = total.reshape(b, rows * sh, columns * sw, channels)
@@ -287,7 +288,7 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         chunks += 1
     split = [a.reshape(chunks, b // chunks, *a.shape[1:]) for a in (x, y)]
     if chunks <= MOST_UNROLLED:
-        w = sum(map(product, *split))
+        w = reduce(jnp.add, map(product, *split))
     else:
         zero = jnp.zeros((features, kernel[0] * kernel[1] * channels), x.dtype)
         w, _ = lax.scan(lambda w, xy: (w + product(*xy), None), zero, tuple(split))
@@ -296,4 +297,5 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
 
 def _full(kernel) -> Geometry:
     """The geometry whose outputs are all places where kernel and image overlap at all."""
-    return Geometry((1, 1), tuple((taps - 1, taps - 1) for taps in kernel), (1, 1), 1)
+    rows, columns = kernel
+    return Geometry((1, 1), ((rows - 1,) * 2, (columns - 1,) * 2), (1, 1), 1)

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import convolve, convolve_transpose, torch_uniform
@@ -97,5 +98,5 @@ class UpsampleConv(nn.Module):
         init = torch_uniform(k * k * channels)
         kernel = self.param("kernel", init, (k, k, channels, self.features), jnp.float32)
         bias = self.param("bias", init, (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         return convolve_upsampled(self.kind, x, kernel) + bias.reshape(1, 1, 1, -1)

@@ -1,11 +1,9 @@
 """Reports: figures from arrays, and self-contained HTML pages from figures, tables and runs."""
 
 from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
-from gan_forensics.report.metrics import read_metrics
 from gan_forensics.report.plots import (
     Bar,
     bars_figure,
-    image_grid,
     losses_figure,
     spectra_figure,
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -187,34 +187,6 @@ def losses_figure(
             axes.tick_params(labelbottom=True)
     figure.suptitle(title, fontsize=11, color=INK)
     return figure
-
-
-def image_grid(
-    images: UInt8[np.ndarray, "n h w c"], columns: int | None = None, *, gap: int = 2
-) -> UInt8[np.ndarray, "H W 3"]:
-    """Tile images into one picture with white gaps; gray images are repeated to three channels.
-
-    Args:
-        images: uint8, c = 1 or 3.
-        columns: images per row; by default as near to a square as possible.
-        gap: pixels between and around the images.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"images must be uint8 [n, h, w, c] with c = 1 or 3, got {images.dtype} "
-            f"{list(images.shape)}"
-        )
-    n, h, w, _ = images.shape
-    columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
-    if n == 0 or columns < 1:
-        raise ValueError(f"cannot tile {n} images in {columns} columns: both must be at least 1")
-    rows = math.ceil(n / columns)
-    grid = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
-    for index, image in enumerate(images):
-        top, left = gap + index // columns * (h + gap), gap + index % columns * (w + gap)
-        grid[top : top + h, left : left + w] = image
-    return grid
 
 
 def curve_style(index: int):

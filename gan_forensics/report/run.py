@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
-from gan_forensics.report.metrics import read_metrics
 from gan_forensics.report.plots import losses_figure, spectra_figure
+from gan_forensics.train.log import read_metrics
 
 # Grids shown of a run: the first, the last, and evenly spaced ones between them.
 GRIDS = 6

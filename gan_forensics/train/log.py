@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class MetricLog:
@@ -48,17 +49,36 @@ class MetricLog:
             self._board.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a metrics.jsonl; a half-written last line is left out, no file gives none."""
+def read_metrics(path: Path | str) -> list[dict[str, Any]]:
+    """Read a log with one JSON object per line.
+
+    The last line may be half-written, by a run that is still going or was killed; it is left out.
+
+    No file gives no lines.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ValueError: when an earlier line is broken, naming it.
+    """
+    path = Path(path)
     if not path.exists():
         return []
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
+            record = json.loads(line)
+        except ValueError as error:
+            # Every finished line ends in a newline, so that nothing follows an unfinished one.
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}: line {number} is not JSON ({error}): remove it") from error
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}: line {number} is not a JSON object: remove it")
+        records.append(record)
+    return records
 
 
 def _tensorboard(run: Path):

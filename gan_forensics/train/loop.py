@@ -153,6 +153,8 @@ def fit(
                 state, host = restored
                 batches.restore(host["data"])
                 rule = PlateauState.from_dict(host["plateau"])
+            if plateau and plateau.stop_after and rule.unimproved >= plateau.stop_after:
+                return state  # It stopped early, and is done.
             log = MetricLog(run, last_step=int(state.step), tensorboard=tensorboard)
             try:
                 session = _Session(run, cadence, checkpoints, batches, log, plateau, rule)

@@ -4,7 +4,7 @@ The rule is PyTorch's `ReduceLROnPlateau` (mode min, absolute threshold) with ea
 the schedule of Chandrasegaran et al. (CVPR 2021) uses it on the FID after every epoch.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ class PlateauState:
     waited: int = 0
     unimproved: int = 0
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         """The state as JSON (infinity as None)."""
         values = asdict(self)
         return {**values, "best": None if self.best == float("inf") else self.best}
@@ -69,8 +69,8 @@ def scale_learning_rates(state: TrainState, *, factor: float, floor: float) -> T
         ValueError: for an optimiser whose rate is not in its state; wrap it in
             `optax.inject_hyperparams`.
     """
-    opt = {}
-    for name, inner in state.opt.items():
+    opt: dict[str, Any] = {}
+    for name, inner in dict[str, Any](state.opt).items():
         rates = getattr(inner, "hyperparams", {})
         if "learning_rate" not in rates:
             raise ValueError(
@@ -79,4 +79,4 @@ def scale_learning_rates(state: TrainState, *, factor: float, floor: float) -> T
             )
         rate = jnp.maximum(rates["learning_rate"] * factor, floor)
         opt[name] = inner._replace(hyperparams={**rates, "learning_rate": rate})
-    return state.replace(opt=opt)
+    return replace(state, opt=opt)

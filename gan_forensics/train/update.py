@@ -5,6 +5,7 @@ changes lives in one `TrainState` of arrays; everything else (networks, losses, 
 closed over by the updates, so that a state can be saved, sharded and compared as it is.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -138,8 +139,9 @@ def _move(update: Update, state: TrainState, batch: PyTree, key: Array):
             f"update {update.name!r} returned statistics of unknown networks {unknown}"
         )
     changes, opt = update.optimizer.update(gradients, state.opt[update.name], trainable)
-    state = state.replace(
-        params={**state.params, **optax.apply_updates(trainable, changes)},
+    state = dataclasses.replace(
+        state,
+        params={**state.params, **dict(optax.apply_updates(trainable, changes))},  # pyright: ignore
         stats={**state.stats, **aux.stats},
         opt={**state.opt, update.name: opt},
     )
@@ -188,6 +190,6 @@ def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Ste
             )
             for name, old in state.average.items()
         }
-        return state.replace(step=state.step + 1, average=average), metrics
+        return dataclasses.replace(state, step=state.step + 1, average=average), metrics
 
     return step

@@ -1,0 +1,97 @@
+"""Adversarial losses, each as what it charges for one logit.
+
+A loss is three elementwise functions of logits: what the discriminator pays for a real image, what
+it pays for a fake one, and what the generator pays for a fake one. With r and f the logits of real
+and fake images and s(x) = ln(1 + e^x), the softplus (so that binary cross-entropy with logits is
+bce(x, 1) = s(-x) and bce(x, 0) = s(x), without overflow for any x):
+
+    name            on real       on fake       generator
+    minimax         s(-r)         s(f)          -s(f)          Goodfellow et al. 2014, equation 1
+    non_saturating  s(-r)         s(f)          s(-f)          the same, section 3
+    least_squares   (r - 1)^2     f^2           (f - 1)^2      Mao et al. 2017, without the 1/2
+    wasserstein     -r            f             -f             Arjovsky et al. 2017
+    hinge           max(1-r, 0)   max(1+f, 0)   -f             Lim and Ye 2017
+    hinge_v1        max(1-r, 0)   max(1+f, 0)   max(1-f, 0)    generator hinged too
+
+A method that weighs its images takes the elementwise functions; the others take the means:
+
+    >>> import jax.numpy as jnp
+    >>> loss = LOSSES["least_squares"]
+    >>> float(loss.discriminator(jnp.zeros(4), jnp.zeros(4)))
+    1.0
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.nn import softplus
+from jaxtyping import Array, Float
+
+Logits = Float[Array, "..."]
+
+
+class AdversarialLoss(NamedTuple):
+    """One game: three elementwise functions of logits, and the two players' mean losses."""
+
+    name: str
+    on_real: Callable[[Logits], Logits]
+    on_fake: Callable[[Logits], Logits]
+    on_generated: Callable[[Logits], Logits]
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Float[Array, ""]:
+        """What the discriminator minimises: the mean over real plus the mean over fake images."""
+        return _mean(self.on_real, real_logits) + _mean(self.on_fake, fake_logits)
+
+    def generator(self, fake_logits: Logits) -> Float[Array, ""]:
+        """What the generator minimises: the mean over its images."""
+        return _mean(self.on_generated, fake_logits)
+
+
+def _mean(charge: Callable[[Logits], Logits], logits: Logits) -> Float[Array, ""]:
+    """The mean charge, at least in float32: bfloat16 would lose the sum of a batch."""
+    return charge(logits.astype(jnp.promote_types(logits.dtype, jnp.float32))).mean()
+
+
+LOSSES: dict[str, AdversarialLoss] = {
+    loss.name: loss
+    for loss in (
+        AdversarialLoss(
+            "minimax",
+            on_real=lambda r: softplus(-r),
+            on_fake=softplus,
+            on_generated=lambda f: -softplus(f),
+        ),
+        AdversarialLoss(
+            "non_saturating",
+            on_real=lambda r: softplus(-r),
+            on_fake=softplus,
+            on_generated=lambda f: softplus(-f),
+        ),
+        AdversarialLoss(
+            "least_squares",
+            on_real=lambda r: (r - 1) ** 2,
+            on_fake=jnp.square,
+            on_generated=lambda f: (f - 1) ** 2,
+        ),
+        AdversarialLoss(
+            "wasserstein",
+            on_real=jnp.negative,
+            on_fake=lambda f: f,
+            on_generated=jnp.negative,
+        ),
+        AdversarialLoss(
+            "hinge",
+            on_real=lambda r: jax.nn.relu(1 - r),
+            on_fake=lambda f: jax.nn.relu(1 + f),
+            on_generated=jnp.negative,
+        ),
+        AdversarialLoss(
+            "hinge_v1",
+            on_real=lambda r: jax.nn.relu(1 - r),
+            on_fake=lambda f: jax.nn.relu(1 + f),
+            on_generated=lambda f: jax.nn.relu(1 - f),
+        ),
+    )
+}

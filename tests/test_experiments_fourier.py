@@ -1,0 +1,308 @@
+"""The experiment on last upsamplings: its presets, its schedule, its tables, its smoke run."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.testing import assert_allclose
+
+from experiments import fourier_discrepancies, fourier_published, spectral_regularisation
+from experiments.fourier_discrepancies import PAPER, PRESETS, Experiment
+from experiments.plateau_schedule import EPOCHS, pixel_frechet, plateau_rule, train_by_plateau
+from gan_forensics.data import power_law_textures
+from gan_forensics.forensics.bypass_study import StudyConfig, gan_configs
+from gan_forensics.gans import GanConfig, build
+from gan_forensics.gans.adversarial import init_network
+from gan_forensics.nn import TAILS
+from gan_forensics.train import init_state, make_step, minibatches_per_step, read_metrics
+
+ROOT = Path(__file__).parent.parent
+TINY = StudyConfig(
+    data="toy:powerlaw?n=80",
+    size=16,
+    tails=("BASELINE", "N.1.5"),
+    steps=2,
+    width=4,
+    latent=8,
+    batch_size=8,
+    images=40,
+    features=("durall",),
+    classifiers=("knn",),
+    train_fraction=0.25,
+    runs=2,
+)
+
+
+# --- presets ------------------------------------------------------------------------------------
+
+
+def parsed(monkeypatch, *arguments):
+    """The experiment that a command line asks for."""
+    seen = []
+
+    def run(experiment):
+        seen.append(experiment)
+        return {"finding": ""}
+
+    monkeypatch.setattr(fourier_discrepancies, "run", run)
+    fourier_discrepancies.main([str(argument) for argument in arguments])
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_taken_as_it_is(name, monkeypatch):
+    assert parsed(monkeypatch, name) == PRESETS[name][1]
+
+
+def test_every_setting_of_a_preset_can_be_overridden(monkeypatch):
+    arguments = "cpu --steps 200 --seeds 4 5 --tails BASELINE Z.1.7 --out runs/x --width 8"
+    experiment = parsed(monkeypatch, *arguments.split())
+    study = replace(
+        PRESETS["cpu"][1].study, steps=200, seeds=(4, 5), tails=("BASELINE", "Z.1.7"), width=8
+    )
+    assert experiment == replace(PRESETS["cpu"][1], study=study, out=Path("runs/x"))
+
+
+def test_paper_is_thirty_nine_gans_of_the_published_recipe():
+    gans = gan_configs(PAPER.study)
+    assert len(gans) == 39
+    assert {tail for _, tail, _ in gans} == set(TAILS) and len(TAILS) == 13
+    for gan in gans.values():
+        assert (gan.size, gan.width, gan.latent, gan.batch_size) == (128, 32, 128, 64)
+    assert PAPER.schedule == "plateau"
+    assert EPOCHS == {"dcgan": 50, "lsgan": 50, "wgan-gp": 100}
+
+
+def abstract_step(config):
+    """Shapes of a state, and of the state and metrics after a step, without computing anything."""
+    gan = build(config)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    noise = jax.ShapeDtypeStruct((2, config.latent), jnp.float32)
+    side, n = config.size, config.batch_size
+    images = jax.ShapeDtypeStruct((2, side, side, config.channels), jnp.float32)
+    networks = {
+        "generator": jax.eval_shape(partial(init_network, gan.generator), key, noise),
+        "discriminator": jax.eval_shape(partial(init_network, gan.discriminator), key, images),
+    }
+    params = {name: p for name, (p, _) in networks.items()}
+    stats = {name: s for name, (_, s) in networks.items()}
+    state = jax.eval_shape(partial(init_state, gan.updates), params, stats)
+    count = minibatches_per_step(gan.updates)
+    batches = {"image": jax.ShapeDtypeStruct((count, n, side, side, 3), jnp.float32)}
+    return state, *jax.eval_shape(make_step(gan.updates), state, batches, key)
+
+
+def check_paper_gan(config):
+    before, after, metrics = abstract_step(config)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), before) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), after
+    )
+    assert all(value.shape == () for value in metrics.values())
+    count = sum(x.size for x in jax.tree.leaves(before.params["generator"]))
+    published = {"BASELINE": 3_837_379, "N.1.5": 3_838_243, "N.3.5": 3_889_507}
+    assert count == published.get(config.tail, count)
+
+
+PAPER_GANS = gan_configs(PAPER.study)
+# Every tail and every method, but not every pair; the pairs are slow.
+SOME = [key for i, key in enumerate(PAPER_GANS) if i % 13 % 3 == i // 13]
+
+
+@pytest.mark.parametrize("key", SOME, ids=lambda key: f"{key[0]}-{key[1]}")
+def test_a_step_of_the_paper_fits_together(key):
+    check_paper_gan(PAPER_GANS[key])
+
+
+@pytest.mark.slow
+def test_a_step_of_every_gan_of_the_paper_fits_together():
+    for config in PAPER_GANS.values():
+        check_paper_gan(config)
+
+
+def test_a_constant_schedule_without_steps_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--steps"):
+        fourier_discrepancies.run(Experiment(replace(TINY, steps=0), tmp_path))
+
+
+# --- the schedule -------------------------------------------------------------------------------
+
+
+def test_rates_fall_as_published():
+    assert round(plateau_rule(1e-4, 50).factor, 3) == 0.912
+    assert round(plateau_rule(2e-4, 100).factor, 3) == 0.948
+    rule = plateau_rule(1e-4, 50)
+    assert (rule.patience, rule.threshold, rule.floor, rule.stop_after) == (1, 1.0, 1e-6, 5)
+    # After as many reductions as epochs the rate has come down to its floor.
+    assert_allclose(1e-4 * rule.factor**50, 1e-6, rtol=1e-9, atol=0)
+
+
+def test_pixel_frechet_is_zero_for_equal_sets_and_100_for_the_mean_image():
+    real = power_law_textures(300, 16, exponent=1.5, seed=0)
+    assert_allclose(pixel_frechet(real, real[::-1]), 0, rtol=0, atol=1e-5)
+    mean = np.broadcast_to(np.round(real.mean(0)).astype(np.uint8), (4, 16, 16, 3))
+    assert_allclose(pixel_frechet(real, mean), 100, rtol=0, atol=0.1)
+
+
+def test_pixel_frechet_equals_the_formula_with_a_matrix_root():
+    real = power_law_textures(400, 16, exponent=1.0, seed=0)
+    fake = power_law_textures(400, 16, exponent=0.6, seed=1) // 2
+    a, b = (
+        x.reshape(-1, 8, 2, 8, 2, 3).astype(float).mean((2, 4)).reshape(-1, 192)
+        for x in (real, fake)
+    )
+    ca, cb = np.cov(a.T), np.cov(b.T)
+    root = scipy.linalg.sqrtm(ca @ cb)
+    distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(ca + cb - 2 * root.real)
+    assert_allclose(pixel_frechet(real, fake), 100 * distance / np.trace(ca), rtol=1e-6, atol=0)
+
+
+def test_pixel_frechet_refuses_images_that_are_all_alike():
+    flat = np.full((5, 16, 16, 3), 9, np.uint8)
+    with pytest.raises(ValueError, match="all alike"):
+        pixel_frechet(flat, flat)
+
+
+def test_the_plateau_schedule_evaluates_every_epoch_lowers_the_rate_and_stops(tmp_path):
+    config = GanConfig(
+        "dcgan", "toy:powerlaw?n=21", size=16, width=4, latent=8, batch_size=8, seed=0
+    )
+    calls = []
+
+    def distance(real, fake):
+        calls.append((real.shape, fake.shape))
+        return 3.0
+
+    state = train_by_plateau(config, tmp_path / "run", distance=distance, images=12)
+    lines = [
+        line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if "distance" in line
+    ]
+    # The first evaluation is the best; five without a fall follow and end the run.
+    assert len(lines) == len(calls) == 6
+    assert {shape for shapes in calls for shape in shapes} == {(12, 16, 16, 3)}
+    per_epoch = int(state.step) // 6
+    assert [line["step"] for line in lines] == [per_epoch * i for i in range(1, 7)]
+    rate = 1e-4 * plateau_rule(1e-4, 50).factor ** 2
+    for opt in state.opt.values():
+        assert_allclose(opt.hyperparams["learning_rate"], rate, rtol=1e-5, atol=0)
+
+
+def test_a_small_experiment_of_the_papers_schedule_says_that_its_distance_is_not_the_fid(tmp_path):
+    study = replace(TINY, tails=("BASELINE",), methods=("wgan-gp",))
+    experiment = replace(PAPER, study=study, out=tmp_path, distance_images=20)
+    results = fourier_discrepancies.run(experiment)
+    assert "pixel_frechet" in results["protocol"]["distance"]
+    assert "published runs used FID" in (tmp_path / "report.html").read_text()
+
+
+# --- published numbers --------------------------------------------------------------------------
+
+
+def test_published_tables_cover_every_tail_and_keep_apart_what_cannot_be_compared():
+    assert set(fourier_published.FID) == set(TAILS)
+    row = {"exponent": 1.25, "exponent_std": 0.5, "curve_end": 0.125}
+    results = {
+        "protocol": {"data": "samples:photos", "size": 32},
+        "exponents": [
+            {"images": "real", **row},
+            {"images": "dcgan N.1.5", "method": "dcgan", "tail": "N.1.5", **row},
+            {"images": "dcgan N.3.5", "method": "dcgan", "tail": "N.3.5", **row},
+        ],
+    }
+    rows = {line[0]: line[1:] for line in fourier_published.decay_beside(results).rows}
+    assert rows["dcgan N.1.5"] == ["-1.9 ± 0.8", "1.2 ± 0.5", "0.02", "0.12"]
+    assert rows["dcgan N.3.5"] == [None, "1.2 ± 0.5", None, "0.12"]
+    assert rows["lsgan BASELINE"] == ["7.3 ± 0.8", None, "0.17", None]
+    assert rows["real"] == [None, "1.2 ± 0.5", None, "0.12"]
+    (section,) = fourier_published.published_sections(results)
+    assert "samples:photos at 32x32" in section.blocks[0]
+    assert "no column of ours" in section.blocks[2].caption
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def command(module, *arguments):
+    """Run an experiment as a user would, on the machine's own devices."""
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    result = subprocess.run(
+        [sys.executable, "-m", f"experiments.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    out = tmp_path_factory.mktemp("smoke") / "run"
+    said = command("fourier_discrepancies", "smoke", "--out", out)
+    return out, json.loads((out / "results.json").read_text()), said
+
+
+def test_the_smoke_preset_leaves_results_and_a_page(smoke):
+    out, results, said = smoke
+    assert "report.html" in said and results["finding"].split("\n")[0] in said
+    assert set(results) == {"protocol", "finding", "spectra", "exponents", "bypass", "timings"}
+    page = (out / "report.html").read_text()
+    assert "Published numbers" in page and "88.6" in page
+    assert len(results["bypass"]) == 3 * 2 * 2
+    for row in results["bypass"]:
+        assert 0 <= row["detection_rate"] <= 1 and 0 <= row["real_accuracy"] <= 1
+        assert row["n_real"] > 0 and row["n_fake"] > 0 and row["seeds"] == [0]
+    gans = {line["gan"] for line in read_metrics(out / "metrics.jsonl")}
+    assert gans == {f"dcgan-{tail}-seed0" for tail in ("BASELINE", "Z.1.5", "N.1.5")}
+
+
+def test_detection_and_miss_rates_of_the_smoke_run_add_up(smoke):
+    """A rate is a count of test images over their number, averaged over the draws."""
+    for row in smoke[1]["bypass"]:
+        detected = row["detection_rate"] * row["n_fake"] * row["runs"]
+        missed = (1 - row["detection_rate"]) * row["n_fake"] * row["runs"]
+        assert abs(detected - round(detected)) < 1e-6
+        assert round(detected) + round(missed) == row["n_fake"] * row["runs"]
+
+
+def test_after_so_little_training_baseline_spectra_already_end_higher_than_nearest_ones(smoke):
+    end = {row["images"]: row["curve_end"] for row in smoke[1]["exponents"]}
+    assert end["dcgan BASELINE"] > end["dcgan N.1.5"] + 0.05
+    assert end["dcgan Z.1.5"] > end["dcgan N.1.5"] + 0.05
+
+
+def test_the_smoke_run_has_the_papers_direction(smoke):
+    """Curves and neighbours see BASELINE and Z and let N pass; real images are known as real."""
+    rows = {
+        row["tail"]: row
+        for row in smoke[1]["bypass"]
+        if (row["features"], row["classifier"]) == ("durall", "knn")
+    }
+    assert rows["BASELINE"]["real_accuracy"] > 0.9
+    assert rows["BASELINE"]["detection_rate"] > 0.9
+    assert rows["Z.1.5"]["detection_rate"] > 0.7 > 0.3 > rows["N.1.5"]["detection_rate"]
+
+
+@pytest.mark.slow
+def test_the_regularisation_experiment_compares_its_four_variants(tmp_path):
+    name, preset = "smoke", spectral_regularisation.PRESETS["smoke"][1]
+    arguments = ["--steps", 2, "--images", 40, "--out", tmp_path / "run"]
+    said = command("spectral_regularisation", name, *arguments)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    rows = {row["variant"]: row for row in results["variants"]}
+    assert list(rows) == list(spectral_regularisation.variants(preset.weight))
+    # Two steps apart by a factor 1 + 1e-5: the released weight is the plain GAN.
+    released, plain = rows["BASELINE, released weight 1e-5"], rows["BASELINE"]
+    assert_allclose(released["curve_distance"], plain["curve_distance"], rtol=0.02, atol=0)
+    assert rows["N.3.5"]["curve_distance"] != plain["curve_distance"]
+    assert (tmp_path / "run" / "report.html").exists() and "report.html" in said
