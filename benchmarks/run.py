@@ -1,0 +1,18 @@
+"""Run every benchmark, one after the other."""
+
+import runpy
+import sys
+
+NAMES = ("dcgan_step", "spectra", "fit_overhead")
+
+
+def main() -> None:
+    """Run them with their default settings."""
+    for name in NAMES:
+        print(f"\n== {name}", flush=True)
+        sys.argv = [name]
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
