@@ -6,9 +6,8 @@ that has not fallen by more than 1.0 for more than one epoch multiplies both lea
 
 The published runs used the FID (2048 Inception features, which need downloaded weights) and drew
 their images from the best of five kept checkpoints. Here the distance is an argument. Its default,
-`pixel_frechet`, is NOT the FID and its values must not be compared with published ones; images are
-drawn from the last state, at most five epochs after the best, and the five newest checkpoints and
-the best one are kept.
+`pixel_frechet`, is NOT the FID and its values must not be compared with published ones. Images are
+drawn from the best checkpoint, which is kept beside the five newest.
 """
 
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import open_source, take
-from gan_forensics.gans import METHODS, GanConfig, build, generate, train_gan
+from gan_forensics.gans import METHODS, GanConfig, build, generate, load_gan, train_gan
 from gan_forensics.train import Cadence, Plateau, TrainState, minibatches_per_step
 
 # The most epochs that each method is trained for.
@@ -110,7 +109,7 @@ def train_by_plateau(
     per_epoch = max(1, len(source) // config.batch_size // minibatches_per_step(gan.updates))
     epochs = EPOCHS[config.method]
     rate = config.learning_rate or METHODS[config.method].learning_rate
-    return train_gan(
+    train_gan(
         config,
         run,
         Cadence(
@@ -125,3 +124,4 @@ def train_by_plateau(
         best="distance",
         plateau=plateau_rule(rate, epochs, threshold=threshold),
     )
+    return load_gan(run, best="distance")[1]

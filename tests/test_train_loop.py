@@ -278,6 +278,21 @@ def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path):
         best="distance",
     )
     assert Checkpoints(tmp_path).steps() == [4, 10, 12]
+    template = _fit(tmp_path / "other", 1)
+    best = Checkpoints(tmp_path, best="distance", read_only=True).restore(template)
+    assert best is not None and int(best[0].step) == 4
+
+
+def test_reading_leaves_a_run_alone_that_another_process_may_be_writing(tmp_path, capsys):
+    state = _fit(tmp_path, 8)
+    _damage(tmp_path, "half-written")
+    unfinished = tmp_path / "checkpoints" / "12.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    restored = Checkpoints(tmp_path, read_only=True).restore(state)
+    assert restored is not None and int(restored[0].step) == 4
+    assert "passed over" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_plateau_lowers_the_rates_to_the_floor_and_then_stops(tmp_path):

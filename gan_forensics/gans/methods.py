@@ -209,8 +209,11 @@ def train_gan(
     )
 
 
-def load_gan(run: Path) -> tuple[Gan, TrainState]:
+def load_gan(run: Path, *, best: str | None = None) -> tuple[Gan, TrainState]:
     """The GAN of a run folder, with the state of its newest whole checkpoint.
+
+    With `best`, a metric that the run kept its best checkpoint by, it is that one. Nothing in the
+    folder is changed, so that a run can be looked at while it trains.
 
     Raises:
         RunFolderError: when the folder is not a GAN's run folder.
@@ -223,11 +226,14 @@ def load_gan(run: Path) -> tuple[Gan, TrainState]:
         raise RunFolderError(f"{run} was not written by this version ({error})") from error
     params, stats = init(gan)
     state = jax.device_put(init_state(gan.updates, params, stats), replicated(data_mesh()))
-    checkpoints = Checkpoints(run)
+    empty = CheckpointError(f"{run} holds no checkpoint yet: train it first")
+    if not (run / "checkpoints").is_dir():
+        raise empty
+    checkpoints = Checkpoints(run, best=best, read_only=True)
     try:
         restored = checkpoints.restore(state)
     finally:
         checkpoints.close()
     if restored is None:
-        raise CheckpointError(f"{run} holds no checkpoint yet: train it first")
+        raise empty
     return gan, restored[0]

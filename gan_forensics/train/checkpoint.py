@@ -35,19 +35,24 @@ class Checkpoints:
         run: the run folder.
         keep: how many of the newest to keep.
         best: a metric, small is good, whose best checkpoint is kept as well; None for none.
+        read_only: nothing is written, cleaned up or put aside: another process may be training.
     """
 
-    def __init__(self, run: Path, *, keep: int = 3, best: str | None = None):
+    def __init__(
+        self, run: Path, *, keep: int = 3, best: str | None = None, read_only: bool = False
+    ):
         self.folder = run.absolute() / "checkpoints"
         kept: list[policies.PreservationPolicy] = [policies.LatestN(keep)]
         if best:
             kept.append(policies.BestN(get_metric_fn=lambda m: m[best], n=1, reverse=True))
-        self._best = best
+        self._best, self._read_only = best, read_only
         self._manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
                 enable_async_checkpointing=False,
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
+                create=not read_only,
                 preservation_policy=policies.AnyPreservationPolicy(kept),
                 best_fn=(lambda m: m[best]) if best else None,
                 best_mode="min",
@@ -98,27 +103,34 @@ class Checkpoints:
     def restore(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest whole checkpoint and its host record; None when there is none at all.
 
+        With a metric `best` and `read_only` it is the best one by that metric.
+
         Args:
             template: a state of the same shape (arrays or shape structs with shardings).
 
-        Damaged or half-written checkpoints are reported on standard error and put aside as
-        `checkpoints/damaged-<step>`.
+        Damaged or half-written checkpoints are reported on standard error and, unless
+        `read_only`, put aside as `checkpoints/damaged-<step>`.
 
         Raises:
             CheckpointError: when there are checkpoints and none can be read, or when the newest
                 belongs to a game of other shapes.
         """
         steps = self.steps()
-        for step in reversed(steps):
+        order = steps[::-1]
+        if self._best and self._read_only and (first := self._manager.best_step()) is not None:
+            order = [first, *(step for step in order if step != first)]
+        for step in order:
             problem = manifest_problem(self.folder / str(step))
             if problem is None:
                 return self._read(step, template)
             aside = self.folder / f"damaged-{step}"
+            done = "passed over" if self._read_only else f"put aside as {aside.name}"
             print(
-                f"checkpoint {self.folder / str(step)}: {problem}; put aside as {aside.name}, "
-                "trying the one before",
+                f"checkpoint {self.folder / str(step)}: {problem}; {done}, trying the one before",
                 file=sys.stderr,
             )
+            if self._read_only:
+                continue
             if aside.exists():
                 shutil.rmtree(aside)
             (self.folder / str(step)).rename(aside)
