@@ -80,7 +80,7 @@ CPU = Experiment(
         methods=("dcgan", "wgan-gp"),
         tails=("BASELINE", "Z.1.5", "N.1.5", "B.1.5", "N.3.5"),
         seeds=(0, 1, 2),
-        steps=1000,
+        steps=500,
         width=16,
         learning_rate=4e-4,
     ),

@@ -23,6 +23,8 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Up to this many input channels one product with gathered patches beats XLA's CPU convolution,
 # which vectorises over channels (3 -> 32 channels, 64x64, 4x4 stride 2: 2.5 against 10 ms).
 FEW_CHANNELS = 8
+# On outputs up to this size XLA's CPU gradient in the kernel is as fast as gathered patches.
+SMALL_MAP = 8
 # Patches are gathered this many floats at a time: more falls out of the caches (32 -> 64 channels,
 # 32x32, 4x4 stride 2, batch 64: 12.6 ms in four pieces, 27 in one).
 PATCH_FLOATS = 2**21
@@ -230,8 +232,7 @@ def _input_adjoint_strided(y, w, *, g: Geometry, image):
     (b, h, width, features), channels = y.shape, w.shape[2]
     (sh, sw), blocks = g.strides, _fold_kernel(w, g)
     nh, nw, depth = blocks.shape[:3]
-    if channels > FEW_CHANNELS and max(nh, nw) > 2:
-        # The products would be much larger than what they sum to.
+    if channels > FEW_CHANNELS:
         g_full = _full((nh, nw))
         total = _convolve_native(y, blocks[::-1, ::-1].swapaxes(2, 3), g=g_full)
     else:
@@ -268,6 +269,8 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         ]
         return jnp.stack(w).reshape(*kernel, channels // g.groups, features)
 
+    if max(out) <= SMALL_MAP:
+        return _kernel_adjoint_native(x, y, g=g, kernel=kernel)
     if _folds(channels, g):
         folded = tuple(-(-k // s) for k, s in zip(kernel, g.strides, strict=True))
         w = _kernel_adjoint_cpu(_fold_image(x, kernel, out, g), y, g=UNIT, kernel=folded)
