@@ -4,16 +4,16 @@
     python -m experiments.spectral_regularisation cpu
 
     preset  hardware      time        what
-    smoke   2 CPU cores   LEAD:       textures, 1 seed, few steps
-    cpu     2 CPU cores   LEAD:       photographs 32x32, 3 seeds
+    smoke   2 CPU cores   not timed   textures, 1 seed, few steps
+    cpu     2 CPU cores   not run     photographs 32x32, 3 seeds
 
 "Watch your Up-Convolution" replaces the last upsampling *and* adds a spectral loss; its released
 code only weights the generator's loss by 1 + lambda l with lambda = 1e-5. Compared are DCGANs with
 the BASELINE tail, with that weight, with a differentiable spectral loss, and with the tail alone
 (N.3.5), by the distance of their mean spectrum curve from that of held-out real images.
 
-Expected: the released weight changes nothing, the tail brings the curve's end down to that of real
-images, and the differentiable loss brings the curve nearer. LEAD: numbers
+Expected, not measured yet at `cpu`: the released weight changes nothing, the tail brings the end of
+the curve down to that of real images, and the differentiable loss brings the curve nearer.
 """
 
 import json
