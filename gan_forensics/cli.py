@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 Method = Literal["dcgan", "lsgan", "wgan-gp"]
 Features = Literal["durall", "unmasking", "dzanic", "dct"]
 Classifier = Literal["knn", "svm", "mlp", "logistic"]
+DESCRIPTION = """GANs: train them, and tell what they made. Add --debug for tracebacks.
+
+Try it:
+$ gan-forensics quickstart
+$ gan-forensics spectrum photographs generated
+$ gan-forensics detect score suspects --detector detector.npz
+
+Every command has a --help with examples of its own.
+"""
 # How a folder below IMAGES says what its images are.
 LABELS = {
     **dict.fromkeys(("real", "0_real", "reals"), "real"),
@@ -365,7 +374,14 @@ class DetectScore:
 
 @dataclass(frozen=True)
 class Detect:
-    """Fit a detector of generated images, or score images with one."""
+    """Fit a detector of generated images, or score images with one.
+
+    Try it:
+
+    $ gan-forensics detect fit photographs generated --out detector.npz
+
+    $ gan-forensics detect score suspects --detector detector.npz
+    """
 
     action: (
         Annotated[DetectFit, subcommand("fit", prefix_name=False)]
@@ -394,7 +410,7 @@ def main(arguments: list[str] | None = None) -> None:
     command = tyro.cli(
         Command,
         prog="gan-forensics",
-        description="GANs: train them, and tell what they made. Add --debug for tracebacks.",
+        description=DESCRIPTION,
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )

@@ -4,9 +4,9 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,9 +17,6 @@ from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.protocol import BASELINE, bypass_protocol
 from gan_forensics.spectra import SpectrumStatistic
 
-if TYPE_CHECKING:
-    from gan_forensics.forensics.bypass_study import StudyConfig
-
 REAL = "real"
 # What the spectra and decay tables are made of, whatever the detectors look at.
 CURVE, DECAY = "durall", "dzanic"
@@ -28,8 +25,49 @@ Images = UInt8[np.ndarray, "n h w c"]
 Features = Float64[np.ndarray, "n d"]
 
 
+@dataclass(frozen=True)
+class StudyConfig:
+    """What is trained, measured and compared.
+
+    Attributes:
+        data: a source; its train part trains GANs and detectors, its test part tests detectors.
+        size: side of the images, a power of two from 16.
+        channels: of the images, 3 or 1.
+        methods: GANs, of dcgan, lsgan, wgan-gp.
+        tails: last upsamplings; must contain BASELINE.
+        seeds: one GAN is trained for each method, tail and seed.
+        steps: training steps of each GAN (a step of wgan-gp has five discriminator moves).
+        width: channels of the GANs' widest maps.
+        latent: length of the noise.
+        batch_size: images a minibatch.
+        learning_rate: of all GANs; 0 for each method's own.
+        images: generated images of each GAN, and at most as many real ones of either part.
+        features: what the detectors look at.
+        classifiers: what decides.
+        train_fraction: share of the images that a detector is trained on.
+        runs: independent draws of the detectors' training images.
+    """
+
+    data: str = "samples:photos"
+    size: int = 32
+    channels: int = 3
+    methods: tuple[str, ...] = ("dcgan",)
+    tails: tuple[str, ...] = (BASELINE, "Z.1.5", "N.1.5")
+    seeds: tuple[int, ...] = (0,)
+    steps: int = 1000
+    width: int = 16
+    latent: int = 64
+    batch_size: int = 32
+    learning_rate: float = 0.0
+    images: int = 1000
+    features: tuple[str, ...] = ("durall", "dzanic")
+    classifiers: tuple[str, ...] = ("knn", "svm", "mlp", "logistic")
+    train_fraction: float = 0.1
+    runs: int = 10
+
+
 def measure(
-    config: "StudyConfig",
+    config: StudyConfig,
     real_train: Images,
     real_test: Images,
     fakes: Mapping[tuple[str, str, int], Images],
@@ -147,7 +185,7 @@ def _bypass(config, method, name, classifier, of_seed, real) -> list[dict[str, A
     return table
 
 
-def protocol(config: "StudyConfig", n_real_train: int, n_real_test: int) -> dict[str, Any]:
+def protocol(config: StudyConfig, n_real_train: int, n_real_test: int) -> dict[str, Any]:
     """What a reader must know to read the numbers, and what made them."""
     return {
         **asdict(config),

@@ -11,7 +11,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, open_source, save_png, take
-from gan_forensics.forensics.bypass_measure import REAL, measure
+from gan_forensics.forensics.bypass_measure import REAL, StudyConfig, measure
 from gan_forensics.forensics.bypass_page import write_page
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.features import FEATURES, pick
@@ -32,47 +31,6 @@ from gan_forensics.train.run_folder import differences, writing
 
 Images = UInt8[np.ndarray, "n h w c"]
 Trainer = Callable[[GanConfig, Path], TrainState]
-
-
-@dataclass(frozen=True)
-class StudyConfig:
-    """What is trained, measured and compared.
-
-    Attributes:
-        data: a source; its train part trains GANs and detectors, its test part tests detectors.
-        size: side of the images, a power of two from 16.
-        channels: of the images, 3 or 1.
-        methods: GANs, of dcgan, lsgan, wgan-gp.
-        tails: last upsamplings; must contain BASELINE.
-        seeds: one GAN is trained for each method, tail and seed.
-        steps: training steps of each GAN (a step of wgan-gp has five discriminator moves).
-        width: channels of the GANs' widest maps.
-        latent: length of the noise.
-        batch_size: images a minibatch.
-        learning_rate: of all GANs; 0 for each method's own.
-        images: generated images of each GAN, and at most as many real ones of either part.
-        features: what the detectors look at.
-        classifiers: what decides.
-        train_fraction: share of the images that a detector is trained on.
-        runs: independent draws of the detectors' training images.
-    """
-
-    data: str = "samples:photos"
-    size: int = 32
-    channels: int = 3
-    methods: tuple[str, ...] = ("dcgan",)
-    tails: tuple[str, ...] = (BASELINE, "Z.1.5", "N.1.5")
-    seeds: tuple[int, ...] = (0,)
-    steps: int = 1000
-    width: int = 16
-    latent: int = 64
-    batch_size: int = 32
-    learning_rate: float = 0.0
-    images: int = 1000
-    features: tuple[str, ...] = ("durall", "dzanic")
-    classifiers: tuple[str, ...] = ("knn", "svm", "mlp", "logistic")
-    train_fraction: float = 0.1
-    runs: int = 10
 
 
 def gan_configs(config: StudyConfig) -> dict[tuple[str, str, int], GanConfig]:
