@@ -120,7 +120,7 @@ def pytorch() -> list[float]:
 def main() -> None:
     """Run the sides in turns and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python-with-torch", default=sys.executable)
     parser.add_argument("--side", choices=SIDES, help="run one side and print its seconds")
     arguments = parser.parse_args()
