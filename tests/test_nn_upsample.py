@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gan_forensics.nn.upsample import bilinear, bilinear_matrix, nearest, zero_insertion
+from gan_forensics.nn.conv import convolve
+from gan_forensics.nn.upsample import (
+    bilinear,
+    bilinear_matrix,
+    convolve_upsampled,
+    nearest,
+    zero_insertion,
+)
 from tests import oracles
 
 UPSAMPLERS = [zero_insertion, nearest, bilinear]
@@ -139,3 +146,22 @@ def test_three_5x5_layers_are_one_13x13_filter_beyond_four_pixels_from_the_borde
     at_once = scipy.signal.convolve2d(up, joint, mode="same")
     differs = np.abs(layered - at_once) > 1e-8
     assert not differs[4:-4, 4:-4].any() and differs[:4].any()
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize(
+    "kind, upsample", [("nearest", nearest), ("zero", zero_insertion), ("bilinear", bilinear)]
+)
+@pytest.mark.parametrize("features", [3, 12])
+def test_upsampling_and_convolving_at_once_is_one_after_the_other(
+    kind, upsample, kernel, features, rng
+):
+    # Also at the border, and in the gradients.
+    x = jnp.asarray(rng.standard_normal((2, 5, 4, 6)), jnp.float32)
+    w = jnp.asarray(rng.standard_normal((kernel, kernel, 6, features)), jnp.float32)
+    once, back = jax.vjp(lambda x, w: convolve_upsampled(kind, x, w), x, w)
+    slowly = lambda x, w: convolve(upsample(x), w, padding=kernel // 2)  # noqa: E731
+    expected, expected_back = jax.vjp(slowly, x, w)
+    np.testing.assert_allclose(once, expected, rtol=1e-4, atol=1e-4)
+    for own, other in zip(back(expected), expected_back(expected), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-3, atol=2e-3)
