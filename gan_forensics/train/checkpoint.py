@@ -92,7 +92,8 @@ class Checkpoints:
             if jax.process_index() == 0:
                 _write_manifest(self.folder / str(step))
         except Exception as error:
-            for rest in self.folder.glob(f"{step}*"):
+            # Exactly this step's folder and Orbax's temporary ones: never 120 for 12.
+            for rest in (self.folder / str(step), *self.folder.glob(f"{step}.*")):
                 shutil.rmtree(rest, ignore_errors=True)
             last = f"the newest good checkpoint is step {before[-1]}" if before else "there is none"
             raise CheckpointError(
