@@ -4,6 +4,7 @@ Knows nothing of GANs, images or text.
 """
 
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
+from gan_forensics.train.compiler import jit
 from gan_forensics.train.log import read_metrics
 from gan_forensics.train.loop import Cadence, InterruptedRunError, NonFiniteLossError, fit
 from gan_forensics.train.memory import keep_scratch_memory

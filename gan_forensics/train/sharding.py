@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
+from gan_forensics.train.compiler import jit
 from gan_forensics.train.update import Step
 
 
@@ -30,7 +31,7 @@ def split_batch(mesh: Mesh) -> NamedSharding:
 def jit_step(step: Step, mesh: Mesh) -> Step:
     """Compile a step for a mesh; the state that goes in is donated to the one that comes out."""
     whole, split = replicated(mesh), split_batch(mesh)
-    return jax.jit(
+    return jit(
         step,
         in_shardings=(whole, split, whole),
         out_shardings=(whole, whole),
