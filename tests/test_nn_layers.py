@@ -6,8 +6,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from numpy.testing import assert_allclose
 
-from gan_forensics.nn import layers
-from gan_forensics.nn.layers import BatchNorm, GroupNorm1, InstanceNorm
+from gan_forensics.nn import norms
+from gan_forensics.nn.layers import BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
 from tests import oracles_nn
 
 AXES = {"batch": (0, 1, 2), "layer": (1, 2, 3), "instance": (1, 2)}
@@ -83,8 +83,8 @@ def test_statistics_are_float32_under_bfloat16(name, rng):
     assert_allclose(apply(name, variables, x, dtype=jnp.float32), expected, atol=1e-5, rtol=1e-5)
 
 
-@names
-def test_written_out_derivative_is_that_of_the_formula_to_second_order(name, rng):
+@pytest.mark.parametrize(("name", "own"), [*((name, 1) for name in AXES), ("batch", 3)])
+def test_written_out_derivative_is_that_of_the_formula_to_second_order(name, own, rng):
     axes = AXES[name]
 
     def formula(x, scale, bias):
@@ -93,7 +93,7 @@ def test_written_out_derivative_is_that_of_the_formula_to_second_order(name, rng
         return (x - mean) / jnp.sqrt(var + 1e-5) * scale + bias, mean, var
 
     def ours(x, scale, bias):
-        return layers._normalise(x, scale, bias, axes, 1e-5)
+        return norms._normalise(x, scale, bias, axes, 1e-5)
 
     def scalar(f):
         # Uses all outputs, unequally and not linearly.
@@ -104,7 +104,8 @@ def test_written_out_derivative_is_that_of_the_formula_to_second_order(name, rng
 
     with jax.enable_x64(True):
         x = jnp.asarray(rng.normal(1, 2, size=(3, 4, 5, 2)))
-        scale, bias = jnp.asarray(rng.normal(size=(2, 1, 1, 1, 2)))
+        # One scale and bias for all images, or for every image its own.
+        scale, bias = jnp.asarray(rng.normal(size=(2, own, 1, 1, 2)))
         for order in (scalar, penalty):
             mine, theirs = (
                 jax.jit(jax.grad(order(f), (0, 1, 2)))(x, scale, bias) for f in (ours, formula)
@@ -158,6 +159,41 @@ def test_running_statistics_carry_no_gradient(rng):
 
     x = jnp.asarray(rng.normal(size=(2, 3, 3, 2)), jnp.float32)
     assert_allclose(jax.grad(moved)(x), jnp.zeros_like(x))
+
+
+def test_conditional_batch_norm_is_batch_norm_with_the_scale_and_bias_of_the_class(rng):
+    x = rng.normal(2, 3, size=(4, 3, 3, 2)).astype(np.float32)
+    labels = np.array([2, 0, 2, 1])
+    table = rng.normal(size=(3, 4)).astype(np.float32)
+    stats = {"batch_stats": statistics(2, mean=0.5, var=2.0)}
+    plain = {"params": {"scale": np.ones(2, "f4"), "bias": np.zeros(2, "f4")}, **stats}
+    layer, conditional = ConditionalBatchNorm(3), {"params": {"embedding": table}, **stats}
+    scale, bias = table[labels, None, None, :2], table[labels, None, None, 2:]
+
+    y, moved = layer.apply(conditional, x, labels, train=True, mutable="batch_stats")
+    expected, moved_plain = BatchNorm().apply(plain, x, train=True, mutable="batch_stats")
+    assert_allclose(y, expected * scale + bias, atol=1e-5)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-6), moved, moved_plain)
+    expected = BatchNorm().apply(plain, x, train=False) * scale + bias
+    assert_allclose(layer.apply(conditional, x, labels, train=False), expected, atol=1e-5)
+
+
+def test_conditional_batch_norm_starts_with_scales_around_one_and_no_bias(getkey):
+    layer = ConditionalBatchNorm(50)
+    x = jnp.ones((2, 3, 3, 40))
+    variables = layer.init(getkey(), x, jnp.zeros(2, int), train=False)
+    scale, bias = np.split(np.asarray(variables["params"]["embedding"]), 2, axis=1)
+    assert scale.shape == (50, 40)
+    assert_allclose([scale.mean(), scale.std()], [1, 0.02], rtol=0.1)
+    assert_allclose(bias, 0)
+
+
+def test_conditional_batch_norm_gives_nan_for_a_class_that_it_does_not_have(rng, getkey):
+    x = jnp.asarray(rng.normal(size=(2, 3, 3, 2)), jnp.float32)
+    layer = ConditionalBatchNorm(3)
+    variables = layer.init(getkey(), x, jnp.zeros(2, int), train=False)
+    y = layer.apply(variables, x, jnp.array([2, 3]), train=False)
+    assert list(np.isnan(y).all((1, 2, 3))) == [False, True]
 
 
 @names

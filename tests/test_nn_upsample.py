@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from gan_forensics.nn.conv import convolve
 from gan_forensics.nn.upsample import (
     bilinear,
+    bilinear_half_pixel,
     bilinear_matrix,
     convolve_upsampled,
     nearest,
@@ -71,6 +72,14 @@ def test_bilinear_is_the_matrix_product_p_x_p_transposed(x):
     rows, columns = bilinear_matrix(x.shape[1]), bilinear_matrix(x.shape[2])
     expected = np.einsum("ih,bhwc,jw->bijc", rows, x, columns)
     np.testing.assert_allclose(jax.jit(bilinear)(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@few_examples
+@given(maps)
+def test_half_pixel_bilinear_is_the_resize_of_jax(x):
+    b, h, w, c = x.shape
+    expected = jax.image.resize(x, (b, 2 * h, 2 * w, c), "bilinear")
+    np.testing.assert_allclose(jax.jit(bilinear_half_pixel)(x), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16])

@@ -90,6 +90,13 @@ def test_weights_become_float32():
     assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
 
 
+def test_double_precision_is_kept():
+    _, state = generator_state()
+    state = {name: array.astype(np.float64) for name, array in state.items()}
+    leaves = jax.tree.leaves(from_torch("dcgan_generator", state))
+    assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float64)}
+
+
 def test_checkpoint_of_the_whole_gan_gives_each_player_its_part():
     g_variables, g_state = generator_state()
     d_variables, d_state = discriminator_state()

@@ -58,6 +58,25 @@ def bilinear(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     return _interpolate(_interpolate(x, 1), 2)
 
 
+def bilinear_half_pixel(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
+    """Bilinear upsampling that places pixels by their areas: `jax.image.resize`, PyTorch's default.
+
+    Along each axis y[2i] = (3 x[i] + x[i-1]) / 4 and y[2i+1] = (3 x[i] + x[i+1]) / 4, with the
+    border repeated.
+    """
+    return _interpolate_half_pixel(_interpolate_half_pixel(x, 1), 2)
+
+
+def _interpolate_half_pixel(x, axis: int):
+    n = x.shape[axis]
+    first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+    last = jax.lax.slice_in_dim(x, n - 1, n, axis=axis)
+    before = jnp.concatenate([first, jax.lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
+    after = jnp.concatenate([jax.lax.slice_in_dim(x, 1, n, axis=axis), last], axis)
+    pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    return pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+
+
 def _interpolate(x, axis: int):
     # The two diagonals of P on either side of each pixel, as shifts: on a CPU about twice as fast
     # as the product with P, whose gain from few multiplications its transpositions eat up.

@@ -1,0 +1,211 @@
+"""EfficientNet: inverted bottlenecks with squeeze-and-excitation.
+
+Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks" (ICML 2019),
+table 1, in the layout of the package efficientnet_pytorch, whose weights are published and whose
+names the layers carry ("_blocks.3._depthwise_conv"). Images are [b, h, w, c], normalised as the
+weights expect; logits are [b, classes]. Padding is "SAME" of the actual size. In training, dropout
+and the dropping of whole branches draw from the key "dropout".
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gan_forensics.nn.conv import Conv
+from gan_forensics.nn.layers import BatchNorm
+from gan_forensics.nn.resnet import check_images, logits
+
+EPSILON = 1e-3  # of batch norm; TensorFlow's, as is the momentum
+MOMENTUM = 0.01
+SQUEEZE = 0.25  # hidden units of squeeze-and-excitation, as a share of a block's input channels
+DROPOUT = 0.2
+DROP_BRANCH = 0.2  # at the last block; it grows linearly from 0 at the first
+
+# Kernels as in the TensorFlow original: He et al. (ICCV 2015), fan out.
+_KERNEL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class Block(NamedTuple):
+    """What one block does: kernel and stride of its depthwise convolution, widening, channels."""
+
+    kernel: int
+    stride: int
+    expand: int
+    features: int
+
+
+class Stage(NamedTuple):
+    """A row of table 1: a first block with the stride, then `repeats - 1` without."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    features: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+def scaled_features(features: int, width: float, divisor: int = 8) -> int:
+    """Channels times `width`, rounded to a multiple of `divisor` but never down by over 10 %.
+
+    Example:
+        >>> scaled_features(32, 1.0), scaled_features(24, 0.15, 2), scaled_features(16, 0.15, 2)
+        (32, 4, 4)
+    """
+    if width == 1:
+        return features
+    wanted = features * width
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
+
+
+def scaled_blocks(width: float = 1.0, depth: float = 1.0, divisor: int = 8) -> tuple[Block, ...]:
+    """The blocks of table 1, with channels times `width` and repeats times `depth`, rounded up."""
+    blocks = []
+    for stage in STAGES:
+        features = scaled_features(stage.features, width, divisor)
+        for i in range(math.ceil(stage.repeats * depth)):
+            stride = stage.stride if i == 0 else 1
+            blocks.append(Block(stage.kernel, stride, stage.expand, features))
+    return tuple(blocks)
+
+
+class SqueezeExcite(nn.Module):
+    """A gate for every channel from the means of all (Hu et al., CVPR 2018), times the map."""
+
+    hidden: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """Scale every channel by a number in (0, 1)."""
+        squeezed = x.mean((1, 2))
+        squeezed = nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="_se_reduce")(squeezed))
+        gate = nn.Dense(x.shape[-1], dtype=self.dtype, name="_se_expand")(squeezed)
+        return nn.sigmoid(gate)[:, None, None, :] * x
+
+
+class MBConv(nn.Module):
+    """1x1 up, depthwise, squeeze-and-excitation, 1x1 down; plus the input where shapes allow."""
+
+    block: Block
+    drop: float = 0.0
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
+        """Map a feature map; `drop` is the chance that an image keeps its input only."""
+        block, channels = self.block, x.shape[-1]
+        wide = channels * block.expand
+        y = x
+        if block.expand != 1:
+            y = nn.silu(_layer(self, y, "_expand_conv", "_bn0", wide, 1, 1, 1, train))
+        y = nn.silu(
+            _layer(
+                self, y, "_depthwise_conv", "_bn1", wide, block.kernel, block.stride, wide, train
+            )
+        )
+        y = SqueezeExcite(max(1, int(channels * SQUEEZE)), self.dtype, name="_se")(y)
+        y = _layer(self, y, "_project_conv", "_bn2", block.features, 1, 1, 1, train)
+        if block.stride != 1 or channels != block.features:
+            return y
+        if train and self.drop > 0:
+            kept = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.drop, (len(x), 1, 1, 1))
+            y = jnp.where(kept, y / (1 - self.drop), 0)
+        return y + x
+
+
+class EfficientNet(nn.Module):
+    """Images to logits; the defaults are EfficientNet-B0 with one logit.
+
+    Attributes:
+        blocks: the inverted bottlenecks, first to last.
+        stem: channels of the first convolution, 3x3 with stride 2.
+        head: channels of the last one, 1x1.
+        classes: number of logits; 1 for a detector, whose logit is high for generated images.
+        dtype: that of the computation; parameters are float32.
+
+    Raises ValueError for images with a side shorter than `stride`, the pixels behind one place of
+    the last map.
+    """
+
+    blocks: tuple[Block, ...] = scaled_blocks()
+    stem: int = 32
+    head: int = 1280
+    classes: int = 1
+    dtype: Any = None
+
+    @property
+    def stride(self) -> int:
+        """How many pixels apart the places of the last map are."""
+        return 2 * math.prod(block.stride for block in self.blocks)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b classes"]:
+        """Score the images; `train` uses and moves the batch statistics."""
+        check_images(x, self.stride)
+        x = nn.silu(_layer(self, x, "_conv_stem", "_bn0", self.stem, 3, 2, 1, train))
+        for i, block in enumerate(self.blocks):
+            drop = DROP_BRANCH * i / len(self.blocks)
+            x = MBConv(Block(*block), drop, self.dtype, name=f"_blocks.{i}")(x, train=train)
+        x = nn.silu(_layer(self, x, "_conv_head", "_bn1", self.head, 1, 1, 1, train))
+        features = nn.Dropout(DROPOUT, deterministic=not train)(x.mean((1, 2)))
+        return logits(features, self.classes, name="_fc", dtype=self.dtype)
+
+
+def efficientnet_b0(classes: int = 1, *, dtype: Any = None) -> EfficientNet:
+    """EfficientNet-B0: 49 convolutions of maps with 21,008 channels."""
+    return EfficientNet(classes=classes, dtype=dtype)
+
+
+def efficientnet(
+    width: float, depth: float, *, divisor: int = 8, classes: int = 1, dtype: Any = None
+) -> EfficientNet:
+    """EfficientNet-B0 scaled; below 1 for small twins (`divisor` 2 allows few channels)."""
+    return EfficientNet(
+        scaled_blocks(width, depth, divisor),
+        scaled_features(32, width, divisor),
+        scaled_features(1280, width, divisor),
+        classes,
+        dtype,
+    )
+
+
+def _layer(
+    module: Any,
+    x: Array,
+    conv: str,
+    norm: str,
+    features: int,
+    kernel: int,
+    stride: int,
+    groups: int,
+    train: bool,
+):
+    """Convolution without bias, batch norm; a layer of the module it is called in."""
+    x = Conv(
+        features,
+        kernel,
+        stride,
+        "SAME",
+        groups=groups,
+        use_bias=False,
+        kernel_init=_KERNEL,
+        dtype=module.dtype,
+        name=conv,
+    )(x)
+    return BatchNorm(EPSILON, MOMENTUM, module.dtype, name=norm)(x, train=train)

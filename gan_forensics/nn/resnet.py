@@ -1,0 +1,164 @@
+"""Residual networks of bottlenecks, in the layout whose weights are published.
+
+He et al., "Deep residual learning for image recognition" (CVPR 2016), table 1, with the stride on
+the 3x3 convolution as in torchvision. Wang et al., "CNN-generated images are surprisingly easy to
+spot... for now" (CVPR 2020) train it with one logit as a detector of generated images.
+
+Images are [b, h, w, c], normalised as the weights expect; logits are [b, classes]. Layers carry the
+names of the published weights ("layer1.0.conv2", "layer2.0.downsample.0"), since channels are cited
+by these names. Padding is symmetric: "SAME" would shift maps of even size under a stride.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float
+
+from gan_forensics.nn.conv import Conv, torch_uniform
+from gan_forensics.nn.layers import BatchNorm
+
+EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
+
+# torchvision's: the variance of the gradient is kept (He et al., ICCV 2015), fan out.
+_KERNEL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class Bottleneck(nn.Module):
+    """1x1 to `width`, 3x3 with the stride, 1x1 to 4 `width`; a projection where shapes change."""
+
+    width: int
+    stride: int = 1
+    projection: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
+        """Add what three convolutions make of x to x itself, or to its projection."""
+        out = EXPANSION * self.width
+        y = nn.relu(self._layer(x, "conv1", "bn1", self.width, 1, 1, train))
+        y = nn.relu(self._layer(y, "conv2", "bn2", self.width, 3, self.stride, train))
+        y = self._layer(y, "conv3", "bn3", out, 1, 1, train)
+        if self.projection:
+            x = self._layer(x, "downsample.0", "downsample.1", out, 1, self.stride, train)
+        return nn.relu(y + x)
+
+    def _layer(self, x, conv: str, norm: str, features: int, kernel: int, stride: int, train: bool):
+        x = Conv(
+            features,
+            kernel,
+            stride,
+            kernel // 2,
+            use_bias=False,
+            kernel_init=_KERNEL,
+            dtype=self.dtype,
+            name=conv,
+        )(x)
+        return BatchNorm(dtype=self.dtype, name=norm)(x, train=train)
+
+
+class ResNet(nn.Module):
+    """Images to logits; the defaults are ResNet-50 with one logit.
+
+    Attributes:
+        blocks: bottlenecks of each stage; every stage but the first halves the map.
+        widths: channels of each stage's 3x3 convolutions (a quarter of its output's).
+        classes: number of logits; 1 for a detector, whose logit is high for generated images.
+        stem_kernel: side of the first convolution, of `widths[0]` channels.
+        stem_stride: its stride.
+        stem_pool: whether a 3x3 max pool with stride 2 follows it.
+        dtype: that of the computation; parameters are float32.
+
+    Raises ValueError for images with a side shorter than `stride`, the pixels behind one place of
+    the last map, and for stages that are not as many in `blocks` as in `widths`.
+    """
+
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    classes: int = 1
+    stem_kernel: int = 7
+    stem_stride: int = 2
+    stem_pool: bool = True
+    dtype: Any = None
+
+    @property
+    def stride(self) -> int:
+        """How many pixels apart the places of the last map are."""
+        return self.stem_stride * (2 if self.stem_pool else 1) * 2 ** (len(self.blocks) - 1)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b classes"]:
+        """Score the images; `train` uses and moves the batch statistics."""
+        if len(self.blocks) != len(self.widths):
+            raise ValueError(
+                f"{len(self.blocks)} stages of blocks and {len(self.widths)} of widths: give one "
+                "number for every stage in both"
+            )
+        check_images(x, self.stride)
+
+        x = Conv(
+            self.widths[0],
+            self.stem_kernel,
+            self.stem_stride,
+            self.stem_kernel // 2,
+            use_bias=False,
+            kernel_init=_KERNEL,
+            dtype=self.dtype,
+            name="conv1",
+        )(x)
+        x = nn.relu(BatchNorm(dtype=self.dtype, name="bn1")(x, train=train))
+        if self.stem_pool:
+            pads = ((1, 1), (1, 1))
+            x = nn.max_pool(x, (3, 3), (2, 2), pads)  # pyright: ignore[reportArgumentType]
+
+        for stage, (count, width) in enumerate(zip(self.blocks, self.widths, strict=True)):
+            for i in range(count):
+                # The first block of a stage changes the channels, and, but for stage 1, the size.
+                stride = 2 if stage > 0 and i == 0 else 1
+                name = f"layer{stage + 1}.{i}"
+                x = Bottleneck(width, stride, i == 0, self.dtype, name=name)(x, train=train)
+
+        return logits(x.mean((1, 2)), self.classes, name="fc", dtype=self.dtype)
+
+
+def resnet50(classes: int = 1, *, dtype: Any = None) -> ResNet:
+    """ResNet-50: 53 convolutions with 26,560 channels."""
+    return ResNet(classes=classes, dtype=dtype)
+
+
+def resnet_small(classes: int = 1, *, width: int = 8, dtype: Any = None) -> ResNet:
+    """A small twin for images of 32x32 and for CPUs: one block a stage, a 3x3 stem, no pool.
+
+    Width 8 has 17 convolutions with 1,208 channels.
+    """
+    widths = (width, 2 * width, 4 * width, 8 * width)
+    return ResNet((1, 1, 1, 1), widths, classes, 3, 1, stem_pool=False, dtype=dtype)
+
+
+def check_images(x: Array, stride: int) -> None:
+    """Refuse what is no batch of images, or smaller than one place of the last map.
+
+    Raises:
+        ValueError: naming the shape and the smallest side.
+    """
+    if x.ndim != 4 or min(x.shape[1:3]) < stride:
+        raise ValueError(
+            f"images must be [b, h, w, c] with sides of at least {stride} pixels, got "
+            f"{list(x.shape)}: enlarge them or use a network with fewer strides"
+        )
+
+
+def logits(features: Float[Array, "b c"], classes: int, *, name: str, dtype: Any):
+    """The last linear layer, float32 out: kernel N(0, 0.02^2) as in Wang et al., bias as PyTorch's.
+
+    To be called inside a compact method.
+    """
+    layer = nn.Dense(
+        classes,
+        kernel_init=nn.initializers.normal(0.02),
+        bias_init=torch_uniform(features.shape[-1]),
+        dtype=dtype,
+        name=name,
+    )
+    y = layer(features)
+    return y.astype(jax.numpy.promote_types(y.dtype, jax.numpy.float32))

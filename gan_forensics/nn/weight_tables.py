@@ -1,0 +1,124 @@
+"""What a published state dict should hold, and where each array stands here: tables of leaves.
+
+PyTorch keeps kernels as [out, in, kh, kw] and, transposed, as [in, out, kh, kw]; ours are
+[kh, kw, in, out] in both cases, without a flip. Matrices are [out, in] there and [in, out] here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Leaf(NamedTuple):
+    """One array of a network: its shape in PyTorch, and where and how it stands here.
+
+    Attributes:
+        shape: in PyTorch.
+        collection: "params", "batch_stats" or any other collection of the network's variables.
+        path: names from the collection down to the array.
+        axes: the order of the axes here, as indices of those of `view`.
+        view: the shape as which the array is read before its axes are turned; `shape` if None.
+        final: the shape here; that of the turned view if None.
+        network: which network it belongs to, where one state dict holds several.
+    """
+
+    shape: tuple[int, ...]
+    collection: str
+    path: tuple[str, ...]
+    axes: tuple[int, ...]
+    view: tuple[int, ...] | None = None
+    final: tuple[int, ...] | None = None
+    network: str = ""
+
+    def turned(self, array: np.ndarray) -> np.ndarray:
+        """The array as it stands here."""
+        array = array.reshape(self.view or self.shape).transpose(self.axes)
+        final = array.shape if self.final is None else self.final
+        return np.ascontiguousarray(array).reshape(final)  # contiguous alone gives scalars an axis
+
+
+Table = dict[str, Leaf]
+State = Mapping[str, Any]
+
+
+def conv_leaves(
+    name: str,
+    path: str | tuple[str, ...],
+    shape: tuple[int, int, int, int],
+    *,
+    bias: bool,
+) -> Table:
+    """A convolution with PyTorch's kernel `shape` [out, in, kh, kw]."""
+    path = _steps(path)
+    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), (2, 3, 1, 0))}
+    if bias:
+        leaves[f"{name}.bias"] = Leaf(shape[:1], "params", (*path, "bias"), (0,))
+    return leaves
+
+
+def conv_transpose_leaves(
+    name: str,
+    path: str | tuple[str, ...],
+    shape: tuple[int, int, int, int],
+    *,
+    bias: bool,
+) -> Table:
+    """A transposed convolution with PyTorch's kernel `shape` [in, out, kh, kw]."""
+    path = _steps(path)
+    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), (2, 3, 0, 1))}
+    if bias:
+        leaves[f"{name}.bias"] = Leaf(shape[1:2], "params", (*path, "bias"), (0,))
+    return leaves
+
+
+def dense_leaves(
+    name: str, path: str | tuple[str, ...], shape: tuple[int, int], *, bias: bool
+) -> Table:
+    """A linear layer with PyTorch's matrix `shape` [out, in]."""
+    path = _steps(path)
+    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), (1, 0))}
+    if bias:
+        leaves[f"{name}.bias"] = Leaf(shape[:1], "params", (*path, "bias"), (0,))
+    return leaves
+
+
+def norm_leaves(
+    name: str, path: str | tuple[str, ...], features: int, *, running: bool, affine: bool = True
+) -> Table:
+    """A normalisation layer, with running statistics if it is batch norm."""
+    path = _steps(path)
+    entries = [("weight", "params", "scale"), ("bias", "params", "bias")] if affine else []
+    if running:
+        entries += [("running_mean", "batch_stats", "mean"), ("running_var", "batch_stats", "var")]
+    return {
+        f"{name}.{theirs}": Leaf((features,), collection, (*path, ours), (0,))
+        for theirs, collection, ours in entries
+    }
+
+
+def any_name(state: State, prefix: str) -> bool:
+    """Whether anything in the state dict starts with the prefix."""
+    return any(name.startswith(prefix) for name in state)
+
+
+def size_in(state: State, *places: tuple[str, int]) -> int:
+    """The size that the first of (name, axis) tells; 0, which fits nothing, if none is there."""
+    for name, axis in places:
+        shape = np.shape(state[name]) if name in state else ()
+        if axis < len(shape):
+            return shape[axis]
+    return 0
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """An array of a state dict, numpy's or PyTorch's."""
+    # A tensor may be on a device, ask for gradients, or be a bfloat16 that numpy does not know.
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        array = (array if array.element_size() == 8 else array.float()).numpy()
+    return np.asarray(array)
+
+
+def _steps(path: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (path,) if isinstance(path, str) else path
