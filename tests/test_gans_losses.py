@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.special import log_expit
+from scipy.special import expit, log_expit
 
 from gan_forensics.gans import losses
-from gan_forensics.gans.losses import LOSSES
+from gan_forensics.gans.losses import LOSSES, cross_entropy
 
 names = pytest.mark.parametrize("name", LOSSES)
 
@@ -16,6 +16,11 @@ names = pytest.mark.parametrize("name", LOSSES)
 ORACLES = {
     "minimax": (lambda r: -log_expit(r), lambda f: -log_expit(-f), lambda f: log_expit(-f)),
     "non_saturating": (lambda r: -log_expit(r), lambda f: -log_expit(-f), lambda f: -log_expit(f)),
+    "ns": (
+        lambda r: -log_expit(r),
+        lambda f: -log_expit(-f),
+        lambda f: -np.log(expit(f) + 1e-8),
+    ),
     "least_squares": (lambda r: (r - 1) ** 2, lambda f: f**2, lambda f: (f - 1) ** 2),
     "wasserstein": (lambda r: -r, lambda f: f, lambda f: -f),
     "hinge": (lambda r: np.maximum(1 - r, 0), lambda f: np.maximum(1 + f, 0), lambda f: -f),
@@ -43,6 +48,7 @@ def test_losses_are_the_means_of_their_formulas(name, rng):
     [
         ("minimax", 2 * np.log(2), -np.log(2)),
         ("non_saturating", 2 * np.log(2), np.log(2)),
+        ("ns", 2 * np.log(2), np.log(2) - 2e-8),
         ("least_squares", 1, 1),
         ("wasserstein", 0, 0),
         ("hinge", 2, 0),
@@ -64,9 +70,12 @@ def test_huge_logits_have_finite_losses_and_gradients(name, logit):
         assert np.isfinite(value) and np.isfinite(slope)
 
 
-def test_only_the_saturating_generator_gets_no_gradient_from_images_that_fool_nobody():
+def test_only_saturating_generators_get_no_gradient_from_images_that_fool_nobody():
+    """The guard of "ns" makes it one of them below a logit of about -18 = ln 1e-8."""
     slopes = {name: float(jax.grad(loss.on_generated)(-30.0)) for name, loss in LOSSES.items()}
     assert abs(slopes.pop("minimax")) < 1e-12
+    assert abs(slopes.pop("ns")) < 1e-5
+    assert jax.grad(LOSSES["ns"].on_generated)(-14.0) < -0.98
     assert all(slope <= -0.99 for slope in slopes.values())
 
 
@@ -91,6 +100,29 @@ def test_means_are_float32_under_bfloat16(name):
     loss = LOSSES[name].generator(logits)
     assert loss.dtype == jnp.float32
     assert_allclose(loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("real_label", "fake_label"), [(1.0, 0.0), (0.9, 0.0), (0.8, 0.1)])
+def test_smoothed_cross_entropy_is_that_of_the_labels(real_label, fake_label, rng):
+    r, f = 3 * rng.normal(size=(2, 6))
+
+    def bce(x, y):
+        return -(y * log_expit(x) + (1 - y) * log_expit(-x)).mean()
+
+    loss = cross_entropy(real_label=real_label, fake_label=fake_label)
+    with jax.enable_x64(True):
+        both = bce(r, real_label) + bce(f, fake_label)
+        assert_allclose(loss.discriminator(r, f), both, rtol=1e-12)
+        assert_allclose(loss.generator(f), bce(f, real_label), rtol=1e-12)
+        if (real_label, fake_label) == (1, 0):
+            plain = LOSSES["non_saturating"]
+            assert_allclose(loss.discriminator(r, f), plain.discriminator(r, f), rtol=1e-12)
+            assert_allclose(loss.generator(f), plain.generator(f), rtol=1e-12)
+
+
+def test_smoothed_labels_must_be_probabilities():
+    with pytest.raises(ValueError, match=r"in \[0, 1\], got 1.2 and 0"):
+        cross_entropy(real_label=1.2)
 
 
 def test_names_are_those_of_the_table():

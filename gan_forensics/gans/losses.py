@@ -8,10 +8,16 @@ bce(x, 1) = s(-x) and bce(x, 0) = s(x), without overflow for any x):
     name            on real       on fake       generator
     minimax         s(-r)         s(f)          -s(f)          Goodfellow et al. 2014, equation 1
     non_saturating  s(-r)         s(f)          s(-f)          the same, section 3
+    ns              s(-r)         s(f)          -ln(S(f)+1e-8) as mimicry computes it, S = sigmoid
     least_squares   (r - 1)^2     f^2           (f - 1)^2      Mao et al. 2017, without the 1/2
     wasserstein     -r            f             -f             Arjovsky et al. 2017
     hinge           max(1-r, 0)   max(1+f, 0)   -f             Lim and Ye 2017
     hinge_v1        max(1-r, 0)   max(1+f, 0)   max(1-f, 0)    generator hinged too
+
+The 1e-8 of "ns" (Lee and Town, arXiv 2005.02494) keeps the logarithm finite, and takes the gradient
+of images with logits below about -18 away; "non_saturating" needs no such guard. What mimicry calls
+its minimax loss is "non_saturating" here, since its generator pays bce(f, 1); with smoothed labels
+it is `cross_entropy`.
 
 A method that weighs its images takes the elementwise functions; the others take the means:
 
@@ -51,8 +57,35 @@ class AdversarialLoss(NamedTuple):
 
 def _mean(charge: Callable[[Logits], Logits], logits: Logits) -> Float[Array, ""]:
     """The mean charge, at least in float32: bfloat16 would lose the sum of a batch."""
+    logits = jnp.asarray(logits)
     return charge(logits.astype(jnp.promote_types(logits.dtype, jnp.float32))).mean()
 
+
+def cross_entropy(*, real_label: float = 1.0, fake_label: float = 0.0) -> AdversarialLoss:
+    """The non-saturating loss with other labels, bce(x, y) = s(x) - y x.
+
+    One-sided label smoothing (Salimans et al., NeurIPS 2016, section 3.4) is `real_label=0.9`. The
+    generator pays for its images as if they were real, with the same label.
+
+    Args:
+        real_label: y of real images, from 0 to 1.
+        fake_label: y of generated ones.
+
+    Raises:
+        ValueError: for labels that are no probabilities.
+    """
+    if not (0 <= real_label <= 1 and 0 <= fake_label <= 1):
+        raise ValueError(f"labels must lie in [0, 1], got {real_label} and {fake_label}")
+    return AdversarialLoss(
+        "cross_entropy",
+        on_real=lambda r: softplus(r) - real_label * r,
+        on_fake=lambda f: softplus(f) - fake_label * f,
+        on_generated=lambda f: softplus(f) - real_label * f,
+    )
+
+
+# What keeps the logarithm of "ns" finite; part of the published loss.
+_NS_EPSILON = 1e-8
 
 LOSSES: dict[str, AdversarialLoss] = {
     loss.name: loss
@@ -68,6 +101,12 @@ LOSSES: dict[str, AdversarialLoss] = {
             on_real=lambda r: softplus(-r),
             on_fake=softplus,
             on_generated=lambda f: softplus(-f),
+        ),
+        AdversarialLoss(
+            "ns",
+            on_real=lambda r: softplus(-r),
+            on_fake=softplus,
+            on_generated=lambda f: -jnp.log(jax.nn.sigmoid(f) + _NS_EPSILON),
         ),
         AdversarialLoss(
             "least_squares",

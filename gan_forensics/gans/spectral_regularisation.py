@@ -13,8 +13,8 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
-from gan_forensics.gans.adversarial import DISCRIMINATOR, GENERATOR, forward
 from gan_forensics.gans.losses import AdversarialLoss
+from gan_forensics.gans.turn import DISCRIMINATOR, GENERATOR, forward
 from gan_forensics.spectra import spectral_loss
 from gan_forensics.train import Aux, Update
 

@@ -1,0 +1,46 @@
+"""Adam as GANs use it, and the learning rate over time."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+Rate = float | Callable[[Int[Array, ""]], Float[Array, ""]]
+
+
+def adam(
+    learning_rate: Rate, *, betas: tuple[float, float] = (0.5, 0.999)
+) -> optax.GradientTransformation:
+    """Adam with epsilon 1e-8; its state shows the learning rate, which rules may change there."""
+    tuned = optax.inject_hyperparams(optax.adam, static_args=("b1", "b2", "eps"))
+    return tuned(learning_rate=learning_rate, b1=betas[0], b2=betas[1], eps=1e-8)
+
+
+def linear_decay(
+    learning_rate: float, steps: int, *, repeats: int = 1
+) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+    """The rate lr (1 - t / T) of the step after t finished ones; 0 from T on.
+
+    Args:
+        learning_rate: lr, of the first step.
+        steps: T.
+        repeats: moves that a player makes in one step; they share its rate, so that two players
+            of one game have the same rate in every step however often each moves.
+
+    Returns:
+        A function of the number of finished moves.
+
+    Raises:
+        ValueError: when there are no steps to decay over.
+
+    Example:
+        >>> rate = linear_decay(2e-4, 10, repeats=5)
+        >>> [round(float(rate(moves)) * 1e4, 2) for moves in (0, 4, 5, 50, 60)]
+        [2.0, 2.0, 1.8, 0.0, 0.0]
+    """
+    if steps < 1 or repeats < 1:
+        raise ValueError(
+            f"a linear decay takes at least one step and one move a step, got {steps} and {repeats}"
+        )
+    return lambda moves: learning_rate * jnp.maximum(1 - (moves // repeats) / steps, 0)

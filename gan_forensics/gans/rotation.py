@@ -1,0 +1,72 @@
+"""The rotation task of SSGAN: which way up is the image? (Chen et al., CVPR 2019.)
+
+As in the code of Lee and Town (arXiv 2005.02494): image i of N is turned by 90 degrees times
+floor(4 i / N), counter-clockwise, and a second head of the discriminator tells by how much. (The
+authors' own code instead turns a quarter of the batch by all four angles.)
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gan_forensics.gans.turn import Charge, Owner, Task, Term, Turn
+
+
+def rotation_labels(n: int) -> Int[Array, " n"]:
+    """Quarter turns of each image of a batch: floor(4 i / n).
+
+    Example:
+        >>> rotation_labels(6).tolist()
+        [0, 0, 1, 2, 2, 3]
+    """
+    return 4 * jnp.arange(n) // n
+
+
+def rotated(images: Float[Array, "b h w c"], turns: Int[Array, " b"]) -> Float[Array, "b h w c"]:
+    """Turn square images counter-clockwise by so many quarters, each by its own number.
+
+    Raises:
+        ValueError: for images that are not square.
+    """
+    images = jnp.asarray(images)
+    if images.ndim != 4 or images.shape[1] != images.shape[2]:
+        raise ValueError(f"only square images [b, h, h, c] can be turned, got {list(images.shape)}")
+    # All four, of which one is taken: images of a split batch stay on their device.
+    turns = jnp.asarray(turns).reshape(-1, 1, 1, 1) % 4
+    result = images
+    for quarters in (1, 2, 3):
+        result = jnp.where(turns == quarters, jnp.rot90(images, quarters, axes=(1, 2)), result)
+    return result
+
+
+def rotation_loss(logits: Float[Array, "b 4"], turns: Int[Array, " b"]) -> Float[Array, ""]:
+    """Mean cross entropy of the four-way head, in nats."""
+    logits = jnp.asarray(logits)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    own = jnp.take_along_axis(logits, jnp.asarray(turns)[:, None], axis=1)[:, 0]
+    return (jax.nn.logsumexp(logits, axis=1) - own).mean()
+
+
+def rotation_task(*, discriminator_weight: float = 1.0, generator_weight: float = 0.2) -> Task:
+    """The task of SSGAN, for any discriminator with a rotation head; one more pass of it a turn.
+
+    The discriminator pays for turned real images, the generator for turned images of its own.
+    Reports "rotation", the loss without its weight; chance is log 4 = 1.386.
+    """
+
+    def of(owner: Owner, weight: float) -> Term:
+        def term(turn: Turn) -> Charge:
+            seen = turn.seen(owner)
+            turns = rotation_labels(len(seen.images))
+            logits = turn.look(rotated(seen.images, turns), seen.labels).rotation
+            if logits is None:
+                raise ValueError(
+                    "the rotation task needs a discriminator with a rotation head: build it with "
+                    "rotations=4"
+                )
+            loss = rotation_loss(logits, turns)
+            return Charge(weight * loss, {"rotation": loss})
+
+        return term
+
+    return Task((of("real", discriminator_weight),), (of("fake", generator_weight),))

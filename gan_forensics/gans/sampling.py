@@ -1,0 +1,176 @@
+"""Images from a trained generator: drawn, of chosen classes, truncated, or between two others."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree, UInt8
+
+from gan_forensics.data import to_uint8
+from gan_forensics.gans.methods import Gan
+from gan_forensics.gans.turn import GENERATOR
+from gan_forensics.train import TrainState
+
+Labels = int | Sequence[int] | Int[np.ndarray, " n"] | None
+
+
+def generate(
+    gan: Gan,
+    state: TrainState,
+    n: int,
+    *,
+    seed: int,
+    labels: Labels = None,
+    truncation: float | None = None,
+    batch_size: int = 64,
+) -> UInt8[np.ndarray, "n h w c"]:
+    """Draw n images, uint8, with running batch norm statistics.
+
+    Image i depends on the seed and on i (and its label) alone, not on n or the batch size. Where
+    the state keeps a moving average of the generator, that is used.
+
+    Args:
+        gan: what was trained.
+        state: as training left it.
+        n: how many.
+        seed: of the noise.
+        labels: for a conditional GAN: a class for all, or one for each image; by default classes
+            are drawn uniformly.
+        truncation: t of the truncation trick: each number of the noise is drawn anew until it lies
+            in (-t, t). Smaller is more alike and usually finer (Brock et al., ICLR 2019).
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: for labels of a GAN without classes, labels out of range or of another number
+            than n, and a truncation that is not positive.
+    """
+    classes = _chosen(gan, labels, n)
+    if truncation is not None and not truncation > 0:
+        raise ValueError(f"truncation must be positive, got {truncation}")
+    key, latent = jax.random.key(seed), gan.config.latent
+    batches = []
+    for first in range(0, n, batch_size):
+        # The last batch is drawn whole too, so that the generator is compiled once.
+        places = jnp.arange(first, first + batch_size)
+        z = _noise(key, places, latent, truncation)
+        if classes is not None:
+            chosen = jnp.asarray(classes)[places.clip(0, n - 1)]
+        elif gan.config.classes:
+            chosen = _drawn_labels(key, places, gan.config.classes)
+        else:
+            chosen = None
+        batches.append(_images(gan, state, z, chosen))
+    return to_uint8(np.concatenate(batches)[:n])
+
+
+def interpolate(
+    gan: Gan,
+    state: TrainState,
+    rows: int,
+    columns: int,
+    *,
+    seed: int,
+    labels: Labels = None,
+) -> UInt8[np.ndarray, "rows*columns h w c"]:
+    """Strips of images from one noise to another, row by row, along great circles (`slerp`).
+
+    Args:
+        gan: what was trained.
+        state: as training left it; its moving average is used where there is one.
+        rows: strips, each between two noises of its own.
+        columns: images a strip, both ends included; at least 2.
+        seed: of the noise.
+        labels: for a conditional GAN: a class for all, or one for each row, which does not change
+            along it; by default drawn.
+
+    Raises:
+        ValueError: for labels as in `generate`, and for fewer than one row or two columns.
+    """
+    if rows < 1 or columns < 2:
+        raise ValueError(f"need at least one row and two columns, got {rows} and {columns}")
+    classes = _chosen(gan, labels, rows)
+    key = jax.random.key(seed)
+    ends = _noise(key, jnp.arange(2 * rows), gan.config.latent, None)
+    if classes is None and gan.config.classes:
+        classes = _drawn_labels(key, jnp.arange(rows), gan.config.classes)
+    steps = jnp.linspace(0, 1, columns)
+    strips = []
+    for row in range(rows):
+        z = jax.vmap(partial(slerp, ends[2 * row], ends[2 * row + 1]))(steps)
+        chosen = None if classes is None else jnp.full(columns, classes[row], jnp.int32)
+        strips.append(_images(gan, state, z, chosen))
+    return to_uint8(np.concatenate(strips))
+
+
+def slerp(
+    a: Float[Array, " d"], b: Float[Array, " d"], t: Float[Array, ""] | float
+) -> Float[Array, " d"]:
+    """Spherical interpolation: a at t = 0, b at t = 1, turning evenly (Shoemake, SIGGRAPH 1985).
+
+    sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b with w the angle between a and b. The straight
+    way between two samples of a high-dimensional normal distribution leads through shorter vectors,
+    which the generator hardly ever saw. Parallel vectors are interpolated straight.
+    """
+    cosine = jnp.vdot(a, b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
+    angle = jnp.arccos(jnp.clip(cosine, -1, 1))
+    sine = jnp.sin(angle)
+    turning = sine > 1e-4  # below, the quotients lose their digits and the arc is straight
+    safe = jnp.where(turning, sine, 1)
+    first = jnp.where(turning, jnp.sin((1 - t) * angle) / safe, 1 - t)
+    return first * a + jnp.where(turning, jnp.sin(t * angle) / safe, t) * b
+
+
+def _chosen(gan: Gan, labels: Labels, n: int) -> Int[np.ndarray, " n"] | None:
+    """The asked-for label of each of n images; None where none was asked for."""
+    if labels is None:
+        return None
+    count = gan.config.classes
+    if not count:
+        raise ValueError(f"{gan.config.method} has no classes: leave labels out")
+    values = np.asarray(labels)
+    if not np.issubdtype(values.dtype, np.integer) or values.shape not in ((), (n,)):
+        raise ValueError(
+            f"labels must be one integer or {n}, one for each, got {values.dtype} "
+            f"{list(values.shape)}"
+        )
+    if values.size and not 0 <= values.min() <= values.max() < count:
+        raise ValueError(
+            f"labels must lie in 0 ... {count - 1}, got {values.min()} ... {values.max()}"
+        )
+    return np.broadcast_to(values, (n,)).astype(np.int32)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _noise(
+    key: Array, places: Array, latent: int, truncation: float | None
+) -> Float[Array, "b latent"]:
+    def one(place):
+        own = jax.random.fold_in(key, place)
+        if truncation is None:
+            return jax.random.normal(own, (latent,))
+        return jax.random.truncated_normal(own, -truncation, truncation, (latent,))
+
+    return jax.vmap(one)(places)
+
+
+@partial(jax.jit, static_argnums=2)
+def _drawn_labels(key: Array, places: Array, classes: int) -> Int[Array, " b"]:
+    def one(place):
+        own = jax.random.fold_in(jax.random.fold_in(key, place), 1)
+        return jax.random.randint(own, (), 0, classes, jnp.int32)
+
+    return jax.vmap(one)(places)
+
+
+def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.ndarray:
+    params = state.average.get(GENERATOR, state.params[GENERATOR])
+    inputs = (z,) if labels is None else (z, labels)
+    return np.asarray(_passed(gan.generator, params, state.stats[GENERATOR], *inputs))
+
+
+@partial(jax.jit, static_argnums=0)
+def _passed(generator: nn.Module, params: PyTree, stats: PyTree, *inputs: Array):
+    return generator.apply({"params": params, **stats}, *inputs, train=False)

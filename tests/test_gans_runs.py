@@ -1,0 +1,185 @@
+"""Run folders of GANs: classes and schedules filled in, averages kept, old folders read."""
+
+import json
+from dataclasses import asdict, replace
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gan_forensics.data import ArraySource, load_image
+from gan_forensics.gans import METHODS, GanConfig, build, generate, init, load_gan, train_gan
+from gan_forensics.gans.methods import Networks
+from gan_forensics.gans.runs import _completed
+from gan_forensics.train import Cadence, RunFolderError, read_config, read_metrics
+from tests.tiny_gans import LATENT, SIDE, Discriminator, Generator
+
+CONFIG = GanConfig(
+    "cgan-pd",
+    data="samples:digits",
+    size=SIDE,
+    channels=1,
+    latent=LATENT,
+    batch_size=16,
+    n_dis=2,
+    learning_rate=0.01,
+    schedule="linear",
+    average=0.5,
+)
+
+
+def tiny(config):
+    return Networks(Generator(config.latent, config.classes), Discriminator(config.classes))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_networks():
+    """Networks that compile at once in the place of residual ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("cgan-pd", "sngan"):
+            patch.setitem(METHODS, name, METHODS[name]._replace(networks=tiny))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    run = tmp_path_factory.mktemp("gan") / "run"
+    return run, train_gan(CONFIG, run, Cadence(4, log_every=1, sample_every=4), progress=False)
+
+
+def test_classes_and_the_length_of_the_schedule_are_filled_in(trained):
+    run, state = trained
+    saved = read_config(run)["gan"]
+    assert saved["classes"] == 10 and saved["decay_steps"] == 4
+    for opt in state.opt.values():
+        # The rate of the last of four steps.
+        assert_allclose(opt.hyperparams["learning_rate"], 0.01 * (1 - 3 / 4), rtol=1e-5)
+
+
+def test_a_loaded_gan_draws_with_the_average(trained):
+    run, state = trained
+    gan, again = load_gan(run)
+    assert gan.config == replace(CONFIG, classes=10, decay_steps=4)
+    for a, b in zip(*map(jax.tree.leaves, (again, state)), strict=True):
+        assert_array_equal(a, b)
+    assert list(again.average) == ["generator"]
+    live = replace(again, average={})
+    assert (generate(gan, again, 4, seed=0) != generate(gan, live, 4, seed=0)).any()
+
+
+def test_the_average_is_that_of_the_steps(trained, tmp_path):
+    """After one step of decay 1/2: the mean of the first parameters and the moved ones."""
+    config = replace(CONFIG, schedule="none")
+    first = train_gan(config, tmp_path / "a", Cadence(1), progress=False)
+    params, _ = init(build(replace(config, classes=10)))
+    expected = jax.tree.map(
+        lambda a, b: (a + b) / 2, params["generator"], dict(first.params)["generator"]
+    )
+    for a, b in zip(*map(jax.tree.leaves, (first.average["generator"], expected)), strict=True):
+        assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_sample_grids_have_a_row_for_each_class(trained):
+    run, state = trained
+    (grid,) = (run / "samples").glob("*.png")
+    # Ten rows of eight images of 4x4 with gaps of 2.
+    assert load_image(grid).shape == (10 * 6 + 2, 8 * 6 + 2, 3)
+    images = generate(load_gan(run)[0], state, 80, seed=0, labels=np.repeat(np.arange(10), 8))
+    assert_array_equal(load_image(grid)[8:12, 2:6, :1], images[8])
+
+
+def test_the_log_has_the_terms(trained):
+    lines = read_metrics(trained[0] / "metrics.jsonl")
+    assert len(lines) == 4
+    for name in ("discriminator/adversarial", "discriminator/real_logit", "generator/adversarial"):
+        assert name in lines[0]
+
+
+def test_resuming_with_another_length_of_the_schedule_is_refused(trained):
+    with pytest.raises(RunFolderError, match="gan.decay_steps: 4 -> 6"):
+        train_gan(CONFIG, trained[0], Cadence(6), resume=True, progress=False)
+    longer = train_gan(
+        replace(CONFIG, decay_steps=4), trained[0], Cadence(5), resume=True, progress=False
+    )
+    assert int(longer.step) == 5
+
+
+OLD = {
+    "method": "sngan",
+    "data": "samples:digits",
+    "size": SIDE,
+    "tail": "BASELINE",
+    "width": 32,
+    "latent": LATENT,
+    "channels": 1,
+    "batch_size": 16,
+    "learning_rate": 0.01,
+    "flip": False,
+    "seed": 3,
+}
+
+
+def test_a_folder_from_before_a_setting_existed_loads_and_goes_on(tmp_path):
+    run, config = tmp_path / "run", GanConfig(**OLD)
+    train_gan(config, run, Cadence(1), progress=False)
+    assert read_config(run)["gan"] == asdict(config)
+    (run / "config.json").write_text(json.dumps({"gan": OLD}))
+    assert load_gan(run)[0].config == config
+    state = train_gan(config, run, Cadence(2), resume=True, progress=False)
+    assert int(state.step) == 2
+    # A new setting that is used is a difference.
+    with pytest.raises(RunFolderError, match="gan.average: None -> 0.9"):
+        train_gan(replace(config, average=0.9), run, Cadence(3), resume=True, progress=False)
+
+
+# --- labels -------------------------------------------------------------------------------------
+
+
+def source(labels=None, n=6):
+    images = np.zeros((n, SIDE, SIDE, 1), np.uint8)
+    return ArraySource(image=images, **({} if labels is None else {"label": np.array(labels)}))
+
+
+class OneByOne:
+    """A source that tells labels only image by image."""
+
+    def __init__(self, labels):
+        self.asked, self._labels = 0, labels
+
+    def __len__(self):
+        return len(self._labels)
+
+    def __getitem__(self, index):
+        self.asked += 1
+        return {"image": np.zeros((SIDE, SIDE, 1), np.uint8), "label": self._labels[index]}
+
+
+def test_classes_are_counted_where_they_are_not_given():
+    config = replace(CONFIG, schedule="none")
+    assert _completed(config, source([0, 1, 2, 2, 1, 0]), 10).classes == 3
+    assert _completed(config, OneByOne([0, 1, 3, 2]), 10).classes == 4
+    # What is given saves the look at every image.
+    files = OneByOne([0, 1])
+    assert _completed(replace(config, classes=7), files, 10).classes == 7
+    assert files.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "says"),
+    [
+        (None, 0, "samples:digits has no labels"),
+        ([0, 1, 3, 3, 1, 0], 0, r"no image of the classes \[2\] of 4"),
+        ([0, 1, 2, 2, 1, 0], 5, r"no image of the classes \[3, 4\] of 5"),
+        ([0, 1, 2, 2, 1, 0], 2, "labels from 0 to 2; cgan-pd with 2 classes takes .* 0 to 1"),
+        ([-1, 0, 1, 1, 0, 0], 0, "labels from -1 to 1"),
+    ],
+)
+def test_labels_that_do_not_do_are_refused(labels, classes, says):
+    with pytest.raises(ValueError, match=says):
+        _completed(replace(CONFIG, classes=classes), source(labels), 10)
+
+
+def test_unconditional_methods_need_no_labels():
+    config = GanConfig("sngan")
+    assert _completed(config, source(), 10) == config
