@@ -1,0 +1,3 @@
+"""`gan-forensics`: for people with images and weights. Heavy imports happen inside the commands."""
+
+from gan_forensics.cli.main import guarded, main

@@ -1,0 +1,6 @@
+"""`python -m gan_forensics.cli` is `gan-forensics`."""
+
+from gan_forensics.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""`gan-forensics augment` and `gan-forensics anomaly`: tables with rare rows."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from gan_forensics.cli.process import start, write_csv
+
+Method = Literal[
+    "doping",
+    "duplicate",
+    "jitter",
+    "interpolation",
+    "smote",
+    "plain_gan",
+    "prior",
+    "edge_duplicate",
+    "latent_interpolation",
+    "reconstruct_all",
+]
+DetectorName = Literal["isolation_forest", "one_class_svm", "lof"]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Append new rows to a table, so that rare normal rows become less rare.
+
+    The rows of TABLE come first and unchanged. Where a label is named, only rows of the most
+    frequent label are learnt from, and the new rows carry it.
+
+    Try it:
+
+    $ gan-forensics augment normal.csv --method doping --n 500 --out more.csv
+
+    $ gan-forensics augment normal.csv --n 500 --edge quantile 0.9 0.997 --out more.csv
+
+    $ gan-forensics augment table.mat --label y --n 100 --out more.npz
+    """
+
+    table: Positional[Path]
+    """A .csv file with a header of names, or an .npz or .mat file with rows in X."""
+    out: Path
+    """A .csv, .npz or .mat file."""
+    n: Annotated[int, arg(aliases=["-n"])] = 100
+    """How many rows."""
+    method: Method = "doping"
+    """How they are made; reconstruct_all makes one for every row, whatever --n."""
+    label: str | None = None
+    """The column (CSV) or array (others) of labels, which is not learnt from."""
+    edge: tuple[str, ...] = ("data",)
+    """Of doping: data; quantile LOW HIGH; shell R (prior deviations); empirical LOW HIGH;
+    band LOW HIGH; annulus LOW HIGH; prior."""
+    latent: int = 2
+    """Length of a code."""
+    width: int = 128
+    """Of the networks' two hidden layers."""
+    steps: int = 3000
+    """Of training."""
+    constant_columns: Literal["raise", "keep"] = "raise"
+    """What to do with columns of a single value."""
+    round: bool = False
+    """Round new values in columns that hold only whole numbers."""
+    seed: int = 0
+    """Of training and draws."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        import dataclasses
+
+        import numpy as np
+
+        from gan_forensics.anomaly import augment, read_table, write_table
+
+        if self.n < 1:
+            raise ValueError(f"--n {self.n}: ask for at least one row")
+        table = read_table(self.table, label=self.label)
+        rows, labels = table.x, table.y
+        if labels is not None:
+            values, counts = np.unique(labels, return_counts=True)
+            rows = rows[labels == values[counts.argmax()]]
+        edge = self.edge[0] if len(self.edge) == 1 else (self.edge[0], *map(_number, self.edge[1:]))
+        new = augment(
+            rows,
+            self.n,
+            method=self.method,
+            seed=self.seed,
+            edge=edge,
+            latent_dim=self.latent,
+            hidden=(self.width, self.width),
+            steps=self.steps,
+            constant_columns=self.constant_columns,
+            round_integers=self.round,
+        )
+        if labels is not None:
+            labels = np.concatenate([labels, np.repeat(values[counts.argmax()], len(new))])
+        both = dataclasses.replace(table, x=np.concatenate([table.x, new]), y=labels)
+        csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
+        write_table(self.out, both, source=self.table if csv_to_csv else None)
+        print(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """Measure a detector of anomalies with and without every augmentation.
+
+    Half of the normal rows train; the others and half of the anomalies test; the other anomalies
+    are kept back for choosing settings. The rarer of the two labels is the anomaly. Gains are
+    paired by seed.
+
+    Try it:
+
+    $ gan-forensics anomaly table.csv --label fraud
+
+    $ gan-forensics anomaly cardio.mat --label y --detector lof --seeds 10 --out cardio
+    """
+
+    table: Positional[Path]
+    """A .csv file with a header of names, or an .npz or .mat file with rows in X."""
+    label: str
+    """The column (CSV) or array (others) that says which rows are anomalies."""
+    detector: DetectorName = "isolation_forest"
+    """What is measured."""
+    contamination: float | None = None
+    """The a-priori share of anomalies, which sets the threshold; by default that of the table."""
+    share: float = 0.1
+    """New rows a training row."""
+    seeds: int = 5
+    """Networks, and with them pairs."""
+    width: int = 64
+    """Of the networks' two hidden layers."""
+    steps: int = 2000
+    """Of training."""
+    split_seed: int = 0
+    """Of the shuffle before the split."""
+    out: Path = Path("anomaly")
+    """Folder for results.json and results.csv."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        from gan_forensics.anomaly import CompareConfig, compare, make_task, read_table
+        from gan_forensics.anomaly.compare import summary_rows
+        from gan_forensics.anomaly.tables import anomaly_labels
+
+        if self.seeds < 2:
+            raise ValueError(f"--seeds {self.seeds}: two or more make a spread")
+        table = read_table(self.table, label=self.label)
+        assert table.y is not None
+        task = make_task(
+            self.table.stem,
+            table.x.reshape(len(table.x), -1),
+            anomaly_labels(table.y),
+            seed=self.split_seed,
+            contamination=self.contamination,
+        )
+        config = CompareConfig(
+            tuned=(),
+            detectors=(self.detector,),
+            share=self.share,
+            seeds=tuple(range(self.seeds)),
+            hidden=(self.width, self.width),
+            steps=self.steps,
+        )
+        results = compare(config, task)
+        lines = summary_rows(results)
+        self.out.mkdir(parents=True, exist_ok=True)
+        partial = self.out / ".results.json.partial"
+        partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, self.out / "results.json")
+        names = list(lines[0])
+        write_csv(
+            self.out / "results.csv", names, [[line[name] for name in names] for line in lines]
+        )
+        facts = results["task"]
+        print(
+            f"{facts['train']} normal rows train, {facts['test_normal']} test beside "
+            f"{facts['test_anomalies']} anomalies; {self.seeds} seeds; {self.detector}.\n"
+            "Means ± deviations; gains over none with 95 % intervals.\n"
+        )
+        print(f"{'augmentation':22}{'AUC':>16}{'AP':>16}{'F1 a priori':>16}  AP gain")
+        for line in lines:
+            print(
+                f"{line['augmentation']:22}{line['AUC']:>16}{line['AP']:>16}"
+                f"{line['F1 a priori']:>16}  {line['AP gain'] or '–'}"
+            )
+        unmatched = sum(not fit["matches"] for fit in results["prior"])
+        if unmatched:
+            print(f"\n{unmatched} of {self.seeds} autoencoders miss their prior; see results.json.")
+        print(f"\n{self.out / 'results.json'} and {self.out / 'results.csv'}")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"--edge takes a name and then numbers, got {text!r}") from error

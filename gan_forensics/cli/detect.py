@@ -1,0 +1,192 @@
+"""`gan-forensics detect fit` and `detect score`."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, subcommand
+
+from gan_forensics.cli.process import all_images, progress, start, write_csv
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.detectors import Detector
+
+Features = Literal["durall", "unmasking", "dzanic", "dct"]
+Classifier = Literal["knn", "svm", "mlp", "logistic"]
+# Images that are read before they are scored together.
+AT_ONCE = 64
+# How a folder below IMAGES says what its images are.
+LABELS = {
+    **dict.fromkeys(("real", "0_real", "reals"), "real"),
+    **dict.fromkeys(("fake", "1_fake", "fakes", "generated"), "generated"),
+}
+
+
+@dataclass(frozen=True)
+class DetectFit:
+    """Fit a spectral detector on real and generated images of one size.
+
+    Try it:
+
+    $ gan-forensics detect fit photographs generated --out detector.npz
+    """
+
+    real: Positional[str]
+    """Source of real images: a folder, or any other source."""
+    fake: Positional[str]
+    """Source of generated images, prepared as the real ones (size, resizer, file format)."""
+    out: Path
+    """The detector file: plain arrays and a JSON header, safe to pass on."""
+    features: Features = "durall"
+    """What it looks at: radial spectrum curve, its resampled form, decay fit, or DCT."""
+    classifier: Classifier = "knn"
+    """What decides."""
+    false_alarms: float = 0.05
+    """Accepted share of real images called generated, which sets the threshold."""
+    size: int | None = None
+    """Centre-crop and resize all images to this side."""
+    seed: int = 0
+    """Of the split and the classifier."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        from gan_forensics.forensics import fit_detector
+
+        detector = fit_detector(
+            all_images(self.real, self.size),
+            all_images(self.fake, self.size),
+            features=self.features,
+            classifier=self.classifier,
+            calibration=self.false_alarms,
+            seed=self.seed,
+        )
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        detector.save(self.out)
+        facts = detector.calibration
+        print(
+            f"{detector.name}: trained on {facts.n_real} real and {facts.n_fake} generated images; "
+            f"on {facts.n_real_held_out} + {facts.n_fake_held_out} held-out ones "
+            f"{facts.achieved:.1%} false alarms and {facts.detection_rate:.1%} detected. "
+            f"Saved to {self.out}"
+        )
+
+
+@dataclass(frozen=True)
+class DetectScore:
+    """Score images with a detector: a CSV line per image, unreadable files included.
+
+    Where IMAGES has folders named real (or 0_real) and fake (or 1_fake, generated), both error
+    rates are reported.
+
+    Try it:
+
+    $ gan-forensics detect score suspects --detector detector.npz --out scores.csv
+    """
+
+    images: Positional[Path]
+    """A folder of images, or one image."""
+    detector: Path
+    """A file of `detect fit` or `train detector`."""
+    out: Path = Path("scores.csv")
+    """path, label, score (higher: more likely generated), verdict, error."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        from gan_forensics.data import list_images
+        from gan_forensics.forensics import evaluate, load_detector
+
+        detector = load_detector(self.detector)
+        paths = [self.images] if self.images.is_file() else list_images(self.images)
+        lines, scores, errors = [], {"real": [], "generated": []}, 0
+        for path, score in _scored(detector, progress(paths)):
+            label = _label(path, self.images)
+            if isinstance(score, str):
+                errors += 1
+                lines.append([str(path), label, "", "", score])
+                continue
+            verdict = "generated" if score > detector.threshold else "real"
+            lines.append([str(path), label, f"{score:.6g}", verdict, ""])
+            if label:
+                scores[label].append(score)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        write_csv(self.out, ["path", "label", "score", "verdict", "error"], lines)
+        called = sum(line[3] == "generated" for line in lines)
+        print(f"{len(lines) - errors} images scored, {called} called generated: {self.out}")
+        if errors:
+            print(f"{errors} could not be scored; see the error column", file=sys.stderr)
+        if scores["real"] and scores["generated"]:
+            import numpy as np
+
+            result = evaluate(
+                np.array(scores["real"]),
+                np.array(scores["generated"]),
+                threshold={"calibrated": detector.threshold},
+            )
+            point, spans = result.points["calibrated"], result.intervals
+            real, fake = spans["calibrated/real_accuracy"], spans["calibrated/fake_accuracy"]
+            print(
+                f"{result.n_real} real images: {point.false_alarm_rate:.1%} called generated "
+                f"(95 % interval {1 - real.high:.1%} to {1 - real.low:.1%})\n"
+                f"{result.n_fake} generated images: {point.miss_rate:.1%} missed "
+                f"(95 % interval {1 - fake.high:.1%} to {1 - fake.low:.1%})\n"
+                f"AUC {result.auc:.3f}, average precision {result.average_precision:.3f}"
+            )
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Fit a detector of generated images, or score images with one.
+
+    Try it:
+
+    $ gan-forensics detect fit photographs generated --out detector.npz
+
+    $ gan-forensics detect score suspects --detector detector.npz
+    """
+
+    action: (
+        Annotated[DetectFit, subcommand("fit", prefix_name=False)]
+        | Annotated[DetectScore, subcommand("score", prefix_name=False)]
+    )
+
+    def __call__(self) -> None:
+        """Run it."""
+        self.action()
+
+
+def _scored(detector: "Detector", paths: Iterable[Path]) -> Iterator[tuple[Path, float | str]]:
+    """The score of each image, or why it has none; images of one size are scored together."""
+    import numpy as np
+
+    from gan_forensics.data import ImageError, load_image
+
+    paths = iter(paths)
+    while some := list(islice(paths, AT_ONCE)):
+        images, found = {}, {}
+        for path in some:
+            try:
+                images[path] = load_image(path)
+            except ImageError as error:
+                found[path] = str(error)
+        for shape in dict.fromkeys(image.shape for image in images.values()):
+            same = [path for path, image in images.items() if image.shape == shape]
+            try:
+                values = detector.score(np.stack([images[path] for path in same]))
+            except ValueError as error:
+                found |= dict.fromkeys(same, str(error))
+                continue
+            for path, value in zip(same, values, strict=True):
+                flat = f"{path}: a flat image has no spectrum to judge"
+                found[path] = float(value) if value == value else flat
+        yield from ((path, found[path]) for path in some)
+
+
+def _label(path: Path, root: Path) -> str:
+    """What the folders between the root and an image say about it; empty where they are silent."""
+    parts = path.relative_to(root).parts[:-1] if root.is_dir() else ()
+    return next((LABELS[part.lower()] for part in parts if part.lower() in LABELS), "")

@@ -1,0 +1,223 @@
+"""`gan-forensics evaluate`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from gan_forensics.cli.process import progress, start
+
+if TYPE_CHECKING:
+    from gan_forensics.data import Source
+    from gan_forensics.quality import FeatureExtractor, Score
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how good generated images are: FID, KID, inception score, precision and recall.
+
+    FID, KID and the inception score are defined on one network, whose weights you bring (--weights:
+    pt_inception-2015-12-05-6726825d.pth of pytorch-fid, or the same arrays as .npz or
+    .safetensors). With --features small a small classifier is trained on the labels of the data,
+    with --features random none; distances on these are reported under their own names.
+
+    Try it:
+
+    $ gan-forensics evaluate runs/sngan-32 --data tfds:cifar10 --weights inception.npz -n 10000
+
+    $ gan-forensics evaluate generated --data photographs --weights inception.npz --size 64
+
+    $ gan-forensics evaluate runs/sngan-32 --data samples:digits --features small --draws 3
+    """
+
+    run: Positional[str]
+    """What to judge: a run folder of `train`, a folder of images, or any other source."""
+    data: str
+    """Source of the real images."""
+    metrics: str = "fid,kid,is,prdc"
+    """Some of fid, kid, is (inception score), prdc (precision, recall, density, coverage)."""
+    features: Literal["inception", "small", "random"] = "inception"
+    """What the images are described by."""
+    weights: Path | None = None
+    """The FID Inception weights."""
+    resize: Literal["tensorflow", "pytorch-fid"] = "tensorflow"
+    """To 299x299: as in the original graph and torch-fidelity, or as in pytorch-fid."""
+    n: Annotated[int, arg(aliases=["-n"])] = 5000
+    """Images of each kind, as far as there are so many; values depend on it."""
+    draws: int = 1
+    """Draws of n images from the GAN; with several, their spread is reported."""
+    size: int | None = None
+    """Side that images are brought to; by default the GAN's, or as they are."""
+    split: Literal["train", "test", "all"] = "all"
+    """Which real images."""
+    seed: int = 0
+    """Of the choice of real images, the noise, the classifier and the subsets."""
+    cache: Path | None = None
+    """Folder that keeps the features of the real images."""
+    out: Path | None = None
+    """File for the results; by default results.json in the run folder, or here."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        from gan_forensics.data import open_source
+        from gan_forensics.quality import check_metrics, evaluate_images
+        from gan_forensics.report import report_run
+
+        metrics = check_metrics(name.strip() for name in self.metrics.split(","))
+        if self.n < 1 or self.draws < 1:
+            raise ValueError(f"-n {self.n} --draws {self.draws}: both must be at least 1")
+        if self.features == "inception" and self.weights is None:
+            from gan_forensics.quality.inception_features import HOW_TO_GET
+
+            raise ValueError(
+                f"FID and its kin need weights: {HOW_TO_GET}; or judge by features of our own with "
+                "--features small (a classifier trained on the labels of --data) or random"
+            )
+        run = Path(self.run)
+        is_run = (run / "config.json").exists()
+        fakes, made, size = self._gan(run) if is_run else self._source()
+        real = open_source(self.data, size=size, split=self.split)
+        extractor = self._extractor(real, run if is_run else None)
+        scores = evaluate_images(
+            _some(real, self.n, self.seed),
+            fakes,
+            extractor,
+            metrics=metrics,
+            seed=self.seed,
+            cache=self.cache,
+            progress=progress,
+        )
+        out = self.out or (run if is_run else Path()) / "results.json"
+        _write(out, self._results(scores, extractor, made, size))
+        print(_table(scores))
+        for warning in dict.fromkeys([*(score.warning for score in scores), extractor.warning]):
+            if warning:
+                print(f"Note: {warning}.")
+        print(f"The protocol is in {out}.")
+        if is_run and self.out is None:
+            print(f"Open {report_run(run)}.")
+
+    def _gan(self, run: Path) -> tuple[list, str, int]:
+        """Draws of a GAN, what they are, and the side of its images."""
+        from gan_forensics.gans import generate, load_gan
+
+        gan, state = load_gan(run)
+        size = gan.config.size
+        if self.size not in (None, size):
+            raise ValueError(f"--size {self.size}: this GAN makes images of {size}; leave it out")
+        seeds = range(self.seed, self.seed + self.draws)
+        draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
+        return draws, f"{run}, {gan.config.method}, step {int(state.step)}", size
+
+    def _source(self) -> tuple[list, str, int | None]:
+        """Images that are there already."""
+        from gan_forensics.data import open_source
+
+        if self.draws > 1:
+            raise ValueError(
+                f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
+            )
+        source = open_source(self.run, size=self.size)
+        return [_some(source, self.n, self.seed)], self.run, self.size
+
+    def _extractor(self, real: "Source", run: Path | None) -> "FeatureExtractor":
+        from gan_forensics.quality import (
+            inception_features,
+            random_features,
+            small_classifier_features,
+        )
+
+        if self.features == "inception":
+            assert self.weights
+            return inception_features(self.weights, resize=self.resize)
+        if self.features == "random":
+            return random_features(real[0]["image"].shape[-1], seed=self.seed)
+        kept = run / f"small_classifier_{self.seed}" if run else None
+        return small_classifier_features(real, kept, seed=self.seed)
+
+    def _results(
+        self,
+        scores: "list[Score]",
+        extractor: "FeatureExtractor",
+        made: str,
+        size: int | None,
+    ) -> dict[str, Any]:
+        from gan_forensics.report.provenance import provenance
+
+        protocol = {
+            "generated": made,
+            "real": f"{self.data}, split {self.split}",
+            "size": size or "as they are",
+            "asked_for": self.n,
+            "draws": self.draws,
+            "seed": self.seed,
+            "quantisation": "fixed: (x + 1) 127.5, to the nearest",
+            "features": {"name": extractor.name, **extractor.protocol},
+            "metrics": {score.name: score.protocol for score in scores},
+            **provenance(),
+        }
+        return {"protocol": protocol, "quality": [_row(score) for score in scores]}
+
+
+class _Some:
+    """Some examples of a source, in order."""
+
+    def __init__(self, source: "Source", rows):
+        self.source, self.rows = source, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int):
+        return self.source[int(self.rows[index])]
+
+    def take(self, indices):
+        from gan_forensics.data import take
+
+        return take(self.source, self.rows[indices])
+
+
+def _some(source: "Source", n: int, seed: int) -> "Source":
+    """At most n examples, chosen without replacement."""
+    import numpy as np
+
+    if len(source) <= n:
+        return source
+    rows = np.random.default_rng(seed).choice(len(source), n, replace=False)
+    return _Some(source, np.sort(rows))
+
+
+def _row(score: "Score") -> dict[str, Any]:
+    return {
+        "metric": score.name,
+        "value": score.value,
+        "spread": score.spread,
+        "real": score.counts.get("real"),
+        "fake": score.counts["fake"],
+        "features": score.features,
+        "seed": score.seed,
+        "warning": score.warning,
+    }
+
+
+def _table(scores: "list[Score]") -> str:
+    width = max(len(score.name) for score in scores)
+    lines = [f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}"]
+    for score in scores:
+        spread = "-" if score.spread is None else f"{score.spread:.4g}"
+        real = score.counts.get("real", "-")
+        lines.append(
+            f"{score.name:{width}}  {score.value:10.5g}  {spread:>10}  {real:>6}  "
+            f"{score.counts['fake']:>6}"
+        )
+    return "\n".join(lines)
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)

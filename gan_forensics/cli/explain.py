@@ -1,0 +1,204 @@
+"""`gan-forensics explain`."""
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from gan_forensics.cli.process import progress, start, write_csv
+
+if TYPE_CHECKING:
+    from gan_forensics.explain import Feature
+    from gan_forensics.forensics.neural import NeuralDetector
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Show where a detector sees that images were generated, and which channels see it.
+
+    Beside every image stand its heat map (layer-wise relevance propagation) and Guided Grad-CAM;
+    below, the channels of highest relevance with the patches that they fire most at.
+
+    Try it:
+
+    $ gan-forensics explain suspects --detector runs/detector/detector.npz
+
+    $ gan-forensics explain suspect.png --detector runs/detector/detector.npz
+    --ranking features/features.csv
+    """
+
+    images: Positional[Path]
+    """A folder of images, or one image."""
+    detector: Path
+    """detector.npz of `train detector`."""
+    ranking: Path | None = None
+    """features.csv of `features`; by default channels are ranked on those of these images that the
+    detector is sure were generated."""
+    channels: int = 6
+    """How many channels to show."""
+    patches: int = 5
+    """How many patches of each."""
+    most: int = 32
+    """Images to explain, the first ones by name."""
+    out: Path = Path("explain")
+    """Folder for a PNG of each image, channels.png, scores.csv and report.html."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        from gan_forensics.data import ImageError, list_images, load_image, save_png
+        from gan_forensics.forensics.explanations import collage, explain, panel, patches
+        from gan_forensics.report import Facts, Picture, Section, Table, write_report
+
+        if min(self.channels, self.patches, self.most) < 1:
+            raise ValueError("--channels, --patches and --most must be at least 1")
+        detector = read_neural(self.detector)
+        paths = [self.images] if self.images.is_file() else list_images(self.images)[: self.most]
+        images, used, errors = [], [], []
+        side = getattr(detector.network, "stride", 1)
+        for path in progress(paths):
+            try:
+                image = load_image(path)
+                if min(image.shape[:2]) < side:
+                    raise ImageError(
+                        f"{path}: {image.shape[0]}x{image.shape[1]} pixels; {detector.name} needs "
+                        f"sides of at least {side}"
+                    )
+            except ImageError as error:
+                errors.append([str(path), str(error)])
+                continue
+            images.append(image)
+            used.append(path)
+        if not images:
+            raise ValueError(f"none of {len(paths)} images can be explained: {errors[0][1]}")
+        explanations = explain(detector, images)
+        self.out.mkdir(parents=True, exist_ok=True)
+        lines, pictures = [], []
+        for number, (path, image, found) in enumerate(zip(used, images, explanations, strict=True)):
+            verdict = "generated" if found.score > detector.threshold else "real"
+            picture = panel(image, found)
+            save_png(self.out / f"{number:03d}-{path.stem}.png", picture)
+            lines.append([str(path), found.score, verdict])
+            pictures.append(
+                Picture(
+                    picture,
+                    alt=f"{path.name}, its heat map and Guided Grad-CAM",
+                    caption=f"{path.name}: score {found.score:.3g} (threshold "
+                    f"{detector.threshold:.3g}), {verdict}. Image; where relevance says "
+                    '"generated" (orange); Guided Grad-CAM.',
+                )
+            )
+        write_csv(self.out / "scores.csv", ["path", "score", "verdict"], lines)
+        features, ranked = self._features(detector, images)
+        sections = [Section("Images", pictures)]
+        if features:
+            rows = patches(detector, images, features, n=self.patches)
+            shown = collage(rows)
+            save_png(self.out / "channels.png", shown)
+            blocks = [
+                ranked,
+                Picture(
+                    shown,
+                    alt="Patches that the channels fire most at, a row for each channel",
+                    caption="A row for each channel, strongest first: the box around what makes "
+                    "its most active unit fire, brought to one size.",
+                ),
+                Table(
+                    "The channels, and the images of their patches",
+                    ["channel", "omega", "largest activation", "images"],
+                    [
+                        [f.name, f.omega, row[0].activation, ", ".join(
+                            used[p.image].name for p in row
+                        )]
+                        for f, row in zip(features, rows, strict=True)
+                    ],
+                ),
+            ]  # fmt: skip
+        else:
+            blocks = [ranked]
+        sections.append(Section("Channels", blocks))
+        if errors:
+            sections.append(
+                Section("Not explained", [Table("Images left out", ["path", "reason"], errors)])
+            )
+        sections.append(Section("Detector", [Facts(facts_of(detector))]))
+        page = write_report(
+            self.out / "report.html",
+            title="Why the detector says so",
+            lead=f"{len(images)} images explained with {detector.name}.",
+            sections=sections,
+        )
+        if errors:
+            print(f"{len(errors)} images left out; see the page", file=sys.stderr)
+        print(f"Open {page}.")
+
+    def _features(self, detector: "NeuralDetector", images) -> "tuple[list[Feature], str]":
+        """The channels to show, and how they were chosen."""
+        if self.ranking:
+            return read_ranking(self.ranking)[: self.channels], f"Ranked by {self.ranking}."
+        from gan_forensics.forensics.transferable import rank_features
+
+        try:
+            ranking = rank_features(detector, images)
+        except ValueError as error:
+            return [], f"No channels are ranked: {error}. A ranking of `features` may be given."
+        return ranking.features[: self.channels], (
+            f"Ranked on the {ranking.images} of {ranking.given} images that the detector gives a "
+            "probability of at least 0.9 of being generated."
+        )
+
+
+def read_neural(path: Path) -> "NeuralDetector":
+    """A neural detector from its file.
+
+    Raises:
+        ValueError: for a spectral one, which has no channels.
+    """
+    from gan_forensics.forensics import load_detector
+    from gan_forensics.forensics.neural import NeuralDetector
+
+    detector = load_detector(path)
+    if not isinstance(detector, NeuralDetector):
+        raise ValueError(
+            f"{path} is a spectral detector ({detector.name}), which has no channels: give one of "
+            "`gan-forensics train detector`"
+        )
+    return detector
+
+
+def read_ranking(path: Path) -> "list[Feature]":
+    """Channels from a features.csv.
+
+    Raises:
+        ValueError: for a file without its columns.
+    """
+    from gan_forensics.explain import Feature
+
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return [
+            Feature(r["layer"], int(r["channel"]), int(r["channels"]), float(r["omega"]))
+            for r in rows
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} is no features.csv of `gan-forensics features` ({error!r})"
+        ) from error
+
+
+def facts_of(detector: "NeuralDetector") -> dict:
+    """What a detector is, for a page."""
+    from dataclasses import asdict
+
+    calibration = asdict(detector.calibration) if detector.calibration else {}
+    return {
+        "network": detector.arch,
+        **{f"setting {name}": value for name, value in detector.settings.items()},
+        "threshold": detector.threshold,
+        **{f"calibration {name}": value for name, value in calibration.items()},
+        **{name: str(value) for name, value in detector.facts.items()},
+    }

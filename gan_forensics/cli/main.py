@@ -1,0 +1,88 @@
+"""The list of commands, and what becomes of their errors."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated
+
+import tyro
+from tyro.conf import subcommand
+
+from gan_forensics.cli.anomaly import Anomaly, Augment
+from gan_forensics.cli.detect import Detect
+from gan_forensics.cli.detector import TrainDetector
+from gan_forensics.cli.evaluate import Evaluate
+from gan_forensics.cli.explain import Explain
+from gan_forensics.cli.features import Features
+from gan_forensics.cli.quickstart import Quickstart
+from gan_forensics.cli.sample import Sample
+from gan_forensics.cli.spectrum import Spectrum
+from gan_forensics.cli.train import Train
+
+DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
+
+Try it:
+$ gan-forensics quickstart
+$ gan-forensics spectrum photographs generated
+$ gan-forensics train detector --real photographs --fake generated
+$ gan-forensics detect score suspects --detector detector.npz
+
+Every command has a --help with examples of its own.
+"""
+Command = (
+    Annotated[Quickstart, subcommand("quickstart")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Sample, subcommand("sample")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Spectrum, subcommand("spectrum")]
+    | Annotated[Detect, subcommand("detect")]
+    | Annotated[Explain, subcommand("explain")]
+    | Annotated[Features, subcommand("features")]
+    | Annotated[Augment, subcommand("augment")]
+    | Annotated[Anomaly, subcommand("anomaly")]
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command line; exits with 2 for wrong use, 1 for failure."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if arguments[:2] == ["train", "detector"]:
+        # A detector takes other settings than a GAN does.
+        command = tyro.cli(
+            TrainDetector,
+            prog="gan-forensics train detector",
+            args=arguments[2:],
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    else:
+        command = tyro.cli(
+            Command,
+            prog="gan-forensics",
+            description=DESCRIPTION,
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    sys.exit(guarded(command, debug=debug))
+
+
+def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
+    """Call a command and turn what goes wrong into a line on standard error and an exit code.
+
+    Wrong use (bad arguments, data or folders) is 2, failure 1, a signal 128 plus its number.
+    """
+    try:
+        command()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            print(f"gan-forensics: {error}", file=sys.stderr)
+        if number := getattr(error, "signal", 0):
+            return 128 + number
+        return 2 if isinstance(error, ValueError | FileNotFoundError | ImportError) else 1
+    return 0

@@ -1,0 +1,85 @@
+"""`gan-forensics sample`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from gan_forensics.cli.process import start
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from a trained GAN.
+
+    Try it:
+
+    $ gan-forensics sample runs/dcgan-N.1.5-64 -n 64 --out samples
+
+    $ gan-forensics sample runs/dcgan-N.1.5-64 -n 1000 --out samples --form png
+
+    $ gan-forensics sample runs/sagan-32 --labels 0 1 2 --truncation 1.5
+
+    $ gan-forensics sample runs/sngan-32 --interpolate 8
+    """
+
+    run: Positional[Path]
+    """A run folder of `train`."""
+    n: Annotated[int, arg(aliases=["-n"])] = 64
+    """How many images; with --interpolate, of all rows together."""
+    out: Path = Path("samples")
+    """Folder to write to."""
+    form: Literal["grid", "png", "npz"] = "grid"
+    """One picture of all, a PNG file each, or one array `image` uint8 [n, h, w, c]."""
+    seed: int = 0
+    """Image i depends on the seed, i and its class alone."""
+    labels: Annotated[tuple[int, ...], arg(aliases=["--class"])] = ()
+    """Classes of a conditional GAN, taken in turn by the images (rows, with --interpolate); by
+    default they are drawn."""
+    truncation: float | None = None
+    """Noise from the normal distribution cut off at this many standard deviations."""
+    interpolate: int | None = None
+    """This many rows of images, each on the way from one noise to another."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        import numpy as np
+
+        from gan_forensics.data import image_grid, save_png
+        from gan_forensics.gans import generate, interpolate, load_gan
+
+        if self.n < 1:
+            raise ValueError(f"-n {self.n}: ask for at least one image")
+        if self.interpolate is not None and not 1 <= self.interpolate <= self.n // 2:
+            raise ValueError(
+                f"--interpolate {self.interpolate} with -n {self.n}: give 1 to {self.n // 2} rows, "
+                "so that a row has two images or more"
+            )
+        if self.interpolate is not None and self.truncation is not None:
+            raise ValueError("--truncation is for single images: leave it out with --interpolate")
+        gan, state = load_gan(self.run)
+        rows, columns = self.interpolate, None
+        count = self.n if rows is None else rows
+        labels = np.resize(self.labels, count).astype(int) if self.labels else None
+        if rows is None:
+            truncation = self.truncation
+            images = generate(
+                gan, state, count, seed=self.seed, labels=labels, truncation=truncation
+            )
+        else:
+            columns = self.n // rows
+            images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)
+        self.out.mkdir(parents=True, exist_ok=True)
+        if self.form == "grid":
+            save_png(self.out / "grid.png", image_grid(images, columns))
+        elif self.form == "npz":
+            partial = self.out / ".images.partial.npz"
+            np.savez(partial, image=images)
+            os.replace(partial, self.out / "images.npz")
+        else:
+            for i, image in enumerate(images):
+                save_png(self.out / f"{i:06d}.png", image)
+        print(f"{len(images)} images of step {int(state.step)} in {self.out}")

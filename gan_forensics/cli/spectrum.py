@@ -1,0 +1,73 @@
+"""`gan-forensics spectrum`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from gan_forensics.cli.process import batches, by_sides, start, write_csv
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Mean and spread of the radial spectra of image folders: one plot, one CSV.
+
+    All images must have one size: resizing changes what is measured, so it is never done unasked.
+
+    Try it:
+
+    $ gan-forensics spectrum photographs generated
+
+    $ gan-forensics spectrum photographs generated --resize 128 --out spectra
+    """
+
+    folders: Positional[tuple[Path, ...]]
+    """Folders of images; the first is drawn as the reference."""
+    resize: int | None = None
+    """Centre-crop every image to a square and resize it to this side, with antialiasing."""
+    normalise: Literal["min-max", "first", "none"] = "min-max"
+    """Of each curve: onto [0, 1], by its first value, or not at all (20 ln|F|)."""
+    out: Path = Path("spectrum")
+    """Folder for spectrum.png and spectrum.csv."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        start()
+        from gan_forensics.data import open_source
+        from gan_forensics.report import spectra_figure
+        from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
+
+        if not self.folders:
+            raise ValueError("name at least one folder of images")
+        curves, radii, lines = {}, None, []
+        shape = None
+        for folder in self.folders:
+            statistic = None
+            for images in batches(open_source(f"folder:{folder}", size=self.resize)):
+                if shape and images.shape[1:3] != shape:
+                    raise ValueError(
+                        f"{folder} holds images of {by_sides(images.shape[1:3])}, others are "
+                        f"{by_sides(shape)}: give --resize N to bring all to one size"
+                    )
+                shape = images.shape[1:3]
+                values = log_spectrum_curve(images, normalise=self.normalise, precision="float64")
+                statistic = (statistic or SpectrumStatistic.zero(values.shape[1])).update(values)
+            assert statistic and shape
+            mean, std, count = statistic.result()
+            radii = ring_radii(*shape)
+            curves[str(folder)] = (mean, std)
+            for ring, (radius, m, s) in enumerate(zip(radii, mean, std, strict=True)):
+                lines.append([str(folder), ring, radius, m, s, int(count)])
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_csv(
+            self.out / "spectrum.csv",
+            ["folder", "ring", "radius", "mean", "std", "images"],
+            lines,
+        )
+        figure = spectra_figure(curves, title="Mean radial log spectrum")
+        partial = self.out / ".spectrum.partial.png"
+        figure.savefig(partial)
+        os.replace(partial, self.out / "spectrum.png")
+        print(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")

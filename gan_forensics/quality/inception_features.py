@@ -1,0 +1,72 @@
+"""Features of the FID Inception network, from weights that the user brings."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from gan_forensics.nn.inception import InceptionV3, Resize, inception_input
+from gan_forensics.nn.weights import from_torch, load_weights
+from gan_forensics.quality.cache import arrays_digest
+from gan_forensics.quality.extract import FeatureExtractor, batched
+from gan_forensics.quality.frechet import INCEPTION
+
+# The start of the SHA-256 of the file that pytorch-fid and torch-fidelity publish.
+PUBLISHED = "6726825d"
+HOW_TO_GET = (
+    "give the weights of the FID Inception network with --weights FILE: "
+    "pt_inception-2015-12-05-6726825d.pth (released by pytorch-fid; torch-fidelity's file is the "
+    "same) as it is, with the extra `torch`, or its arrays as .npz or .safetensors"
+)
+
+
+def inception_features(
+    weights_path: Path | str,
+    *,
+    resize: Resize = "tensorflow",
+    batch_size: int = 32,
+    dtype: Any = jnp.float32,
+) -> FeatureExtractor:
+    """The standard features of FID and KID (pool3, 2048) and logits of the inception score.
+
+    Args:
+        weights_path: `.npz`, `.safetensors`, or a PyTorch file (extra `torch`), names as in
+            pytorch-fid and torch-fidelity.
+        resize: "tensorflow" (the original, and torch-fidelity) or "pytorch-fid".
+        batch_size: images at a time.
+        dtype: of the computation.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file of another network, or an unknown resize.
+    """
+    if resize not in ("tensorflow", "pytorch-fid"):
+        raise ValueError(f"unknown resize {resize!r}: choose 'tensorflow' or 'pytorch-fid'")
+    variables = from_torch("inception_v3_fid", load_weights(weights_path))
+    network = InceptionV3(dtype=dtype)
+
+    def apply(variables, images):
+        outputs = network.apply(variables, inception_input(images, resize=resize))
+        return outputs.pool3, outputs.logits_unbiased  # pyright: ignore
+
+    protocol = {
+        "features": "pool3, 2048",
+        "logits": "1008, without bias",
+        "resize": f"{resize}, to 299x299",
+        "dtype": jnp.dtype(dtype).name,
+    }
+    with Path(weights_path).open("rb") as file:
+        published = hashlib.file_digest(file, "sha256").hexdigest().startswith(PUBLISHED)
+    return FeatureExtractor(
+        name=INCEPTION,
+        fingerprint=arrays_digest(variables, protocol),
+        run=batched(apply, variables, batch_size=batch_size),
+        protocol=protocol | {"weights": Path(weights_path).name},
+        warning=""
+        if published
+        else (
+            f"{Path(weights_path).name} is not, byte for byte, the published file "
+            f"({PUBLISHED}...): that its weights are the published ones is the user's word"
+        ),
+    )

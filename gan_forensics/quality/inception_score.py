@@ -1,0 +1,81 @@
+"""Inception score (Salimans et al., NeurIPS 2016): exp of the mean KL(p(y|x) || p(y))."""
+
+import numpy as np
+from jaxtyping import Float, Float64
+from scipy.special import log_softmax, xlogy
+
+from gan_forensics.quality.score import UNNAMED, Score, check_features
+
+SPLITS = 10
+# Probabilities in float32 over a thousand classes add up to one within this.
+SUM_TOLERANCE = 1e-3
+
+
+def inception_score(
+    probabilities: Float[np.ndarray, "n classes"] | None = None,
+    *,
+    logits: Float[np.ndarray, "n classes"] | None = None,
+    splits: int = SPLITS,
+    features: str = UNNAMED,
+) -> Score:
+    """Mean of the score over contiguous splits; between 1 and the number of classes.
+
+    Args:
+        probabilities: of the classes for each example; rows add up to one.
+        logits: instead of them.
+        splits: how many; split i holds the rows from floor(i n / splits).
+        features: what the classifier is.
+
+    Returns:
+        The value with the population standard deviation over splits as spread.
+
+    Raises:
+        ValueError: for both or neither input, rows that are no probabilities, and fewer examples
+            than splits.
+    """
+    if (probabilities is None) == (logits is None):
+        raise ValueError("give either probabilities or logits=")
+    if logits is not None:
+        log_p = log_softmax(check_features(logits, "logits"), axis=1)
+        p = np.exp(log_p)
+    else:
+        p = _check_probabilities(check_features(probabilities, "probabilities"))  # pyright: ignore
+    n = len(p)
+    if not 1 <= splits <= n:
+        raise ValueError(f"{n} examples cannot be cut into {splits} splits: give 1 to {n}")
+    edges = [i * n // splits for i in range(splits + 1)]
+    scores = np.array([_score(p[a:b]) for a, b in zip(edges, edges[1:], strict=False)])
+    return Score(
+        name="inception score" if _standard(features) else f"inception score by {features}",
+        value=float(scores.mean()),
+        spread=float(scores.std()),
+        counts={"fake": n},
+        features=features,
+        protocol={
+            "splits": splits,
+            "classes": p.shape[1],
+            "spread": "population standard deviation over splits",
+        },
+    )
+
+
+def _score(p: Float64[np.ndarray, "n classes"]) -> float:
+    marginal = p.mean(0, keepdims=True)
+    # 0 log 0 = 0; where the marginal is zero, so is every p.
+    divergence = (xlogy(p, p) - xlogy(p, marginal)).sum(1)
+    return float(np.exp(divergence.mean()))
+
+
+def _check_probabilities(p):
+    sums = p.sum(1)
+    worst = int(np.argmax(np.abs(sums - 1)))
+    if p.min() < 0 or abs(sums[worst] - 1) > SUM_TOLERANCE:
+        raise ValueError(
+            f"rows must be probabilities: the smallest entry is {p.min():.3g}, and row {worst} "
+            f"adds up to {sums[worst]:.6g}; give logits= if that is what they are"
+        )
+    return p
+
+
+def _standard(features: str) -> bool:
+    return features.startswith("inception-")

@@ -1,0 +1,128 @@
+"""Precision, recall, density and coverage (Naeem et al., ICML 2020; Kynkaanniemi et al. 2019).
+
+Around every example lies a ball that reaches to its k-th nearest neighbour in its own set.
+
+    precision  share of fakes inside the ball of any real example
+    recall     share of real examples inside the ball of any fake
+    density    mean number of real balls that a fake lies in, divided by k (may exceed 1)
+    coverage   share of real balls that hold a fake
+
+Balls are open: a point at exactly the radius, within rounding, lies outside.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from gan_forensics.quality.score import UNNAMED, check_pair
+
+# Rows of a distance matrix that exist at one time.
+CHUNK = 1024
+# Rounding of squared distances, as a share of the largest squared length.
+SLACK = 1e-12
+
+
+@dataclass(frozen=True)
+class Prdc:
+    """The four numbers and what they were computed from (as in `Score`)."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    k: int
+    counts: dict[str, int]
+    features: str = UNNAMED
+    spread: None = None
+    seed: None = None
+    warning: str = ""
+
+    @property
+    def value(self) -> dict[str, float]:
+        """The four numbers by name."""
+        names = ("precision", "recall", "density", "coverage")
+        return {name: getattr(self, name) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+
+def prdc(
+    real: Float[np.ndarray, "n d"],
+    fake: Float[np.ndarray, "m d"],
+    *,
+    k: int = 5,
+    features: str = UNNAMED,
+) -> Prdc:
+    """Precision, recall, density and coverage of fake features.
+
+    Distances are exact (float64, Euclidean) and computed a thousand rows at a time.
+
+    Args:
+        real: features.
+        fake: features.
+        k: which neighbour the balls reach to, the example itself not counted.
+        features: what the features are.
+
+    Raises:
+        ValueError: for features as in `fid`, and for k that a set is too small for.
+    """
+    real, fake = check_pair(real, fake)
+    n, m = len(real), len(fake)
+    if not 1 <= k < min(n, m):
+        raise ValueError(
+            f"k = {k} needs more than {k} examples of each kind, got {n} real and {m} fake: "
+            f"choose k from 1 to {min(n, m) - 1} or give more"
+        )
+    # Distances do not feel a shift, but their rounding does.
+    centre = real.mean(0)
+    real, fake = real - centre, fake - centre
+    longest = max(_squared_lengths(real).max(), _squared_lengths(fake).max())
+    slack = SLACK * longest
+    real_radii, fake_radii = (_squared_radii(x, k) - slack for x in (real, fake))
+
+    in_real_balls = np.zeros(m, np.int64)
+    recalled, covered = np.zeros(n, bool), np.zeros(n, bool)
+    for rows in _chunks(n):
+        distances = _squared_distances(real[rows], fake)
+        inside = distances < real_radii[rows, None]
+        in_real_balls += inside.sum(0)
+        covered[rows] = inside.any(1)
+        recalled[rows] = (distances < fake_radii[None, :]).any(1)
+    return Prdc(
+        precision=float((in_real_balls > 0).mean()),
+        recall=float(recalled.mean()),
+        density=float(in_real_balls.mean() / k),
+        coverage=float(covered.mean()),
+        k=k,
+        counts={"real": n, "fake": m},
+        features=features,
+        warning="" if n == m else f"{n} real and {m} fake examples: radii depend on the counts",
+    )
+
+
+def _chunks(n: int):
+    return (slice(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK))
+
+
+def _squared_lengths(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
+    return np.einsum("nd,nd->n", x, x)
+
+
+def _squared_distances(x, y) -> Float64[np.ndarray, "n m"]:
+    products = x @ y.T
+    return _squared_lengths(x)[:, None] + _squared_lengths(y)[None, :] - 2 * products
+
+
+def _squared_radii(x: Float64[np.ndarray, "n d"], k: int) -> Float64[np.ndarray, " n"]:
+    """Squared distance of every example to its k-th nearest neighbour."""
+    radii = np.empty(len(x))
+    for rows in _chunks(len(x)):
+        distances = _squared_distances(x[rows], x)
+        # Oneself, whom rounding could otherwise move behind a twin.
+        distances[np.arange(len(distances)), np.arange(len(x))[rows]] = -np.inf
+        radii[rows] = np.partition(distances, k, axis=1)[:, k]
+    return radii

@@ -1,0 +1,142 @@
+"""Feature networks of our own, for data that the standard Inception network does not suit.
+
+They carry their names into every result: a Frechet distance on them is never called FID.
+"""
+
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gan_forensics.data import Batches, Source, take
+from gan_forensics.nn.small_classifier import SmallClassifier
+from gan_forensics.quality.cache import arrays_digest, images_digest
+from gan_forensics.quality.extract import FeatureExtractor, batched, chunks_of
+from gan_forensics.train import Aux, Cadence, Update, fit
+
+NETWORK = "classifier"
+BATCH = 256
+
+
+def small_classifier_features(
+    source: Source,
+    run: Path | str | None = None,
+    *,
+    steps: int = 1000,
+    width: int = 16,
+    batch_size: int = 64,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+) -> FeatureExtractor:
+    """Train a `SmallClassifier` on the labels of a source, and take its last features.
+
+    The logits serve a score like the inception score. The same images, labels and settings give
+    the same features.
+
+    Args:
+        source: labelled images of one size.
+        run: a run folder for the training; one that was finished for the same source and settings
+            is used as it is. By default a temporary one.
+        steps: of training.
+        width: of the network; it has 4 `width` features.
+        batch_size: of training.
+        learning_rate: of Adam.
+        seed: of initialisation and order.
+
+    Raises:
+        ValueError: for a source without labels, or with a single class; and for a run folder of
+            another source or other settings (saying what differs).
+    """
+    labels, digest = _labels(source)
+    classes = int(labels.max()) + 1
+    counts = np.bincount(labels, minlength=classes)
+    if labels.min() < 0 or (counts > 0).sum() < 2:
+        raise ValueError(
+            f"a classifier needs two classes or more, labels range from {labels.min()} to "
+            f"{labels.max()}: give labelled data, or take random_features"
+        )
+    network = SmallClassifier(classes, width=width)
+    config = {
+        "network": "SmallClassifier",
+        "images": digest,
+        "labels": arrays_digest(labels)[:16],
+        "classes": classes,
+        "width": width,
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+
+    def loss(trainable, frozen, stats, batch, key):
+        logits = network.apply({"params": trainable[NETWORK]}, batch["image"]).logits  # pyright: ignore
+        value = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+        right = (logits.argmax(-1) == batch["label"]).mean()
+        return value, Aux({}, {"accuracy": right})
+
+    image = jnp.zeros((1, *source[0]["image"].shape))
+    params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
+    update = Update(NETWORK, (NETWORK,), loss, optax.adam(learning_rate))
+    with tempfile.TemporaryDirectory(prefix="small_classifier_") as temporary:
+        state = fit(
+            (update,),
+            {NETWORK: params},
+            {NETWORK: {}},
+            Batches(source, batch_size=batch_size, seed=seed),
+            run=Path(run or temporary),
+            cadence=Cadence(steps, checkpoint_every=0, keep=1),
+            config={NETWORK: config},
+            seed=seed,
+            resume=True,
+        )
+    trained = jax.tree.map(np.asarray, state.params[NETWORK])
+    extractor = _extractor("small-classifier features", network, trained, config)
+    starts = range(0, len(source), BATCH)
+    guesses = [extractor.run(part).logits for part in chunks_of(source, starts, BATCH)]
+    accuracy = float((np.concatenate(guesses).argmax(1) == labels).mean())  # pyright: ignore
+    protocol = {**config, "accuracy_on_training_images": accuracy}
+    return FeatureExtractor(extractor.name, extractor.fingerprint, extractor.run, protocol)
+
+
+def random_features(channels: int = 3, *, width: int = 16, seed: int = 0) -> FeatureExtractor:
+    """Features of the same network with random weights: they need neither labels nor weights."""
+    network = SmallClassifier(2, width=width)
+    params = jax.jit(network.init)(jax.random.key(seed), jnp.zeros((1, 8, 8, channels)))["params"]
+    config = {"network": "SmallClassifier", "width": width, "seed": seed, "weights": "random"}
+    found = _extractor("random-network features", network, params, config, logits=False)
+    return found
+
+
+def _extractor(name, network, params, protocol, *, logits: bool = True) -> FeatureExtractor:
+    def apply(params, images):
+        out = network.apply({"params": params}, images.astype(jnp.float32) / 127.5 - 1)
+        return out.features, out.logits if logits else None
+
+    return FeatureExtractor(
+        name=name,
+        fingerprint=arrays_digest(params, protocol),
+        run=batched(apply, params, batch_size=BATCH),
+        protocol=protocol,
+    )
+
+
+def _labels(source: Source) -> tuple[np.ndarray, str]:
+    """The labels of a source, and the digest of its images."""
+    labels = []
+
+    def images():
+        for first in range(0, len(source), BATCH):
+            part = take(source, range(first, min(first + BATCH, len(source))))
+            if "label" not in part:
+                raise ValueError(
+                    "the source has no labels to train a classifier on: give labelled data "
+                    "(folders of classes, a list with labels), or take random features"
+                )
+            labels.append(part["label"])
+            yield part["image"]
+
+    digest = images_digest(images())
+    return np.concatenate(labels).astype(np.int64), digest

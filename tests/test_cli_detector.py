@@ -1,0 +1,315 @@
+"""`train detector`, `detect score`, `explain` and `features` on tiny networks and images."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_forensics import cli
+from gan_forensics.data import load_image, power_law_textures, save_png
+from gan_forensics.forensics.detectors import load_detector
+from gan_forensics.forensics.explanations import overlay, patches
+from gan_forensics.forensics.neural import ARCHITECTURES
+from gan_forensics.forensics.transferable import rank_features
+from gan_forensics.nn.resnet import ResNet
+
+SETTINGS = ["--arch", "resnet_small", "--augment", "blur,jpeg,grayscale", "--batch-size", "16"]
+SETTINGS += ["--learning-rate", "0.01", "--epoch", "12", "--probability", "0.2"]
+
+
+def tiny(classes=1, width=2):
+    """Two bottlenecks after a stem of stride 2: nine convolutions."""
+    return ResNet((1, 1), (width, width), classes, 3, 2, stem_pool=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_architecture():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "resnet_small", tiny)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def run(*arguments):
+    """Run a command line in this process; its exit code."""
+    with pytest.raises(SystemExit) as exit:
+        cli.main([str(argument) for argument in arguments])
+    return exit.value.code or 0
+
+
+def refused(capsys, *arguments):
+    """Run a command line that must fail; what it says on standard error, as one line."""
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return " ".join(said.split())
+
+
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_images(folder, exponent, seed, n=160, size=16):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(power_law_textures(n, size, exponent=exponent, seed=seed)):
+        save_png(folder / f"{i:03d}.png", image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    return write_images(root / "photographs", 1.5, 0), write_images(root / "generated", 0.3, 1)
+
+
+@pytest.fixture(scope="module")
+def detector(folders):
+    """detector.npz of a run of the command."""
+    out = folders[0].parent / "run"
+    real, fake = folders
+    code = run(
+        *("train", "detector", "--real", real, "--fake", fake, *SETTINGS),
+        *("--steps", 36, "--false-alarms", "0.1", "--out", out),
+    )
+    assert code == 0
+    return out / "detector.npz"
+
+
+def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, folders):
+    for name in ("config.json", "metrics.jsonl", "report.html"):
+        assert (detector.parent / name).stat().st_size
+    made = load_detector(detector)
+    assert made.name == "resnet_small-blur-jpeg-grayscale"
+    facts = made.calibration
+    held_out = facts.n_real_held_out + facts.n_fake_held_out
+    # A quarter of the files is held out, and half of it is for calibration.
+    assert 25 <= held_out <= 55 and facts.n_real + facts.n_fake + 2 * held_out in (
+        319,
+        320,
+        321,
+        322,
+    )
+    assert facts.achieved <= facts.target == 0.1
+    assert made.facts["real"] == str(folders[0])
+
+
+def test_the_same_command_again_needs_resume(detector, folders, capsys):
+    arguments = ["train", "detector", "--real", folders[0], "--fake", folders[1], *SETTINGS]
+    arguments += ["--steps", 36, "--false-alarms", "0.1", "--out", detector.parent]
+    assert "holds a run already" in refused(capsys, *arguments)
+    before = load_detector(detector).threshold
+    assert run(*arguments, "--resume") == 0
+    assert load_detector(detector).threshold == before
+    said = refused(capsys, *arguments, "--resume", "--seed", 1)
+    assert "detector.seed: 0 -> 1" in said
+
+
+def test_help_of_train_names_the_detector(capsys):
+    assert run("train", "--help") == 0
+    assert "train detector --help" in capsys.readouterr().out
+    assert run("train", "detector", "--help") == 0
+    said = capsys.readouterr().out
+    assert "--real" in said and "--augment" in said and "--tail" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ["--augment", "blur,noise"],
+            "unknown augmentations ['noise']: choose of blur, jpeg, gray",
+        ),
+        (["--false-alarms", "0.001"], "give more real images"),
+        (["--crop", "99"], "cannot crop 99x99"),
+        (["--weights", "none.pth"], "no published weights of resnet_small"),
+        (["--real", "nowhere"], "unknown source 'nowhere'"),
+    ],
+)
+def test_misuse_of_train_detector_is_answered_in_a_line(change, message, folders, tmp_path, capsys):
+    arguments = ["train", "detector", "--real", folders[0], "--fake", folders[1], *SETTINGS]
+    said = refused(capsys, *arguments, "--steps", 1, "--out", tmp_path / "run", *change)
+    assert message in said
+
+
+def test_detect_score_takes_images_of_mixed_sizes(detector, folders, tmp_path, capsys):
+    suspects = tmp_path / "suspects"
+    write_images(suspects / "real", 1.5, 5, n=12)
+    write_images(suspects / "fake", 0.3, 6, n=12)
+    write_images(suspects / "fake" / "wide", 0.3, 7, n=3, size=24)
+    save_png(suspects / "fake" / "small.png", np.zeros((2, 2, 3), np.uint8))
+    (suspects / "real" / "broken.png").write_bytes(b"no image")
+    out = tmp_path / "scores.csv"
+    assert run("detect", "score", suspects, "--detector", detector, "--out", out) == 0
+    said = capsys.readouterr()
+    assert "27 images scored" in said.out and "2 could not be scored" in said.err
+    assert "12 real images" in said.out and "15 generated images" in said.out
+    rows = {row["path"]: row for row in read_csv(out)}
+    assert list(rows) == sorted(rows)
+    assert "at least 4 pixels" in rows[str(suspects / "fake" / "small.png")]["error"]
+    assert "not an image" in rows[str(suspects / "real" / "broken.png")]["error"]
+    made = load_detector(detector)
+    for path, row in rows.items():
+        if not row["error"]:
+            score = made.score(load_image(path)[None])[0]
+            assert float(row["score"]) == pytest.approx(score, rel=1e-4, abs=1e-5)
+            assert (row["verdict"] == "generated") == (score > made.threshold)
+
+
+@pytest.fixture(scope="module")
+def features(detector, folders):
+    """Folder of a run of `features`."""
+    out = folders[0].parent / "features"
+    code = run(
+        *("features", "--detector", detector, "--fake", folders[1], "--real", folders[0]),
+        *("--most", 40, "--k", 3, "--draws", 2, "--confidence", "0", "--out", out),
+    )
+    assert code == 0
+    return out
+
+
+def test_features_are_ranked_into_a_table(features, detector, folders):
+    rows = read_csv(features / "features.csv")
+    made = load_detector(detector)
+    assert len(rows) == 2 + 2 * (2 + 2 + 8 + 8)
+    omegas = [float(row["omega"]) for row in rows]
+    assert omegas == sorted(omegas, reverse=True) and 0 < omegas[0] <= 1
+    assert rows[0]["name"] == f"{rows[0]['layer']}.#{rows[0]['channel']}(T={rows[0]['channels']})"
+    chosen = np.sort(np.random.default_rng(0).permutation(160)[:40])
+    images = [load_image(folders[1] / f"{i:03d}.png") for i in chosen]
+    ranking = rank_features(made, images, confidence=0.0)
+    assert [f.name for f in ranking.features] == [row["name"] for row in rows]
+
+
+def test_features_come_with_tables_of_silenced_channels_and_colour(features):
+    silenced, colour = (read_csv(features / f"{name}.csv") for name in ("silenced", "colour"))
+    assert [row["silenced"] for row in silenced] == ["none", "top", "random", "low"]
+    assert all(0 <= float(row["average_precision"]) <= 1 for row in silenced)
+    assert {"average_precision_gray", "colour_conditional_top"} <= set(colour[0])
+    page = (features / "report.html").read_text(encoding="utf-8")
+    assert "Silenced channels" in page and "image/svg" in page
+    assert not re.search(r"(src|href)=.https?:", page)
+
+
+def test_without_real_images_features_reports_detection_rates(detector, folders, tmp_path, capsys):
+    code = run(
+        *("features", "--detector", detector, "--fake", folders[1], "--most", 10, "--k", 2),
+        *("--draws", 1, "--confidence", 0, "--out", tmp_path / "out"),
+    )
+    assert code == 0
+    assert "fake_accuracy" in capsys.readouterr().out
+    assert "average_precision" not in read_csv(tmp_path / "out" / "silenced.csv")[0]
+
+
+def test_explain_draws_every_image_and_the_patches_of_channels(
+    detector, features, folders, tmp_path, capsys
+):
+    suspects = write_images(tmp_path / "suspects", 0.3, 9, n=4)
+    save_png(suspects / "small.png", np.zeros((2, 2, 3), np.uint8))
+    out = tmp_path / "out"
+    code = run(
+        *("explain", suspects, "--detector", detector, "--out", out, "--channels", 2),
+        *("--patches", 3, "--ranking", features / "features.csv"),
+    )
+    assert code == 0
+    assert "1 images left out" in capsys.readouterr().err
+    pictures = sorted(out.glob("0*.png"))
+    assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
+    with Image.open(pictures[0]) as panel:
+        assert panel.size == (3 * 16 + 2 * 2, 16)
+    shown = load_image(pictures[0])
+    assert (shown[:, :16] == load_image(suspects / "000.png")).all()
+    with Image.open(out / "channels.png") as collage:
+        assert collage.size == (3 * 66 + 2, 2 * 66 + 2)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert read_csv(features / "features.csv")[0]["name"] in page
+    assert "small.png: 2x2 pixels" in page
+    assert len(read_csv(out / "scores.csv")) == 4
+
+
+def test_explain_without_confident_images_says_so_on_the_page(detector, folders, tmp_path):
+    suspects = write_images(tmp_path / "suspects", 1.5, 9, n=2)
+    out = tmp_path / "out"
+    assert run("explain", suspects, "--detector", detector, "--out", out) == 0
+    made = load_detector(detector)
+    confident = made.score([load_image(suspects / f"00{i}.png") for i in range(2)]).max() >= np.log(
+        9
+    )
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert ("No channels are ranked" in page) == (not confident)
+
+
+def test_a_spectral_detector_has_no_channels(folders, tmp_path, capsys):
+    path = tmp_path / "detector.npz"
+    assert run("detect", "fit", *folders, "--out", path) == 0
+    said = refused(capsys, "explain", folders[0], "--detector", path)
+    assert "spectral detector (durall-knn), which has no channels" in said
+    assert "no channels" in refused(capsys, "features", "--fake", folders[1], "--detector", path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--channels", 0], "must be at least 1"),
+        (["--ranking", "x.csv"], "No such file"),
+    ],
+)
+def test_misuse_of_explain_is_answered_in_a_line(arguments, message, detector, folders, capsys):
+    said = refused(capsys, "explain", folders[1], "--detector", detector, "--most", 1, *arguments)
+    assert message in said
+
+
+def test_a_file_that_is_no_ranking_is_refused(detector, folders, tmp_path, capsys):
+    path = tmp_path / "features.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    arguments = ["--detector", detector, "--most", 1, "--ranking", path, "--out", tmp_path / "o"]
+    assert "no features.csv" in refused(capsys, "explain", folders[1], *arguments)
+
+
+def test_patches_are_parts_of_the_images_a_channel_fires_most_at(detector, folders):
+    made = load_detector(detector)
+    images = [load_image(folders[1] / f"{i:03d}.png") for i in range(5)]
+    ranking = rank_features(made, images, confidence=0.0)
+    rows = patches(made, images, ranking.features[:3], n=2)
+    for row in rows:
+        assert row[0].activation >= row[1].activation
+        for patch in row:
+            height, width = patch.pixels.shape[:2]
+            whole = images[patch.image]
+            assert any(
+                (whole[top : top + height, left : left + width] == patch.pixels).all()
+                for top in range(17 - height)
+                for left in range(17 - width)
+            )
+
+
+def test_patches_of_several_layers_agree_with_one_unit_at_a_time(detector, folders):
+    from gan_forensics.explain import bounding_box, heat_map, unit_relevance
+    from gan_forensics.forensics.neural import preprocess
+
+    made = load_detector(detector)
+    images = np.stack([load_image(folders[1] / f"{i:03d}.png") for i in range(3)])
+    features = rank_features(made, images, confidence=0.0).features
+    chosen = [features[0], next(f for f in features if f.layer != features[0].layer)]
+    for feature, row in zip(chosen, patches(made, images, chosen, n=3), strict=True):
+        slow = unit_relevance(
+            made.network, made.variables, preprocess(images),
+            layer=feature.layer, channel=feature.channel,
+        )  # fmt: skip
+        for patch in row:
+            box = bounding_box(np.asarray(heat_map(slow.image))[patch.image])
+            assert (box.crop(images[patch.image]) == patch.pixels).all()
+
+
+def test_an_overlay_is_orange_where_it_is_hot():
+    image = np.full((2, 2, 1), 100, np.uint8)
+    made = overlay(image, np.array([[1.0, 0.0], [0.0, 0.0]]))
+    assert made[0, 0, 0] > made[0, 0, 1] > made[0, 0, 2]
+    assert made[1, 1].tolist() == [45, 45, 45]

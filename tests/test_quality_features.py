@@ -1,0 +1,262 @@
+"""Feature extractors, their cache, the small networks, and all metrics together."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gan_forensics.data import ArraySource, open_source
+from gan_forensics.quality import (
+    Extracted,
+    FeatureExtractor,
+    evaluate_images,
+    extract,
+    images_digest,
+    inception_features,
+    load_features,
+    random_features,
+    small_classifier_features,
+)
+from gan_forensics.quality.extract import batched
+from tests.test_nn_inception import state_dict
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (21, 8, 8, 3), np.uint8)
+
+
+def counting(calls, **changes):
+    """Mean colours, noting how many images it was given."""
+
+    def run(images):
+        calls.append(len(images))
+        return Extracted(images.mean((1, 2)).astype(np.float32), None)
+
+    fields = {"name": "mean colours", "fingerprint": "a" * 64, "run": run, "protocol": {"v": 1}}
+    return FeatureExtractor(**(fields | changes))
+
+
+def test_features_are_the_same_for_every_chunk_and_kind_of_source(images):
+    extractor = counting([])
+    whole = extract(extractor, images).features
+    assert_array_equal(extract(extractor, images, chunk=4).features, whole)
+    assert_array_equal(extract(extractor, ArraySource(image=images), chunk=5).features, whole)
+    assert_array_equal(extractor(images), whole)
+
+
+def test_a_network_runs_in_whole_batches_over_all_devices(images):
+    traced = []
+
+    def apply(scale, images):
+        traced.append(images.shape)
+        return scale * images.astype(jnp.float32).mean((1, 2)), None
+
+    run = batched(apply, jnp.float32(2), batch_size=5)
+    assert_allclose(run(images).features, 2 * images.mean((1, 2)), rtol=1e-6, atol=1e-5)
+    assert traced == [(8, 8, 8, 3)]  # the eight devices of the tests
+    assert run(images[:3]).features.shape == (3, 3)
+
+
+def test_cached_features_are_not_computed_again(images, tmp_path):
+    calls = []
+    extractor = counting(calls)
+    first = extract(extractor, images, cache=tmp_path)
+    again = extract(extractor, ArraySource(image=images), cache=tmp_path, chunk=2)
+    assert sum(calls) == len(images)
+    assert_array_equal(first.features, again.features)
+    assert again.logits is None
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_cache_does_not_serve_other_images_weights_or_protocols(images, tmp_path):
+    calls = []
+    extract(counting(calls), images, cache=tmp_path)
+    changed = images.copy()
+    changed[20, 7, 7, 2] ^= 1
+    found = extract(counting(calls), changed, cache=tmp_path)
+    assert_array_equal(found.features, changed.mean((1, 2)).astype(np.float32))
+    extract(counting(calls), images[::-1], cache=tmp_path)
+    extract(counting(calls, fingerprint="b" * 64), images, cache=tmp_path)
+    assert sum(calls) == 4 * len(images)
+
+
+def test_a_cache_file_of_another_kind_is_refused_saying_what_differs(images, tmp_path):
+    extractor = counting([])
+    extract(extractor, images, cache=tmp_path)
+    (path,) = tmp_path.iterdir()
+    digest = images_digest([images])
+    assert load_features(path, digest, extractor)[0].shape == (21, 3)
+    with pytest.raises(ValueError, match="its images differ"):
+        load_features(path, images_digest([images[:5]]), extractor)
+    with pytest.raises(ValueError, match="its protocol differ"):
+        load_features(path, digest, dataclasses.replace(extractor, protocol={"v": 2}))
+    with pytest.raises(ValueError, match="extractor, weights differ"):
+        load_features(path, digest, counting([], name="x", fingerprint="c"))
+    # The name of the file alone does not make it right.
+    other = dataclasses.replace(extractor, protocol={"v": 2})
+    with pytest.raises(ValueError, match="its protocol differ"):
+        extract(other, images, cache=tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="delete it"):
+        extract(extractor, images, cache=tmp_path)
+
+
+def test_the_digest_of_images_depends_on_content_order_and_shape_but_not_on_batches(images):
+    whole = images_digest([images])
+    assert images_digest([images[:4], images[4:]]) == whole
+    assert images_digest([images[::-1]]) != whole
+    assert images_digest([images.reshape(21, 4, 16, 3)]) != whole
+
+
+def test_features_that_are_not_finite_are_refused_with_the_image(images):
+    def run(images):
+        values = images.mean((1, 2)).astype(np.float32)
+        return Extracted(np.where(images.max((1, 2)) == 7, np.nan, values), None)
+
+    images[13] = 7
+    with pytest.raises(ValueError, match="image 13 are not finite"):
+        extract(counting([], run=run), images, chunk=5)
+
+
+def test_what_are_no_images_is_refused(images):
+    with pytest.raises(ValueError, match="uint8"):
+        extract(counting([]), images / 255)
+    with pytest.raises(ValueError, match="no images"):
+        extract(counting([]), images[:0])
+
+
+# --- our own networks -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_source("samples:digits")
+
+
+@pytest.fixture(scope="module")
+def classifier(digits, tmp_path_factory):
+    run = tmp_path_factory.mktemp("classifier")
+    return run, small_classifier_features(digits, run, steps=150, width=8)
+
+
+def test_the_small_classifier_learns_the_labels_and_says_what_it_is(classifier, digits):
+    _, extractor = classifier
+    assert extractor.name == "small-classifier features"
+    assert extractor.protocol["accuracy_on_training_images"] > 0.7  # chance is 0.1
+    found = extract(extractor, digits.arrays["image"][:10])
+    assert found.features.shape == (10, 32) and found.logits.shape == (10, 10)
+
+
+def test_a_finished_classifier_is_used_as_it_is_and_no_other_is(classifier, digits):
+    run, extractor = classifier
+    again = small_classifier_features(digits, run, steps=150, width=8)
+    assert again.fingerprint == extractor.fingerprint
+    with pytest.raises(ValueError, match=r"classifier\.seed: 0 -> 1"):
+        small_classifier_features(digits, run, steps=150, width=8, seed=1)
+    fewer = ArraySource(**digits.take(np.arange(500)))
+    with pytest.raises(ValueError, match=r"classifier\.images"):
+        small_classifier_features(fewer, run, steps=150, width=8)
+
+
+def test_a_classifier_needs_labels_of_two_classes(digits, tmp_path):
+    image = digits.arrays["image"][:70]
+    with pytest.raises(ValueError, match="no labels"):
+        small_classifier_features(ArraySource(image=image), tmp_path)
+    one = ArraySource(image=image, label=np.zeros(70, int))
+    with pytest.raises(ValueError, match="two classes"):
+        small_classifier_features(one, tmp_path)
+
+
+def test_random_features_follow_from_the_seed(images):
+    a, b = random_features(seed=1, width=4), random_features(seed=1, width=4)
+    assert a.fingerprint == b.fingerprint
+    assert_array_equal(a(images), b(images))
+    other = random_features(seed=2, width=4)
+    assert other.fingerprint != a.fingerprint
+    assert np.abs(other(images) - a(images)).max() > 1e-3
+
+
+def test_metrics_together_tell_digits_from_noise(classifier, digits, rng, tmp_path):
+    _, extractor = classifier
+    image = digits.arrays["image"]
+    real, near = image[:400], image[400:800]
+    noise = rng.integers(0, 256, near.shape, np.uint8)
+    good, bad = (
+        {s.name: s for s in evaluate_images(real, [fake], extractor, cache=tmp_path)}
+        for fake in (near, noise)
+    )
+    on = "on small-classifier features"
+    assert list(good) == [
+        f"Frechet distance {on}",
+        f"kernel distance {on}",
+        "inception score by small-classifier features",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    ]
+    assert 10 * good[f"Frechet distance {on}"].value < bad[f"Frechet distance {on}"].value
+    assert 10 * good[f"kernel distance {on}"].value < bad[f"kernel distance {on}"].value
+    assert good["precision"].value > 0.7 > 0.1 > bad["precision"].value
+    assert good["coverage"].value > 0.7 > 0.1 > bad["coverage"].value
+
+
+def test_several_draws_give_means_with_their_spread(classifier, digits):
+    _, extractor = classifier
+    image = digits.arrays["image"]
+    fakes = [image[400:600], image[600:800]]
+    (both,) = evaluate_images(image[:400], fakes, extractor, metrics=["fid"])
+    each = [evaluate_images(image[:400], [f], extractor, metrics=["fid"])[0].value for f in fakes]
+    assert_allclose([both.value, both.spread], [np.mean(each), np.std(each)], rtol=1e-12)
+    assert both.protocol["draws"] == 2
+
+
+def test_unknown_metrics_and_metrics_without_a_classifier_are_refused(images):
+    with pytest.raises(ValueError, match="unknown metrics fd: choose from fid,kid,is,prdc"):
+        evaluate_images(images, [images], counting([]), metrics=["fd"])
+    with pytest.raises(ValueError, match="have no classifier"):
+        evaluate_images(images, [images], counting([]), metrics=["is"])
+    with pytest.raises(ValueError, match="at least one set"):
+        evaluate_images(images, [], counting([]))
+
+
+# --- Inception ------------------------------------------------------------------------------------
+
+
+def test_inception_features_from_a_file_state_their_protocol(tmp_path, images):
+    path = tmp_path / "inception.npz"
+    np.savez(path, **state_dict())
+    extractor = inception_features(path, batch_size=8)
+    assert extractor.name == "inception-2015-12-05"
+    assert extractor.protocol["resize"] == "tensorflow, to 299x299"
+    assert "byte for byte" in extractor.warning
+    other = inception_features(path, resize="pytorch-fid")
+    assert other.fingerprint != extractor.fingerprint
+    with pytest.raises(ValueError, match="unknown resize"):
+        inception_features(path, resize="lanczos")  # pyright: ignore
+
+
+def test_inception_features_refuse_weights_of_another_network(tmp_path):
+    np.savez(tmp_path / "other.npz", **{"conv1.weight": np.zeros((8, 3, 7, 7))})
+    with pytest.raises(ValueError, match="not those of a inception_v3_fid"):
+        inception_features(tmp_path / "other.npz")
+    with pytest.raises(FileNotFoundError, match="no weights"):
+        inception_features(tmp_path / "missing.npz")
+
+
+@pytest.mark.slow
+def test_inception_features_of_images_are_those_of_the_network(tmp_path, images):
+    from gan_forensics.nn.inception import InceptionV3, inception_input
+    from gan_forensics.nn.weights import from_torch
+
+    path = tmp_path / "inception.npz"
+    np.savez(path, **state_dict())
+    found = extract(inception_features(path, batch_size=8), images[:3])
+    variables = from_torch("inception_v3_fid", state_dict())
+    direct = jax.jit(InceptionV3().apply)(variables, inception_input(images[:3]))
+    assert_allclose(found.features, direct.pool3, rtol=0, atol=1e-5)  # pyright: ignore
+    assert_allclose(found.logits, direct.logits_unbiased, rtol=0, atol=1e-4)  # pyright: ignore
