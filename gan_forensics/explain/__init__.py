@@ -1,0 +1,38 @@
+"""Explaining networks: relevance, forensic features, and what they respond to."""
+
+from gan_forensics.explain import canonize, composites, forensic_features, lrp, rules
+from gan_forensics.explain.canonize import fold, fold_batch_norm
+from gan_forensics.explain.channels import (
+    TopImages,
+    ensemble_scores,
+    masked_logits,
+    max_activations,
+    top_images,
+)
+from gan_forensics.explain.composites import Composite
+from gan_forensics.explain.forensic_features import (
+    FeatureRelevance,
+    channel_shares,
+    feature_relevance,
+)
+from gan_forensics.explain.grad_cam import GradCam, guided_grad_cam
+from gan_forensics.explain.heat_maps import Box, bounding_box, heat_map
+from gan_forensics.explain.layers import Layer, feature_layers, find_layers
+from gan_forensics.explain.probes import (
+    ColourConditional,
+    GrayDrop,
+    MedianTest,
+    colour_conditional,
+    gray,
+    gray_drop,
+    median_test,
+)
+from gan_forensics.explain.ranking import (
+    Feature,
+    MaskSets,
+    channel_masks,
+    mask_sets,
+    parse_name,
+    rank,
+)
+from gan_forensics.explain.relevance import Relevance, UnitRelevance, relevance, unit_relevance

@@ -1,0 +1,119 @@
+"""Channels of an ordinary network at work: silenced, or watched for their largest activation.
+
+Both act on the output of convolutions, before the batch norm that follows, in inference: a silenced
+channel becomes, after its batch norm, the constant that stands for "nothing seen".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from gan_forensics.explain.layers import Variables
+from gan_forensics.explain.relevance import check_names
+from gan_forensics.nn.conv import Conv
+
+
+def masked_logits(
+    module: nn.Module,
+    variables: Variables,
+    x: Float[Array, "b h w c"],
+    masks: Mapping[str, Float[Array | np.ndarray, " _c"]],
+) -> Float[Array, "b *classes"]:
+    """The network's logits with channels multiplied by their masks.
+
+    Masks are arguments like images: one compiled function serves all sets, and `jax.vmap` over a
+    leading axis of the masks several of them at once.
+
+    Args:
+        module: called as `module.apply(variables, x, train=False)`.
+        variables: of the network as trained, not folded: a folded batch norm has less to be silent
+            about.
+        x: images as the network reads them.
+        masks: by layer name, a number for each channel; layers left out keep all.
+
+    Raises:
+        ValueError: for layers that the network does not have, and for masks of another length.
+    """
+    seen: list[str] = []
+
+    def mask(name: str, y: Array) -> Array:
+        seen.append(name)
+        if name not in masks:
+            return y
+        factor = jnp.asarray(masks[name], y.dtype)
+        if factor.shape != y.shape[-1:]:
+            raise ValueError(
+                f"the mask of {name!r} has shape {list(factor.shape)}, its channels are "
+                f"{y.shape[-1]}: give one number for each"
+            )
+        return y * factor.reshape(1, 1, 1, -1)
+
+    logits = _with_convolutions(mask, module, variables, x)
+    check_names(masks, seen)
+    return logits
+
+
+def max_activations(
+    module: nn.Module,
+    variables: Variables,
+    x: Float[Array, "b h w c"],
+    layers: Sequence[str] | None = None,
+) -> dict[str, Float[Array, "b _c"]]:
+    """The largest value over space of every channel of the layers (by default all convolutions).
+
+    Raises:
+        ValueError: for layers that the network does not have.
+    """
+    maxima: dict[str, Array] = {}
+    seen: list[str] = []
+
+    def watch(name: str, y: Array) -> Array:
+        seen.append(name)
+        if layers is None or name in layers:
+            maxima[name] = y.max((1, 2))
+        return y
+
+    _with_convolutions(watch, module, variables, x)
+    check_names(layers or (), seen)
+    return maxima
+
+
+class TopImages(NamedTuple):
+    """The images that a channel fires most at, strongest first: [k, n] for k channels."""
+
+    values: Float[np.ndarray, "k n"]
+    images: Int[np.ndarray, "k n"]
+
+
+def top_images(maxima: Float[np.ndarray, "images k"], n: int) -> TopImages:
+    """The n images of largest activation for each of k channels; earlier images first on ties.
+
+    The first pass over a data set gathers `maxima`; a second then needs these images only.
+    With fewer than n images, all of them.
+    """
+    maxima = np.asarray(maxima)
+    order = np.argsort(-maxima, axis=0, kind="stable")[:n]
+    return TopImages(np.take_along_axis(maxima, order, 0).T, order.T)
+
+
+def _with_convolutions(visit, module: nn.Module, variables: Variables, x) -> Any:
+    """Apply the network with `visit(name, output)` in the place of every convolution's output."""
+
+    def intercept(next_fun, args, kwargs, context):
+        y = next_fun(*args, **kwargs)
+        if isinstance(context.module, Conv) and context.method_name == "__call__":
+            return visit(".".join(context.module.path), y)
+        return y
+
+    with nn.intercept_methods(intercept):
+        return module.apply(variables, x, train=False)
+
+
+def ensemble_scores(logits: Float[Array, "draws b"]) -> Float[Array, " b"]:
+    """Scores of images under several masks as one: the mean of their probabilities."""
+    return jax.nn.sigmoid(logits).mean(0)

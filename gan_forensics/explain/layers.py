@@ -1,0 +1,144 @@
+"""The layers of a network, found by running it once without computing anything.
+
+A layer is known by the names of the modules above it joined by dots, so that a network whose
+modules carry published names has published layer names: "layer1.0.conv1".
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gan_forensics.nn.conv import Conv, convolve
+from gan_forensics.nn.layers import BatchNorm, GroupNorm1, InstanceNorm
+
+Variables = Mapping[str, Any]
+
+
+class Layer(NamedTuple):
+    """A linear layer of a network.
+
+    Attributes:
+        name: of the layer, with dots.
+        path: of its parameters.
+        dense: whether it is a matrix product, and not a convolution.
+        first: whether it is the first linear layer, whose inputs are pixels.
+        linear: `(a, kernel) -> z`, the layer without its bias.
+        shape: of its output.
+        norm: the path of the batch norm that reads the output, or None.
+        epsilon: of that batch norm.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    dense: bool
+    first: bool
+    linear: Callable[[Array, Array], Array]
+    shape: tuple[int, ...]
+    norm: tuple[str, ...] | None = None
+    epsilon: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        """How many channels the output has."""
+        return self.shape[-1]
+
+
+def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, Layer]:
+    """The linear layers of a network by name, in the order in which they run.
+
+    Args:
+        module: called as `module.apply(variables, x, train=False)`.
+        variables: of the network.
+        x: images, or anything with their shape and dtype.
+
+    Raises:
+        ValueError: for a network without a convolution.
+    """
+    found: dict[str, Layer] = {}
+    outputs: list[tuple[Array, str]] = []  # Kept, so that no identity is used twice.
+
+    def record(next_fun, args, kwargs, context):
+        layer, y = context.module, next_fun(*args, **kwargs)
+        if context.method_name != "__call__":
+            return y
+        if isinstance(layer, Conv | nn.Dense):
+            name = ".".join(layer.path)
+            found[name] = Layer(
+                name, layer.path, isinstance(layer, nn.Dense), not found, linear_of(layer), y.shape
+            )
+            outputs.append((y, name))
+        elif isinstance(layer, BatchNorm):
+            for output, name in outputs:
+                if output is args[0]:
+                    norm = {"norm": layer.path, "epsilon": layer.epsilon}
+                    found[name] = found[name]._replace(**norm)
+        return y
+
+    def run(variables, x):
+        with nn.intercept_methods(record):
+            return module.apply(variables, x, train=False)
+
+    jax.eval_shape(run, variables, x)
+    if not any(not layer.dense for layer in found.values()):
+        raise ValueError(
+            f"{type(module).__name__} has no convolution of gan_forensics.nn.Conv: features are "
+            "channels of convolutions, give a convolutional network"
+        )
+    return found
+
+
+def feature_layers(layers: Mapping[str, Layer]) -> dict[str, Layer]:
+    """The layers whose channels are features: convolutions to more than one channel.
+
+    A convolution to one channel is a network's logit, which would hold all relevance by itself.
+    """
+    return {name: layer for name, layer in layers.items() if not layer.dense and layer.channels > 1}
+
+
+def linear_of(layer: nn.Module) -> Callable[[Array, Array], Array]:
+    """`(a, kernel) -> z`: what the module computes, without its bias."""
+    if isinstance(layer, Conv):
+        return partial(
+            convolve,
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
+        )
+    return _product
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm, through which relevance passes unchanged."""
+    return isinstance(module, BatchNorm | GroupNorm1 | InstanceNorm)
+
+
+def as_images(x: Any) -> Float[Array, "b h w c"]:
+    """The images as an array of floats, float32 at least.
+
+    Raises:
+        ValueError: for integers, whose relevance would mean nothing, and for other shapes.
+    """
+    x = jnp.asarray(x)
+    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(
+            f"images are {x.dtype} of shape {list(x.shape)}: give floats [b, h, w, c], normalised "
+            "as the network reads them"
+        )
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def at(tree: Variables, path: tuple[str, ...]) -> Any:
+    """The subtree or array at a path."""
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+def _product(a: Float[Array, "*b i"], kernel: Float[Array, "i o"]) -> Float[Array, "*b o"]:
+    return jnp.dot(a, kernel)

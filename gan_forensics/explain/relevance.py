@@ -1,0 +1,210 @@
+"""Relevance of a network's logit: at its input and at every convolution, in one backward pass.
+
+    explained = relevance(network, variables, images)
+    explained.image                      # [b, h, w, c]
+    explained.layers["layer1.0.conv1"]   # [b, h, w, c]
+
+The network is an ordinary one, with its ordinary variables: its convolutions and norms are met as
+modules (`gan_forensics.explain.layers`), what stands between them as equations
+(`gan_forensics.explain.graph`). Batch norm counts as part of the convolution before it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gan_forensics.explain import lrp
+from gan_forensics.explain.canonize import effective
+from gan_forensics.explain.composites import Composite, beta_zero
+from gan_forensics.explain.graph import evaluated_with, relevance_handler
+from gan_forensics.explain.layers import Layer, Variables, as_images, find_layers, is_norm
+
+
+class Relevance(NamedTuple):
+    """What one backward pass tells.
+
+    Attributes:
+        logits: of the network.
+        image: relevance at the input.
+        layers: relevance at the output of every convolution, by its name.
+        lost: for every linear layer, the relevance of its output minus that of its input, for each
+            image: what the bias, dead units and epsilon took. Rules conserve the rest.
+    """
+
+    logits: Float[Array, "b *classes"]
+    image: Float[Array, "b h w c"]
+    layers: dict[str, Float[Array, "b _h _w _c"]]
+    lost: dict[str, Float[Array, " b"]]
+
+
+def relevance(
+    module: nn.Module,
+    variables: Variables,
+    x: Float[Array, "b h w c"],
+    *,
+    composite: Composite | None = None,
+    start: Array | Callable[[Array], Array] | None = None,
+) -> Relevance:
+    """Propagate relevance from the logits to the input.
+
+    A pure function of variables and images: jit it with the module fixed. Computed in the precision
+    of its arguments, float32 at least, with the backend's most exact products.
+
+    Args:
+        module: called as `module.apply(variables, x, train=False)`; may be written without any
+            thought of relevance.
+        variables: its "params" and "batch_stats", not folded (folded ones give the same).
+        x: images as the network reads them.
+        composite: which rule where, by default `beta_zero()`; mind its bounds of a pixel.
+        start: relevance of the logits, or a function that makes it of them. By default 1 for the
+            one logit of each image: evidence for "generated" is positive, whatever the logit.
+
+    Raises:
+        ValueError: if the network has several logits and `start` is not given, has no convolution,
+            or does something that no rule is known for.
+    """
+    x = as_images(x)
+    layers = find_layers(module, variables, x)
+    run = explained(module, variables, layers, composite or beta_zero())
+    out, lost = _probes(layers, x)
+    with jax.default_matmul_precision("highest"):
+        (logits, _), back = jax.vjp(run, x, (out, lost))
+        first = _start(logits, start)
+        image, (out, lost) = back((first, {}))
+    convolutions = {name: out[name] for name in layers if not layers[name].dense}
+    return Relevance(logits, image, convolutions, lost)
+
+
+class UnitRelevance(NamedTuple):
+    """The relevance of each image's most active unit of one channel.
+
+    Attributes:
+        value: the activation of that unit, batch norm included, 0 if no unit is positive.
+        place: its row and column.
+        image: relevance of the input for it, when it has relevance 1.
+    """
+
+    value: Float[Array, " b"]
+    place: Int[Array, "b 2"]
+    image: Float[Array, "b h w c"]
+
+
+def unit_relevance(
+    module: nn.Module,
+    variables: Variables,
+    x: Float[Array, "b h w c"],
+    *,
+    layer: str,
+    channel: int | Int[Array, ""],
+    composite: Composite | None = None,
+) -> UnitRelevance:
+    """What makes a channel fire: relevance 1 at its most active unit, propagated to the input.
+
+    The unit is the maximum over space of the positive part of the convolution's output, batch norm
+    included (Chandrasegaran et al., ECCV 2022, "LRP-max"). Arguments as for `relevance`.
+
+    Raises:
+        ValueError: for a layer that the network does not have.
+    """
+    x = as_images(x)
+    layers = find_layers(module, variables, x)
+    check_names([layer], [name for name in layers if not layers[name].dense])
+    run = explained(module, variables, layers, composite or beta_zero(), watched=(layer,))
+    with jax.default_matmul_precision("highest"):
+        (logits, watched), back = jax.vjp(run, x, _probes(layers, x))
+        maps = jnp.maximum(watched[layer], 0)
+        flat = maps.reshape(*maps.shape[:1], -1, maps.shape[-1])
+        active = jnp.take(flat, channel, axis=-1)
+        peak = active.argmax(1)
+        place = jnp.stack(jnp.unravel_index(peak, maps.shape[1:3]), -1)
+        unit = jax.nn.one_hot(peak, flat.shape[1], dtype=maps.dtype)[:, :, None]
+        which = jax.nn.one_hot(channel, maps.shape[-1], dtype=maps.dtype)[None, None]
+        begin = (unit * which).reshape(maps.shape)
+        image, _ = back((jnp.zeros_like(logits), {layer: begin}))
+    return UnitRelevance(active.max(1), place, image)
+
+
+def explained(
+    module: nn.Module,
+    variables: Variables,
+    layers: Mapping[str, Layer],
+    composite: Composite,
+    *,
+    watched: tuple[str, ...] = (),
+) -> Callable[..., Any]:
+    """The network as a function whose derivative is relevance.
+
+    It maps `(x, probes)` to the logits and the outputs of the `watched` layers, batch norm
+    included. `probes` are those of `lrp.linear_layer`, `(out, lost)`, each by layer name.
+    """
+    folded_norms = {layer.norm for layer in layers.values()}
+
+    def function(x, probes):
+        out, lost = probes
+        outputs: dict[str, Array] = {}
+
+        def intercept(next_fun, args, kwargs, context):
+            reached, name = context.module, ".".join(context.module.path)
+            if context.method_name != "__call__":
+                return next_fun(*args, **kwargs)
+            if name in layers:
+                layer = layers[name]
+                rule = composite.rule(dense=layer.dense, first=layer.first)
+                kernel, bias = effective(variables, layer)
+                a = args[0].astype(x.dtype)
+                y = lrp.linear_layer(layer.linear, rule)(a, kernel, bias, out[name], lost[name])
+                outputs[name] = y
+                return y
+            if is_norm(reached):
+                if reached.path in folded_norms:
+                    return args[0]
+                y = next_fun(jax.lax.stop_gradient(args[0]), *args[1:], **kwargs)
+                return lrp.pass_through(args[0], y)
+            return next_fun(*args, **kwargs)
+
+        with nn.intercept_methods(intercept):
+            logits = module.apply(variables, x, train=False)
+        return logits, {name: outputs[name] for name in watched}
+
+    return evaluated_with(relevance_handler(composite), function, constants=1)
+
+
+def check_names(names, known) -> None:
+    """Refuse names of layers that a network does not have.
+
+    Raises:
+        ValueError: listing them and those that it has.
+    """
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(
+            f"no layers {', '.join(map(repr, unknown))} in this network; its convolutions are "
+            f"{', '.join(known)}"
+        )
+
+
+def _probes(layers: Mapping[str, Layer], x):
+    """Zeros that are never read, and whose derivatives are what is asked for."""
+    out = {name: jnp.zeros(layer.shape, x.dtype) for name, layer in layers.items()}
+    return out, {name: jnp.zeros(len(x), x.dtype) for name in layers}
+
+
+def _start(logits, start):
+    if start is None:
+        if logits.size != len(logits):
+            raise ValueError(
+                f"the network has logits of shape {list(logits.shape)}: say which to explain by "
+                "start=, for instance a one-hot array of that shape"
+            )
+        return jnp.ones_like(logits)
+    first = jnp.asarray(start(logits) if callable(start) else start, logits.dtype)
+    if first.shape != logits.shape:
+        raise ValueError(
+            f"start has shape {list(first.shape)}, the logits {list(logits.shape)}: give one "
+            "number for every logit"
+        )
+    return first

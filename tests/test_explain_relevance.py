@@ -1,0 +1,278 @@
+"""Relevance of whole networks, written without any thought of relevance."""
+
+from functools import cache, partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gan_forensics.explain import composites, find_layers, fold_batch_norm, relevance, rules
+from gan_forensics.explain.relevance import unit_relevance
+from gan_forensics.nn.conv import Conv, convolve
+from gan_forensics.nn.dcgan import Discriminator
+from gan_forensics.nn.efficientnet import Block, EfficientNet
+from gan_forensics.nn.layers import BatchNorm
+from gan_forensics.nn.resnet import ResNet
+from tests import oracles_nn
+
+RESNET = ResNet((1, 1), (3, 4), 1, 3, 2)
+EFFICIENTNET = EfficientNet((Block(3, 1, 1, 4), Block(3, 1, 2, 4)), 4, 6)
+SHAPE = (3, 8, 8, 3)
+BOXED = composites.beta_zero()
+LINEAR = composites.epsilon_everywhere(1e-14)
+
+
+def float64(variables):
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
+
+
+def network(module, shape=SHAPE, seed=0):
+    """Variables and images in float64, whose logits lie well away from 0."""
+    variables = float64(oracles_nn.drawn(module, shape, seed))
+    return variables, np.random.default_rng(seed).uniform(-2, 2.6, shape)
+
+
+@cache
+def compiled_once(module, composite):
+    return jax.jit(lambda v, x, start: relevance(module, v, x, composite=composite, start=start))
+
+
+def compiled(module, variables, x, composite=BOXED, start=None):
+    """Relevance in float64; started with 1 at every logit."""
+    with jax.enable_x64(True):
+        start = jnp.ones((len(x), 1)) if start is None else jnp.asarray(start)
+        if isinstance(module, Discriminator):
+            start = start.reshape(-1)
+        run = compiled_once(module, composite)
+        return jax.tree.map(np.asarray, run(variables, jnp.asarray(x), start))
+
+
+@cache
+def plainly(module):
+    return jax.jit(lambda v, x: module.apply(v, x, train=False))
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    variables, x = network(RESNET)
+    return variables, x, compiled(RESNET, variables, x)
+
+
+def times_gradient(module, variables, x):
+    with jax.enable_x64(True):
+        slope = jax.jit(
+            jax.grad(lambda x: module.apply(variables, x, train=False).sum(), argnums=0)
+        )
+        return x * np.asarray(slope(jnp.asarray(x)))
+
+
+@pytest.mark.parametrize(
+    "module, shape",
+    [(RESNET, SHAPE), (Discriminator(16, width=2), (2, 16, 16, 3))],
+    ids=["resnet", "dcgan"],
+)
+def test_relevance_without_epsilon_is_input_times_gradient(module, shape):
+    # Bias and batch norm in the denominators, ReLU or leaky ReLU, sums, a mean: every part of the
+    # graph must be handled right for the two to agree, as long as no sum vanishes.
+    variables, x = network(module, shape)
+    explained = compiled(module, variables, x, LINEAR)
+    explained = compiled(module, variables, x, LINEAR, start=explained.logits)
+    expected = times_gradient(module, variables, x)
+    scale = abs(expected).max()
+    assert_allclose(explained.image, expected, rtol=1e-6, atol=1e-8 * scale)
+
+
+def test_logits_are_those_of_the_network(resnet):
+    variables, x, explained = resnet
+    with jax.enable_x64(True):
+        assert_allclose(explained.logits, plainly(RESNET)(variables, x), rtol=1e-10)
+
+
+def test_one_backward_pass_finds_all_convolutions_in_published_names(resnet):
+    _, _, explained = resnet
+    block = ("conv1", "conv2", "conv3", "downsample.0")
+    names = ["conv1", *(f"layer{i}.0.{name}" for i in (1, 2) for name in block)]
+    assert set(explained.layers) == set(names)
+    assert explained.layers["layer2.0.conv2"].shape == (3, 1, 1, 4)
+
+
+def test_relevance_is_only_lost_where_it_is_said_to_be(resnet):
+    _, _, explained = resnet
+    lost = sum(explained.lost.values())
+    # Sums and the mean lose epsilon's share alone, which is not listed.
+    assert_allclose(explained.image.sum((1, 2, 3)) + lost, 1, rtol=1e-3)
+
+
+def test_without_biases_all_relevance_arrives(rng):
+    variables, x = network(RESNET)
+    variables["params"] = jax.tree_util.tree_map_with_path(
+        lambda path, a: 0 * a if path[-1].key == "bias" else a, variables["params"]
+    )
+    variables["batch_stats"] = jax.tree_util.tree_map_with_path(
+        lambda path, a: 0 * a if path[-1].key == "mean" else a, variables["batch_stats"]
+    )
+    explained = compiled(RESNET, variables, x, LINEAR)
+    assert_allclose(explained.image.sum((1, 2, 3)), 1, rtol=1e-6)
+
+
+def test_folded_variables_give_the_same_logits_and_relevance(resnet):
+    variables, x, explained = resnet
+    with jax.enable_x64(True):
+        layers = find_layers(RESNET, variables, jnp.asarray(x)).values()
+        folded = fold_batch_norm(variables, layers)
+        assert all(
+            (v["mean"] == 0).all()
+            for v in jax.tree.leaves(folded["batch_stats"], is_leaf=lambda v: "mean" in v)
+        )
+        assert_allclose(plainly(RESNET)(folded, x), explained.logits, rtol=1e-10)
+    again = compiled(RESNET, folded, x)
+    assert_allclose(again.image, explained.image, rtol=1e-8, atol=1e-10)
+
+
+def test_images_of_a_batch_do_not_meet(resnet):
+    variables, x, explained = resnet
+    order = np.array([2, 0, 1])
+    turned = compiled(RESNET, variables, x[order])
+    assert_allclose(turned.image, explained.image[order], rtol=1e-9, atol=1e-12)
+
+
+def test_relevance_is_linear_in_its_start(resnet):
+    variables, x, explained = resnet
+    twice = compiled(RESNET, variables, x, start=np.full((3, 1), -2.0))
+    assert_allclose(twice.image, -2 * explained.image, rtol=1e-9, atol=1e-12)
+
+
+def test_squeeze_and_excitation_and_swish_pass_all_to_the_feature():
+    variables, x = network(EFFICIENTNET)
+    composite = composites.beta_zero_everywhere()
+    explained = compiled(EFFICIENTNET, variables, x, composite=composite)
+    assert "_blocks.1._depthwise_conv" in explained.layers
+    # Nothing enters the branch of the gate ...
+    for name, lost in explained.lost.items():
+        if "_se" in name:
+            assert not lost.any()
+    # ... and what arrives is what left the logit's bias behind.
+    kept = 1 - sum(explained.lost.values())
+    assert_allclose(explained.image.sum((1, 2, 3)), kept, rtol=1e-3)
+
+
+def test_a_small_network_by_hand():
+    class Small(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.relu(Conv(2, 1, use_bias=False, name="conv")(x))
+            return nn.Dense(1, name="fc")(x.mean((1, 2)))
+
+    kernel = np.array([[1.0, -1.0], [2.0, 3.0]]).reshape(1, 1, 2, 2)
+    variables = {
+        "params": {
+            "conv": {"kernel": kernel},
+            "fc": {"kernel": np.array([[1.0], [4.0]]), "bias": np.array([2.0])},
+        }
+    }
+    x = np.array([1.0, 1.0]).reshape(1, 1, 1, 2)
+    explained = compiled(Small(), variables, x, composite=composites.beta_zero_everywhere())
+    # The maps are (3, 2), the logit 3 + 8 + 2 = 13; beta = 0 then shares 3/13 as 1:2, 8/13 as 0:3.
+    assert_allclose(explained.logits, [[13]])
+    assert_allclose(explained.layers["conv"].reshape(-1), [3 / 13, 8 / 13], rtol=1e-5)
+    assert_allclose(explained.image.reshape(-1), [1 / 13, 2 / 13 + 8 / 13], rtol=1e-5)
+    assert_allclose(explained.lost["fc"], [2 / 13], rtol=1e-5)
+
+
+def test_one_of_several_logits_is_explained_by_a_start():
+    module = ResNet((1,), (2,), 3, 3, 2, False)
+    variables, x = network(module)
+    with pytest.raises(ValueError, match="say which to explain by start="):
+        relevance(module, variables, x)
+    start = np.eye(3)[[0, 1, 2]]
+    with pytest.raises(ValueError, match="one number for every logit"):
+        relevance(module, variables, x, start=start[:2])
+    explained = compiled(module, variables, x, start=start)
+    single = compiled(module, variables, x, start=np.eye(3)[[1, 1, 1]])
+    assert_allclose(explained.image[1], single.image[1], rtol=1e-9)
+    assert abs(explained.image[0] - single.image[0]).max() > 1e-3
+
+
+def test_the_relevance_of_a_unit_starts_at_the_largest_activation(resnet):
+    variables, x, _ = resnet
+    layer, channel = "layer1.0.conv2", 1
+    with jax.enable_x64(True):
+        run = jax.jit(lambda v, x, c: unit_relevance(RESNET, v, x, layer=layer, channel=c))
+        unit = run(variables, jnp.asarray(x), channel)
+        capture = {"capture_intermediates": True, "mutable": ["intermediates"]}
+        watch = jax.jit(lambda v, x: RESNET.apply(v, x, train=False, **capture))
+        _, state = watch(variables, x)
+        maps = np.asarray(state["intermediates"]["layer1.0"]["bn2"]["__call__"][0])[..., channel]
+        best = np.maximum(maps, 0).reshape(3, -1)
+        assert_allclose(unit.value, best.max(1), rtol=1e-9)
+        assert_array_equal(unit.place[:, 0] * maps.shape[2] + unit.place[:, 1], best.argmax(1))
+        assert np.isfinite(unit.image).all() and abs(unit.image).max() > 0
+
+
+def test_any_rule_can_be_put_anywhere():
+    variables, x = network(RESNET)
+    box = partial(rules.box, low=composites.LOWS, high=composites.HIGHS)
+    composite = composites.Composite(first=box, conv=rules.w_square)
+    explained = compiled(RESNET, variables, x, composite=composite)
+    # w^2 conserves whatever the input; only the logit's bias takes its part.
+    assert_allclose(explained.image.sum((1, 2, 3)), 1 - explained.lost["fc"], rtol=1e-2)
+
+
+class Odd(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = Conv(2, 3)(x)
+        return jnp.sort(x, axis=-1).mean((1, 2, 3))
+
+
+def test_what_no_rule_is_known_for_is_refused_by_name():
+    variables = oracles_nn.drawn(Odd(), SHAPE)
+    with pytest.raises(ValueError, match="no relevance rule for sort"):
+        relevance(Odd(), variables, jnp.ones(SHAPE))
+
+
+class Flat(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(1)(x.reshape(len(x), -1))
+
+
+def test_a_network_without_convolutions_is_refused():
+    variables = oracles_nn.drawn(Flat(), SHAPE)
+    with pytest.raises(ValueError, match="has no convolution"):
+        relevance(Flat(), variables, jnp.ones(SHAPE))
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    variables = oracles_nn.drawn(RESNET, SHAPE)
+    with pytest.raises(ValueError, match="no layers 'layer9'.*its convolutions are conv1"):
+        unit_relevance(RESNET, variables, jnp.ones(SHAPE), layer="layer9", channel=0)
+
+
+class Bare(nn.Module):
+    """Convolutions and products without modules of their own, batch norm after the sum."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = Conv(4, 3, name="conv")(x)
+        y = BatchNorm(name="norm")(nn.relu(x) + x, train=train)
+        kernel = self.param("kernel", nn.initializers.normal(), (3, 3, 4, 4))
+        y = convolve(y, kernel)
+        matrix = self.param("matrix", nn.initializers.normal(), (4, 1))
+        return jnp.dot(nn.leaky_relu(y, 0.2).sum((1, 2)), matrix)
+
+
+def test_operations_without_a_module_are_explained_too():
+    variables, x = network(Bare())
+    explained = compiled(Bare(), variables, x)
+    assert set(explained.layers) == {"conv"}
+    assert np.isfinite(explained.image).all() and abs(explained.image).max() > 0
+
+
+def test_images_of_bytes_are_refused():
+    variables = oracles_nn.drawn(RESNET, SHAPE)
+    with pytest.raises(ValueError, match="give floats"):
+        relevance(RESNET, variables, np.zeros(SHAPE, np.uint8))
