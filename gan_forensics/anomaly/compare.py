@@ -1,0 +1,336 @@
+"""Detectors with and without every augmentation, on one task, paired by seed.
+
+A seed is one adversarial autoencoder and one plain GAN, the draws from them, and the forests that
+see those rows. Every augmentation of a seed meets the same networks and forest seeds, so its
+difference from "none" is within pairs. Settings (which edge, how many rows) are chosen on
+validation rows with networks of their own; the test rows choose nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gan_forensics.anomaly.aae import AAEConfig, train_autoencoders
+from gan_forensics.anomaly.detectors import fit_detector
+from gan_forensics.anomaly.edge import Edge
+from gan_forensics.anomaly.evaluate import (
+    Measured,
+    best_over_grid,
+    grid_auc,
+    measure,
+    paired_difference,
+    rarity_of,
+)
+from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
+from gan_forensics.anomaly.prior_fit import prior_fit
+from gan_forensics.anomaly.resample import CODING, Material, resample
+from gan_forensics.anomaly.scaling import fit_scaler
+from gan_forensics.anomaly.tasks import Task
+
+# Forests, whose draws are the noise; the other detectors have none of their own.
+RANDOM = "isolation_forest"
+METRICS = ("auc", "average_precision", "f1", "rare_false_alarms", "false_alarms")
+CONTROLS = (
+    "none",
+    "duplicate",
+    "jitter",
+    "interpolation",
+    "plain_gan",
+    "prior",
+    "edge_duplicate",
+    "latent_interpolation",
+    "reconstruct_all",
+)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """What is compared and how.
+
+    Attributes:
+        methods: resamplers, each with the published edge and `share` new rows a training row.
+        tuned: resamplers that are compared once more with settings chosen on validation rows.
+        detectors: names of `gan_forensics.anomaly.detectors`.
+        share: new rows a training row, fixed beforehand.
+        shares: to choose from.
+        edges: to choose from, for "doping" alone.
+        seeds: of autoencoders and GANs: the pairs.
+        choosing_seeds: of those that settings are chosen with.
+        forests: isolation forests a seed, averaged before pairing.
+        hidden: widths of the hidden layers of all networks.
+        latent: length of a code.
+        prior_scale: deviation of the prior's axes.
+        steps: of training.
+        learning_rate: of all networks.
+        batch: rows a minibatch.
+        joined: move the discriminator as published for real tables (see `AAEConfig`).
+    """
+
+    methods: tuple[str, ...] = (*CONTROLS, "doping")
+    tuned: tuple[str, ...] = ("duplicate", "prior", "doping")
+    detectors: tuple[str, ...] = ("isolation_forest", "one_class_svm", "lof")
+    share: float = 0.1
+    shares: tuple[float, ...] = (0.1, 0.3)
+    edges: tuple[Edge, ...] = (
+        "data",
+        ("quantile", 0.9, 0.997),
+        ("shell", 1.0),
+        ("shell", 2.0),
+        ("shell", 3.0),
+    )
+    seeds: tuple[int, ...] = tuple(range(10))
+    choosing_seeds: tuple[int, ...] = (1000, 1001, 1002)
+    forests: int = 3
+    hidden: tuple[int, ...] = (128, 128)
+    latent: int = 2
+    prior_scale: float = 10.0
+    steps: int = 3000
+    learning_rate: float = 1e-3
+    batch: int = 100
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to make rows, as it stands in a table."""
+
+    label: str
+    method: str
+    share: float
+    edge: Edge = "data"
+
+
+def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
+    """Measure every detector with every augmentation on a task.
+
+    Returns:
+        A JSON-ready object: `task` (sizes, contamination), `prior` (how well the codes of each seed
+        follow their prior), `chosen` (settings with their validation scores), and `rows`, one for
+        each detector and augmentation: means and values by seed of every metric, the mean paired
+        difference from "none" with its 95 % interval, and the published oracle scores,
+        `best_over_grid_f1` and `grid_auc`.
+
+    Raises:
+        ValueError: when "none" is not among the methods, or an edge selects nothing.
+    """
+    if "none" not in config.methods:
+        raise ValueError('methods must hold "none": it is what the others are paired with')
+    settings = [Setting(name, name, config.share) for name in config.methods]
+    chosen, tried = _choose(config, task) if config.tuned else ([], [])
+    settings += chosen
+    scaler = fit_scaler(task.train)
+    x, test = np.clip(scaler(task.train), 0, 1), scaler(task.test)
+    rarity = rarity_of(test, x)
+    materials = _materials(config, x, config.seeds, [s.method for s in settings])
+    rows = []
+    for detector in config.detectors:
+        results = {
+            setting: [
+                _measured(config, detector, setting, m, seed, test, task, rarity)
+                for seed, m in zip(config.seeds, materials, strict=True)
+            ]
+            for setting in settings
+        }
+        control = results[settings[0] if settings[0].method == "none" else _none(settings)]
+        rows += [_row(detector, setting, runs, control) for setting, runs in results.items()]
+    fits = [
+        prior_fit(
+            m.codes,  # pyright: ignore[reportArgumentType]
+            scale=config.prior_scale,
+            losses=m.autoencoder.history["discriminator/both"],
+        )
+        for m in materials
+        if m.autoencoder
+    ]
+    return {
+        "task": {
+            "name": task.name,
+            "note": task.note,
+            "columns": int(x.shape[1]),
+            "train": len(x),
+            "validation_anomalies": len(task.validation),
+            "test_normal": int((task.y == 0).sum()),
+            "test_anomalies": int(task.y.sum()),
+            "contamination": task.contamination,
+        },
+        "prior": [
+            {
+                "seed": seed,
+                "centre": fit.centre,
+                "spread": list(fit.spread),
+                "tail_beyond_0.9": fit.tails[0.9],
+                "ks": fit.ks,
+                "discriminator_loss": fit.loss,
+                "matches": fit.matches,
+            }
+            for seed, fit in zip(config.seeds, fits, strict=False)
+        ],
+        "chosen": tried,
+        "rows": rows,
+    }
+
+
+def _none(settings: Sequence[Setting]) -> Setting:
+    return next(setting for setting in settings if setting.method == "none")
+
+
+def _materials(
+    config: CompareConfig, x: np.ndarray, seeds: Sequence[int], methods: Sequence[str]
+) -> list[Material]:
+    """What rows are made from, for every seed; networks that nobody asks for are not trained."""
+    coders: Sequence[Any] = [None] * len(seeds)
+    gans: Sequence[Any] = [None] * len(seeds)
+    if set(CODING) & set(methods):
+        recipe = AAEConfig(
+            features=x.shape[1],
+            latent=config.latent,
+            hidden=config.hidden,
+            prior_scale=config.prior_scale,
+            learning_rate=config.learning_rate,
+            batch=config.batch,
+            joined=config.joined,
+        )
+        coders = train_autoencoders(recipe, x, seeds=seeds, steps=config.steps)
+    if "plain_gan" in methods:
+        gan = GANConfig(x.shape[1], hidden=config.hidden, batch=config.batch)
+        gans = train_gans(gan, x, seeds=seeds, steps=config.steps)
+    return [
+        Material(x, coder, None if coder is None else coder.encode(x), gan)
+        for coder, gan in zip(coders, gans, strict=True)
+    ]
+
+
+def _augmented(setting: Setting, material: Material, seed: int) -> np.ndarray:
+    """Training rows of a detector: the originals, then the new ones."""
+    rng = np.random.default_rng(seed)
+    options = {"edge": setting.edge} if setting.method == "doping" else {}
+    new = resample(
+        setting.method, material, round(setting.share * len(material.x)), rng=rng, **options
+    )
+    return np.concatenate([material.x, new])
+
+
+def _measured(
+    config: CompareConfig,
+    detector: str,
+    setting: Setting,
+    material: Material,
+    seed: int,
+    test: np.ndarray,
+    task: Task,
+    rarity: np.ndarray,
+) -> list[Measured]:
+    """A seed's measurements, one for each of its forests."""
+    x = _augmented(setting, material, seed)
+    return [
+        measure(
+            fit_detector(
+                detector, x, contamination=task.contamination, seed=seed * config.forests + forest
+            ),
+            test,
+            task.y,
+            contamination=task.contamination,
+            rarity=rarity,
+        )
+        for forest in range(config.forests if detector == RANDOM else 1)
+    ]
+
+
+def _row(
+    detector: str, setting: Setting, runs: list[list[Measured]], control: list[list[Measured]]
+) -> dict[str, Any]:
+    """A line of the table."""
+    edge = setting.edge if setting.method == "doping" else None
+    row: dict[str, Any] = {
+        "detector": detector,
+        "augmentation": setting.label,
+        "share": 0.0 if setting.method == "none" else setting.share,
+        "edge": list(edge) if isinstance(edge, tuple) else edge,
+    }
+    for metric in METRICS:
+        values, reference = _by_seed(runs, metric), _by_seed(control, metric)
+        row[metric] = float(np.mean(values))
+        row[f"{metric}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        row[f"{metric}_by_seed"] = values
+        if setting.method != "none" and len(values) > 1:
+            gain = paired_difference(values, reference)
+            row[f"{metric}_gain"] = [gain.mean, gain.low, gain.high]
+    flat = [run for seed in runs for run in seed]
+    row["best_over_grid_f1"], row["best_over_grid_contamination"] = best_over_grid(flat)
+    row["grid_auc"] = grid_auc(flat)
+    return row
+
+
+def _by_seed(runs: list[list[Measured]], metric: str) -> list[float]:
+    return [float(np.mean([getattr(run, metric) for run in seed])) for seed in runs]
+
+
+def _choose(config: CompareConfig, task: Task) -> tuple[list[Setting], list[dict[str, Any]]]:
+    """Settings with the highest mean average precision of a forest on validation rows."""
+    x, y = task.chosen_on
+    if not y.any():
+        raise ValueError(f"{task.name}: no anomalies to choose settings with")
+    scaler = fit_scaler(task.fitted_on)
+    rows, held_out = np.clip(scaler(task.fitted_on), 0, 1), scaler(x)
+    rarity = rarity_of(held_out, rows)
+    materials = _materials(config, rows, config.choosing_seeds, config.tuned)
+    chosen, tried = [], []
+    for method in config.tuned:
+        best: tuple[float, Setting] | None = None
+        for edge in config.edges if method == "doping" else ("data",):
+            for share in config.shares:
+                setting = Setting(f"{method} (chosen)", method, share, edge)
+                scores = []
+                for seed, material in zip(config.choosing_seeds, materials, strict=True):
+                    fitted = fit_detector(
+                        RANDOM,
+                        _augmented(setting, material, seed),
+                        contamination=task.contamination,
+                        seed=seed,
+                    )
+                    scores.append(
+                        measure(
+                            fitted, held_out, y, contamination=task.contamination, rarity=rarity
+                        ).average_precision
+                    )
+                score = float(np.mean(scores))
+                tried.append(
+                    {
+                        "method": method,
+                        "edge": str(edge) if method == "doping" else None,
+                        "share": share,
+                        "validation_average_precision": score,
+                        "chosen": False,
+                    }
+                )
+                if best is None or score > best[0]:
+                    best, place = (score, setting), len(tried) - 1
+        if best:
+            chosen.append(best[1])
+            tried[place]["chosen"] = True
+    return chosen, tried
+
+
+def summary_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a comparison as short texts, for a table of a report or a terminal."""
+    lines = []
+    for row in results["rows"]:
+        line = {"detector": row["detector"], "augmentation": row["augmentation"]}
+        for metric, heading in (
+            ("auc", "AUC"),
+            ("average_precision", "AP"),
+            ("f1", "F1 a priori"),
+            ("rare_false_alarms", "false alarms on rare normals"),
+        ):
+            spread = row[f"{metric}_std"]
+            line[heading] = f"{row[metric]:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+        for metric, heading in (("average_precision", "AP gain"), ("f1", "F1 gain")):
+            gain = row.get(f"{metric}_gain")
+            line[heading] = (
+                None if gain is None else f"{gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]"
+            )
+        line["best-over-grid F1 (oracle)"] = f"{row['best_over_grid_f1']:.3f}"
+        lines.append(line)
+    return lines

@@ -1,0 +1,273 @@
+"""Where the edge of a latent cloud lies, and how to draw from it.
+
+Lim et al., "DOPING" (ICDM 2018), and the experiments that its first author published. Latent codes
+z_i of the training rows have the mean c and deviations s (one for each axis, ddof 0); d_i is the
+distance of z_i from c. Distances are measured by the *chi scale*: the standard deviation of a chi
+law with two degrees of freedom and scale |s|, sigma_chi = |s| sqrt(2 - pi/2). (For an isotropic
+plane |s| is already sqrt(2) times the deviation of an axis, so 3 sigma_chi are 2.78 deviations.)
+
+Two families: weights that choose among the codes at hand (`*_weights`), and radii of the prior's
+own law (`shell`, `quantile_shell`) around the centre of the codes. An `Edge` names one of them:
+
+    "data"                   the outermost tenth of the codes within 3 sigma_chi, as published
+    ("data", q)              from quantile q of their distances instead of 0.9
+    ("band", low, high)      codes at low to high sigma_chi; published: 2.3 to 2.7
+    ("annulus", low, high)   codes at these distances from the centre; published: 10 to 20
+    ("empirical", low, high) codes between these quantiles of the distances
+    ("shell", r)             the sphere of r prior deviations; published: 1
+    ("quantile", low, high)  the prior's radii between these quantiles of its chi law
+    "prior"                  no edge at all: the prior itself, as a control
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gan_forensics.anomaly import chi
+
+Edge = Any
+Codes = Float[np.ndarray, "n m"]
+Weights = Float[np.ndarray, " n"]
+# Of the published edge: cut in chi scales, and the quantile from which codes count.
+CUT, FROM = 3.0, 0.9
+EDGES = {
+    "data": (0, 1),
+    "band": (2,),
+    "annulus": (2,),
+    "empirical": (2,),
+    "shell": (1,),
+    "quantile": (2,),
+    "prior": (0,),
+}
+
+
+def distances(z: Codes) -> Weights:
+    """Distances [n] of codes from their mean, float64."""
+    z = _codes(z)
+    return np.linalg.norm(z - z.mean(0), axis=1)
+
+
+def chi_scale(z: Codes) -> float:
+    """sigma_chi = |s| sqrt(2 - pi/2), with s the deviations of the axes."""
+    return float(np.linalg.norm(_codes(z).std(0)) * math.sqrt(2 - math.pi / 2))
+
+
+def edge_weights(z: Codes, *, start: float = FROM, cut: float = CUT) -> Weights:
+    """Probabilities of the published edge: p_i = d_i / sum d over the outermost tenth.
+
+    Distances beyond `cut` sigma_chi become zero; tau is the element at index floor(start n) of the
+    ascending distances, zeros included; distances below tau become zero.
+
+    Args:
+        z: codes [n, m].
+        start: share of the ascending distances to leave out, in [0, 1).
+        cut: in sigma_chi; codes farther out are outliers of the cloud.
+
+    Returns:
+        Probabilities [n], summing to one.
+
+    Raises:
+        ValueError: when nothing is left, as for codes that are all alike.
+    """
+    if not 0 <= start < 1:
+        raise ValueError(f"the edge must start at a quantile in [0, 1), got {start}")
+    d = distances(z)
+    d = np.where(d > cut * chi_scale(z), 0.0, d)
+    tau = np.sort(d)[math.floor(start * len(d))]
+    return _normalised(np.where(d < tau, 0.0, d), f"from quantile {start:g} within {cut:g} sigma")
+
+
+def band_weights(z: Codes, *, low: float = 2.3, high: float = 2.7) -> Weights:
+    """Probabilities p_i = d_i / sum d over codes with low sigma_chi <= d_i <= high sigma_chi.
+
+    Raises:
+        ValueError: when no code lies in the band.
+    """
+    scale = chi_scale(z)
+    return annulus_weights(z, low=low * scale, high=high * scale)
+
+
+def annulus_weights(z: Codes, *, low: float, high: float) -> Weights:
+    """Probabilities p_i = d_i / sum d over codes with low <= d_i <= high.
+
+    Raises:
+        ValueError: when no code lies there, or the bounds are not in order.
+    """
+    if not 0 <= low < high:
+        raise ValueError(f"an annulus needs 0 <= low < high, got {low:g} and {high:g}")
+    d = distances(z)
+    return _normalised(
+        np.where((d >= low) & (d <= high), d, 0.0),
+        f"between {low:.4g} and {high:.4g} from the centre; distances run up to {d.max():.4g}",
+    )
+
+
+def empirical_weights(z: Codes, *, low: float, high: float) -> Weights:
+    """Probabilities p_i = d_i / sum d over codes between two quantiles of their own distances.
+
+    Selected are the codes of ascending rank floor(low n) to ceil(high n) - 1, so their share is
+    high - low up to a code at each end.
+
+    Raises:
+        ValueError: when the quantiles are out of order or no code lies between them.
+    """
+    _check_quantiles(low, high)
+    d = distances(z)
+    order = np.argsort(d, kind="stable")
+    # Rounding must not cost or add a code: 0.9 * 10 is 9.000000000000002 in some orders of work.
+    first = math.floor(low * len(d) + 1e-9)
+    chosen = order[first : math.ceil(high * len(d) - 1e-9)]
+    kept = np.zeros(len(d))
+    kept[chosen] = d[chosen]
+    return _normalised(kept, f"between quantiles {low:g} and {high:g} of {len(d)} codes")
+
+
+def quantile_radii(low: float, high: float, *, latent: int, scale: float) -> tuple[float, float]:
+    """Radii between which the prior N(0, scale^2 I) keeps the mass from `low` to `high`.
+
+    Example:
+        >>> [round(r, 3) for r in quantile_radii(0.9, 0.99, latent=2, scale=1.0)]
+        [2.146, 3.035]
+    """
+    _check_quantiles(low, high)
+    return float(chi.ppf(low, latent, scale=scale)), float(chi.ppf(high, latent, scale=scale))
+
+
+def directions(n: int, latent: int, rng: np.random.Generator) -> Codes:
+    """Unit vectors [n, latent], uniform on the sphere."""
+    v = rng.standard_normal((n, latent))
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+def shell(n: int, *, radius: float, centre: np.ndarray, rng: np.random.Generator) -> Codes:
+    """Points [n, m] uniform on the sphere of a radius around a centre [m]."""
+    if not (math.isfinite(radius) and radius > 0):
+        raise ValueError(f"a shell needs a positive, finite radius, got {radius}")
+    centre = np.asarray(centre, np.float64)
+    return centre + radius * directions(n, len(centre), rng)
+
+
+def quantile_shell(
+    n: int, *, low: float, high: float, scale: float, centre: np.ndarray, rng: np.random.Generator
+) -> Codes:
+    """Points [n, m] of the prior around a centre, given that their radius has a quantile in range.
+
+    The radius is the inverse of the chi law at u ~ U(low, high), the direction uniform.
+    """
+    _check_quantiles(low, high)
+    centre = np.asarray(centre, np.float64)
+    # Through the upper tail, where a difference from one would lose its digits.
+    tail = 1 - low - (high - low) * rng.uniform(size=n)
+    radius = chi.isf(np.maximum(tail, np.finfo(float).tiny), len(centre), scale=scale)
+    return centre + radius[:, None] * directions(n, len(centre), rng)
+
+
+def neighbours(z: Codes, *, k: int = 1) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+    """The k nearest other rows of every row: (indices, distances), nearest first.
+
+    Raises:
+        ValueError: when there are not k other rows.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    z = _codes(z)
+    if not 1 <= k < len(z):
+        raise ValueError(f"{k} neighbours need at least {k + 1} rows, got {len(z)}")
+    # Without a query, scikit-learn leaves every row out of its own neighbours, twins included.
+    found, index = NearestNeighbors(n_neighbors=k).fit(z).kneighbors()
+    return index, found
+
+
+def codes_at_edge(
+    z: Codes, n: int, *, edge: Edge = "data", scale: float, rng: np.random.Generator
+) -> Codes:
+    """Draw n codes at an edge of a latent cloud.
+
+    Args:
+        z: codes [k, m] of the training rows.
+        n: how many to draw; choices among the codes are made with replacement.
+        edge: see the head of this module.
+        scale: deviation of the prior, for the edges that are of the prior's law.
+        rng: of the draw.
+
+    Returns:
+        Codes [n, m], float64.
+
+    Raises:
+        ValueError: for an edge that is unknown, ill formed, or selects nothing.
+    """
+    z = _codes(z)
+    name, numbers = parse_edge(edge)
+    centre = z.mean(0)
+    if name == "prior":
+        return scale * rng.standard_normal((n, z.shape[1]))
+    if name == "shell":
+        return shell(n, radius=numbers[0] * scale, centre=centre, rng=rng)
+    if name == "quantile":
+        low, high = numbers
+        return quantile_shell(n, low=low, high=high, scale=scale, centre=centre, rng=rng)
+    return z[rng.choice(len(z), n, p=weights_of(z, edge))]
+
+
+def weights_of(z: Codes, edge: Edge) -> Weights:
+    """Probabilities [n] of an edge that chooses among the codes at hand.
+
+    Raises:
+        ValueError: for an edge of the prior's law, or one that selects nothing.
+    """
+    name, numbers = parse_edge(edge)
+    if name == "data":
+        return edge_weights(z, start=numbers[0] if numbers else FROM)
+    by_range = {
+        "band": band_weights,
+        "annulus": annulus_weights,
+        "empirical": empirical_weights,
+    }
+    if name not in by_range:
+        raise ValueError(f"edge {edge!r} draws from the prior's law and has no weights of codes")
+    return by_range[name](z, low=numbers[0], high=numbers[1])
+
+
+def parse_edge(edge: Edge) -> tuple[str, tuple[float, ...]]:
+    """Name and numbers of an edge.
+
+    Raises:
+        ValueError: for an unknown name or a wrong count of numbers.
+    """
+    name, *numbers = [edge] if isinstance(edge, str) else list(edge)
+    if name not in EDGES or len(numbers) not in EDGES[name]:
+        forms = ", ".join(f"{key} with {' or '.join(map(str, n))}" for key, n in EDGES.items())
+        raise ValueError(f"edge {edge!r} is none of: {forms} numbers, such as ('shell', 2.0)")
+    try:
+        values = tuple(float(number) for number in numbers)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"edge {edge!r} must hold numbers after its name") from error
+    if name == "quantile":
+        _check_quantiles(*values)
+    return name, values
+
+
+def _check_quantiles(low: float, high: float) -> None:
+    if not 0 <= low < high <= 1:
+        raise ValueError(
+            f"quantiles {low:g} to {high:g} select nothing: give 0 <= low < high <= 1, such as "
+            "0.90 and 0.997"
+        )
+
+
+def _normalised(d: np.ndarray, where: str) -> np.ndarray:
+    total = d.sum()
+    if not total > 0:
+        raise ValueError(f"the edge selects no code ({where}): widen it, or use more rows")
+    return d / total
+
+
+def _codes(z) -> np.ndarray:
+    z = np.asarray(z, np.float64)
+    if z.ndim != 2 or not z.size:
+        raise ValueError(f"codes must be [n, m] with n, m >= 1, got {list(z.shape)}")
+    if not np.isfinite(z).all():
+        raise ValueError("codes must be finite: the autoencoder has diverged or was fed NaN")
+    return z

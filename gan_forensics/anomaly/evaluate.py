@@ -1,0 +1,186 @@
+"""How well a detector of anomalies does: by its scores, at a threshold set beforehand, by a grid.
+
+Anomalies are the positive class, y = 1, and have *low* scores.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+
+from gan_forensics.anomaly.detectors import Fitted
+from gan_forensics.anomaly.isolation_forest import contamination_offset
+
+# Contaminations tried by Lim et al.'s published experiments.
+GRID = (0.001, 0.003, 0.005, 0.007, *(round(0.01 + 0.02 * i, 2) for i in range(15)))
+# Of the mechanism that the paper proposes: false alarms on this share of the rarest normal rows.
+RAREST = 0.1
+
+
+class Rates(NamedTuple):
+    """Error rates of verdicts; precision is 1 where nothing was called an anomaly, F1 then 0."""
+
+    tpr: float
+    fpr: float
+    f1: float
+
+
+def rates(called: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"]) -> Rates:
+    """Rates of verdicts.
+
+    Args:
+        called: -1 (or True) where a row was called an anomaly, 1 (or False) elsewhere.
+        y: 1 where it is one, else 0.
+
+    Raises:
+        ValueError: when y is of one class only.
+    """
+    y = check_labels(y)
+    called = np.asarray(called)
+    called = called if called.dtype == bool else called == -1
+    if called.shape != y.shape:
+        raise ValueError(f"{len(called)} verdicts for {len(y)} labels")
+    hits = int((called & (y == 1)).sum())
+    tpr = hits / int((y == 1).sum())
+    fpr = int((called & (y == 0)).sum()) / int((y == 0).sum())
+    precision = hits / int(called.sum()) if called.any() else 1.0
+    f1 = 2 * precision * tpr / (precision + tpr) if precision + tpr > 0 else 0.0
+    return Rates(tpr, fpr, f1)
+
+
+def trapezoid_auc(fpr: Sequence[float], tpr: Sequence[float]) -> float:
+    """Area below the points in the order given, extended by (0, 0) and (1, 1).
+
+    Published by Lim et al. without sorting; where every contamination has a forest of its own the
+    points need not be monotone.
+    """
+    x = np.concatenate([[0.0], np.asarray(fpr, np.float64), [1.0]])
+    return float(np.trapezoid(np.concatenate([[0.0], np.asarray(tpr, np.float64), [1.0]]), x))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One detector on one test set.
+
+    Attributes:
+        auc: of the scores, ties counting one half.
+        average_precision: of the scores.
+        f1: at the threshold of the a-priori contamination.
+        rare_false_alarms: share of the rarest normal rows called anomalies at that threshold.
+        false_alarms: share of all normal rows called anomalies there.
+        by_grid: rates at each contamination of `GRID`.
+    """
+
+    auc: float
+    average_precision: float
+    f1: float
+    rare_false_alarms: float
+    false_alarms: float
+    by_grid: tuple[Rates, ...]
+
+
+def measure(
+    fitted: Fitted,
+    x: Float[np.ndarray, "n d"],
+    y: Int[np.ndarray, " n"],
+    *,
+    contamination: float,
+    rarity: Float[np.ndarray, " n"],
+) -> Measured:
+    """Measure a fitted detector.
+
+    Thresholds are quantiles of its scores of its own (augmented) training rows, so no test label
+    sets any but the oracle that a reader may take over `by_grid`.
+
+    Args:
+        fitted: the detector.
+        x: test rows.
+        y: 1 for anomalies.
+        contamination: the a-priori share of anomalies.
+        rarity: of every test row, such as `rarity_of`; only its order counts.
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    y = check_labels(y)
+    scores = fitted.score(x)
+    offsets = np.percentile(fitted.training_scores, 100 * np.array(GRID))
+    called = scores < contamination_offset(fitted.training_scores, contamination)
+    normal = np.flatnonzero(y == 0)
+    count = max(1, round(RAREST * len(normal)))
+    rare = normal[np.argsort(-np.asarray(rarity)[normal], kind="stable")[:count]]
+    at = rates(called, y)
+    return Measured(
+        auc=float(roc_auc_score(y, -scores)),
+        average_precision=float(average_precision_score(y, -scores)),
+        f1=at.f1,
+        rare_false_alarms=float(called[rare].mean()),
+        false_alarms=at.fpr,
+        by_grid=tuple(rates(scores < offset, y) for offset in offsets),
+    )
+
+
+def best_over_grid(runs: Sequence[Measured]) -> tuple[float, float]:
+    """The published F1: the largest mean F1 over `GRID`, and its contamination.
+
+    An oracle: the threshold is chosen by the labels of the test set.
+    """
+    means = np.array([[r.f1 for r in run.by_grid] for run in runs]).mean(0)
+    return float(means.max()), GRID[int(means.argmax())]
+
+
+def grid_auc(runs: Sequence[Measured]) -> float:
+    """The published AUC: the trapezoid below rates averaged over runs at each contamination."""
+    points = np.array([[(r.fpr, r.tpr) for r in run.by_grid] for run in runs]).mean(0)
+    return trapezoid_auc(points[:, 0], points[:, 1])
+
+
+def rarity_of(
+    x: Float[np.ndarray, "n d"], train: Float[np.ndarray, "k d"], *, k: int = 10
+) -> Float[np.ndarray, " n"]:
+    """Mean distance of rows to their k nearest training rows."""
+    from sklearn.neighbors import NearestNeighbors
+
+    finder = NearestNeighbors(n_neighbors=min(k, len(train))).fit(train)
+    return finder.kneighbors(x)[0].mean(1)
+
+
+class Difference(NamedTuple):
+    """Mean of paired differences with a Student interval, and how many pairs there were."""
+
+    mean: float
+    low: float
+    high: float
+    pairs: int
+
+
+def paired_difference(
+    treated: Sequence[float], control: Sequence[float], *, level: float = 0.95
+) -> Difference:
+    """Mean of treated - control over seeds, with its t interval.
+
+    Raises:
+        ValueError: when the two do not pair, or there are fewer than two pairs.
+    """
+    a, b = np.asarray(treated, np.float64), np.asarray(control, np.float64)
+    if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
+        raise ValueError(f"need two or more pairs, got {a.shape} and {b.shape}")
+    d = a - b
+    reach = float(stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+    return Difference(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d))
+
+
+def check_labels(y) -> Int[np.ndarray, " n"]:
+    """Labels as int [n], refused unless both 0 (normal) and 1 (anomaly) occur."""
+    y = np.asarray(y)
+    found = np.unique(y).tolist()
+    if y.ndim != 1 or not set(found) <= {0, 1}:
+        raise ValueError(f"labels must be a list of 0 (normal) and 1 (anomaly), got {found[:5]}")
+    if len(found) < 2:
+        raise ValueError(
+            f"all {len(y)} labels are {found[0] if found else 'missing'}: measuring a detector "
+            "needs normal rows and anomalies"
+        )
+    return y.astype(np.int64)

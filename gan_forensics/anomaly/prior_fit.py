@@ -1,0 +1,72 @@
+"""Does the law of the codes match the prior? What to look at before drawing from its edge."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from gan_forensics.anomaly import chi
+
+INDISTINGUISHABLE = 2 * math.log(2)
+# Tolerances of the verdict: off-centre by a quarter of a prior deviation, axes off by a quarter,
+# and a discriminator that is a tenth of a nat better than guessing.
+CENTRE, SPREAD, LOSS = 0.25, 0.25, 0.1
+
+
+@dataclass(frozen=True)
+class PriorFit:
+    """Moments of codes beside those of the prior, in units of the prior's deviation.
+
+    Attributes:
+        centre: distance of the mean from the origin; 0 for the prior.
+        spread: deviation along each axis; 1 for the prior.
+        tails: share of codes beyond the prior's quantile q of |z|, for each q; 1 - q for the prior.
+        ks: Kolmogorov-Smirnov distance of the law of |z| from the chi law; 0 for the prior.
+        loss: sum of the discriminator's two mean losses over the last tenth of training, if known;
+            2 ln 2 = 1.386 where it cannot tell codes from the prior.
+    """
+
+    centre: float
+    spread: tuple[float, ...]
+    tails: dict[float, float]
+    ks: float
+    loss: float | None = None
+
+    @property
+    def matches(self) -> bool:
+        """Whether centre, spread and (if known) loss are within the tolerances of this module."""
+        near = self.centre <= CENTRE and all(abs(s - 1) <= SPREAD for s in self.spread)
+        return near and (self.loss is None or self.loss >= INDISTINGUISHABLE - LOSS)
+
+
+def prior_fit(
+    z: Float[np.ndarray, "n m"], *, scale: float, losses: np.ndarray | None = None
+) -> PriorFit:
+    """Compare codes with the prior N(0, scale^2 I).
+
+    Args:
+        z: codes of the training rows.
+        scale: deviation of the prior's axes.
+        losses: the discriminator's losses by step.
+    """
+    z = np.asarray(z, np.float64) / scale
+    lengths = np.linalg.norm(z, axis=1)
+    latent = z.shape[1]
+    loss = None
+    if losses is not None:
+        loss = float(np.mean(losses[-max(1, len(losses) // 10) :]))
+    return PriorFit(
+        centre=float(np.linalg.norm(z.mean(0))),
+        spread=tuple(float(s) for s in z.std(0)),
+        tails={q: float((lengths > chi.ppf(q, latent)).mean()) for q in (0.5, 0.9, 0.99)},
+        ks=_ks(chi.cdf(np.sort(lengths), latent)),
+        loss=loss,
+    )
+
+
+def _ks(levels: np.ndarray) -> float:
+    """Largest gap between a law and its sample, from the law's values at the sorted sample."""
+    n = len(levels)
+    above = (np.arange(1, n + 1) / n - levels).max()
+    return float(max(above, (levels - np.arange(n) / n).max()))

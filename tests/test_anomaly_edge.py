@@ -1,0 +1,219 @@
+"""The latent edge: the chi law, weights, shells, neighbours."""
+
+import math
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gan_forensics.anomaly import (
+    annulus_weights,
+    band_weights,
+    chi,
+    chi_scale,
+    codes_at_edge,
+    edge_weights,
+    empirical_weights,
+    neighbours,
+    quantile_radii,
+    quantile_shell,
+    shell,
+)
+from gan_forensics.anomaly.edge import parse_edge, weights_of
+
+M = np.array([1, 2, 3, 8, 40.0])
+
+
+def plain_edge_weights(z):
+    """The published rule, one code at a time."""
+    c, s = z.mean(0), z.std(0)
+    sigma = scipy.stats.chi.std(2, 0, np.linalg.norm(s))
+    d = [float(np.linalg.norm(row - c)) for row in z]
+    d = [0.0 if value > 3 * sigma else value for value in d]
+    tau = sorted(d)[int(0.9 * len(d))]
+    d = [0.0 if value < tau else value for value in d]
+    return np.array(d) / sum(d)
+
+
+# --- the chi law --------------------------------------------------------------------------------
+
+
+def test_the_chi_law_equals_scipys():
+    law = scipy.stats.chi
+    x = np.array([[0.01, 0.5, 2.0, 7.0, 30.0]]).T
+    q = np.array([[0.0, 0.1, 0.5, 0.9, 0.999]]).T
+    assert_allclose(chi.mean(M), law.mean(M), rtol=1e-12, atol=0)
+    assert_allclose(chi.var(M), law.var(M), rtol=1e-9, atol=0)
+    assert_allclose(chi.std(M, scale=7.0), law.std(M, 0, 7.0), rtol=1e-9, atol=0)
+    assert_allclose(chi.cdf(x, M[None], scale=3), law.cdf(x, M[None], 0, 3), rtol=1e-12, atol=0)
+    assert_allclose(chi.sf(x, M[None]), law.sf(x, M[None]), rtol=1e-10, atol=1e-250)
+    assert_allclose(chi.logpdf(x, M[None]), law.logpdf(x, M[None]), rtol=1e-10, atol=1e-12)
+    assert_allclose(chi.ppf(q, M[None]), law.ppf(q, M[None]), rtol=1e-10, atol=0)
+    assert_allclose(chi.isf(q[1:], M[None]), law.isf(q[1:], M[None]), rtol=1e-10, atol=0)
+
+
+def test_with_two_degrees_of_freedom_the_tail_is_rayleighs():
+    q = np.array([0.1, 0.05, 0.01, 1e-12, 1e-200])
+    assert_allclose(chi.isf(q, 2, scale=10), 10 * np.sqrt(-2 * np.log(q)), rtol=1e-12, atol=0)
+    assert_allclose(chi.std(2), math.sqrt(2 - math.pi / 2), rtol=1e-14, atol=0)
+    assert chi.logpdf(-1.0, 3) == -np.inf and chi.ppf(1.0, 2) == np.inf
+
+
+def test_impossible_degrees_and_probabilities_are_refused():
+    with pytest.raises(ValueError, match="positive"):
+        chi.mean(0)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        chi.ppf(1.2, 2)
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [10, 20, 71, 500])
+def test_edge_weights_equal_the_published_rule(n, rng):
+    z = rng.standard_t(4, (n, 2)) * [3.0, 8.0] + [1.0, -9.0]
+    assert_allclose(edge_weights(z), plain_edge_weights(z), rtol=0, atol=1e-14)
+    assert_allclose(chi_scale(z), 0.65513638 * np.linalg.norm(z.std(0)), rtol=1e-7, atol=0)
+
+
+def test_band_weights_keep_the_band_and_grow_with_distance(rng):
+    z = rng.standard_normal((800, 2))
+    d, p = np.linalg.norm(z - z.mean(0), axis=1) / chi_scale(z), band_weights(z)
+    inside = (d >= 2.3) & (d <= 2.7)
+    assert_array_equal(p > 0, inside)
+    assert_allclose(p[inside], d[inside] / d[inside].sum(), rtol=1e-12, atol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(12, 200),
+    angle=st.floats(0, 6.28),
+    scale=st.floats(0.01, 100),
+)
+def test_edge_weights_do_not_depend_on_place_turn_or_size(seed, n, angle, scale):
+    z = np.random.default_rng(seed).standard_normal((n, 2))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    p = edge_weights(z)
+    assert_allclose(edge_weights(z @ turn * scale + [5.0, -3.0]), p, rtol=0, atol=1e-9)
+    assert_allclose(p.sum(), 1, rtol=0, atol=1e-12)
+    d = np.linalg.norm(z - z.mean(0), axis=1)
+    assert (d[p > 0] <= 3 * chi_scale(z) * (1 + 1e-12)).all()
+    assert (p > 0).sum() <= math.ceil(0.1 * n)
+
+
+def test_empirical_weights_keep_the_asked_share(rng):
+    z = rng.standard_normal((1000, 5))
+    p = empirical_weights(z, low=0.9, high=0.99)
+    d = np.linalg.norm(z - z.mean(0), axis=1)
+    assert (p > 0).sum() == 90
+    assert d[p > 0].min() >= np.sort(d)[900] and d[p > 0].max() <= np.sort(d)[989]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda z: edge_weights(np.ones((20, 2))),
+        lambda z: band_weights(z, low=50, high=60),
+        lambda z: annulus_weights(z, low=1e6, high=2e6),
+        lambda z: codes_at_edge(
+            z, 5, edge=("annulus", 90, 99), scale=1.0, rng=np.random.default_rng(0)
+        ),
+    ],
+)
+def test_an_edge_that_selects_no_code_is_refused(call, rng):
+    with pytest.raises(ValueError, match="selects no code"):
+        call(rng.standard_normal((50, 2)))
+
+
+@pytest.mark.parametrize("edge", [("quantile", 1.0, 1.0), ("quantile", 0.9, 0.9)])
+def test_a_tail_without_mass_is_refused(edge, rng):
+    with pytest.raises(ValueError, match="select nothing"):
+        codes_at_edge(np.eye(3), 4, edge=edge, scale=1.0, rng=rng)
+
+
+@pytest.mark.parametrize("edge", ["rim", ("shell",), ("quantile", 0.9), ("data", 0.8, 0.9)])
+def test_an_unknown_or_ill_formed_edge_names_the_forms(edge):
+    with pytest.raises(ValueError, match="is none of: data with 0 or 1"):
+        parse_edge(edge)
+
+
+def test_other_misuse_of_edges_is_told(rng):
+    z = rng.standard_normal((9, 2))
+    with pytest.raises(ValueError, match="numbers after its name"):
+        parse_edge(("shell", "far"))
+    with pytest.raises(ValueError, match="no weights"):
+        weights_of(z, "prior")
+    with pytest.raises(ValueError, match="finite"):
+        edge_weights(z * np.nan)
+    with pytest.raises(ValueError, match=r"\[n, m\]"):
+        edge_weights(z[0])
+    with pytest.raises(ValueError, match="low < high"):
+        annulus_weights(z, low=2, high=1)
+    with pytest.raises(ValueError, match="quantile in"):
+        edge_weights(z, start=1.0)
+    with pytest.raises(ValueError, match="radius"):
+        shell(3, radius=0, centre=np.zeros(2), rng=rng)
+
+
+# --- shells -------------------------------------------------------------------------------------
+
+
+def test_shell_points_have_the_radius_and_uniform_directions(rng):
+    centre = np.array([3.0, -7.0])
+    z = shell(4000, radius=12.5, centre=centre, rng=rng) - centre
+    assert_allclose(np.linalg.norm(z, axis=1), 12.5, rtol=1e-12, atol=0)
+    # Rayleigh's test: 2 n R^2 of uniform angles is chi squared with two degrees of freedom.
+    resultant = np.linalg.norm(z.mean(0) / 12.5)
+    assert 2 * len(z) * resultant**2 < scipy.stats.chi2.ppf(0.999, 2)
+
+
+@pytest.mark.parametrize("latent", [1, 2, 7])
+def test_quantile_radii_hold_the_asked_mass_of_the_prior(latent, rng):
+    low, high = quantile_radii(0.9, 0.997, latent=latent, scale=4.0)
+    length = np.linalg.norm(4.0 * rng.standard_normal((200_000, latent)), axis=1)
+    assert_allclose(((length > low) & (length < high)).mean(), 0.097, rtol=0, atol=0.003)
+    z = quantile_shell(5000, low=0.9, high=0.997, scale=4.0, centre=np.ones(latent), rng=rng) - 1
+    reach = np.linalg.norm(z, axis=1)
+    assert reach.min() >= low * (1 - 1e-9) and reach.max() <= high * (1 + 1e-9)
+    # Within the range the quantile is uniform.
+    level = (scipy.stats.chi.cdf(reach / 4.0, latent) - 0.9) / 0.097
+    assert scipy.stats.kstest(level, "uniform").pvalue > 1e-3
+
+
+def test_edges_draw_what_they_say(rng):
+    z = 10 * rng.standard_normal((300, 2))
+    centre = z.mean(0)
+
+    def draw(edge):
+        codes = codes_at_edge(z, 400, edge=edge, scale=10.0, rng=np.random.default_rng(1))
+        return np.linalg.norm(codes - centre, axis=1)
+
+    assert_allclose(draw(("shell", 1.5)), 15, rtol=1e-12, atol=0)
+    low, high = quantile_radii(0.9, 0.99, latent=2, scale=10.0)
+    assert draw(("quantile", 0.9, 0.99)).min() >= low * (1 - 1e-9)
+    assert draw(("quantile", 0.9, 0.99)).max() <= high * (1 + 1e-9)
+    d = np.linalg.norm(z - centre, axis=1)
+    support = d[edge_weights(z) > 0]
+    assert np.isin(np.round(draw("data"), 9), np.round(support, 9)).all()
+    assert (draw(("annulus", 10, 20)) >= 10).all() and (draw(("annulus", 10, 20)) <= 20).all()
+    assert draw(("data", 0.5)).min() < support.min()
+    assert draw("prior").min() < 5
+
+
+# --- neighbours ---------------------------------------------------------------------------------
+
+
+def test_neighbours_leave_a_row_out_and_equal_brute_force(rng):
+    z = rng.standard_normal((40, 3))
+    z[7] = z[3]  # twins are each other's neighbours, not their own
+    index, distance = neighbours(z, k=4)
+    gaps = np.linalg.norm(z[:, None] - z[None], axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    assert_allclose(distance, np.sort(gaps, axis=1)[:, :4], rtol=0, atol=1e-12)
+    assert (index != np.arange(40)[:, None]).all() and index[7, 0] == 3
+    with pytest.raises(ValueError, match="at least 6 rows"):
+        neighbours(z[:5], k=5)

@@ -1,0 +1,159 @@
+"""The DOPING experiment: its presets, its tasks, its smoke run."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from experiments import doping
+from experiments.doping import CPU, PAPER, PRESETS, SMOKE
+from experiments.doping_page import finding
+from experiments.doping_tasks import carried_task, odds_task
+from gan_forensics.anomaly import AAEConfig, aae_updates, init_aae
+from gan_forensics.train import init_state, make_step
+
+ROOT = Path(__file__).parent.parent
+
+
+def parsed(monkeypatch, *arguments):
+    seen = []
+
+    def run(experiment):
+        seen.append(experiment)
+        return {"finding": ""}
+
+    monkeypatch.setattr(doping, "run", run)
+    doping.main([str(argument) for argument in arguments])
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_taken_as_it_is(name, monkeypatch):
+    assert parsed(monkeypatch, name) == PRESETS[name][1]
+
+
+def test_every_setting_of_a_preset_can_be_overridden(monkeypatch):
+    line = "cpu --tables wine digits-7 --compare.seeds 4 5 --toys.radii 2 3 --odds data --out x"
+    asked = replace(
+        CPU,
+        tables=("wine", "digits-7"),
+        compare=replace(CPU.compare, seeds=(4, 5)),
+        toys=replace(CPU.toys, radii=(2, 3)),
+        odds=Path("data"),
+        out=Path("x"),
+    )
+    assert parsed(monkeypatch, *line.split()) == asked
+
+
+def test_cpu_pairs_ten_seeds_or_more_and_judges_a_radius_fixed_beforehand():
+    assert len(CPU.compare.seeds) >= 10 and len(CPU.toys.seeds) >= 10
+    assert not set(CPU.compare.seeds) & set(CPU.compare.choosing_seeds)
+    assert CPU.toys.headline in CPU.toys.radii
+    assert set(CPU.compare.detectors) == {"isolation_forest", "one_class_svm", "lof"}
+
+
+def test_a_step_of_the_paper_fits_together():
+    """Published widths by shapes alone: nothing is computed."""
+    settings = PAPER.compare
+    assert settings.hidden == (1000, 1000) and settings.learning_rate == 1e-4
+    assert PAPER.toys.steps == 2000 * 10 and PAPER.toys.start == "normal"
+    config = AAEConfig(21, hidden=settings.hidden, joined=settings.joined)
+    updates = aae_updates(config)
+    params = init_aae(config, np.random.default_rng(0))
+    assert sum(x.size for x in jax.tree.leaves(params["encoder"])) == 1_025_002
+    state = jax.eval_shape(lambda: init_state(updates, params, {}))
+    batch = {"x": (2, 100, 21), "prior": (2, 100, 2)}
+    batches = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in batch.items()}
+    batches["half"] = jax.ShapeDtypeStruct((2, 100), np.int32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    after, metrics = jax.eval_shape(make_step(updates), state, batches, key)
+    assert jax.tree.map(lambda x: x.shape, after) == jax.tree.map(lambda x: x.shape, state)
+    assert "discriminator/both" in metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "anomalies"),
+    [("breast_cancer", 30, 40), ("wine", 13, 14), ("digits-3", 64, 85)],
+)
+def test_carried_tables_are_rare_class_tasks(name, columns, anomalies):
+    task = carried_task(name)
+    assert task.train.shape[1] == columns
+    assert len(task.validation) + task.y.sum() == anomalies
+    assert 0.04 < task.contamination < 0.11
+    assert np.array_equal(carried_task(name).train, task.train)
+
+
+def test_tables_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="digits-0 to digits-9"):
+        carried_task("digits-x")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        odds_task(tmp_path, "cardio")
+    with pytest.raises(FileNotFoundError, match="not a folder"):
+        doping.tasks(replace(SMOKE, odds=tmp_path / "none"))
+
+
+def test_odds_files_are_split_by_their_order(tmp_path, rng):
+    x, y = rng.uniform(size=(50, 2)), np.repeat([0, 1], [44, 6])
+    savemat(tmp_path / "t.mat", {"X": x, "y": y[:, None]})
+    task = odds_task(tmp_path, "t")
+    assert np.array_equal(task.test, np.concatenate([x[22:44], x[47:]]))
+
+
+def test_the_finding_counts_only_intervals_that_leave_zero_out():
+    def table(low, high):
+        gain = [(low + high) / 2, low, high]
+        row = {"detector": "isolation_forest", "augmentation": "doping", "f1_gain": gain}
+        return {"rows": [{**row, "average_precision_gain": gain}]}
+
+    tables = [table(0.1, 0.2), table(-0.1, 0.2), table(-0.3, -0.1), table(-0.2, -0.1)]
+    said = finding({"tables": tables, "toys": [], "protocol": {"toys": {"headline": 10}}})
+    assert "better than nothing on 1, clearly worse on 2 of 4 tables" in said
+    assert "prior, average" not in said
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    out = tmp_path_factory.mktemp("doping") / "run"
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "experiments.doping", "smoke", "--out", str(out)]
+    texts = []
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        texts.append(done.stdout)
+    return out, json.loads((out / "results.json").read_text()), texts
+
+
+def test_the_smoke_preset_leaves_results_and_a_page(smoke):
+    out, results, texts = smoke
+    assert results["finding"] in texts[0]
+    text = (out / "results.md").read_text()
+    assert "**wine**" in text and "| C, unlabelled |" in text
+    page = (out / "report.html").read_text()
+    assert "World C" in page and "Table wine" in page and "oracle" in page
+    (table,) = results["tables"]
+    assert {row["augmentation"] for row in table["rows"]} >= {"none", "doping", "doping (chosen)"}
+    for row in table["rows"]:
+        assert len(row["auc_by_seed"]) == 2
+        assert all(0 <= row[m] <= 1 for m in ("auc", "average_precision", "f1", "grid_auc"))
+
+
+def test_a_second_call_takes_finished_parts_from_their_files(smoke):
+    assert "table-wine ..." in smoke[2][0]
+    assert "..." not in smoke[2][1]
+
+
+def test_points_in_the_hole_of_world_c_hide_its_anomalies(smoke):
+    """The inner shell decodes to where the anomalies are: the forest then calls them normal."""
+    (sweep,) = smoke[1]["toys"]
+    inner = next(row for row in sweep["radii"] if row["radius"] == 1)
+    assert inner["auc"] < sweep["none"]["auc"] - 0.2
