@@ -1,5 +1,13 @@
 """Data: sources of images named by a string, image files in and out, endless batches."""
 
+from gan_forensics.data.augment import (
+    Augmentation,
+    blur,
+    grayscale,
+    installed_encoders,
+    jpeg,
+    resize_shorter,
+)
 from gan_forensics.data.images import (
     ImageError,
     center_crop,

@@ -6,6 +6,7 @@ Scores of every detector rise with the evidence that an image was generated.
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.detectors import (
     Calibration,
+    Detector,
     SpectralDetector,
     fit_detector,
     load_detector,
@@ -24,5 +25,10 @@ from gan_forensics.forensics.metrics import (
     bootstrap_intervals,
     calibrated_threshold,
     count_scores,
+    geometric_mean_threshold,
+    inclusive,
 )
+from gan_forensics.forensics.neural import NeuralDetector
+from gan_forensics.forensics.neural_parts import Parts, part
+from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
 from gan_forensics.forensics.protocol import BypassRow, bypass_protocol

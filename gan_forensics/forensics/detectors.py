@@ -10,7 +10,7 @@ import os
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -21,12 +21,35 @@ from gan_forensics.forensics.features import FEATURES, check_images, pick
 from gan_forensics.forensics.metrics import calibrated_threshold, smallest_calibration_set
 
 FORMAT = "gan_forensics spectral detector"
+NEURAL_FORMAT = "gan_forensics neural detector"
 VERSION = 1
 # A detector of 20,000 training images of 128x128 DCT coefficients stays below this; an archive
 # that claims more is refused before anything is unpacked.
 LARGEST_FILE = 8 * 2**30
 
 Images = UInt8[np.ndarray, "n h w c"]
+
+
+class Detector(Protocol):
+    """What tells generated images from real ones: scores, and a threshold for them."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for tables."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """The score above which an image is called generated."""
+        ...
+
+    def score(self, images: Images) -> Float64[np.ndarray, " n"]:
+        """Score images; higher = more likely generated."""
+        ...
+
+    def save(self, path: Path | str) -> None:
+        """Write it to a file for `load_detector`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -205,8 +228,8 @@ def fit_detector(
     return SpectralDetector(features, classifier, real.shape[1:], model, threshold, facts)
 
 
-def load_detector(path: Path | str) -> SpectralDetector:
-    """Read a detector that `SpectralDetector.save` wrote; nothing in the file is executed.
+def load_detector(path: Path | str) -> Detector:
+    """Read a spectral or neural detector that its `save` wrote; nothing in the file is executed.
 
     Raises:
         OSError: when the file is missing or cannot be read.
@@ -215,6 +238,11 @@ def load_detector(path: Path | str) -> SpectralDetector:
     path = Path(path)
     try:
         header, arrays = _read_archive(path)
+        # That module needs the classes of this one.
+        if isinstance(header, dict) and header.get("format") == NEURAL_FORMAT:
+            from gan_forensics.forensics import neural
+
+            return neural.assemble(header, arrays)
         return _assemble(header, arrays)
     except OSError:
         raise
@@ -222,7 +250,7 @@ def load_detector(path: Path | str) -> SpectralDetector:
         reason = " ".join(f"{error or type(error).__name__}".split())
         raise ValueError(
             f"{path} is not a usable detector file: {reason} "
-            "(write one with `gan-forensics detect fit`)"
+            "(write one with `gan-forensics detect fit` or `train detector`)"
         ) from error
 
 

@@ -203,3 +203,38 @@ def calibrated_threshold(real_scores, *, false_alarms: float) -> float:
             f"least {smallest_calibration_set(false_alarms)} are needed"
         )
     return float(np.sort(scores)[::-1][rank - 1])
+
+
+def geometric_mean_threshold(real_scores, fake_scores) -> float:
+    """The score t* at the vertex of the ROC curve where sqrt(TPR TNR) is largest.
+
+    As Chandrasegaran et al. (ECCV 2022) calibrate detectors, on the very images that they test.
+    The rates of t* count scores >= t*; of equally good vertices it is the one of highest score.
+    Their released code then calls an image generated when p > t*, which leaves out the sample that
+    defines t*. Every decision of this project is `score > threshold` too: pass t* to repeat the
+    released numbers, `inclusive(t*)` for the rates that t* was chosen by.
+
+    Args:
+        real_scores: [n], higher = more likely generated.
+        fake_scores: [m].
+
+    Raises:
+        ValueError: when a class is empty or a score is NaN.
+
+    Example:
+        >>> geometric_mean_threshold([0.1, 0.2, 0.3], [0.5, 0.8, 0.9])
+        0.5
+    """
+    counts = count_scores(real_scores, fake_scores)
+    found, alarms = np.cumsum(counts.fake), np.cumsum(counts.real)
+    # Points inside a straight line of equal steps are no vertices of the curve.
+    inner = np.diff(found, 2).astype(bool) | np.diff(alarms, 2).astype(bool)
+    ends = np.ones(min(len(found), 2), bool)
+    vertex = np.concatenate([ends[:1], inner, ends[1:]])
+    product = (found / found[-1]) * (1 - alarms / alarms[-1])
+    return float(counts.scores[np.argmax(np.where(vertex, np.sqrt(product), -1))])
+
+
+def inclusive(threshold: float) -> float:
+    """The threshold that "score > threshold" needs to mean "score >= the one given"."""
+    return float(np.nextafter(threshold, -np.inf))

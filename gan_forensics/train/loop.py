@@ -153,7 +153,7 @@ def fit(
                 state, host = restored
                 batches.restore(host["data"])
                 rule = PlateauState.from_dict(host["plateau"])
-            if plateau and plateau.stop_after and rule.unimproved >= plateau.stop_after:
+            if plateau and _stopped(plateau, rule):
                 return state  # It stopped early, and is done.
             log = MetricLog(run, last_step=int(state.step), tensorboard=tensorboard)
             try:
@@ -276,7 +276,8 @@ class _Session:
             state = scale_learning_rates(state, factor=rule.factor, floor=rule.floor)
         if stop and not last:
             print(
-                f"stopping early: {rule.metric} has not improved in {rule.stop_after} evaluations",
+                f"stopping early: {rule.metric} has not improved in {self.rule.unimproved} "
+                "evaluations",
                 file=sys.stderr,
             )
         return state, last or stop
@@ -284,6 +285,11 @@ class _Session:
     def _save(self, state):
         host = {"data": self.batches.state(), "plateau": self.rule.to_dict()}
         self.checkpoints.save(state, host, metrics=self.evaluation)
+
+
+def _stopped(plateau: Plateau, rule: PlateauState) -> bool:
+    """Whether a restored run was stopped by this rule."""
+    return rule.stopped or bool(plateau.stop_after and rule.unimproved >= plateau.stop_after)
 
 
 def _due(now: int, every: int) -> bool:

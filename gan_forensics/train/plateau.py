@@ -1,7 +1,8 @@
 """Reduce learning rates when a metric stops improving, and stop when it stays there.
 
 The rule is PyTorch's `ReduceLROnPlateau` (mode min, absolute threshold) with early stopping, as
-the schedule of Chandrasegaran et al. (CVPR 2021) uses it on the FID after every epoch.
+the schedule of Chandrasegaran et al. (CVPR 2021) uses it on the FID after every epoch. With
+`restarts` it is the stopper of Wang et al. (CVPR 2020), which begins anew after every reduction.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,10 @@ class Plateau:
         threshold: how much smaller than the best a value must be to count as an improvement.
         floor: the smallest learning rate.
         stop_after: evaluations without improvement after which training stops; 0 for never.
+        restarts: None, or how many reductions there are: each forgets the best value, and the one
+            after the last stops training instead. A value then improves when it is smaller by the
+            threshold or more (not: by more).
+        restart_threshold: the threshold after the first reduction, with `restarts`.
     """
 
     metric: str
@@ -31,6 +36,8 @@ class Plateau:
     threshold: float = 1.0
     floor: float = 1e-6
     stop_after: int = 5
+    restarts: int | None = None
+    restart_threshold: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class PlateauState:
     best: float = float("inf")
     waited: int = 0
     unimproved: int = 0
+    reductions: int = 0
+    stopped: bool = False
 
     def to_dict(self) -> dict[str, float | None]:
         """The state as JSON (infinity as None)."""
@@ -54,12 +63,28 @@ class PlateauState:
 
 def observe(rule: Plateau, state: PlateauState, value: float) -> tuple[PlateauState, bool, bool]:
     """Take in one evaluation: (new state, reduce the rates now?, stop now?)."""
+    if rule.restarts is not None:
+        return _observe_restarting(rule, state, value)
     if value < state.best - rule.threshold:
         return PlateauState(best=value), False, False
     waited, unimproved = state.waited + 1, state.unimproved + 1
     reduce = waited > rule.patience
     stop = bool(rule.stop_after) and unimproved >= rule.stop_after
     return PlateauState(state.best, 0 if reduce else waited, unimproved), reduce, stop
+
+
+def _observe_restarting(rule: Plateau, state: PlateauState, value: float):
+    """`observe` for a rule that begins anew after every reduction."""
+    assert rule.restarts is not None
+    threshold = rule.restart_threshold if state.reductions else rule.threshold
+    if value <= state.best - threshold:
+        return replace(state, best=value, waited=0, unimproved=0), False, False
+    state = replace(state, waited=state.waited + 1, unimproved=state.unimproved + 1)
+    if state.waited <= rule.patience:
+        return state, False, False
+    if state.reductions >= rule.restarts:
+        return replace(state, stopped=True), False, True
+    return PlateauState(reductions=state.reductions + 1), True, False
 
 
 def scale_learning_rates(state: TrainState, *, factor: float, floor: float) -> TrainState:

@@ -1,0 +1,195 @@
+"""Pictures of a detector's reasons: relevance of pixels, Guided Grad-CAM, patches of its channels.
+
+Chandrasegaran et al. (ECCV 2022), section 5 and supplement: heat maps are positive relevance summed
+over colours, smoothed by a 5x5 median; a patch of a channel is the box around the hottest quarter
+of what makes its most active unit fire, in the images that it fires most at.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from gan_forensics.explain import (
+    Feature,
+    bounding_box,
+    find_layers,
+    guided_grad_cam,
+    heat_map,
+    relevance,
+    top_images,
+)
+from gan_forensics.explain.relevance import explained
+from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.transferable import channel_maxima, composite_of
+from gan_forensics.train import jit
+
+# What a hot pixel is drawn in, and how much of the picture remains below it.
+ORANGE, REMAINS = (255.0, 140.0, 0.0), 0.45
+_AT_ONCE = 4
+
+
+class Explanation(NamedTuple):
+    """Why one image scored as it did.
+
+    Attributes:
+        score: the logit.
+        heat: positive relevance of each pixel, in [0, 1].
+        guided: Guided Grad-CAM of the last stage, signed, one value for each colour.
+    """
+
+    score: float
+    heat: Float[np.ndarray, "h w"]
+    guided: Float[np.ndarray, "h w 3"]
+
+
+class Patch(NamedTuple):
+    """What a channel fires at: a part of image `image`, with the channel's largest activation."""
+
+    image: int
+    activation: float
+    pixels: UInt8[np.ndarray, "h w 3"]
+
+
+def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
+    """Explain the logit of each image, at its own size.
+
+    Raises:
+        ValueError: for images smaller than the network's stride.
+    """
+    found: dict[int, Explanation] = {}
+    run = _explain(detector.network, detector.arch)
+    for rows, batch in size_batches(images, most=_AT_ONCE):
+        logits, heat, guided = (np.asarray(a) for a in run(detector.variables, batch))
+        for place, row in enumerate(rows):
+            smooth = _smoothed(heat[place])
+            found[int(row)] = Explanation(float(logits[place]), smooth, guided[place])
+    return [found[i] for i in range(len(images))]
+
+
+def patches(
+    detector: NeuralDetector, images: Images, features: Sequence[Feature], *, n: int = 5
+) -> list[list[Patch]]:
+    """For each feature the patches of the n images that it fires most at, strongest first.
+
+    Raises:
+        ValueError: for a feature that the network does not have.
+    """
+    best = top_images(channel_maxima(detector, images, features), n)
+    names = tuple(dict.fromkeys(feature.layer for feature in features))
+    pairs = [(f, int(image)) for f in range(len(features)) for image in best.images[f]]
+    layer = np.array([names.index(features[f].layer) for f, _ in pairs])
+    channel = np.array([features[f].channel for f, _ in pairs])
+    shown = [np.asarray(images[image]) for _, image in pairs]
+    made: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
+    run = _units(detector.network, detector.arch, names)
+    for rows, batch in size_batches(shown, most=_AT_ONCE):
+        filled = np.concatenate([rows, np.repeat(rows[:1], len(batch) - len(rows))])
+        heat = np.asarray(run(detector.variables, batch, layer[filled], channel[filled]))
+        for place, row in enumerate(rows):
+            made[int(row)] = bounding_box(heat[place]).crop(batch[place])
+    result: list[list[Patch]] = [[] for _ in features]
+    for row, (feature, image) in enumerate(pairs):
+        activation = float(best.values[feature, len(result[feature])])
+        result[feature].append(Patch(image, activation, made[row]))
+    return result
+
+
+def overlay(
+    image: UInt8[np.ndarray, "h w c"], heat: Float[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """An image, darkened, with hot pixels in orange."""
+    pixels = np.repeat(image, 3 // image.shape[-1], -1).astype(np.float64)
+    glow = np.clip(heat, 0, 1)[..., None] * np.array(ORANGE).reshape(1, 1, 3)
+    return np.clip(REMAINS * pixels + (1 - REMAINS) * glow + 0.5, 0, 255).astype(np.uint8)
+
+
+def signed_picture(values: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Signed values as a picture: mid-gray for the mean, a tenth of the range a deviation."""
+    spread = values.std()
+    level = 0.5 + 0.1 * (values - values.mean()) / (spread if spread > 0 else 1)
+    return np.clip(255 * level + 0.5, 0, 255).astype(np.uint8)
+
+
+def panel(
+    image: UInt8[np.ndarray, "h w c"], explanation: Explanation
+) -> UInt8[np.ndarray, "h w3 3"]:
+    """The image, its heat map upon it, and Guided Grad-CAM, side by side."""
+    shown = np.repeat(image, 3 // image.shape[-1], -1)
+    gap = np.full((len(image), max(2, image.shape[1] // 64), 3), 255, np.uint8)
+    heat = overlay(image, explanation.heat)
+    return np.concatenate([shown, gap, heat, gap, signed_picture(explanation.guided)], 1)
+
+
+def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndarray, "H W 3"]:
+    """Patches enlarged (or reduced) into squares: a row for each channel."""
+    from gan_forensics.data import image_grid
+    from gan_forensics.data.images import resize
+
+    columns = max(len(row) for row in rows)
+    blank = np.full((side, side, 3), 255, np.uint8)
+    squares = [
+        resize(row[i].pixels, side) if i < len(row) else blank
+        for row in rows
+        for i in range(columns)
+    ]
+    return image_grid(np.stack(squares), columns)
+
+
+@functools.lru_cache(maxsize=16)
+def _explain(network: nn.Module, arch: str) -> Callable:
+    composite = composite_of(arch)
+    stages = len(getattr(network, "blocks", ()))
+    layer = "_conv_head" if arch.startswith("efficientnet") else f"layer{stages}"
+
+    def run(variables, images):
+        x = preprocess(images)
+        found = relevance(network, variables, x, composite=composite)
+        cam = guided_grad_cam(network, variables, x, layer=layer)
+        return found.logits[:, 0], heat_map(found.image), cam.product
+
+    return jit(run)
+
+
+@functools.lru_cache(maxsize=16)
+def _units(network: nn.Module, arch: str, names: tuple[str, ...]) -> Callable:
+    """Heat maps of the most active unit of a channel; layer and channel may differ by image.
+
+    As `gan_forensics.explain.unit_relevance`, but one program serves all layers of `names`.
+    """
+    composite = composite_of(arch)
+
+    def run(variables, images, layer, channel):
+        x = preprocess(images)
+        layers = find_layers(network, variables, x)
+        if missing := sorted(set(names) - set(layers)):
+            raise ValueError(f"the network has no layers {missing}: it has {', '.join(layers)}")
+        out = {name: jnp.zeros(found.shape, x.dtype) for name, found in layers.items()}
+        lost = {name: jnp.zeros(len(x), x.dtype) for name in layers}
+        network_of = explained(network, variables, layers, composite, watched=names)
+        with jax.default_matmul_precision("highest"):
+            (logits, watched), back = jax.vjp(network_of, x, (out, lost))
+            begin = {}
+            for place, name in enumerate(names):
+                maps = jnp.maximum(watched[name], 0)
+                flat = maps.reshape(len(x), -1, maps.shape[-1])
+                which = jax.nn.one_hot(channel, flat.shape[-1], dtype=x.dtype)
+                which = which * (layer == place)[:, None]
+                peak = (flat * which[:, None]).sum(-1).argmax(1)
+                unit = jax.nn.one_hot(peak, flat.shape[1], dtype=x.dtype)
+                begin[name] = (unit[:, :, None] * which[:, None]).reshape(maps.shape)
+            image, _ = back((jnp.zeros_like(logits), begin))
+        return heat_map(image)
+
+    return jit(run)
+
+
+def _smoothed(heat: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import median_filter
+
+    return median_filter(heat, size=5, mode="reflect")

@@ -1,0 +1,264 @@
+"""Universal detectors: a convolutional network with one logit, high for generated images.
+
+Wang et al., "CNN-generated images are surprisingly easy to spot... for now" (CVPR 2020): trained
+on one GAN, with blur and JPEG, such a network recognises images of GANs that it never saw. Images
+are scored whole and at their own size. A detector file is a NumPy archive of plain numbers with a
+JSON header; nothing in it is executed.
+"""
+
+import functools
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float64, UInt8
+
+from gan_forensics.forensics.detectors import NEURAL_FORMAT, Calibration
+from gan_forensics.forensics.features import pick
+from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
+from gan_forensics.nn.resnet import resnet50, resnet_small
+from gan_forensics.train import jit
+
+VERSION = 1
+# Of the ImageNet bodies that published detectors start from, for pixels in [0, 1].
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Batches are as large as this many pixels allow, and at most so many images.
+PIXELS, MOST = 2**22, 64
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "resnet50": resnet50,
+    "efficientnet_b0": efficientnet_b0,
+    "resnet_small": resnet_small,
+    "efficientnet": efficientnet,
+}
+Images = UInt8[np.ndarray, "n h w c"] | Sequence[UInt8[np.ndarray, "_h _w c"]]
+
+
+def preprocess(images: UInt8[np.ndarray | Array, "b h w c"]) -> Float[Array, "b h w 3"]:
+    """Pixels as the networks read them: (x / 255 - mean) / std; gray is repeated."""
+    return normalise(jnp.asarray(images, jnp.float32) / 255)
+
+
+def normalise(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:
+    """ImageNet's normalisation of pixels in [0, 1]."""
+    mean, std = (jnp.asarray(v, images.dtype).reshape(1, 1, 1, 3) for v in (MEAN, STD))
+    return (images - mean) / std
+
+
+def make_network(arch: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
+    """The network of an architecture, with one logit.
+
+    Args:
+        arch: a key of `ARCHITECTURES`.
+        settings: further arguments, such as `width` of resnet_small.
+
+    Raises:
+        ValueError: for an unknown architecture or setting.
+    """
+    make = pick(ARCHITECTURES, arch, "architecture")
+    try:
+        return make(classes=1, **(settings or {}))
+    except TypeError as error:
+        raise ValueError(f"{arch} cannot be made with {dict(settings or {})}: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralDetector:
+    """A trained network and its threshold; call `score`, compare with `threshold`.
+
+    Attributes:
+        arch: a key of `ARCHITECTURES`.
+        variables: "params" and "batch_stats" of the network, float32.
+        threshold: the logit above which an image is called generated.
+        calibration: how the threshold was chosen; None where it is 0, probability 1/2, unseen.
+        settings: arguments of the architecture beside the number of logits.
+        facts: JSON-able, such as what it was trained on.
+    """
+
+    arch: str
+    variables: Mapping[str, Any]
+    threshold: float = 0.0
+    calibration: Calibration | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Architecture and augmentations, for tables."""
+        return "-".join([self.arch, *self.facts.get("augment", ())])
+
+    @functools.cached_property
+    def network(self) -> nn.Module:
+        """What is applied to `preprocess`ed images with `variables`."""
+        return make_network(self.arch, self.settings)
+
+    def score(self, images: Images) -> Float64[np.ndarray, " n"]:
+        """Logits of whole images, without resizing; higher = more likely generated.
+
+        Images of one size are scored together, in batches of 1, 4, 16 or 64, so that a size costs
+        few compilations. Scores do not depend on what else is scored, up to rounding.
+
+        Args:
+            images: uint8 [n, h, w, c], or a sequence of images [h, w, c] of any sizes; c = 1 or 3.
+
+        Raises:
+            ValueError: on pixels of another type, and on images smaller than the network's stride.
+        """
+        images = images if isinstance(images, Sequence) else np.asarray(images)
+        logits, scores = logits_of(self.network), np.zeros(len(images))
+        for rows, batch in size_batches(images):
+            scores[rows] = np.asarray(logits(self.variables, batch))[: len(rows)]
+        return scores
+
+    def save(self, path: Path | str) -> None:
+        """Write the detector, beside its place first and then renamed into it."""
+        path = Path(path)
+        header = {
+            "format": NEURAL_FORMAT,
+            "version": VERSION,
+            "arch": self.arch,
+            "settings": dict(self.settings),
+            "threshold": float(self.threshold),
+            "calibration": asdict(self.calibration) if self.calibration else None,
+            "facts": dict(self.facts),
+        }
+        arrays: dict[str, Any] = flat_names(self.variables)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, header=np.array(json.dumps(header)), **arrays)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@functools.cache
+def logits_of(network: nn.Module) -> Callable[..., Float[Array, " b"]]:
+    """`(variables, uint8 images) -> logits`, compiled once for a network."""
+
+    def logits(variables, images):
+        return network.apply(variables, preprocess(images), train=False)[:, 0]  # pyright: ignore
+
+    return jit(logits)
+
+
+def size_batches(images: Images, *, most: int = MOST):
+    """Images by size, in batches of a few lengths.
+
+    Yields:
+        (places in `images` [k], batch uint8 [b, h, w, 3]) with k <= b; what fills a batch up are
+        copies of its first image. b is 1, 4, 16, 64, as many as `most` and the pixels allow.
+
+    Raises:
+        ValueError: for what are no uint8 images of 1 or 3 channels.
+    """
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(images):
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
+                "[0, 255]"
+            )
+        by_size.setdefault(image.shape, []).append(place)
+    for shape, places in by_size.items():
+        room = max(1, min(most, PIXELS // (shape[0] * shape[1])))
+        lengths = [4**i for i in range(4) if 4**i <= room]
+        while places:
+            # The largest batch that can be filled, or the smallest that holds all the rest.
+            length = next((n for n in lengths if n >= len(places)), lengths[-1])
+            rows, places = places[:length], places[length:]
+            filled = [rows[i] if i < len(rows) else rows[0] for i in range(length)]
+            batch = np.stack([np.asarray(images[i]) for i in filled])
+            yield np.array(rows), np.repeat(batch, 3 // batch.shape[-1], -1)
+
+
+def assemble(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> NeuralDetector:
+    """A detector from what its file holds.
+
+    Raises:
+        ValueError: in one line, when they do not fit together; arrays that are missing, unknown or
+            of another shape are listed.
+    """
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"it has version {header.get('version')!r}, this gan_forensics reads version {VERSION}"
+        )
+    for name, kind in {"arch": str, "settings": dict, "threshold": float, "facts": dict}.items():
+        if not isinstance(header.get(name), kind):
+            raise ValueError(f"its header has no valid {name!r}")
+    if not math.isfinite(header["threshold"]):
+        raise ValueError(f"threshold {header['threshold']} is not finite")
+    calibration = header.get("calibration")
+    if calibration is not None:
+        if not isinstance(calibration, dict) or calibration.keys() != {
+            f.name for f in fields(Calibration)
+        }:
+            raise ValueError("its calibration facts are incomplete")
+        calibration = Calibration(**calibration)
+    shapes = flat_names(variable_shapes(make_network(header["arch"], header["settings"])))
+    check_arrays(header["arch"], shapes, arrays)
+    variables: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *path, last = name.split("/")
+        branch = variables
+        for step in path:
+            branch = branch.setdefault(step, {})
+        branch[last] = array
+    return NeuralDetector(
+        header["arch"],
+        variables,
+        header["threshold"],
+        calibration,
+        header["settings"],
+        header["facts"],
+    )
+
+
+def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays that are not those of a network.
+
+    Raises:
+        ValueError: listing what is missing, unknown, of another shape or type, or not finite.
+    """
+    missing, unknown = sorted(shapes.keys() - arrays), sorted(arrays.keys() - shapes)
+    problems = [f"missing {name} {list(shapes[name].shape)}" for name in missing]
+    problems += [f"unknown {name}" for name in unknown]
+    for name in sorted(shapes.keys() & arrays):
+        array, wanted = arrays[name], shapes[name]
+        if array.shape != wanted.shape or array.dtype != np.float32:
+            problems.append(
+                f"{name} is {array.dtype} {list(array.shape)}, not float32 {list(wanted.shape)}"
+            )
+        elif not np.isfinite(array).all():
+            problems.append(f"{name} holds values that are not finite")
+    if problems:
+        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise ValueError(f"its arrays are not those of its {arch}: {'; '.join(problems[:8])}{more}")
+
+
+def variable_shapes(network: nn.Module) -> Any:
+    """The shapes of a network's variables."""
+    side = getattr(network, "stride", 32)
+    image = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(lambda key, x: network.init(key, x, train=False), key, image)
+
+
+def flat_names(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings, by names joined with slashes."""
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flat_names(value, f"{before}{name}/")
+        else:
+            flat[f"{before}{name}"] = value if hasattr(value, "dtype") else np.asarray(value)
+    return flat

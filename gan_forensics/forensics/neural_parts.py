@@ -1,0 +1,81 @@
+"""The images of a neural detector: real ones and generated ones, parted by what they are for."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from gan_forensics.data import Source
+
+
+class Parts(NamedTuple):
+    """Disjoint real and generated images for each purpose, and how they were parted.
+
+    Attributes:
+        train: (real, generated) to train on.
+        validation: (real, generated) that decide when to stop and which checkpoint is kept.
+        calibration: (real, generated) that set the threshold and say what it achieves.
+        split: the split in words.
+    """
+
+    train: tuple[Source, Source]
+    validation: tuple[Source, Source]
+    calibration: tuple[Source, Source]
+    split: str
+
+
+class Rows:
+    """Some examples of a source, in order."""
+
+    def __init__(self, source: Source, rows):
+        self.source, self.rows = source, np.asarray(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.source[int(self.rows[index])]
+
+
+class RealAndFake:
+    """Real images, then generated ones, all of three channels; "label" is 1 for generated."""
+
+    def __init__(self, real: Source, fake: Source):
+        self.real, self.fake = real, fake
+
+    def __len__(self) -> int:
+        return len(self.real) + len(self.fake)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        generated = index >= len(self.real)
+        image = self.fake[index - len(self.real)] if generated else self.real[index]
+        pixels = image["image"]
+        pixels = np.repeat(pixels, 3 // pixels.shape[-1], -1)
+        return {"image": pixels, "label": np.asarray(generated, np.int32)}
+
+
+def part(
+    real: tuple[Source, Source], fake: tuple[Source, Source], *, split: str, seed: int = 0
+) -> Parts:
+    """Parts of (train, held-out) sources: the held-out images are halved at random.
+
+    Raises:
+        ValueError: for fewer than two held-out images of a kind.
+    """
+    halves = []
+    for name, (_, held) in (("real", real), ("generated", fake)):
+        if len(held) < 2:
+            raise ValueError(
+                f"{len(held)} held-out {name} images cannot serve for validation and calibration: "
+                "give more images"
+            )
+        order = np.random.default_rng(seed).permutation(len(held))
+        middle = len(held) // 2
+        halves.append((Rows(held, np.sort(order[:middle])), Rows(held, np.sort(order[middle:]))))
+    (rv, rc), (fv, fc) = halves
+    return Parts((real[0], fake[0]), (rv, fv), (rc, fc), split)
+
+
+def images_of(source: Source) -> list[UInt8[np.ndarray, "_h _w c"]]:
+    """All images of a source, of whatever sizes."""
+    return [source[i]["image"] for i in range(len(source))]

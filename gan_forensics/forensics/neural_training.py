@@ -1,0 +1,351 @@
+"""Training a universal detector: one Update, binary cross-entropy on one logit.
+
+The recipe of Wang et al. (CVPR 2020), and with gray images that of the colour-robust detectors of
+Chandrasegaran et al. (ECCV 2022): Adam (1e-4, 0.9, 0.999), batches of 64, no balancing of classes.
+After every epoch the accuracy at probability 1/2 is measured on validation images, augmented with
+fixed strength; when it has not grown by 0.001 in five epochs the rate falls to a tenth, the best
+value is forgotten, and growth by 0.002 is asked for; at 1e-6 the third such pause ends training.
+Two things differ: the best checkpoint of the whole run is kept (the released code overwrites it
+with the first one after every reduction), and the threshold is calibrated on images of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import PyTree
+
+from gan_forensics.data import Augmentation, Batches, Source, installed_encoders
+from gan_forensics.data.augment import Encoder, Rounding
+from gan_forensics.forensics.detectors import Calibration
+from gan_forensics.forensics.metrics import (
+    average_precision,
+    calibrated_threshold,
+    count_scores,
+    fake_accuracy,
+    real_accuracy,
+    smallest_calibration_set,
+)
+from gan_forensics.forensics.neural import (
+    NeuralDetector,
+    check_arrays,
+    flat_names,
+    make_network,
+    normalise,
+    variable_shapes,
+)
+from gan_forensics.forensics.neural_parts import Parts, RealAndFake, images_of
+from gan_forensics.train import (
+    Aux,
+    Cadence,
+    Checkpoints,
+    Plateau,
+    TrainState,
+    Update,
+    fit,
+    init_state,
+)
+
+NETWORK = "detector"
+AUGMENTS = ("blur", "jpeg", "grayscale")
+# `fit` looks for small values; the negative has no rounding, so that steps of 0.001 stay exact.
+METRIC = "validation/negative_accuracy"
+STOPPER = Plateau(
+    METRIC, factor=0.1, patience=4, threshold=0.001, stop_after=0, restarts=2,
+    restart_threshold=0.002,
+)  # fmt: skip
+# As many epochs as the published recipe allows; its stopper ends training long before.
+EPOCHS = 10_000
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Everything that decides what training a detector computes, beside its images.
+
+    Attributes:
+        arch: a key of `gan_forensics.forensics.neural.ARCHITECTURES`.
+        width: of resnet_small; 0 for its own.
+        augment: some of blur, jpeg, grayscale (which makes it colour-robust).
+        probability: of blur and of JPEG.
+        gray_probability: of gray.
+        flip: probability of mirroring.
+        crop: side of random (validation: central) crops; 0 for whole images.
+        rounding: of the blur.
+        encoders: of JPEG.
+        batch_size: images a minibatch, over all processes.
+        learning_rate: of Adam, at first.
+        epoch: steps between validations; 0 for once through all images.
+        false_alarms: accepted share of real images called generated, which sets the threshold.
+        weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
+            another is made anew.
+        seed: of initialisation, order and augmentation.
+    """
+
+    arch: str = "resnet50"
+    width: int = 0
+    augment: tuple[str, ...] = ("blur", "jpeg")
+    probability: float = 0.5
+    gray_probability: float = 0.5
+    flip: float = 0.5
+    crop: int = 0
+    rounding: Rounding = "truncate-like-reference"
+    encoders: tuple[Encoder, ...] = ("opencv", "pillow")
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    epoch: int = 0
+    false_alarms: float = 0.05
+    weights: str | None = None
+    seed: int = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the architecture is told."""
+        return {"width": self.width} if self.width else {}
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The augmentation of training images.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        if unknown := sorted(set(self.augment) - set(AUGMENTS)):
+            raise ValueError(f"unknown augmentations {unknown}: choose of {', '.join(AUGMENTS)}")
+        return Augmentation(
+            blur=self.probability if "blur" in self.augment else 0.0,
+            jpeg=self.probability if "jpeg" in self.augment else 0.0,
+            grayscale=self.gray_probability if "grayscale" in self.augment else 0.0,
+            flip=self.flip,
+            crop=self.crop,
+            encoders=tuple(name for name in self.encoders if name in installed_encoders()),
+            rounding=self.rounding,
+        )
+
+
+def detector_update(network: nn.Module, *, learning_rate: float = 1e-4) -> Update:
+    """The one move: Adam on the mean binary cross-entropy of the logit, generated = 1.
+
+    Its batches have "image" float [b, h, w, 3] in [-1, 1] and "label" [b].
+    """
+
+    def loss(trainable, frozen, stats, batch, key):
+        images = normalise(0.5 * batch["image"] + 0.5)
+        variables = {"params": trainable[NETWORK], **stats[NETWORK]}
+        logits, moved = network.apply(
+            variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": key}
+        )
+        logits, label = logits[:, 0], batch["label"]  # pyright: ignore[reportIndexIssue]
+        value = optax.sigmoid_binary_cross_entropy(logits, label.astype(logits.dtype)).mean()
+        right = ((logits > 0) == (label == 1)).mean()
+        return value, Aux({NETWORK: dict(moved)}, {"accuracy": right})
+
+    optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=learning_rate)
+    return Update(NETWORK, (NETWORK,), loss, optimizer)
+
+
+def initial_variables(config: DetectorConfig) -> tuple[PyTree, PyTree]:
+    """(parameters, statistics) to start from: random, or of a file of weights.
+
+    Raises:
+        ValueError: for weights of another network; names that are missing or unknown are listed.
+    """
+    network = make_network(config.arch, config.settings)
+    side = getattr(network, "stride", 32)
+    variables = dict(_init(network, side, jax.random.key(config.seed)))
+    if config.weights:
+        given = published_variables(config.arch, config.weights)
+        last = "_fc" if config.arch.startswith("efficientnet") else "fc"
+        if given["params"][last]["bias"].shape != (1,):
+            given["params"][last] = variables["params"][last]
+        arrays = {name: np.asarray(a) for name, a in flat_names(given).items()}
+        check_arrays(config.arch, flat_names(variable_shapes(network)), arrays)
+        variables = given
+    return variables.pop("params"), variables
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _init(network: nn.Module, side: int, key: jax.Array) -> PyTree:
+    return network.init(key, jnp.zeros((1, side, side, 3)), train=False)
+
+
+def published_variables(arch: str, path: str | Path) -> dict[str, Any]:
+    """The variables of a PyTorch state dict: a published detector, or an ImageNet body.
+
+    Raises:
+        ValueError: for an architecture without published names, and as `from_torch`.
+    """
+    from gan_forensics.nn import from_torch, load_weights
+
+    if arch not in ("resnet50", "efficientnet_b0"):
+        raise ValueError(f"there are no published weights of {arch}: leave weights out")
+    return from_torch(arch, load_weights(path))
+
+
+def train_detector(
+    parts: Parts,
+    config: DetectorConfig,
+    run: Path,
+    *,
+    steps: int | None = None,
+    resume: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> NeuralDetector:
+    """Train a detector in a run folder and calibrate its threshold.
+
+    The threshold is set as for spectral detectors: a new real image exceeds it with probability at
+    most `config.false_alarms` (`calibrated_threshold`), on images that neither trained the network
+    nor chose its checkpoint.
+
+    Args:
+        parts: the images; without a crop all images to train on must have one size.
+        config: how.
+        run: the run folder.
+        steps: at most; None leaves the end to the stopper, 0 only calibrates.
+        resume: go on from the newest checkpoint.
+        facts: about the images, saved with the run and the detector.
+        options: for `gan_forensics.train.fit`.
+
+    Raises:
+        ValueError: for settings that cannot be built, and too few images.
+    """
+    needed = smallest_calibration_set(config.false_alarms)
+    if len(parts.calibration[0]) < needed:
+        raise ValueError(
+            f"{len(parts.calibration[0])} real images for calibrating the threshold are too few: "
+            f"{config.false_alarms:g} false alarms need {needed}; give more real images, or accept "
+            "more false alarms"
+        )
+    network = make_network(config.arch, config.settings)
+    processes = jax.process_count()
+    if config.batch_size % processes:
+        raise ValueError(
+            f"a batch of {config.batch_size} cannot be split over {processes} processes"
+        )
+    augmentation = config.augmentation
+    batches = Batches(
+        RealAndFake(*parts.train),
+        batch_size=config.batch_size // processes,
+        seed=config.seed,
+        transform=augmentation.transform,
+        shard=(jax.process_index(), processes),
+    )
+    epoch = config.epoch or batches.batches_per_epoch
+    total = EPOCHS * epoch if steps is None else steps
+    params, stats = initial_variables(config)
+    updates = (detector_update(network, learning_rate=config.learning_rate),)
+    shared = {"split": parts.split, **(facts or {})}
+    cadence = Cadence(
+        total,
+        log_every=max(1, min(50, epoch // 2)),
+        checkpoint_every=0,
+        evaluate_every=epoch,
+    )
+    validate = _validation(parts.validation, augmentation.for_validation(), config)
+    try:
+        fit(
+            updates,
+            {NETWORK: params},
+            {NETWORK: stats},
+            batches,
+            run=run,
+            cadence=cadence,
+            config={"detector": asdict(config), **shared},
+            seed=config.seed,
+            resume=resume,
+            evaluate=validate,
+            best=METRIC,
+            plateau=STOPPER,
+            **options,
+        )
+    finally:
+        batches.close()
+    state = _best_state(run, init_state(updates, {NETWORK: params}, {NETWORK: stats}))
+    detector = NeuralDetector(
+        config.arch,
+        jax.tree.map(np.asarray, {"params": state.params[NETWORK], **state.stats[NETWORK]}),
+        settings=config.settings,
+        facts={
+            **shared,
+            "augment": list(config.augment),
+            "probability": config.probability,
+            "step": int(state.step),
+            "validation": validate(state),
+        },
+    )
+    return calibrate(detector, parts, config)
+
+
+def calibrate(detector: NeuralDetector, parts: Parts, config: DetectorConfig) -> NeuralDetector:
+    """The detector with the threshold that the calibration images set, as they are."""
+    real, fake = (detector.score(images_of(source)) for source in parts.calibration)
+    threshold = calibrated_threshold(real, false_alarms=config.false_alarms)
+    calibration = Calibration(
+        n_real=len(parts.train[0]),
+        n_fake=len(parts.train[1]),
+        n_real_held_out=len(real),
+        n_fake_held_out=len(fake),
+        target=config.false_alarms,
+        achieved=float(np.mean(real > threshold)),
+        detection_rate=float(np.mean(fake > threshold)),
+        seed=config.seed,
+    )
+    return NeuralDetector(
+        detector.arch,
+        detector.variables,
+        threshold,
+        calibration,
+        detector.settings,
+        detector.facts,
+    )
+
+
+def _validation(
+    sources: tuple[Source, Source], augmentation: Augmentation, config: DetectorConfig
+) -> Callable[[TrainState], dict[str, float]]:
+    """What `fit` calls after every epoch; every image is augmented alike at every time."""
+
+    def augmented(kind: int) -> list[np.ndarray]:
+        images = []
+        for i, image in enumerate(images_of(sources[kind])):
+            pixels = np.repeat(image, 3 // image.shape[-1], -1)
+            images.append(augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i))))
+        return images
+
+    def validate(state: TrainState) -> dict[str, float]:
+        variables = {"params": state.params[NETWORK], **state.stats[NETWORK]}
+        detector = NeuralDetector(
+            config.arch, jax.tree.map(np.asarray, variables), settings=config.settings
+        )
+        counts = count_scores(*(detector.score(augmented(kind)) for kind in (0, 1)))
+        real, fake = float(real_accuracy(counts, 0)), float(fake_accuracy(counts, 0))
+        n_real, n_fake = counts.real.sum(), counts.fake.sum()
+        accuracy = float((real * n_real + fake * n_fake) / (n_real + n_fake))
+        return {
+            "validation/accuracy": accuracy,
+            "validation/real_accuracy": real,
+            "validation/fake_accuracy": fake,
+            "validation/average_precision": float(average_precision(counts)),
+            METRIC: -accuracy,
+        }
+
+    return validate
+
+
+def _best_state(run: Path, start: TrainState) -> TrainState:
+    """The best checkpoint of a run, or the state before training where there is none."""
+    if not (run / "checkpoints").is_dir():
+        return start
+    checkpoints = Checkpoints(run, best=METRIC, read_only=True)
+    try:
+        restored = checkpoints.restore(start)
+    finally:
+        checkpoints.close()
+    return restored[0] if restored else start

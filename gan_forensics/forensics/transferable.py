@@ -1,0 +1,293 @@
+"""Transferable forensic features: found on one GAN, silenced and drained of colour on all.
+
+Chandrasegaran et al., "Discovering transferable forensic features for CNN-generated images
+detection" (ECCV 2022). The channels of highest omega are ranked on images of the GAN that the
+detector was trained on. Then, on every source of images,
+
+- the first k channels are silenced, and for comparison the last k and k others drawn at random;
+- images are made gray, and the scores and the channels' largest activations compared.
+
+Random draws are an ensemble: probabilities are averaged image by image before any metric.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from gan_forensics.data import grayscale
+from gan_forensics.explain import (
+    Composite,
+    Feature,
+    FeatureRelevance,
+    colour_conditional,
+    composites,
+    feature_relevance,
+    gray_drop,
+    mask_sets,
+    masked_logits,
+    max_activations,
+    rank,
+)
+from gan_forensics.forensics.metrics import (
+    average_precision,
+    count_scores,
+    geometric_mean_threshold,
+)
+from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.train import jit
+
+# k of the publication; other networks silence the same share as our small twins need.
+PUBLISHED_K = {"resnet50": 114, "efficientnet_b0": 27}
+SHARE = 0.03
+# Relevance keeps every map of the network, so its batches hold fewer pixels than those of scores.
+RELEVANCE_PIXELS = 2**19
+SETS = ("none", "top", "random", "low")
+
+
+class Ranking(NamedTuple):
+    """Channels by relevance.
+
+    Attributes:
+        features: all channels, most relevant first.
+        k: how many of them count as transferable forensic features.
+        images: generated images behind omega: those that the detector was confident of.
+        given: generated images that were looked at.
+        silent: layers without any relevance for some image, and for how many.
+    """
+
+    features: list[Feature]
+    k: int
+    images: int
+    given: int
+    silent: dict[str, int]
+
+
+def default_k(detector: NeuralDetector, channels: int) -> int:
+    """k as published for the published networks, 3 % of the channels for others."""
+    return PUBLISHED_K.get(detector.arch, max(1, round(SHARE * channels)))
+
+
+def composite_of(arch: str) -> Composite:
+    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
+    if arch.startswith("efficientnet"):
+        return composites.beta_zero_everywhere()
+    return composites.beta_zero()
+
+
+def rank_features(
+    detector: NeuralDetector, fakes: Images, *, confidence: float = 0.9, k: int = 0
+) -> Ranking:
+    """Rank all channels of a detector by their omega on generated images.
+
+    Args:
+        detector: what to look into.
+        fakes: images, best of the GAN that it was trained on; any sizes.
+        confidence: images with a lower probability of "generated" are not counted.
+        k: how many features; 0 for `default_k`.
+
+    Raises:
+        ValueError: without images, and when the detector is confident of none of them.
+    """
+    state: FeatureRelevance | None = None
+    for group in _by_size(fakes):
+        height, width = group.shape[1:3]
+        length = max(1, min(64, RELEVANCE_PIXELS // (height * width)))
+        found = feature_relevance(
+            detector.network,
+            detector.variables,
+            [np.asarray(preprocess(group[i : i + length])) for i in range(0, len(group), length)],
+            composite=composite_of(detector.arch),
+            confidence=confidence,
+        )
+        state = found if state is None else state.merge(found)
+    if state is None:
+        raise ValueError("no generated images: give at least one")
+    features = rank(state.result())
+    silent = {name: int(n) for name, n in state.silent.items() if n}
+    return Ranking(
+        features, k or default_k(detector, len(features)), int(state.count), len(fakes), silent
+    )
+
+
+def masked_probabilities(
+    detector: NeuralDetector, images: Images, masks: Mapping[str, Float[np.ndarray, "sets c"]]
+) -> Float[np.ndarray, "sets n"]:
+    """Probabilities of "generated" under several sets of masks at once."""
+    sets = len(next(iter(masks.values())))
+    result = np.zeros((sets, len(images)))
+    for rows, batch in size_batches(images, most=16):
+        logits = np.asarray(_masked(detector.network)(detector.variables, batch, masks))
+        result[:, rows] = 1 / (1 + np.exp(-logits[:, : len(rows)].astype(np.float64)))
+    return result
+
+
+def silence(
+    detector: NeuralDetector,
+    ranking: Ranking,
+    real: Images | None,
+    fakes: Mapping[str, Images],
+    *,
+    draws: int = 5,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """How well the detector does with channels silenced.
+
+    Args:
+        detector: whose channels.
+        ranking: of them.
+        real: real images; without them there are only rates of generated images.
+        fakes: generated images by source.
+        draws: random sets.
+        seed: of the draws.
+
+    Returns:
+        A row for every source and set ("none", "top", "random", "low"): average precision, median
+        probability of generated images, and the accuracies on real and generated images at
+        probability 1/2 and, as published, at the threshold that is best for the unmasked detector
+        on these very images (`geometric_mean_threshold`).
+    """
+    sets = mask_sets(ranking.features, ranking.k, draws=draws, seed=seed)
+    masks = {
+        name: np.concatenate(
+            [np.ones_like(top)[None], top[None], sets.low[name][None], sets.random[name]]
+        )
+        for name, top in sets.top.items()
+    }
+
+    def by_set(images):
+        probabilities = masked_probabilities(detector, images, masks)
+        return {
+            "none": probabilities[0],
+            "top": probabilities[1],
+            "random": probabilities[3:].mean(0),
+            "low": probabilities[2],
+        }
+
+    reals = by_set(real) if real is not None and len(real) else None
+    rows = []
+    for source, images in fakes.items():
+        found = by_set(images)
+        best = geometric_mean_threshold(reals["none"], found["none"]) if reals else None
+        for name in SETS:
+            row: dict[str, Any] = {"source": source, "silenced": name}
+            if reals:
+                counts = count_scores(reals[name], found[name])
+                row["average_precision"] = float(average_precision(counts))
+            row["median_fake_probability"] = float(np.median(found[name]))
+            row["fake_accuracy"] = float(np.mean(found[name] > 0.5))
+            if reals and best is not None:
+                row["real_accuracy"] = float(np.mean(reals[name] <= 0.5))
+                row["fake_accuracy_calibrated"] = float(np.mean(found[name] > best))
+                row["real_accuracy_calibrated"] = float(np.mean(reals[name] <= best))
+            rows.append(row)
+    return rows
+
+
+def probe_colour(
+    detector: NeuralDetector,
+    ranking: Ranking,
+    real: Images | None,
+    fakes: Mapping[str, Images],
+    *,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """What happens when images lose their colour.
+
+    Returns:
+        A row for every source: average precision in colour and in gray (real and generated images
+        both gray), the fall of the median probability of generated images that score at least 0.2
+        in colour (None where there are none), and the share of colour-conditional channels among
+        the first k, k random others, and the last k. The share of the first k means nothing without
+        the other two.
+    """
+    k, rng = ranking.k, np.random.default_rng(seed)
+    others = k + rng.choice(len(ranking.features) - k, k, replace=False)
+    groups = {
+        "top": ranking.features[:k],
+        "random": [ranking.features[i] for i in others],
+        "low": ranking.features[-k:],
+    }
+    chosen = [feature for group in groups.values() for feature in group]
+    reals = None
+    if real is not None and len(real):
+        reals = detector.score(real), detector.score(_Gray(real))
+    rows = []
+    for source, images in fakes.items():
+        gray = _Gray(images)
+        colour_scores, gray_scores = detector.score(images), detector.score(gray)
+        row: dict[str, Any] = {"source": source}
+        if reals:
+            for name, r, f in zip(
+                ("colour", "gray"), reals, (colour_scores, gray_scores), strict=True
+            ):
+                row[f"average_precision_{name}"] = float(average_precision(count_scores(r, f)))
+        probabilities = [1 / (1 + np.exp(-scores)) for scores in (colour_scores, gray_scores)]
+        row["median_fall_points"] = None
+        if (probabilities[0] >= 0.2).any():
+            row["median_fall_points"] = gray_drop(*probabilities).points
+        maxima = [channel_maxima(detector, some, chosen) for some in (images, gray)]
+        conditional = colour_conditional(*maxima).conditional
+        for place, name in enumerate(groups):
+            share = float(conditional[place * k : (place + 1) * k].mean())
+            row[f"colour_conditional_{name}"] = share
+        rows.append(row)
+    return rows
+
+
+def channel_maxima(
+    detector: NeuralDetector, images: Images, features: Sequence[Feature]
+) -> Float[np.ndarray, "n k"]:
+    """The largest activation of each feature on each image, before batch norm."""
+    result = np.zeros((len(images), len(features)))
+    for rows, batch in size_batches(images, most=16):
+        maxima = _maxima(detector.network)(detector.variables, batch)
+        host = {name: np.asarray(values) for name, values in maxima.items()}
+        for place, feature in enumerate(features):
+            result[rows, place] = host[feature.layer][: len(rows), feature.channel]
+    return result
+
+
+@functools.cache
+def _masked(network: nn.Module) -> Callable[..., jax.Array]:
+    """All sets of masks at once; compiled once for a network, a batch and a number of sets."""
+
+    def probabilities(variables, images, masks):
+        x = preprocess(images)
+        one = functools.partial(masked_logits, network, variables, x)
+        return jax.vmap(one)({n: jnp.asarray(m) for n, m in masks.items()})[..., 0]
+
+    return jit(probabilities)
+
+
+@functools.cache
+def _maxima(network: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+    return jit(lambda variables, images: max_activations(network, variables, preprocess(images)))
+
+
+class _Gray(Sequence):
+    """Images without their colour, made when asked for: a test set need not fit into memory."""
+
+    def __init__(self, images: Images):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index):
+        image = np.asarray(self.images[index])
+        return grayscale(np.repeat(image, 3 // image.shape[-1], -1))
+
+
+def _by_size(images: Images) -> list[UInt8[np.ndarray, "_n _h _w 3"]]:
+    """Arrays of the images of each size."""
+    groups: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for image in images:
+        image = np.asarray(image)
+        groups.setdefault(image.shape, []).append(np.repeat(image, 3 // image.shape[-1], -1))
+    return [np.stack(group) for group in groups.values()]

@@ -1,0 +1,537 @@
+"""Neural detectors: scores of whole images, files, training, stopping, thresholds, features."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import roc_curve
+
+from gan_forensics.data import ArraySource, power_law_textures
+from gan_forensics.data.augment import grayscale
+from gan_forensics.explain import find_layers
+from gan_forensics.forensics import neural, neural_training, transferable
+from gan_forensics.forensics.detectors import fit_detector, load_detector
+from gan_forensics.forensics.metrics import geometric_mean_threshold, inclusive
+from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.neural_parts import RealAndFake, part
+from gan_forensics.forensics.neural_training import (
+    METRIC,
+    NETWORK,
+    STOPPER,
+    DetectorConfig,
+    detector_update,
+    initial_variables,
+    train_detector,
+)
+from gan_forensics.nn.resnet import ResNet
+from gan_forensics.train import Plateau, read_metrics
+from gan_forensics.train.plateau import PlateauState, observe
+
+
+def tiny(classes=1, width=2):
+    """One bottleneck on a stem of stride 2: five convolutions."""
+    return ResNet((1,), (width,), classes, 3, 2, stem_pool=False)
+
+
+@pytest.fixture(autouse=True)
+def tiny_architecture(monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "tiny", tiny)
+
+
+@pytest.fixture(scope="module")
+def variables():
+    found = jax.jit(lambda key, x: tiny().init(key, x, train=False))(
+        jax.random.key(1), jnp.zeros((1, 8, 8, 3))
+    )
+    rng = np.random.default_rng(0)
+
+    def moved(array):  # So that batch norms do something.
+        return np.asarray(array) + 0.3 * np.abs(rng.normal(size=array.shape)).astype(np.float32)
+
+    return jax.tree.map(moved, found)
+
+
+@pytest.fixture
+def detector(variables):
+    return NeuralDetector("tiny", variables, facts={"augment": ["blur", "jpeg"]})
+
+
+def textures(n, exponent, seed, size=16):
+    return power_law_textures(n, size, exponent=exponent, seed=seed)
+
+
+# --- scores -------------------------------------------------------------------------------------
+
+
+def test_images_of_all_sizes_are_scored_whole_and_in_order(detector, variables, rng):
+    shapes = [(8, 8), (9, 12), (8, 8), (12, 9), (9, 12), (8, 8), (8, 8), (8, 8)]
+    images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+    mean, std = np.array(neural.MEAN), np.array(neural.STD)
+    apply = jax.jit(lambda x: tiny().apply(variables, x, train=False))
+    expected = [apply(((x / 255 - mean) / std).astype(np.float32)[None]) for x in images]
+    scores = detector.score(images)
+    assert scores.dtype == np.float64
+    assert_allclose(scores, np.concatenate(expected)[:, 0], rtol=1e-4, atol=1e-5)
+    assert np.ptp(scores) > 1e-3
+
+
+def test_an_array_of_either_library_and_gray_images_are_scored_alike(detector, rng):
+    images = rng.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    expected = detector.score(np.repeat(images, 3, -1))
+    assert_array_equal(detector.score(images), expected)
+    assert_array_equal(detector.score(jnp.asarray(images)), expected)
+    assert detector.score(images[:0]).shape == (0,)
+
+
+@given(st.lists(st.sampled_from([(8, 8), (8, 9), (300, 9)]), max_size=90), st.sampled_from([4, 64]))
+def test_sizes_make_batches_of_a_few_lengths_and_every_image_has_a_place(shapes, most):
+    images = [np.full((*shape, 3), i, np.uint8) for i, shape in enumerate(shapes)]
+    seen, kinds = [], set()
+    for rows, batch in size_batches(images, most=most):
+        assert len(rows) <= len(batch) <= most
+        assert all((batch[k] == row).all() for k, row in enumerate(rows))
+        seen += rows.tolist()
+        kinds.add(batch.shape)
+    assert sorted(seen) == list(range(len(shapes)))
+    assert {shape[0] for shape in kinds} <= {1, 4, 16, 64}
+
+
+def test_large_images_come_a_few_at_a_time():
+    images = np.zeros((5, 2048, 1024, 1), np.uint8)
+    assert [len(rows) for rows, _ in size_batches(images)] == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((1, 8, 8, 3), np.float32), "float32"),
+        (np.zeros((1, 8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
+        (np.zeros((8, 8, 3), np.uint8), "image 0 is uint8"),
+        (np.zeros((1, 1, 8, 3), np.uint8), "at least 2 pixels"),
+    ],
+)
+def test_images_that_cannot_be_scored_are_refused(detector, images, message):
+    with pytest.raises(ValueError, match=message):
+        detector.score(images)
+
+
+def test_an_unknown_architecture_or_setting_is_named():
+    with pytest.raises(ValueError, match="unknown architecture 'vgg'.*resnet50"):
+        neural.make_network("vgg")
+    with pytest.raises(ValueError, match="tiny cannot be made with {'depth': 3}"):
+        neural.make_network("tiny", {"depth": 3})
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_a_loaded_detector_is_the_same(detector, rng, tmp_path):
+    detector = replace(
+        detector, threshold=0.25, settings={"width": 2}, calibration=neural.Calibration(
+            9, 8, 7, 6, 0.05, 0.04, 0.5, 0
+        ),
+    )  # fmt: skip
+    detector.save(tmp_path / "detector.npz")
+    loaded = load_detector(tmp_path / "detector.npz")
+    assert isinstance(loaded, NeuralDetector)
+    images = rng.integers(0, 256, (5, 9, 10, 3), dtype=np.uint8)
+    assert_array_equal(loaded.score(images), detector.score(images))
+    for field in ("name", "threshold", "calibration", "settings", "facts", "arch"):
+        assert getattr(loaded, field) == getattr(detector, field)
+    assert loaded.name == "tiny-blur-jpeg"
+
+
+def test_a_spectral_detector_is_loaded_by_the_same_function(tmp_path):
+    real, fake = textures(40, 1.5, 0), textures(40, 0.5, 1)
+    fit_detector(real, fake, calibration=0.2).save(tmp_path / "detector.npz")
+    assert load_detector(tmp_path / "detector.npz").name == "durall-knn"
+
+
+def damaged(path, change):
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    header = json.loads(str(arrays.pop("header")))
+    change(header, arrays)
+    np.savez(path, header=np.array(json.dumps(header)), **arrays)
+
+
+def lengthen(header, arrays):
+    arrays["params/fc/bias"] = np.zeros(2, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h, a: a.pop("params/conv1/kernel"), r"missing params/conv1/kernel \[3, 3, 3, 2\]"),
+        (lambda h, a: a.update(extra=np.zeros(2)), "unknown extra"),
+        (lengthen, r"params/fc/bias is float32 \[2\], not float32 \[1\]"),
+        (lambda h, a: a["params/fc/bias"].fill(np.nan), "params/fc/bias holds values"),
+        (lambda h, a: h.update(arch="resnet50"), r"missing .* more"),
+        (lambda h, a: h.update(arch="vgg"), "unknown architecture 'vgg'"),
+        (lambda h, a: h.update(version=9), "version 9"),
+        (lambda h, a: h.update(threshold=float("nan")), "not finite"),
+        (lambda h, a: h.update(settings=None), "no valid 'settings'"),
+        (lambda h, a: h.update(calibration={"n_real": 3}), "calibration facts are incomplete"),
+    ],
+)
+def test_a_file_that_does_not_fit_together_is_refused(detector, tmp_path, change, message):
+    path = tmp_path / "detector.npz"
+    detector.save(path)
+    damaged(path, change)
+    with pytest.raises(ValueError, match=message) as error:
+        load_detector(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+# --- thresholds ---------------------------------------------------------------------------------
+
+SCORES = st.lists(st.integers(0, 12).map(lambda n: n / 8), min_size=1, max_size=30)
+
+
+@given(SCORES, SCORES)
+@settings(max_examples=100, deadline=None)
+def test_the_calibrated_threshold_is_that_of_sklearns_curve(real, fake):
+    labels = np.r_[np.zeros(len(real)), np.ones(len(fake))]
+    alarms, found, thresholds = roc_curve(labels, np.r_[real, fake])
+    means = np.sqrt(found * (1 - alarms))
+    best = geometric_mean_threshold(real, fake)
+    if means.max() > 0:
+        assert best == thresholds[np.argmax(means)]
+    at_best = np.mean(np.array(fake) >= best) * np.mean(np.array(real) < best)
+    assert_allclose(np.sqrt(at_best), means.max(), rtol=1e-12, atol=0)
+
+
+def test_the_sample_that_defines_the_threshold_is_lost_unless_it_is_made_inclusive():
+    real, fake = np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.8, 0.9])
+    best = geometric_mean_threshold(real, fake)
+    assert best == 0.5
+    assert np.mean(fake > best) == pytest.approx(2 / 3)
+    assert np.mean(fake > inclusive(best)) == 1
+    assert np.mean(real > inclusive(best)) == 0
+
+
+# --- the schedule -------------------------------------------------------------------------------
+
+
+def published_stopper(accuracies, rate=1e-4, patience=5):
+    """Rates after each validation, None when training ends: written from the published recipe."""
+    best, waited, needed, rates = None, 0, 0.001, []
+    for accuracy in accuracies:
+        if best is None or accuracy >= best + needed:
+            best, waited = accuracy, 0
+        else:
+            waited += 1
+            if waited >= patience:
+                rate /= 10
+                if rate < 0.99e-6:
+                    return [*rates, None]
+                best, waited, needed = None, 0, 0.002
+        rates.append(rate)
+    return rates
+
+
+def observed(accuracies, rate=1e-4):
+    state, rates = PlateauState(), []
+    for accuracy in accuracies:
+        state, reduce, stop = observe(STOPPER, state, -accuracy)
+        state = PlateauState.from_dict(json.loads(json.dumps(state.to_dict())))
+        if stop:
+            assert state.stopped
+            return [*rates, None]
+        rate = rate / 10 if reduce else rate
+        rates.append(rate)
+    return rates
+
+
+@given(st.lists(st.integers(0, 40).map(lambda n: 0.5 + n / 2000), max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_rates_follow_the_published_stopper(accuracies):
+    expected = published_stopper(accuracies)
+    found = observed(accuracies)
+    assert [r is None for r in found] == [r is None for r in expected]
+    assert_allclose(
+        [r for r in found if r is not None], [r for r in expected if r is not None], rtol=1e-9
+    )
+
+
+def test_a_constant_accuracy_ends_after_eighteen_validations():
+    rates = observed([0.9] * 40)
+    assert len(rates) == 18 and rates[-1] is None
+    assert [round(-np.log10(r)) for r in rates[:-1]] == [4] * 5 + [5] * 6 + [6] * 6
+
+
+def test_the_ordinary_plateau_rule_is_not_changed_by_restarts():
+    rule, state = Plateau("x", 0.5, patience=1, threshold=0.0, stop_after=4), PlateauState()
+    seen = []
+    for value in (1.0, 1.0, 1.0, 1.0, 1.0):
+        state, reduce, stop = observe(rule, state, value)
+        seen.append((reduce, stop))
+    assert seen == [(False, False), (False, False), (True, False), (False, False), (True, True)]
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def parts():
+    def source(n, exponent, seed):
+        return ArraySource(image=textures(n, exponent, seed))
+
+    return part(
+        (source(64, 1.5, 0), source(60, 1.5, 1)),
+        (source(48, 0.3, 2), source(60, 0.3, 3)),
+        split="x",
+    )
+
+
+CONFIG = DetectorConfig(
+    "tiny", augment=("blur", "grayscale"), probability=0.2, batch_size=16, learning_rate=1e-2,
+    epoch=12, encoders=("pillow",),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(parts, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", tiny)
+        return train_detector(
+            parts, CONFIG, run, steps=48, facts={"real": "r"}, progress=False
+        ), run
+
+
+def test_the_loss_is_the_cross_entropy_of_one_logit(variables, rng):
+    update = detector_update(tiny())
+    assert update.trains == (NETWORK,) and update.repeats == 1
+    image = rng.uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
+    label = np.array([0, 1, 1, 0])
+    params, stats = variables["params"], {"batch_stats": variables["batch_stats"]}
+    batch = {"image": image, "label": label}
+    loss, aux = jax.jit(update.loss)(
+        {NETWORK: params}, {}, {NETWORK: stats}, batch, jax.random.key(0)
+    )
+    apply = jax.jit(lambda v, x: tiny().apply(v, x, train=True, mutable=["batch_stats"]))
+    logits, moved = apply(variables, neural.normalise(jnp.asarray(0.5 * image + 0.5)))
+    p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)[:, 0]))
+    expected = -np.mean(np.where(label == 1, np.log(p), np.log(1 - p)))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), dict(moved), aux.stats[NETWORK])
+    assert float(aux.metrics["accuracy"]) == np.mean((p > 0.5) == (label == 1))
+
+
+def test_pixels_of_files_and_of_batches_are_normalised_alike(rng):
+    pixels = rng.integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    inside = jnp.asarray(pixels, jnp.float32) / 127.5 - 1
+    assert_allclose(preprocess(pixels), neural.normalise(0.5 * inside + 0.5), atol=1e-5)
+
+
+def test_training_tells_the_classes_apart_and_keeps_the_best_checkpoint(trained):
+    detector, run = trained
+    real, fake = (detector.score(textures(100, e, 50 + i)) for i, e in enumerate((1.5, 0.3)))
+    assert np.mean(fake > np.median(real)) > 0.9
+    lines = [line for line in read_metrics(run / "metrics.jsonl") if METRIC in line]
+    assert [line["step"] for line in lines] == [12, 24, 36, 48]
+    best = max(lines, key=lambda line: line["validation/accuracy"])
+    assert detector.facts["validation"]["validation/accuracy"] == best["validation/accuracy"]
+    assert detector.facts["step"] in [
+        line["step"] for line in lines if line[METRIC] == best[METRIC]
+    ]
+    assert detector.facts["real"] == "r" and detector.facts["split"] == "x"
+
+
+def test_the_threshold_is_set_on_images_that_trained_nothing(trained, parts):
+    detector, _ = trained
+    facts = detector.calibration
+    assert (facts.n_real, facts.n_fake) == (64, 48)
+    assert (facts.n_real_held_out, facts.n_fake_held_out) == (30, 30)
+    images = np.stack([parts.calibration[0][i]["image"] for i in range(30)])
+    assert facts.achieved == np.mean(detector.score(images) > detector.threshold) <= 0.05
+    every = [source[i]["image"].tobytes() for both in parts[:3] for source in both
+             for i in range(len(source))]  # fmt: skip
+    assert len(set(every)) == len(every)
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(trained, parts, monkeypatch):
+    detector, run = trained
+    monkeypatch.setattr(neural_training, "EPOCHS", 0)
+    again = train_detector(
+        parts, CONFIG, run, steps=48, facts={"real": "r"}, resume=True, progress=False
+    )
+    jax.tree.map(assert_array_equal, again.variables, detector.variables)
+    assert again.threshold == detector.threshold
+
+
+def test_no_steps_calibrate_the_weights_as_they_are(parts, tmp_path):
+    detector = train_detector(parts, CONFIG, tmp_path / "run", steps=0, progress=False)
+    params, stats = initial_variables(CONFIG)
+    jax.tree.map(assert_array_equal, detector.variables, {"params": params, **stats})
+    assert detector.facts["step"] == 0
+
+
+def test_the_stopper_ends_training(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(neural_training, "_validation", lambda *a: lambda state: {METRIC: -0.5})
+    config = replace(CONFIG, augment=(), epoch=1)
+    run = tmp_path / "run"
+    train_detector(parts, config, run, progress=False)
+    assert read_metrics(run / "metrics.jsonl")[-1]["step"] == 18
+    train_detector(parts, config, run, resume=True, progress=False)
+    assert read_metrics(run / "metrics.jsonl")[-1]["step"] == 18
+
+
+def test_real_images_come_first_and_gray_ones_get_three_channels(rng):
+    real = ArraySource(image=rng.integers(0, 256, (2, 4, 4, 1), dtype=np.uint8))
+    fake = ArraySource(image=rng.integers(0, 256, (3, 4, 4, 3), dtype=np.uint8))
+    both = RealAndFake(real, fake)
+    assert [int(both[i]["label"]) for i in range(len(both))] == [0, 0, 1, 1, 1]
+    assert_array_equal(both[1]["image"], np.repeat(real[1]["image"], 3, -1))
+    assert_array_equal(both[4]["image"], fake[2]["image"])
+
+
+def test_augmentations_are_those_that_are_named():
+    config = DetectorConfig(augment=("jpeg", "grayscale"), probability=0.1, encoders=("pillow",))
+    made = config.augmentation
+    assert (made.blur, made.jpeg, made.grayscale, made.flip) == (0, 0.1, 0.5, 0.5)
+    with pytest.raises(ValueError, match=r"unknown augmentations \['noise'\]"):
+        _ = replace(config, augment=("noise",)).augmentation
+
+
+def test_too_few_images_are_refused_before_training(parts, tmp_path):
+    few = ArraySource(image=textures(30, 1.0, 0))
+    with pytest.raises(ValueError, match="15 real images .* too few: 0.05 false alarms need 19"):
+        train_detector(part((few, few), (few, few), split=""), CONFIG, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    one = ArraySource(image=textures(1, 1.0, 0))
+    with pytest.raises(ValueError, match="1 held-out generated images"):
+        part((few, few), (few, one), split="")
+
+
+def published_file(variables, path, logits):
+    """The same arrays under PyTorch's names and in its layout, with so many logits."""
+    state = {}
+    for name, array in neural.flat_names(variables).items():
+        *layer, leaf = name.split("/")[1:]
+        if layer == ["fc"]:
+            array = np.repeat(np.asarray(array), logits, -1)
+        turned = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim, (0,))
+        leaf = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"
+                }.get(leaf, leaf)  # fmt: skip
+        state[".".join([*layer, leaf])] = np.transpose(array, turned)
+    np.savez(path, **state)
+    return str(path)
+
+
+@pytest.mark.parametrize("logits", [1, 10])
+def test_published_weights_are_read_and_a_last_layer_of_other_logits_is_made_anew(
+    logits, variables, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ARCHITECTURES, "resnet50", tiny)
+    weights = published_file(variables, tmp_path / "weights.npz", logits)
+    params, stats = initial_variables(DetectorConfig("resnet50", weights=weights))
+    same = jax.tree.map(np.array_equal, {"params": params, **stats}, variables)
+    assert same["params"].pop("fc") == {"bias": logits == 1, "kernel": logits == 1}
+    assert all(jax.tree.leaves(same))
+    assert params["fc"]["bias"].shape == (1,)
+
+
+def test_there_are_published_weights_of_two_architectures_only(tmp_path):
+    with pytest.raises(ValueError, match="no published weights of tiny"):
+        initial_variables(replace(CONFIG, weights=str(tmp_path / "x.npz")))
+
+
+# --- forensic features --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+
+
+def test_features_of_images_of_two_sizes_are_the_mean_of_both(detector, images, rng):
+    other = rng.integers(0, 256, (2, 12, 8, 3), dtype=np.uint8)
+    together = transferable.rank_features(detector, [*images, *other], confidence=0.0)
+    first = transferable.rank_features(detector, images, confidence=0.0)
+    second = transferable.rank_features(detector, other, confidence=0.0)
+    omegas = [{f.name: f.omega for f in r.features} for r in (first, second, together)]
+    for name, omega in omegas[2].items():
+        expected = (6 * omegas[0][name] + 2 * omegas[1][name]) / 8
+        assert omega == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    assert (together.images, together.given) == (8, 8)
+    values = [f.omega for f in together.features]
+    assert values == sorted(values, reverse=True)
+
+
+def test_no_confident_image_is_an_error_that_says_so(detector, images):
+    with pytest.raises(ValueError, match="confident of none"):
+        transferable.rank_features(detector, images, confidence=1.1)
+    with pytest.raises(ValueError, match="no generated images"):
+        transferable.rank_features(detector, images[:0])
+
+
+def test_published_networks_have_their_published_number_of_features(detector):
+    assert transferable.default_k(replace(detector, arch="resnet50"), 26_560) == 114
+    assert transferable.default_k(replace(detector, arch="efficientnet_b0"), 21_008) == 27
+    assert transferable.default_k(detector, 1208) == 36
+
+
+def silenced_slowly(variables, names):
+    """The variables of a network whose channels say nothing: kernels of 0 before the norm."""
+    changed = jax.tree.map(np.array, variables)
+    for name in names:
+        layer, _, rest = name.rpartition(".#")
+        path = layer.split(".", 2)
+        path = [f"{path[0]}.{path[1]}", path[2]] if len(path) == 3 else path
+        branch = changed["params"]
+        for step in path:
+            branch = branch[step]
+        branch["kernel"][..., int(rest.partition("(")[0])] = 0
+    return changed
+
+
+def test_silencing_equals_kernels_of_zero(detector, variables, images):
+    ranking = transferable.rank_features(detector, images, confidence=0.0, k=3)
+    rows = transferable.silence(detector, ranking, images[:3], {"a": images}, draws=2)
+    assert [row["silenced"] for row in rows] == ["none", "top", "random", "low"]
+    for row, chosen in zip(
+        (rows[0], rows[1], rows[3]), ([], ranking.features[:3], ranking.features[-3:]), strict=True
+    ):
+        quiet = replace(detector, variables=silenced_slowly(variables, [f.name for f in chosen]))
+        p = 1 / (1 + np.exp(-quiet.score(images)))
+        assert row["median_fake_probability"] == pytest.approx(np.median(p), rel=1e-5)
+        assert row["fake_accuracy"] == np.mean(p > 0.5)
+        assert row["real_accuracy"] == np.mean(p[:3] <= 0.5)
+
+
+def test_without_real_images_there_are_rates_of_generated_ones_only(detector, images):
+    ranking = transferable.rank_features(detector, images, confidence=0.0, k=2)
+    row = transferable.silence(detector, ranking, None, {"a": images}, draws=1)[0]
+    assert set(row) == {"source", "silenced", "median_fake_probability", "fake_accuracy"}
+    assert "average_precision_gray" not in transferable.probe_colour(
+        detector, ranking, None, {"a": images}
+    )[0]  # fmt: skip
+
+
+def test_gray_images_lose_nothing_when_their_colour_is_taken(detector, images):
+    gray = grayscale(images)
+    ranking = transferable.rank_features(detector, gray, confidence=0.0, k=2)
+    row = transferable.probe_colour(detector, ranking, gray[:2], {"a": gray})[0]
+    assert row["average_precision_colour"] == row["average_precision_gray"]
+    assert row["median_fall_points"] in (None, 0)
+    for name in ("top", "random", "low"):
+        assert row[f"colour_conditional_{name}"] == 0
+
+
+def test_maxima_are_those_of_the_convolutions(detector, variables, images):
+    ranking = transferable.rank_features(detector, images, confidence=0.0)
+    stem = [f for f in ranking.features if f.layer == "conv1"]
+    found = transferable.channel_maxima(detector, images, stem)
+    layer = find_layers(tiny(), variables, jnp.zeros((1, 8, 8, 3)))["conv1"]
+    maps = layer.linear(preprocess(images), jnp.asarray(variables["params"]["conv1"]["kernel"]))
+    for place, feature in enumerate(stem):
+        expected = np.asarray(maps[..., feature.channel]).max((1, 2))
+        assert_allclose(found[:, place], expected, rtol=1e-4, atol=1e-5)
