@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-NAMES = ("dcgan_step", "spectra", "fit_overhead")
+NAMES = ("dcgan_step", "infonce_memory", "spectra", "quality", "fit_overhead")
 
 
 def main() -> None:
