@@ -56,6 +56,7 @@ class Explain:
         if min(self.channels, self.patches, self.most) < 1:
             raise ValueError("--channels, --patches and --most must be at least 1")
         detector = read_neural(self.detector)
+        chosen = read_ranking(self.ranking) if self.ranking else None
         paths = [self.images] if self.images.is_file() else list_images(self.images)[: self.most]
         images, used, errors = [], [], []
         side = getattr(detector.network, "stride", 1)
@@ -92,7 +93,7 @@ class Explain:
                 )
             )
         write_csv(self.out / "scores.csv", ["path", "score", "verdict"], lines)
-        features, ranked = self._features(detector, images)
+        features, ranked = self._features(detector, images, chosen)
         sections = [Section("Images", pictures)]
         if features:
             rows = patches(detector, images, features, n=self.patches)
@@ -135,10 +136,12 @@ class Explain:
             print(f"{len(errors)} images left out; see the page", file=sys.stderr)
         print(f"Open {page}.")
 
-    def _features(self, detector: "NeuralDetector", images) -> "tuple[list[Feature], str]":
+    def _features(
+        self, detector: "NeuralDetector", images, chosen: "list[Feature] | None"
+    ) -> "tuple[list[Feature], str]":
         """The channels to show, and how they were chosen."""
-        if self.ranking:
-            return read_ranking(self.ranking)[: self.channels], f"Ranked by {self.ranking}."
+        if chosen is not None:
+            return chosen[: self.channels], f"Ranked by {self.ranking}."
         from gan_forensics.forensics.transferable import rank_features
 
         try:
