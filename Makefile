@@ -19,7 +19,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/gan-forensics quickstart
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

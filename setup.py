@@ -14,7 +14,14 @@ EXTRAS = {
     "torch": ["torch>=2.6"],
     "safetensors": ["safetensors>=0.4"],
 }
-TEST = ["pytest>=8", "hypothesis>=6.100", "chex>=0.1.89", *EXTRAS["mnist"], *EXTRAS["safetensors"]]
+TEST = [
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6.100",
+    "chex>=0.1.89",
+    *EXTRAS["mnist"],
+    *EXTRAS["safetensors"],
+]
 LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4"]
 
 setup(

@@ -6,7 +6,7 @@
         --weights blur_jpg_prob0.5.pth
 
     preset  hardware      time         what
-    smoke   2 CPU cores   under 60 s   two GANs of a few steps, one seed, a tiny network
+    smoke   2 CPU cores   2 CPU minutes  two GANs of a few steps, one seed, a tiny network
     cpu     2 CPU cores   25 minutes   five GANs on photographs and the synthetic world, 3 seeds
     paper   GPU or TPU    not run      published weights on ForenSynths, whole images
 
@@ -114,7 +114,7 @@ class Experiment:
 SMOKE = Experiment(
     Path("runs/transferable-smoke"),
     data="toy:powerlaw?n=400",
-    gans=("dcgan", "dcgan:N.1.5"),
+    gans=("dcgan", "lsgan"),
     gan_steps=10,
     gan_width=4,
     gan_batch=8,

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Networks are built and compiled over and over in tests: once is enough. Fresh for every session.
-_compiled = tempfile.TemporaryDirectory(prefix="gan_forensics_compiled_")
-jax.config.update("jax_compilation_cache_dir", _compiled.name)
+# Networks are built and compiled over and over in tests: once is enough. Fresh for every session,
+# and shared by its workers and the processes that tests start, which inherit the variable.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(prefix="gan_forensics_compiled_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name  # for the processes that tests start
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_smoke_runs_from_gans_to_page_and_goes_on_where_it_was(
     assert json.loads((tmp_path / "results.json").read_text())["finding"] == results["finding"]
     assert results["finding"] == finding(results)
     row = results["photographs"][0]
-    assert {line["source"] for line in row["colour"]} == {"dcgan", "dcgan:N.1.5"}
+    assert {line["source"] for line in row["colour"]} == {"dcgan", "lsgan"}
     assert len(row["silenced"]) == 2 * 4 and row["n_real"] > 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for words in ("GANs on photographs", "The synthetic world", "Published numbers", "luma-only"):
