@@ -5,8 +5,8 @@
     python -m experiments.doping paper --odds FOLDER
 
     preset  hardware      time         what
-    smoke   2 CPU cores   under 60 s   world C, the wine table, two seeds, few steps
-    cpu     2 CPU cores   15 minutes   worlds A, B, C; scikit-learn's tables; ODDS files if given
+    smoke   2 CPU cores   not timed    world C, the wine table, two seeds, few steps
+    cpu     2 CPU cores   not timed    worlds A, B, C; scikit-learn's tables; ODDS files if given
     paper   GPU or TPU    not run      the published widths and rates, 25 seeds, four ODDS files
 
 FOLDER holds thyroid.mat, cardio.mat, mammography.mat (ODDS); without it those tables are left out.

@@ -5,8 +5,8 @@
     python -m experiments.infomax_gan paper --published.inception FILE
 
     preset  hardware      time         what
-    smoke   2 CPU cores   under 60 s   all three claims in a few steps, without SSGAN
-    cpu     2 CPU cores   25 minutes   digits 32x32, three seeds; see experiments/README.md
+    smoke   2 CPU cores   some minutes all three claims in a few steps, without SSGAN
+    cpu     2 CPU cores   not timed    digits 32x32, three seeds; see experiments/README.md
     paper   GPU or TPU    not run yet  CIFAR-10 for the first two claims; mimicry's eight recipes
 
 Three claims of the paper, each against the same without InfoMax, with the same seeds:

@@ -169,6 +169,7 @@ def test_a_part_is_made_once_for_the_same_question(tmp_path):
 # --- runs ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_smoke_runs_from_gans_to_page_and_goes_on_where_it_was(
     tiny_architecture, tmp_path, monkeypatch
 ):

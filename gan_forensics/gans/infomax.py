@@ -77,8 +77,10 @@ def infomax_accuracy(
     `infomax_loss`. Ties count as failures, so that a batch of one repeated image scores 0.
     """
     p, q = _grouped(p, q, group_size)
-    own = jnp.einsum("gir,gilr->gil", q, p)
-    scores = _masked(jnp.einsum("gir,gjlr->gijl", q, p), 0, _floor(q.dtype))
+    scores = jnp.einsum("gir,gjlr->gijl", q, p)
+    # From the same product, so that equal images have equal scores.
+    own = jnp.einsum("giil->gil", scores)
+    scores = _masked(scores, 0, _floor(q.dtype))
     return (own > scores.max((2, 3))[..., None]).mean()
 
 
