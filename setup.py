@@ -13,6 +13,12 @@ EXTRAS = {
     # Reading published PyTorch checkpoints, and the PyTorch side of tests and benchmarks.
     "torch": ["torch>=2.6"],
     "safetensors": ["safetensors>=0.4"],
+    # JPEG as OpenCV writes it, one of the two encoders of the detectors' training.
+    "opencv": ["opencv-python-headless>=4.10"],
+    # SMOTE, one of the controls of DOPING.
+    "imbalanced": ["imbalanced-learn>=0.13"],
+    # Layer-wise relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
+    "zennit": ["zennit>=0.5"],
 }
 TEST = [
     "pytest>=8",
@@ -21,6 +27,8 @@ TEST = [
     "chex>=0.1.89",
     *EXTRAS["mnist"],
     *EXTRAS["safetensors"],
+    *EXTRAS["opencv"],
+    *EXTRAS["imbalanced"],
 ]
 LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4"]
 

@@ -3,7 +3,16 @@
 import runpy
 import sys
 
-NAMES = ("dcgan_step", "infonce_memory", "spectra", "quality", "fit_overhead")
+NAMES = (
+    "dcgan_step",
+    "sngan_step",
+    "infonce_memory",
+    "spectra",
+    "quality",
+    "relevance",
+    "doping",
+    "fit_overhead",
+)
 
 
 def main() -> None:

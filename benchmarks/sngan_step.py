@@ -1,13 +1,13 @@
-"""One training step of a narrow SNGAN-32: ours, with XLA's native convolutions, and in PyTorch.
+"""One training step of a narrow SNGAN-32: ours, with native convolutions, in PyTorch; InfoMax's.
 
     python -m benchmarks.sngan_step
     python -m benchmarks.sngan_step --python-with-torch other/venv/bin/python
 
 Generator width 64, discriminator width 32, batch 64, float32; five discriminator moves and one of
-the generator, Adam each. PyTorch runs the same networks eagerly, with its own spectral norm and
-activations in place. Every side runs in a process of its own, in turns, so that drift of the
-machine falls on all alike; the ratios are of medians within a round, and the table shows their
-median over rounds.
+the generator, Adam each. `infomax` is ours with InfoMax-GAN's terms on top. PyTorch runs the same
+networks eagerly, with its own spectral norm and activations in place. Every side runs in a process
+of its own, in turns, so that drift of the machine falls on all alike; the ratios are of medians
+within a round, and the table shows their median over rounds.
 """
 
 import argparse
@@ -18,12 +18,12 @@ import sys
 import time
 
 WARM_UP, COUNTED = 2, 6
-SIDES = ("ours", "native", "torch")
+SIDES = ("ours", "infomax", "native", "torch")
 BATCH, MOVES, LATENT, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 64, 5, 128, 64, 32
 
 
-def ours(native: bool = False) -> list[float]:
-    """Seconds of each step of the project's own SNGAN."""
+def ours(method: str = "sngan", native: bool = False) -> list[float]:
+    """Seconds of each step of the project's own SNGAN, or of another method on its networks."""
     import jax
     import numpy as np
 
@@ -49,7 +49,7 @@ def ours(native: bool = False) -> list[float]:
     from gan_forensics.gans import GanConfig, build, init
 
     config = GanConfig(
-        "sngan",
+        method,
         size=32,
         batch_size=BATCH,
         latent=LATENT,
@@ -172,7 +172,12 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help="run one side and print its seconds")
     arguments = parser.parse_args()
     if arguments.side:
-        run = {"ours": ours, "native": lambda: ours(native=True), "torch": pytorch}
+        run = {
+            "ours": ours,
+            "infomax": lambda: ours("infomax-gan"),
+            "native": lambda: ours(native=True),
+            "torch": pytorch,
+        }
         print(json.dumps(run[arguments.side]()))
         return
     medians: dict[str, list[float]] = {side: [] for side in SIDES}
