@@ -1,11 +1,14 @@
 import math
+from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gan_forensics.gans import infomax_loss
 from gan_forensics.nn.conv import convolve
 from gan_forensics.nn.resblocks import (
     BlockConv,
@@ -481,3 +484,38 @@ def test_unknown_options_are_answered_with_those_there_are():
 def test_widths_follow_the_divisors_of_the_table():
     assert widths(1024, SHAPES[128].generator) == [1024, 1024, 512, 256, 128, 64]
     assert widths(1024, SHAPES[48].discriminator) == [64, 128, 256, 512, 1024]
+
+
+def test_critics_for_scores_only_give_the_same_loss_gradients_and_statistics(rng):
+    """float64: products of 2 cl + 1 numbers instead of R."""
+    with jax.enable_x64(True):
+        local = jnp.asarray(rng.standard_normal((5, 2, 3, 4)))
+        pooled = jnp.asarray(rng.standard_normal((5, 7)))
+        whole, short = InfoMaxCritics(32), InfoMaxCritics(32, scores_only=True)
+        variables = jax.tree.map(
+            lambda x: x.astype(jnp.float64),
+            whole.init(jax.random.key(0), local, pooled, train=True),
+        )
+
+        def loss(network, params, local, pooled):
+            (p, q), moved = network.apply(
+                {**variables, "params": params}, local, pooled, train=True, mutable="spectral_norm"
+            )
+            widths_made.append(p.shape[-1])
+            return infomax_loss(p, q), moved
+
+        widths_made = []
+        results = [
+            jax.value_and_grad(partial(loss, network), (0, 1, 2), has_aux=True)(
+                variables["params"], local, pooled
+            )
+            for network in (whole, short)
+        ]
+        assert widths_made == [32, 2 * 4 + 1]
+        chex.assert_trees_all_close(*results, rtol=1e-10, atol=1e-12)
+
+
+def test_critics_for_scores_only_project_where_projections_are_the_shorter_ones():
+    local, pooled = jnp.zeros((5, 2, 3, 4)), jnp.zeros((5, 7))
+    (p, q), _ = traced(InfoMaxCritics(8, scores_only=True), local, pooled)
+    assert p.shape == (5, 6, 8) and q.shape == (5, 8)

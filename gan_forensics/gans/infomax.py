@@ -107,7 +107,8 @@ def infomax_task(
 
     Args:
         critics: the projections, (local [b, h, w, cl], pooled [b, cg]) -> (p, q), for instance
-            `gan_forensics.nn.resgan.InfoMaxCritics`; they join the game as "critics".
+            `gan_forensics.nn.resgan.InfoMaxCritics`; they join the game as "critics". Only the
+            products of p and q are read.
         weight: of the loss, in both players' turns.
         mask_value: as in `infomax_loss`.
         group_size: as in `infomax_loss`.

@@ -165,7 +165,7 @@ def _residual(
             attention=attention,
             outer_init=outer_init,
         ),
-        resgan.InfoMaxCritics() if critics else None,
+        resgan.InfoMaxCritics(scores_only=True) if critics else None,
     )
 
 

@@ -18,11 +18,11 @@ Images are [b, size, size, channels] in [-1, 1], noise is [b, latent], logits ar
 moves batch statistics ("batch_stats") and takes a step of power iteration ("spectral_norm").
 """
 
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.attention import SelfAttention
@@ -38,7 +38,7 @@ from gan_forensics.nn.resblocks import (
     Upsampling,
     glorot,
 )
-from gan_forensics.nn.spectral_norm import Dense, SNConv, SNDense, SNEmbed
+from gan_forensics.nn.spectral_norm import Dense, SNDense, SNEmbed, normalised_kernel, parameters
 
 
 class Shape(NamedTuple):
@@ -261,33 +261,63 @@ class InfoMaxCritics(nn.Module):
     Lee et al., "InfoMax-GAN", WACV 2021: p = b(relu(a(local))) + s(local) at every place, and
     q = b'(relu(a'(pooled))) + s'(pooled); all six are linear with bias and spectral norm.
 
+    p is linear in z = (relu(a(local)), local, 1), p = z M, so <q, p> = <q M^T, z>: where z has
+    fewer numbers than R, the scores cost less from z and q M^T, and p is never made.
+
     Attributes:
         width: R, the length of the projections.
+        scores_only: give z and q M^T instead of p and q where they are shorter, 2 cl + 1 numbers:
+            the products of the two, which is all that InfoNCE reads, are the same.
         dtype: of the computation.
     """
 
     width: int = 1024
+    scores_only: bool = False
     dtype: Any = None
 
     @nn.compact
     def __call__(
         self, local: Float[Array, "b h w cl"], pooled: Float[Array, "b cg"], *, train: bool
     ) -> tuple[Float[Array, "b l r"], Float[Array, "b r"]]:
-        """Project: (p for each of the l = h w places, row by row; q)."""
+        """Project: (p for each of the l = h w places, row by row; q), or what stands for them."""
 
-        def residual(x, name, layer):
-            def linear(part, x, features):
-                made = layer(
-                    features, kernel_init=glorot(), dtype=self.dtype, name=f"{name}_{part}"
-                )
-                return made(x, train=train)
+        def weights(name, inputs, features, *ones):
+            layer = _SNWeights((*ones, inputs, features), name=name)
+            return promote_dtype(*layer(train=train), dtype=self.dtype)
 
-            hidden = nn.relu(linear("a", x, x.shape[-1]))
-            return linear("b", hidden, self.width) + linear("shortcut", x, self.width)
+        def parts(x, name, *ones):
+            a, bias = weights(f"{name}_a", x.shape[-1], x.shape[-1], *ones)
+            x = x.astype(a.dtype)
+            hidden = nn.relu(_affine(x, a, bias))
+            b, b_bias = weights(f"{name}_b", x.shape[-1], self.width, *ones)
+            s, s_bias = weights(f"{name}_shortcut", x.shape[-1], self.width, *ones)
+            return jnp.concatenate([hidden, x], -1), jnp.concatenate([b, s]), b_bias + s_bias
 
-        p = residual(local, "local", partial(SNConv, kernel_size=1))
-        q = residual(pooled, "global", SNDense)
-        return p.reshape(p.shape[0], -1, self.width), q
+        places = local.reshape(local.shape[0], -1, local.shape[-1])
+        z, matrix, bias = parts(places, "local", 1, 1)
+        pooled_z, pooled_matrix, pooled_bias = parts(pooled, "global")
+        q = _affine(pooled_z, pooled_matrix, pooled_bias)
+        if self.scores_only and z.shape[-1] + 1 < self.width:
+            q, matrix, bias = (at_least_float32(x) for x in (q, matrix, bias))
+            one = jnp.ones((*z.shape[:-1], 1), z.dtype)
+            return jnp.concatenate([z, one], -1), q @ jnp.concatenate([matrix, bias[None]]).T
+        return _affine(z, matrix, bias), q
+
+
+def _affine(x, kernel, bias):
+    return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class _SNWeights(nn.Module):
+    """The parameters of an `SNConv` or `SNDense`: (kernel [in, out], bias [out]), normalised."""
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, *, train: bool):
+        kernel, bias = parameters(self, self.shape, glorot())
+        kernel = normalised_kernel(self, kernel, train=train)
+        return kernel.reshape(self.shape[-2:]), bias
 
 
 _OUTPUTS = {"tanh": jnp.tanh, "sigmoid": nn.sigmoid}
