@@ -9,6 +9,7 @@ NAMES = (
     "infonce_memory",
     "spectra",
     "quality",
+    "detector",
     "relevance",
     "doping",
     "fit_overhead",
