@@ -6,7 +6,7 @@
 
     preset  hardware      time         what
     smoke   2 CPU cores   some minutes all three claims in a few steps, without SSGAN
-    cpu     2 CPU cores   not timed    digits 32x32, three seeds; see experiments/README.md
+    cpu     2 CPU cores   25 minutes   digits 32x32, three seeds; see experiments/README.md
     paper   GPU or TPU    not run yet  CIFAR-10 for the first two claims; mimicry's eight recipes
 
 Three claims of the paper, each against the same without InfoMax, with the same seeds:
@@ -110,7 +110,7 @@ PAPER = Experiment(
     ),
 )
 PRESETS = {
-    "smoke": ("Under a minute: shows that everything runs.", SMOKE),
+    "smoke": ("Some minutes, mostly compiling: shows that everything runs.", SMOKE),
     "cpu": ("Digits at 32x32 on a CPU.", CPU),
     "paper": ("Published widths and recipes; needs an accelerator.", PAPER),
 }
