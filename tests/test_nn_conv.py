@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 from jax.test_util import check_grads
 
+from gan_forensics import train
 from gan_forensics.nn import conv, conv_kernels
 from gan_forensics.nn.conv import Conv, ConvTranspose, convolve, convolve_transpose
 
@@ -96,6 +97,26 @@ def test_second_derivatives_equal_the_native_ones(name, rng):
 
     for own, other in zip(steepness(convolve), steepness(native), strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_compiled_for_fast_convolutions_in_a_loop_equal_the_native_ones(name, rng):
+    # Other kernels serve within `train.jit`, and loops compile their convolutions otherwise.
+    x, w, arguments = _case(name, rng, batch=4)
+
+    def gradients(convolution):
+        return jax.grad(lambda x, w: jnp.sin(convolution(x, w, **arguments)).sum(), (0, 1))(x, w)
+
+    def in_a_loop(start):
+        def move(total, _):
+            return jax.tree.map(jnp.add, total, gradients(convolve)), None
+
+        return lax.scan(move, start, length=3)[0]
+
+    for own, other in zip(
+        train.jit(in_a_loop)((jnp.zeros_like(x), jnp.zeros_like(w))), gradients(native), strict=True
+    ):
+        np.testing.assert_allclose(own, 3 * other, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("unrolled", [0, 16])

@@ -210,10 +210,7 @@ def _convolve_cpu(x, w, *, g: Geometry):
     if features <= FEW_CHANNELS < channels and g == Geometry((1, 1), g.padding, (1, 1), 1):
         # The adjoint of another convolution, which makes few channels fast.
         mirrored = w[::-1, ::-1].swapaxes(2, 3)
-        sides = tuple(
-            (k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(kernel, g.padding, strict=True)
-        )
-        return _input_adjoint_strided(x, mirrored, g=g._replace(padding=sides), image=out)
+        return _input_adjoint_strided(x, mirrored, g=_from_output(kernel, g), image=out)
     if channels > FEW_CHANNELS or g.groups > 1:
         return _convolve_native(x, w, g=g)
     if _folds(channels, g):
@@ -317,9 +314,7 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         ]
         return jnp.stack(w).reshape(*kernel, channels // g.groups, features)
 
-    if max(out) <= SMALL_MAP or (
-        has_fast_convolutions() and min(channels, features) > FEW_CHANNELS
-    ):
+    if max(out) <= SMALL_MAP or (has_fast_convolutions() and features > FEW_CHANNELS):
         return _kernel_adjoint_plain(x, y, g=g, kernel=kernel)
     if _folds(channels, g):
         folded = tuple(-(-k // s) for k, s in zip(kernel, g.strides, strict=True))
@@ -327,7 +322,7 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         return _unfold_kernel(w, kernel, channels, g)
     if features < channels and g.strides == (1, 1) and g.dilation == (1, 1):
         # Patches of the side with fewer channels: the same sum, seen from the output.
-        w = _kernel_adjoint_cpu(y, _padded(x, g.padding), g=_full(kernel), kernel=kernel)
+        w = _kernel_adjoint_cpu(y, x, g=_from_output(kernel, g), kernel=kernel)
         return w[::-1, ::-1].swapaxes(2, 3)
 
     def product(x, y):
@@ -346,6 +341,12 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         zero = jnp.zeros((features, kernel[0] * kernel[1] * channels), x.dtype)
         w, _ = lax.scan(lambda w, xy: (w + product(*xy), None), zero, tuple(split))
     return w.T.reshape(*kernel, channels, features)
+
+
+def _from_output(kernel, g: Geometry) -> Geometry:
+    """Of stride 1: the geometry in which the image is the output, and the output the image."""
+    sides = ((k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(kernel, g.padding, strict=True))
+    return g._replace(padding=tuple(sides))
 
 
 def _full(kernel) -> Geometry:
