@@ -8,6 +8,7 @@ restoring takes the newest that is neither.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -46,18 +47,26 @@ class Checkpoints:
         if best:
             kept.append(policies.BestN(get_metric_fn=lambda m: m[best], n=1, reverse=True))
         self._best, self._read_only = best, read_only
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            options=ocp.CheckpointManagerOptions(
-                enable_async_checkpointing=False,
-                cleanup_tmp_directories=not read_only,
-                read_only=read_only,
-                create=not read_only,
-                preservation_policy=policies.AnyPreservationPolicy(kept),
-                best_fn=(lambda m: m[best]) if best else None,
-                best_mode="min",
-            ),
-        )
+        # Orbax warns of what is meant here: that a folder to read from is not written to.
+        log = logging.getLogger("absl")
+        level = log.level
+        try:
+            if read_only:
+                log.setLevel(logging.ERROR)
+            self._manager = ocp.CheckpointManager(
+                self.folder,
+                options=ocp.CheckpointManagerOptions(
+                    enable_async_checkpointing=False,
+                    cleanup_tmp_directories=not read_only,
+                    read_only=read_only,
+                    create=not read_only,
+                    preservation_policy=policies.AnyPreservationPolicy(kept),
+                    best_fn=(lambda m: m[best]) if best else None,
+                    best_mode="min",
+                ),
+            )
+        finally:
+            log.setLevel(level)
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, ascending."""
