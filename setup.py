@@ -17,7 +17,7 @@ EXTRAS = {
     "opencv": ["opencv-python-headless>=4.10"],
     # SMOTE, one of the controls of DOPING.
     "imbalanced": ["imbalanced-learn>=0.13"],
-    # Layer-wise relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
+    # Relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
     "zennit": ["zennit>=0.5"],
 }
 TEST = [

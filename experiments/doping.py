@@ -9,8 +9,7 @@
     cpu     2 CPU cores   see below    worlds A, B, C; scikit-learn's tables; ODDS files if given
     paper   GPU or TPU    not run      the published widths and rates, 25 seeds, four ODDS files
 
-The cpu preset takes about a quarter of an hour of processor time; its wall time on quiet cores was
-not measured.
+The cpu preset takes about a quarter of an hour of processor time.
 
 FOLDER holds thyroid.mat, cardio.mat, mammography.mat (ODDS); without it those tables are left out.
 

@@ -16,11 +16,11 @@ many random ones (five draws) and the last ones; images are made gray. "robust" 
 images in training. The synthetic world has a cue of pure colour, so that the answer is known: base
 detectors must fail in gray, robust ones must not, and those of the world without colour must not.
 
-Published (ResNet-50, 114 of 26,560 channels silenced): AP on unseen GANs falls from 90-99 to 55-73
-per cent, with random channels to 88-99; in gray to 75-98, with robust detectors to 88-100. Expected
-of `cpu` (36 of 1208 silenced): from 71-88 to 50-60, with random channels to 70-85; in gray to 53-85,
-with robust detectors, from 68-89, to 63-96. In the synthetic world gray leaves 36-42 per cent to base
-detectors and 97-100 to the others.
+Published (ResNet-50, 114 of 26,560 channels silenced): AP on unseen GANs falls from 90-99 to
+55-73 per cent, with random channels to 88-99; in gray to 75-98, with robust detectors to 88-100.
+Expected of `cpu` (36 of 1208 silenced): from 71-88 to 50-60, with random channels to 70-85; in
+gray to 53-85, with robust detectors, from 68-89, to 63-96. In the synthetic world gray leaves
+36-42 per cent to base detectors and 97-100 to the others.
 
 Every setting of a preset can be overridden: `cpu --seeds 0 1 --out runs/short`. A run that was
 stopped goes on with the next detector when it is started again.

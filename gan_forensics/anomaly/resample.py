@@ -132,7 +132,7 @@ def smote(material: Material, n: int, rng: np.random.Generator) -> Rows:
         ImportError: without imbalanced-learn.
     """
     try:
-        from imblearn.over_sampling import SMOTE  # pyright: ignore[reportMissingImports]
+        from imblearn.over_sampling import SMOTE
     except ImportError as error:
         raise ImportError(
             "the resampler 'smote' needs imbalanced-learn: pip install 'gan_forensics[imbalanced]'"
@@ -141,14 +141,14 @@ def smote(material: Material, n: int, rng: np.random.Generator) -> Rows:
     # SMOTE balances two classes; the other one is n + k copies that it leaves alone.
     others = np.repeat(material.x[:1], n + k, axis=0)
     sampler = SMOTE(
-        sampling_strategy={1: n + k},
+        sampling_strategy={1: n + k},  # pyright: ignore[reportArgumentType]
         k_neighbors=min(5, k - 1),
         random_state=int(rng.integers(2**31)),
     )
     rows, _ = sampler.fit_resample(
         np.concatenate([others, material.x]), np.repeat([0, 1], [n + k, k])
     )[:2]
-    return rows[n + 2 * k :]
+    return np.asarray(rows)[n + 2 * k :]
 
 
 def plain_gan(material: Material, n: int, rng: np.random.Generator) -> Rows:
