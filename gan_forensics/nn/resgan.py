@@ -309,7 +309,11 @@ def _affine(x, kernel, bias):
 
 
 class _SNWeights(nn.Module):
-    """The parameters of an `SNConv` or `SNDense`: (kernel [in, out], bias [out]), normalised."""
+    """The parameters of an `SNConv` or `SNDense`: (kernel [in, out], bias [out]), normalised.
+
+    Attributes:
+        shape: of the stored kernel: (1, 1, in, out), or (in, out).
+    """
 
     shape: tuple[int, ...]
 
