@@ -249,22 +249,34 @@ def _input_adjoint_plain(y, w, *, g: Geometry, image):
 
 
 def _kernel_adjoint_plain(x, y, *, g: Geometry, kernel):
-    """Of one group: the convolution of images with outputs as kernels, over the batch."""
-    sides = tuple(
-        (low, (out - 1) * stride + (k - 1) * step + 1 - size - low)
-        for low, out, stride, k, step, size in zip(
+    """Of one group: the convolution of images with outputs as kernels, over the batch.
+
+    A row of the image is taken as one axis of columns and channels, in which a column is a step of
+    so many channels. Then the batch alone moves, and the result has its axes in place: moving the
+    channels too would read every value from another page of memory.
+    """
+    (b, h, width, channels), features = x.shape, y.shape[-1]
+    reach = tuple((k - 1) * step + 1 for k, step in zip(kernel, g.dilation, strict=True))
+    (top, bottom), (left, right) = (
+        (low, (out - 1) * stride + taps - size - low)
+        for low, out, stride, taps, size in zip(
             (g.padding[0][0], g.padding[1][0]),
             y.shape[1:3],
             g.strides,
-            kernel,
-            g.dilation,
-            x.shape[1:3],
+            reach,
+            (h, width),
             strict=True,
         )
     )
-    turned = Geometry(g.dilation, sides, g.strides, 1)
-    w = _convolve_native(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), g=turned)
-    return w.transpose(1, 2, 0, 3)
+    rows = Geometry(
+        (g.dilation[0], 1),
+        ((top, bottom), (left * channels, right * channels)),
+        (g.strides[0], g.strides[1] * channels),
+        1,
+    )
+    x = x.transpose(1, 2, 3, 0).reshape(1, h, width * channels, b)
+    w = _convolve_native(x, y.transpose(1, 2, 0, 3), g=rows)
+    return w.reshape(kernel[0], reach[1], channels, features)[:, :: g.dilation[1]]
 
 
 def _input_adjoint_strided(y, w, *, g: Geometry, image):
