@@ -5,24 +5,18 @@
 
 Images of 224x224, float32, random weights, beta = 0 composite with the box rule at the pixels. The
 plain pass is that of training: logits, and the gradient of their sum in all parameters, batch norm
-in inference. Sides run in processes of their own, in turns; ratios are of medians within a round.
+in inference. Sides take turns pass by pass.
 zennit (https://github.com/chr5tphr/zennit) computes the same relevance with hooks on a PyTorch
 twin, which is built here.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
-import sys
-import time
+from functools import partial
 
-SIDES = ("relevance", "plain", "zennit")
-COUNTED = 4
+from benchmarks import in_turns
 
 
-def ours(side: str, batch: int) -> list[float]:
-    """Seconds of each pass of the project's own ResNet-50."""
+def ours(side: str, batch: int) -> in_turns.Call:
+    """A pass of the project's own ResNet-50."""
     import jax
     import numpy as np
 
@@ -47,24 +41,11 @@ def ours(side: str, batch: int) -> list[float]:
     run = jax.jit(
         plain if side == "plain" else lambda variables, x: relevance(network, variables, x)
     )
-    start = time.perf_counter()
-    run = run.lower(variables, x).compile()
-    print(f"compiled in {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    return timed(lambda: jax.block_until_ready(run(variables, x)))
+    return lambda: jax.block_until_ready(run(variables, x))
 
 
-def timed(run) -> list[float]:
-    """Seconds of each counted call, after one that is not counted."""
-    seconds = []
-    for _ in range(1 + COUNTED):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
-
-
-def zennit(batch: int) -> list[float]:
-    """Seconds of each pass of the same composite by zennit, relevance kept at every convolution."""
+def zennit(batch: int) -> in_turns.Call:
+    """A pass of the same composite by zennit, relevance kept at every convolution."""
     import torch
     from torch import nn
     from zennit.canonizers import SequentialMergeBatchNorm
@@ -122,53 +103,31 @@ def zennit(batch: int) -> list[float]:
         kept.append(output)
 
     x = torch.empty(batch, 3, 224, 224).uniform_(-2, 2.6).requires_grad_()
-    with composite.context(network) as explained:
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                module.register_forward_hook(keep)
+    composite.register(network)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(keep)
 
-        def run():
-            kept.clear()
-            x.grad = None
-            explained(x).sum().backward()
-            assert len(kept) == 53 and all(output.grad is not None for output in kept)
+    def run():
+        kept.clear()
+        x.grad = None
+        network(x).sum().backward()
+        assert len(kept) == 53 and all(output.grad is not None for output in kept)
 
-        return timed(run)
+    return run
 
 
 def main() -> None:
-    """Run the sides in turns and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    """Race the sides and print the table."""
+    parser = in_turns.arguments(__doc__, "zennit", rounds=5)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--python-with-zennit", default=sys.executable)
-    parser.add_argument("--side", choices=SIDES, help="run one side and print its seconds")
-    arguments = parser.parse_args()
-    if arguments.side:
-        side, batch = arguments.side, arguments.batch
-        print(json.dumps(zennit(batch) if side == "zennit" else ours(side, batch)))
-        return
-    medians: dict[str, list[float]] = {side: [] for side in SIDES}
-    for _ in range(arguments.rounds):
-        for side in SIDES:
-            python = arguments.python_with_zennit if side == "zennit" else sys.executable
-            command = [python, __file__, "--side", side, "--batch", str(arguments.batch)]
-            result = subprocess.run(command, capture_output=True, text=True)
-            if result.returncode == 0:
-                seconds = json.loads(result.stdout.splitlines()[-1])
-                medians[side].append(statistics.median(seconds))
-            elif side != "zennit":
-                sys.exit(result.stderr)
-    print(f"{'side':10} {'s a batch':>10} {'time of relevance / side':>26}")
-    for side, values in medians.items():
-        if not values:
-            print(f"{side:10} {'not installed':>10}")
-            continue
-        ratios = [o / v for v, o in zip(values, medians["relevance"], strict=True)]
-        print(
-            f"{side:10} {statistics.median(values):10.2f} {statistics.median(ratios):10.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    given = parser.parse_args()
+    sides = {
+        "relevance": partial(ours, "relevance", given.batch),
+        "plain": partial(ours, "plain", given.batch),
+        "zennit": partial(zennit, given.batch),
+    }
+    in_turns.table(in_turns.race("relevance", sides, "zennit", given))
 
 
 if __name__ == "__main__":

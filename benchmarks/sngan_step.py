@@ -5,48 +5,21 @@
 
 Generator width 64, discriminator width 32, batch 64, float32; five discriminator moves and one of
 the generator, Adam each. `infomax` is ours with InfoMax-GAN's terms on top. PyTorch runs the same
-networks eagerly, with its own spectral norm and activations in place. Every side runs in a process
-of its own, in turns, so that drift of the machine falls on all alike; the ratios are of medians
-within a round, and the table shows their median over rounds.
+networks eagerly, with its own spectral norm and activations in place. Sides take turns step by
+step.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
-import sys
-import time
+from functools import partial
 
-WARM_UP, COUNTED = 2, 6
-SIDES = ("ours", "infomax", "native", "torch")
+from benchmarks import in_turns
+
 BATCH, MOVES, LATENT, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 64, 5, 128, 64, 32
 
 
-def ours(method: str = "sngan", native: bool = False) -> list[float]:
-    """Seconds of each step of the project's own SNGAN, or of another method on its networks."""
-    import jax
-    import numpy as np
-
-    from gan_forensics.train import (
-        data_mesh,
-        init_state,
-        jit_step,
-        keep_scratch_memory,
-        make_step,
-        to_mesh,
-    )
-
-    if native:
-        # As it would be without nn.conv: XLA's own convolutions and their derivatives.
-        from gan_forensics.nn import conv_kernels as kernels
-
-        kernels.convolve = lambda x, w, g: kernels._convolve_native(x, w, g=g)
-        kernels.input_adjoint = lambda y, w, g, image: kernels._input_adjoint_native(
-            y, w, g=g, image=image
-        )
-    else:
-        keep_scratch_memory()
-    from gan_forensics.gans import GanConfig, build, init
+def ours(method: str = "sngan", native: bool = False) -> in_turns.Call:
+    """A step of the project's own SNGAN, or of another method on its networks."""
+    from benchmarks.training_step import training_step
+    from gan_forensics.gans import GanConfig
 
     config = GanConfig(
         method,
@@ -57,24 +30,11 @@ def ours(method: str = "sngan", native: bool = False) -> list[float]:
         generator_width=GENERATOR_WIDTH,
         discriminator_width=DISCRIMINATOR_WIDTH,
     )
-    gan = build(config)
-    params, stats = init(gan)
-    mesh = data_mesh()
-    step = jit_step(make_step(gan.updates), mesh)
-    state = init_state(gan.updates, params, stats)
-    images = np.tanh(np.random.default_rng(0).standard_normal((MOVES, BATCH, 32, 32, 3)))
-    batches = to_mesh({"image": images.astype(np.float32)}, mesh)
-    key, seconds = jax.random.key(0), []
-    for _ in range(WARM_UP + COUNTED):
-        start = time.perf_counter()
-        state, metrics = step(state, batches, key)
-        jax.block_until_ready((state, metrics))
-        seconds.append(time.perf_counter() - start)
-    return seconds[WARM_UP:]
+    return training_step(config, native=native)
 
 
-def pytorch() -> list[float]:
-    """Seconds of each step of the same networks and losses in PyTorch, eager."""
+def pytorch() -> in_turns.Call:
+    """A step of the same networks and losses in PyTorch, eager."""
     import torch
     from torch import nn
     from torch.nn.functional import avg_pool2d, interpolate, relu
@@ -143,9 +103,8 @@ def pytorch() -> list[float]:
     g_optimizer = torch.optim.Adam(g.parameters(), 2e-4, (0.0, 0.9))
     d_optimizer = torch.optim.Adam(d.parameters(), 2e-4, (0.0, 0.9))
     real = torch.randn(MOVES, BATCH, 3, 32, 32).tanh()
-    seconds = []
-    for _ in range(WARM_UP + COUNTED):
-        start = time.perf_counter()
+
+    def call():
         d.requires_grad_(True)
         for images in real:
             with torch.no_grad():
@@ -160,47 +119,20 @@ def pytorch() -> list[float]:
         g_optimizer.zero_grad()
         loss.backward()
         g_optimizer.step()
-        seconds.append(time.perf_counter() - start)
-    return seconds[WARM_UP:]
+
+    return call
 
 
 def main() -> None:
-    """Run the sides in turns and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--python-with-torch", default=sys.executable)
-    parser.add_argument("--side", choices=SIDES, help="run one side and print its seconds")
-    arguments = parser.parse_args()
-    if arguments.side:
-        run = {
-            "ours": ours,
-            "infomax": lambda: ours("infomax-gan"),
-            "native": lambda: ours(native=True),
-            "torch": pytorch,
-        }
-        print(json.dumps(run[arguments.side]()))
-        return
-    medians: dict[str, list[float]] = {side: [] for side in SIDES}
-    for _ in range(arguments.rounds):
-        for side in SIDES:
-            python = arguments.python_with_torch if side == "torch" else sys.executable
-            command = [python, __file__, "--side", side]
-            result = subprocess.run(command, capture_output=True, text=True)
-            if result.returncode == 0:
-                seconds = json.loads(result.stdout.splitlines()[-1])
-                medians[side].append(statistics.median(seconds))
-            elif side != "torch":
-                sys.exit(result.stderr)
-    print(f"{'side':8} {'ms a step':>10} {'speed of ours / side':>22}")
-    for side, values in medians.items():
-        if not values:
-            print(f"{side:8} {'not installed':>10}")
-            continue
-        ratios = [v / o for v, o in zip(values, medians["ours"], strict=True)]
-        print(
-            f"{side:8} {1000 * statistics.median(values):10.0f} {statistics.median(ratios):10.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    """Race the sides and print the table."""
+    given = in_turns.arguments(__doc__, "torch", rounds=12).parse_args()
+    sides = {
+        "ours": ours,
+        "infomax": partial(ours, "infomax-gan"),
+        "native": partial(ours, native=True),
+        "torch": pytorch,
+    }
+    in_turns.table(in_turns.race("sngan_step", sides, "torch", given))
 
 
 if __name__ == "__main__":

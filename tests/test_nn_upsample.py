@@ -18,7 +18,7 @@ from gan_forensics.nn.upsample import (
 )
 from tests import oracles
 
-UPSAMPLERS = [zero_insertion, nearest, bilinear]
+UPSAMPLERS = [zero_insertion, nearest, bilinear, bilinear_half_pixel]
 
 # A few shapes only, since each compiles anew.
 maps = st.sampled_from([(2, 2, 3, 2), (1, 5, 4, 2), (1, 7, 7, 2)]).flatmap(
@@ -102,6 +102,23 @@ def test_gradient_is_the_adjoint(upsample, getkey):
     y = jax.random.normal(getkey(), (2, 8, 6, 2))
     up, back = jax.jit(lambda x, y: (upsample(x), jax.vjp(upsample, x)[1](y)[0]))(x, y)
     np.testing.assert_allclose(jnp.vdot(up, y), jnp.vdot(x, back), rtol=1e-5)
+
+
+def test_second_derivatives_of_half_pixel_bilinear_are_those_of_the_resize(rng):
+    def curvature(upsample):
+        def slope(x, y):
+            return jax.grad(lambda x: jnp.sin(upsample(x) * y).sum())(x)
+
+        return lambda x, y: jax.grad(lambda x, y: jnp.cos(slope(x, y)).sum(), (0, 1))(x, y)
+
+    with jax.enable_x64(True):
+        x, y = (
+            jnp.asarray(rng.normal(size=(1, 3, 2, 2))),
+            jnp.asarray(rng.normal(size=(1, 6, 4, 2))),
+        )
+        resize = curvature(lambda x: jax.image.resize(x, y.shape, "bilinear"))
+        for ours, theirs in zip(curvature(bilinear_half_pixel)(x, y), resize(x, y), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
 @pytest.mark.parametrize("upsample", UPSAMPLERS)

@@ -11,7 +11,7 @@ c1 and c2 are 3x3 convolutions, c_sc is 1x1 and left out where it is not needed;
 norms, conditional ones in a GBlock with classes.
 
 What is computed differs from what is written above only in the order of operations:
-- 3x3 convolution, then 2x2 mean: one 4x4 convolution of stride 2 (`pooled_kernel`);
+- 3x3 convolution, then 2x2 mean: a 3x3 convolution of stride 2 (`convolve_pooled`);
 - 1x1 convolution before an upsampling instead of after it, and after a pooling instead of before
   it: they commute, since the weights of both scalings sum to 1, so that the bias passes too.
 """
@@ -19,6 +19,7 @@ What is computed differs from what is written above only in the order of operati
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
@@ -49,15 +50,34 @@ def mean_pool(x: Float[Array, "b 2*h 2*w c"]) -> Float[Array, "b h w c"]:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
-def pooled_kernel(kernel: Float[Array, "k k i o"]) -> Float[Array, "k+1 k+1 i o"]:
-    """The kernel that, with stride 2, convolves and takes the mean of every block of 2x2.
+def convolve_pooled(
+    x: Float[Array, "b 2*h 2*w i"], kernel: Float[Array, "k k i o"]
+) -> Float[Array, "b h w o"]:
+    """Convolve with k odd and padding (k - 1) / 2, then take the mean of every block of 2x2.
 
-    W[t] = 1/4 sum over a in {0, 1}^2 of w[t - a]: the four outputs of a block read windows that
-    are shifted by one, so together they read one window of k + 1.
+    The mean commutes with the convolution: taken before it, over all windows of 2x2, it leaves a
+    convolution of stride 2 with the same kernel, a quarter of the work.
     """
-    wide = jnp.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
-    rows = wide[1:] + wide[:-1]
-    return (rows[:, 1:] + rows[:, :-1]) / 4
+    return convolve(window_means(x), kernel, strides=2, padding=kernel.shape[0] // 2 - 1)
+
+
+@jax.custom_vjp
+def window_means(x: Float[Array, "b h w c"]) -> Float[Array, "b h+1 w+1 c"]:
+    """The mean of every window of 2x2, also of those that overlap the border, zero outside."""
+    return _inner_window_means(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+
+
+@jax.custom_vjp
+def _inner_window_means(x: Float[Array, "b h w c"]) -> Float[Array, "b h-1 w-1 c"]:
+    rows = x[:, 1:] + x[:, :-1]
+    return (rows[:, :, 1:] + rows[:, :, :-1]) / 4
+
+
+# Each is the adjoint of the other.
+window_means.defvjp(lambda x: (window_means(x), None), lambda _, y: (_inner_window_means(y),))
+_inner_window_means.defvjp(
+    lambda x: (_inner_window_means(x), None), lambda _, y: (window_means(y),)
+)
 
 
 class BlockConv(nn.Module):
@@ -84,7 +104,7 @@ class BlockConv(nn.Module):
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         padding = self.kernel_size // 2
         if self.pool:
-            y = convolve(x, pooled_kernel(kernel), strides=2, padding=padding)
+            y = convolve_pooled(x, kernel)
         elif self.upsampling == "nearest":
             y = convolve_upsampled("nearest", x, kernel)
         elif self.upsampling == "bilinear":
