@@ -207,6 +207,10 @@ _normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 def _moments(x, axes: tuple[int, ...]):
-    """Mean and biased variance in two passes: safe where the mean is large beside the spread."""
-    mean = x.mean(axes, keepdims=True)
+    """Mean and biased variance, safe where the mean is large beside the spread.
+
+    Two passes, and the mean is summed up from an estimate of it, that of the first rows.
+    """
+    first = x[:, :1].mean(axes, keepdims=True)
+    mean = first + (x - first).mean(axes, keepdims=True)
     return mean, jnp.square(x - mean).mean(axes, keepdims=True)
