@@ -47,6 +47,8 @@ def race(
     if given.side:
         _serve(sides[given.side]())
         sys.exit()
+    if unknown := set(given.only or ()) - set(sides):
+        sys.exit(f"no side {', '.join(sorted(unknown))}: there are {', '.join(sides)}")
     running = {}
     for side in given.only or sides:
         python = given.peer_python if side == peer else sys.executable

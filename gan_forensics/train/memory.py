@@ -7,7 +7,7 @@ has makes the faults vanish; the peak stays what it was.
 
 Maps are some thousand pages of 4 KB each, more than the processor remembers the places of. So the
 kernel is asked to back what glibc keeps with pages of 2 MB where it can ("transparent huge pages",
-set to `madvise` or `always`): a step of a narrow SNGAN-32 takes 9 % less time.
+set to `madvise` or `always`): a step of a narrow SNGAN-32 takes 3 to 9 % less time.
 """
 
 import ctypes
