@@ -62,7 +62,9 @@ def race(
         )
         if process.stdout.readline():
             running[side] = process
-        elif side != peer:
+        elif side == peer:
+            print(f"{peer} is left out: {python} could not prepare it", file=sys.stderr)
+        else:
             sys.exit(f"{side} ended with exit code {process.wait()}")
     seconds = {side: [] for side in running}
     for _ in range(given.rounds):

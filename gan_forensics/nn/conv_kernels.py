@@ -26,8 +26,9 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # gathered patches where they come in (3 -> 32 channels, 64x64, 4x4 stride 2: 2.5 against 10 ms),
 # added up from shifted maps where they come out (64 -> 3, 32x32, 3x3: 2.9 against 9).
 FEW_CHANNELS = 8
-# Patches of up to so many numbers make products faster than a plain convolution over the batch
-# (3 -> 32 channels, 32x32, 3x3, gradient in the kernel: 3.8 against 6 ms; 5x5: 44 against 30).
+# Of few channels, patches of up to so many numbers make kernel gradients faster than a plain
+# convolution over the batch (3 -> 32 channels, 32x32, 3x3: 3.8 against 6 ms; 64x64, 5x5: 44
+# against 30).
 SHORT_PATCH = 48
 # On outputs up to this size XLA's CPU gradient in the kernel is as fast as gathered patches.
 SMALL_MAP = 8
@@ -331,11 +332,12 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         ]
         return jnp.stack(w).reshape(*kernel, channels // g.groups, features)
 
-    short = kernel[0] * kernel[1] * channels <= SHORT_PATCH
+    few = channels <= FEW_CHANNELS
+    short = few and kernel[0] * kernel[1] * channels <= SHORT_PATCH
     plain = has_fast_convolutions() and features > FEW_CHANNELS and not short
     if plain or max(out) <= SMALL_MAP:
         return _kernel_adjoint_plain(x, y, g=g, kernel=kernel)
-    if channels <= FEW_CHANNELS:
+    if few:
         return _kernel_adjoint_planes(x, y, g=g, kernel=kernel)
     if features < channels and g.strides == (1, 1) and g.dilation == (1, 1):
         # Patches of the side with fewer channels: the same sum, seen from the output.
