@@ -59,6 +59,10 @@ CASES = {
     "uneven padding, few features": (7, 10, 4, 3, {"padding": ((0, 2), (1, 0))}),
     "padding beyond the kernel, few features": (7, 10, 4, 2, {"padding": 3}),
     "few channels": (8, 4, 12, 3, {"padding": 1}),
+    "many channels": (8, 48, 50, 3, {"padding": 1}),
+    "many channels, one tile of rows": (4, 48, 48, 3, {"padding": ((1, 1), (0, 2))}),
+    "many channels, rows left over": (6, 48, 48, 3, {"padding": 1}),
+    "many channels, 3x5": (8, 48, 48, (3, 5), {"padding": ((1, 1), (2, 2))}),
     "dilated": (9, 10, 4, 3, {"padding": 2, "dilation": 2}),
     "grouped": (8, 12, 6, 3, {"padding": 1, "groups": 3}),
     "depthwise stride 2": (8, 10, 10, 3, {"strides": 2, "padding": 1, "groups": 10}),
@@ -69,7 +73,8 @@ def _case(name, rng, batch=6):
     size, channels, features, kernel, arguments = CASES[name]
     groups = arguments.get("groups", 1)
     x = rng.standard_normal((batch, size, size, channels))
-    w = rng.standard_normal((kernel, kernel, channels // groups, features))
+    sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    w = rng.standard_normal((*sides, channels // groups, features))
     return jnp.asarray(x), jnp.asarray(w), arguments
 
 
