@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from gan_forensics.nn import winograd
 from gan_forensics.nn.conv import convolve
+from gan_forensics.train import data_mesh, replicated
 
 
 def test_six_products_make_four_values_of_a_filter(rng):
@@ -48,3 +50,17 @@ def test_many_channels_in_full_precision_use_it(channels, features, dtype, convo
     traced = jax.jit(lambda x, w: convolve(x, w, padding=1)).trace(x, w)
     text = traced.lower(lowering_platforms=("cpu",)).as_text()
     assert text.count("stablehlo.convolution") == convolutions
+
+
+def test_a_sharded_batch_stays_where_it_is(rng):
+    mesh = data_mesh()
+    x = rng.standard_normal((16, 8, 8, 48)).astype(np.float32)
+    w = rng.standard_normal((3, 3, 48, 48)).astype(np.float32)
+    function = jax.jit(lambda x, w: convolve(x, w, padding=1))
+    by_image = NamedSharding(mesh, PartitionSpec("data"))
+    sharded = jax.device_put(x, by_image), jax.device_put(w, replicated(mesh))
+    compiled = function.lower(*sharded).compile()
+    local = 16 // mesh.size
+    assert f"f32[{local},2,8,48]" in compiled.as_text()  # a product
+    assert "all-gather" not in compiled.as_text()
+    np.testing.assert_allclose(compiled(*sharded), function(x, w), atol=2e-3)

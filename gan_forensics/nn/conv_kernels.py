@@ -18,6 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from gan_forensics.nn import winograd
 from gan_forensics.train.compiler import has_fast_convolutions
@@ -231,6 +232,14 @@ def _convolve_plain(x, w, *, g: Geometry):
         or jnp.finfo(x.dtype).bits < 32
     ):
         return _convolve_native(x, w, g=g)
+    # Not inlined: XLA would compute x anew in each of the maps made of it, and y wherever it is
+    # used.
+    with set_xla_metadata(inlineable="false"):
+        return _convolve_winograd(x, w, g=g)
+
+
+@partial(jax.jit, static_argnames="g")
+def _convolve_winograd(x, w, *, g: Geometry):
     g = g._replace(padding=((0, 0), g.padding[1]))
     pairs = zip(winograd.images(x), winograd.kernels(w), strict=True)
     return winograd.outputs([_convolve_native(x, w, g=g) for x, w in pairs])
