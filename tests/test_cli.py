@@ -102,6 +102,16 @@ def test_help_lists_the_commands(capsys):
     assert "fit" in said and "score" in said
 
 
+def test_help_that_nobody_reads_to_its_end_ends_quietly():
+    script = "from gan_forensics.cli import main; main()"
+    command = [sys.executable, "-c", script, "train", "--help"]
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
 def test_help_loads_neither_jax_nor_numerics():
     """So that it is there in under a second."""
     script = (

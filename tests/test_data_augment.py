@@ -105,6 +105,14 @@ def test_grayscale_is_pillows(rng):
     assert_array_equal(grayscale(pixels[None])[0], made)
 
 
+def test_colour_without_luma_disappears_in_gray():
+    image = np.full((4, 4, 3), 120.0)
+    delta = 20 * np.array([1.0, -0.5, -0.048])
+    shifted = np.round(image + delta[None, None]).astype(np.uint8)
+    difference = grayscale(shifted).astype(int) - grayscale(image.astype(np.uint8))
+    assert abs(difference).max() <= 1
+
+
 def test_resize_shorter_keeps_the_ratio(rng):
     wide = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
     assert resize_shorter(wide, 32).shape == (32, 44, 3)

@@ -4,10 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
-from PIL import Image
 from scipy import stats
 
-from gan_forensics.explain import colour_conditional, gray, gray_drop, median_test
+from gan_forensics.explain import colour_conditional, gray_drop, median_test
 
 SAMPLE = arrays(float, st.integers(1, 30), elements=st.integers(-4, 4).map(float))
 
@@ -58,21 +57,6 @@ def test_colour_conditional_channels_are_those_that_gray_moves(rng):
     found = colour_conditional(colour, moved)
     assert_array_equal(found.conditional, [False, False, True, True])
     assert found.share == 0.5
-
-
-def test_gray_is_pillows(rng):
-    images = rng.integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)
-    expected = [np.asarray(Image.fromarray(i).convert("L").convert("RGB")) for i in images]
-    assert_array_equal(gray(images), expected)
-    assert_array_equal(gray(gray(images)), gray(images))
-
-
-def test_colour_without_luma_disappears_in_gray():
-    image = np.full((4, 4, 3), 120.0)
-    delta = 20 * np.array([1.0, -0.5, -0.048])
-    shifted = np.round(image + delta[None, None]).astype(np.uint8)
-    difference = gray(shifted).astype(int) - gray(image.astype(np.uint8))
-    assert abs(difference).max() <= 1
 
 
 def test_the_fall_of_scores_is_of_medians_over_images_recognised_in_colour():

@@ -1,5 +1,6 @@
 """The list of commands, and what becomes of their errors."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -45,6 +46,18 @@ Command = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command line; exits with 2 for wrong use, 1 for failure."""
+    try:
+        try:
+            _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads the output, such as `head`, has read enough; Python must not flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as a shell calls the end by SIGPIPE
+
+
+def _main(arguments: list[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

@@ -23,7 +23,6 @@ from gan_forensics.explain.probes import (
     GrayDrop,
     MedianTest,
     colour_conditional,
-    gray,
     gray_drop,
     median_test,
 )

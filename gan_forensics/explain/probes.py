@@ -1,24 +1,17 @@
 """What forensic features respond to: colour.
 
-Chandrasegaran et al. (ECCV 2022): convert the images to gray and see what changes, in the scores of
-the detector and in the largest activations of its channels.
+Chandrasegaran et al. (ECCV 2022): convert the images to gray (`data.grayscale`) and see what
+changes, in the scores of the detector and in the largest activations of its channels.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.special import erfc
 
 LEVEL = 0.05  # below or at this p value a channel counts as colour-conditional
 LEAST_SCORE = 0.2  # generated images scored lower in colour are left out of the comparison
-
-
-def gray(images: UInt8[np.ndarray, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w 3"]:
-    """Gray images with three equal channels, by Pillow's mode "L" to the bit."""
-    r, g, b = np.moveaxis(np.asarray(images).astype(np.uint32), -1, 0)
-    level = ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16).astype(np.uint8)
-    return np.repeat(level[..., None], 3, -1)
 
 
 class MedianTest(NamedTuple):

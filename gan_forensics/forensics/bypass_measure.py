@@ -1,20 +1,15 @@
 """What the study of last upsamplings measures: spectra, decay exponents and the bypass table."""
 
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from gan_forensics import __version__
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.protocol import BASELINE, bypass_protocol
+from gan_forensics.report.provenance import provenance
 from gan_forensics.spectra import SpectrumStatistic
 
 REAL = "real"
@@ -197,33 +192,8 @@ def protocol(config: StudyConfig, n_real_train: int, n_real_test: int) -> dict[s
         "real_accuracy": "share of real test images called real",
         "spread": "standard deviation between seeds; with one seed, between draws of the detector",
         "real_test_images": "the data's test part, which no GAN and no detector was trained on",
-        "gan_forensics": __version__,
-        "commit": _commit(),
-        "jax": jax.__version__,
-        "hardware": f"{jax.device_count()} x {jax.devices()[0].device_kind}, {os.cpu_count()} CPU "
-        f"cores, {platform.system()} {platform.machine()}",
+        **provenance(),
     }
-
-
-def _commit() -> str | None:
-    """The commit that this package is checked out at, "-dirty" if changed; None elsewhere."""
-    folder = Path(__file__).parent
-    try:
-        # An installed copy may lie in the repository of something else, which does not track it.
-        for command in (
-            ("ls-files", "--error-unmatch", Path(__file__).name),
-            ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
-        ):
-            result = subprocess.run(
-                ["git", "-C", str(folder), *command],
-                capture_output=True,
-                text=True,
-                timeout=20,
-                check=True,
-            )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
 
 
 def finding(bypass: Sequence[Mapping[str, Any]]) -> str:
