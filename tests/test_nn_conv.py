@@ -62,6 +62,7 @@ CASES = {
     "many channels": (8, 48, 50, 3, {"padding": 1}),
     "many channels, one tile of rows": (4, 48, 48, 3, {"padding": ((1, 1), (0, 2))}),
     "many channels, rows left over": (6, 48, 48, 3, {"padding": 1}),
+    "many channels, unpadded": (8, 48, 48, 3, {"padding": "VALID"}),
     "many channels, 3x5": (8, 48, 48, (3, 5), {"padding": ((1, 1), (2, 2))}),
     "dilated": (9, 10, 4, 3, {"padding": 2, "dilation": 2}),
     "grouped": (8, 12, 6, 3, {"padding": 1, "groups": 3}),
