@@ -2,7 +2,8 @@
 
 The speed of a shared machine moves by a third from minute to minute: only calls that follow each
 other at once are compared. A round calls every side once; ratios are taken within rounds, and the
-table gives their median and their quartiles.
+table gives their median and their quartiles. Two processes of the same code still differ by up to
+12 % for as long as they live, however many rounds: near a bound, start the benchmark several times.
 
 A benchmark has one function for each side, which prepares and returns the call to be timed; its
 `main` is a parser of `arguments`, and `race`. The sides' processes are the benchmark itself with

@@ -5,8 +5,7 @@
 
 The distance is between two covariances of full rank with 2048 features, beside the formula through
 `scipy.linalg.sqrtm`. The network takes images of 32x32 from uint8 to features, beside the same
-network in PyTorch (eager, inference mode), in batches of 16. Sides take turns call
-by call.
+network in PyTorch (eager, inference mode), in batches of 16. Sides take turns call by call.
 """
 
 import time

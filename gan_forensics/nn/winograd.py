@@ -3,8 +3,8 @@
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, F(4, 3): four
 values of a filter with three taps, y = A^T [(G w) * (B^T x)], take six products, not twelve. Here a
 value is a row of the map and a product is a convolution with a kernel of one row, so that columns,
-their padding and the channels stay what they are. (Along both axes the products would be a quarter,
-but the passes over memory eat that up below 128 channels.)
+their padding and the channels stay what they are. (Along both axes, F(2x2, 3x3), the passes over
+memory ate up the gain below 128 channels.)
 
 Rounding errors are about three times those of the plain sum: too much for half precision only.
 """
@@ -45,7 +45,7 @@ _OUTPUTS = (  # A, of the rows of a tile, for each of the six products
 
 
 def images(x: Float[Array, "b 4*t w c"]) -> list[Float[Array, "b t w c"]]:
-    """The six maps to be multiplied, for a map that has a row of zeros above and one below."""
+    """B^T x, the six maps to be multiplied: of a map with a row of zeros above and one below."""
     b, h, width, channels = x.shape
     tiles = x.reshape(b, h // TILE, TILE, width, channels)
     inside = [tiles[:, :, row] for row in range(TILE)]
@@ -57,13 +57,13 @@ def images(x: Float[Array, "b 4*t w c"]) -> list[Float[Array, "b t w c"]]:
 
 
 def kernels(w: Float[Array, "3 k i o"]) -> list[Float[Array, "1 k i o"]]:
-    """The six kernels to multiply with."""
+    """G w, the six kernels to multiply with."""
     rows = [w[row : row + 1] for row in range(TAPS)]
     return [_combined(row, rows) for row in _KERNELS]
 
 
 def outputs(products: Sequence[Float[Array, "b t w o"]]) -> Float[Array, "b 4*t w o"]:
-    """The convolution, from the products of the six maps with their kernels."""
+    """A^T of the six products of maps and kernels: the convolution."""
     b, tiles, width, features = products[0].shape
     # Rows as an axis that is broadcast: to stack them would put branches into inner loops.
     parts = [
