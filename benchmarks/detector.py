@@ -25,14 +25,8 @@ from gan_forensics.forensics.neural_training import (
     detector_update,
     initial_variables,
 )
-from gan_forensics.train import (
-    data_mesh,
-    init_state,
-    jit_step,
-    keep_scratch_memory,
-    make_step,
-    to_mesh,
-)
+from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, to_mesh
+from gan_forensics.train import init_state, make_step
 
 
 def main() -> None:

@@ -19,18 +19,8 @@ import numpy as np
 import optax
 
 from gan_forensics.data import ArraySource, Batches
-from gan_forensics.train import (
-    Aux,
-    Cadence,
-    Update,
-    data_mesh,
-    fit,
-    init_state,
-    jit_step,
-    keep_scratch_memory,
-    make_step,
-    to_mesh,
-)
+from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, to_mesh
+from gan_forensics.train import Aux, Cadence, Learner, Update, fit, init_state, make_step
 
 IMAGES = ArraySource(image=np.random.default_rng(0).integers(0, 256, (4096, 32, 32, 3), np.uint8))
 
@@ -38,7 +28,7 @@ IMAGES = ArraySource(image=np.random.default_rng(0).integers(0, 256, (4096, 32, 
 def game(products: int) -> tuple[tuple[Update, ...], dict]:
     """One player that multiplies matrices `products` times a step."""
 
-    def loss(trainable, frozen, stats, batch, key):
+    def loss(trainable, frozen, stats, batch, key, step):
         y = batch["image"].reshape(64, -1)[:, :1024]
         for _ in range(products):
             y = jnp.tanh(y @ trainable["net"]["w"])
@@ -70,13 +60,10 @@ def fitted(updates, params, steps: int) -> float:
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         fit(
-            updates,
-            params,
-            {},
+            Learner("game", {}, updates, lambda _: (params, {})),
             Batches(IMAGES, batch_size=64, seed=0),
             run=Path(folder) / "run",
             cadence=Cadence(steps + 20, log_every=50, evaluate_every=10),
-            config={},
             seed=0,
             evaluate=lambda state: times.append(time.perf_counter()) or {},
             progress=False,
@@ -107,13 +94,10 @@ def main() -> None:
     updates, params = game(1)
     with tempfile.TemporaryDirectory() as folder:
         fit(
-            updates,
-            params,
-            {},
+            Learner("game", {}, updates, lambda _: (params, {})),
             Batches(IMAGES, batch_size=64, seed=0),
             run=Path(folder) / "run",
             cadence=Cadence(10_000, checkpoint_every=1000, evaluate_every=2000),
-            config={},
             seed=0,
             evaluate=lambda state: (
                 print(f"step {int(state.step)}: {resident_megabytes():.0f} MB resident") or {}

@@ -53,7 +53,7 @@ def ours() -> in_turns.Call:
     import numpy as np
 
     from gan_forensics.nn.inception import InceptionV3, inception_input
-    from gan_forensics.train import keep_scratch_memory
+    from gan_forensics.runtime import keep_scratch_memory
 
     keep_scratch_memory()
     network = InceptionV3()

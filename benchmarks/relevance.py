@@ -22,7 +22,7 @@ def ours(side: str, batch: int) -> in_turns.Call:
 
     from gan_forensics.explain import relevance
     from gan_forensics.nn.resnet import resnet50
-    from gan_forensics.train import keep_scratch_memory
+    from gan_forensics.runtime import keep_scratch_memory
 
     keep_scratch_memory()
     network = resnet50()

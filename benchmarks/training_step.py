@@ -11,15 +11,8 @@ def training_step(config: GanConfig, *, native: bool = False) -> Call:
 
     from gan_forensics.gans import build, init
     from gan_forensics.nn import conv_kernels
-    from gan_forensics.train import (
-        data_mesh,
-        init_state,
-        jit_step,
-        keep_scratch_memory,
-        make_step,
-        replicated,
-        to_mesh,
-    )
+    from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, replicated, to_mesh
+    from gan_forensics.train import init_state, make_step
 
     if native:
         # As it would be without nn.conv: XLA's own derivatives too.

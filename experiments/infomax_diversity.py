@@ -23,7 +23,8 @@ from experiments.infomax_encoder import Encoder, Labelled, encoder, initialised,
 from gan_forensics.gans import adam, chance_level, infomax_accuracy, infomax_loss
 from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.gans.turn import DISCRIMINATOR
-from gan_forensics.train import Aux, Update, init_state, jit, make_step
+from gan_forensics.runtime import jit
+from gan_forensics.train import Aux, Update, init_state, make_step
 
 KINDS = ("all classes", "one class", "one image")
 
@@ -142,7 +143,7 @@ def asked(
 def _programs(network: Encoder, config: Diversity):
     """The update, (some steps of it, InfoNCE and its accuracy on batches) compiled."""
 
-    def loss(trainable, frozen, stats, batch, key):
+    def loss(trainable, frozen, stats, batch, key, step):
         seen, moved = network(trainable, stats, batch["image"], train=True)
         return infomax_loss(seen.p, seen.q), Aux(moved, {})
 

@@ -26,7 +26,8 @@ from experiments.infomax_encoder import Encoder, Labelled, encoder, initialised,
 from gan_forensics.gans import LOSSES, adam, infomax_loss
 from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.gans.turn import DISCRIMINATOR
-from gan_forensics.train import Aux, TrainState, Update, init_state, jit, make_step
+from gan_forensics.runtime import jit
+from gan_forensics.train import Aux, TrainState, Update, init_state, make_step
 
 ARMS = ("without", "with")
 
@@ -173,7 +174,7 @@ class _Arm(NamedTuple):
 def _arm(network: Encoder, config: Forgetting, weight: float) -> _Arm:
     half = config.batch_size // 2
 
-    def loss(trainable, frozen, stats, batch, key):
+    def loss(trainable, frozen, stats, batch, key, step):
         seen, moved = network(trainable, stats, batch["image"], train=True)
         value = LOSSES["hinge"].discriminator(seen.logits[:half], seen.logits[half:])
         if weight:

@@ -39,7 +39,8 @@ from experiments.infomax_modes import Stacks, compare
 from experiments.infomax_page import finding, write_markdown, write_page
 from experiments.infomax_published import Published, reproduce
 from gan_forensics.report.provenance import provenance
-from gan_forensics.train import InterruptedRunError, RunFolderError, keep_scratch_memory
+from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.train import InterruptedRunError, RunFolderError
 from gan_forensics.train.run_folder import differences, writing
 
 Part = Literal["forgetting", "diversity", "modes", "published"]

@@ -32,7 +32,8 @@ from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import LOSSES, Gan, GanConfig, build, generate, init
 from gan_forensics.gans.spectral_regularisation import Mode, spectrally_regularised
 from gan_forensics.report import Facts, Picture, Section, spectra_figure, table_of, write_report
-from gan_forensics.train import Cadence, InterruptedRunError, TrainState, fit, keep_scratch_memory
+from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.train import Cadence, InterruptedRunError, Learner, TrainState, fit
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,17 @@ def train_variant(
         )
         gan = gan._replace(updates=updates)
     source = open_source(config.data, size=config.size, split="train")
-    params, stats = init(gan)
-    state = fit(
+    learner = Learner(
+        "gan",
+        {**asdict(config), "regularisation": asdict(variant), "steps": steps},
         gan.updates,
-        params,
-        stats,
+        lambda _: init(gan),
+    )
+    state = fit(
+        learner,
         Batches(source, batch_size=config.batch_size, seed=config.seed),
         run=run,
         cadence=Cadence(steps, log_every=max(1, steps // 50)),
-        config={"gan": asdict(config), "regularisation": asdict(variant), "steps": steps},
         seed=config.seed,
         resume=True,
     )

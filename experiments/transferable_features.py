@@ -49,7 +49,8 @@ from gan_forensics.forensics.neural_training import DetectorConfig, train_detect
 from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
 from gan_forensics.gans import GanConfig, build, generate, train_gan
 from gan_forensics.report.provenance import provenance
-from gan_forensics.train import Cadence, InterruptedRunError, keep_scratch_memory
+from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.train import Cadence, InterruptedRunError
 
 Array = UInt8[np.ndarray, "n h w 3"]
 VARIANTS = ("base", "robust")

@@ -35,7 +35,7 @@ def _weights(seed, shape):
 def one_player():
     """Regression of the second coordinate on the first, with a running mean as statistic."""
 
-    def loss(trainable, frozen, stats, batch, key):
+    def loss(trainable, frozen, stats, batch, key, step):
         error = (
             batch["x"][:, 0] * trainable["line"]["a"] + trainable["line"]["b"] - batch["x"][:, 1]
         )
@@ -59,11 +59,11 @@ def two_players(repeats=3):
     def score(d, x):
         return ((x @ d["w"]) ** 2).sum(-1) + x @ d["v"]
 
-    def g_loss(trainable, frozen, stats, batch, key):
+    def g_loss(trainable, frozen, stats, batch, key, step):
         x = fake(trainable["g"], key, len(batch["x"]))
         return jax.nn.softplus(-score(frozen["d"], x)).mean(), Aux({}, {})
 
-    def d_loss(trainable, frozen, stats, batch, key):
+    def d_loss(trainable, frozen, stats, batch, key, step):
         x = fake(frozen["g"], key, len(batch["x"]))
         real, made = score(trainable["d"], batch["x"]), score(trainable["d"], x)
         count = {"count": stats["d"]["count"] + 1}
@@ -87,17 +87,17 @@ def three_players():
     def code(e, x):
         return jnp.tanh(x @ e["w"])
 
-    def reconstruct(trainable, frozen, stats, batch, key):
+    def reconstruct(trainable, frozen, stats, batch, key, step):
         x = code(trainable["encoder"], batch["x"]) @ trainable["decoder"]["w"]
         return ((x - batch["x"]) ** 2).mean(), Aux({}, {})
 
-    def tell(trainable, frozen, stats, batch, key):
+    def tell(trainable, frozen, stats, batch, key, step):
         z = jax.random.normal(key, batch["x"].shape)
         c = code(frozen["encoder"], batch["x"])
         d = trainable["critic"]["w"]
         return jax.nn.softplus(-z @ d).mean() + jax.nn.softplus(c @ d).mean(), Aux({}, {})
 
-    def fool(trainable, frozen, stats, batch, key):
+    def fool(trainable, frozen, stats, batch, key, step):
         c = code(trainable["encoder"], batch["x"])
         return jax.nn.softplus(-c @ frozen["critic"]["w"]).mean(), Aux({}, {})
 

@@ -125,8 +125,8 @@ def test_a_discriminator_without_an_opinion_pays_two_ln_two_and_the_encoder_ln_t
     params[DISCRIMINATOR] = jax.tree.map(jnp.zeros_like, params[DISCRIMINATOR])
     batch = {"x": jnp.asarray(rows(rng), jnp.float32), "prior": jnp.ones((16, 2))}
     _, dis, enc = aae_updates(TINY)
-    assert_allclose(dis.loss(params, params, {}, batch, None)[0], 2 * math.log(2), rtol=1e-6)
-    assert_allclose(enc.loss(params, params, {}, batch, None)[0], math.log(2), rtol=1e-6)
+    assert_allclose(dis.loss(params, params, {}, batch, None, 0)[0], 2 * math.log(2), rtol=1e-6)
+    assert_allclose(enc.loss(params, params, {}, batch, None, 0)[0], math.log(2), rtol=1e-6)
 
 
 def test_the_joined_form_moves_twice_and_its_halves_make_half_the_sum(rng, getkey):
@@ -142,7 +142,7 @@ def test_the_joined_form_moves_twice_and_its_halves_make_half_the_sum(rng, getke
     losses = []
     for half in (0, 1):
         one = jax.tree.map(lambda leaf, half=half: leaf[half], batch)
-        value, aux = game.updates[1].loss(params, params, {}, one, None)
+        value, aux = game.updates[1].loss(params, params, {}, one, None, 0)
         losses.append(value)
     # Both halves together are all 2b rows: their mean is half the sum of the two means.
     assert_allclose(np.mean(losses), aux.metrics["both"] / 2, rtol=1e-5, atol=0)

@@ -31,14 +31,8 @@ from gan_forensics.gans import (
 )
 from gan_forensics.gans.infomax import infomax_task
 from gan_forensics.gans.rotation import rotation_task
-from gan_forensics.train import (
-    data_mesh,
-    init_state,
-    jit_step,
-    make_step,
-    replicated,
-    to_mesh,
-)
+from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
+from gan_forensics.train import init_state, make_step
 from tests.tiny_gans import (
     BATCH,
     CLASSES,
@@ -66,7 +60,9 @@ def losses_of(updates, beginning, draws, trained):
     trainable = {n: p for n, p in beginning.params.items() if n in update.trains}
     frozen = {n: p for n, p in beginning.params.items() if n not in update.trains}
     function = jax.value_and_grad(update.loss, has_aux=True)
-    (value, aux), gradients = function(trainable, frozen, beginning.stats, beginning.batch, draws)
+    (value, aux), gradients = function(
+        trainable, frozen, beginning.stats, beginning.batch, draws, 0
+    )
     return value, aux, gradients
 
 

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from scipy.special import logsumexp
 
 from gan_forensics.gans import chance_level, infomax, infomax_accuracy, infomax_loss
-from gan_forensics.train import data_mesh
+from gan_forensics.runtime import data_mesh
 
 masks = pytest.mark.parametrize("mask_value", [-10.0, -np.inf])
 

@@ -92,7 +92,7 @@ def test_losses_at_the_start_are_those_worked_out_by_hand(game):
     z = jax.random.normal(key, (BATCH, LATENT))
     fake, _ = passed(gan.generator, g, stats["generator"], z)
     f = np.asarray(passed(gan.discriminator, d, stats["discriminator"], fake)[0], np.float64)
-    loss, _ = move.loss({"generator": g}, {"discriminator": d}, stats, {"image": real}, key)
+    loss, _ = move.loss({"generator": g}, {"discriminator": d}, stats, {"image": real}, key, 0)
     by_hand = {
         "dcgan": softplus(-f).mean(),
         "lsgan": ((f - 1) ** 2).mean(),
@@ -108,7 +108,7 @@ def test_losses_at_the_start_are_those_worked_out_by_hand(game):
         np.asarray(passed(gan.discriminator, d, stats["discriminator"], x)[0], np.float64)
         for x in (real, fake)
     )
-    loss, aux = answer.loss({"discriminator": d}, {"generator": g}, stats, {"image": real}, key)
+    loss, aux = answer.loss({"discriminator": d}, {"generator": g}, stats, {"image": real}, key, 0)
     by_hand = {
         "dcgan": softplus(-r).mean() + softplus(f).mean(),
         "lsgan": ((r - 1) ** 2).mean() + (f**2).mean(),
@@ -134,9 +134,9 @@ def test_wgan_gp_centres_its_penalty_at_zero_unless_told_otherwise(game):
     for kind in ("0-gp", "1-gp"):
         update = wgan_gp(gan.generator, gan.discriminator, penalty=kind)[1]
         batch = {"image": batches["image"][0]}
-        _, aux = update.loss(networks[1], networks[0], stats, batch, jax.random.key(1))
+        _, aux = update.loss(networks[1], networks[0], stats, batch, jax.random.key(1), 0)
         values[kind] = float(aux.metrics["penalty"])
-    default = gan.updates[1].loss(networks[1], networks[0], stats, batch, jax.random.key(1))
+    default = gan.updates[1].loss(networks[1], networks[0], stats, batch, jax.random.key(1), 0)
     assert float(default[1].metrics["penalty"]) == values["0-gp"] != values["1-gp"]
 
 
@@ -253,7 +253,7 @@ def test_loading_what_is_no_gan_says_what_it_is(trained, tmp_path):
     with pytest.raises(RunFolderError, match="not readable as JSON"):
         load_gan(tmp_path)
     (tmp_path / "config.json").write_text('{"classifier": {}}')
-    with pytest.raises(RunFolderError, match="not written by this version"):
+    with pytest.raises(RunFolderError, match="run folder of a classifier, not of a gan"):
         load_gan(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"gan": {"method": "dcgan", "depth": 3}}))
     with pytest.raises(RunFolderError, match="not written by this version"):

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax
 
 from gan_forensics.gans import rotated, rotation, rotation_labels, rotation_loss
-from gan_forensics.train import data_mesh
+from gan_forensics.runtime import data_mesh
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def generator_gradient(game, updates):
     trainable = {"generator": params["generator"]}
     frozen = {"discriminator": params["discriminator"]}
     function = jax.jit(jax.value_and_grad(updates[0].loss, has_aux=True))
-    (loss, aux), gradient = function(trainable, frozen, stats, batch, key)
+    (loss, aux), gradient = function(trainable, frozen, stats, batch, key, 0)
     return loss, aux, gradient["generator"]
 
 

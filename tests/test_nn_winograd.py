@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from gan_forensics.nn import winograd
 from gan_forensics.nn.conv import convolve
-from gan_forensics.train import data_mesh, replicated
+from gan_forensics.runtime import data_mesh, replicated
 
 
 def test_six_products_make_four_values_of_a_filter(rng):

@@ -17,6 +17,7 @@ from gan_forensics.train import (
     Cadence,
     CheckpointError,
     Checkpoints,
+    Learner,
     NonFiniteLossError,
     Plateau,
     RunFolderError,
@@ -33,14 +34,14 @@ def _fit(run, steps, game="two", *, data=None, config=None, **options):
     updates, params, stats = GAMES[game]()
     options = {"resume": True, "progress": False, "average": list(params)[:1], **options}
     cadence = Cadence(steps, log_every=3, checkpoint_every=4)
+    average = tuple(options.pop("average"))
+    config = {"game": game} if config is None else config
+    learner = Learner("toy", config, updates, lambda _: (params, stats), average)
     return fit(
-        updates,
-        params,
-        stats,
+        learner,
         data or Gaussians(),
         run=run,
         cadence=options.pop("cadence", cadence),
-        config={"game": game} if config is None else config,
         seed=1,
         **options,
     )
@@ -307,13 +308,10 @@ def test_a_plateau_lowers_the_rates_to_the_floor_and_then_stops(tmp_path):
         return {"distance": 10.0 - 0.1 * len(rates)}  # better, but by less than the threshold
 
     state = fit(
-        updates,
-        params,
-        stats,
+        Learner("toy", {}, updates, lambda _: (params, stats)),
         Gaussians(),
         run=tmp_path,
         cadence=Cadence(100, evaluate_every=1),
-        config={},
         seed=0,
         evaluate=evaluate,
         plateau=rule,

@@ -45,11 +45,11 @@ def test_moves_are_made_in_order_and_repeats_take_fresh_minibatches_and_keys():
     g, d = params["g"], params["d"]
     (g_key,) = jax.random.split(jax.random.fold_in(key, 0), 1)
     first = {"x": batches["x"][0]}
-    slope = jax.grad(lambda g: updates[0].loss({"g": g}, {"d": d}, stats, first, g_key)[0])(g)
+    slope = jax.grad(lambda g: updates[0].loss({"g": g}, {"d": d}, stats, first, g_key, 0)[0])(g)
     g = jax.tree.map(lambda p, s: p - 0.01 * s, g, slope)
     for i, d_key in enumerate(jax.random.split(jax.random.fold_in(key, 1), 3)):
         batch = {"x": batches["x"][i]}
-        loss = lambda d: updates[1].loss({"d": d}, {"g": g}, stats, batch, d_key)[0]  # noqa: B023, E731
+        loss = lambda d: updates[1].loss({"d": d}, {"g": g}, stats, batch, d_key, 0)[0]  # noqa: B023, E731
         d = jax.tree.map(lambda p, s: p - 0.01 * s, d, jax.grad(loss)(d))
 
     state, _ = make_step(updates)(init_state(updates, params, stats), batches, jax.random.key(5))
@@ -114,7 +114,7 @@ def test_a_state_holds_arrays_only():
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
 
 
-def _idle(trainable, frozen, stats, batch, key):
+def _idle(trainable, frozen, stats, batch, key, step):
     return jnp.zeros(()), Aux({}, {})
 
 

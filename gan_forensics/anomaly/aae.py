@@ -105,12 +105,12 @@ def aae_updates(config: AAEConfig) -> tuple[Update, Update, Update]:
             z = jnp.concatenate([z, batch["label"].astype(z.dtype)[:, None]], axis=1)
         return run_mlp(nets[DISCRIMINATOR], params, z)[:, 0]
 
-    def reconstruction(trainable, frozen, stats, batch, key):
+    def reconstruction(trainable, frozen, stats, batch, key, step):
         z = encode(trainable[ENCODER], batch["x"])
         x = run_mlp(nets[DECODER], trainable[DECODER], z)
         return jnp.square(x - batch["x"]).mean(), Aux({}, {})
 
-    def discriminator(trainable, frozen, stats, batch, key):
+    def discriminator(trainable, frozen, stats, batch, key, step):
         z = jax.lax.stop_gradient(encode(frozen[ENCODER], batch["x"]))
         real = judge(trainable[DISCRIMINATOR], batch["prior"], batch)
         fake = judge(trainable[DISCRIMINATOR], z, batch)
@@ -120,7 +120,7 @@ def aae_updates(config: AAEConfig) -> tuple[Update, Update, Update]:
         charges = jnp.concatenate([GAME.on_real(real), GAME.on_fake(fake)])
         return charges[batch["half"]].mean(), Aux({}, {"both": both})
 
-    def encoder(trainable, frozen, stats, batch, key):
+    def encoder(trainable, frozen, stats, batch, key, step):
         z = encode(trainable[ENCODER], batch["x"])
         return GAME.generator(judge(frozen[DISCRIMINATOR], z, batch)), Aux({}, {})
 

@@ -73,11 +73,11 @@ def gan_game(config: GANConfig) -> Game:
     def logits(params: PyTree, x: Array) -> Array:
         return run_mlp(nets[DISCRIMINATOR], params, x)[:, 0]
 
-    def generator(trainable, frozen, stats, batch, key):
+    def generator(trainable, frozen, stats, batch, key, step):
         fake = logits(frozen[DISCRIMINATOR], rows(trainable[GENERATOR], batch["noise"][:, 0]))
         return GAME.generator(fake), Aux({}, {})
 
-    def discriminator(trainable, frozen, stats, batch, key):
+    def discriminator(trainable, frozen, stats, batch, key, step):
         fake = jax.lax.stop_gradient(rows(frozen[GENERATOR], batch["noise"][:, 1]))
         real_logits = logits(trainable[DISCRIMINATOR], batch["x"])
         fake_logits = logits(trainable[DISCRIMINATOR], fake)

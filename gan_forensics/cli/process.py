@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def start() -> None:
     """Prepare the process for JAX: memory that stays, compilations that are remembered."""
-    from gan_forensics.train import keep_scratch_memory
+    from gan_forensics.runtime import keep_scratch_memory
 
     keep_scratch_memory()
 

@@ -27,7 +27,7 @@ from gan_forensics.explain import (
 from gan_forensics.explain.relevance import explained
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.transferable import channel_maxima, composite_of
-from gan_forensics.train import jit
+from gan_forensics.runtime import jit
 
 # What a hot pixel is drawn in, and how much of the picture remains below it.
 ORANGE, REMAINS = (255.0, 140.0, 0.0), 0.45

@@ -25,7 +25,7 @@ from gan_forensics.forensics.detectors import NEURAL_FORMAT, Calibration
 from gan_forensics.forensics.features import pick
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.resnet import resnet50, resnet_small
-from gan_forensics.train import jit
+from gan_forensics.runtime import jit
 
 VERSION = 1
 # Of the ImageNet bodies that published detectors start from, for pixels in [0, 1].

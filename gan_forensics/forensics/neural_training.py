@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from gan_forensics.data import Augmentation, Batches, Source, installed_encoders
+from gan_forensics.data import Augmentation, Source, installed_encoders
 from gan_forensics.data.augment import Encoder, Rounding
 from gan_forensics.forensics.detectors import Calibration
 from gan_forensics.forensics.metrics import (
@@ -45,12 +45,13 @@ from gan_forensics.forensics.neural_parts import Parts, RealAndFake, images_of
 from gan_forensics.train import (
     Aux,
     Cadence,
-    Checkpoints,
+    Learner,
     Plateau,
     TrainState,
     Update,
     fit,
-    init_state,
+    load_state,
+    process_batches,
 )
 
 NETWORK = "detector"
@@ -135,7 +136,7 @@ def detector_update(network: nn.Module, *, learning_rate: float = 1e-4) -> Updat
     Its batches have "image" float [b, h, w, 3] in [-1, 1] and "label" [b].
     """
 
-    def loss(trainable, frozen, stats, batch, key):
+    def loss(trainable, frozen, stats, batch, key, step):
         images = normalise(0.5 * batch["image"] + 0.5)
         variables = {"params": trainable[NETWORK], **stats[NETWORK]}
         logits, moved = network.apply(
@@ -224,41 +225,37 @@ def train_detector(
             "more false alarms"
         )
     network = make_network(config.arch, config.settings)
-    processes = jax.process_count()
-    if config.batch_size % processes:
-        raise ValueError(
-            f"a batch of {config.batch_size} cannot be split over {processes} processes"
-        )
     augmentation = config.augmentation
-    batches = Batches(
+    batches = process_batches(
         RealAndFake(*parts.train),
-        batch_size=config.batch_size // processes,
+        batch_size=config.batch_size,
         seed=config.seed,
         transform=augmentation.transform,
-        shard=(jax.process_index(), processes),
     )
     epoch = config.epoch or batches.batches_per_epoch
-    total = EPOCHS * epoch if steps is None else steps
-    params, stats = initial_variables(config)
-    updates = (detector_update(network, learning_rate=config.learning_rate),)
+
+    def init(_: int):
+        params, stats = initial_variables(config)
+        return {NETWORK: params}, {NETWORK: stats}
+
+    update = detector_update(network, learning_rate=config.learning_rate)
+    learner = Learner(NETWORK, asdict(config), (update,), init)
     shared = {"split": parts.split, **(facts or {})}
     cadence = Cadence(
-        total,
+        EPOCHS * epoch if steps is None else steps,
         log_every=max(1, min(50, epoch // 2)),
         checkpoint_every=0,
         evaluate_every=epoch,
     )
     validate = _validation(parts.validation, augmentation.for_validation(), config)
     try:
-        fit(
-            updates,
-            {NETWORK: params},
-            {NETWORK: stats},
+        state = fit(
+            learner,
             batches,
             run=run,
             cadence=cadence,
-            config={"detector": asdict(config), **shared},
             seed=config.seed,
+            facts=shared,
             resume=resume,
             evaluate=validate,
             best=METRIC,
@@ -267,7 +264,8 @@ def train_detector(
         )
     finally:
         batches.close()
-    state = _best_state(run, init_state(updates, {NETWORK: params}, {NETWORK: stats}))
+    if int(state.step):  # without a step there is no checkpoint, and the start is the best
+        state = load_state(run, learner, best=METRIC)
     detector = NeuralDetector(
         config.arch,
         jax.tree.map(np.asarray, {"params": state.params[NETWORK], **state.stats[NETWORK]}),
@@ -337,15 +335,3 @@ def _validation(
         }
 
     return validate
-
-
-def _best_state(run: Path, start: TrainState) -> TrainState:
-    """The best checkpoint of a run, or the state before training where there is none."""
-    if not (run / "checkpoints").is_dir():
-        return start
-    checkpoints = Checkpoints(run, best=METRIC, read_only=True)
-    try:
-        restored = checkpoints.restore(start)
-    finally:
-        checkpoints.close()
-    return restored[0] if restored else start

@@ -40,7 +40,7 @@ from gan_forensics.forensics.metrics import (
     geometric_mean_threshold,
 )
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
-from gan_forensics.train import jit
+from gan_forensics.runtime import jit
 
 # k of the publication; other networks silence the same share as our small twins need.
 PUBLISHED_K = {"resnet50": 114, "efficientnet_b0": 27}

@@ -127,7 +127,7 @@ def adversarial_updates(
     discriminator_terms = tuple(term for task in tasks for term in task.discriminator)
     generator_terms = tuple(term for task in tasks for term in task.generator)
 
-    def discriminator_loss(trainable, frozen, stats, batch, key):
+    def discriminator_loss(trainable, frozen, stats, batch, key, step):
         draws = key if isinstance(key, Draws) else _discriminator_draws(key, batch, generator)
         turn = Turn(networks, {**frozen, **trainable}, stats, draws)
         fake = jax.lax.stop_gradient(turn.generate())
@@ -137,7 +137,7 @@ def adversarial_updates(
         own = singular_value_range(trainable, turn.stats)
         return value, Aux(turn.stats, {**metrics, **own})
 
-    def generator_loss(trainable, frozen, stats, batch, key):
+    def generator_loss(trainable, frozen, stats, batch, key, step):
         draws = key if isinstance(key, Draws) else _generator_draws(key, batch, generator)
         turn = Turn(networks, {**frozen, **trainable}, stats, draws)
         turn.fake = turn.look(turn.generate(), draws.labels)

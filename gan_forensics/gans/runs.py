@@ -4,24 +4,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from gan_forensics.data import Batches, Source, image_grid, open_source, save_png
+from gan_forensics.data import Source, image_grid, open_source, save_png
 from gan_forensics.gans.methods import Gan, GanConfig, build, init, method_of
 from gan_forensics.gans.sampling import generate
 from gan_forensics.gans.turn import GENERATOR
 from gan_forensics.train import (
     Cadence,
-    CheckpointError,
-    Checkpoints,
+    Learner,
     RunFolderError,
     TrainState,
-    data_mesh,
     fit,
-    init_state,
+    load_state,
+    process_batches,
     read_config,
-    replicated,
 )
 
 # The grids of a run: a square of one noise, or a row for each of the first classes.
@@ -49,17 +46,8 @@ def train_gan(
             f"{config.data} has images of {channels} channels, the config {config.channels}: "
             f"set channels to {channels}"
         )
-    processes = jax.process_count()
-    if config.batch_size % processes:
-        raise ValueError(
-            f"a batch of {config.batch_size} cannot be split over {processes} processes"
-        )
-    batches = Batches(
-        source,
-        batch_size=config.batch_size // processes,
-        seed=config.seed,
-        flip=config.flip,
-        shard=(jax.process_index(), processes),
+    batches = process_batches(
+        source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
     )
 
     def sample(state: TrainState, path: Path) -> None:
@@ -71,21 +59,28 @@ def train_gan(
         images = generate(gan, state, rows * _COLUMNS, seed=0, labels=labels)
         save_png(path.with_suffix(".png"), image_grid(images, columns=_COLUMNS))
 
-    params, stats = init(gan)
     return fit(
-        gan.updates,
-        params,
-        stats,
+        learner_of(gan)._replace(config=_record(config, run)),
         batches,
         run=run,
         cadence=cadence,
-        config={"gan": _record(config, run)},
         seed=config.seed,
         resume=resume,
-        average=_averaged(config),
-        average_decay=config.average,
         sample=sample,
         **options,
+    )
+
+
+def learner_of(gan: Gan) -> Learner:
+    """What `fit` trains of a GAN."""
+    config = gan.config
+    return Learner(
+        "gan",
+        asdict(config),
+        gan.updates,
+        lambda _: init(gan),
+        average=(GENERATOR,) if config.average else (),
+        average_decay=config.average,
     )
 
 
@@ -99,29 +94,12 @@ def load_gan(run: Path, *, best: str | None = None) -> tuple[Gan, TrainState]:
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
-    saved = read_config(run)
+    saved = read_config(run, "gan")
     try:
-        gan = build(GanConfig(**saved["gan"]))
-    except (KeyError, TypeError) as error:
+        gan = build(GanConfig(**saved))
+    except TypeError as error:
         raise RunFolderError(f"{run} was not written by this version ({error})") from error
-    params, stats = init(gan)
-    empty_state = init_state(gan.updates, params, stats, average=_averaged(gan.config))
-    state = jax.device_put(empty_state, replicated(data_mesh()))
-    empty = CheckpointError(f"{run} holds no checkpoint yet: train it first")
-    if not (run / "checkpoints").is_dir():
-        raise empty
-    checkpoints = Checkpoints(run, best=best, read_only=True)
-    try:
-        restored = checkpoints.restore(state)
-    finally:
-        checkpoints.close()
-    if restored is None:
-        raise empty
-    return gan, restored[0]
-
-
-def _averaged(config: GanConfig) -> tuple[str, ...]:
-    return (GENERATOR,) if config.average else ()
+    return gan, load_state(run, learner_of(gan), best=best)
 
 
 def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:

@@ -52,7 +52,7 @@ def spectrally_regularised(
         names = [update.name for update in updates]
         raise ValueError(f"the game has no update {GENERATOR!r} to regularise, only {names}")
 
-    def generator_loss(trainable, frozen, stats, batch, key):
+    def generator_loss(trainable, frozen, stats, batch, key, step):
         real = batch["image"]
         z = jax.random.normal(key, (real.shape[0], generator.latent))
         fake, generator_stats = forward(generator, trainable[GENERATOR], stats[GENERATOR], z)

@@ -21,7 +21,7 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from gan_forensics.nn import winograd
-from gan_forensics.train.compiler import has_fast_convolutions
+from gan_forensics.runtime.compiler import has_fast_convolutions
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Up to this many channels products beat XLA's CPU convolution, which vectorises over channels: of

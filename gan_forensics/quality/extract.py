@@ -12,7 +12,7 @@ from jaxtyping import Float32, UInt8
 
 from gan_forensics.data.sources import Source, take
 from gan_forensics.quality.cache import images_digest, load_features, save_features
-from gan_forensics.train.sharding import data_mesh
+from gan_forensics.runtime.mesh import data_mesh
 
 Images = UInt8[np.ndarray, "n h w c"]
 

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_forensics.data import Batches, Source, take
+from gan_forensics.data import Source, take
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.cache import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, chunks_of
-from gan_forensics.train import Aux, Cadence, Update, fit
+from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 NETWORK = "classifier"
 BATCH = 256
@@ -71,24 +71,25 @@ def small_classifier_features(
         "seed": seed,
     }
 
-    def loss(trainable, frozen, stats, batch, key):
+    def loss(trainable, frozen, stats, batch, key, step):
         logits = network.apply({"params": trainable[NETWORK]}, batch["image"]).logits  # pyright: ignore
         value = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         right = (logits.argmax(-1) == batch["label"]).mean()
         return value, Aux({}, {"accuracy": right})
 
     image = jnp.zeros((1, *source[0]["image"].shape))
-    params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
+
+    def init(seed: int):
+        params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
+        return {NETWORK: params}, {NETWORK: {}}
+
     update = Update(NETWORK, (NETWORK,), loss, optax.adam(learning_rate))
     with tempfile.TemporaryDirectory(prefix="small_classifier_") as temporary:
         state = fit(
-            (update,),
-            {NETWORK: params},
-            {NETWORK: {}},
-            Batches(source, batch_size=batch_size, seed=seed),
+            Learner(NETWORK, config, (update,), init),
+            process_batches(source, batch_size=batch_size, seed=seed),
             run=Path(run or temporary),
             cadence=Cadence(steps, checkpoint_every=0, keep=1),
-            config={NETWORK: config},
             seed=seed,
             resume=True,
         )

@@ -4,13 +4,11 @@ Knows nothing of GANs, images or text.
 """
 
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
-from gan_forensics.train.compiler import jit
+from gan_forensics.train.learner import Learner, load_state, process_batches
 from gan_forensics.train.log import read_metrics
 from gan_forensics.train.loop import Cadence, InterruptedRunError, NonFiniteLossError, fit
-from gan_forensics.train.memory import keep_scratch_memory
 from gan_forensics.train.plateau import Plateau
 from gan_forensics.train.run_folder import RunFolderError, read_config
-from gan_forensics.train.sharding import data_mesh, jit_step, replicated, to_mesh
 from gan_forensics.train.update import (
     Aux,
     TrainState,

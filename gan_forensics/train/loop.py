@@ -1,13 +1,13 @@
 """`fit`: data -> step -> log -> evaluate -> sample -> checkpoint -> resume.
 
 The only place of the project where training has side effects. It knows nothing of GANs, images or
-text: it is given a game, minibatches, and functions to call.
+text: it is given a learner, minibatches, and functions to call.
 """
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,19 +17,13 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
 from gan_forensics.train.checkpoint import Checkpoints
+from gan_forensics.train.learner import Learner
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
 from gan_forensics.train.run_folder import claim, writing
-from gan_forensics.train.sharding import data_mesh, jit_step, replicated, to_mesh
-from gan_forensics.train.update import (
-    Networks,
-    TrainState,
-    Update,
-    init_state,
-    make_step,
-    minibatches_per_step,
-)
+from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
 
 
 class Minibatches(Protocol):
@@ -88,18 +82,14 @@ class InterruptedRunError(RuntimeError):
 
 
 def fit(
-    updates: Sequence[Update],
-    params: Networks,
-    stats: Networks,
+    learner: Learner,
     batches: Minibatches,
     *,
     run: Path,
     cadence: Cadence,
-    config: Mapping[str, Any],
     seed: int,
+    facts: Mapping[str, Any] | None = None,
     resume: bool = False,
-    average: Sequence[str] = (),
-    average_decay: float = 0.999,
     sample: Callable[[TrainState, Path], None] | None = None,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
     best: str | None = None,
@@ -108,23 +98,19 @@ def fit(
     progress: bool = True,
     tensorboard: bool = False,
 ) -> TrainState:
-    """Train a game in a run folder, from the start or from its newest checkpoint.
+    """Train a learner in a run folder, from the start or from its newest checkpoint.
 
     N + M steps in one go and N steps, an interruption of any kind, and M steps give the same
     state bit for bit on the same hardware.
 
     Args:
-        updates: the game.
-        params: initial parameters by network name.
-        stats: initial statistics by network name.
+        learner: what learns; its config is saved, and compared when resuming.
         batches: this process's minibatches.
         run: the run folder; made when missing.
         cadence: how long, and how often to do what.
-        config: JSON-able; saved, and compared when resuming.
-        seed: of every key used while training.
+        seed: of the initial state and every key used while training.
+        facts: JSON-able facts that are saved and compared too, such as about the data.
         resume: go on from the newest checkpoint; with none, start.
-        average: names of networks of which a moving average is kept.
-        average_decay: its decay.
         sample: `sample(state, path)` writes a look at the state to `path` plus a suffix.
         evaluate: returns metrics of a state, which are logged.
         best: the metric of `evaluate`, small is good, whose best checkpoint is kept; then every
@@ -142,12 +128,12 @@ def fit(
     """
     mesh = mesh or data_mesh()
     with writing(run):
-        claim(run, dict(config), resume=resume)
+        claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
         checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
         try:
-            state = init_state(updates, params, stats, average=average)
-            # A copy, since the first step donates the state and the caller keeps the parameters.
-            state = jax.device_put(jax.tree.map(np.array, state), replicated(mesh))
+            # A copy, since the first step donates the state and others may hold its parameters.
+            state = jax.tree.map(np.array, learner.start(seed))
+            state = jax.device_put(state, replicated(mesh))
             rule = PlateauState()
             if restored := checkpoints.restore(state):
                 state, host = restored
@@ -160,8 +146,8 @@ def fit(
                 session = _Session(run, cadence, checkpoints, batches, log, plateau, rule)
                 return session.train(
                     state,
-                    jit_step(make_step(updates, average_decay=average_decay), mesh),
-                    per_step=minibatches_per_step(updates),
+                    jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh),
+                    per_step=minibatches_per_step(learner.updates),
                     key=jax.device_put(jax.random.key(seed), replicated(mesh)),
                     mesh=mesh,
                     sample=sample,

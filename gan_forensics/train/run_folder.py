@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gan_forensics.data.files import write_json
+
 
 class RunFolderError(ValueError):
     """A run folder that is in use, taken, missing, or belongs to another config."""
@@ -44,19 +46,26 @@ def writing(run: Path) -> Iterator[None]:
         yield
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """The config of a run.
+def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
+    """The config of a run: all that was saved, or that of a learner of a kind.
 
     Raises:
-        RunFolderError: when the folder holds no run, or its config is unreadable.
+        RunFolderError: when the folder holds no run, or one of another kind, or its config is
+            unreadable.
     """
     path = run / "config.json"
     if not path.exists():
         raise RunFolderError(f"{run} is not a run folder: it holds no config.json")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        saved = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise RunFolderError(f"{path} is not readable as JSON ({error})") from error
+    if kind is None:
+        return saved
+    if not isinstance(saved, dict) or not isinstance(saved.get(kind), dict):
+        other = next(iter(saved), "nothing") if isinstance(saved, dict) else "nothing"
+        raise RunFolderError(f"{run} is the run folder of a {other}, not of a {kind}")
+    return saved[kind]
 
 
 def claim(run: Path, config: dict[str, Any], *, resume: bool) -> None:
@@ -80,9 +89,7 @@ def claim(run: Path, config: dict[str, Any], *, resume: bool) -> None:
         return
     if (run / "checkpoints").exists():
         raise RunFolderError(f"{run} holds checkpoints but no config.json: choose another folder")
-    partial = run / ".config.json.partial"
-    partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(path, config)
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:

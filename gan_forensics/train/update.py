@@ -31,7 +31,9 @@ class Aux(NamedTuple):
     metrics: Mapping[str, Float[Array, ""]]
 
 
-Loss = Callable[[Networks, Networks, Networks, PyTree, Array], tuple[Float[Array, ""], Aux]]
+Loss = Callable[
+    [Networks, Networks, Networks, PyTree, Array, Int[Array, ""]], tuple[Float[Array, ""], Aux]
+]
 
 
 class Update(NamedTuple):
@@ -40,11 +42,13 @@ class Update(NamedTuple):
     Attributes:
         name: unique in its game; prefixes the metrics.
         trains: the names of the networks that the move changes.
-        loss: the pure function `loss(trainable, frozen, stats, batch, key) -> (scalar, Aux)`;
+        loss: the pure function `loss(trainable, frozen, stats, batch, key, step) -> (scalar, Aux)`;
             `trainable` and `frozen` hold the parameters of the networks that are and are not
-            named in `trains`, `stats` the statistics of all.
+            named in `trains`, `stats` the statistics of all, `step` counts the finished steps.
         optimizer: an optax transformation for the trained networks together.
         repeats: how many times the move is made in a step, each time on a fresh minibatch.
+        own_minibatches: whether these minibatches are for this move alone; otherwise moves share
+            the leading ones of a step.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Update(NamedTuple):
     loss: Loss
     optimizer: optax.GradientTransformation
     repeats: int = 1
+    own_minibatches: bool = False
 
 
 @flax.struct.dataclass
@@ -77,8 +82,19 @@ Step = Callable[[TrainState, PyTree, Array], tuple[TrainState, dict[str, Array]]
 
 
 def minibatches_per_step(updates: Sequence[Update]) -> int:
-    """How many minibatches one step takes: the most that any update repeats."""
-    return max(update.repeats for update in updates)
+    """How many minibatches one step takes: those that are shared, then each move's own."""
+    return max(stop for _, stop in _minibatches(updates))
+
+
+def _minibatches(updates: Sequence[Update]) -> list[tuple[int, int]]:
+    """The first minibatch of every move, and the one after its last."""
+    end = max((u.repeats for u in updates if not u.own_minibatches), default=0)
+    places = []
+    for update in updates:
+        first = end if update.own_minibatches else 0
+        places.append((first, first + update.repeats))
+        end += update.repeats if update.own_minibatches else 0
+    return places
 
 
 def _check(updates: Sequence[Update], params: Networks) -> None:
@@ -133,7 +149,7 @@ def _move(update: Update, state: TrainState, batch: PyTree, key: Array):
     trainable = {name: state.params[name] for name in update.trains}
     frozen = {name: value for name, value in state.params.items() if name not in trainable}
     gradient = jax.value_and_grad(update.loss, has_aux=True)
-    (loss, aux), gradients = gradient(trainable, frozen, state.stats, batch, key)
+    (loss, aux), gradients = gradient(trainable, frozen, state.stats, batch, key, state.step)
     if unknown := sorted(set(aux.stats) - set(state.stats)):
         raise ValueError(
             f"update {update.name!r} returned statistics of unknown networks {unknown}"
@@ -153,8 +169,9 @@ def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Ste
     """The pure function that makes every move of a game once.
 
     The moves are made in the order of the tuple. A move that repeats takes the minibatches
-    0, 1, ..., repeats - 1, so moves share the leading ones. Keys are derived from the run's key
-    by the step, the move's place and the repeat: a resumed run needs no stored generator.
+    0, 1, ..., repeats - 1, so moves share the leading ones, unless it has minibatches of its own:
+    those follow the shared ones. Keys are derived from the run's key by the step, the move's place
+    and the repeat: a resumed run needs no stored generator.
 
     Args:
         updates: the game.
@@ -166,19 +183,21 @@ def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Ste
         `batches` are [minibatches, batch, ...]; the metrics "update/name" are means over repeats.
     """
     updates = tuple(updates)
+    places = _minibatches(updates)
 
     def step(state: TrainState, batches: PyTree, key: Array):
         key = jax.random.fold_in(key, state.step)
         metrics: dict[str, Any] = {}
-        for place, update in enumerate(updates):
+        for place, (update, (first, stop)) in enumerate(zip(updates, places, strict=True)):
             keys = jax.random.split(jax.random.fold_in(key, place), update.repeats)
             if update.repeats == 1:
-                state, logged = _move(update, state, jax.tree.map(lambda x: x[0], batches), keys[0])
+                batch = jax.tree.map(lambda x, first=first: x[first], batches)
+                state, logged = _move(update, state, batch, keys[0])
             else:
                 state, logged = jax.lax.scan(
                     lambda state, minibatch, update=update: _move(update, state, *minibatch),
                     state,
-                    (jax.tree.map(lambda x, n=update.repeats: x[:n], batches), keys),
+                    (jax.tree.map(lambda x, a=first, b=stop: x[a:b], batches), keys),
                 )
                 logged = jax.tree.map(lambda x: x.mean(0), logged)
             metrics.update(logged)

@@ -1,16 +1,23 @@
 """One mesh with one axis, `data`: the same jitted step on one device, eight, or a pod.
 
 Parameters are replicated, minibatches are split along their batch axis, and XLA inserts the
-reductions; batch statistics therefore span the global batch.
+reductions; batch statistics therefore span the global batch. What a step draws for every example
+of a batch (noise, labels, mixes) is split likewise by `split_over_data`: XLA would draw, and
+compute all that follows from it, on every device.
 """
+
+import contextvars
+import functools
+from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
-from gan_forensics.train.compiler import jit
-from gan_forensics.train.update import Step
+from gan_forensics.runtime.compiler import jit
+
+_mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh traced for", default=None)
 
 
 def data_mesh(devices=None) -> Mesh:
@@ -28,15 +35,39 @@ def split_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(None, "data"))
 
 
-def jit_step(step: Step, mesh: Mesh) -> Step:
-    """Compile a step for a mesh; the state that goes in is donated to the one that comes out."""
+def jit_step(step: Callable, mesh: Mesh) -> Callable:
+    """Compile a step (state, batches, key) -> (state, metrics) for a mesh.
+
+    The state that goes in is donated to the one that comes out.
+    """
     whole, split = replicated(mesh), split_batch(mesh)
+
+    @functools.wraps(step)
+    def traced(*arguments):
+        token = _mesh.set(mesh)
+        try:
+            return step(*arguments)
+        finally:
+            _mesh.reset(token)
+
     return jit(
-        step,
+        traced,
         in_shardings=(whole, split, whole),
         out_shardings=(whole, whole),
         donate_argnums=0,
     )
+
+
+def split_over_data(drawn: Array) -> Array:
+    """An array [batch, ...] drawn in a step of `jit_step`, split over its devices.
+
+    Values are what they were. Outside of such a step, on one device, and for a batch that cannot be
+    split evenly, the array is left as it is.
+    """
+    mesh = _mesh.get()
+    if mesh is None or mesh.size == 1 or drawn.shape[0] % mesh.size:
+        return drawn
+    return jax.lax.with_sharding_constraint(drawn, NamedSharding(mesh, PartitionSpec("data")))
 
 
 def to_mesh(batches: PyTree, mesh: Mesh) -> PyTree:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_forensics.nn.conv import convolve
-from gan_forensics.train import compiler, jit
+from gan_forensics.runtime import compiler, jit
 
 
 @pytest.fixture(autouse=True)

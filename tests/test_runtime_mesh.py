@@ -5,15 +5,8 @@ import numpy as np
 import pytest
 
 from gan_forensics.gans import GanConfig, build, init
-from gan_forensics.train import (
-    data_mesh,
-    init_state,
-    jit_step,
-    make_step,
-    minibatches_per_step,
-    replicated,
-    to_mesh,
-)
+from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
+from gan_forensics.train import init_state, make_step, minibatches_per_step
 from tests.games import GAMES, Gaussians
 
 

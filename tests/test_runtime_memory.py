@@ -6,7 +6,7 @@ import pytest
 SCRIPT = """
 import resource
 import numpy as np
-from gan_forensics.train import keep_scratch_memory
+from gan_forensics.runtime import keep_scratch_memory
 
 if not keep_scratch_memory():
     raise SystemExit("no glibc")

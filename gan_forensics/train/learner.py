@@ -1,0 +1,90 @@
+"""A learner: a game, how its networks start, and what it was made from.
+
+`gan_forensics.train.fit` trains any learner into a run folder, `load_state` reads any run folder,
+and `gan_forensics.train.seeds` trains many seeds of one at once. A GAN, a detector, a classifier
+and an autoencoder are learners; what makes one from its config lives with its area.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from gan_forensics.data import Batches, Source
+from gan_forensics.runtime import data_mesh, replicated
+from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
+from gan_forensics.train.update import Networks, TrainState, Update, init_state
+
+
+class Learner(NamedTuple):
+    """All that decides what training does, beside the data and the seed.
+
+    Attributes:
+        kind: what it is, "gan" for instance: the name of its config in run folders.
+        config: JSON-able; saved, and compared when a run goes on.
+        updates: the game.
+        init: seed -> initial (parameters, statistics) by network name.
+        average: names of networks of which a moving average is kept.
+        average_decay: its decay.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    updates: tuple[Update, ...]
+    init: Callable[[int], tuple[Networks, Networks]]
+    average: tuple[str, ...] = ()
+    average_decay: float = 0.999
+
+    def start(self, seed: int) -> TrainState:
+        """The state before the first step."""
+        return init_state(self.updates, *self.init(seed), average=self.average)
+
+
+def process_batches(source: Source, *, batch_size: int, seed: int, **options: Any) -> Batches:
+    """This process's part of endless minibatches; `options` go to `gan_forensics.data.Batches`.
+
+    Args:
+        source: where the examples are.
+        batch_size: examples a minibatch, over all processes.
+        seed: of order and augmentation.
+        options: further ones.
+
+    Raises:
+        ValueError: for a batch that cannot be split evenly, and as `Batches`.
+    """
+    processes = jax.process_count()
+    if batch_size % processes:
+        raise ValueError(f"a batch of {batch_size} cannot be split over {processes} processes")
+    shard = (jax.process_index(), processes)
+    return Batches(source, batch_size=batch_size // processes, seed=seed, shard=shard, **options)
+
+
+def load_state(run: Path, learner: Learner, *, best: str | None = None) -> TrainState:
+    """The state of a run's newest whole checkpoint.
+
+    Nothing in the folder is changed, so that a run can be looked at while it trains.
+
+    Args:
+        run: the run folder.
+        learner: made from the folder's own config (`read_config`).
+        best: a metric that the run kept its best checkpoint by: that one.
+
+    Raises:
+        CheckpointError: when the run has no checkpoint that can be read.
+    """
+    sharding = replicated(data_mesh())
+    template = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(lambda: learner.start(0)),
+    )
+    restored = None
+    if (run / "checkpoints").is_dir():
+        checkpoints = Checkpoints(run, best=best, read_only=True)
+        try:
+            restored = checkpoints.restore(template)
+        finally:
+            checkpoints.close()
+    if restored is None:
+        raise CheckpointError(f"{run} holds no checkpoint yet: train it first")
+    return restored[0]
