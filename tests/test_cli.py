@@ -13,7 +13,7 @@ from PIL import Image
 from gan_forensics import cli
 from gan_forensics.data import power_law_textures, save_png
 
-TRAIN = ["--data", "samples:lfw", "--channels", "1", "--size", "16", "--width", "4"]
+TRAIN = ["--data", "samples:lfw", "--size", "16", "--width", "4"]
 TRAIN += ["--latent", "8", "--batch-size", "8"]
 
 
@@ -220,7 +220,7 @@ def test_train_says_what_is_wrong_with_data_and_options(tmp_path, capsys):
     assert "samples:photos" in train("--data", "samples:photo")
     few = write_images(tmp_path / "few", textures(1.5, 0, n=16))
     assert "fewer than one batch" in train("--data", f"folder:{few}", "--size", "32")
-    assert "set channels to 1" in train("--data", "samples:lfw", "--size", "16")
+    assert "leave channels out" in train(*"--data samples:lfw --size 16 --channels 3".split())
     assert "power of two" in train("--size", "24")
     assert "did you mean 'N.1.5'" in train("--tail", "N15", "--size", "16")
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_forensics.runtime import split_over_data
+
 Kind = Literal["0-gp", "1-gp", "lp"]
 Sample = Literal["line", "real", "fake", "dragan"]
 KINDS: tuple[Kind, ...] = ("0-gp", "1-gp", "lp")
@@ -31,15 +33,15 @@ SAMPLES: tuple[Sample, ...] = ("line", "real", "fake", "dragan")
 
 
 def gradient_penalty(
-    critic: Callable[[Float[Array, "b h w c"]], Float[Array, " b"]],
-    real: Float[Array, "b h w c"],
-    fake: Float[Array, "b h w c"],
+    critic: Callable[[Float[Array, "b *shape"]], Float[Array, " b"]],
+    real: Float[Array, "b *shape"],
+    fake: Float[Array, "b *shape"],
     *,
     kind: Kind,
     sample: Sample = "line",
     key: Array | None = None,
     alpha: Float[Array, " b"] | None = None,
-    noise: Float[Array, "b h w c"] | None = None,
+    noise: Float[Array, "b *shape"] | None = None,
 ) -> Float[Array, ""]:
     """The mean penalty of the batch, without its weight.
 
@@ -63,7 +65,8 @@ def gradient_penalty(
         _points(real, fake, sample=sample, key=key, alpha=alpha, noise=noise)
     )
     slopes = jax.grad(lambda x: critic(x).sum())(points)
-    return penalty_of_squared_norm(jnp.square(slopes).sum((1, 2, 3)), kind=kind).mean()
+    squared_norms = jnp.square(slopes).sum(range(1, slopes.ndim))
+    return penalty_of_squared_norm(squared_norms, kind=kind).mean()
 
 
 def penalty_of_squared_norm(n2: Float[Array, "..."], *, kind: Kind) -> Float[Array, "..."]:
@@ -94,9 +97,9 @@ def _points(real, fake, *, sample, key, alpha, noise):
     if key is not None:
         alpha_key, noise_key = jax.random.split(key)
         if alpha is None:
-            alpha = jax.random.uniform(alpha_key, real.shape[:1], real.dtype)
+            alpha = split_over_data(jax.random.uniform(alpha_key, real.shape[:1], real.dtype))
         if noise is None and sample == "dragan":
-            noise = jax.random.uniform(noise_key, real.shape, real.dtype)
+            noise = split_over_data(jax.random.uniform(noise_key, real.shape, real.dtype))
     if alpha is None or (noise is None and sample == "dragan"):
         needed = "alpha and noise" if sample == "dragan" else "alpha"
         raise ValueError(f"sample {sample!r} is random: pass key, or {needed}")
@@ -105,4 +108,4 @@ def _points(real, fake, *, sample, key, alpha, noise):
 
     # PyTorch's std divides by the number of values less one.
     end = real + 0.5 * real.std(ddof=1) * noise if sample == "dragan" else fake
-    return real + alpha.reshape(-1, 1, 1, 1) * (end - real)
+    return real + alpha.reshape(-1, *(1,) * (real.ndim - 1)) * (end - real)
