@@ -76,7 +76,6 @@ class Explain:
         if not images:
             raise ValueError(f"none of {len(paths)} images can be explained: {errors[0][1]}")
         explanations = explain(detector, images)
-        self.out.mkdir(parents=True, exist_ok=True)
         lines, pictures = [], []
         for number, (path, image, found) in enumerate(zip(used, images, explanations, strict=True)):
             verdict = "generated" if found.score > detector.threshold else "real"

@@ -59,7 +59,6 @@ class Features:
         ranking = rank_features(detector, fakes[self.fake], confidence=self.confidence, k=self.k)
         silenced = silence(detector, ranking, real, fakes, draws=self.draws, seed=self.seed)
         colour = probe_colour(detector, ranking, real, fakes, seed=self.seed)
-        self.out.mkdir(parents=True, exist_ok=True)
         write_csv(
             self.out / "features.csv",
             ["rank", "name", "layer", "channel", "channels", "omega"],

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-import grain
 import numpy as np
 
 from gan_forensics.data.images import to_float
@@ -89,6 +88,8 @@ class Batches:
                 f"{len(source)} examples are fewer than one batch of {batch_size}{among}; give "
                 f"more examples, or a batch size of at most {len(source) // count}"
             )
+        import grain  # loads JAX and Orbax, which readers of images can do without
+
         make = _Maker(source, self._order, transform, index)
         # Sources in memory take many at one go and gain nothing from a second thread; files do.
         threads = 1 if hasattr(source, "take") else min(8, os.cpu_count() or 1)
