@@ -162,32 +162,16 @@ class Evaluate:
         return {"protocol": protocol, "quality": [_row(score) for score in scores]}
 
 
-class _Some:
-    """Some examples of a source, in order."""
-
-    def __init__(self, source: "Source", rows):
-        self.source, self.rows = source, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int):
-        return self.source[int(self.rows[index])]
-
-    def take(self, indices):
-        from gan_forensics.data import take
-
-        return take(self.source, self.rows[indices])
-
-
 def _some(source: "Source", n: int, seed: int) -> "Source":
     """At most n examples, chosen without replacement."""
     import numpy as np
 
+    from gan_forensics.data import Rows
+
     if len(source) <= n:
         return source
     rows = np.random.default_rng(seed).choice(len(source), n, replace=False)
-    return _Some(source, np.sort(rows))
+    return Rows(source, np.sort(rows))
 
 
 def _row(score: "Score") -> dict[str, Any]:
