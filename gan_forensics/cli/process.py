@@ -1,7 +1,7 @@
 """What the commands share: starting JAX, reading images with a progress bar, writing tables."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ def by_sides(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}x{shape[1]}"
 
 
-def write_csv(path: Path, header: list[str], lines: list[list]) -> None:
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence]) -> None:
     """Write a table."""
     from gan_forensics.data.files import written_beside
 
