@@ -98,7 +98,8 @@ class ArraySource:
             image.dtype != np.uint8 or image.ndim != 4 or image.shape[-1] not in (1, 3)
         ):
             raise ValueError(
-                f"expected images uint8 [n, h, w, 1 or 3], got {image.dtype} {list(image.shape)}"
+                "images must be uint8 (see to_uint8) [n, h, w, 1 or 3], channels last, got "
+                f"{image.dtype} {list(image.shape)}"
             )
         shapes = {key: array.shape for key, array in arrays.items()}
         lengths = {shape[:1] for shape in shapes.values()}
