@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -133,6 +134,24 @@ def test_wrong_words_are_answered_with_usage(capsys):
     assert run("train", "vae") == 2
     assert run("train", "dcgan", "--wdith", "4") == 2
     assert run("detect") == 2
+
+
+def test_choices_are_the_names_that_the_areas_know():
+    """They stand in the commands once more, so that --help need not load the areas."""
+    from gan_forensics.anomaly import DETECTORS, RESAMPLERS
+    from gan_forensics.cli import anomaly, detect, evaluate, spectrum
+    from gan_forensics.forensics import CLASSIFIERS, FEATURES
+    from gan_forensics.nn.inception import Resize
+    from gan_forensics.quality.evaluate import METRICS
+    from gan_forensics.spectra.curves import Normalise
+
+    assert {*get_args(anomaly.Method), "none"} == set(RESAMPLERS)
+    assert set(get_args(anomaly.DetectorName)) == set(DETECTORS)
+    assert set(get_args(detect.Features)) == set(FEATURES)
+    assert set(get_args(detect.Classifier)) < set(CLASSIFIERS)  # without those of one paper
+    assert evaluate.Evaluate.__annotations__["resize"] == Resize
+    assert evaluate.Evaluate.metrics == ",".join(METRICS)
+    assert spectrum.Spectrum.__annotations__["normalise"] == Normalise
 
 
 def test_debug_shows_where_an_error_came_from(tmp_path, capsys):
