@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.features import pick
+from gan_forensics.forensics.features import lookup
 
 NEIGHBOURS = 5
 # Steps of the quadratic programme; without a bound, large features that nothing standardises keep
@@ -153,7 +153,7 @@ def fit_classifier(
             finite (an image of one flat colour has no spectral decay), or when the fit does not
             converge.
     """
-    recipe = pick(CLASSIFIERS, classifier, "classifier")
+    recipe = lookup(CLASSIFIERS, classifier, "classifier")
     rows = {"real": np.asarray(real_features), "generated": np.asarray(fake_features)}
     for name, array in rows.items():
         check_rows(name, array)

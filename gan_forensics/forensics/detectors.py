@@ -17,7 +17,7 @@ from jaxtyping import Float64, UInt8
 
 from gan_forensics.forensics.classifiers import check_rows, fit_classifier
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.features import FEATURES, check_images, pick
+from gan_forensics.forensics.features import FEATURES, check_images, lookup
 from gan_forensics.forensics.metrics import calibrated_threshold, smallest_calibration_set
 
 FORMAT = "gan_forensics spectral detector"
@@ -184,7 +184,7 @@ def fit_detector(
     """
     check_images(real)
     check_images(fake)
-    extract = pick(FEATURES, features, "features")
+    extract = lookup(FEATURES, features, "features")
     if real.shape[1:] != fake.shape[1:]:
         raise ValueError(
             f"real images of {_size(real.shape[1:])} and generated images of "
@@ -292,7 +292,7 @@ def _assemble(header: dict, arrays: dict[str, np.ndarray]) -> SpectralDetector:
         type(value) in (int, float) for value in header["calibration"].values()
     ):
         raise ValueError("its calibration facts are incomplete")
-    pick(FEATURES, header["features"], "features")
+    lookup(FEATURES, header["features"], "features")
     if missing := {"mean", "scale"} - arrays.keys():
         raise ValueError(f"it lacks the arrays {sorted(missing)}")
     mean, scale = arrays.pop("mean"), arrays.pop("scale")

@@ -80,7 +80,7 @@ FEATURES: dict[str, Callable[[Images], Features]] = {
 }
 
 
-def pick(table: Mapping[str, T], name: str, what: str) -> T:
+def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """Look a name up in a table; an unknown name is answered with the known ones."""
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(sorted(table))}")

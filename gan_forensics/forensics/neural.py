@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float64, UInt8
 
 from gan_forensics.forensics.detectors import NEURAL_FORMAT, Calibration
-from gan_forensics.forensics.features import pick
+from gan_forensics.forensics.features import lookup
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.resnet import resnet50, resnet_small
 from gan_forensics.runtime import jit
@@ -63,7 +63,7 @@ def make_network(arch: str, settings: Mapping[str, Any] | None = None) -> nn.Mod
     Raises:
         ValueError: for an unknown architecture or setting.
     """
-    make = pick(ARCHITECTURES, arch, "architecture")
+    make = lookup(ARCHITECTURES, arch, "architecture")
     try:
         return make(classes=1, **(settings or {}))
     except TypeError as error:
