@@ -102,7 +102,7 @@ def evaluate(
     counts = count_scores(real_scores, fake_scores)
     thresholds = threshold if isinstance(threshold, Mapping) else {"fixed": threshold}
     values = {name: float(metric(counts)) for name, metric in METRICS.items()}
-    points = {rule: _operating_point(counts, value) for rule, value in thresholds.items()}
+    points = {rule: operating_point(counts, value) for rule, value in thresholds.items()}
     facts = {
         "positive_class": "generated",
         "decision": "generated when score > threshold",
@@ -153,7 +153,8 @@ def evaluate_sources(
     return results
 
 
-def _operating_point(counts: ScoreCounts, threshold: float) -> OperatingPoint:
+def operating_point(counts: ScoreCounts, threshold: float) -> OperatingPoint:
+    """What happens at one threshold."""
     real = float(real_accuracy(counts, threshold))
     fake = float(fake_accuracy(counts, threshold))
     n_real, n_fake = counts.real.sum(), counts.fake.sum()

@@ -10,36 +10,28 @@ with the first one after every reduction), and the threshold is calibrated on im
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict
 from jaxtyping import PyTree
 
 from gan_forensics.data import Augmentation, Source, installed_encoders
 from gan_forensics.data.augment import Encoder, Rounding
-from gan_forensics.forensics.detectors import Calibration
-from gan_forensics.forensics.metrics import (
-    average_precision,
-    calibrated_threshold,
-    count_scores,
-    fake_accuracy,
-    real_accuracy,
-    smallest_calibration_set,
-)
+from gan_forensics.forensics.calibration import calibrate, smallest_calibration_set
+from gan_forensics.forensics.evaluate import operating_point
+from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
     NeuralDetector,
     check_arrays,
-    flat_names,
+    init_variables,
     make_network,
     normalise,
-    variable_shapes,
 )
 from gan_forensics.forensics.neural_parts import Parts, RealAndFake, images_of
 from gan_forensics.train import (
@@ -158,22 +150,18 @@ def initial_variables(config: DetectorConfig) -> tuple[PyTree, PyTree]:
         ValueError: for weights of another network; names that are missing or unknown are listed.
     """
     network = make_network(config.arch, config.settings)
-    side = getattr(network, "stride", 32)
-    variables = dict(_init(network, side, jax.random.key(config.seed)))
+    # As numbers, which `check_arrays` needs, also where this is traced for its shapes.
+    with jax.ensure_compile_time_eval():
+        variables = dict(init_variables(network, jax.random.key(config.seed)))
     if config.weights:
         given = published_variables(config.arch, config.weights)
         last = "_fc" if config.arch.startswith("efficientnet") else "fc"
         if given["params"][last]["bias"].shape != (1,):
             given["params"][last] = variables["params"][last]
-        arrays = {name: np.asarray(a) for name, a in flat_names(given).items()}
-        check_arrays(config.arch, flat_names(variable_shapes(network)), arrays)
+        wanted, found = (flatten_dict(tree, sep="/") for tree in (variables, given))
+        check_arrays(config.arch, wanted, found)
         variables = given
     return variables.pop("params"), variables
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _init(network: nn.Module, side: int, key: jax.Array) -> PyTree:
-    return network.init(key, jnp.zeros((1, side, side, 3)), train=False)
 
 
 def published_variables(arch: str, path: str | Path) -> dict[str, Any]:
@@ -266,42 +254,29 @@ def train_detector(
         batches.close()
     if int(state.step):  # without a step there is no checkpoint, and the start is the best
         state = load_state(run, learner, best=METRIC)
-    detector = NeuralDetector(
-        config.arch,
-        jax.tree.map(np.asarray, {"params": state.params[NETWORK], **state.stats[NETWORK]}),
-        settings=config.settings,
-        facts={
-            **shared,
-            "augment": list(config.augment),
-            "probability": config.probability,
-            "step": int(state.step),
-            "validation": validate(state),
-        },
-    )
-    return calibrate(detector, parts, config)
-
-
-def calibrate(detector: NeuralDetector, parts: Parts, config: DetectorConfig) -> NeuralDetector:
-    """The detector with the threshold that the calibration images set, as they are."""
-    real, fake = (detector.score(images_of(source)) for source in parts.calibration)
-    threshold = calibrated_threshold(real, false_alarms=config.false_alarms)
-    calibration = Calibration(
+    measured = {
+        "augment": list(config.augment),
+        "probability": config.probability,
+        "step": int(state.step),
+        "validation": validate(state),
+    }
+    detector = _detector(config, state, shared | measured)
+    threshold, calibration = calibrate(
+        *(detector.score(images_of(source)) for source in parts.calibration),
         n_real=len(parts.train[0]),
         n_fake=len(parts.train[1]),
-        n_real_held_out=len(real),
-        n_fake_held_out=len(fake),
-        target=config.false_alarms,
-        achieved=float(np.mean(real > threshold)),
-        detection_rate=float(np.mean(fake > threshold)),
+        false_alarms=config.false_alarms,
         seed=config.seed,
     )
+    return replace(detector, threshold=threshold, calibration=calibration)
+
+
+def _detector(
+    config: DetectorConfig, state: TrainState, facts: Mapping[str, Any]
+) -> NeuralDetector:
+    variables = {"params": state.params[NETWORK], **state.stats[NETWORK]}
     return NeuralDetector(
-        detector.arch,
-        detector.variables,
-        threshold,
-        calibration,
-        detector.settings,
-        detector.facts,
+        config.arch, jax.tree.map(np.asarray, variables), settings=config.settings, facts=facts
     )
 
 
@@ -318,20 +293,15 @@ def _validation(
         return images
 
     def validate(state: TrainState) -> dict[str, float]:
-        variables = {"params": state.params[NETWORK], **state.stats[NETWORK]}
-        detector = NeuralDetector(
-            config.arch, jax.tree.map(np.asarray, variables), settings=config.settings
-        )
+        detector = _detector(config, state, {})
         counts = count_scores(*(detector.score(augmented(kind)) for kind in (0, 1)))
-        real, fake = float(real_accuracy(counts, 0)), float(fake_accuracy(counts, 0))
-        n_real, n_fake = counts.real.sum(), counts.fake.sum()
-        accuracy = float((real * n_real + fake * n_fake) / (n_real + n_fake))
+        point = operating_point(counts, 0)
         return {
-            "validation/accuracy": accuracy,
-            "validation/real_accuracy": real,
-            "validation/fake_accuracy": fake,
+            "validation/accuracy": point.accuracy,
+            "validation/real_accuracy": point.real_accuracy,
+            "validation/fake_accuracy": point.fake_accuracy,
             "validation/average_precision": float(average_precision(counts)),
-            METRIC: -accuracy,
+            METRIC: -point.accuracy,
         }
 
     return validate
