@@ -452,6 +452,12 @@ def test_training_goes_on_from_the_body_of_another_classifier(
     assert detector.facts["step"] == 1
 
 
+@pytest.mark.parametrize("name", ["width", "crop", "epoch"])
+def test_what_is_left_out_is_none_and_not_zero(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        replace(CONFIG, **{name: 0})
+
+
 def test_there_are_published_weights_of_two_architectures_only(tmp_path):
     with pytest.raises(ValueError, match="no published weights of tiny"):
         initial_variables(replace(CONFIG, weights=str(tmp_path / "x.npz")))

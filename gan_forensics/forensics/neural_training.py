@@ -64,43 +64,51 @@ class DetectorConfig:
 
     Attributes:
         arch: a key of `gan_forensics.forensics.neural.ARCHITECTURES`.
-        width: of resnet_small; 0 for its own.
+        width: of resnet_small; None for its own.
         augment: some of blur, jpeg, grayscale (which makes it colour-robust).
         probability: of blur and of JPEG.
         gray_probability: of gray.
         flip: probability of mirroring.
-        crop: side of random (validation: central) crops; 0 for whole images.
+        crop: side of random (validation: central) crops; None for whole images.
         rounding: of the blur.
         encoders: of JPEG.
         batch_size: images a minibatch, over all processes.
         learning_rate: of Adam, at first.
-        epoch: steps between validations; 0 for once through all images.
+        epoch: steps between validations; None for once through all images.
         false_alarms: accepted share of real images called generated, which sets the threshold.
         weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
             another is made anew.
         seed: of initialisation, order and augmentation.
+
+    Raises:
+        ValueError: for a width, crop or epoch below 1.
     """
 
     arch: str = "resnet50"
-    width: int = 0
+    width: int | None = None
     augment: tuple[str, ...] = ("blur", "jpeg")
     probability: float = 0.5
     gray_probability: float = 0.5
     flip: float = 0.5
-    crop: int = 0
+    crop: int | None = None
     rounding: Rounding = "truncate-like-reference"
     encoders: tuple[Encoder, ...] = ("opencv", "pillow")
     batch_size: int = 64
     learning_rate: float = 1e-4
-    epoch: int = 0
+    epoch: int | None = None
     false_alarms: float = 0.05
     weights: str | None = None
     seed: int = 0
 
+    def __post_init__(self):
+        for name in ("width", "crop", "epoch"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}: leave it out for None")
+
     @property
     def settings(self) -> dict[str, Any]:
         """What the architecture is told."""
-        return {"width": self.width} if self.width else {}
+        return {} if self.width is None else {"width": self.width}
 
     @property
     def augmentation(self) -> Augmentation:
@@ -116,7 +124,7 @@ class DetectorConfig:
             jpeg=self.probability if "jpeg" in self.augment else 0.0,
             grayscale=self.gray_probability if "grayscale" in self.augment else 0.0,
             flip=self.flip,
-            crop=self.crop,
+            crop=self.crop or 0,
             encoders=tuple(name for name in self.encoders if name in installed_encoders()),
             rounding=self.rounding,
         )
