@@ -27,6 +27,7 @@ from gan_forensics.data.samples import PHOTO_NAMES
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
+    Rows,
     Source,
     batches_once,
     rows_of_split,

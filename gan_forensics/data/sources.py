@@ -111,6 +111,25 @@ class ArraySource:
         return {key: array[indices] for key, array in self.arrays.items()}
 
 
+class Rows:
+    """Some examples of a source, in the order of `rows`."""
+
+    def __init__(self, source: Source, rows: Sequence[int] | Int[np.ndarray, "m"]):
+        self.source, self.rows = source, np.asarray(rows)
+        if isinstance(source, _TakesMany):
+            self.take = lambda indices: source.take(self.rows[indices])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.source[int(self.rows[index])]
+
+    def describe(self, index: int) -> str:
+        """Name the example as the source does."""
+        return _describe(self.source, self.rows[index])
+
+
 class FileSource:
     """Image files, decoded to RGB when asked for, then centre-cropped and resized if so told."""
 
