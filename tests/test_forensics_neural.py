@@ -177,7 +177,6 @@ def lengthen(header, arrays):
         (lambda h, a: h.update(arch="resnet50"), r"missing .* more"),
         (lambda h, a: h.update(arch="vgg"), "unknown architecture 'vgg'"),
         (lambda h, a: h.update(version=9), "version 9"),
-        (lambda h, a: h.update(format="gan_forensics neural detector"), "fit or train it again"),
         (lambda h, a: h.update(threshold=float("nan")), "not finite"),
         (lambda h, a: h.update(settings=None), "no valid 'settings'"),
         (lambda h, a: h.update(calibration={"n_real": 3}), "calibration facts are incomplete"),

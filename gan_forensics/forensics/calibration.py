@@ -39,12 +39,9 @@ def calibrate(
     """The threshold that scores of held-out images set, and the facts about it.
 
     Args:
-        real_scores: [n] of real images that trained nothing; they alone set the threshold.
-        fake_scores: [m] of generated images that trained nothing.
-        n_real: real images that the detector was trained on.
-        n_fake: generated images that it was trained on.
-        false_alarms: as for `calibrated_threshold`.
-        seed: of the split and of the classifier.
+        real_scores: [n], which alone set the threshold (`calibrated_threshold`).
+        fake_scores: [m].
+        n_real, n_fake, false_alarms, seed: as in `Calibration`; the third is its target.
     """
     threshold = calibrated_threshold(real_scores, false_alarms=false_alarms)
     return threshold, Calibration(

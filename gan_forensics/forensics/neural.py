@@ -195,14 +195,9 @@ def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Neural
     network = make_network(header["arch"], header["settings"])
     shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
     check_arrays(header["arch"], flatten_dict(shapes, sep="/"), arrays)
-    return NeuralDetector(
-        header["arch"],
-        unflatten_dict(arrays, sep="/"),
-        header["threshold"],
-        header["calibration"],
-        header["settings"],
-        header["facts"],
-    )
+    names = ("arch", "threshold", "calibration", "settings", "facts")
+    variables = unflatten_dict(arrays, sep="/")
+    return NeuralDetector(variables=variables, **{name: header[name] for name in names})
 
 
 def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
