@@ -4,6 +4,7 @@ The options of a command are those of its config. What trains loads JAX, so the 
 by name, and only the one that is asked for is loaded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,7 +81,9 @@ def _loaded(name: str) -> Any:
         from gan_forensics.cli.detector import TrainDetector
 
         return Annotated[TrainDetector, subcommand(name, prefix_name=False)]
-    options = gan_options()
+    from gan_forensics.gans import GanConfig
+
+    options = options_of(GanConfig, without=("method",))
     command = make_dataclass(
         "TrainGan", [("gan", options, field(default_factory=options))], bases=(TrainGan,),
         frozen=True,
@@ -91,13 +94,10 @@ def _loaded(name: str) -> Any:
     ]
 
 
-def gan_options() -> type:
-    """A dataclass of the fields of `GanConfig`, the method apart."""
-    from gan_forensics.gans import GanConfig
-
-    own = [(f.name, f.type, f) for f in fields(GanConfig) if f.name != "method"]
-    namespace = {"__doc__": GanConfig.__doc__}
-    return make_dataclass("GanOptions", own, namespace=namespace, frozen=True)
+def options_of(config: type, *, without: Sequence[str]) -> type:
+    """A dataclass of the fields of a config, some apart, with their help."""
+    own = [(f.name, f.type, f) for f in fields(config) if f.name not in without]
+    return make_dataclass("Options", own, namespace={"__doc__": config.__doc__}, frozen=True)
 
 
 def _described(method: str) -> str:

@@ -63,22 +63,24 @@ class DetectorConfig:
     """Everything that decides what training a detector computes, beside its images.
 
     Attributes:
-        arch: a key of `gan_forensics.forensics.neural.ARCHITECTURES`.
-        width: of resnet_small; None for its own.
+        arch: the network, of `gan_forensics.forensics.neural.ARCHITECTURES`: resnet50,
+            efficientnet_b0, or, for images of 32 to 64 pixels and for CPUs, resnet_small.
+        width: channels of the first map of resnet_small; None for its own.
         augment: some of blur, jpeg, grayscale (which makes it colour-robust).
-        probability: of blur and of JPEG.
+        probability: of blur, and of JPEG, for each image (published: 0.5 and 0.1).
         gray_probability: of gray.
         flip: probability of mirroring.
-        crop: side of random (validation: central) crops; None for whole images.
-        rounding: of the blur.
+        crop: side of random (validation: central) crops; None for whole images, which must then
+            have one size.
+        rounding: of blurred pixels; the released code cuts off, which darkens by a level.
         encoders: of JPEG.
         batch_size: images a minibatch, over all processes.
-        learning_rate: of Adam, at first.
+        learning_rate: of Adam; divided by ten, twice, when the validation accuracy stands still.
         epoch: steps between validations; None for once through all images.
         false_alarms: accepted share of real images called generated, which sets the threshold.
         weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
             another is made anew.
-        seed: of initialisation, order and augmentation.
+        seed: of initialisation, order, augmentation, and the command's split.
 
     Raises:
         ValueError: for a width, crop or epoch below 1.
