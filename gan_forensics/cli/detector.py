@@ -60,7 +60,10 @@ class TrainDetector:
             encoders=installed_encoders(),
         )
         real, fake = (
-            tuple(open_source(name, size=self.size, split=split) for split in ("train", "test"))
+            (
+                open_source(name, size=self.size, split="train"),
+                open_source(name, size=self.size, split="test"),
+            )
             for name in (self.real, self.fake)
         )
         parts = part(

@@ -58,7 +58,7 @@ class Explain:
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
         paths = [self.images] if self.images.is_file() else list_images(self.images)[: self.most]
-        images, used, errors = [], [], []
+        images, errors = {}, []
         side = getattr(detector.network, "stride", 1)
         for path in progress(paths):
             try:
@@ -68,24 +68,21 @@ class Explain:
                         f"{path}: {image.shape[0]}x{image.shape[1]} pixels; {detector.name} needs "
                         f"sides of at least {side}"
                     )
+                images[path] = image
             except ImageError as error:
                 errors.append([str(path), str(error)])
-                continue
-            images.append(image)
-            used.append(path)
         if not images:
             raise ValueError(f"none of {len(paths)} images can be explained: {errors[0][1]}")
-        explanations = explain(detector, images)
-        verdicts = []
-        for number, (path, image, found) in enumerate(zip(used, images, explanations, strict=True)):
+        pixels, verdicts = list(images.values()), []
+        for path, found in zip(images, explain(detector, pixels), strict=True):
             verdict = "generated" if found.score > detector.threshold else "real"
-            picture = self.out / f"{number:03d}-{path.stem}.png"
-            save_png(picture, panel(image, found))
+            picture = self.out / f"{len(verdicts):03d}-{path.stem}.png"
+            save_png(picture, panel(images[path], found))
             verdicts.append((path, found.score, verdict, picture))
-        lines = [verdict[:3] for verdict in verdicts]
-        write_csv(self.out / "scores.csv", ["path", "score", "verdict"], lines)
-        features, ranked = self._features(detector, images, chosen)
-        rows = patches(detector, images, features, n=self.patches) if features else []
+        scores = [dict(path=p, score=score, verdict=v) for p, score, v, _ in verdicts]
+        write_csv(self.out / "scores.csv", scores)
+        features, ranked = self._features(detector, pixels, chosen)
+        rows = patches(detector, pixels, features, n=self.patches) if features else []
         if rows:
             save_png(self.out / "channels.png", collage(rows))
         channels = list(zip(features, rows, strict=True))

@@ -60,14 +60,13 @@ class Features:
         colour = probe_colour(detector, ranking, real, fakes, seed=self.seed)
         write_csv(
             self.out / "features.csv",
-            ["rank", "name", "layer", "channel", "channels", "omega"],
             [
-                [place, f.name, f.layer, f.channel, f.channels, f"{f.omega:.9g}"]
-                for place, f in enumerate(ranking.features, start=1)
+                {"rank": rank, "name": f.name, **f._asdict(), "omega": f"{f.omega:.9g}"}
+                for rank, f in enumerate(ranking.features, start=1)
             ],
         )
-        for name, rows in (("silenced", silenced), ("colour", colour)):
-            write_csv(self.out / f"{name}.csv", list(rows[0]), [list(row.values()) for row in rows])
+        write_csv(self.out / "silenced.csv", silenced)
+        write_csv(self.out / "colour.csv", colour)
         page = features_page(
             self.out / "report.html",
             detector,

@@ -13,6 +13,19 @@ from tyro.conf import Suppress, subcommand
 
 from gan_forensics.cli.process import start
 
+TRAIN = """Train a GAN on your images, or a detector of generated ones.
+
+Every method has a --help of its own, with its published recipe.
+
+Try it:
+
+$ gan-forensics train dcgan --data samples:photos --tail N.1.5 --steps 2000
+
+$ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/faces
+
+$ gan-forensics train detector --real photographs --fake generated
+"""
+
 # The keys of `gan_forensics.gans.METHODS`.
 METHOD_NAMES = "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan".split()
 
@@ -73,7 +86,9 @@ def commands(asked: str | None) -> Any:
     def run(self) -> None:
         self.action()
 
-    return make_dataclass("Train", [("action", known)], namespace={"__call__": run})
+    return make_dataclass(
+        "Train", [("action", known)], namespace={"__call__": run, "__doc__": TRAIN}
+    )
 
 
 def _loaded(name: str) -> Any:
