@@ -25,10 +25,9 @@ def progress(things):
 
 def batches(source) -> "Iterator[np.ndarray]":
     """All images of a source, uint8 [b, h, w, c], a few at a time, with a progress bar."""
-    from gan_forensics.data import take
+    from gan_forensics.data import chunks
 
-    for first in progress(range(0, len(source), 64)):
-        yield take(source, range(first, min(first + 64, len(source))))["image"]
+    return (part["image"] for part in chunks(source, 64, progress=progress))
 
 
 def all_images(name: str, size: int | None) -> "np.ndarray":

@@ -7,7 +7,7 @@ these two methods is a source too.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -196,6 +196,14 @@ def rows_of_split(names: Iterable[object], split: str) -> Int[np.ndarray, "m"]:
     return rows
 
 
+def chunks(
+    source: Source, size: int, *, progress: Callable[[range], Iterable[int]] = iter
+) -> Iterator[dict[str, np.ndarray]]:
+    """A source once, in order, at most `size` examples at a time; `progress` may draw a bar."""
+    for first in progress(range(0, len(source), size)):
+        yield take(source, range(first, min(first + size, len(source))))
+
+
 def batches_once(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
     """Go through a source once, in order, for evaluation; the last batch may be smaller.
 
@@ -204,8 +212,7 @@ def batches_once(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarr
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    for first in range(0, len(source), batch_size):
-        batch = take(source, range(first, min(first + batch_size, len(source))))
+    for batch in chunks(source, batch_size):
         if "image" in batch:
             batch = {**batch, "image": to_float(batch["image"])}
         yield batch

@@ -1,12 +1,11 @@
 """Features on disk, under the content of the images and the fingerprint of what computed them.
 
-A file holds plain arrays and a JSON header with the digest of the images, and the extractor's
-name, fingerprint and protocol. A file that belongs to anything else is refused.
+A file's header holds the digest of the images, and the extractor's name, fingerprint and protocol.
+A file that belongs to anything else is refused.
 """
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from gan_forensics.data.files import written_beside
+from gan_forensics.data.files import read_archive, write_archive
 
 if TYPE_CHECKING:
     from gan_forensics.quality.extract import FeatureExtractor
@@ -52,9 +51,7 @@ def save_features(
 ) -> None:
     """Write features of the images with that digest."""
     arrays = {"features": features} if logits is None else {"features": features, "logits": logits}
-    header = np.array(json.dumps(_header(digest, extractor)))
-    with written_beside(path) as partial, partial.open("wb") as file:
-        np.savez(file, **{"header": header, **arrays})  # pyright: ignore[reportArgumentType]
+    write_archive(path, _header(digest, extractor), arrays)
 
 
 def load_features(
@@ -68,34 +65,26 @@ def load_features(
             that cannot be read.
     """
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header = json.loads(str(arrays["header"]))
-            features = arrays["features"]
-            logits = arrays["logits"] if "logits" in arrays else None
+        header, arrays = read_archive(path)
+        features = arrays["features"]
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise ValueError(
             f"{path} is not a readable file of features ({error}): delete it, and they will be "
             "computed again"
         ) from error
     asked = _header(digest, extractor)
-    differ = [
-        name for name in asked if not isinstance(header, dict) or header.get(name) != asked[name]
-    ]
+    found = header if isinstance(header, dict) else {}
+    differ = [name for name in asked if found.get(name) != asked[name]]
     if differ:
         raise ValueError(
             f"{path} holds features of another kind: its {', '.join(differ)} differ from what was "
             "asked for; delete it or choose another cache folder"
         )
-    return features, logits
+    return features, arrays.get("logits")
 
 
 def _header(digest: str, extractor: "FeatureExtractor") -> dict[str, Any]:
-    header = {
-        "images": digest,
-        "extractor": extractor.name,
-        "weights": extractor.fingerprint,
-        "protocol": dict(extractor.protocol),
-    }
-    return json.loads(json.dumps(header))
+    names = {"images": digest, "extractor": extractor.name, "weights": extractor.fingerprint}
+    return json.loads(json.dumps({**names, "protocol": dict(extractor.protocol)}))

@@ -3,11 +3,10 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float
 
 from gan_forensics.quality.score import UNNAMED, Score, check_pair
 
-SUBSETS = 10
 # Rows of the kernel matrix that exist at one time.
 CHUNK = 1024
 
@@ -50,7 +49,7 @@ def kid(
     real: Float[np.ndarray, "n d"],
     fake: Float[np.ndarray, "m d"],
     *,
-    subsets: int = SUBSETS,
+    subsets: int = 10,
     subset_size: int | None = None,
     seed: int = 0,
     features: str = UNNAMED,
@@ -84,13 +83,13 @@ def kid(
             f"examples: give a subset size from 2 to {fewest}"
         )
     rng = np.random.default_rng(seed)
-    draws = [
-        (rng.choice(len(real), size, replace=False), rng.choice(len(fake), size, replace=False))
+    scores = np.array([
+        polynomial_mmd2(
+            real[rng.choice(len(real), size, replace=False)],
+            fake[rng.choice(len(fake), size, replace=False)],
+        )
         for _ in range(subsets)
-    ]
-    scores = kid_of_subsets(
-        real, fake, np.stack([r for r, _ in draws]), np.stack([f for _, f in draws])
-    )
+    ])  # fmt: skip
     error = scores.std(ddof=1) / np.sqrt(subsets) if subsets > 1 else None
     return Score(
         name="KID" if features.startswith("inception-") else f"kernel distance on {features}",
@@ -107,17 +106,6 @@ def kid(
             "standard_error": None if error is None else float(error),
         },
     )
-
-
-def kid_of_subsets(
-    real: Float[np.ndarray, "n d"],
-    fake: Float[np.ndarray, "m d"],
-    real_rows: Int[np.ndarray, "subsets k"],
-    fake_rows: Int[np.ndarray, "subsets k"],
-) -> Float64[np.ndarray, " subsets"]:
-    """The unbiased MMD^2 of given subsets."""
-    pairs = zip(real_rows, fake_rows, strict=True)
-    return np.array([polynomial_mmd2(real[r], fake[f]) for r, f in pairs])
 
 
 def _kernel_sum(x, y) -> float:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_forensics.data import Source, take
+from gan_forensics.data import Source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.cache import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
@@ -51,7 +51,20 @@ def small_classifier_features(
         ValueError: for a source without labels, or with a single class; and for a run folder of
             another source or other settings (saying what differs).
     """
-    labels, digest = _labels(source)
+    parts = []
+
+    def images():
+        for part in chunks(source, BATCH):
+            if "label" not in part:
+                raise ValueError(
+                    "the source has no labels to train a classifier on: give labelled data "
+                    "(folders of classes, a list with labels), or take random features"
+                )
+            parts.append(part["label"])
+            yield part["image"]
+
+    digest = images_digest(images())
+    labels = np.concatenate(parts).astype(np.int64)
     classes = int(labels.max()) + 1
     counts = np.bincount(labels, minlength=classes)
     if labels.min() < 0 or (counts > 0).sum() < 2:
@@ -121,22 +134,3 @@ def _extractor(name, network, params, protocol, *, logits: bool = True) -> Featu
         run=batched(apply, params, batch_size=BATCH),
         protocol=protocol,
     )
-
-
-def _labels(source: Source) -> tuple[np.ndarray, str]:
-    """The labels of a source, and the digest of its images."""
-    labels = []
-
-    def images():
-        for first in range(0, len(source), BATCH):
-            part = take(source, range(first, min(first + BATCH, len(source))))
-            if "label" not in part:
-                raise ValueError(
-                    "the source has no labels to train a classifier on: give labelled data "
-                    "(folders of classes, a list with labels), or take random features"
-                )
-            labels.append(part["label"])
-            yield part["image"]
-
-    digest = images_digest(images())
-    return np.concatenate(labels).astype(np.int64), digest
