@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import start, write_csv
+from gan_forensics.cli.process import write_csv
 
 Method = Literal[
     "doping",
@@ -67,7 +67,6 @@ class Augment:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         import dataclasses
 
         import numpy as np
@@ -140,7 +139,6 @@ class Anomaly:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.anomaly import CompareConfig, compare, make_task, read_table
         from gan_forensics.anomaly.compare import summary_rows
         from gan_forensics.anomaly.tables import anomaly_labels

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
-from gan_forensics.cli.process import all_images, progress, start, write_csv
+from gan_forensics.cli.process import all_images, progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -54,7 +54,6 @@ class DetectFit:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.forensics import fit_detector
 
         detector = fit_detector(
@@ -96,7 +95,6 @@ class DetectScore:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import list_images
         from gan_forensics.forensics import evaluate, load_detector
 

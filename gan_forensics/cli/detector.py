@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.cli.process import start
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import installed_encoders, open_source
 from gan_forensics.forensics import DetectorConfig, part, train_detector
@@ -52,7 +51,6 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         names = tuple(name.strip() for name in self.augment.split(",")) if self.augment else ()
         config = DetectorConfig(
             **vars(self.config),

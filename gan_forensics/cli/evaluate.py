@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import progress, start
+from gan_forensics.cli.process import progress
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
@@ -60,7 +60,6 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import open_source
         from gan_forensics.data.files import write_json
         from gan_forensics.quality import check_metrics, evaluate_images

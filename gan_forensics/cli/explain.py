@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import progress, start, write_csv
+from gan_forensics.cli.process import progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -48,7 +48,6 @@ class Explain:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import ImageError, list_images, load_image, save_png
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
         from gan_forensics.report.detector import explanations_page

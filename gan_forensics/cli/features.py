@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_forensics.cli.explain import read_neural
-from gan_forensics.cli.process import progress, start, write_csv
+from gan_forensics.cli.process import progress, write_csv
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
         from gan_forensics.report.detector import features_page
 

@@ -64,6 +64,9 @@ def _main(arguments: list[str] | None) -> None:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    from gan_forensics.runtime import keep_scratch_memory
+
+    keep_scratch_memory()
     sys.exit(guarded(command, debug=debug))
 
 

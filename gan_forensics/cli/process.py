@@ -1,4 +1,4 @@
-"""What the commands share: starting JAX, reading images with a progress bar, writing tables."""
+"""What the commands share: reading images with a progress bar, writing tables."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,13 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def start() -> None:
-    """Prepare the process for JAX: memory that stays, compilations that are remembered."""
-    from gan_forensics.runtime import keep_scratch_memory
-
-    keep_scratch_memory()
 
 
 def progress(things):

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import start
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -44,7 +42,6 @@ class Sample:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png

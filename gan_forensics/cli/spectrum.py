@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import batches, by_sides, start, write_csv
+from gan_forensics.cli.process import batches, by_sides, write_csv
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class Spectrum:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import open_source
         from gan_forensics.data.files import written_beside
         from gan_forensics.report import spectra_figure

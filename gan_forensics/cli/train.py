@@ -11,8 +11,6 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, subcommand
 
-from gan_forensics.cli.process import start
-
 TRAIN = """Train a GAN on your images, or a detector of generated ones.
 
 Every method has a --help of its own, with its published recipe.
@@ -51,7 +49,6 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.gans import GanConfig, train_gan
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run

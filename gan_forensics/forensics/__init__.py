@@ -21,7 +21,6 @@ from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.metrics import (
     METRICS,
     Interval,
-    bootstrap_interval,
     bootstrap_intervals,
     count_scores,
     geometric_mean_threshold,

@@ -133,27 +133,26 @@ def evaluate(
 
 
 def evaluate_sources(
-    real_scores, fake_scores: Mapping[str, Any], **settings
+    real_scores,
+    fake_scores: Mapping[str, Any],
+    *,
+    protocol: Mapping[str, Any] | None = None,
+    **settings,
 ) -> dict[str, DetectionResult]:
-    """Evaluate every source of generated images against the same real images.
+    """Evaluate every source of generated images, by name, against the same real images.
 
-    Args:
-        real_scores: [n] scores of real images.
-        fake_scores: source name -> scores of its images.
-        **settings: as for `evaluate`; each source's protocol names it.
+    Settings are those of `evaluate`; each source's protocol names it.
 
     Raises:
-        ValueError: as for `evaluate`, naming the source.
+        ValueError: as for `evaluate`, naming the source, and without any source.
     """
     if not fake_scores:
         raise ValueError("no source of generated images was given")
-    protocol = settings.pop("protocol", None) or {}
     results = {}
     for source, scores in fake_scores.items():
+        facts = {**(protocol or {}), "source": source}
         try:
-            results[source] = evaluate(
-                real_scores, scores, protocol={**protocol, "source": source}, **settings
-            )
+            results[source] = evaluate(real_scores, scores, protocol=facts, **settings)
         except ValueError as error:
             raise ValueError(f"source {source!r}: {error}") from error
     return results

@@ -149,25 +149,9 @@ def bootstrap_intervals(
         )
         for name, metric in metrics.items():
             values[name].append(metric(drawn))
-    tail = (1 - level) / 2
-    intervals = {}
-    for name, parts in values.items():
-        low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
-        intervals[name] = Interval(float(low), float(high), level)
-    return intervals
-
-
-def bootstrap_interval(
-    metric: Callable[[ScoreCounts], np.ndarray], real_scores, fake_scores, **settings
-) -> Interval:
-    """The interval of one metric; settings as for `bootstrap_intervals`.
-
-    Example:
-        >>> bootstrap_interval(roc_auc, [1, 2, 3], [4, 5, 6]).low
-        1.0
-    """
-    counts = count_scores(real_scores, fake_scores)
-    return bootstrap_intervals({"metric": metric}, counts, **settings)["metric"]
+    tails = [(1 - level) / 2, 1 - (1 - level) / 2]
+    ends = {name: np.quantile(np.concatenate(parts), tails) for name, parts in values.items()}
+    return {name: Interval(float(low), float(high), level) for name, (low, high) in ends.items()}
 
 
 def _resample(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
