@@ -51,12 +51,9 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
-        names = tuple(name.strip() for name in self.augment.split(",")) if self.augment else ()
-        config = DetectorConfig(
-            **vars(self.config),
-            augment=() if names == ("none",) else names,
-            encoders=installed_encoders(),
-        )
+        named = "" if self.augment.strip() == "none" else self.augment
+        augment = tuple(name.strip() for name in named.split(",") if name.strip())
+        config = DetectorConfig(**vars(self.config), augment=augment, encoders=installed_encoders())
         real, fake = (
             (
                 open_source(name, size=self.size, split="train"),

@@ -78,7 +78,15 @@ class Evaluate:
             )
         run = Path(self.run)
         is_run = (run / "config.json").exists()
-        fakes, made, size = self._gan(run) if is_run else self._source()
+        if is_run:
+            fakes, made, size = self._draws(run)
+        elif self.draws == 1:
+            fakes = [_some(open_source(self.run, size=self.size), self.n, self.seed)]
+            made, size = self.run, self.size
+        else:
+            raise ValueError(
+                f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
+            )
         real = open_source(self.data, size=size, split=self.split)
         extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(
@@ -132,7 +140,7 @@ class Evaluate:
         if is_run and self.out is None:
             print(f"Open {report_run(run)}.")
 
-    def _gan(self, run: Path) -> tuple[list, str, int]:
+    def _draws(self, run: Path) -> tuple[list, str, int]:
         """Draws of a GAN, what they are, and the side of its images."""
         from gan_forensics.gans import generate, load_gan
 
@@ -143,17 +151,6 @@ class Evaluate:
         seeds = range(self.seed, self.seed + self.draws)
         draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
         return draws, f"{run}, {gan.config.method}, step {int(state.step)}", size
-
-    def _source(self) -> tuple[list, str, int | None]:
-        """Images that are there already."""
-        from gan_forensics.data import open_source
-
-        if self.draws > 1:
-            raise ValueError(
-                f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
-            )
-        source = open_source(self.run, size=self.size)
-        return [_some(source, self.n, self.seed)], self.run, self.size
 
     def _extractor(self, real: "Source", run: Path | None) -> "FeatureExtractor":
         from gan_forensics import quality

@@ -111,11 +111,7 @@ class Explain:
 
 
 def read_neural(path: Path) -> "NeuralDetector":
-    """A neural detector from its file.
-
-    Raises:
-        ValueError: for a spectral one, which has no channels.
-    """
+    """A neural detector from its file; a spectral one is refused."""
     from gan_forensics.forensics import load_detector
     from gan_forensics.forensics.neural import NeuralDetector
 
@@ -129,11 +125,7 @@ def read_neural(path: Path) -> "NeuralDetector":
 
 
 def read_ranking(path: Path) -> "list[Feature]":
-    """Channels from a features.csv.
-
-    Raises:
-        ValueError: for a file without its columns.
-    """
+    """Channels from a features.csv; a file without its columns is refused."""
     from gan_forensics.explain import Feature
 
     with path.open(newline="", encoding="utf-8") as file:

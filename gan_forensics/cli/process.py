@@ -3,10 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import Any
 
 
 def progress(things):
@@ -16,14 +13,14 @@ def progress(things):
     return tqdm(things, unit="image", disable=None)
 
 
-def batches(source) -> "Iterator[np.ndarray]":
+def batches(source) -> Iterator[Any]:
     """All images of a source, uint8 [b, h, w, c], a few at a time, with a progress bar."""
     from gan_forensics.data import chunks
 
     return (part["image"] for part in chunks(source, 64, progress=progress))
 
 
-def all_images(name: str, size: int | None) -> "np.ndarray":
+def all_images(name: str, size: int | None) -> Any:
     """All images of the source of that name, uint8 [n, h, w, c]; refused where sizes differ."""
     import numpy as np
 

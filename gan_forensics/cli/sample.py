@@ -62,10 +62,8 @@ class Sample:
         count = self.n if rows is None else rows
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:
-            truncation = self.truncation
-            images = generate(
-                gan, state, count, seed=self.seed, labels=labels, truncation=truncation
-            )
+            chosen = {"labels": labels, "truncation": self.truncation}
+            images = generate(gan, state, count, seed=self.seed, **chosen)
         else:
             columns = self.n // rows
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)

@@ -24,11 +24,8 @@ LARGEST_FILE = 8 * 2**30
 def write_detector(path: Path | str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write a detector file.
 
-    Args:
-        path: of the file.
-        header: "kind", "threshold", "calibration" (a `Calibration` or None) and what else the
-            detector has besides arrays, JSON-able.
-        arrays: by name.
+    The header has "kind", "threshold", "calibration" (a `Calibration` or None) and what else the
+    detector has besides arrays, JSON-able.
     """
     calibration = header["calibration"] and asdict(header["calibration"])
     facts = {"threshold": float(header["threshold"]), "calibration": calibration}
@@ -65,11 +62,7 @@ def read_detector(path: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarra
 
 
 def check_fields(header: Mapping[str, Any], types: Mapping[str, Any]) -> None:
-    """Refuse a header that lacks a field, or has one of another type.
-
-    Raises:
-        ValueError: naming the field.
-    """
+    """Refuse a header that lacks a field, or has one of another type."""
     for name, kind in types.items():
         if name not in header or not isinstance(header[name], kind):
             raise ValueError(f"its header has no valid {name!r}")

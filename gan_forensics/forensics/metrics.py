@@ -48,11 +48,8 @@ def count_scores(real_scores, fake_scores) -> ScoreCounts:
     real, fake = check_scores("real", real_scores), check_scores("generated", fake_scores)
     scores, inverse = np.unique(np.concatenate([real, fake]), return_inverse=True)
     place = len(scores) - 1 - inverse
-    counts = [
-        np.bincount(part, minlength=len(scores)).astype(np.float64)
-        for part in (place[: len(real)], place[len(real) :])
-    ]
-    return ScoreCounts(scores[::-1], *counts)
+    counts = (np.bincount(part, minlength=len(scores)) for part in np.split(place, [len(real)]))
+    return ScoreCounts(scores[::-1], *(part.astype(np.float64) for part in counts))
 
 
 def check_scores(name: str, scores) -> Float64[np.ndarray, " n"]:

@@ -51,11 +51,7 @@ def normalise(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:
 
 
 def make_network(arch: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network of an architecture, with one logit.
-
-    Args:
-        arch: a key of `ARCHITECTURES`.
-        settings: further arguments, such as `width` of resnet_small.
+    """The network of a key of `ARCHITECTURES` with one logit; `settings` such as a width are its.
 
     Raises:
         ValueError: for an unknown architecture or setting.

@@ -10,6 +10,7 @@ with the first one after every reduction), and the threshold is calibrated on im
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -246,7 +247,7 @@ def train_detector(
         evaluate_every=epoch,
     )
     validate = _validation(parts.validation, augmentation.for_validation(), config)
-    try:
+    with closing(batches):
         state = fit(
             learner,
             batches,
@@ -260,8 +261,6 @@ def train_detector(
             plateau=STOPPER,
             **options,
         )
-    finally:
-        batches.close()
     if int(state.step):  # without a step there is no checkpoint, and the start is the best
         state = load_state(run, learner, best=METRIC)
     measured = {
@@ -295,16 +294,16 @@ def _validation(
 ) -> Callable[[TrainState], dict[str, float]]:
     """What `fit` calls after every epoch; every image is augmented alike at every time."""
 
-    def augmented(kind: int) -> list[np.ndarray]:
+    def scores(detector: NeuralDetector, kind: int) -> np.ndarray:
         images = []
         for i, image in enumerate(images_of(sources[kind])):
             pixels = np.repeat(image, 3 // image.shape[-1], -1)
             images.append(augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i))))
-        return images
+        return detector.score(images)
 
     def validate(state: TrainState) -> dict[str, float]:
         detector = _detector(config, state, {})
-        counts = count_scores(*(detector.score(augmented(kind)) for kind in (0, 1)))
+        counts = count_scores(*(scores(detector, kind) for kind in (0, 1)))
         point = operating_point(counts, 0)
         return {
             "validation/accuracy": point.accuracy,

@@ -3,9 +3,9 @@
 Features are computed once and cached; every result carries its counts, seed, spread and features.
 """
 
-from gan_forensics.quality.cache import images_digest, load_features, save_features
+from gan_forensics.quality.digests import images_digest
 from gan_forensics.quality.evaluate import METRICS, check_metrics, evaluate_images
-from gan_forensics.quality.extract import Extracted, FeatureExtractor, extract
+from gan_forensics.quality.extract import Extracted, FeatureExtractor, extract, load_features
 from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score

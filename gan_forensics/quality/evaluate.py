@@ -38,11 +38,7 @@ METRICS: dict[str, Callable[[Extracted, Extracted, str, int], list[Score]]] = {
 
 
 def check_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
-    """The metrics as a tuple.
-
-    Raises:
-        ValueError: for an unknown one, or none.
-    """
+    """The metrics as a tuple; none at all, and unknown ones, are refused."""
     metrics = tuple(metrics)
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:

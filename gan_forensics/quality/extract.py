@@ -1,5 +1,10 @@
-"""From images to features: what a feature extractor is, and how images go through one."""
+"""From images to features: what a feature extractor is, how images go through one, and the cache.
 
+Features are kept under the content of the images and the fingerprint of what computed them; a file
+that belongs to anything else is refused.
+"""
+
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +15,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
+from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.sources import ArraySource, Source, chunks
-from gan_forensics.quality.cache import images_digest, load_features, save_features
+from gan_forensics.quality.digests import images_digest
 from gan_forensics.runtime.mesh import data_mesh
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -77,12 +83,12 @@ def extract(
     if not len(images):
         raise ValueError("no images to extract features from: give at least one")
     source: Any = ArraySource(image=np.asarray(images)) if hasattr(images, "dtype") else images
-    path = digest = None
+    path, digest = None, ""
     if cache is not None:
         digest = images_digest(part["image"] for part in chunks(source, chunk))
         path = Path(cache) / f"{digest[:16]}-{extractor.fingerprint[:16]}.npz"
         if path.exists():
-            return Extracted(*load_features(path, digest, extractor))
+            return load_features(path, digest, extractor)
     found: list[Extracted] = []
     for part in chunks(source, chunk, progress=progress):
         features, logits = extractor.run(part["image"])
@@ -96,9 +102,44 @@ def extract(
             )
         found.append(Extracted(features, logits))
     whole = joined(found)
-    if path and digest:
-        save_features(path, whole.features, whole.logits, digest, extractor)
+    if path:
+        arrays = {name: array for name, array in whole._asdict().items() if array is not None}
+        write_archive(path, _header(digest, extractor), arrays)
     return whole
+
+
+def load_features(path: Path | str, digest: str, extractor: FeatureExtractor) -> Extracted:
+    """Read features that `extract` kept of the images with that digest.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file of other images, weights or protocol (saying which), and for one
+            that cannot be read.
+    """
+    try:
+        header, arrays = read_archive(path)
+        found = Extracted(arrays["features"], arrays.get("logits"))
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a readable file of features ({error}): delete it, and they will be "
+            "computed again"
+        ) from error
+    asked = _header(digest, extractor)
+    given = header if isinstance(header, dict) else {}
+    if differ := [name for name in asked if given.get(name) != asked[name]]:
+        raise ValueError(
+            f"{path} holds features of another kind: its {', '.join(differ)} differ from what was "
+            "asked for; delete it or choose another cache folder"
+        )
+    return found
+
+
+def _header(digest: str, extractor: FeatureExtractor) -> dict[str, Any]:
+    """What a file of features says that it belongs to."""
+    names = {"images": digest, "extractor": extractor.name, "weights": extractor.fingerprint}
+    return json.loads(json.dumps({**names, "protocol": dict(extractor.protocol)}))
 
 
 def joined(parts: Sequence[Extracted]) -> Extracted:

@@ -10,14 +10,12 @@ from gan_forensics.quality.score import UNNAMED, Score, check_pair
 # Rows of the kernel matrix that exist at one time.
 CHUNK = 1024
 
-Estimator = Literal["unbiased", "u-statistic"]
-
 
 def polynomial_mmd2(
     real: Float[np.ndarray, "n d"],
     fake: Float[np.ndarray, "m d"],
     *,
-    estimator: Estimator = "unbiased",
+    estimator: Literal["unbiased", "u-statistic"] = "unbiased",
 ) -> float:
     """Squared maximum mean discrepancy with the cubic kernel; negative values are possible.
 

@@ -14,12 +14,13 @@ import optax
 
 from gan_forensics.data import Source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
-from gan_forensics.quality.cache import arrays_digest, images_digest
+from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 NETWORK = "classifier"
 BATCH = 256
+LEARNING_RATE = 2e-3
 
 
 def small_classifier_features(
@@ -29,7 +30,6 @@ def small_classifier_features(
     steps: int = 1000,
     width: int = 16,
     batch_size: int = 64,
-    learning_rate: float = 2e-3,
     seed: int = 0,
 ) -> FeatureExtractor:
     """Train a `SmallClassifier` on the labels of a source, and take its last features.
@@ -44,7 +44,6 @@ def small_classifier_features(
         steps: of training.
         width: of the network; it has 4 `width` features.
         batch_size: of training.
-        learning_rate: of Adam.
         seed: of initialisation and order.
 
     Raises:
@@ -81,7 +80,7 @@ def small_classifier_features(
         "width": width,
         "steps": steps,
         "batch_size": batch_size,
-        "learning_rate": learning_rate,
+        "learning_rate": LEARNING_RATE,
         "seed": seed,
     }
 
@@ -97,7 +96,7 @@ def small_classifier_features(
         params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
         return {NETWORK: params}, {NETWORK: {}}
 
-    update = Update(NETWORK, (NETWORK,), loss, optax.adam(learning_rate))
+    update = Update(NETWORK, (NETWORK,), loss, optax.adam(LEARNING_RATE))
     with tempfile.TemporaryDirectory(prefix="small_classifier_") as temporary:
         state = fit(
             Learner(NETWORK, config, (update,), init),

@@ -142,12 +142,14 @@ def losses_figure(
         ValueError: when there is nothing to draw.
     """
     lines = {line["step"]: line for line in metrics if is_number(line.get("step"))}
-    steps = sorted(lines)
-    known = list(dict.fromkeys(k for s in steps for k, v in lines[s].items() if is_number(v)))
-    known = [name for name in known if name != "step"]
-    names = names or [name for name in known if "loss" in name] or known
+    known: dict[str, dict[int, float]] = {}
+    for step, line in sorted(lines.items()):
+        for name, value in line.items():
+            if is_number(value) and name != "step":
+                known.setdefault(name, {})[step] = float(value)
+    names = names or [name for name in known if "loss" in name] or list(known)
     if not names or not set(names) <= set(known):
-        raise ValueError(f"metrics {list(names)} are not among {known}: nothing to draw")
+        raise ValueError(f"metrics {list(names)} are not among {list(known)}: nothing to draw")
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(7.6, 0.5 + 2.1 * rows), dpi=150, layout="constrained")
@@ -157,8 +159,7 @@ def losses_figure(
             axes.set_visible(False)
             continue
         name = names[index]
-        drawn = [step for step in steps if is_number(lines[step].get(name))]
-        values = np.array([float(lines[step][name]) for step in drawn])
+        drawn, values = list(known[name]), np.array(list(known[name].values()))
         colour = COLOURS[1 + index % (len(COLOURS) - 1)]
         axes.plot(drawn, values, color=colour, lw=0.8, alpha=0.35)
         axes.plot(drawn, _running_median(values), color=colour, lw=1.6)
