@@ -8,6 +8,7 @@ their features; those that start with "unmasking-" carry the settings of Durall 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,8 @@ def _decision(estimator: Any, x, generated, sign: int) -> tuple[str, dict[str, A
     return estimator.kernel, {**arrays, "gamma": estimator.gamma, **degree}
 
 
-def _svm(**settings: Any) -> SVC:
-    # scikit-learn's own annotations know gamma as a string only.
-    return SVC(max_iter=LONGEST_FIT, **settings)
+# Any, because scikit-learn's own annotations know gamma as a string only.
+_svm: Any = partial(SVC, max_iter=LONGEST_FIT)
 
 
 def _scaled_gamma(x: np.ndarray) -> float:

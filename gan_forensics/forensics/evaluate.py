@@ -1,7 +1,7 @@
 """Evaluation of any detector from the scores it gave; the positive class is "generated"."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """How well scores tell generated from real images.
+    """How well scores tell generated from real images; plain values, ready for JSON by `asdict`.
 
     Attributes:
         n_real: number of real images.
@@ -64,10 +64,6 @@ class DetectionResult:
     points: Mapping[str, OperatingPoint]
     intervals: Mapping[str, Interval]
     protocol: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and numbers, ready for JSON."""
-        return asdict(self)
 
 
 def evaluate(

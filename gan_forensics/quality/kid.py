@@ -88,7 +88,7 @@ def kid(
         )
         for _ in range(subsets)
     ])  # fmt: skip
-    error = scores.std(ddof=1) / np.sqrt(subsets) if subsets > 1 else None
+    error = float(scores.std(ddof=1) / np.sqrt(subsets)) if subsets > 1 else None
     return Score(
         name="KID" if features.startswith("inception-") else f"kernel distance on {features}",
         value=float(scores.mean()),
@@ -101,7 +101,7 @@ def kid(
             "subsets": subsets,
             "subset_size": size,
             "spread": "population standard deviation over subsets",
-            "standard_error": None if error is None else float(error),
+            "standard_error": error,
         },
     )
 
