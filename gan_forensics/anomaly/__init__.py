@@ -14,13 +14,11 @@ from gan_forensics.anomaly.detectors import DETECTORS, fit_detector
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.edge import (
     annulus_weights,
-    band_weights,
     chi_scale,
     codes_at_edge,
     edge_weights,
     empirical_weights,
     neighbours,
-    quantile_radii,
     quantile_shell,
     shell,
 )
