@@ -1,7 +1,7 @@
 """Neural detectors: scores of whole images, files, training, stopping, thresholds, features."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import jax
 import jax.numpy as jnp
@@ -242,7 +242,7 @@ def observed(accuracies, rate=1e-4):
     state, rates = PlateauState(), []
     for accuracy in accuracies:
         state, reduce, stop = observe(STOPPER, state, -accuracy)
-        state = PlateauState.from_dict(json.loads(json.dumps(state.to_dict())))
+        state = PlateauState(**json.loads(json.dumps(asdict(state))))
         if stop:
             assert state.stopped
             return [*rates, None]

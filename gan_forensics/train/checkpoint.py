@@ -183,12 +183,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-
-
 def _write_manifest(folder: Path) -> None:
-    record = {str(p.relative_to(folder)): [p.stat().st_size, _digest(p)] for p in _files(folder)}
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    record = {str(p.relative_to(folder)): [p.stat().st_size, _digest(p)] for p in files}
     with written_beside(folder / MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.flush()

@@ -7,8 +7,9 @@ text: it is given a learner, minibatches, and functions to call.
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,18 +133,17 @@ def fit(
     start = jax.tree.map(np.array, learner.start(seed))
     with writing(run):
         claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
-        checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
-        try:
+        with closing(Checkpoints(run, keep=cadence.keep, best=best)) as checkpoints:
             state = jax.device_put(start, replicated(mesh))
             rule = PlateauState()
             if restored := checkpoints.restore(state):
                 state, host = restored
                 batches.restore(host["data"])
-                rule = PlateauState.from_dict(host["plateau"])
-            if plateau and _stopped(plateau, rule):
+                rule = PlateauState(**host["plateau"])
+            if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
                 return state  # It stopped early, and is done.
-            log = MetricLog(run, last_step=int(state.step), tensorboard=tensorboard)
-            try:
+            last = int(state.step)
+            with closing(MetricLog(run, last_step=last, tensorboard=tensorboard)) as log:
                 session = _Session(run, cadence, checkpoints, batches, log, plateau, rule)
                 return session.train(
                     state,
@@ -156,10 +156,6 @@ def fit(
                     best=best,
                     progress=progress,
                 )
-            finally:
-                log.close()
-        finally:
-            checkpoints.close()
 
 
 class _Session:
@@ -181,7 +177,7 @@ class _Session:
             disable=None if progress and jax.process_index() == 0 else True,
             desc=self.run.name,
         )
-        with _StopSignals() as stop, bar:
+        with _stop_signals() as stop, bar:
             for now in range(first + 1, cadence.steps + 1):
                 state, metrics = step(state, self._minibatches(per_step, mesh), key)
                 # The metrics of the step before: fetching them does not wait for this one.
@@ -199,21 +195,18 @@ class _Session:
                     self._collect()
                     (self.run / "samples").mkdir(exist_ok=True)
                     sample(state, self.run / "samples" / f"step_{now:08d}")
-                if (
-                    last
-                    or stop.number
-                    or _due(now, cadence.checkpoint_every)
-                    or (best and self.evaluation)
-                ):
+                due = _due(now, cadence.checkpoint_every) or (best and self.evaluation)
+                if last or stop or due:
                     self._collect()
-                    self._log_if_due(now, bar, force=last or not stop.number)
-                    self._save(state)
+                    self._log_if_due(now, bar, force=last or not stop)
+                    host = {"data": self.batches.state(), "plateau": asdict(self.rule)}
+                    self.checkpoints.save(state, host, metrics=self.evaluation)
                 self.evaluation = {}
-                if stop.number and not last:
+                if stop and not last:
                     raise InterruptedRunError(
-                        f"{signal.Signals(stop.number).name} at step {now}: saved to "
-                        f"{self.checkpoints.folder}; resume {self.run} to go on",
-                        stop.number,
+                        f"{stop[0].name} at step {now}: saved to {self.checkpoints.folder}; "
+                        f"resume {self.run} to go on",
+                        stop[0],
                     )
                 if last:
                     break
@@ -269,39 +262,29 @@ class _Session:
             )
         return state, last or stop
 
-    def _save(self, state):
-        host = {"data": self.batches.state(), "plateau": self.rule.to_dict()}
-        self.checkpoints.save(state, host, metrics=self.evaluation)
-
-
-def _stopped(plateau: Plateau, rule: PlateauState) -> bool:
-    """Whether a restored run was stopped by this rule."""
-    return rule.stopped or bool(plateau.stop_after and rule.unimproved >= plateau.stop_after)
-
 
 def _due(now: int, every: int) -> bool:
     return every > 0 and now % every == 0
 
 
-class _StopSignals:
+@contextmanager
+def _stop_signals() -> Iterator[list[signal.Signals]]:
     """Notes SIGINT and SIGTERM instead of dying at once; a second one is not held back."""
+    noted: list[signal.Signals] = []
+    old = {}
 
-    number = 0
-
-    def __enter__(self):
-        self._old = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._note)
-        return self
-
-    def _note(self, number, frame):
-        self.number = number
-        self._restore()
-
-    def _restore(self):
-        for number, handler in self._old.items():
+    def restore():
+        for number, handler in old.items():
             signal.signal(number, handler)
 
-    def __exit__(self, *error):
-        self._restore()
+    def note(number, frame):
+        noted.append(signal.Signals(number))
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        restore()
