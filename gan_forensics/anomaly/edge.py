@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-
-from gan_forensics.anomaly import chi
+from scipy.stats import chi
 
 Edge = Any
 Codes = Float[np.ndarray, "n m"]
@@ -132,7 +131,8 @@ def quantile_radii(low: float, high: float, *, latent: int, scale: float) -> tup
         [2.146, 3.035]
     """
     _check_quantiles(low, high)
-    return float(chi.ppf(low, latent, scale=scale)), float(chi.ppf(high, latent, scale=scale))
+    low, high = chi.ppf((low, high), latent, scale=scale)
+    return float(low), float(high)
 
 
 def directions(n: int, latent: int, rng: np.random.Generator) -> Codes:
