@@ -1,6 +1,5 @@
 """Anomalies in tables: adversarial autoencoders, oversampling of rare normal rows, evaluation."""
 
-from gan_forensics.anomaly import chi
 from gan_forensics.anomaly.aae import (
     AAEConfig,
     Autoencoder,

@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-
-from gan_forensics.anomaly import chi
+from scipy.stats import chi
 
 Edge = Any
 Codes = Float[np.ndarray, "n m"]

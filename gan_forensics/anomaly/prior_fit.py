@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-
-from gan_forensics.anomaly import chi
+from scipy.stats import chi, ks_1samp
 
 INDISTINGUISHABLE = 2 * math.log(2)
 # Tolerances of the verdict: off-centre by a quarter of a prior deviation, axes off by a quarter,
@@ -60,13 +59,6 @@ def prior_fit(
         centre=float(np.linalg.norm(z.mean(0))),
         spread=tuple(float(s) for s in z.std(0)),
         tails={q: float((lengths > chi.ppf(q, latent)).mean()) for q in (0.5, 0.9, 0.99)},
-        ks=_ks(chi.cdf(np.sort(lengths), latent)),
+        ks=float(ks_1samp(lengths, chi(latent).cdf, method="asymp")[0]),
         loss=loss,
     )
-
-
-def _ks(levels: np.ndarray) -> float:
-    """Largest gap between a law and its sample, from the law's values at the sorted sample."""
-    n = len(levels)
-    above = (np.arange(1, n + 1) / n - levels).max()
-    return float(max(above, (levels - np.arange(n) / n).max()))
