@@ -252,10 +252,7 @@ def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     image = np.asarray(image)
     if image.dtype != np.uint8:
         raise ValueError(f"expected uint8 pixels in [0, 255], got {image.dtype}; see to_uint8")
-    result = image.astype(np.float32)
-    result /= np.float32(127.5)
-    result -= np.float32(1)
-    return result
+    return image / np.float32(127.5) - np.float32(1)
 
 
 def to_uint8(
@@ -305,15 +302,18 @@ def image_grid(
         columns: images per row; by default as near to a square as possible.
         gap: pixels between and around the images.
     """
+    from skimage.util import montage
+
     images = np.asarray(images)
     check_pixels(images)
     n, h, w, _ = images.shape
     columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
     if n == 0 or columns < 1:
         raise ValueError(f"cannot tile {n} images in {columns} columns: both must be at least 1")
-    rows = math.ceil(n / columns)
-    grid = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
-    for index, image in enumerate(images):
-        top, left = gap + index // columns * (h + gap), gap + index % columns * (w + gap)
-        grid[top : top + h, left : left + w] = image
-    return grid
+    return montage(
+        np.broadcast_to(images, (n, h, w, 3)),
+        fill=[255, 255, 255],
+        grid_shape=(math.ceil(n / columns), columns),
+        padding_width=gap,
+        channel_axis=-1,
+    )

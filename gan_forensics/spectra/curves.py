@@ -150,14 +150,10 @@ def _resampling(rings: int, n: int) -> np.ndarray:
 
 
 def _normalised(curves, normalise: Normalise):
-    if normalise == "min-max":
-        return _min_max(curves)
     if normalise == "first":
         return curves / curves[:, :1]
-    return curves
-
-
-def _min_max(curves):
+    if normalise == "none":
+        return curves
     xp = curves.__array_namespace__()
     low, high = curves.min(-1, keepdims=True), curves.max(-1, keepdims=True)
     span = high - low
