@@ -147,12 +147,11 @@ def rarity_of(
 
 
 class Difference(NamedTuple):
-    """Mean of paired differences with a Student interval, and how many pairs there were."""
+    """Mean of paired differences with a Student interval."""
 
     mean: float
     low: float
     high: float
-    pairs: int
 
 
 def paired_difference(
@@ -167,8 +166,9 @@ def paired_difference(
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
         raise ValueError(f"need two or more pairs, got {a.shape} and {b.shape}")
     d = a - b
+    mean = float(d.mean())
     reach = float(stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
-    return Difference(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d))
+    return Difference(mean, mean - reach, mean + reach)
 
 
 def check_labels(y) -> Int[np.ndarray, " n"]:

@@ -27,11 +27,7 @@ DROPPED = -1
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that has no path.
-
-    Raises:
-        ValueError: for anything but "float32" and "float64".
-    """
+    """Refuse a precision that has no path (ValueError)."""
     if precision not in ("float32", "float64"):
         raise ValueError(
             f"precision is {precision!r}; use 'float32' (JAX, works inside jit) or "

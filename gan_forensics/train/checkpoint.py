@@ -127,10 +127,8 @@ class Checkpoints:
                 belongs to a game of other shapes.
         """
         steps = self.steps()
-        order = steps[::-1]
-        if self._best and self._read_only and (first := self._manager.best_step()) is not None:
-            order = [first, *(step for step in order if step != first)]
-        for step in order:
+        first = self._manager.best_step() if self._best and self._read_only else None
+        for step in sorted(steps, key=lambda step: (step == first, step), reverse=True):
             problem = manifest_problem(self.folder / str(step))
             if problem is None:
                 return self._read(step, template)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -131,92 +131,85 @@ def fit(
     # Before anything is written: networks that cannot be made leave no run folder. A copy, since
     # the first step donates the state and others may hold its parameters.
     start = jax.tree.map(np.array, learner.start(seed))
-    with writing(run):
+    with ExitStack() as stack:
+        stack.enter_context(writing(run))
         claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
-        with closing(Checkpoints(run, keep=cadence.keep, best=best)) as checkpoints:
-            state = jax.device_put(start, replicated(mesh))
-            rule = PlateauState()
-            if restored := checkpoints.restore(state):
-                state, host = restored
-                batches.restore(host["data"])
-                rule = PlateauState(**host["plateau"])
-            if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
-                return state  # It stopped early, and is done.
-            last = int(state.step)
-            with closing(MetricLog(run, last_step=last, tensorboard=tensorboard)) as log:
-                session = _Session(run, cadence, checkpoints, batches, log, plateau, rule)
-                return session.train(
-                    state,
-                    jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh),
-                    per_step=minibatches_per_step(learner.updates),
-                    key=jax.device_put(jax.random.key(seed), replicated(mesh)),
-                    mesh=mesh,
-                    sample=sample,
-                    evaluate=evaluate,
-                    best=best,
-                    progress=progress,
-                )
-
-
-class _Session:
-    """The mutable side of one call of `fit`."""
-
-    def __init__(self, run, cadence, checkpoints, batches, log, plateau, rule):
-        self.run, self.cadence, self.checkpoints = run, cadence, checkpoints
-        self.batches, self.log, self.plateau, self.rule = batches, log, plateau, rule
-        self.window: list[dict[str, float]] = []
-        self.pending: tuple[int, dict[str, jax.Array]] | None = None
-        self.evaluation: dict[str, float] = {}
-
-    def train(self, state, step, *, per_step, key, mesh, sample, evaluate, best, progress):
-        cadence, first = self.cadence, int(state.step)
+        checkpoints = stack.enter_context(closing(Checkpoints(run, keep=cadence.keep, best=best)))
+        state, rule = jax.device_put(start, replicated(mesh)), PlateauState()
+        if restored := checkpoints.restore(state):
+            state, host = restored
+            batches.restore(host["data"])
+            rule = PlateauState(**host["plateau"])
+        if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
+            return state  # It stopped early, and is done.
+        first = int(state.step)
+        log = stack.enter_context(closing(MetricLog(run, last_step=first, tensorboard=tensorboard)))
+        stop = stack.enter_context(_stop_signals())
         bar = tqdm(
             total=cadence.steps,
             initial=first,
             unit="step",
             disable=None if progress and jax.process_index() == 0 else True,
-            desc=self.run.name,
+            desc=run.name,
         )
-        with _stop_signals() as stop, bar:
-            for now in range(first + 1, cadence.steps + 1):
-                state, metrics = step(state, self._minibatches(per_step, mesh), key)
-                # The metrics of the step before: fetching them does not wait for this one.
-                self._collect()
-                self.pending = (now, metrics)
-                bar.update()
-                self._log_if_due(now - 1, bar)
-                last = now == cadence.steps
-                if evaluate and (_due(now, cadence.evaluate_every) or last):
-                    self._collect()
-                    self.evaluation = evaluate(state)
-                    self._write(now, self.evaluation)
-                    state, last = self._observe(state, last)
-                if sample and (_due(now, cadence.sample_every) or last):
-                    self._collect()
-                    (self.run / "samples").mkdir(exist_ok=True)
-                    sample(state, self.run / "samples" / f"step_{now:08d}")
-                due = _due(now, cadence.checkpoint_every) or (best and self.evaluation)
-                if last or stop or due:
-                    self._collect()
-                    self._log_if_due(now, bar, force=last or not stop)
-                    host = {"data": self.batches.state(), "plateau": asdict(self.rule)}
-                    self.checkpoints.save(state, host, metrics=self.evaluation)
-                self.evaluation = {}
-                if stop and not last:
-                    raise InterruptedRunError(
-                        f"{stop[0].name} at step {now}: saved to {self.checkpoints.folder}; "
-                        f"resume {self.run} to go on",
-                        stop[0],
-                    )
-                if last:
-                    break
+        metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)
+        per_step = minibatches_per_step(learner.updates)
+        step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
+        key = jax.device_put(jax.random.key(seed), replicated(mesh))
+        for now in range(first + 1, cadence.steps + 1):
+            state, pending = step(state, to_mesh(_stacked(batches, per_step), mesh), key)
+            # The metrics of the step before: fetching them does not wait for this one.
+            metrics.collect()
+            metrics.pending = (now, pending)
+            bar.update()
+            metrics.log_if_due(now - 1)
+            last, evaluation = now == cadence.steps, {}
+            if evaluate and (_due(now, cadence.evaluate_every) or last):
+                metrics.collect()
+                evaluation = evaluate(state)
+                metrics.write(now, evaluation)
+                if plateau:
+                    rule, reduce, end = observe(plateau, rule, evaluation[plateau.metric])
+                    if reduce:
+                        state = scale_learning_rates(
+                            state, factor=plateau.factor, floor=plateau.floor
+                        )
+                    if end and not last:
+                        print(
+                            f"stopping early: {plateau.metric} has not improved in "
+                            f"{rule.unimproved} evaluations",
+                            file=sys.stderr,
+                        )
+                    last = last or end
+            if sample and (_due(now, cadence.sample_every) or last):
+                metrics.collect()
+                (run / "samples").mkdir(exist_ok=True)
+                sample(state, run / "samples" / f"step_{now:08d}")
+            if last or stop or _due(now, cadence.checkpoint_every) or (best and evaluation):
+                metrics.collect()
+                metrics.log_if_due(now, force=last or not stop)
+                host = {"data": batches.state(), "plateau": asdict(rule)}
+                checkpoints.save(state, host, metrics=evaluation)
+            if last:
+                break
+            if stop:
+                raise InterruptedRunError(
+                    f"{stop[0].name} at step {now}: saved to {checkpoints.folder}; resume {run} "
+                    "to go on",
+                    stop[0],
+                )
         return state
 
-    def _minibatches(self, count, mesh):
-        parts = [next(self.batches) for _ in range(count)]
-        return to_mesh(jax.tree.map(lambda *leaves: np.stack(leaves), *parts), mesh)
 
-    def _collect(self):
+class _Metrics:
+    """The metrics of the last step, still on the device, and of those since the last line."""
+
+    def __init__(self, log: MetricLog, bar: tqdm, checkpoints: Checkpoints, every: int):
+        self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, every
+        self.window: list[dict[str, float]] = []
+        self.pending: tuple[int, dict[str, jax.Array]] | None = None
+
+    def collect(self):
         """Fetch the pending metrics and stop at the first that is not finite."""
         if self.pending is None:
             return
@@ -234,33 +227,23 @@ class _Session:
             )
         self.window.append(values)
 
-    def _log_if_due(self, now, bar, force=False):
-        if self.window and (force or _due(now, self.cadence.log_every)):
+    def log_if_due(self, now: int, force: bool = False):
+        if self.window and (force or _due(now, self.every)):
             names = self.window[-1]
             means = {name: float(np.mean([line[name] for line in self.window])) for name in names}
             self.window.clear()
-            self._write(now, means)
+            self.write(now, means)
             losses = {name: value for name, value in means.items() if name.endswith("/loss")}
-            bar.set_postfix({name.split("/")[0]: f"{value:.3g}" for name, value in losses.items()})
+            self.bar.set_postfix({n.split("/")[0]: f"{value:.3g}" for n, value in losses.items()})
 
-    def _write(self, now, metrics):
+    def write(self, now: int, metrics: Mapping[str, float]):
         if jax.process_index() == 0:
             self.log.write(now, metrics)
 
-    def _observe(self, state, last):
-        rule = self.plateau
-        if rule is None:
-            return state, last
-        self.rule, reduce, stop = observe(rule, self.rule, self.evaluation[rule.metric])
-        if reduce:
-            state = scale_learning_rates(state, factor=rule.factor, floor=rule.floor)
-        if stop and not last:
-            print(
-                f"stopping early: {rule.metric} has not improved in {self.rule.unimproved} "
-                "evaluations",
-                file=sys.stderr,
-            )
-        return state, last or stop
+
+def _stacked(batches: Minibatches, count: int) -> Any:
+    parts = [next(batches) for _ in range(count)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
 
 
 def _due(now: int, every: int) -> bool:
