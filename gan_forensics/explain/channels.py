@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -112,8 +111,3 @@ def _with_convolutions(visit, module: nn.Module, variables: Variables, x) -> Any
 
     with nn.intercept_methods(intercept):
         return module.apply(variables, x, train=False)
-
-
-def ensemble_scores(logits: Float[Array, "draws b"]) -> Float[Array, " b"]:
-    """Scores of images under several masks as one: the mean of their probabilities."""
-    return jax.nn.sigmoid(logits).mean(0)

@@ -23,7 +23,6 @@ class Layer(NamedTuple):
     """A linear layer of a network.
 
     Attributes:
-        name: of the layer, with dots.
         path: of its parameters.
         dense: whether it is a matrix product, and not a convolution.
         first: whether it is the first linear layer, whose inputs are pixels.
@@ -33,7 +32,6 @@ class Layer(NamedTuple):
         epsilon: of that batch norm.
     """
 
-    name: str
     path: tuple[str, ...]
     dense: bool
     first: bool
@@ -69,7 +67,7 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
         if isinstance(layer, Conv | nn.Dense):
             name = ".".join(layer.path)
             found[name] = Layer(
-                name, layer.path, isinstance(layer, nn.Dense), not found, linear_of(layer), y.shape
+                layer.path, isinstance(layer, nn.Dense), not found, linear_of(layer), y.shape
             )
             outputs.append((y, name))
         elif isinstance(layer, BatchNorm):
