@@ -6,7 +6,9 @@
 
 The network is an ordinary one, with its ordinary variables: its convolutions and norms are met as
 modules (`gan_forensics.explain.layers`), what stands between them as equations
-(`gan_forensics.explain.graph`). Batch norm counts as part of the convolution before it.
+(`gan_forensics.explain.graph`). Batch norm counts as part of the convolution before it, spectral
+norm as part of its layer's kernel (`gan_forensics.explain.canonize`), and the pooling that a
+discriminator's convolution is fused with as part of the convolution.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +23,14 @@ from gan_forensics.explain import lrp
 from gan_forensics.explain.canonize import effective
 from gan_forensics.explain.composites import Composite, beta_zero
 from gan_forensics.explain.graph import evaluated_with, relevance_handler
-from gan_forensics.explain.layers import Layer, Variables, as_images, find_layers, is_norm
+from gan_forensics.explain.layers import (
+    Layer,
+    Variables,
+    as_images,
+    find_layers,
+    is_norm,
+    logits_of,
+)
 
 
 class Relevance(NamedTuple):
@@ -55,9 +64,11 @@ def relevance(
     of its arguments, float32 at least, with the backend's most exact products.
 
     Args:
-        module: called as `module.apply(variables, x, train=False)`; may be written without any
-            thought of relevance.
-        variables: its "params" and "batch_stats".
+        module: called as `module.apply(variables, x, train=False)`, for logits or for something
+            with `logits`, as discriminators give; may be written without any thought of relevance.
+            Labels are given by a module around it. Self-attention, whose product is of two maps, is
+            refused.
+        variables: its "params", and "batch_stats" and "spectral_norm" if it has them.
         x: images as the network reads them.
         composite: which rule where, by default `beta_zero()`; mind its bounds of a pixel.
         start: relevance of the logits, or a function that makes it of them. By default 1 for the
@@ -180,7 +191,7 @@ def explained(
             return next_fun(*args, **kwargs)
 
         with nn.intercept_methods(intercept):
-            logits = module.apply(variables, x, train=False)
+            logits = logits_of(module, variables, x)
         return logits, {name: outputs[name] for name in watched}
 
     return evaluated_with(relevance_handler(composite), function, constants=1)
