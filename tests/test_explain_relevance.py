@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.explain import composites, relevance, rules, unit_relevance
+from gan_forensics.explain import (
+    composites,
+    find_layers,
+    fold_batch_norm,
+    relevance,
+    rules,
+    unit_relevance,
+)
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dcgan import Discriminator
 from gan_forensics.nn.efficientnet import Block, EfficientNet
@@ -144,6 +151,20 @@ def test_a_convolution_and_its_batch_norm_are_one_layer():
     assert_allclose(explained.logits, expected.logits, rtol=1e-12)
     assert_allclose(explained.layers["conv"], expected.layers["conv"], rtol=1e-9, atol=1e-12)
     assert_allclose(explained.image, expected.image, rtol=1e-9, atol=1e-12)
+
+
+def test_folded_variables_give_the_same_logits_and_relevance(resnet):
+    variables, x, explained = resnet
+    with jax.enable_x64(True):
+        layers = find_layers(RESNET, variables, jnp.asarray(x)).values()
+        folded = fold_batch_norm(variables, layers)
+        assert all(
+            (v["mean"] == 0).all()
+            for v in jax.tree.leaves(folded["batch_stats"], is_leaf=lambda v: "mean" in v)
+        )
+        assert_allclose(plainly(RESNET)(folded, x), explained.logits, rtol=1e-10)
+    again = compiled(RESNET, folded, x)
+    assert_allclose(again.image, explained.image, rtol=1e-8, atol=1e-10)
 
 
 def test_images_of_a_batch_do_not_meet(resnet):
