@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from experiments.infomax_encoder import Encoder, Labelled, encoder, initialised, labelled
 from gan_forensics.gans import adam, chance_level, infomax_accuracy, infomax_loss
+from gan_forensics.gans.context import DISCRIMINATOR
 from gan_forensics.gans.infomax import CRITICS
-from gan_forensics.gans.turn import DISCRIMINATOR
 from gan_forensics.runtime import jit
 from gan_forensics.train import Aux, Update, init_state, make_step
 

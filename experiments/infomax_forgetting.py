@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from experiments.infomax_encoder import Encoder, Labelled, encoder, initialised, labelled
 from gan_forensics.gans import LOSSES, adam, infomax_loss
+from gan_forensics.gans.context import DISCRIMINATOR
 from gan_forensics.gans.infomax import CRITICS
-from gan_forensics.gans.turn import DISCRIMINATOR
 from gan_forensics.runtime import jit
 from gan_forensics.train import Aux, TrainState, Update, init_state, make_step
 

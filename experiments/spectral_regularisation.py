@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 import tyro
 
-from gan_forensics.data import Batches, open_source, take
+from gan_forensics.data import open_source, take
 from gan_forensics.forensics import FEATURES
-from gan_forensics.gans import LOSSES, Gan, GanConfig, build, generate, init
-from gan_forensics.gans.spectral_regularisation import Mode, spectrally_regularised
+from gan_forensics.gans import LOSSES, Gan, GanConfig, generate, spectral_task, train_gan
+from gan_forensics.gans.spectral_regularisation import Mode
 from gan_forensics.report import Facts, Picture, Section, spectra_figure, table_of, write_report
 from gan_forensics.runtime import keep_scratch_memory
-from gan_forensics.train import Cadence, InterruptedRunError, Learner, TrainState, fit
+from gan_forensics.train import Cadence, InterruptedRunError, TrainState
 
 
 @dataclass(frozen=True)
@@ -108,33 +108,18 @@ def train_variant(
     variant: Variant, config: GanConfig, run: Path, steps: int
 ) -> tuple[Gan, TrainState]:
     """Train a variant in its run folder, going on from what is there."""
-    gan = build(config)
+    tasks = ()
     if variant.weight:
-        updates = spectrally_regularised(
-            gan.updates,
-            gan.generator,
-            gan.discriminator,
-            loss=LOSSES["non_saturating"],
-            weight=variant.weight,
-            mode=variant.mode,
-        )
-        gan = gan._replace(updates=updates)
-    source = open_source(config.data, size=config.size, split="train")
-    learner = Learner(
-        "gan",
-        {**asdict(config), "regularisation": asdict(variant), "steps": steps},
-        gan.updates,
-        lambda _: init(gan),
-    )
-    state = fit(
-        learner,
-        Batches(source, batch_size=config.batch_size, seed=config.seed),
-        run=run,
-        cadence=Cadence(steps, log_every=max(1, steps // 50)),
-        seed=config.seed,
+        loss = LOSSES["non_saturating"]
+        tasks = (spectral_task(loss, weight=variant.weight, mode=variant.mode),)
+    return train_gan(
+        config,
+        run,
+        Cadence(steps, log_every=max(1, steps // 50)),
+        tasks=tasks,
+        facts={"regularisation": asdict(variant), "steps": steps},
         resume=True,
     )
-    return gan, state
 
 
 def run(experiment: Experiment) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from gan_forensics import cli
 from gan_forensics.data import power_law_textures, save_png
 
-TRAIN = ["--data", "samples:lfw", "--channels", "1", "--size", "16", "--width", "4"]
+TRAIN = ["--data", "samples:lfw", "--size", "16", "--width", "4"]
 TRAIN += ["--latent", "8", "--batch-size", "8"]
 
 
@@ -135,6 +136,24 @@ def test_wrong_words_are_answered_with_usage(capsys):
     assert run("detect") == 2
 
 
+def test_choices_are_the_names_that_the_areas_know():
+    """They stand in the commands once more, so that --help need not load the areas."""
+    from gan_forensics.anomaly import DETECTORS, RESAMPLERS
+    from gan_forensics.cli import anomaly, detect, evaluate, spectrum
+    from gan_forensics.forensics import CLASSIFIERS, FEATURES
+    from gan_forensics.nn.inception import Resize
+    from gan_forensics.quality.evaluate import METRICS
+    from gan_forensics.spectra.curves import Normalise
+
+    assert {*get_args(anomaly.Method), "none"} == set(RESAMPLERS)
+    assert set(get_args(anomaly.DetectorName)) == set(DETECTORS)
+    assert set(get_args(detect.Features)) == set(FEATURES)
+    assert set(get_args(detect.Classifier)) < set(CLASSIFIERS)  # without those of one paper
+    assert evaluate.Evaluate.__annotations__["resize"] == Resize
+    assert evaluate.Evaluate.metrics == ",".join(METRICS)
+    assert spectrum.Spectrum.__annotations__["normalise"] == Normalise
+
+
 def test_debug_shows_where_an_error_came_from(tmp_path, capsys):
     assert run("sample", tmp_path / "missing", "--debug") == 2
     assert "Traceback" in capsys.readouterr().err
@@ -220,7 +239,7 @@ def test_train_says_what_is_wrong_with_data_and_options(tmp_path, capsys):
     assert "samples:photos" in train("--data", "samples:photo")
     few = write_images(tmp_path / "few", textures(1.5, 0, n=16))
     assert "fewer than one batch" in train("--data", f"folder:{few}", "--size", "32")
-    assert "set channels to 1" in train("--data", "samples:lfw", "--size", "16")
+    assert "leave channels out" in train(*"--data samples:lfw --size 16 --channels 3".split())
     assert "power of two" in train("--size", "24")
     assert "did you mean 'N.1.5'" in train("--tail", "N15", "--size", "16")
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -3,20 +3,19 @@
 import json
 from dataclasses import asdict, fields
 from types import SimpleNamespace
-from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_forensics.cli.train import Method, Train
+from gan_forensics.cli.train import METHOD_NAMES, gan_options
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.gans import METHODS, GanConfig, build, init
 from gan_forensics.train import Checkpoints, init_state
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 from tests.test_nn_inception import state_dict
 
-SMALL = ["--data", "samples:digits", "--channels", 1, "--latent", 8, "--batch-size", 8]
+SMALL = ["--data", "samples:digits", "--latent", 8, "--batch-size", 8]
 SMALL += ["--size", 32, "--generator-width", 4, "--discriminator-width", 4, "--n-dis", 1]
 METRICS = ["metric", "value", "spread", "real", "fake"]
 
@@ -30,7 +29,7 @@ def saved(config, folder):
     checkpoints = Checkpoints(folder, keep=1)
     checkpoints.save(state, {"data": {}, "plateau": {}})
     checkpoints.close()
-    (folder / "config.json").write_text(json.dumps({"gan": asdict(config)}))
+    (folder / "config.json").write_text(json.dumps({"gan": asdict(gan.config)}))
     return folder
 
 
@@ -55,13 +54,20 @@ def folders(tmp_path_factory):
 # --- train ----------------------------------------------------------------------------------------
 
 
-def test_train_lists_every_method_and_every_field_of_the_config():
-    assert get_args(Method) == tuple(METHODS)
-    own = {field.name: field.default for field in fields(Train)}
-    for field in fields(GanConfig):
-        assert field.name in own, field.name
-        if field.name not in ("method",):
-            assert own[field.name] == field.default, field.name
+def test_train_has_every_method_and_every_field_of_the_config(capsys):
+    own = [f.name for f in fields(gan_options())]
+    assert [f.name for f in fields(GanConfig)] == ["method", *own]
+    assert list(METHODS) == METHOD_NAMES
+    assert run("train", "--help") == 0
+    listed = capsys.readouterr().out
+    for name, rows in METHODS.items():
+        assert f"• {name} " in listed
+        assert run("train", name, "--help") == 0
+        said = " ".join(capsys.readouterr().out.split())
+        # What is published stands there, and no number that only means "the default".
+        for row in rows.values():
+            assert f"learning rate {row.recipe.learning_rate:g}" in said
+        assert "(default: 0)" not in said and "(default: 0.0)" not in said
 
 
 def test_train_passes_its_options_on_and_names_residual_runs_without_a_tail(tmp_path, monkeypatch):
@@ -84,7 +90,7 @@ def test_train_passes_its_options_on_and_names_residual_runs_without_a_tail(tmp_
 
 
 def test_train_of_a_conditional_gan_needs_labels(tmp_path, capsys, folders):
-    options = [*SMALL, "--data", f"folder:{folders[0]}", "--channels", 3]
+    options = [*SMALL, "--data", f"folder:{folders[0]}"]
     said = refused(capsys, "train", "cgan-pd", *options, "--out", tmp_path / "run")
     assert "needs classes" in said and "has no labels" in said
 
@@ -94,7 +100,7 @@ def test_train_refuses_sizes_and_tails_that_residual_networks_have_not(tmp_path,
     said = refused(capsys, "train", "sngan", *SMALL, "--size", 40, *out)
     assert "40" in said and "48" in said and "128" in said
     said = refused(capsys, "train", "ssgan", *SMALL, "--tail", "N.1.5", *out)
-    assert "BASELINE" in said
+    assert "tail and width are of dcgan networks" in said
 
 
 # --- sample ---------------------------------------------------------------------------------------

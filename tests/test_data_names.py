@@ -198,7 +198,7 @@ def test_npz_of_one_unnamed_gray_array(tmp_path, images):
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        ({"image": np.zeros((2, 4, 4, 3), np.float32)}, "float32; save them as uint8"),
+        ({"image": np.zeros((2, 4, 4, 3), np.float32)}, "must be uint8 .* got float32"),
         ({"image": np.zeros((2, 3, 4, 4), np.uint8)}, "channels last"),
         ({"pictures": np.zeros((2, 4, 4, 3), np.uint8)}, "it has pictures"),
         ({"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros(3, int)}, "need 2 integers"),

@@ -91,6 +91,33 @@ def test_restored_iterator_yields_the_very_next_batch(before, after):
         _assert_equal(expected, batch)
 
 
+def test_points_pass_through_as_they_are_and_resume_to_the_very_batch(rng):
+    points, tokens = rng.standard_normal((14, 2)), rng.integers(0, 99, (14, 5))
+
+    def make(**arrays):
+        return Batches(ArraySource(x=points, tokens=tokens, **arrays), batch_size=4, seed=5)
+
+    uninterrupted = _draw(make(), 9)
+    assert uninterrupted[0]["x"].dtype == points.dtype
+    first = make()
+    _draw(first, 4)
+    resumed = make()
+    resumed.restore(json.loads(json.dumps(first.state())))
+    for expected, batch in zip(uninterrupted[4:], _draw(resumed, 5), strict=True):
+        _assert_equal(expected, batch)
+    # Images beside them change neither the order nor the points.
+    images = rng.integers(0, 256, (14, 4, 4, 3), dtype=np.uint8)
+    for expected, batch in zip(uninterrupted, _draw(make(image=images), 9), strict=True):
+        assert batch["image"].dtype == np.float32
+        _assert_equal(expected, {key: batch[key] for key in ("x", "tokens")})
+
+
+def test_what_has_no_images_is_not_mirrored():
+    source = ArraySource(x=np.zeros((8, 2)), label=np.zeros(8))
+    with pytest.raises(ValueError, match="flip=True mirrors images, .* none, but x, label"):
+        Batches(source, batch_size=4, seed=0, flip=True)
+
+
 def test_state_counts_what_was_taken_not_what_was_made_ahead():
     batches = Batches(_numbered(100), batch_size=4, seed=0)
     _draw(batches, 3)

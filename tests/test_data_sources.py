@@ -9,6 +9,7 @@ from gan_forensics.data.images import ImageError, save_png
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
+    Rows,
     batches_once,
     rows_of_split,
     take,
@@ -64,6 +65,46 @@ def test_mixed_sizes_name_two_files_and_the_cure(files):
     assert take(FileSource(files, size=4), [0, 3, 4])["image"].shape == (3, 4, 4, 3)
 
 
+def test_arrays_of_different_sizes_name_two_examples():
+    class Sentences:
+        def __len__(self):
+            return 9
+
+        def __getitem__(self, index):
+            return {"id": index, "tokens": np.arange(index)}
+
+    message = r"tokens: different sizes .* example 4 is \[4\], example 7 is \[7\]; bring them to"
+    with pytest.raises(ValueError, match=message):
+        take(Sentences(), [4, 4, 7])
+    assert take(Sentences(), [4, 4])["tokens"].shape == (2, 4)
+
+
+def test_points_and_other_arrays_are_a_source(rng, images):
+    points = rng.standard_normal((7, 2))
+    source = ArraySource(x=points, label=np.arange(7))
+    assert len(source) == 7 and sorted(source[3]) == ["label", "x"]
+    np.testing.assert_array_equal(take(source, [3, 1])["x"], points[[3, 1]])
+    assert source[3]["label"].dtype == np.int32
+    mixed = next(batches_once(ArraySource(x=points, image=images), 7))
+    assert mixed["x"].dtype == np.float64 and mixed["image"].dtype == np.float32
+    np.testing.assert_array_equal(mixed["x"], points)
+    np.testing.assert_array_equal(next(batches_once(source, 7))["x"], points)
+
+
+def test_rows_of_a_source_are_its_examples_in_their_order(files, images):
+    array, lazy = ArraySource(image=images, label=np.arange(7)), FileSource(files)
+    for source in (array, lazy):
+        rows = Rows(source, [5, 0, 3])
+        assert len(rows) == 3
+        np.testing.assert_array_equal(rows[1]["image"], images[0])
+        np.testing.assert_array_equal(take(rows, [2, 0])["image"], images[[3, 5]])
+    # Batches prefetch on threads what cannot be taken at one go.
+    assert hasattr(Rows(array, [0]), "take") and not hasattr(Rows(lazy, [0]), "take")
+    save_png(files[3], np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match=f"{files[5]} is 6x5 .* {files[3]} is 9x9"):
+        take(Rows(lazy, [5, 0, 3]), range(3))
+
+
 def test_one_unreadable_file_is_named_and_the_others_still_read(files):
     files[2].write_bytes(b"")
     source = FileSource(files)
@@ -96,7 +137,9 @@ def test_sources_read_alike_from_many_threads(files, images):
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        ({"label": np.zeros(3)}, "needs image="),
+        ({}, "one or more equally long arrays, got {}"),
+        ({"x": np.zeros(())}, r"one or more equally long arrays, got {'x': \(\)}"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(4)}, r"equally long .*'x': \(3, 2\), 'y': \(4,\)"),
         ({"image": np.zeros((3, 4, 4, 3))}, "uint8 .*, got float64"),
         ({"image": np.zeros((3, 3, 4, 4), np.uint8)}, r"got uint8 \[3, 3, 4, 4\]"),
         ({"image": np.zeros((3, 4, 4, 1), np.uint8), "label": np.zeros(2)}, "equally long"),

@@ -208,7 +208,7 @@ def forensynths(folder, names, rng, n=6):
 def published(tiny_architecture, tmp_path, rng):
     """What `paper` is given, in small: test sets, validation images, a detector."""
     config = detector_config(SMOKE, "base", 0, augment=())
-    params, stats = initial_variables(replace(config, width=0))
+    params, stats = initial_variables(replace(config, width=None))
     path = tmp_path / "detector.npz"
     NeuralDetector("resnet_small", {"params": params, **stats}).save(path)
     return replace(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gan_forensics.forensics import detectors
+from gan_forensics.forensics import archive, detectors
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import fit_detector, load_detector
 from gan_forensics.forensics.features import FEATURES
@@ -171,10 +171,10 @@ def test_images_without_finite_features_are_refused_in_training_and_nan_in_scori
 
 def test_a_file_holds_no_pickle_and_one_json_header(saved):
     path, header, arrays = saved
-    assert header["format"] == detectors.FORMAT and header["version"] == 1
+    assert header["format"] == archive.FORMAT and header["version"] == 1
     assert all(array.dtype == np.float64 for array in arrays.values())
-    with zipfile.ZipFile(path) as archive:
-        assert not any(b"pickle" in archive.read(name)[:200] for name in archive.namelist())
+    with zipfile.ZipFile(path) as opened:
+        assert not any(b"pickle" in opened.read(name)[:200] for name in opened.namelist())
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_debris(images, saved, monkeypatch):
@@ -184,7 +184,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_debris(images, saved, monkeypa
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(detectors.np, "savez", full_disk)
+    monkeypatch.setattr(np, "savez", full_disk)
     with pytest.raises(OSError, match="No space left"):
         fit_detector(*images).save(path)
     assert path.read_bytes() == before
@@ -230,15 +230,24 @@ def test_pickled_arrays_are_refused_and_not_executed(saved):
 
 HEADER_DAMAGE = {
     "another format": ({"format": "x"}, "its header is not that of a detector"),
+    "earlier format": (
+        {"format": "gan_forensics spectral detector"},
+        "written by an earlier version: fit or train it again",
+    ),
     "newer version": ({"version": 2}, "version 2, this gan_forensics reads version 1"),
     "unknown features": ({"features": "x"}, "unknown features"),
-    "unknown kind": ({"kind": "x"}, "unknown kind"),
+    "unknown kind": ({"kind": "x"}, "unknown kind of detector 'x': choose one of neural, spectral"),
+    "no kind": ({"kind": ["x"]}, "no valid 'kind'"),
+    "kind of other arrays": ({"kind": "neural"}, "no valid 'arch'"),
+    "unknown decision": ({"decision": "x"}, "unknown kind 'x'"),
     "shape of text": ({"image_shape": ["a", 1, 1]}, "image shape"),
     "negative shape": ({"image_shape": [6, -6, 3]}, "image shape"),
     "no threshold": ({"threshold": None}, "no valid 'threshold'"),
     "infinite threshold": ({"threshold": float("inf")}, "not finite"),
     "no calibration": ({"calibration": {}}, "calibration facts are incomplete"),
-    "other kind": ({"kind": "linear"}, "has the arrays"),
+    "calibration of text": ({"calibration": "x"}, "no valid 'calibration'"),
+    "calibration unknown": ({"calibration": None}, "no valid 'calibration'"),
+    "other decision": ({"decision": "linear"}, "has the arrays"),
 }
 
 
@@ -302,8 +311,8 @@ def test_truncated_and_flipped_files_are_refused(saved):
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_unread(saved, monkeypatch):
     path = saved[0]
-    monkeypatch.setattr(detectors, "LARGEST_FILE", 1000)
-    monkeypatch.setattr(detectors.np, "load", lambda *_, **__: pytest.fail("was read"))
+    monkeypatch.setattr(archive, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was read"))
     with pytest.raises(ValueError, match="claims to unpack"):
         load_detector(path)
 

@@ -7,17 +7,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from gan_forensics.forensics.calibration import calibrated_threshold, smallest_calibration_set
 from gan_forensics.forensics.metrics import (
     METRICS,
     average_precision,
     bootstrap_interval,
-    calibrated_threshold,
     count_scores,
     equal_error_rate,
     fake_accuracy,
     real_accuracy,
     roc_auc,
-    smallest_calibration_set,
 )
 
 # Few distinct values, so that ties within and across the classes are common.

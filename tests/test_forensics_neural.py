@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -16,6 +17,7 @@ from gan_forensics.data import ArraySource, power_law_textures
 from gan_forensics.data.augment import grayscale
 from gan_forensics.explain import find_layers
 from gan_forensics.forensics import neural, neural_training, transferable
+from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.detectors import fit_detector, load_detector
 from gan_forensics.forensics.metrics import geometric_mean_threshold, inclusive
 from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector, preprocess, size_batches
@@ -133,7 +135,7 @@ def test_an_unknown_architecture_or_setting_is_named():
 
 def test_a_loaded_detector_is_the_same(detector, rng, tmp_path):
     detector = replace(
-        detector, threshold=0.25, settings={"width": 2}, calibration=neural.Calibration(
+        detector, threshold=0.25, settings={"width": 2}, calibration=Calibration(
             9, 8, 7, 6, 0.05, 0.04, 0.5, 0
         ),
     )  # fmt: skip
@@ -314,7 +316,7 @@ def test_the_loss_is_the_cross_entropy_of_one_logit(variables, rng):
     params, stats = variables["params"], {"batch_stats": variables["batch_stats"]}
     batch = {"image": image, "label": label}
     loss, aux = jax.jit(update.loss)(
-        {NETWORK: params}, {}, {NETWORK: stats}, batch, jax.random.key(0)
+        {NETWORK: params}, {}, {NETWORK: stats}, batch, jax.random.key(0), 0
     )
     apply = jax.jit(lambda v, x: tiny().apply(v, x, train=True, mutable=["batch_stats"]))
     logits, moved = apply(variables, neural.normalise(jnp.asarray(0.5 * image + 0.5)))
@@ -414,7 +416,7 @@ def test_too_few_images_are_refused_before_training(parts, tmp_path):
 def published_file(variables, path, logits):
     """The same arrays under PyTorch's names and in its layout, with so many logits."""
     state = {}
-    for name, array in neural.flat_names(variables).items():
+    for name, array in flatten_dict(variables, sep="/").items():
         *layer, leaf = name.split("/")[1:]
         if layer == ["fc"]:
             array = np.repeat(np.asarray(array), logits, -1)
@@ -437,6 +439,22 @@ def test_published_weights_are_read_and_a_last_layer_of_other_logits_is_made_ane
     assert same["params"].pop("fc") == {"bias": logits == 1, "kernel": logits == 1}
     assert all(jax.tree.leaves(same))
     assert params["fc"]["bias"].shape == (1,)
+
+
+def test_training_goes_on_from_the_body_of_another_classifier(
+    parts, variables, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ARCHITECTURES, "resnet50", tiny)
+    weights = published_file(variables, tmp_path / "weights.npz", 10)
+    config = replace(CONFIG, arch="resnet50", weights=weights, augment=(), epoch=1)
+    detector = train_detector(parts, config, tmp_path / "run", steps=1, progress=False)
+    assert detector.facts["step"] == 1
+
+
+@pytest.mark.parametrize("name", ["width", "crop", "epoch"])
+def test_what_is_left_out_is_none_and_not_zero(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        replace(CONFIG, **{name: 0})
 
 
 def test_there_are_published_weights_of_two_architectures_only(tmp_path):

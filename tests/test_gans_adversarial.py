@@ -9,34 +9,28 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.gans import (
     LOSSES,
-    Charge,
+    METHODS,
     Draws,
-    Gan,
-    GanConfig,
+    Game,
+    Loss,
+    Recipe,
     Task,
     adversarial,
-    adversarial_updates,
-    cgan_pd,
     gradient_penalty,
-    infomax_gan,
     infomax_loss,
-    init,
-    residual_wgan_gp,
+    infomax_task,
     rotated,
     rotation_labels,
     rotation_loss,
-    sagan,
-    sngan,
-    ssgan,
+    rotation_task,
 )
-from gan_forensics.gans.infomax import infomax_task
-from gan_forensics.gans.rotation import rotation_task
 from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
 from gan_forensics.train import init_state, make_step
 from tests.tiny_gans import (
     BATCH,
     CLASSES,
     LATENT,
+    SIDE,
     Critics,
     Discriminator,
     Generator,
@@ -48,6 +42,15 @@ from tests.tiny_gans import (
 
 G, D, HEADED, C = Generator(), Discriminator(), Discriminator(rotations=4), Critics()
 G_Y, D_Y = Generator(classes=CLASSES), Discriminator(classes=CLASSES)
+
+
+def residual(method, *networks, **settings):
+    """The updates of a method's residual game."""
+    return METHODS[method]["resgan"].game(*networks, **settings).updates
+
+
+def infomax(weight=0.2, **recipe):
+    return residual("sngan", G, D, tasks=[infomax_task(C, weight=weight)], **recipe)
 
 
 def by_name(updates):
@@ -75,16 +78,21 @@ def drawn(rng, *, labels=False):
 # --- what is paid -------------------------------------------------------------------------------
 
 GAMES = {
-    "sngan": lambda: (sngan(G, D), G, D, None),
-    "ssgan": lambda: (ssgan(G, HEADED), G, HEADED, None),
-    "infomax-gan": lambda: (infomax_gan(G, D, C), G, D, C),
-    "cgan-pd": lambda: (cgan_pd(G_Y, D_Y), G_Y, D_Y, None),
-    "wgan-gp": lambda: (residual_wgan_gp(G, D), G, D, None),
-    "infomax on cgan-pd": lambda: (cgan_pd(G_Y, D_Y, tasks=[infomax_task(C)]), G_Y, D_Y, C),
-    "infomax on sagan": lambda: (sagan(G_Y, D_Y, tasks=[infomax_task(C)]), G_Y, D_Y, C),
-    "infomax on wgan-gp": lambda: (residual_wgan_gp(G, D, tasks=[infomax_task(C)]), G, D, C),
+    "sngan": lambda: (residual("sngan", G, D), G, D, None),
+    "ssgan": lambda: (residual("ssgan", G, HEADED), G, HEADED, None),
+    "infomax-gan": lambda: (infomax(), G, D, C),
+    "cgan-pd": lambda: (residual("cgan-pd", G_Y, D_Y), G_Y, D_Y, None),
+    "wgan-gp": lambda: (residual("wgan-gp", G, D), G, D, None),
+    "infomax on cgan-pd": lambda: (
+        residual("cgan-pd", G_Y, D_Y, tasks=[infomax_task(C)]),
+        G_Y,
+        D_Y,
+        C,
+    ),
+    "infomax on sagan": lambda: (residual("sagan", G_Y, D_Y, tasks=[infomax_task(C)]), G_Y, D_Y, C),
+    "infomax on wgan-gp": lambda: (residual("wgan-gp", G, D, tasks=[infomax_task(C)]), G, D, C),
     "infomax and rotation": lambda: (
-        sngan(G, HEADED, tasks=[rotation_task(), infomax_task(C)]),
+        residual("sngan", G, HEADED, tasks=[rotation_task(), infomax_task(C)]),
         G,
         HEADED,
         C,
@@ -180,7 +188,7 @@ def test_infomax_reaches_the_generator_through_both_features(rng):
     draws = drawn(rng)
 
     def gradient(weight):
-        updates = infomax_gan(G, D, C, weight=weight)
+        updates = infomax(weight)
         return losses_of(updates, beginning, draws, "generator")[2]["generator"]
 
     def alone(params):
@@ -196,7 +204,7 @@ def test_infomax_reaches_the_generator_through_both_features(rng):
 
 
 def test_metrics_tell_the_terms_apart(rng):
-    updates = sngan(G, HEADED, tasks=[rotation_task(), infomax_task(C, group_size=4)])
+    updates = residual("sngan", G, HEADED, tasks=[rotation_task(), infomax_task(C, group_size=4)])
     beginning = start(G, HEADED, C)
     value, aux, _ = losses_of(updates, beginning, drawn(rng), "discriminator")
     m = aux.metrics
@@ -215,7 +223,7 @@ def stepped(updates, beginning, *, minibatches=1):
 
 
 def test_the_discriminator_moves_n_dis_times_and_then_the_generator():
-    updates = infomax_gan(G, D, C, n_dis=3)
+    updates = infomax(n_dis=3)
     assert [(u.name, u.repeats) for u in updates] == [("discriminator", 3), ("generator", 1)]
     assert by_name(updates)["discriminator"].trains == ("discriminator", "critics")
     assert by_name(updates)["generator"].trains == ("generator",)
@@ -225,7 +233,7 @@ def test_the_discriminator_moves_n_dis_times_and_then_the_generator():
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_a_move_changes_nothing_but_what_it_trains(player):
-    updates = tuple(u for u in infomax_gan(G, D, C, n_dis=1) if u.name == player)
+    updates = tuple(u for u in infomax(n_dis=1) if u.name == player)
     beginning = start(G, D, C)
     state, _ = stepped(updates, beginning)
     for name, params in beginning.params.items():
@@ -237,7 +245,7 @@ def test_a_move_changes_nothing_but_what_it_trains(player):
 @pytest.mark.parametrize("devices", [4, 8])
 def test_an_infomax_step_on_many_devices_equals_one(devices):
     """Negatives come from the whole batch, wherever its images are."""
-    updates = infomax_gan(G, HEADED, C, n_dis=2)
+    updates = residual("sngan", G, HEADED, tasks=[infomax_task(C)], n_dis=2)
     # SGD, so that a step is the gradient.
     updates = tuple(u._replace(optimizer=optax.sgd(1.0)) for u in updates)
     beginning = start(G, HEADED, C)
@@ -263,21 +271,25 @@ def test_the_wasserstein_critics_last_bias_gets_no_gradient(rng):
 
 
 def test_games_of_one_seed_start_from_the_same_networks():
-    config = GanConfig("sngan", size=4, channels=1, latent=LATENT, seed=4)
-    plain, _ = init(Gan(config, G, D, ()))
-    headed, _ = init(Gan(config, G, HEADED, (), C))
+    players = Recipe(1e-3).players()
+
+    def init(seed, discriminator, *tasks):
+        game = Game(G, discriminator, (adversarial(LOSSES["hinge"]), *tasks), players)
+        return game.init(jax.random.key(seed), {"image": jnp.zeros((2, SIDE, SIDE, 1))})[0]
+
+    plain, headed = init(4, D), init(4, HEADED, infomax_task(C))
     assert headed.keys() - plain.keys() == {"critics"}
     headed["discriminator"].pop("rotation")
     for name in plain:
         for a, b in zip(*map(jax.tree.leaves, (plain[name], headed[name])), strict=True):
             assert_array_equal(a, b)
-    other, _ = init(Gan(GanConfig("sngan", size=4, channels=1, latent=LATENT, seed=5), G, D, ()))
+    other = init(5, D)
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (plain, other)), strict=True))
 
 
 def test_the_first_adam_step_is_the_rate_along_the_signs():
     # With beta1 = 0 the step is lr g / (|g| + eps), whatever beta2.
-    updates = sngan(G, D, n_dis=1, learning_rate=1e-3)
+    updates = residual("sngan", G, D, n_dis=1, learning_rate=1e-3)
     beginning = start(G, D)
     state, _ = stepped(updates, beginning)
     a, b = (dict(p)["discriminator"]["local"]["kernel"] for p in (state.params, beginning.params))
@@ -285,16 +297,16 @@ def test_the_first_adam_step_is_the_rate_along_the_signs():
 
 
 def test_drawn_and_given_numbers_make_the_same_loss():
-    updates = cgan_pd(G_Y, D_Y)
+    updates = residual("cgan-pd", G_Y, D_Y)
     beginning = start(G_Y, D_Y)
     key = jax.random.key(5)
     seen = []
 
-    def spy(turn):
-        seen.append(turn.draws)
-        return Charge(jnp.zeros(()), {})
+    def spy(context):
+        seen.append(context.draws)
+        return Loss(jnp.zeros(()))
 
-    spied = cgan_pd(G_Y, D_Y, tasks=[Task((spy,), (spy,))])
+    spied = residual("cgan-pd", G_Y, D_Y, tasks=[Task((spy,), (spy,))])
     for player in ("discriminator", "generator"):
         by_key, _, _ = losses_of(updates, beginning, key, player)
         losses_of(spied, beginning, key, player)
@@ -306,11 +318,11 @@ def test_drawn_and_given_numbers_make_the_same_loss():
 def test_fake_labels_are_uniform_over_the_classes(rng):
     seen = []
 
-    def spy(turn):
-        seen.append(turn.draws.labels)
-        return Charge(jnp.zeros(()), {})
+    def spy(context):
+        seen.append(context.draws.labels)
+        return Loss(jnp.zeros(()))
 
-    updates = cgan_pd(G_Y, D_Y, tasks=[Task(generator=(spy,))])
+    updates = residual("cgan-pd", G_Y, D_Y, tasks=[Task(generator=(spy,))])
     beginning = start(G_Y, D_Y)
     many = beginning._replace(batch=jax.tree.map(lambda x: jnp.repeat(x, 125, 0), beginning.batch))
     losses_of(updates, many, jax.random.key(0), "generator")
@@ -320,7 +332,7 @@ def test_fake_labels_are_uniform_over_the_classes(rng):
 
 
 def test_both_players_decay_alike_whatever_their_number_of_moves():
-    updates = sngan(G, D, n_dis=2, learning_rate=1e-3, decay_steps=4)
+    updates = residual("sngan", G, D, n_dis=2, learning_rate=1e-3, decay_steps=4)
     beginning = start(G, D)
     state = init_state(updates, beginning.params, beginning.stats)
     batches = jax.tree.map(lambda x: jnp.stack([x] * 2), beginning.batch)
@@ -339,15 +351,20 @@ def test_both_players_decay_alike_whatever_their_number_of_moves():
 
 def test_tasks_say_what_discriminator_they_need(rng):
     beginning = start(G, LogitsOnly(), C)
-    with pytest.raises(ValueError, match="shows its local and pooled features"):
-        losses_of(infomax_gan(G, LogitsOnly(), C), beginning, drawn(rng), "discriminator")
+    with pytest.raises(ValueError, match="output 'local', this one has only logits"):
+        losses_of(
+            residual("sngan", G, LogitsOnly(), tasks=[infomax_task(C)]),
+            beginning,
+            drawn(rng),
+            "discriminator",
+        )
     with pytest.raises(ValueError, match="rotations=4"):
-        losses_of(ssgan(G, D), start(G, D), drawn(rng), "generator")
+        losses_of(residual("ssgan", G, D), start(G, D), drawn(rng), "generator")
 
 
 def test_a_discriminator_of_logits_alone_plays_the_plain_game(rng):
     value, _, _ = losses_of(
-        sngan(G, LogitsOnly()), start(G, LogitsOnly()), drawn(rng), "discriminator"
+        residual("sngan", G, LogitsOnly()), start(G, LogitsOnly()), drawn(rng), "discriminator"
     )
     assert np.isfinite(value)
 
@@ -356,23 +373,18 @@ def test_a_conditional_game_needs_labels_and_classes(rng):
     beginning = start(G_Y, D_Y)
     unlabelled = beginning._replace(batch={"image": beginning.batch["image"]})
     with pytest.raises(ValueError, match="needs the classes of real images"):
-        losses_of(cgan_pd(G_Y, D_Y), unlabelled, drawn(rng, labels=True), "discriminator")
+        losses_of(
+            residual("cgan-pd", G_Y, D_Y), unlabelled, drawn(rng, labels=True), "discriminator"
+        )
     with pytest.raises(ValueError, match="need the same classes, got 4 and 0"):
-        cgan_pd(G_Y, D)
+        residual("cgan-pd", G_Y, D)
     with pytest.raises(ValueError, match="got 0 and 0"):
-        sagan(G, D)
+        residual("sagan", G, D)
 
 
 def test_a_task_may_be_in_a_game_only_once(rng):
     with pytest.raises(ValueError, match=r"two tasks bring networks named \['critics'\]"):
-        sngan(G, D, tasks=[infomax_task(C), infomax_task(C)])
-    twice = sngan(G, HEADED, tasks=[rotation_task(), rotation_task()])
-    with pytest.raises(ValueError, match=r"two terms report \['rotation'\]"):
+        residual("sngan", G, D, tasks=[infomax_task(C), infomax_task(C)])
+    twice = residual("sngan", G, HEADED, tasks=[rotation_task(), rotation_task()])
+    with pytest.raises(ValueError, match="two tasks report the metric 'rotation'"):
         losses_of(twice, start(G, HEADED), drawn(rng), "generator")
-
-
-def test_real_images_are_out_of_the_generators_reach(rng):
-    task = Task(generator=(adversarial(LOSSES["hinge"]).discriminator[0],))
-    updates = adversarial_updates(G, D, [task], learning_rate=1e-3)
-    with pytest.raises(ValueError, match="nobody has looked at real images"):
-        losses_of(updates, start(G, D), drawn(rng), "generator")

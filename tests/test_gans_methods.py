@@ -11,13 +11,17 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.gans import (
+    LOSSES,
+    Game,
     GanConfig,
+    Recipe,
+    adversarial,
     build,
     generate,
     init,
     load_gan,
+    penalised,
     train_gan,
-    wgan_gp,
 )
 from gan_forensics.train import (
     Cadence,
@@ -132,7 +136,8 @@ def test_wgan_gp_centres_its_penalty_at_zero_unless_told_otherwise(game):
     networks = {"generator": params["generator"]}, {"discriminator": params["discriminator"]}
     values = {}
     for kind in ("0-gp", "1-gp"):
-        update = wgan_gp(gan.generator, gan.discriminator, penalty=kind)[1]
+        tasks = adversarial(LOSSES["wasserstein"]), penalised(kind)
+        update = Game(gan.generator, gan.discriminator, tasks, Recipe(1e-4).players()).updates[1]
         batch = {"image": batches["image"][0]}
         _, aux = update.loss(networks[1], networks[0], stats, batch, jax.random.key(1), 0)
         values[kind] = float(aux.metrics["penalty"])
@@ -207,7 +212,7 @@ def test_every_critic_move_sees_a_fresh_minibatch(game, stepped):
 def trained(tmp_path_factory):
     """A run folder of a few steps, and the state that training returned."""
     run = tmp_path_factory.mktemp("gan") / "run"
-    return run, train_gan(TINY, run, Cadence(3, sample_every=3), progress=False)
+    return run, train_gan(TINY, run, Cadence(3, sample_every=3), progress=False)[1]
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +243,8 @@ def test_images_are_drawn_with_running_statistics(loaded):
 def test_a_loaded_gan_is_the_trained_one(trained, loaded):
     run, state = trained
     gan, again = loaded
-    assert gan.config == TINY
+    filled = {"architecture": "dcgan", "learning_rate": 1e-4, "n_dis": 1}
+    assert gan.config == replace(TINY, **filled)
     for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(state), strict=True):
         assert_array_equal(a, b)
     assert list((run / "samples").glob("*.png"))
@@ -269,7 +275,7 @@ def test_an_unknown_method_is_answered_with_the_nearest():
 
 
 def test_data_that_do_not_fit_the_config_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="set channels to 1"):
+    with pytest.raises(ValueError, match="images of 1 channels, the config 3"):
         train_gan(replace(TINY, channels=3), tmp_path / "a", Cadence(1))
     with pytest.raises(ValueError, match="fewer than one batch"):
         train_gan(replace(TINY, batch_size=4096), tmp_path / "b", Cadence(1))

@@ -10,7 +10,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, load_image
 from gan_forensics.gans import METHODS, GanConfig, build, generate, init, load_gan, train_gan
-from gan_forensics.gans.methods import Networks
 from gan_forensics.gans.runs import _completed
 from gan_forensics.train import Cadence, RunFolderError, read_config, read_metrics
 from tests.tiny_gans import LATENT, SIDE, Discriminator, Generator
@@ -30,7 +29,8 @@ CONFIG = GanConfig(
 
 
 def tiny(config):
-    return Networks(Generator(config.latent, config.classes), Discriminator(config.classes))
+    classes = config.classes or 0
+    return Generator(config.latent, classes), Discriminator(classes)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -38,14 +38,16 @@ def tiny_networks():
     """Networks that compile at once in the place of residual ones."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("cgan-pd", "sngan"):
-            patch.setitem(METHODS, name, METHODS[name]._replace(networks=tiny))
+            row = METHODS[name]["resgan"]._replace(networks=tiny)
+            patch.setitem(METHODS, name, {"resgan": row})
         yield
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     run = tmp_path_factory.mktemp("gan") / "run"
-    return run, train_gan(CONFIG, run, Cadence(4, log_every=1, sample_every=4), progress=False)
+    cadence = Cadence(4, log_every=1, sample_every=4)
+    return run, train_gan(CONFIG, run, cadence, progress=False)[1]
 
 
 def test_classes_and_the_length_of_the_schedule_are_filled_in(trained):
@@ -60,7 +62,7 @@ def test_classes_and_the_length_of_the_schedule_are_filled_in(trained):
 def test_a_loaded_gan_draws_with_the_average(trained):
     run, state = trained
     gan, again = load_gan(run)
-    assert gan.config == replace(CONFIG, classes=10, decay_steps=4)
+    assert gan.config == replace(CONFIG, classes=10, decay_steps=4, architecture="resgan")
     for a, b in zip(*map(jax.tree.leaves, (again, state)), strict=True):
         assert_array_equal(a, b)
     assert list(again.average) == ["generator"]
@@ -71,7 +73,7 @@ def test_a_loaded_gan_draws_with_the_average(trained):
 def test_the_average_is_that_of_the_steps(trained, tmp_path):
     """After one step of decay 1/2: the mean of the first parameters and the moved ones."""
     config = replace(CONFIG, schedule="none")
-    first = train_gan(config, tmp_path / "a", Cadence(1), progress=False)
+    _, first = train_gan(config, tmp_path / "a", Cadence(1), progress=False)
     params, _ = init(build(replace(config, classes=10)))
     expected = jax.tree.map(
         lambda a, b: (a + b) / 2, params["generator"], dict(first.params)["generator"]
@@ -99,34 +101,22 @@ def test_the_log_has_the_terms(trained):
 def test_resuming_with_another_length_of_the_schedule_is_refused(trained):
     with pytest.raises(RunFolderError, match="gan.decay_steps: 4 -> 6"):
         train_gan(CONFIG, trained[0], Cadence(6), resume=True, progress=False)
-    longer = train_gan(
+    _, longer = train_gan(
         replace(CONFIG, decay_steps=4), trained[0], Cadence(5), resume=True, progress=False
     )
     assert int(longer.step) == 5
 
 
-OLD = {
-    "method": "sngan",
-    "data": "samples:digits",
-    "size": SIDE,
-    "tail": "BASELINE",
-    "width": 32,
-    "latent": LATENT,
-    "channels": 1,
-    "batch_size": 16,
-    "learning_rate": 0.01,
-    "flip": False,
-    "seed": 3,
-}
-
-
 def test_a_folder_from_before_a_setting_existed_loads_and_goes_on(tmp_path):
-    run, config = tmp_path / "run", GanConfig(**OLD)
-    train_gan(config, run, Cadence(1), progress=False)
-    assert read_config(run)["gan"] == asdict(config)
-    (run / "config.json").write_text(json.dumps({"gan": OLD}))
-    assert load_gan(run)[0].config == config
-    state = train_gan(config, run, Cadence(2), resume=True, progress=False)
+    run, config = tmp_path / "run", replace(CONFIG, method="sngan", schedule="none", average=None)
+    gan, _ = train_gan(config, run, Cadence(1), progress=False)
+    saved = read_config(run)["gan"]
+    assert saved == asdict(gan.config)
+    for name in ("average", "discriminator_learning_rate"):
+        assert saved.pop(name) is None
+    (run / "config.json").write_text(json.dumps({"gan": saved}))
+    assert load_gan(run)[0].config == gan.config
+    _, state = train_gan(config, run, Cadence(2), resume=True, progress=False)
     assert int(state.step) == 2
     # A new setting that is used is a difference.
     with pytest.raises(RunFolderError, match="gan.average: None -> 0.9"):
@@ -168,11 +158,11 @@ def test_classes_are_counted_where_they_are_not_given():
 @pytest.mark.parametrize(
     ("labels", "classes", "says"),
     [
-        (None, 0, "samples:digits has no labels"),
-        ([0, 1, 3, 3, 1, 0], 0, r"no image of the classes \[2\] of 4"),
+        (None, None, "samples:digits has no labels"),
+        ([0, 1, 3, 3, 1, 0], None, r"no image of the classes \[2\] of 4"),
         ([0, 1, 2, 2, 1, 0], 5, r"no image of the classes \[3, 4\] of 5"),
         ([0, 1, 2, 2, 1, 0], 2, "labels from 0 to 2; cgan-pd with 2 classes takes .* 0 to 1"),
-        ([-1, 0, 1, 1, 0, 0], 0, "labels from -1 to 1"),
+        ([-1, 0, 1, 1, 0, 0], None, "labels from -1 to 1"),
     ],
 )
 def test_labels_that_do_not_do_are_refused(labels, classes, says):
@@ -182,4 +172,4 @@ def test_labels_that_do_not_do_are_refused(labels, classes, says):
 
 def test_unconditional_methods_need_no_labels():
     config = GanConfig("sngan")
-    assert _completed(config, source(), 10) == config
+    assert _completed(config, source(), 10) == replace(config, channels=1)

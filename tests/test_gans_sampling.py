@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import to_uint8
-from gan_forensics.gans import Gan, GanConfig, generate, interpolate
+from gan_forensics.gans import Game, Gan, GanConfig, generate, interpolate
 from gan_forensics.gans.sampling import _noise, slerp
 from gan_forensics.train import TrainState
 from tests.tiny_gans import CLASSES, LATENT, Discriminator, Generator, start
@@ -19,12 +19,8 @@ def made(classes=0):
     """A tiny GAN without updates, and its state."""
     generator = Generator(classes=classes)
     discriminator = Discriminator(classes=classes)
-    gan = Gan(
-        GanConfig("cgan-pd" if classes else "sngan", latent=LATENT, classes=classes),
-        generator,
-        discriminator,
-        (),
-    )
+    config = GanConfig("cgan-pd" if classes else "sngan", latent=LATENT, classes=classes)
+    gan = Gan(config, Game(generator, discriminator, (), ()))
     beginning = start(generator, discriminator)
     return gan, TrainState(jnp.zeros((), jnp.int32), beginning.params, beginning.stats, {}, {})
 

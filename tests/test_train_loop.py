@@ -67,7 +67,7 @@ def test_a_gan_with_batch_statistics_resumes_bit_for_bit(tmp_path):
     states = []
     for parts in ((6,), (2, 6)):
         for steps in parts:
-            state = train_gan(
+            _, state = train_gan(
                 config, tmp_path / str(parts), Cadence(steps), resume=True, progress=False
             )
         states.append(state)

@@ -1,13 +1,14 @@
 """Tables in and out: CSV with a header, NumPy .npz, MATLAB .mat."""
 
 import csv
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from gan_forensics.data.files import written_beside
 
 SUFFIXES = (".csv", ".npz", ".mat")
 
@@ -64,7 +65,7 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
 
 
 def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> Path:
-    """Write a table, beside its place first and then renamed into it.
+    """Write a table.
 
     Args:
         path: .csv or .npz ("X" and the label's name) or .mat.
@@ -79,9 +80,7 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
+    with written_beside(path) as partial:
         if suffix == ".csv":
             _write_csv(partial, table, source)
         else:
@@ -94,9 +93,6 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
                 from scipy.io import savemat
 
                 savemat(partial, arrays)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,7 +1,5 @@
 """`gan-forensics augment` and `gan-forensics anomaly`: tables with rare rows."""
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -146,6 +144,7 @@ class Anomaly:
         from gan_forensics.anomaly import CompareConfig, compare, make_task, read_table
         from gan_forensics.anomaly.compare import summary_rows
         from gan_forensics.anomaly.tables import anomaly_labels
+        from gan_forensics.data.files import write_json
 
         if self.seeds < 2:
             raise ValueError(f"--seeds {self.seeds}: two or more make a spread")
@@ -168,14 +167,9 @@ class Anomaly:
         )
         results = compare(config, task)
         lines = summary_rows(results)
-        self.out.mkdir(parents=True, exist_ok=True)
-        partial = self.out / ".results.json.partial"
-        partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, self.out / "results.json")
-        names = list(lines[0])
-        write_csv(
-            self.out / "results.csv", names, [[line[name] for name in names] for line in lines]
-        )
+        write_json(self.out / "results.json", results)
+        rows = [list(line.values()) for line in lines]
+        write_csv(self.out / "results.csv", list(lines[0]), rows)
         facts = results["task"]
         print(
             f"{facts['train']} normal rows train, {facts['test_normal']} test beside "

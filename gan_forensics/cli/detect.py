@@ -113,7 +113,6 @@ class DetectScore:
             lines.append([str(path), label, f"{score:.6g}", verdict, ""])
             if label:
                 scores[label].append(score)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         write_csv(self.out, ["path", "label", "score", "verdict", "error"], lines)
         called = sum(line[3] == "generated" for line in lines)
         print(f"{len(lines) - errors} images scored, {called} called generated: {self.out}")

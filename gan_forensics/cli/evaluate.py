@@ -1,6 +1,5 @@
 """`gan-forensics evaluate`."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -63,6 +62,7 @@ class Evaluate:
         """Run it."""
         start()
         from gan_forensics.data import open_source
+        from gan_forensics.data.files import write_json
         from gan_forensics.quality import check_metrics, evaluate_images
         from gan_forensics.report import report_run
 
@@ -91,7 +91,7 @@ class Evaluate:
             progress=progress,
         )
         out = self.out or (run if is_run else Path()) / "results.json"
-        _write(out, self._results(scores, extractor, made, size))
+        write_json(out, self._results(scores, extractor, made, size))
         print(_table(scores))
         for warning in dict.fromkeys([*(score.warning for score in scores), extractor.warning]):
             if warning:
@@ -162,32 +162,16 @@ class Evaluate:
         return {"protocol": protocol, "quality": [_row(score) for score in scores]}
 
 
-class _Some:
-    """Some examples of a source, in order."""
-
-    def __init__(self, source: "Source", rows):
-        self.source, self.rows = source, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int):
-        return self.source[int(self.rows[index])]
-
-    def take(self, indices):
-        from gan_forensics.data import take
-
-        return take(self.source, self.rows[indices])
-
-
 def _some(source: "Source", n: int, seed: int) -> "Source":
     """At most n examples, chosen without replacement."""
     import numpy as np
 
+    from gan_forensics.data import Rows
+
     if len(source) <= n:
         return source
     rows = np.random.default_rng(seed).choice(len(source), n, replace=False)
-    return _Some(source, np.sort(rows))
+    return Rows(source, np.sort(rows))
 
 
 def _row(score: "Score") -> dict[str, Any]:
@@ -214,10 +198,3 @@ def _table(scores: "list[Score]") -> str:
             f"{score.counts['fake']:>6}"
         )
     return "\n".join(lines)
-
-
-def _write(path: Path, results: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)

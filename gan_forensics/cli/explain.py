@@ -51,7 +51,7 @@ class Explain:
         start()
         from gan_forensics.data import ImageError, list_images, load_image, save_png
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
-        from gan_forensics.report import Facts, Picture, Section, Table, write_report
+        from gan_forensics.report.detector import explanations_page
 
         if min(self.channels, self.patches, self.most) < 1:
             raise ValueError("--channels, --patches and --most must be at least 1")
@@ -76,61 +76,21 @@ class Explain:
         if not images:
             raise ValueError(f"none of {len(paths)} images can be explained: {errors[0][1]}")
         explanations = explain(detector, images)
-        self.out.mkdir(parents=True, exist_ok=True)
-        lines, pictures = [], []
+        verdicts = []
         for number, (path, image, found) in enumerate(zip(used, images, explanations, strict=True)):
             verdict = "generated" if found.score > detector.threshold else "real"
-            picture = panel(image, found)
-            save_png(self.out / f"{number:03d}-{path.stem}.png", picture)
-            lines.append([str(path), found.score, verdict])
-            pictures.append(
-                Picture(
-                    picture,
-                    alt=f"{path.name}, its heat map and Guided Grad-CAM",
-                    caption=f"{path.name}: score {found.score:.3g} (threshold "
-                    f"{detector.threshold:.3g}), {verdict}. Image; where relevance says "
-                    '"generated" (orange); Guided Grad-CAM.',
-                )
-            )
+            picture = self.out / f"{number:03d}-{path.stem}.png"
+            save_png(picture, panel(image, found))
+            verdicts.append((path, found.score, verdict, picture))
+        lines = [verdict[:3] for verdict in verdicts]
         write_csv(self.out / "scores.csv", ["path", "score", "verdict"], lines)
         features, ranked = self._features(detector, images, chosen)
-        sections = [Section("Images", pictures)]
-        if features:
-            rows = patches(detector, images, features, n=self.patches)
-            shown = collage(rows)
-            save_png(self.out / "channels.png", shown)
-            blocks = [
-                ranked,
-                Picture(
-                    shown,
-                    alt="Patches that the channels fire most at, a row for each channel",
-                    caption="A row for each channel, strongest first: the box around what makes "
-                    "its most active unit fire, brought to one size.",
-                ),
-                Table(
-                    "The channels, and the images of their patches",
-                    ["channel", "omega", "largest activation", "images"],
-                    [
-                        [f.name, f.omega, row[0].activation, ", ".join(
-                            used[p.image].name for p in row
-                        )]
-                        for f, row in zip(features, rows, strict=True)
-                    ],
-                ),
-            ]  # fmt: skip
-        else:
-            blocks = [ranked]
-        sections.append(Section("Channels", blocks))
-        if errors:
-            sections.append(
-                Section("Not explained", [Table("Images left out", ["path", "reason"], errors)])
-            )
-        sections.append(Section("Detector", [Facts(facts_of(detector))]))
-        page = write_report(
-            self.out / "report.html",
-            title="Why the detector says so",
-            lead=f"{len(images)} images explained with {detector.name}.",
-            sections=sections,
+        rows = patches(detector, images, features, n=self.patches) if features else []
+        if rows:
+            save_png(self.out / "channels.png", collage(rows))
+        channels = list(zip(features, rows, strict=True))
+        page = explanations_page(
+            self.out / "report.html", detector, verdicts, ranked, channels, errors
         )
         if errors:
             print(f"{len(errors)} images left out; see the page", file=sys.stderr)
@@ -191,17 +151,3 @@ def read_ranking(path: Path) -> "list[Feature]":
         raise ValueError(
             f"{path} is no features.csv of `gan-forensics features` ({error!r})"
         ) from error
-
-
-def facts_of(detector: "NeuralDetector") -> dict:
-    """What a detector is, for a page."""
-    from dataclasses import asdict
-
-    calibration = asdict(detector.calibration) if detector.calibration else {}
-    return {
-        "network": detector.arch,
-        **{f"setting {name}": value for name, value in detector.settings.items()},
-        "threshold": detector.threshold,
-        **{f"calibration {name}": value for name, value in calibration.items()},
-        **{name: str(value) for name, value in detector.facts.items()},
-    }

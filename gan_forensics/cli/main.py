@@ -4,21 +4,20 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import subcommand
 
+from gan_forensics.cli import train
 from gan_forensics.cli.anomaly import Anomaly, Augment
 from gan_forensics.cli.detect import Detect
-from gan_forensics.cli.detector import TrainDetector
 from gan_forensics.cli.evaluate import Evaluate
 from gan_forensics.cli.explain import Explain
 from gan_forensics.cli.features import Features
 from gan_forensics.cli.quickstart import Quickstart
 from gan_forensics.cli.sample import Sample
 from gan_forensics.cli.spectrum import Spectrum
-from gan_forensics.cli.train import Train
 
 DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
 
@@ -30,18 +29,37 @@ $ gan-forensics detect score suspects --detector detector.npz
 
 Every command has a --help with examples of its own.
 """
-Command = (
-    Annotated[Quickstart, subcommand("quickstart")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Sample, subcommand("sample")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Spectrum, subcommand("spectrum")]
-    | Annotated[Detect, subcommand("detect")]
-    | Annotated[Explain, subcommand("explain")]
-    | Annotated[Features, subcommand("features")]
-    | Annotated[Augment, subcommand("augment")]
-    | Annotated[Anomaly, subcommand("anomaly")]
-)
+
+TRAIN = """Train a GAN on your images, or a detector of generated ones.
+
+Every method has a --help of its own, with its published recipe.
+
+Try it:
+
+$ gan-forensics train dcgan --data samples:photos --tail N.1.5 --steps 2000
+
+$ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/faces
+
+$ gan-forensics train detector --real photographs --fake generated
+"""
+
+
+def commands(arguments: list[str]) -> Any:
+    """The type that a command line is parsed as."""
+    asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
+    Train: Any = train.commands(asked)
+    return (
+        Annotated[Quickstart, subcommand("quickstart")]
+        | Annotated[Train, subcommand("train", description=TRAIN)]  # pyright: ignore
+        | Annotated[Sample, subcommand("sample")]
+        | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Spectrum, subcommand("spectrum")]
+        | Annotated[Detect, subcommand("detect")]
+        | Annotated[Explain, subcommand("explain")]
+        | Annotated[Features, subcommand("features")]
+        | Annotated[Augment, subcommand("augment")]
+        | Annotated[Anomaly, subcommand("anomaly")]
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -61,22 +79,13 @@ def _main(arguments: list[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if arguments[:2] == ["train", "detector"]:
-        # A detector takes other settings than a GAN does.
-        command = tyro.cli(
-            TrainDetector,
-            prog="gan-forensics train detector",
-            args=arguments[2:],
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-    else:
-        command = tyro.cli(
-            Command,
-            prog="gan-forensics",
-            description=DESCRIPTION,
-            args=arguments,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
+    command = tyro.cli(
+        commands(arguments),
+        prog="gan-forensics",
+        description=DESCRIPTION,
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
     sys.exit(guarded(command, debug=debug))
 
 

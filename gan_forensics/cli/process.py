@@ -1,8 +1,7 @@
 """What the commands share: starting JAX, reading images with a progress bar, writing tables."""
 
 import csv
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,11 +52,14 @@ def by_sides(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}x{shape[1]}"
 
 
-def write_csv(path: Path, header: list[str], lines: list[list]) -> None:
-    """Write a table beside its place, and rename it into place."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence]) -> None:
+    """Write a table."""
+    from gan_forensics.data.files import written_beside
+
+    with (
+        written_beside(path) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(lines)
-    os.replace(partial, path)

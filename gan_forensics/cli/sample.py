@@ -1,6 +1,5 @@
 """`gan-forensics sample`."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,6 +48,7 @@ class Sample:
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png
+        from gan_forensics.data.files import written_beside
         from gan_forensics.gans import generate, interpolate, load_gan
 
         if self.n < 1:
@@ -72,13 +72,11 @@ class Sample:
         else:
             columns = self.n // rows
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)
-        self.out.mkdir(parents=True, exist_ok=True)
         if self.form == "grid":
             save_png(self.out / "grid.png", image_grid(images, columns))
         elif self.form == "npz":
-            partial = self.out / ".images.partial.npz"
-            np.savez(partial, image=images)
-            os.replace(partial, self.out / "images.npz")
+            with written_beside(self.out / "images.npz") as partial:
+                np.savez(partial, image=images)
         else:
             for i, image in enumerate(images):
                 save_png(self.out / f"{i:06d}.png", image)

@@ -1,6 +1,5 @@
 """`gan-forensics spectrum`."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +35,7 @@ class Spectrum:
         """Run it."""
         start()
         from gan_forensics.data import open_source
+        from gan_forensics.data.files import written_beside
         from gan_forensics.report import spectra_figure
         from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
 
@@ -60,14 +60,12 @@ class Spectrum:
             curves[str(folder)] = (mean, std)
             for ring, (radius, m, s) in enumerate(zip(radii, mean, std, strict=True)):
                 lines.append([str(folder), ring, radius, m, s, int(count)])
-        self.out.mkdir(parents=True, exist_ok=True)
         write_csv(
             self.out / "spectrum.csv",
             ["folder", "ring", "radius", "mean", "std", "images"],
             lines,
         )
         figure = spectra_figure(curves, title="Mean radial log spectrum")
-        partial = self.out / ".spectrum.partial.png"
-        figure.savefig(partial)
-        os.replace(partial, self.out / "spectrum.png")
+        with written_beside(self.out / "spectrum.png") as partial:
+            figure.savefig(partial)
         print(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")

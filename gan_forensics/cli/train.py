@@ -1,82 +1,28 @@
-"""`gan-forensics train`."""
+"""`gan-forensics train METHOD` and `gan-forensics train detector`.
 
-from dataclasses import dataclass, fields
+The options of a command are those of its config. What trains loads JAX, so the commands are listed
+by name, and only the one that is asked for is loaded.
+"""
+
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Suppress, subcommand
 
 from gan_forensics.cli.process import start
 
-Method = Literal["dcgan", "lsgan", "wgan-gp", "sngan", "ssgan", "sagan", "cgan-pd", "infomax-gan"]
-# Those whose own networks are strided, and have a tail.
-STRIDED = ("dcgan", "lsgan", "wgan-gp")
+# The keys of `gan_forensics.gans.METHODS`.
+METHOD_NAMES = "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan".split()
 
 
 @dataclass(frozen=True)
-class Train:
-    """Train a GAN on your images; `train detector --help` is about detectors.
+class TrainGan:
+    """Train a GAN on your images; `gan`, a field of the loaded command, is its config."""
 
-    dcgan, lsgan and wgan-gp play with strided networks (--tail, --width), the others with residual
-    ones of mimicry (--generator-width, --discriminator-width); --architecture resgan makes dcgan
-    and wgan-gp residual too. sagan and cgan-pd are conditional: their data need labels.
-
-    Try it:
-
-    $ gan-forensics train dcgan --data samples:photos --tail N.1.5 --steps 2000
-
-    $ gan-forensics train sngan --data samples:photos --size 32 --generator-width 32
-    --discriminator-width 32
-
-    $ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/faces
-
-    $ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/faces --resume
-    """
-
-    method: Positional[Method]
-    """The game."""
-    data: str = "samples:photos"
-    """A source: folder:PATH (or just a path), list:FILE.csv, idx:PATH, npz:FILE.npz, tfds:NAME,
-    samples:photos|digits|mnist5k|lfw, toy:powerlaw."""
-    tail: str = "BASELINE"
-    """Last upsampling of a strided generator: BASELINE (transposed convolution),
-    {N,Z,B}.1.{3,5,7} or {N,Z,B}.3.5 for nearest, zero insertion, bilinear, then that many
-    convolutions of that kernel."""
-    size: int = 64
-    """Side of the images: for strided networks a power of two, 16 or more; for residual ones 32,
-    48, 64 or 128."""
-    width: int = 32
-    """Channels of strided networks' largest maps."""
-    architecture: Literal["", "dcgan", "resgan"] = ""
-    """Strided (dcgan) or residual (resgan) networks; by default the method's own."""
-    generator_width: int = 0
-    """Channels of a residual generator's first maps; 0 for the published width."""
-    discriminator_width: int = 0
-    """Features of a residual discriminator; 0 for the published width."""
-    classes: int = 0
-    """Of a conditional GAN; 0 for as many as the data have."""
-    latent: int = 128
-    """Length of the noise."""
-    channels: Literal[1, 3] = 3
-    """Channels of the images."""
-    batch_size: int = 64
-    """Images a minibatch."""
-    learning_rate: float = 0.0
-    """Of both players; 0 for the method's own."""
-    n_dis: int = 0
-    """Moves of the discriminator a step, each on fresh images; 0 for the method's own."""
-    schedule: Literal["none", "linear"] = "none"
-    """Of the learning rates: constant, or linear to 0 at the end of the run."""
-    decay_steps: int = 0
-    """Steps after which the linear schedule arrives at 0; 0 for all steps of the run."""
-    average: float = 0.0
-    """Decay of a moving average of the generator, which samples are then drawn with; 0 for none."""
-    flip: bool = False
-    """Mirror half of the images."""
+    method: Suppress[str]
     steps: int = 5000
     """Steps of the whole run, resumed parts included."""
-    seed: int = 2021
-    """Of initialisation, data order and noise."""
     out: Path | None = None
     """Run folder; by default runs/<method>-<tail>-<size>, without the tail where it is BASELINE of
     a residual generator."""
@@ -93,15 +39,14 @@ class Train:
         """Run it."""
         start()
         from gan_forensics.gans import GanConfig, train_gan
+        from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
         from gan_forensics.train import Cadence
 
-        strided = self.method in STRIDED and self.architecture != "resgan"
-        name = [self.method, self.tail, self.size] if strided else [self.method, self.size]
+        config = GanConfig(self.method, **vars(self.gan))  # pyright: ignore
+        strided = architecture_of(config) == "dcgan"
+        name = [self.method, config.tail, config.size] if strided else [self.method, config.size]
         run = self.out or Path("runs") / "-".join(map(str, name))
-        own = {field.name for field in fields(self)}
-        given = {f.name: getattr(self, f.name) for f in fields(GanConfig) if f.name in own}
-        config = GanConfig(**given)
         cadence = Cadence(
             self.steps,
             checkpoint_every=self.checkpoint_every,
@@ -110,3 +55,65 @@ class Train:
         train_gan(config, run, cadence, resume=self.resume, tensorboard=self.tensorboard)
         print(f"Trained {run}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
+
+
+def commands(asked: str | None) -> Any:
+    """The type of `train`: the command `asked` for with its options, all others by name."""
+
+    def listed(name: str) -> Any:
+        what = "a detector of generated images" if name == "detector" else f"the GAN {name}"
+        return Annotated[make_dataclass(name, []), subcommand(name, description=f"Train {what}.")]
+
+    known: Any = None
+    for name in (*METHOD_NAMES, "detector"):
+        command = _loaded(name) if name == asked else listed(name)
+        known = command if known is None else known | command
+
+    def run(self) -> None:
+        self.action()
+
+    return make_dataclass("Train", [("action", known)], namespace={"__call__": run})
+
+
+def _loaded(name: str) -> Any:
+    if name == "detector":
+        from gan_forensics.cli.detector import TrainDetector
+
+        return Annotated[TrainDetector, subcommand(name, prefix_name=False)]
+    options = gan_options()
+    command = make_dataclass(
+        "TrainGan", [("gan", options, field(default_factory=options))], bases=(TrainGan,),
+        frozen=True,
+    )  # fmt: skip
+    return Annotated[
+        command,
+        subcommand(name, default=command(name), description=_described(name), prefix_name=False),
+    ]
+
+
+def gan_options() -> type:
+    """A dataclass of the fields of `GanConfig`, the method apart."""
+    from gan_forensics.gans import GanConfig
+
+    own = [(f.name, f.type, f) for f in fields(GanConfig) if f.name != "method"]
+    namespace = {"__doc__": GanConfig.__doc__}
+    return make_dataclass("GanOptions", own, namespace=namespace, frozen=True)
+
+
+def _described(method: str) -> str:
+    """The help of a method: its published recipe, and an example."""
+    from gan_forensics.gans import METHODS
+
+    recipes = "; ".join(
+        f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, "
+        f"{row.recipe.n_dis} discriminator move{'s' if row.recipe.n_dis > 1 else ''} a step"
+        for architecture, row in METHODS[method].items()
+    )
+    conditional = any(row.conditional for row in METHODS[method].values())
+    data = "folder:images_by_class" if conditional else "folder:my_images"
+    return (
+        f"Train {method} on your images{', which need labels' if conditional else ''}.\n\n"
+        f"By default as published: {recipes}.\n\nTry it:\n\n"
+        f"$ gan-forensics train {method} --data {data} --size 32 --out runs/mine\n\n"
+        "The same with --resume goes on."
+    )

@@ -1,4 +1,4 @@
-"""Data: sources of images named by a string, image files in and out, endless batches."""
+"""Data: sources of examples named by a string, image files in and out, endless batches."""
 
 from gan_forensics.data.augment import (
     Augmentation,
@@ -27,6 +27,7 @@ from gan_forensics.data.samples import PHOTO_NAMES
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
+    Rows,
     Source,
     batches_once,
     rows_of_split,

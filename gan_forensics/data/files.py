@@ -13,10 +13,11 @@ def written_beside(path: Path | str) -> Iterator[Path]:
     """A name beside `path`, of the same suffix, to write to; renamed to `path` at the end.
 
     Folders that are missing are made. What fails leaves `path` as it was, and nothing beside it.
+    Processes that write the same file do not meet: the last one's stands.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
         os.replace(partial, path)

@@ -183,15 +183,7 @@ def _pick(archive) -> dict[str, np.ndarray]:
             f"{', '.join(_IMAGE_KEYS)}"
         )
     image = archive[images[0]]
-    image = image[..., None] if image.ndim == 3 else image
-    if image.dtype != np.uint8:
-        raise ValueError(f"images are {image.dtype}; save them as uint8 (see to_uint8)")
-    if image.ndim != 4 or image.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"images have the shape {list(image.shape)}; they must be [n, h, w] or [n, h, w, 1 or "
-            "3], channels last"
-        )
-    arrays = {"image": image}
+    arrays = ArraySource(image=image[..., None] if image.ndim == 3 else image).arrays
     labels = [key for key in _LABEL_KEYS if key in archive.files]
     if labels:
         arrays["label"] = archive[labels[0]]

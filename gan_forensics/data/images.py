@@ -23,6 +23,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
+from gan_forensics.data.files import written_beside
+
 SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .avif".split()
 )
@@ -268,11 +270,8 @@ def to_uint8(
 
 
 def save_png(path: str | os.PathLike, image: UInt8[np.ndarray, "h w c"]) -> None:
-    """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG, beside and renamed into place.
-
-    An interrupted or failed write (a full disk) leaves whatever stood at `path` as it was.
-    """
-    path, image = Path(path), np.asarray(image)
+    """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG; see `written_beside`."""
+    image = np.asarray(image)
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
@@ -280,13 +279,8 @@ def save_png(path: str | os.PathLike, image: UInt8[np.ndarray, "h w c"]) -> None
             f"expected uint8 [h, w], [h, w, 1] or [h, w, 3], got {image.dtype} {image.shape}; "
             "quantise with to_uint8"
         )
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with written_beside(Path(path)) as partial:
         Image.fromarray(image).save(partial, format="PNG")
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def image_grid(

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-import grain
 import numpy as np
 
 from gan_forensics.data.images import to_float
@@ -44,7 +43,9 @@ class _Order:
 
 
 class Batches:
-    """An endless iterator of batches: dicts with "image" float32 [b, h, w, c] in [-1, 1].
+    """An endless iterator of batches: dicts of the source's arrays [b, ...], as they are.
+
+    Only "image", where there is one, is converted: to float32 [b, h, w, c] in [-1, 1].
 
     Every epoch is a fresh permutation of all examples; what does not fill a last batch is left
     out of that epoch. With several processes each takes its slice of every global batch, so
@@ -65,7 +66,7 @@ class Batches:
         """Start at the first batch.
 
         Args:
-            source: where the examples are; the images must have one size.
+            source: where the examples are; the arrays of a key must have one shape.
             batch_size: examples a batch, for this process.
             seed: of order, flips and transform.
             transform: maps a batch (after conversion and flips) and a numpy generator, fresh
@@ -75,7 +76,8 @@ class Batches:
             shard: (index, count) of processes, e.g. (jax.process_index(), jax.process_count()).
 
         Raises:
-            ValueError: fewer examples than one batch, or an impossible shard.
+            ValueError: fewer examples than one batch, an impossible shard, or a flip where there
+                are no images.
         """
         index, count = shard
         if not 0 <= index < count:
@@ -89,6 +91,13 @@ class Batches:
                 f"{len(source)} examples are fewer than one batch of {batch_size}{among}; give "
                 f"more examples, or a batch size of at most {len(source) // count}"
             )
+        if flip and "image" not in (example := source[0]):
+            raise ValueError(
+                f"flip=True mirrors images, and the source has none, but {', '.join(example)}: "
+                "leave it out"
+            )
+        import grain  # loads JAX and Orbax, which readers of images can do without
+
         make = _Maker(source, self._order, transform, index)
         # Sources in memory take many at one go and gain nothing from a second thread; files do.
         threads = 1 if hasattr(source, "take") else min(8, os.cpu_count() or 1)
@@ -157,12 +166,12 @@ class _Maker:
         first = within * order.global_batch
         indices = self.permutation(epoch)[first : first + order.global_batch][own]
         batch = dict(take(self.source, indices))
-        image = batch["image"]
         if order.flip:
             rng = np.random.default_rng((order.seed, 1, number))
             mirrored = rng.random(order.global_batch)[own] < 0.5
-            image = _mirror(image, mirrored)
-        batch["image"] = to_float(image)
+            batch["image"] = _mirror(batch["image"], mirrored)
+        if "image" in batch:
+            batch["image"] = to_float(batch["image"])
         if self.transform is None:
             return batch
         return self.transform(batch, np.random.default_rng((order.seed, 2, number, self.index)))

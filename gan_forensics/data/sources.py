@@ -1,7 +1,7 @@
-"""Sources: `len` and integer indexing to a dict of numpy arrays.
+"""Sources: `len` and integer indexing to a dict of numpy arrays: images, points, tokens.
 
-The key "image" is uint8 [h, w, c] in [0, 255] with c = 1 or 3; "label", where there is one, is
-an int32 scalar. Sources are safe to read from several threads. What is in memory is an
+The key "image", where there is one, is uint8 [h, w, c] in [0, 255] with c = 1 or 3; "label" an
+int32 scalar. Sources are safe to read from several threads. What is in memory is an
 `ArraySource`, files that are decoded when asked for are a `FileSource`; anything else with
 these two methods is a source too.
 """
@@ -27,7 +27,7 @@ class Source(Protocol):
         ...
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Read example `index`: "image" uint8 [h, w, c] and maybe "label" int32 []."""
+        """Read example `index`; "image" is uint8 [h, w, c], "label" int32 []."""
         ...
 
 
@@ -42,38 +42,41 @@ class _Describes(Protocol):
 
 
 def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[str, np.ndarray]:
-    """Stack the examples at `indices`: "image" uint8 [b, h, w, c], "label" int32 [b].
+    """Stack the examples at `indices` key by key: "image" uint8 [b, h, w, c], "label" int32 [b].
 
     A source with a method `take(indices)` does it at one go; a method `describe(index) -> str`
     (a path) serves error messages.
 
     Raises:
-        ValueError: the images differ in size; two of them are named.
+        ValueError: the images, or other arrays, differ in shape; two of them are named.
         ImageError: a file cannot be decoded.
     """
     indices = np.asarray(indices, dtype=np.int64)
     if isinstance(source, _TakesMany):
         return source.take(indices)
     examples = [source[int(index)] for index in indices]
-    first = examples[0]["image"].shape
     for index, example in zip(indices, examples, strict=True):
-        if example["image"].shape != first:
-            raise ValueError(
-                "images of different sizes cannot make one batch: "
-                f"{_describe(source, indices[0])} is {_size(first)}, "
-                f"{_describe(source, index)} is {_size(example['image'].shape)}; "
-                "bring them to one size with size=N (--resize N)"
-            )
+        for key, first in examples[0].items():
+            if np.shape(example[key]) != np.shape(first):
+                raise ValueError(
+                    f"{key}: different sizes cannot make one batch: "
+                    f"{_describe(source, indices[0])} is {_size(key, first)}, "
+                    f"{_describe(source, index)} is {_size(key, example[key])}; "
+                    "bring them to one size (images with size=N, --resize N)"
+                )
     return {key: np.stack([example[key] for example in examples]) for key in examples[0]}
 
 
 def _describe(source: Source, index: int) -> str:
     name = source.describe(int(index)) if isinstance(source, _Describes) else None
-    return name or f"image {index}"
+    return name or f"example {index}"
 
 
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]} (height x width, {shape[2]} channels)"
+def _size(key: str, array: np.ndarray) -> str:
+    if key != "image":
+        return str(list(np.shape(array)))
+    height, width, channels = array.shape
+    return f"{height}x{width} (height x width, {channels} channels)"
 
 
 class ArraySource:
@@ -83,25 +86,31 @@ class ArraySource:
         """Keep the arrays.
 
         Args:
-            **arrays: `image` uint8 [n, h, w, c] with c = 1 or 3, maybe `label` integer [n], and
-                any others with the same n.
+            **arrays: one or more [n, ...] of any kind, such as points [n, 2]; `image` must be
+                uint8 [n, h, w, c] with c = 1 or 3, and `label` integers [n].
+
+        Raises:
+            ValueError: no array, arrays of different n, or an `image` of another kind.
         """
+        arrays = {key: np.asarray(array) for key, array in arrays.items()}
         image = arrays.get("image")
-        if image is None:
-            raise ValueError(f"an array source needs image=, got {sorted(arrays)}")
-        if image.dtype != np.uint8 or image.ndim != 4 or image.shape[-1] not in (1, 3):
+        if image is not None and (
+            image.dtype != np.uint8 or image.ndim != 4 or image.shape[-1] not in (1, 3)
+        ):
             raise ValueError(
-                f"expected images uint8 [n, h, w, 1 or 3], got {image.dtype} {list(image.shape)}"
+                "images must be uint8 (see to_uint8) [n, h, w, 1 or 3], channels last, got "
+                f"{image.dtype} {list(image.shape)}"
             )
-        lengths = {key: len(array) for key, array in arrays.items()}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"arrays of one source must be equally long, got {lengths}")
+        shapes = {key: array.shape for key, array in arrays.items()}
+        lengths = {shape[:1] for shape in shapes.values()}
+        if len(lengths) != 1 or () in lengths:
+            raise ValueError(f"a source needs one or more equally long arrays, got {shapes}")
         if "label" in arrays:
-            arrays["label"] = np.asarray(arrays["label"]).astype(np.int32)
+            arrays["label"] = arrays["label"].astype(np.int32)
         self.arrays = arrays
 
     def __len__(self) -> int:
-        return len(self.arrays["image"])
+        return len(next(iter(self.arrays.values())))
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         return {key: np.asarray(array[index]) for key, array in self.arrays.items()}
@@ -109,6 +118,25 @@ class ArraySource:
     def take(self, indices: Int[np.ndarray, "b"]) -> dict[str, np.ndarray]:
         """Index every array once."""
         return {key: array[indices] for key, array in self.arrays.items()}
+
+
+class Rows:
+    """Some examples of a source, in the order of `rows`."""
+
+    def __init__(self, source: Source, rows: Sequence[int] | Int[np.ndarray, "m"]):
+        self.source, self.rows = source, np.asarray(rows)
+        if isinstance(source, _TakesMany):
+            self.take = lambda indices: source.take(self.rows[indices])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.source[int(self.rows[index])]
+
+    def describe(self, index: int) -> str:
+        """Name the example as the source does."""
+        return _describe(self.source, self.rows[index])
 
 
 class FileSource:
@@ -172,10 +200,12 @@ def batches_once(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarr
     """Go through a source once, in order, for evaluation; the last batch may be smaller.
 
     Yields:
-        "image" float32 [b, h, w, c] in [-1, 1] and what else the source has.
+        What the source has; "image", where there is one, as float32 [b, h, w, c] in [-1, 1].
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     for first in range(0, len(source), batch_size):
         batch = take(source, range(first, min(first + batch_size, len(source))))
-        yield {**batch, "image": to_float(batch["image"])}
+        if "image" in batch:
+            batch = {**batch, "image": to_float(batch["image"])}
+        yield batch

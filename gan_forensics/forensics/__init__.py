@@ -3,9 +3,9 @@
 Scores of every detector rise with the evidence that an image was generated.
 """
 
+from gan_forensics.forensics.calibration import Calibration, calibrated_threshold
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.detectors import (
-    Calibration,
     Detector,
     SpectralDetector,
     fit_detector,
@@ -23,7 +23,6 @@ from gan_forensics.forensics.metrics import (
     Interval,
     bootstrap_interval,
     bootstrap_intervals,
-    calibrated_threshold,
     count_scores,
     geometric_mean_threshold,
     inclusive,

@@ -21,7 +21,7 @@ from gan_forensics.data import image_grid, open_source, save_png, take
 from gan_forensics.forensics.bypass_measure import REAL, StudyConfig, measure
 from gan_forensics.forensics.bypass_page import write_page
 from gan_forensics.forensics.classifiers import CLASSIFIERS
-from gan_forensics.forensics.features import FEATURES, pick
+from gan_forensics.forensics.features import FEATURES, lookup
 from gan_forensics.forensics.protocol import BASELINE
 from gan_forensics.gans import METHODS, GanConfig, build, generate, train_gan
 from gan_forensics.nn import parse_tail
@@ -42,7 +42,7 @@ def gan_configs(config: StudyConfig) -> dict[tuple[str, str, int], GanConfig]:
     if BASELINE not in config.tails:
         raise ValueError(f"detectors are trained on {BASELINE}: add it to tails {config.tails}")
     for method in config.methods:
-        pick(METHODS, method, "method")
+        lookup(METHODS, method, "method")
     for tail in config.tails:
         parse_tail(tail)
     return {
@@ -136,9 +136,9 @@ def gan_name(method: str, tail: str, seed: int) -> str:
 def _real_images(config: StudyConfig) -> tuple[Images, Images]:
     """Up to `config.images` images of each part, drawn at random but always the same."""
     for name in config.features:
-        pick(FEATURES, name, "features")
+        lookup(FEATURES, name, "features")
     for name in config.classifiers:
-        pick(CLASSIFIERS, name, "classifier")
+        lookup(CLASSIFIERS, name, "classifier")
     parts = []
     for split in ("train", "test"):
         source = open_source(config.data, size=config.size, split=split)

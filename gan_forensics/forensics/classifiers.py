@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.features import pick
+from gan_forensics.forensics.features import lookup
 
 NEIGHBOURS = 5
 # Steps of the quadratic programme; without a bound, large features that nothing standardises keep
@@ -72,13 +72,10 @@ def _export_svm(estimator, x, generated, sign):
 
 
 def _export_mlp(estimator, x, generated, sign):
-    *weights, last_weights = estimator.coefs_
-    *biases, last_biases = estimator.intercepts_
     arrays = {}
-    for i, array in enumerate([*weights, sign * last_weights]):
-        arrays[f"weights_{i}"] = array
-    for i, array in enumerate([*biases, sign * last_biases]):
-        arrays[f"biases_{i}"] = array
+    for name, layers in (("weights", estimator.coefs_), ("biases", estimator.intercepts_)):
+        *hidden, last = layers
+        arrays |= {f"{name}_{i}": array for i, array in enumerate([*hidden, sign * last])}
     return "mlp", arrays
 
 
@@ -153,7 +150,7 @@ def fit_classifier(
             finite (an image of one flat colour has no spectral decay), or when the fit does not
             converge.
     """
-    recipe = pick(CLASSIFIERS, classifier, "classifier")
+    recipe = lookup(CLASSIFIERS, classifier, "classifier")
     rows = {"real": np.asarray(real_features), "generated": np.asarray(fake_features)}
     for name, array in rows.items():
         check_rows(name, array)
@@ -183,12 +180,9 @@ def fit_classifier(
                 "such as 'unmasking'; 'svm' and 'logistic' standardise theirs"
             ) from error
     kind, arrays = recipe.export(estimator, x, generated, -1 if recipe.real_is_one else 1)
-    return Classifier(kind, mean, scale, {k: plain(v) for k, v in arrays.items()})
-
-
-def plain(array) -> np.ndarray:
-    """A float64 array in row-major order, so that a stored copy computes bit for bit the same."""
-    return np.array(array, np.float64, order="C")
+    # In row-major order a stored copy computes bit for bit the same.
+    arrays = {name: np.array(array, np.float64, order="C") for name, array in arrays.items()}
+    return Classifier(kind, mean, scale, arrays)
 
 
 def check_rows(name: str, array: np.ndarray) -> None:

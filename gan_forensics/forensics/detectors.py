@@ -1,31 +1,23 @@
 """Spectral detectors: features, a classical classifier and a calibrated threshold in one file.
 
-Scores rise with the evidence that an image was generated. A detector file is a NumPy archive of
-plain numbers with a JSON header: nothing in it is executed, so it is safe to load from a stranger.
+Scores rise with the evidence that an image was generated.
 """
 
-import json
 import math
-import os
-import zipfile
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from gan_forensics.forensics import neural
+from gan_forensics.forensics.archive import check_fields, read_archive, write_archive
+from gan_forensics.forensics.calibration import Calibration, calibrate, smallest_calibration_set
 from gan_forensics.forensics.classifiers import check_rows, fit_classifier
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.features import FEATURES, check_images, pick
-from gan_forensics.forensics.metrics import calibrated_threshold, smallest_calibration_set
-
-FORMAT = "gan_forensics spectral detector"
-NEURAL_FORMAT = "gan_forensics neural detector"
-VERSION = 1
-# A detector of 20,000 training images of 128x128 DCT coefficients stays below this; an archive
-# that claims more is refused before anything is unpacked.
-LARGEST_FILE = 8 * 2**30
+from gan_forensics.forensics.features import FEATURES, check_images, lookup
 
 Images = UInt8[np.ndarray, "n h w c"]
 
@@ -50,31 +42,6 @@ class Detector(Protocol):
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
         ...
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How a detector was fitted and how its threshold was chosen.
-
-    Attributes:
-        n_real: real images the classifier was trained on.
-        n_fake: generated images the classifier was trained on.
-        n_real_held_out: real images kept out of training, on which the threshold was set.
-        n_fake_held_out: generated images kept out of training.
-        target: accepted share of false alarms on real images.
-        achieved: share of false alarms on the held-out real images (those that set the threshold).
-        detection_rate: share of the held-out generated images above the threshold.
-        seed: of the split and of the classifier.
-    """
-
-    n_real: int
-    n_fake: int
-    n_real_held_out: int
-    n_fake_held_out: int
-    target: float
-    achieved: float
-    detection_rate: float
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,31 +94,18 @@ class SpectralDetector:
 
     def save(self, path: Path | str) -> None:
         """Write the detector, beside its place first and then renamed into it."""
-        path = Path(path)
         header = {
-            "format": FORMAT,
-            "version": VERSION,
+            "kind": "spectral",
             "features": self.features,
             "classifier": self.classifier,
-            "kind": self.model.kind,
             "image_shape": list(self.image_shape),
+            "decision": self.model.kind,
             "threshold": self.threshold,
-            "calibration": asdict(self.calibration),
+            "calibration": self.calibration,
         }
-        arrays: dict[str, Any] = {f"model/{name}": a for name, a in self.model.arrays.items()}
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(
-                    file,
-                    header=np.array(json.dumps(header)),
-                    mean=self.model.mean,
-                    scale=self.model.scale,
-                    **arrays,
-                )
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        arrays = {f"model/{name}": array for name, array in self.model.arrays.items()}
+        scaling = {"mean": self.model.mean, "scale": self.model.scale}
+        write_archive(path, header, scaling | arrays)
 
 
 def fit_detector(
@@ -184,7 +138,7 @@ def fit_detector(
     """
     check_images(real)
     check_images(fake)
-    extract = pick(FEATURES, features, "features")
+    extract = lookup(FEATURES, features, "features")
     if real.shape[1:] != fake.shape[1:]:
         raise ValueError(
             f"real images of {_size(real.shape[1:])} and generated images of "
@@ -212,17 +166,12 @@ def fit_detector(
     model = fit_classifier(
         real_features[real_train], fake_features[fake_train], classifier=classifier, seed=seed
     )
-    real_scores = model.decide(real_features[real_held])
-    fake_scores = model.decide(fake_features[fake_held])
-    threshold = calibrated_threshold(real_scores, false_alarms=calibration)
-    facts = Calibration(
+    threshold, facts = calibrate(
+        model.decide(real_features[real_held]),
+        model.decide(fake_features[fake_held]),
         n_real=len(real_train),
         n_fake=len(fake_train),
-        n_real_held_out=len(real_held),
-        n_fake_held_out=len(fake_held),
-        target=calibration,
-        achieved=float(np.mean(real_scores > threshold)),
-        detection_rate=float(np.mean(fake_scores > threshold)),
+        false_alarms=calibration,
         seed=seed,
     )
     return SpectralDetector(features, classifier, real.shape[1:], model, threshold, facts)
@@ -235,15 +184,9 @@ def load_detector(path: Path | str) -> Detector:
         OSError: when the file is missing or cannot be read.
         ValueError: in one line, when it is no detector file or does not fit together.
     """
-    path = Path(path)
     try:
-        header, arrays = _read_archive(path)
-        # That module needs the classes of this one.
-        if isinstance(header, dict) and header.get("format") == NEURAL_FORMAT:
-            from gan_forensics.forensics import neural
-
-            return neural.assemble(header, arrays)
-        return _assemble(header, arrays)
+        header, arrays = read_archive(Path(path))
+        return lookup(KINDS, header["kind"], "kind of detector")(header, arrays)
     except OSError:
         raise
     except Exception as error:  # A hostile archive can fail in zipfile, zlib, numpy or json.
@@ -254,45 +197,14 @@ def load_detector(path: Path | str) -> Detector:
         ) from error
 
 
-def _read_archive(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Header and arrays of an npz file, without unpickling anything."""
-    if not zipfile.is_zipfile(path):
-        path.open("rb").close()  # A missing or unreadable file is an OSError, not a wrong format.
-        raise ValueError("it is not an npz archive")
-    with zipfile.ZipFile(path) as archive:
-        claimed = sum(entry.file_size for entry in archive.infolist())
-    if claimed > LARGEST_FILE:
-        raise ValueError(f"it claims to unpack to {claimed / 2**30:.0f} GiB")
-    with np.load(path, allow_pickle=False) as archive:
-        if "header" not in archive:
-            raise ValueError("it has no header")
-        header = json.loads(str(archive["header"][()]))
-        return header, {name: archive[name] for name in archive if name != "header"}
-
-
-def _assemble(header: dict, arrays: dict[str, np.ndarray]) -> SpectralDetector:
+def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> SpectralDetector:
     """Check a header and arrays against each other and build the detector."""
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ValueError("its header is not that of a detector")
-    if header.get("version") != VERSION:
-        raise ValueError(
-            f"it has version {header.get('version')!r}, this gan_forensics reads version {VERSION}"
-        )
-    wanted = {"features": str, "classifier": str, "kind": str, "threshold": float}
-    wanted |= {"image_shape": list, "calibration": dict}
-    for name, kind in wanted.items():
-        if not isinstance(header.get(name), kind):
-            raise ValueError(f"its header has no valid {name!r}")
+    wanted = {"features": str, "classifier": str, "image_shape": list, "decision": str}
+    check_fields(header, {**wanted, "calibration": Calibration})
     shape = header["image_shape"]
     if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(f"image shape {shape} is not [h, w, c]")
-    if not math.isfinite(header["threshold"]):
-        raise ValueError(f"threshold {header['threshold']} is not finite")
-    if header["calibration"].keys() != {field.name for field in fields(Calibration)} or not all(
-        type(value) in (int, float) for value in header["calibration"].values()
-    ):
-        raise ValueError("its calibration facts are incomplete")
-    pick(FEATURES, header["features"], "features")
+    lookup(FEATURES, header["features"], "features")
     if missing := {"mean", "scale"} - arrays.keys():
         raise ValueError(f"it lacks the arrays {sorted(missing)}")
     mean, scale = arrays.pop("mean"), arrays.pop("scale")
@@ -301,10 +213,16 @@ def _assemble(header: dict, arrays: dict[str, np.ndarray]) -> SpectralDetector:
         features=header["features"],
         classifier=header["classifier"],
         image_shape=(shape[0], shape[1], shape[2]),
-        model=Classifier(header["kind"], mean, scale, named),
+        model=Classifier(header["decision"], mean, scale, named),
         threshold=header["threshold"],
-        calibration=Calibration(**header["calibration"]),
+        calibration=header["calibration"],
     )
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any], dict[str, np.ndarray]], Detector]] = {
+    "spectral": _assemble,
+    "neural": neural.assemble,
+}
 
 
 def _split(n: int, held_out: float, rng: np.random.Generator, what: str):

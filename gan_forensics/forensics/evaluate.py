@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from gan_forensics.forensics.metrics import (
@@ -102,7 +103,7 @@ def evaluate(
     counts = count_scores(real_scores, fake_scores)
     thresholds = threshold if isinstance(threshold, Mapping) else {"fixed": threshold}
     values = {name: float(metric(counts)) for name, metric in METRICS.items()}
-    points = {rule: _operating_point(counts, value) for rule, value in thresholds.items()}
+    points = {rule: operating_point(counts, value) for rule, value in thresholds.items()}
     facts = {
         "positive_class": "generated",
         "decision": "generated when score > threshold",
@@ -113,8 +114,13 @@ def evaluate(
         facts["intervals"] = (
             f"stratified percentile bootstrap, level {level:g}, {resamples} resamples, seed {seed}"
         )
+        rates = {
+            f"{rule}/{rate.__name__}": partial(rate, threshold=value)
+            for rule, value in thresholds.items()
+            for rate in (real_accuracy, fake_accuracy)
+        }
         intervals = bootstrap_intervals(
-            _interval_metrics(thresholds), counts, level=level, resamples=resamples, seed=seed
+            METRICS | rates, counts, level=level, resamples=resamples, seed=seed
         )
     return DetectionResult(
         n_real=int(counts.real.sum()),
@@ -153,7 +159,8 @@ def evaluate_sources(
     return results
 
 
-def _operating_point(counts: ScoreCounts, threshold: float) -> OperatingPoint:
+def operating_point(counts: ScoreCounts, threshold: float) -> OperatingPoint:
+    """What happens at one threshold."""
     real = float(real_accuracy(counts, threshold))
     fake = float(fake_accuracy(counts, threshold))
     n_real, n_fake = counts.real.sum(), counts.fake.sum()
@@ -166,14 +173,3 @@ def _operating_point(counts: ScoreCounts, threshold: float) -> OperatingPoint:
         false_alarm_rate=1 - real,
         miss_rate=1 - fake,
     )
-
-
-def _interval_metrics(thresholds: Mapping[str, float]):
-    """All metrics that get an interval, by the name it is reported under."""
-    metrics = dict(METRICS)
-    for rule, threshold in thresholds.items():
-        for rate in (real_accuracy, fake_accuracy):
-            metrics[f"{rule}/{rate.__name__}"] = lambda counts, t=threshold, rate=rate: rate(
-                counts, t
-            )
-    return metrics

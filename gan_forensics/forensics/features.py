@@ -5,6 +5,7 @@ each image on its own, so that scores do not depend on the company an image keep
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -42,14 +43,8 @@ def check_images(images: Images) -> None:
 
 def durall(images: Images) -> Features:
     """Radial mean of the log spectrum, min-max normalised per image (Durall et al., CVPR 2020)."""
-
-    def curves(part: np.ndarray) -> np.ndarray:
-        floats = to_float(part)
-        return np.asarray(
-            spectra.log_spectrum_curve(floats, normalise="min-max", precision="float64")
-        )
-
-    return _rows(over_chunks(curves, images))
+    curve = partial(spectra.log_spectrum_curve, normalise="min-max", precision="float64")
+    return _rows(over_chunks(lambda part: np.asarray(curve(to_float(part))), images))
 
 
 def unmasking(images: Images) -> Features:
@@ -80,7 +75,7 @@ FEATURES: dict[str, Callable[[Images], Features]] = {
 }
 
 
-def pick(table: Mapping[str, T], name: str, what: str) -> T:
+def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """Look a name up in a table; an unknown name is answered with the known ones."""
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(sorted(table))}")

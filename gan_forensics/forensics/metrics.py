@@ -5,7 +5,6 @@ All metrics are functions of how many real and generated images fall on each dis
 axes in the counts and a thousand resamples are one call.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -178,31 +177,6 @@ def _resample(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
     drawn += len(counts) * np.arange(size)[:, None]
     flat = np.bincount(drawn.ravel(), minlength=size * len(counts))
     return flat.reshape(size, -1).astype(np.float64)
-
-
-def smallest_calibration_set(false_alarms: float) -> int:
-    """Fewest real images that can bound the false alarms: ceil(1 / false_alarms) - 1."""
-    return math.ceil(1 / false_alarms - 1e-9) - 1
-
-
-def calibrated_threshold(real_scores, *, false_alarms: float) -> float:
-    """Threshold that a new real image exceeds with probability at most `false_alarms`.
-
-    With n exchangeable real images, a new one outscores the k-th largest of them with probability
-    at most k / (n + 1) (split conformal prediction), hence k = floor(false_alarms (n + 1)).
-
-    Raises:
-        ValueError: when there are too few real images for the bound, or NaN among their scores.
-    """
-    scores = check_scores("real", real_scores)
-    # Rounding must not cost an image: 0.29 * 100 is 28.999999999999996.
-    rank = math.floor(false_alarms * (len(scores) + 1) + 1e-9)
-    if rank < 1:
-        raise ValueError(
-            f"{len(scores)} real images cannot bound the false alarms by {false_alarms:g}: at "
-            f"least {smallest_calibration_set(false_alarms)} are needed"
-        )
-    return float(np.sort(scores)[::-1][rank - 1])
 
 
 def geometric_mean_threshold(real_scores, fake_scores) -> float:

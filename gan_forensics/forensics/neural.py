@@ -2,16 +2,12 @@
 
 Wang et al., "CNN-generated images are surprisingly easy to spot... for now" (CVPR 2020): trained
 on one GAN, with blur and JPEG, such a network recognises images of GANs that it never saw. Images
-are scored whole and at their own size. A detector file is a NumPy archive of plain numbers with a
-JSON header; nothing in it is executed.
+are scored whole and at their own size.
 """
 
 import functools
-import json
-import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +15,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Float64, UInt8
 
-from gan_forensics.forensics.detectors import NEURAL_FORMAT, Calibration
-from gan_forensics.forensics.features import pick
+from gan_forensics.forensics.archive import check_fields, write_archive
+from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.features import lookup
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.resnet import resnet50, resnet_small
 from gan_forensics.runtime import jit
 
-VERSION = 1
 # Of the ImageNet bodies that published detectors start from, for pixels in [0, 1].
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Batches are as large as this many pixels allow, and at most so many images.
@@ -63,7 +60,7 @@ def make_network(arch: str, settings: Mapping[str, Any] | None = None) -> nn.Mod
     Raises:
         ValueError: for an unknown architecture or setting.
     """
-    make = pick(ARCHITECTURES, arch, "architecture")
+    make = lookup(ARCHITECTURES, arch, "architecture")
     try:
         return make(classes=1, **(settings or {}))
     except TypeError as error:
@@ -120,24 +117,15 @@ class NeuralDetector:
 
     def save(self, path: Path | str) -> None:
         """Write the detector, beside its place first and then renamed into it."""
-        path = Path(path)
         header = {
-            "format": NEURAL_FORMAT,
-            "version": VERSION,
+            "kind": "neural",
             "arch": self.arch,
             "settings": dict(self.settings),
-            "threshold": float(self.threshold),
-            "calibration": asdict(self.calibration) if self.calibration else None,
+            "threshold": self.threshold,
+            "calibration": self.calibration,
             "facts": dict(self.facts),
         }
-        arrays: dict[str, Any] = flat_names(self.variables)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, header=np.array(json.dumps(header)), **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_archive(path, header, flatten_dict(self.variables, sep="/"))
 
 
 @functools.cache
@@ -150,7 +138,9 @@ def logits_of(network: nn.Module) -> Callable[..., Float[Array, " b"]]:
     return jit(logits)
 
 
-def size_batches(images: Images, *, most: int = MOST):
+def size_batches(
+    images: Images, *, most: int = MOST
+) -> Iterator[tuple[np.ndarray, UInt8[np.ndarray, "_b _h _w 3"]]]:
     """Images by size, in batches of a few lengths.
 
     Yields:
@@ -158,9 +148,25 @@ def size_batches(images: Images, *, most: int = MOST):
         copies of its first image. b is 1, 4, 16, 64, as many as `most` and the pixels allow.
 
     Raises:
+        ValueError: as `by_size`.
+    """
+    for (height, width, _), places in by_size(images).items():
+        room = max(1, min(most, PIXELS // (height * width)))
+        lengths = [4**i for i in range(4) if 4**i <= room]
+        while places:
+            # The largest batch that can be filled, or the smallest that holds all the rest.
+            length = next((n for n in lengths if n >= len(places)), lengths[-1])
+            rows, places = places[:length], places[length:]
+            yield np.array(rows), stacked(images, rows + rows[:1] * (length - len(rows)))
+
+
+def by_size(images: Images) -> dict[tuple[int, ...], list[int]]:
+    """The places of the images of each shape [h, w, c].
+
+    Raises:
         ValueError: for what are no uint8 images of 1 or 3 channels.
     """
-    by_size: dict[tuple[int, ...], list[int]] = {}
+    places: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(images):
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
@@ -168,62 +174,33 @@ def size_batches(images: Images, *, most: int = MOST):
                 f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
                 "[0, 255]"
             )
-        by_size.setdefault(image.shape, []).append(place)
-    for shape, places in by_size.items():
-        room = max(1, min(most, PIXELS // (shape[0] * shape[1])))
-        lengths = [4**i for i in range(4) if 4**i <= room]
-        while places:
-            # The largest batch that can be filled, or the smallest that holds all the rest.
-            length = next((n for n in lengths if n >= len(places)), lengths[-1])
-            rows, places = places[:length], places[length:]
-            filled = [rows[i] if i < len(rows) else rows[0] for i in range(length)]
-            batch = np.stack([np.asarray(images[i]) for i in filled])
-            yield np.array(rows), np.repeat(batch, 3 // batch.shape[-1], -1)
+        places.setdefault(image.shape, []).append(place)
+    return places
 
 
-def assemble(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> NeuralDetector:
+def stacked(images: Images, places: Sequence[int]) -> UInt8[np.ndarray, "_b _h _w 3"]:
+    """The images at `places`, which have one size; gray is repeated."""
+    batch = np.stack([np.asarray(images[place]) for place in places])
+    return np.repeat(batch, 3 // batch.shape[-1], -1)
+
+
+def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> NeuralDetector:
     """A detector from what its file holds.
 
     Raises:
         ValueError: in one line, when they do not fit together; arrays that are missing, unknown or
             of another shape are listed.
     """
-    if header.get("version") != VERSION:
-        raise ValueError(
-            f"it has version {header.get('version')!r}, this gan_forensics reads version {VERSION}"
-        )
-    for name, kind in {"arch": str, "settings": dict, "threshold": float, "facts": dict}.items():
-        if not isinstance(header.get(name), kind):
-            raise ValueError(f"its header has no valid {name!r}")
-    if not math.isfinite(header["threshold"]):
-        raise ValueError(f"threshold {header['threshold']} is not finite")
-    calibration = header.get("calibration")
-    if calibration is not None:
-        if not isinstance(calibration, dict) or calibration.keys() != {
-            f.name for f in fields(Calibration)
-        }:
-            raise ValueError("its calibration facts are incomplete")
-        calibration = Calibration(**calibration)
-    shapes = flat_names(variable_shapes(make_network(header["arch"], header["settings"])))
-    check_arrays(header["arch"], shapes, arrays)
-    variables: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *path, last = name.split("/")
-        branch = variables
-        for step in path:
-            branch = branch.setdefault(step, {})
-        branch[last] = array
-    return NeuralDetector(
-        header["arch"],
-        variables,
-        header["threshold"],
-        calibration,
-        header["settings"],
-        header["facts"],
-    )
+    check_fields(header, {"arch": str, "settings": dict, "facts": dict})
+    network = make_network(header["arch"], header["settings"])
+    shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+    check_arrays(header["arch"], flatten_dict(shapes, sep="/"), arrays)
+    names = ("arch", "threshold", "calibration", "settings", "facts")
+    variables = unflatten_dict(arrays, sep="/")
+    return NeuralDetector(variables=variables, **{name: header[name] for name in names})
 
 
-def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Refuse arrays that are not those of a network.
 
     Raises:
@@ -245,20 +222,8 @@ def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, np.n
         raise ValueError(f"its arrays are not those of its {arch}: {'; '.join(problems[:8])}{more}")
 
 
-def variable_shapes(network: nn.Module) -> Any:
-    """The shapes of a network's variables."""
+@functools.partial(jax.jit, static_argnums=0)
+def init_variables(network: nn.Module, key: jax.Array) -> dict[str, Any]:
+    """Random variables of a network."""
     side = getattr(network, "stride", 32)
-    image = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.eval_shape(lambda key, x: network.init(key, x, train=False), key, image)
-
-
-def flat_names(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings, by names joined with slashes."""
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flat_names(value, f"{before}{name}/")
-        else:
-            flat[f"{before}{name}"] = value if hasattr(value, "dtype") else np.asarray(value)
-    return flat
+    return network.init(key, jnp.zeros((1, side, side, 3)), train=False)  # pyright: ignore

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.data import Source
+from gan_forensics.data import Rows, Source
 
 
 class Parts(NamedTuple):
@@ -22,19 +22,6 @@ class Parts(NamedTuple):
     validation: tuple[Source, Source]
     calibration: tuple[Source, Source]
     split: str
-
-
-class Rows:
-    """Some examples of a source, in order."""
-
-    def __init__(self, source: Source, rows):
-        self.source, self.rows = source, np.asarray(rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self.source[int(self.rows[index])]
 
 
 class RealAndFake:

@@ -10,36 +10,28 @@ with the first one after every reduction), and the threshold is calibrated on im
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict
 from jaxtyping import PyTree
 
 from gan_forensics.data import Augmentation, Source, installed_encoders
 from gan_forensics.data.augment import Encoder, Rounding
-from gan_forensics.forensics.detectors import Calibration
-from gan_forensics.forensics.metrics import (
-    average_precision,
-    calibrated_threshold,
-    count_scores,
-    fake_accuracy,
-    real_accuracy,
-    smallest_calibration_set,
-)
+from gan_forensics.forensics.calibration import calibrate, smallest_calibration_set
+from gan_forensics.forensics.evaluate import operating_point
+from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
     NeuralDetector,
     check_arrays,
-    flat_names,
+    init_variables,
     make_network,
     normalise,
-    variable_shapes,
 )
 from gan_forensics.forensics.neural_parts import Parts, RealAndFake, images_of
 from gan_forensics.train import (
@@ -72,43 +64,51 @@ class DetectorConfig:
 
     Attributes:
         arch: a key of `gan_forensics.forensics.neural.ARCHITECTURES`.
-        width: of resnet_small; 0 for its own.
+        width: of resnet_small; None for its own.
         augment: some of blur, jpeg, grayscale (which makes it colour-robust).
         probability: of blur and of JPEG.
         gray_probability: of gray.
         flip: probability of mirroring.
-        crop: side of random (validation: central) crops; 0 for whole images.
+        crop: side of random (validation: central) crops; None for whole images.
         rounding: of the blur.
         encoders: of JPEG.
         batch_size: images a minibatch, over all processes.
         learning_rate: of Adam, at first.
-        epoch: steps between validations; 0 for once through all images.
+        epoch: steps between validations; None for once through all images.
         false_alarms: accepted share of real images called generated, which sets the threshold.
         weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
             another is made anew.
         seed: of initialisation, order and augmentation.
+
+    Raises:
+        ValueError: for a width, crop or epoch below 1.
     """
 
     arch: str = "resnet50"
-    width: int = 0
+    width: int | None = None
     augment: tuple[str, ...] = ("blur", "jpeg")
     probability: float = 0.5
     gray_probability: float = 0.5
     flip: float = 0.5
-    crop: int = 0
+    crop: int | None = None
     rounding: Rounding = "truncate-like-reference"
     encoders: tuple[Encoder, ...] = ("opencv", "pillow")
     batch_size: int = 64
     learning_rate: float = 1e-4
-    epoch: int = 0
+    epoch: int | None = None
     false_alarms: float = 0.05
     weights: str | None = None
     seed: int = 0
 
+    def __post_init__(self):
+        for name in ("width", "crop", "epoch"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}: leave it out for None")
+
     @property
     def settings(self) -> dict[str, Any]:
         """What the architecture is told."""
-        return {"width": self.width} if self.width else {}
+        return {} if self.width is None else {"width": self.width}
 
     @property
     def augmentation(self) -> Augmentation:
@@ -124,7 +124,7 @@ class DetectorConfig:
             jpeg=self.probability if "jpeg" in self.augment else 0.0,
             grayscale=self.gray_probability if "grayscale" in self.augment else 0.0,
             flip=self.flip,
-            crop=self.crop,
+            crop=self.crop or 0,
             encoders=tuple(name for name in self.encoders if name in installed_encoders()),
             rounding=self.rounding,
         )
@@ -158,22 +158,18 @@ def initial_variables(config: DetectorConfig) -> tuple[PyTree, PyTree]:
         ValueError: for weights of another network; names that are missing or unknown are listed.
     """
     network = make_network(config.arch, config.settings)
-    side = getattr(network, "stride", 32)
-    variables = dict(_init(network, side, jax.random.key(config.seed)))
+    # As numbers, which `check_arrays` needs, also where this is traced for its shapes.
+    with jax.ensure_compile_time_eval():
+        variables = dict(init_variables(network, jax.random.key(config.seed)))
     if config.weights:
         given = published_variables(config.arch, config.weights)
         last = "_fc" if config.arch.startswith("efficientnet") else "fc"
         if given["params"][last]["bias"].shape != (1,):
             given["params"][last] = variables["params"][last]
-        arrays = {name: np.asarray(a) for name, a in flat_names(given).items()}
-        check_arrays(config.arch, flat_names(variable_shapes(network)), arrays)
+        wanted, found = (flatten_dict(tree, sep="/") for tree in (variables, given))
+        check_arrays(config.arch, wanted, found)
         variables = given
     return variables.pop("params"), variables
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _init(network: nn.Module, side: int, key: jax.Array) -> PyTree:
-    return network.init(key, jnp.zeros((1, side, side, 3)), train=False)
 
 
 def published_variables(arch: str, path: str | Path) -> dict[str, Any]:
@@ -266,42 +262,29 @@ def train_detector(
         batches.close()
     if int(state.step):  # without a step there is no checkpoint, and the start is the best
         state = load_state(run, learner, best=METRIC)
-    detector = NeuralDetector(
-        config.arch,
-        jax.tree.map(np.asarray, {"params": state.params[NETWORK], **state.stats[NETWORK]}),
-        settings=config.settings,
-        facts={
-            **shared,
-            "augment": list(config.augment),
-            "probability": config.probability,
-            "step": int(state.step),
-            "validation": validate(state),
-        },
-    )
-    return calibrate(detector, parts, config)
-
-
-def calibrate(detector: NeuralDetector, parts: Parts, config: DetectorConfig) -> NeuralDetector:
-    """The detector with the threshold that the calibration images set, as they are."""
-    real, fake = (detector.score(images_of(source)) for source in parts.calibration)
-    threshold = calibrated_threshold(real, false_alarms=config.false_alarms)
-    calibration = Calibration(
+    measured = {
+        "augment": list(config.augment),
+        "probability": config.probability,
+        "step": int(state.step),
+        "validation": validate(state),
+    }
+    detector = _detector(config, state, shared | measured)
+    threshold, calibration = calibrate(
+        *(detector.score(images_of(source)) for source in parts.calibration),
         n_real=len(parts.train[0]),
         n_fake=len(parts.train[1]),
-        n_real_held_out=len(real),
-        n_fake_held_out=len(fake),
-        target=config.false_alarms,
-        achieved=float(np.mean(real > threshold)),
-        detection_rate=float(np.mean(fake > threshold)),
+        false_alarms=config.false_alarms,
         seed=config.seed,
     )
+    return replace(detector, threshold=threshold, calibration=calibration)
+
+
+def _detector(
+    config: DetectorConfig, state: TrainState, facts: Mapping[str, Any]
+) -> NeuralDetector:
+    variables = {"params": state.params[NETWORK], **state.stats[NETWORK]}
     return NeuralDetector(
-        detector.arch,
-        detector.variables,
-        threshold,
-        calibration,
-        detector.settings,
-        detector.facts,
+        config.arch, jax.tree.map(np.asarray, variables), settings=config.settings, facts=facts
     )
 
 
@@ -318,20 +301,15 @@ def _validation(
         return images
 
     def validate(state: TrainState) -> dict[str, float]:
-        variables = {"params": state.params[NETWORK], **state.stats[NETWORK]}
-        detector = NeuralDetector(
-            config.arch, jax.tree.map(np.asarray, variables), settings=config.settings
-        )
+        detector = _detector(config, state, {})
         counts = count_scores(*(detector.score(augmented(kind)) for kind in (0, 1)))
-        real, fake = float(real_accuracy(counts, 0)), float(fake_accuracy(counts, 0))
-        n_real, n_fake = counts.real.sum(), counts.fake.sum()
-        accuracy = float((real * n_real + fake * n_fake) / (n_real + n_fake))
+        point = operating_point(counts, 0)
         return {
-            "validation/accuracy": accuracy,
-            "validation/real_accuracy": real,
-            "validation/fake_accuracy": fake,
+            "validation/accuracy": point.accuracy,
+            "validation/real_accuracy": point.real_accuracy,
+            "validation/fake_accuracy": point.fake_accuracy,
             "validation/average_precision": float(average_precision(counts)),
-            METRIC: -accuracy,
+            METRIC: -point.accuracy,
         }
 
     return validate

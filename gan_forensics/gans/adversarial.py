@@ -1,99 +1,141 @@
 """The game of a generator against a discriminator, as a tuple of updates made of tasks.
 
-`adversarial_updates` is the frame of every GAN here. The discriminator's turn is: generate images,
-look at the real ones, look at the generated ones (no gradient reaches the generator), pay the
-terms. The generator's is: generate, look through the discriminator, pay. Real and generated images
-are separate passes with statistics of their own, and all networks are in training mode in both
-turns, so that the generator's batch norm averages also move in the discriminator's turns, and the
-discriminator's spectral norm vectors in the generator's.
+`Game` is the frame of every GAN here: networks, a prior, the players in the order of their moves,
+and tasks, of which the adversarial loss is one. A player's loss is the sum of the tasks' terms for
+it. Real and generated images are separate passes with statistics of their own, and all networks
+are in training mode in all moves, so that the generator's batch norm averages also move in the
+discriminator's moves, and the discriminator's spectral norm vectors in the generator's.
 
 Published codes differ in who moves first. Chandrasegaran et al. (CVPR 2021): the generator, then
 the discriminator against the images of the generator that has just moved. Lee and Town (arXiv
 2005.02494): the discriminator n_dis times, each on fresh images, then the generator.
 """
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, PyTree
 
+from gan_forensics.gans.context import (
+    DISCRIMINATOR,
+    GENERATOR,
+    Context,
+    Draws,
+    Loss,
+    Task,
+    Weight,
+)
 from gan_forensics.gans.losses import AdversarialLoss
 from gan_forensics.gans.optimizers import adam, linear_decay
 from gan_forensics.gans.penalties import Kind, Sample, gradient_penalty
+from gan_forensics.gans.priors import Prior, normal
 from gan_forensics.gans.singular_values import singular_value_range
-from gan_forensics.gans.turn import DISCRIMINATOR, GENERATOR, Charge, Draws, Task, Turn
+from gan_forensics.runtime import split_over_data
 from gan_forensics.train import Aux, Update
-
-Player = Literal["generator", "discriminator"]
-
-
-class Recipe(TypedDict, total=False):
-    """What of a method's published recipe a caller may change.
-
-    Attributes:
-        learning_rate: of both Adams.
-        n_dis: the discriminator's moves a step, each on fresh images.
-        decay_steps: the rate falls linearly to 0 over so many steps; 0 for a constant rate.
-    """
-
-    learning_rate: float
-    n_dis: int
-    decay_steps: int
 
 
 def adversarial(loss: AdversarialLoss) -> Task:
     """The task of every GAN: to tell real from generated images, and not to be told."""
 
-    def discriminator(turn: Turn) -> Charge:
-        real, fake = turn.seen("real").logits, turn.seen("fake").logits
+    def discriminator(context: Context) -> Loss:
+        real, fake = context.real["logits"], context.fake["logits"]
         value = loss.discriminator(real, fake)
         means = {"real_logit": real.mean(), "fake_logit": fake.mean()}
-        return Charge(value, {"adversarial": value, **means})
+        return Loss(value, {"adversarial": value, **means})
 
-    def generator(turn: Turn) -> Charge:
-        value = loss.generator(turn.seen("fake").logits)
-        return Charge(value, {"adversarial": value})
+    def generator(context: Context) -> Loss:
+        value = loss.generator(context.fake["logits"])
+        return Loss(value, {"adversarial": value})
 
     return Task((discriminator,), (generator,))
 
 
-def penalised(kind: Kind, *, sample: Sample = "line", weight: float = 10.0) -> Task:
+def penalised(
+    kind: Kind, *, sample: Sample = "line", weight: Weight = 10.0, name: str = "penalty"
+) -> Task:
     """A gradient penalty on the discriminator, see `gan_forensics.gans.penalties`.
 
-    A conditional discriminator is asked with the labels of the real images.
+    A conditional discriminator is asked with the labels of the real images. `name` is that of the
+    metric; a second penalty in a game needs another.
     """
 
-    def discriminator(turn: Turn) -> Charge:
-        real, fake = turn.seen("real"), turn.seen("fake")
+    def discriminator(context: Context) -> Loss:
+        labels = context.labels("real")
         steepness = gradient_penalty(
-            lambda x: turn.logits_at(x, real.labels),
-            real.images,
-            fake.images,
+            lambda x: context.logits_at(x, labels),
+            context.images("real"),
+            context.images("fake"),
             kind=kind,
             sample=sample,
-            key=turn.draws.key,
-            alpha=turn.draws.alpha,
+            key=context.draws.key,
+            alpha=context.draws.alpha,
         )
-        return Charge(weight * steepness, {"penalty": steepness})
+        return Loss(context.weigh(weight) * steepness, {name: steepness})
 
     return Task((discriminator,))
 
 
-def adversarial_updates(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    tasks: Sequence[Task],
-    *,
-    learning_rate: float,
-    betas: tuple[float, float] = (0.5, 0.999),
-    n_dis: int = 1,
-    decay_steps: int = 0,
-    first: Player = "generator",
-) -> tuple[Update, ...]:
-    """A generator that maps noise [b, latent] to images against a discriminator.
+class Player(NamedTuple):
+    """One who moves in a game.
+
+    Attributes:
+        name: of its update; tasks give their terms by it.
+        optimizer: of the networks that it trains.
+        trains: their names; by default the network of the player's own name.
+        repeats: moves a step, each on fresh images.
+        own_minibatches: as in `gan_forensics.train.Update`.
+    """
+
+    name: str
+    optimizer: optax.GradientTransformation
+    trains: tuple[str, ...] = ()
+    repeats: int = 1
+    own_minibatches: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a generator and a discriminator move.
+
+    Attributes:
+        learning_rate: of both Adams.
+        discriminator_learning_rate: of the discriminator's, where it differs.
+        betas: of both Adams.
+        n_dis: the discriminator's moves a step, each on fresh images.
+        decay_steps: the rates fall linearly to 0 over so many steps; None for constant rates.
+        first: who moves first in a step.
+    """
+
+    learning_rate: float
+    discriminator_learning_rate: float | None = None
+    betas: tuple[float, float] = (0.5, 0.999)
+    n_dis: int = 1
+    decay_steps: int | None = None
+    first: Literal["generator", "discriminator"] = "generator"
+
+    def players(self) -> tuple[Player, ...]:
+        """The two, in the order of their moves."""
+
+        def optimizer(rate: float, repeats: int):
+            if self.decay_steps:
+                return adam(linear_decay(rate, self.decay_steps, repeats=repeats), betas=self.betas)
+            return adam(rate, betas=self.betas)
+
+        own = self.discriminator_learning_rate or self.learning_rate
+        both = (
+            Player(GENERATOR, optimizer(self.learning_rate, 1)),
+            Player(DISCRIMINATOR, optimizer(own, self.n_dis), repeats=self.n_dis),
+        )
+        return both if self.first == GENERATOR else both[::-1]
+
+
+class Game:
+    """Networks, players and tasks: a game whose moves are `updates`.
 
     The losses of the updates take, in place of a PRNG key, the random numbers themselves as
     `Draws`. With `classes` classes (an attribute of the generator) the game is conditional: both
@@ -101,60 +143,143 @@ def adversarial_updates(
     those of generated ones are uniform.
 
     Args:
-        generator: with an attribute `latent`, the length of its noise z ~ N(0, I).
-        discriminator: of images [b, h, w, c] in [-1, 1], the batch key "image", to logits [b], or
-            to a named tuple (logits, local, pooled, rotation) as in `gan_forensics.nn.resgan`.
-        tasks: what is paid for; the first is usually `adversarial`.
-        learning_rate: of both Adams.
-        betas: of both Adams.
-        n_dis: the discriminator's moves a step, each on fresh images.
-        decay_steps: the rate falls linearly to 0 over so many steps; 0 for a constant rate.
-        first: who moves first in a step.
-
-    Returns:
-        The updates "generator" and "discriminator", in the order of their moves. The latter also
-        trains the networks that tasks brought.
+        generator: from noise (and labels) to images, with an attribute `latent`.
+        discriminator: of images (and labels) to logits [b], or to several outputs by name: a
+            mapping or a named tuple with "logits".
+        tasks: what is minimised; the first is usually `adversarial`.
+        players: in the order of their moves, `Recipe.players` for instance.
+        prior: of the generator's noise; by default normal.
+        data: the batch key of what the discriminator looks at.
 
     Raises:
-        ValueError: when two tasks bring a network of one name, and, when traced, when the batch
-            lacks labels that the game needs.
+        ValueError: when two tasks bring a network of one name, a prior does not fit the generator,
+            and, when traced, for what a task needs and the game lacks.
     """
-    networks: dict[str, nn.Module] = {GENERATOR: generator, DISCRIMINATOR: discriminator}
-    for task in tasks:
-        if twice := sorted(networks.keys() & task.networks.keys()):
-            raise ValueError(f"two tasks bring networks named {twice}: give them other names")
-        networks |= task.networks
-    discriminator_terms = tuple(term for task in tasks for term in task.discriminator)
-    generator_terms = tuple(term for task in tasks for term in task.generator)
 
-    def discriminator_loss(trainable, frozen, stats, batch, key, step):
-        draws = key if isinstance(key, Draws) else _discriminator_draws(key, batch, generator)
-        turn = Turn(networks, {**frozen, **trainable}, stats, draws)
-        fake = jax.lax.stop_gradient(turn.generate())
-        turn.real = turn.look(batch["image"], _real_labels(batch, draws))
-        turn.fake = turn.look(fake, draws.labels)
-        value, metrics = turn.pay(discriminator_terms)
-        own = singular_value_range(trainable, turn.stats)
-        return value, Aux(turn.stats, {**metrics, **own})
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        tasks: Sequence[Task],
+        players: Sequence[Player],
+        *,
+        prior: Prior | None = None,
+        data: str = "image",
+    ):
+        latent: int = generator.latent  # pyright: ignore[reportAttributeAccessIssue]
+        self.prior, self.classes = prior or normal(latent), getattr(generator, "classes", 0)
+        if self.prior.latent != latent:
+            raise ValueError(
+                f"the {self.prior.name} prior draws {self.prior.latent} numbers, the generator "
+                f"takes {latent}: give both the same length"
+            )
+        self.networks: dict[str, nn.Module] = {GENERATOR: generator, DISCRIMINATOR: discriminator}
+        for task in tasks:
+            if twice := sorted(self.networks.keys() & task.networks.keys()):
+                raise ValueError(f"two tasks bring networks named {twice}: give them other names")
+            self.networks |= task.networks
+        self._data = data
+        self._terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
+        taken = {name for player in players for name in player.trains or (player.name,)}
+        left = tuple(name for name in self.networks if name not in taken)
+        self.updates = tuple(
+            Update(
+                player.name,
+                (player.trains or (player.name,)) + (left if player.name == DISCRIMINATOR else ()),
+                self._loss(player.name),
+                player.optimizer,
+                player.repeats,
+                player.own_minibatches,
+            )
+            for player in players
+        )
 
-    def generator_loss(trainable, frozen, stats, batch, key, step):
-        draws = key if isinstance(key, Draws) else _generator_draws(key, batch, generator)
-        turn = Turn(networks, {**frozen, **trainable}, stats, draws)
-        turn.fake = turn.look(turn.generate(), draws.labels)
-        value, metrics = turn.pay(generator_terms)
-        own = singular_value_range(trainable, turn.stats)
-        return value, Aux(turn.stats, {**metrics, **own})
+    def _loss(self, player: str):
+        def loss(trainable, frozen, stats, batch, key, step):
+            context = self._context(player, {**frozen, **trainable}, stats, batch, key, step)
+            value, metrics = context.total(self._terms[player])
+            own = singular_value_range(trainable, context.stats)
+            return value, Aux(context.stats, {**metrics, **own})
 
-    def optimizer(repeats: int):
-        decays = linear_decay(learning_rate, decay_steps, repeats=repeats) if decay_steps else None
-        return adam(decays or learning_rate, betas=betas)
+        return loss
 
-    trained = tuple(name for name in networks if name != GENERATOR)
-    moves = (
-        Update(GENERATOR, (GENERATOR,), generator_loss, optimizer(1)),
-        Update(DISCRIMINATOR, trained, discriminator_loss, optimizer(n_dis), repeats=n_dis),
-    )
-    return moves if first == GENERATOR else moves[::-1]
+    def _context(self, player, params, stats, batch, key, step, networks=None) -> Context:
+        draws = key if isinstance(key, Draws) else self._draws(player, batch, key)
+        networks = networks or self.networks
+        return Context(
+            networks, params, stats, batch=batch, draws=draws, step=step, data=self._data
+        )
+
+    def _draws(self, player: str, batch: Mapping[str, Array], key: Array) -> Draws:
+        """Labels, then noise, as many as the batch has examples, and a key for the rest."""
+        count = len(batch[self._data])
+        if player == GENERATOR:
+            rest = jax.random.fold_in(key, 2)
+        else:
+            key, rest = jax.random.split(key)
+        labels = None
+        if self.classes:
+            labels = split_over_data(
+                jax.random.randint(jax.random.fold_in(key, 1), (count,), 0, self.classes, jnp.int32)
+            )
+        z = self.prior.draw(key, count, batch)
+        if z.shape != (count, self.prior.latent):
+            raise ValueError(
+                f"the {self.prior.name} prior drew {list(z.shape)}, for {count} images of a "
+                f"generator that takes [{count}, {self.prior.latent}]"
+            )
+        return Draws(split_over_data(z), labels, key=rest)
+
+    def init(self, key: Array, batch: Mapping[str, Array]) -> tuple[dict, dict]:
+        """Initial (parameters, statistics) by network name.
+
+        Args:
+            key: of the draw.
+            batch: two examples or more, of the shapes to come.
+        """
+        keys = jax.random.split(key)
+        z = jnp.zeros((len(batch[self._data]), self.prior.latent))
+        labels = (jnp.zeros(len(z), jnp.int32),) if self.classes else ()
+        both = {
+            GENERATOR: _init(self.networks[GENERATOR], keys[0], z, *labels),
+            DISCRIMINATOR: _init(self.networks[DISCRIMINATOR], keys[1], batch[self._data], *labels),
+        }
+        extra = [name for name in self.networks if name not in both]
+        for place, (name, inputs) in enumerate(self._inputs(extra, both, batch).items()):
+            zeros = (jnp.zeros(x.shape, x.dtype) for x in inputs)
+            both[name] = _init(self.networks[name], jax.random.fold_in(key, 2 + place), *zeros)
+        return {n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}
+
+    def _inputs(self, extra: Sequence[str], both, batch) -> dict[str, tuple]:
+        """The shapes that networks of tasks are first applied to, found by tracing the losses."""
+        if not extra:
+            return {}
+        probes = {name: _Probe(self.networks[name]) for name in extra}
+        params = {n: p for n, (p, _) in both.items()} | {name: {} for name in extra}
+        stats = {n: s for n, (_, s) in both.items()} | {name: {} for name in extra}
+        labelled = {"label": jnp.zeros(len(batch[self._data]), jnp.int32), **batch}
+
+        def losses(params, stats, batch, key):
+            for player, terms in self._terms.items():
+                self._context(
+                    player, params, stats, batch, key, 0, {**self.networks, **probes}
+                ).total(terms)
+
+        jax.eval_shape(losses, params, stats, labelled, jax.random.key(0))
+        if unused := [name for name in extra if probes[name].inputs is None]:
+            raise ValueError(f"no term applies the networks {unused} that tasks bring")
+        return {name: probes[name].inputs or () for name in extra}
+
+
+class _Probe:
+    """Stands for a network without parameters, and notes what it is first applied to."""
+
+    def __init__(self, network: nn.Module):
+        self.network, self.inputs = network, None
+
+    def apply(self, variables: Any, *inputs: Array, train: bool, mutable: Any):
+        self.inputs = self.inputs or tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
+        return self.network.init_with_output(jax.random.key(0), *inputs, train=train)[0], {}
 
 
 def init_network(network: nn.Module, key: Array, *inputs: Array) -> tuple[PyTree, PyTree]:
@@ -163,26 +288,4 @@ def init_network(network: nn.Module, key: Array, *inputs: Array) -> tuple[PyTree
     return variables.pop("params"), variables
 
 
-def _generator_draws(key: Array, batch, generator, *, rest: Array | None = None) -> Draws:
-    """Labels, then noise, as many as the batch has images."""
-    count, classes = batch["image"].shape[0], getattr(generator, "classes", 0)
-    labels = None
-    if classes:
-        labels = jax.random.randint(jax.random.fold_in(key, 1), (count,), 0, classes, jnp.int32)
-    return Draws(jax.random.normal(key, (count, generator.latent)), labels, key=rest)
-
-
-def _discriminator_draws(key: Array, batch, generator) -> Draws:
-    noise_key, penalty_key = jax.random.split(key)
-    return _generator_draws(noise_key, batch, generator, rest=penalty_key)
-
-
-def _real_labels(batch, draws: Draws):
-    if draws.labels is None:
-        return None
-    if "label" not in batch:
-        raise ValueError(
-            "a conditional game needs the classes of real images: give a source with labels (a "
-            "folder with a subfolder per class, a list of path,label), or an unconditional method"
-        )
-    return batch["label"]
+_init = jax.jit(init_network, static_argnums=0)

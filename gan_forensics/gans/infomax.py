@@ -18,17 +18,13 @@ they are made a few images at a time. They are float32 or better whatever the ne
 """
 
 import math
-from typing import Unpack
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.gans.adversarial import Recipe
-from gan_forensics.gans.sngan import sngan
-from gan_forensics.gans.turn import Charge, Owner, Task, Term, Turn
-from gan_forensics.train import Update
+from gan_forensics.gans.context import Context, Loss, Owner, Task, Term, Weight
 
 CRITICS = "critics"
 MASK = -10.0  # m of the released code
@@ -97,7 +93,7 @@ def chance_level(n: int, places: int, *, group_size: int | None = None) -> float
 def infomax_task(
     critics: nn.Module,
     *,
-    weight: float = WEIGHT,
+    weight: Weight = WEIGHT,
     mask_value: float = MASK,
     group_size: int | None = None,
 ) -> Task:
@@ -109,41 +105,23 @@ def infomax_task(
         critics: the projections, (local [b, h, w, cl], pooled [b, cg]) -> (p, q), for instance
             `gan_forensics.nn.resgan.InfoMaxCritics`; they join the game as "critics". Only the
             products of p and q are read.
-        weight: of the loss, in both players' turns.
+        weight: of the loss, in both players' moves.
         mask_value: as in `infomax_loss`.
         group_size: as in `infomax_loss`.
     """
 
     def of(owner: Owner) -> Term:
-        def term(turn: Turn) -> Charge:
-            seen = turn.seen(owner)
-            if seen.local is None or seen.pooled is None:
-                raise ValueError(
-                    "InfoMax needs a discriminator that shows its local and pooled features, such "
-                    "as gan_forensics.nn.resgan.Discriminator; this one returns logits alone"
-                )
-            p, q = turn.apply(CRITICS, seen.local, seen.pooled)
+        def term(context: Context) -> Loss:
+            judged = context.judged(owner)
+            p, q = context.apply(CRITICS, judged["local"], judged["pooled"])
             loss = infomax_loss(p, q, mask_value=mask_value, group_size=group_size)
             chance = chance_level(*p.shape[:2], group_size=group_size)
-            return Charge(weight * loss, {"infomax": loss, "infomax_chance": jnp.asarray(chance)})
+            reported = {"infomax": loss, "infomax_chance": jnp.asarray(chance)}
+            return Loss(context.weigh(weight) * loss, reported)
 
         return term
 
     return Task((of("real"),), (of("fake"),), {CRITICS: critics})
-
-
-def infomax_gan(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    critics: nn.Module,
-    *,
-    weight: float = WEIGHT,
-    group_size: int | None = None,
-    **recipe: Unpack[Recipe],
-) -> tuple[Update, ...]:
-    """SNGAN with the InfoMax task, of one weight for both players; `recipe` as in `sngan`."""
-    task = infomax_task(critics, weight=weight, group_size=group_size)
-    return sngan(generator, discriminator, tasks=(task,), **recipe)
 
 
 def _grouped(p, q, group_size: int | None):

@@ -1,36 +1,34 @@
-"""Every GAN of the project by name, from a config to networks and updates.
+"""Every GAN of the project by name, from a config to a game.
 
-A method is a function from networks to updates, and the recipe that it was published with; adding
-one is adding a row to `METHODS`. There are two families of networks: "dcgan", the strided ones of
-`gan_forensics.nn.dcgan` (Chandrasegaran et al., CVPR 2021), and "resgan", the residual ones of
-`gan_forensics.nn.resgan` (Lee and Town, arXiv 2005.02494). DCGAN and WGAN-GP exist in both, with
-recipes of their own: `RESIDUAL` has the second one.
+A method is a row of `METHODS`: an adversarial loss, tasks on top of it, networks, and the recipe
+that it was published with; adding one is adding a row. There are two families of networks: "dcgan",
+the strided ones of `gan_forensics.nn.dcgan` (Chandrasegaran et al., CVPR 2021), and "resgan", the
+residual ones of `gan_forensics.nn.resgan` (Lee and Town, arXiv 2005.02494). DCGAN and WGAN-GP exist
+in both, with recipes of their own.
 """
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
-from gan_forensics.gans.adversarial import init_network
-from gan_forensics.gans.cgan_pd import cgan_pd
-from gan_forensics.gans.dcgan import dcgan, residual_dcgan
-from gan_forensics.gans.infomax import CRITICS, infomax_gan
-from gan_forensics.gans.lsgan import lsgan
-from gan_forensics.gans.sagan import sagan
-from gan_forensics.gans.sngan import sngan
-from gan_forensics.gans.ssgan import ssgan
-from gan_forensics.gans.turn import DISCRIMINATOR, GENERATOR, forward
-from gan_forensics.gans.wgan_gp import residual_wgan_gp, wgan_gp
+from gan_forensics.gans.adversarial import Game, Recipe, adversarial, penalised
+from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR, Task
+from gan_forensics.gans.infomax import infomax_task
+from gan_forensics.gans.losses import LOSSES
+from gan_forensics.gans.priors import PRIORS, Prior
+from gan_forensics.gans.rotation import rotation_task
 from gan_forensics.nn import dcgan as strided
 from gan_forensics.nn import resgan
-from gan_forensics.train import Update
+from gan_forensics.train import Learner, Update
+
+Architecture = Literal["dcgan", "resgan"]
 
 
 @dataclass(frozen=True)
@@ -39,77 +37,102 @@ class GanConfig:
 
     Attributes:
         method: a key of `METHODS`.
-        data: a source, e.g. samples:photos, folder:PATH, tfds:NAME.
-        size: side of the images: for dcgan networks a power of two from 16, for residual ones 32,
-            48, 64 or 128.
-        tail: the last upsampling of a dcgan generator: BASELINE, {N,Z,B}.1.{3,5,7}, {N,Z,B}.3.5.
-        width: of dcgan networks, channels of the maps at full and half size.
+        data: a source: folder:PATH (or just a path), list:FILE.csv, idx:PATH, npz:FILE.npz,
+            tfds:NAME, samples:photos|digits|mnist5k|lfw, toy:powerlaw.
+        size: side of the images: for strided networks a power of two from 16, for residual ones
+            32, 48, 64 or 128.
+        tail: the last upsampling of a strided generator: BASELINE (transposed convolution),
+            {N,Z,B}.1.{3,5,7} or {N,Z,B}.3.5 for nearest, zero insertion, bilinear, then that many
+            convolutions of that kernel.
+        width: of strided networks, channels of the maps at full and half size; by default 32.
         latent: length of the noise.
-        channels: of the images, 3 or 1.
+        prior: law of the noise.
+        channels: of the images, 3 or 1; by default those of the data (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
-        learning_rate: of both optimisers; 0 for the method's own.
+        learning_rate: of both players; by default the method's own.
+        discriminator_learning_rate: of the discriminator, where it differs.
         flip: whether to mirror half of the images.
         seed: of initialisation, data order and noise.
-        architecture: dcgan or resgan; "" for the method's own. "resgan" makes of dcgan and wgan-gp
-            the residual GANs of mimicry, with its recipe; at size 48 they are that anyway.
-        generator_width: of a residual generator, channels of its first map; 0 for the published.
-        discriminator_width: of a residual discriminator, its features; 0 for the published.
-        classes: of a conditional method; 0 for as many as the data have.
-        n_dis: the discriminator's moves a step; 0 for the method's own.
+        architecture: strided (dcgan) or residual (resgan) networks; by default the method's own,
+            and residual ones at size 48. "resgan" makes of dcgan and wgan-gp the residual GANs of
+            mimicry, with its recipe.
+        generator_width: of a residual generator, channels of its first map; by default as
+            published for the size.
+        discriminator_width: of a residual discriminator, its features; by default as published.
+        classes: of a conditional method; by default as many as the data have.
+        n_dis: the discriminator's moves a step, each on fresh images; by default the method's own.
         schedule: of the learning rates, none (constant) or linear (to 0).
-        decay_steps: steps of the linear schedule; 0 for those of the run.
-        average: decay of a moving average of the generator, which images are then drawn with; 0
-            for none.
+        decay_steps: steps of the linear schedule; by default those of the run.
+        average: decay of a moving average of the generator, which images are then drawn with; by
+            default none is kept.
     """
 
     method: str = "dcgan"
     data: str = "samples:photos"
     size: int = 64
     tail: str = "BASELINE"
-    width: int = 32
+    width: int | None = None
     latent: int = 128
-    channels: int = 3
+    prior: Literal["normal", "uniform"] = "normal"
+    channels: Literal[1, 3] | None = None
     batch_size: int = 64
-    learning_rate: float = 0.0
+    learning_rate: float | None = None
+    discriminator_learning_rate: float | None = None
     flip: bool = False
     seed: int = 2021
-    architecture: Literal["", "dcgan", "resgan"] = ""
-    generator_width: int = 0
-    discriminator_width: int = 0
-    classes: int = 0
-    n_dis: int = 0
+    architecture: Architecture | None = None
+    generator_width: int | None = None
+    discriminator_width: int | None = None
+    classes: int | None = None
+    n_dis: int | None = None
     schedule: Literal["none", "linear"] = "none"
-    decay_steps: int = 0
-    average: float = 0.0
+    decay_steps: int | None = None
+    average: float | None = None
 
 
-class Networks(NamedTuple):
-    """The networks of a game, in the order in which its method takes them."""
-
-    generator: nn.Module
-    discriminator: nn.Module
-    critics: nn.Module | None = None
+Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
 
 
 class Method(NamedTuple):
-    """A row of the table: the game, its recipe, and the networks that it is played with."""
+    """A row of the table.
 
-    updates: Callable[..., tuple[Update, ...]]
+    Attributes:
+        loss: the adversarial loss, as a task.
+        recipe: as published.
+        networks: generator and discriminator of a config.
+        tasks: on top of the adversarial one.
+        conditional: whether it takes classes.
+    """
+
+    loss: Task
+    recipe: Recipe
     networks: Callable[[GanConfig], Networks]
-    learning_rate: float
-    n_dis: int
-    architecture: Literal["dcgan", "resgan"]
+    tasks: tuple[Task, ...] = ()
     conditional: bool = False
 
+    def game(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        tasks: Sequence[Task] = (),
+        prior: Prior | None = None,
+        **recipe: Any,
+    ) -> Game:
+        """The method's game for any networks, with further tasks and another `Recipe`.
 
-class Gan(NamedTuple):
-    """A built GAN: its networks, and its updates."""
-
-    config: GanConfig
-    generator: nn.Module
-    discriminator: nn.Module
-    updates: tuple[Update, ...]
-    critics: nn.Module | None = None
+        Raises:
+            ValueError: for networks without the classes that it takes.
+        """
+        classes = [getattr(n, "classes", 0) for n in (generator, discriminator)]
+        if self.conditional and (classes[0] < 1 or classes[0] != classes[1]):
+            raise ValueError(
+                "generator and discriminator need the same classes, got "
+                f"{classes[0]} and {classes[1]}"
+            )
+        tasks = (self.loss, *self.tasks, *tasks)
+        players = replace(self.recipe, **recipe).players()
+        return Game(generator, discriminator, tasks, players, prior=prior)
 
 
 def _strided(config: GanConfig, *, norm: strided.Norm) -> Networks:
@@ -117,15 +140,16 @@ def _strided(config: GanConfig, *, norm: strided.Norm) -> Networks:
         raise ValueError(
             "dcgan networks have one width: set width, not generator_width or discriminator_width"
         )
-    return Networks(
+    width = config.width or 32
+    return (
         strided.Generator(
             config.size,
-            width=config.width,
+            width=width,
             tail=config.tail,
-            channels=config.channels,
+            channels=config.channels or 3,
             latent=config.latent,
         ),
-        strided.Discriminator(config.size, width=config.width, norm=norm),
+        strided.Discriminator(config.size, width=width, norm=norm),
     )
 
 
@@ -136,60 +160,100 @@ def _residual(
     pooling: Literal["sum", "mean"] = "sum",
     attention: bool = False,
     rotations: int = 0,
-    critics: bool = False,
     outer_init: resgan.Init = "glorot",
 ) -> Networks:
-    if config.tail != "BASELINE":
+    if config.tail != "BASELINE" or config.width:
         raise ValueError(
-            f"the tail {config.tail} is one of dcgan networks; residual ones have none to choose: "
-            "leave it at BASELINE, or choose another architecture"
+            "tail and width are of dcgan networks; residual ones have no tail to choose and "
+            "generator_width and discriminator_width: leave them out, or choose another "
+            "architecture"
         )
-    return Networks(
+    shared = {
+        "classes": config.classes or 0,
+        "attention": attention,
+        "outer_init": outer_init,
+    }
+    return (
         resgan.Generator(
             config.size,
-            width=config.generator_width or None,
-            channels=config.channels,
+            width=config.generator_width,
+            channels=config.channels or 3,
             latent=config.latent,
-            classes=config.classes,
-            attention=attention,
             spectral_norm=attention,
-            outer_init=outer_init,
+            **shared,
         ),
         resgan.Discriminator(
             config.size,
-            width=config.discriminator_width or None,
-            classes=config.classes,
+            width=config.discriminator_width,
             rotations=rotations,
             spectral_norm=spectral_norm,
             pooling=pooling,
-            attention=attention,
-            outer_init=outer_init,
+            **shared,
         ),
-        resgan.InfoMaxCritics(scores_only=True) if critics else None,
     )
 
 
+_LOSS = {name: adversarial(loss) for name, loss in LOSSES.items()}
+_HINGE = _LOSS["hinge"]
+_BATCH = partial(_strided, norm="batch")
 _PLAIN = partial(_residual, spectral_norm=False)
-_CRITIC = partial(_PLAIN, pooling="mean", outer_init="torch")
+# Chandrasegaran et al. (CVPR 2021), and Lee and Town (mimicry, arXiv 2005.02494).
+_STRIDED_RECIPE = Recipe(1e-4)
+_MIMICRY = Recipe(2e-4, betas=(0.0, 0.9), n_dis=5, first=DISCRIMINATOR)
 
-METHODS: dict[str, Method] = {
-    "dcgan": Method(dcgan, partial(_strided, norm="batch"), 1e-4, 1, "dcgan"),
-    "lsgan": Method(lsgan, partial(_strided, norm="batch"), 1e-4, 1, "dcgan"),
-    "wgan-gp": Method(wgan_gp, partial(_strided, norm="layer"), 2e-4, 5, "dcgan"),
-    "sngan": Method(sngan, _residual, 2e-4, 5, "resgan"),
-    "ssgan": Method(ssgan, partial(_residual, rotations=4), 2e-4, 5, "resgan"),
-    "sagan": Method(sagan, partial(_residual, attention=True), 2e-4, 5, "resgan", True),
-    "cgan-pd": Method(cgan_pd, _residual, 2e-4, 5, "resgan", True),
-    "infomax-gan": Method(infomax_gan, partial(_residual, critics=True), 2e-4, 5, "resgan"),
+# A method's own architecture comes first.
+METHODS: dict[str, dict[Architecture, Method]] = {
+    # Radford et al., ICLR 2016. The residual one is what mimicry calls DCGAN, with the loss "ns";
+    # the published tables do not say how often its discriminator moves.
+    "dcgan": {
+        "dcgan": Method(_LOSS["non_saturating"], _STRIDED_RECIPE, _BATCH),
+        "resgan": Method(_LOSS["ns"], replace(_MIMICRY, n_dis=1), _PLAIN),
+    },
+    # Mao et al., ICCV 2017: targets 1 for real and 0 for fake, without the factor 1/2.
+    "lsgan": {"dcgan": Method(_LOSS["least_squares"], _STRIDED_RECIPE, _BATCH)},
+    # Gulrajani et al., NeurIPS 2017. Chandrasegaran et al. train with the zero-centred penalty; the
+    # critic needs a norm that does not tie images of a batch together. That of mimicry has none,
+    # pools by the mean, and the penalty of the paper.
+    "wgan-gp": {
+        "dcgan": Method(
+            _LOSS["wasserstein"],
+            replace(_STRIDED_RECIPE, learning_rate=2e-4, n_dis=5),
+            partial(_strided, norm="layer"),
+            (penalised("0-gp"),),
+        ),
+        "resgan": Method(
+            _LOSS["wasserstein"],
+            _MIMICRY,
+            partial(_PLAIN, pooling="mean", outer_init="torch"),
+            (penalised("1-gp"),),
+        ),
+    },
+    # Miyato et al., ICLR 2018: hinge losses; spectral norm alone bounds the discriminator.
+    "sngan": {"resgan": Method(_HINGE, _MIMICRY, _residual)},
+    # Chen et al., CVPR 2019.
+    "ssgan": {
+        "resgan": Method(_HINGE, _MIMICRY, partial(_residual, rotations=4), (rotation_task(),))
+    },
+    # Zhang et al., ICML 2019. The paper's own learning rates are 1e-4 and 4e-4.
+    "sagan": {
+        "resgan": Method(_HINGE, _MIMICRY, partial(_residual, attention=True), conditional=True)
+    },
+    # Miyato and Koyama, ICLR 2018: classes choose the generator's norms and project in the logit.
+    "cgan-pd": {"resgan": Method(_HINGE, _MIMICRY, _residual, conditional=True)},
+    # Lee et al., WACV 2021.
+    "infomax-gan": {
+        "resgan": Method(
+            _HINGE,
+            _MIMICRY,
+            _residual,
+            (infomax_task(resgan.InfoMaxCritics(scores_only=True)),),
+        )
+    },
 }
-RESIDUAL: dict[str, Method] = {
-    "dcgan": Method(residual_dcgan, _PLAIN, 2e-4, 1, "resgan"),
-    "wgan-gp": Method(residual_wgan_gp, _CRITIC, 2e-4, 5, "resgan"),
-}
 
 
-def method_of(config: GanConfig) -> Method:
-    """The row that a config means.
+def architecture_of(config: GanConfig) -> Architecture:
+    """The architecture that a config means.
 
     Raises:
         ValueError: for an unknown method, and for an architecture that it does not come in.
@@ -200,78 +264,104 @@ def method_of(config: GanConfig) -> Method:
             f"unknown method {config.method!r}; did you mean {close[0]!r}? "
             f"Methods are {', '.join(METHODS)}"
         )
-    rows = {row.architecture: row for row in (METHODS[config.method],)}
-    if config.method in RESIDUAL:
-        rows["resgan"] = RESIDUAL[config.method]
-    own = METHODS[config.method].architecture
+    rows = METHODS[config.method]
     # Strided networks halve down to 4x4, which 48 does not.
-    wanted = config.architecture or ("resgan" if config.size == 48 and "resgan" in rows else own)
+    own = "resgan" if config.size == 48 and "resgan" in rows else next(iter(rows))
+    wanted = config.architecture or own
     if wanted not in rows:
         raise ValueError(
             f"{config.method} does not come in the architecture {wanted!r}, only in "
             f"{' and '.join(rows)}"
         )
-    return rows[wanted]
+    return wanted
 
 
-def build(config: GanConfig) -> Gan:
-    """The networks and updates of a config.
+class Gan(NamedTuple):
+    """A built GAN: its config, with the method's own values filled in, and its game."""
+
+    config: GanConfig
+    game: Game
+
+    @property
+    def generator(self) -> nn.Module:
+        """From noise (and labels) to images."""
+        return self.game.networks[GENERATOR]
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """From images (and labels) to logits and what else it returns."""
+        return self.game.networks[DISCRIMINATOR]
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """The moves of a step."""
+        return self.game.updates
+
+    @property
+    def learner(self) -> Learner:
+        """What `gan_forensics.train.fit` trains."""
+        average = self.config.average
+        return Learner(
+            "gan",
+            asdict(self.config),
+            self.updates,
+            lambda seed: init(self, seed),
+            average=(GENERATOR,) if average else (),
+            average_decay=average or 0.0,
+        )
+
+
+def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
+    """The networks and updates of a config, with further tasks on top of the method's.
 
     Raises:
-        ValueError: for an unknown method, tail, size or architecture, and for settings that do not
-            go together.
+        ValueError: for an unknown method, tail, size, prior or architecture, and for settings that
+            do not go together.
     """
-    method = method_of(config)
-    if method.conditional and config.classes < 1:
+    architecture = architecture_of(config)
+    method = METHODS[config.method][architecture]
+    if method.conditional and not config.classes:
         raise ValueError(
             f"{config.method} is conditional: set classes to the number of classes of the data"
         )
     if config.classes and not method.conditional:
-        conditional = [name for name, row in METHODS.items() if row.conditional]
+        conditional = [
+            n for n, rows in METHODS.items() if any(r.conditional for r in rows.values())
+        ]
         raise ValueError(
-            f"{config.method} knows no classes: leave classes at 0, or choose "
+            f"{config.method} knows no classes: leave classes out, or choose "
             f"{' or '.join(conditional)}"
         )
     if config.schedule not in ("none", "linear"):
         raise ValueError(f"unknown schedule {config.schedule!r}; schedules are none and linear")
-    if config.schedule == "linear" and config.decay_steps < 1:
+    if config.schedule == "linear" and not config.decay_steps:
         raise ValueError("the linear schedule needs decay_steps, the steps until the rate is 0")
-    if not 0 <= config.average < 1:
-        raise ValueError(f"average is a decay from 0 to below 1, got {config.average}")
-    networks = method.networks(config)
-    updates = method.updates(
-        *(network for network in networks if network is not None),
-        learning_rate=config.learning_rate or method.learning_rate,
-        n_dis=config.n_dis or method.n_dis,
-        decay_steps=config.decay_steps if config.schedule == "linear" else 0,
+    if config.average is not None and not 0 < config.average < 1:
+        raise ValueError(f"average is a decay between 0 and 1, got {config.average}")
+    if config.prior not in PRIORS:
+        raise ValueError(f"unknown prior {config.prior!r}; priors are {', '.join(PRIORS)}")
+    recipe = {
+        "learning_rate": config.learning_rate or method.recipe.learning_rate,
+        "n_dis": config.n_dis or method.recipe.n_dis,
+    }
+    config = replace(config, architecture=architecture, channels=config.channels or 3, **recipe)
+    game = method.game(
+        *method.networks(config),
+        tasks=tasks,
+        prior=PRIORS[config.prior](config.latent),
+        discriminator_learning_rate=config.discriminator_learning_rate,
+        decay_steps=config.decay_steps if config.schedule == "linear" else None,
+        **recipe,
     )
-    return Gan(config, networks.generator, networks.discriminator, updates, networks.critics)
+    return Gan(config, game)
 
 
-def init(gan: Gan) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
-    """Initial (parameters, statistics) by network name, from the config's seed.
+def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    """Initial (parameters, statistics) by network name, from the config's seed or another.
 
     Methods of one architecture start alike from one seed, as far as they have the same layers.
     """
     config = gan.config
-    key = jax.random.key(config.seed)
-    keys = jax.random.split(key)
     # Two images, since batch norm cannot train on one.
-    z = jnp.zeros((2, config.latent))
-    x = jnp.zeros((2, config.size, config.size, config.channels))
-    labels = (jnp.zeros(2, jnp.int32),) if config.classes else ()
-    both = {
-        GENERATOR: _init(gan.generator, keys[0], z, *labels),
-        DISCRIMINATOR: _init(gan.discriminator, keys[1], x, *labels),
-    }
-    if gan.critics is not None:
-        seen = jax.eval_shape(
-            lambda *inputs: forward(gan.discriminator, *both[DISCRIMINATOR], *inputs)[0], x, *labels
-        )
-        features = (jnp.zeros(f.shape, f.dtype) for f in (seen.local, seen.pooled))
-        both[CRITICS] = _init(gan.critics, jax.random.fold_in(key, 2), *features)
-    return {n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}
-
-
-def _init(network: nn.Module, key: Array, *inputs: Array) -> tuple[PyTree, PyTree]:
-    return jax.jit(partial(init_network, network))(key, *inputs)
+    images = jnp.zeros((2, config.size, config.size, config.channels or 3))
+    return gan.game.init(jax.random.key(config.seed if seed is None else seed), {"image": images})

@@ -1,7 +1,7 @@
 """Gradient penalties: how steep may the critic be, and where is it asked.
 
 At points x^ of the image space (`sample`) the norm n = ||grad_x D(x^)|| over all pixels of each
-image is charged with (`kind`), as a mean over the batch:
+image is penalised by (`kind`), as a mean over the batch:
 
     0-gp   n^2               Mescheder et al., ICML 2018; Thanh-Tung et al., ICLR 2019
     1-gp   (n - 1)^2         Gulrajani et al., NeurIPS 2017 (WGAN-GP), equation 3
@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_forensics.runtime import split_over_data
+
 Kind = Literal["0-gp", "1-gp", "lp"]
 Sample = Literal["line", "real", "fake", "dragan"]
 KINDS: tuple[Kind, ...] = ("0-gp", "1-gp", "lp")
@@ -31,15 +33,15 @@ SAMPLES: tuple[Sample, ...] = ("line", "real", "fake", "dragan")
 
 
 def gradient_penalty(
-    critic: Callable[[Float[Array, "b h w c"]], Float[Array, " b"]],
-    real: Float[Array, "b h w c"],
-    fake: Float[Array, "b h w c"],
+    critic: Callable[[Float[Array, "b *shape"]], Float[Array, " b"]],
+    real: Float[Array, "b *shape"],
+    fake: Float[Array, "b *shape"],
     *,
     kind: Kind,
     sample: Sample = "line",
     key: Array | None = None,
     alpha: Float[Array, " b"] | None = None,
-    noise: Float[Array, "b h w c"] | None = None,
+    noise: Float[Array, "b *shape"] | None = None,
 ) -> Float[Array, ""]:
     """The mean penalty of the batch, without its weight.
 
@@ -47,7 +49,7 @@ def gradient_penalty(
         critic: images to logits, of any shape that begins with b; their sum is differentiated.
         real: images x_r.
         fake: images x_f, of the same shape; not used by the samples "real" and "dragan".
-        kind: the charge, one of `KINDS`.
+        kind: the penalty, one of `KINDS`.
         sample: where the critic is asked, one of `SAMPLES`.
         key: PRNG key from which alpha and noise are drawn if they are not given.
         alpha: one number in [0, 1] for each image, instead of drawing it.
@@ -63,11 +65,12 @@ def gradient_penalty(
         _points(real, fake, sample=sample, key=key, alpha=alpha, noise=noise)
     )
     slopes = jax.grad(lambda x: critic(x).sum())(points)
-    return penalty_of_squared_norm(jnp.square(slopes).sum((1, 2, 3)), kind=kind).mean()
+    squared_norms = jnp.square(slopes).sum(range(1, slopes.ndim))
+    return penalty_of_squared_norm(squared_norms, kind=kind).mean()
 
 
 def penalty_of_squared_norm(n2: Float[Array, "..."], *, kind: Kind) -> Float[Array, "..."]:
-    """The charge for a squared gradient norm, elementwise.
+    """The penalty of a squared gradient norm, elementwise.
 
     At n = 0, where the norm has no derivative, its derivative counts as 0 (as in PyTorch): a critic
     that is constant somewhere gets no gradient from there, rather than NaN. "0-gp" needs no root.
@@ -94,9 +97,9 @@ def _points(real, fake, *, sample, key, alpha, noise):
     if key is not None:
         alpha_key, noise_key = jax.random.split(key)
         if alpha is None:
-            alpha = jax.random.uniform(alpha_key, real.shape[:1], real.dtype)
+            alpha = split_over_data(jax.random.uniform(alpha_key, real.shape[:1], real.dtype))
         if noise is None and sample == "dragan":
-            noise = jax.random.uniform(noise_key, real.shape, real.dtype)
+            noise = split_over_data(jax.random.uniform(noise_key, real.shape, real.dtype))
     if alpha is None or (noise is None and sample == "dragan"):
         needed = "alpha and noise" if sample == "dragan" else "alpha"
         raise ValueError(f"sample {sample!r} is random: pass key, or {needed}")
@@ -105,4 +108,4 @@ def _points(real, fake, *, sample, key, alpha, noise):
 
     # PyTorch's std divides by the number of values less one.
     end = real + 0.5 * real.std(ddof=1) * noise if sample == "dragan" else fake
-    return real + alpha.reshape(-1, 1, 1, 1) * (end - real)
+    return real + alpha.reshape(-1, *(1,) * (real.ndim - 1)) * (end - real)

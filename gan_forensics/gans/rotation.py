@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.gans.turn import Charge, Owner, Task, Term, Turn
+from gan_forensics.gans.context import Context, Loss, Owner, Task, Term, Weight
 
 
 def rotation_labels(n: int) -> Int[Array, " n"]:
@@ -47,25 +47,23 @@ def rotation_loss(logits: Float[Array, "b 4"], turns: Int[Array, " b"]) -> Float
     return (jax.nn.logsumexp(logits, axis=1) - own).mean()
 
 
-def rotation_task(*, discriminator_weight: float = 1.0, generator_weight: float = 0.2) -> Task:
-    """The task of SSGAN, for any discriminator with a rotation head; one more pass of it a turn.
+def turned_in_quarters(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """The images of a batch turned by its `rotation_labels`."""
+    return rotated(images, rotation_labels(len(images)))
 
-    The discriminator pays for turned real images, the generator for turned images of its own.
+
+def rotation_task(*, discriminator_weight: Weight = 1.0, generator_weight: Weight = 0.2) -> Task:
+    """The task of SSGAN, for any discriminator with an output "rotation"; one more pass a move.
+
+    The discriminator is trained on turned real images, the generator by turned images of its own.
     Reports "rotation", the loss without its weight; chance is log 4 = 1.386.
     """
 
-    def of(owner: Owner, weight: float) -> Term:
-        def term(turn: Turn) -> Charge:
-            seen = turn.seen(owner)
-            turns = rotation_labels(len(seen.images))
-            logits = turn.look(rotated(seen.images, turns), seen.labels).rotation
-            if logits is None:
-                raise ValueError(
-                    "the rotation task needs a discriminator with a rotation head: build it with "
-                    "rotations=4"
-                )
-            loss = rotation_loss(logits, turns)
-            return Charge(weight * loss, {"rotation": loss})
+    def of(owner: Owner, weight: Weight) -> Term:
+        def term(context: Context) -> Loss:
+            logits = context.judged(owner, turned_in_quarters)["rotation"]
+            loss = rotation_loss(logits, rotation_labels(len(logits)))
+            return Loss(context.weigh(weight) * loss, {"rotation": loss})
 
         return term
 

@@ -1,18 +1,18 @@
 """Run folders of GANs: training into one, and loading from one."""
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gan_forensics.data import Source, image_grid, open_source, save_png
-from gan_forensics.gans.methods import Gan, GanConfig, build, init, method_of
+from gan_forensics.gans.context import Task
+from gan_forensics.gans.methods import METHODS, Gan, GanConfig, architecture_of, build
 from gan_forensics.gans.sampling import generate
-from gan_forensics.gans.turn import GENERATOR
 from gan_forensics.train import (
     Cadence,
-    Learner,
     RunFolderError,
     TrainState,
     fit,
@@ -26,26 +26,31 @@ _COLUMNS, _MOST_ROWS = 8, 16
 
 
 def train_gan(
-    config: GanConfig, run: Path, cadence: Cadence, *, resume: bool = False, **options: Any
-) -> TrainState:
-    """Train a config in a run folder; `options` go to `gan_forensics.train.fit`.
+    config: GanConfig,
+    run: Path,
+    cadence: Cadence,
+    *,
+    tasks: Sequence[Task] = (),
+    **options: Any,
+) -> tuple[Gan, TrainState]:
+    """Train a config in a run folder; what it leaves to the data or the run is filled in and saved.
 
     The samples of the run are grids of the same noise at every time: 8x8, or, for a conditional
-    GAN, a row for each class (the first 16). What the config leaves to the data or the run, the
-    classes and the length of a linear schedule, is filled in and saved.
+    GAN, a row for each class (the first 16).
+
+    Args:
+        config: what to train.
+        run: the run folder.
+        cadence: how long, and how often to do what.
+        tasks: on top of the method's; say in `facts` which, since a config does not name them.
+        options: for `gan_forensics.train.fit`, such as `resume` and `facts`.
 
     Raises:
         ValueError: for a config that cannot be built, or data that do not fit it.
     """
     source = open_source(config.data, size=config.size, split="train")
     config = _completed(config, source, cadence.steps)
-    gan = build(config)
-    channels = source[0]["image"].shape[-1]
-    if channels != config.channels:
-        raise ValueError(
-            f"{config.data} has images of {channels} channels, the config {config.channels}: "
-            f"set channels to {channels}"
-        )
+    gan = build(config, tasks=tasks)
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
     )
@@ -59,29 +64,16 @@ def train_gan(
         images = generate(gan, state, rows * _COLUMNS, seed=0, labels=labels)
         save_png(path.with_suffix(".png"), image_grid(images, columns=_COLUMNS))
 
-    return fit(
-        learner_of(gan)._replace(config=_record(config, run)),
+    state = fit(
+        gan.learner,
         batches,
         run=run,
         cadence=cadence,
         seed=config.seed,
-        resume=resume,
         sample=sample,
         **options,
     )
-
-
-def learner_of(gan: Gan) -> Learner:
-    """What `fit` trains of a GAN."""
-    config = gan.config
-    return Learner(
-        "gan",
-        asdict(config),
-        gan.updates,
-        lambda _: init(gan),
-        average=(GENERATOR,) if config.average else (),
-        average_decay=config.average,
-    )
+    return gan, state
 
 
 def load_gan(run: Path, *, best: str | None = None) -> tuple[Gan, TrainState]:
@@ -97,16 +89,25 @@ def load_gan(run: Path, *, best: str | None = None) -> tuple[Gan, TrainState]:
     saved = read_config(run, "gan")
     try:
         gan = build(GanConfig(**saved))
-    except TypeError as error:
-        raise RunFolderError(f"{run} was not written by this version ({error})") from error
-    return gan, load_state(run, learner_of(gan), best=best)
+    except (TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{run} was not written by this version of gan_forensics ({error}): train it again"
+        ) from error
+    return gan, load_state(run, gan.learner, best=best)
 
 
 def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     """The config with what the data and the length of the run decide."""
-    if config.schedule == "linear" and not config.decay_steps:
+    if config.schedule == "linear" and config.decay_steps is None:
         config = replace(config, decay_steps=steps)
-    if method_of(config).conditional:
+    channels = source[0]["image"].shape[-1]
+    if config.channels not in (None, channels):
+        raise ValueError(
+            f"{config.data} has images of {channels} channels, the config {config.channels}: "
+            "leave channels out"
+        )
+    config = replace(config, channels=channels)
+    if METHODS[config.method][architecture_of(config)].conditional:
         config = replace(config, classes=_count_classes(source, config))
     return config
 
@@ -120,8 +121,9 @@ def _count_classes(source: Source, config: GanConfig) -> int:
         )
     labels = _labels(source, config)
     if labels is None:
+        assert config.classes
         return config.classes
-    counts = np.bincount(labels[labels >= 0], minlength=config.classes)
+    counts = np.bincount(labels[labels >= 0], minlength=config.classes or 0)
     if labels.min() < 0 or (config.classes and len(counts) > config.classes):
         raise ValueError(
             f"{config.data} has labels from {labels.min()} to {labels.max()}; {config.method} "
@@ -146,15 +148,3 @@ def _labels(source: Source, config: GanConfig) -> np.ndarray | None:
     if config.classes:
         return None
     return np.array([int(source[i]["label"]) for i in range(len(source))])
-
-
-def _record(config: GanConfig, run: Path) -> dict[str, Any]:
-    """The config to save, or to compare with the saved one when a run goes on.
-
-    A run from before a field existed has its default: such fields are left out.
-    """
-    record = asdict(config)
-    if not (run / "config.json").exists():
-        return record
-    old, defaults = read_config(run).get("gan", {}), asdict(GanConfig())
-    return {name: v for name, v in record.items() if name in old or v != defaults[name]}

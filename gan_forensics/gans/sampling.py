@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
+from gan_forensics.gans.context import GENERATOR
 from gan_forensics.gans.methods import Gan
-from gan_forensics.gans.turn import GENERATOR
+from gan_forensics.gans.priors import Prior
 from gan_forensics.train import TrainState
 
 Labels = int | Sequence[int] | Int[np.ndarray, " n"] | None
@@ -45,17 +46,21 @@ def generate(
 
     Raises:
         ValueError: for labels of a GAN without classes, labels out of range or of another number
-            than n, and a truncation that is not positive.
+            than n, and a truncation that is not positive or of a prior that is not normal.
     """
     classes = _chosen(gan, labels, n)
     if truncation is not None and not truncation > 0:
         raise ValueError(f"truncation must be positive, got {truncation}")
-    key, latent = jax.random.key(seed), gan.config.latent
+    key, prior = jax.random.key(seed), gan.game.prior
+    if truncation is not None and prior.name != "normal":
+        raise ValueError(
+            f"truncation is for normal noise, this GAN's is {prior.name}: leave it out"
+        )
     batches = []
     for first in range(0, n, batch_size):
         # The last batch is drawn whole too, so that the generator is compiled once.
         places = jnp.arange(first, first + batch_size)
-        z = _noise(key, places, latent, truncation)
+        z = _noise(key, places, prior, truncation)
         if classes is not None:
             chosen = jnp.asarray(classes)[places.clip(0, n - 1)]
         elif gan.config.classes:
@@ -93,7 +98,7 @@ def interpolate(
         raise ValueError(f"need at least one row and two columns, got {rows} and {columns}")
     classes = _chosen(gan, labels, rows)
     key = jax.random.key(seed)
-    ends = _noise(key, jnp.arange(2 * rows), gan.config.latent, None)
+    ends = _noise(key, jnp.arange(2 * rows), gan.game.prior, None)
     if classes is None and gan.config.classes:
         classes = _drawn_labels(key, jnp.arange(rows), gan.config.classes)
     steps = jnp.linspace(0, 1, columns)
@@ -145,13 +150,13 @@ def _chosen(gan: Gan, labels: Labels, n: int) -> Int[np.ndarray, " n"] | None:
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _noise(
-    key: Array, places: Array, latent: int, truncation: float | None
+    key: Array, places: Array, prior: Prior, truncation: float | None
 ) -> Float[Array, "b latent"]:
     def one(place):
         own = jax.random.fold_in(key, place)
         if truncation is None:
-            return jax.random.normal(own, (latent,))
-        return jax.random.truncated_normal(own, -truncation, truncation, (latent,))
+            return prior.draw(own, 1, None)[0]
+        return jax.random.truncated_normal(own, -truncation, truncation, (prior.latent,))
 
     return jax.vmap(one)(places)
 

@@ -6,7 +6,6 @@ name, fingerprint and protocol. A file that belongs to anything else is refused.
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 from jaxtyping import Float32, UInt8
+
+from gan_forensics.data.files import written_beside
 
 if TYPE_CHECKING:
     from gan_forensics.quality.extract import FeatureExtractor
@@ -49,17 +50,11 @@ def save_features(
     digest: str,
     extractor: "FeatureExtractor",
 ) -> None:
-    """Write features of the images with that digest, beside and renamed into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write features of the images with that digest."""
     arrays = {"features": features} if logits is None else {"features": features, "logits": logits}
     header = np.array(json.dumps(_header(digest, extractor)))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **{"header": header, **arrays})  # pyright: ignore[reportArgumentType]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_beside(path) as partial, partial.open("wb") as file:
+        np.savez(file, **{"header": header, **arrays})  # pyright: ignore[reportArgumentType]
 
 
 def load_features(

@@ -4,6 +4,7 @@ They carry their names into every result: a Frechet distance on them is never ca
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,7 +15,7 @@ import optax
 from gan_forensics.data import Source, take
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.cache import arrays_digest, images_digest
-from gan_forensics.quality.extract import FeatureExtractor, batched, chunks_of
+from gan_forensics.quality.extract import FeatureExtractor, batched, extract
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 NETWORK = "classifier"
@@ -95,11 +96,10 @@ def small_classifier_features(
         )
     trained = jax.tree.map(np.asarray, state.params[NETWORK])
     extractor = _extractor("small-classifier features", network, trained, config)
-    starts = range(0, len(source), BATCH)
-    guesses = [extractor.run(part).logits for part in chunks_of(source, starts, BATCH)]
-    accuracy = float((np.concatenate(guesses).argmax(1) == labels).mean())  # pyright: ignore
-    protocol = {**config, "accuracy_on_training_images": accuracy}
-    return FeatureExtractor(extractor.name, extractor.fingerprint, extractor.run, protocol)
+    guesses = extract(extractor, source).logits
+    assert guesses is not None
+    accuracy = float((guesses.argmax(1) == labels).mean())
+    return replace(extractor, protocol={**config, "accuracy_on_training_images": accuracy})
 
 
 def random_features(channels: int = 3, *, width: int = 16, seed: int = 0) -> FeatureExtractor:
@@ -107,8 +107,7 @@ def random_features(channels: int = 3, *, width: int = 16, seed: int = 0) -> Fea
     network = SmallClassifier(2, width=width)
     params = jax.jit(network.init)(jax.random.key(seed), jnp.zeros((1, 8, 8, channels)))["params"]
     config = {"network": "SmallClassifier", "width": width, "seed": seed, "weights": "random"}
-    found = _extractor("random-network features", network, params, config, logits=False)
-    return found
+    return _extractor("random-network features", network, params, config, logits=False)
 
 
 def _extractor(name, network, params, protocol, *, logits: bool = True) -> FeatureExtractor:

@@ -3,7 +3,6 @@
 import base64
 import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_forensics import __version__
+from gan_forensics.data.files import write_text
 
 # Grids of small images are enlarged by whole factors up to about this width in CSS pixels.
 GRID_WIDTH = 760
@@ -106,12 +106,7 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
         ],
         version=__version__,
     )
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, page)
     return path
 
 

@@ -19,6 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
+from gan_forensics.data.files import written_beside
 from gan_forensics.train.update import TrainState
 
 MANIFEST = "manifest.json"
@@ -188,12 +189,10 @@ def _files(folder: Path) -> list[Path]:
 
 def _write_manifest(folder: Path) -> None:
     record = {str(p.relative_to(folder)): [p.stat().st_size, _digest(p)] for p in _files(folder)}
-    partial = folder / f".{MANIFEST}.partial"
-    with partial.open("w", encoding="utf-8") as file:
+    with written_beside(folder / MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(folder / MANIFEST)
 
 
 def manifest_problem(folder: Path) -> str | None:

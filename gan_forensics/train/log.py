@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gan_forensics.data.files import write_text
+
 
 class MetricLog:
     """Appends `{"step": ..., name: value, ...}` lines to a run's metrics.jsonl.
@@ -17,9 +19,7 @@ class MetricLog:
     def __init__(self, run: Path, *, last_step: int, tensorboard: bool = False):
         self._path = run / "metrics.jsonl"
         kept = [line for line in read_metrics(self._path) if line["step"] <= last_step]
-        partial = self._path.with_name(".metrics.jsonl.partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        partial.replace(self._path)
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self._path.open("a", encoding="utf-8")
         self._board = _tensorboard(run) if tensorboard else None
 

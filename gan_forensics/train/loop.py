@@ -127,13 +127,14 @@ def fit(
         CheckpointError: a checkpoint could not be written, or none could be read.
     """
     mesh = mesh or data_mesh()
+    # Before anything is written: networks that cannot be made leave no run folder. A copy, since
+    # the first step donates the state and others may hold its parameters.
+    start = jax.tree.map(np.array, learner.start(seed))
     with writing(run):
         claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
         checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
         try:
-            # A copy, since the first step donates the state and others may hold its parameters.
-            state = jax.tree.map(np.array, learner.start(seed))
-            state = jax.device_put(state, replicated(mesh))
+            state = jax.device_put(start, replicated(mesh))
             rule = PlateauState()
             if restored := checkpoints.restore(state):
                 state, host = restored

@@ -1,0 +1,234 @@
+"""What the terms of a GAN's loss are functions of: the context of one player's move.
+
+A GAN loss is a sum of small terms, and each `Term` is a pure function of a `Context`. What it asks
+for is made when first asked for, and shared by the terms that follow:
+
+    context.real["logits"]                  the discriminator's output for the real images
+    context.fake["rotation"]                any other of its outputs, by name
+    context.judged("fake", flipped)["..."]  its output for transformed images
+    context.discriminate(images, labels)    one more pass of the discriminator
+    context.apply(name, *inputs)            one pass of any network of the game, in training mode
+    context.weigh(weight)                   a number, or a schedule at this step
+    context.key("mix")                      a PRNG key for a term's own draws
+
+Either player may look at real *and* at generated images. Every pass moves the statistics of its
+network (batch norm averages, spectral norm vectors) before the next one, whosever move it is;
+`context.stats` has them at the end. What players minimise for one purpose is a `Task`.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+Owner = Literal["real", "fake"]
+Images = Float[Array, "b *shape"]
+Labels = Int[Array, " b"] | None
+Transform = Callable[[Images], Images]
+Weight = float | Callable[[Int[Array, ""]], Float[Array, ""]]
+
+
+class Draws(NamedTuple):
+    """The random numbers of a move.
+
+    Attributes:
+        z: noise of the generator.
+        labels: classes of the generated images, in a conditional game.
+        alpha: share of the *fake* image in the points of a gradient penalty, from 0 to 1; if it
+            is None, drawn from `key`.
+        key: PRNG key for whatever else a term draws.
+    """
+
+    z: Float[Array, "b latent"]
+    labels: Labels = None
+    alpha: Float[Array, " b"] | None = None
+    key: Array | None = None
+
+
+class DiscriminatorOutput:
+    """Images, and what the discriminator made of them in one pass: its outputs by name."""
+
+    def __init__(self, images: Images, labels: Labels, outputs: Any):
+        self.images, self.labels = images, labels
+        if isinstance(outputs, jax.Array):
+            outputs = {"logits": outputs}
+        elif not isinstance(outputs, Mapping):
+            outputs = outputs._asdict()
+        self._outputs = {name: value for name, value in outputs.items() if value is not None}
+
+    def __getitem__(self, name: str) -> Array:
+        """One output.
+
+        Raises:
+            ValueError: for one that this discriminator lacks.
+        """
+        if name not in self._outputs:
+            raise ValueError(
+                f"a task needs the discriminator's output {name!r}, this one has only "
+                f"{', '.join(self._outputs)}: give a discriminator that returns it, such as "
+                "gan_forensics.nn.resgan.Discriminator (for rotation with rotations=4)"
+            )
+        return self._outputs[name]
+
+
+class Loss(NamedTuple):
+    """The value of a term, and what it has to report."""
+
+    value: Float[Array, ""]
+    metrics: Mapping[str, Float[Array, ""]] = {}
+
+
+Term = Callable[["Context"], Loss]
+
+
+class Task(NamedTuple):
+    """One purpose: terms of the discriminator and of the generator, and networks that it brings.
+
+    Attributes:
+        discriminator: terms of its loss.
+        generator: terms of its loss.
+        networks: further networks by name. The discriminator trains those that no other player
+            of the game trains.
+        others: terms of further players of the game, by the player's name.
+    """
+
+    discriminator: tuple[Term, ...] = ()
+    generator: tuple[Term, ...] = ()
+    networks: Mapping[str, nn.Module] = {}
+    others: Mapping[str, tuple[Term, ...]] = {}
+
+    def terms(self, player: str) -> tuple[Term, ...]:
+        """The terms of a player."""
+        own = {GENERATOR: self.generator, DISCRIMINATOR: self.discriminator, **self.others}
+        return own.get(player, ())
+
+
+class Context:
+    """What lies before a player: batch, draws, step, and the networks to look with.
+
+    It lives while one loss is computed; the loss stays a pure function of its arguments.
+
+    Attributes:
+        batch: the real examples; their labels in a conditional game are its "label".
+        draws: the move's random numbers.
+        step: how many steps are finished.
+        stats: statistics of the networks that made a pass, as the last one left them.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, Any],
+        params: Mapping[str, PyTree],
+        stats: Mapping[str, PyTree],
+        *,
+        batch: Mapping[str, Array],
+        draws: Draws,
+        step: Int[Array, ""] | int,
+        data: str = "image",
+    ):
+        self._networks, self._params, self._before = networks, params, stats
+        self.batch, self.draws, self.step = batch, draws, jnp.asarray(step)
+        self.stats: dict[str, PyTree] = {}
+        self._images: dict[Owner, Images] = {"real": batch[data]}
+        self._judged: dict[tuple[Owner, Transform | None], DiscriminatorOutput] = {}
+
+    def images(self, owner: Owner) -> Images:
+        """The real images, or the generated ones of the move's noise."""
+        if owner not in self._images:
+            labels = () if self.draws.labels is None else (self.draws.labels,)
+            self._images[owner] = self.apply(GENERATOR, self.draws.z, *labels)
+        return self._images[owner]
+
+    def labels(self, owner: Owner) -> Labels:
+        """Their classes; None in a game without.
+
+        Raises:
+            ValueError: when the batch lacks labels that the game needs.
+        """
+        if owner == "fake" or self.draws.labels is None:
+            return self.draws.labels
+        if "label" not in self.batch:
+            raise ValueError(
+                "a conditional game needs the classes of real images: give a source with labels "
+                "(a folder with a subfolder per class, a list of path,label), or an unconditional "
+                "method"
+            )
+        return self.batch["label"]
+
+    @property
+    def real(self) -> DiscriminatorOutput:
+        """What the discriminator says of the real images."""
+        return self.judged("real")
+
+    @property
+    def fake(self) -> DiscriminatorOutput:
+        """What the discriminator says of the generated images."""
+        return self.judged("fake")
+
+    def judged(self, owner: Owner, transform: Transform | None = None) -> DiscriminatorOutput:
+        """What the discriminator says of images, or of transformed copies; one pass for each."""
+        if (owner, transform) not in self._judged:
+            images = self.images(owner)
+            images = images if transform is None else transform(images)
+            self._judged[owner, transform] = self.discriminate(images, self.labels(owner))
+        return self._judged[owner, transform]
+
+    def discriminate(self, images: Images, labels: Labels) -> DiscriminatorOutput:
+        """One pass of the discriminator; its statistics move."""
+        outputs = self.apply(DISCRIMINATOR, images, *(() if labels is None else (labels,)))
+        return DiscriminatorOutput(images, labels, outputs)
+
+    def logits_at(self, images: Images, labels: Labels) -> Float[Array, " b"]:
+        """The discriminator's logits, in training mode, leaving its statistics where they are."""
+        moved = dict(self.stats)
+        logits = self.discriminate(images, labels)["logits"]
+        self.stats = moved
+        return logits
+
+    def apply(self, name: str, *inputs: Array) -> Any:
+        """One pass of a network in training mode; its statistics move.
+
+        Raises:
+            ValueError: for a network that is not in the game.
+        """
+        if name not in self._networks:
+            raise ValueError(
+                f"no network {name!r} in this game, only {', '.join(self._networks)}: a task "
+                "brings what it needs in `networks`"
+            )
+        stats = self.stats.get(name, self._before[name])
+        outputs, self.stats[name] = self._networks[name].apply(
+            {"params": self._params[name], **stats}, *inputs, train=True, mutable=list(stats)
+        )
+        return outputs
+
+    def weigh(self, weight: Weight) -> Float[Array, ""] | float:
+        """A weight at this step."""
+        return weight(self.step) if callable(weight) else weight
+
+    def key(self, purpose: str) -> Array:
+        """A PRNG key of this move for a purpose; split what is drawn with `split_over_data`."""
+        assert self.draws.key is not None
+        return jax.random.fold_in(self.draws.key, zlib.crc32(purpose.encode()))
+
+    def total(self, terms: tuple[Term, ...]) -> Loss:
+        """The sum of the terms, in their order.
+
+        Raises:
+            ValueError: when two terms report a metric of one name.
+        """
+        value, metrics = 0.0, {}
+        for term in terms:
+            loss = term(self)
+            if twice := sorted(metrics.keys() & loss.metrics.keys()):
+                raise ValueError(
+                    f"two tasks report the metric {twice[0]!r}: leave one out, or give it another "
+                    "name (penalised has name=)"
+                )
+            value, metrics = value + loss.value, {**metrics, **loss.metrics}
+        return Loss(jnp.asarray(value), metrics)

@@ -1,0 +1,43 @@
+"""The law of a generator's noise."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+Draw = Callable[[Array, int, Mapping[str, Array] | None], Float[Array, "n latent"]]
+
+
+class Prior(NamedTuple):
+    """What the noise z of a generator is drawn from.
+
+    Attributes:
+        name: for messages.
+        latent: length of z.
+        draw: (key, n, batch) -> z; the batch of real examples serves priors that depend on data,
+            and is None where images are drawn after training.
+    """
+
+    name: str
+    latent: int
+    draw: Draw
+
+
+# One object for one law, so that what is compiled for it is found again.
+@functools.cache
+def normal(latent: int) -> Prior:
+    """N(0, I)."""
+    return Prior("normal", latent, lambda key, n, _: jax.random.normal(key, (n, latent)))
+
+
+@functools.cache
+def uniform(latent: int) -> Prior:
+    """Each number uniform in [-1, 1), as in Dist-GAN and its kin."""
+    return Prior(
+        "uniform", latent, lambda key, n, _: jax.random.uniform(key, (n, latent), minval=-1.0)
+    )
+
+
+PRIORS = {"normal": normal, "uniform": uniform}
