@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import chi, ks_1samp
+from scipy.stats import chi, kstest
 
 INDISTINGUISHABLE = 2 * math.log(2)
 # Tolerances of the verdict: off-centre by a quarter of a prior deviation, axes off by a quarter,
@@ -59,6 +59,6 @@ def prior_fit(
         centre=float(np.linalg.norm(z.mean(0))),
         spread=tuple(float(s) for s in z.std(0)),
         tails={q: float((lengths > chi.ppf(q, latent)).mean()) for q in (0.5, 0.9, 0.99)},
-        ks=float(ks_1samp(lengths, chi(latent).cdf, method="asymp")[0]),
+        ks=float(kstest(lengths, chi(latent).cdf, method="asymp").statistic),
         loss=loss,
     )
