@@ -1,13 +1,7 @@
 """Anomalies in tables: adversarial autoencoders, oversampling of rare normal rows, evaluation."""
 
 from gan_forensics.anomaly import chi
-from gan_forensics.anomaly.aae import (
-    AAEConfig,
-    Autoencoder,
-    aae_updates,
-    init_aae,
-    train_autoencoders,
-)
+from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, aae_learner, train_autoencoders
 from gan_forensics.anomaly.augment import augment
 from gan_forensics.anomaly.compare import CompareConfig, compare
 from gan_forensics.anomaly.detectors import DETECTORS, fit_detector
