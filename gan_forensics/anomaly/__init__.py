@@ -30,7 +30,7 @@ from gan_forensics.anomaly.evaluate import (
 from gan_forensics.anomaly.isolation_forest import Trees, forest_scores, trees_of
 from gan_forensics.anomaly.plain_gan import GANConfig, PlainGAN, train_gans
 from gan_forensics.anomaly.prior_fit import PriorFit, prior_fit
-from gan_forensics.anomaly.resample import RESAMPLERS, Material, resample
+from gan_forensics.anomaly.resample import RESAMPLERS, FittedModels, resample
 from gan_forensics.anomaly.tables import TableData, read_table, write_table
 from gan_forensics.anomaly.tasks import Task, make_task
 from gan_forensics.anomaly.toy import toy_world

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gan_forensics.anomaly.aae import AAEConfig, train_autoencoders
 from gan_forensics.anomaly.edge import Edge, parse_edge, weights_of
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, Material, resample
+from gan_forensics.anomaly.resample import CODING, FittedModels, resample
 from gan_forensics.anomaly.scaling import constant_columns, fit_scaler
 
 
@@ -157,8 +157,8 @@ class Doping(BaseEstimator):
         settings = {"edge": self.edge, "jitter": self.jitter} if self.method == "doping" else {}
         if self.method in ("edge_duplicate", "latent_interpolation"):
             settings = {"edge": self.edge}
-        material = Material(self.rows_, self.autoencoder_, self.codes_)
-        rows = self.scaler_.undo(resample(self.method, material, n, rng=rng, **settings))
+        models = FittedModels(self.rows_, self.autoencoder_, self.codes_)
+        rows = self.scaler_.undo(resample(self.method, models, n, rng=rng, **settings))
         if self.round_integers:
             rows = np.where(self.whole_, np.round(rows), rows)
         return rows.reshape(len(rows), *self.shape_in_)
