@@ -86,8 +86,7 @@ def latent_interpolation(
     """Decode b + u (z_i - b): i at the edge, b its nearest other code, u ~ U(0, 1)."""
     autoencoder, codes = _latent(models)
     chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))
-    near = codes[neighbours(codes)[0][chosen, 0]]
-    return autoencoder.decode(near + rng.uniform(size=(n, 1)) * (codes[chosen] - near))
+    return autoencoder.decode(_interpolated(codes, chosen, rng))
 
 
 def edge_duplicate(
@@ -119,10 +118,7 @@ def jittered(
 
 def interpolation(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     """b + u (a - b): a a random row, b its nearest other row, u ~ U(0, 1)."""
-    x = models.x
-    chosen = rng.integers(len(x), size=n)
-    near = x[neighbours(x)[0][chosen, 0]]
-    return near + rng.uniform(size=(n, 1)) * (x[chosen] - near)
+    return _interpolated(models.x, rng.integers(len(models.x), size=n), rng)
 
 
 def smote(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
@@ -158,13 +154,8 @@ def plain_gan(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     return models.gan.sample(n, rng=rng)
 
 
-def none(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
-    """No rows."""
-    return models.x[:0]
-
-
 RESAMPLERS: dict[str, Resampler] = {
-    "none": none,
+    "none": lambda models, n, rng: models.x[:0],
     "duplicate": duplicate,
     "jitter": jittered,
     "interpolation": interpolation,
@@ -196,7 +187,7 @@ def resample(
         ValueError: for an unknown name, a negative n, or an edge that selects nothing.
     """
     if name not in RESAMPLERS:
-        raise ValueError(f"unknown resampler {name!r}: one of {', '.join(RESAMPLERS)}")
+        raise ValueError(f"unknown method {name!r}: one of {', '.join(RESAMPLERS)}")
     if n < 0:
         raise ValueError(f"cannot make {n} rows: give 0 or more")
     if n == 0:
@@ -206,6 +197,11 @@ def resample(
     constant = constant_columns(models.x)
     rows[:, constant] = models.x[0, constant]
     return rows
+
+
+def _interpolated(x: Rows, chosen: np.ndarray, rng: np.random.Generator) -> Rows:
+    near = x[neighbours(x)[0][chosen, 0]]
+    return near + rng.uniform(size=(len(chosen), 1)) * (x[chosen] - near)
 
 
 def _latent(models: FittedModels) -> tuple[Autoencoder, Rows]:
