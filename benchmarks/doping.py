@@ -3,7 +3,7 @@
     python -m benchmarks.doping
 
 Ten adversarial autoencoders of width 64 on 600 rows of 21 columns, 300 steps of batch 100,
-trained together (`vmap` over seeds, a `scan` of a hundred steps a call), one after the other by the
+trained together (`vmap` over seeds, a loop of a hundred steps a call), one after the other by the
 same calls, and one after the other with a call for every step, which is what a plain loop does.
 Compilation is left out; sides take turns, and the ratios are medians of those within a round.
 """
@@ -20,7 +20,8 @@ SEEDS, STEPS = tuple(range(10)), 300
 
 def train_sides() -> dict[str, Callable[[], object]]:
     """Ways to train the same ten autoencoders."""
-    from gan_forensics.anomaly import AAEConfig, seeds, train_autoencoders
+    from gan_forensics.anomaly import AAEConfig, train_autoencoders
+    from gan_forensics.train import seeds
 
     x = np.random.default_rng(0).uniform(size=(600, 21))
     config = AAEConfig(21, hidden=(64, 64), joined=False)

@@ -19,8 +19,8 @@ from gan_forensics.anomaly import (
     AAEConfig,
     CompareConfig,
     Doping,
+    FittedModels,
     GANConfig,
-    Material,
     augment,
     compare,
     edge_weights,
@@ -39,13 +39,13 @@ QUICK = {"hidden": (8,), "steps": 15, "batch_size": 16, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
-def material():
+def models():
     x = np.random.default_rng(5).uniform(size=(80, 3))
     # The networks that Doping builds from QUICK: compiled once for this file.
     config = AAEConfig(3, hidden=(8,), learning_rate=1e-3, batch=16, joined=False)
     (coder,) = train_autoencoders(config, x, seeds=[0], steps=20)
     (gan,) = train_gans(GANConfig(3, latent=2, hidden=(8,)), x, seeds=[0], steps=5)
-    return Material(x, coder, coder.encode(x), gan)
+    return FittedModels(x, coder, coder.encode(x), gan)
 
 
 @pytest.fixture
@@ -57,20 +57,20 @@ def table(rng):
 
 
 @pytest.mark.parametrize("name", [n for n in RESAMPLERS if n not in ("none", "smote")])
-def test_a_resampler_makes_rows_that_follow_from_the_seed(name, material):
-    rows = resample(name, material, 30, rng=np.random.default_rng(1))
+def test_a_resampler_makes_rows_that_follow_from_the_seed(name, models):
+    rows = resample(name, models, 30, rng=np.random.default_rng(1))
     assert rows.shape == (80 if name == "reconstruct_all" else 30, 3)
-    assert_array_equal(rows, resample(name, material, 30, rng=np.random.default_rng(1)))
+    assert_array_equal(rows, resample(name, models, 30, rng=np.random.default_rng(1)))
     if name != "reconstruct_all":
-        assert (rows != resample(name, material, 30, rng=np.random.default_rng(2))).any()
-    assert len(resample(name, material, 0, rng=np.random.default_rng(1))) == 0
+        assert (rows != resample(name, models, 30, rng=np.random.default_rng(2))).any()
+    assert len(resample(name, models, 0, rng=np.random.default_rng(1))) == 0
     if name != "jitter":
         assert rows.min() >= 0 and rows.max() <= 1
 
 
-def test_resamplers_do_what_they_say(material):
-    x, codes, coder = material.x, material.codes, material.autoencoder
-    draw = {n: resample(n, material, 200, rng=np.random.default_rng(1)) for n in RESAMPLERS
+def test_resamplers_do_what_they_say(models):
+    x, codes, coder = models.x, models.codes, models.autoencoder
+    draw = {n: resample(n, models, 200, rng=np.random.default_rng(1)) for n in RESAMPLERS
             if n != "smote"}  # fmt: skip
     known = {tuple(row) for row in x}
     at_edge = {tuple(row) for row in x[edge_weights(codes) > 0]}
@@ -89,28 +89,28 @@ def test_resamplers_do_what_they_say(material):
         detour = np.linalg.norm(row - x, axis=1) + np.linalg.norm(row - x[near], axis=1)
         assert (detour - np.linalg.norm(x - x[near], axis=1)).min() < 1e-9
     with pytest.raises(ValueError, match="one of none, duplicate"):
-        resample("magic", material, 3, rng=np.random.default_rng(0))
+        resample("magic", models, 3, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="0 or more"):
-        resample("prior", material, -1, rng=np.random.default_rng(0))
+        resample("prior", models, -1, rng=np.random.default_rng(0))
     for name in ("doping", "plain_gan"):
-        with pytest.raises(ValueError, match="needs material"):
-            resample(name, Material(x), 3, rng=np.random.default_rng(0))
+        with pytest.raises(ValueError, match="needs a trained"):
+            resample(name, FittedModels(x), 3, rng=np.random.default_rng(0))
 
 
-def test_smote_without_its_extra_names_it(material, monkeypatch):
+def test_smote_without_its_extra_names_it(models, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "imblearn", None)
     monkeypatch.setitem(sys.modules, "imblearn.over_sampling", None)
     with pytest.raises(ImportError, match=r"gan_forensics\[imbalanced\]"):
-        resample("smote", material, 3, rng=np.random.default_rng(0))
+        resample("smote", models, 3, rng=np.random.default_rng(0))
 
 
-def test_smote_makes_rows_between_training_rows(material, rng):
+def test_smote_makes_rows_between_training_rows(models, rng):
     pytest.importorskip("imblearn")
-    rows = resample("smote", material, 25, rng=rng)
+    rows = resample("smote", models, 25, rng=rng)
     assert rows.shape == (25, 3)
-    assert (rows >= material.x.min(0)).all() and (rows <= material.x.max(0)).all()
+    assert (rows >= models.x.min(0)).all() and (rows <= models.x.max(0)).all()
 
 
 # --- the estimator ------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from experiments import doping
 from experiments.doping import CPU, PAPER, PRESETS, SMOKE
 from experiments.doping_page import finding
 from experiments.doping_tasks import carried_task, odds_task
-from gan_forensics.anomaly import AAEConfig, aae_updates, init_aae
-from gan_forensics.train import init_state, make_step
+from gan_forensics.anomaly import AAEConfig, aae_learner
+from gan_forensics.train import make_step
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,15 +65,14 @@ def test_a_step_of_the_paper_fits_together():
     assert settings.hidden == (1000, 1000) and settings.learning_rate == 1e-4
     assert PAPER.toys.steps == 2000 * 10 and PAPER.toys.start == "normal"
     config = AAEConfig(21, hidden=settings.hidden, joined=settings.joined)
-    updates = aae_updates(config)
-    params = init_aae(config, np.random.default_rng(0))
-    assert sum(x.size for x in jax.tree.leaves(params["encoder"])) == 1_025_002
-    state = jax.eval_shape(lambda: init_state(updates, params, {}))
+    learner = aae_learner(config)
+    state = jax.eval_shape(lambda: learner.start(0))
+    assert sum(x.size for x in jax.tree.leaves(state.params["encoder"])) == 1_025_002
     batch = {"x": (2, 100, 21), "prior": (2, 100, 2)}
     batches = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in batch.items()}
     batches["half"] = jax.ShapeDtypeStruct((2, 100), np.int32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    after, metrics = jax.eval_shape(make_step(updates), state, batches, key)
+    after, metrics = jax.eval_shape(make_step(learner.updates), state, batches, key)
     assert jax.tree.map(lambda x: x.shape, after) == jax.tree.map(lambda x: x.shape, state)
     assert "discriminator/both" in metrics
 

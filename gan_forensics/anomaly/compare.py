@@ -25,7 +25,7 @@ from gan_forensics.anomaly.evaluate import (
 )
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, Material, resample
+from gan_forensics.anomaly.resample import CODING, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
 from gan_forensics.anomaly.tasks import Task
 
@@ -123,13 +123,13 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
     scaler = fit_scaler(task.train)
     x, test = np.clip(scaler(task.train), 0, 1), scaler(task.test)
     rarity = rarity_of(test, x)
-    materials = _materials(config, x, config.seeds, [s.method for s in settings])
+    models = _models(config, x, config.seeds, [s.method for s in settings])
     rows = []
     for detector in config.detectors:
         results = {
             setting: [
                 _measured(config, detector, setting, m, seed, test, task, rarity)
-                for seed, m in zip(config.seeds, materials, strict=True)
+                for seed, m in zip(config.seeds, models, strict=True)
             ]
             for setting in settings
         }
@@ -141,7 +141,7 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
             scale=config.prior_scale,
             losses=m.autoencoder.history["discriminator/both"],
         )
-        for m in materials
+        for m in models
         if m.autoencoder
     ]
     return {
@@ -176,10 +176,10 @@ def _none(settings: Sequence[Setting]) -> Setting:
     return next(setting for setting in settings if setting.method == "none")
 
 
-def _materials(
+def _models(
     config: CompareConfig, x: np.ndarray, seeds: Sequence[int], methods: Sequence[str]
-) -> list[Material]:
-    """What rows are made from, for every seed; networks that nobody asks for are not trained."""
+) -> list[FittedModels]:
+    """The fitted models of every seed; networks that nobody asks for are not trained."""
     coders: Sequence[Any] = [None] * len(seeds)
     gans: Sequence[Any] = [None] * len(seeds)
     if set(CODING) & set(methods):
@@ -197,33 +197,31 @@ def _materials(
         gan = GANConfig(x.shape[1], hidden=config.hidden, batch=config.batch)
         gans = train_gans(gan, x, seeds=seeds, steps=config.steps)
     return [
-        Material(x, coder, None if coder is None else coder.encode(x), gan)
+        FittedModels(x, coder, None if coder is None else coder.encode(x), gan)
         for coder, gan in zip(coders, gans, strict=True)
     ]
 
 
-def _augmented(setting: Setting, material: Material, seed: int) -> np.ndarray:
+def _augmented(setting: Setting, models: FittedModels, seed: int) -> np.ndarray:
     """Training rows of a detector: the originals, then the new ones."""
     rng = np.random.default_rng(seed)
     options = {"edge": setting.edge} if setting.method == "doping" else {}
-    new = resample(
-        setting.method, material, round(setting.share * len(material.x)), rng=rng, **options
-    )
-    return np.concatenate([material.x, new])
+    new = resample(setting.method, models, round(setting.share * len(models.x)), rng=rng, **options)
+    return np.concatenate([models.x, new])
 
 
 def _measured(
     config: CompareConfig,
     detector: str,
     setting: Setting,
-    material: Material,
+    models: FittedModels,
     seed: int,
     test: np.ndarray,
     task: Task,
     rarity: np.ndarray,
 ) -> list[Measured]:
     """A seed's measurements, one for each of its forests."""
-    x = _augmented(setting, material, seed)
+    x = _augmented(setting, models, seed)
     return [
         measure(
             fit_detector(
@@ -275,7 +273,7 @@ def _choose(config: CompareConfig, task: Task) -> tuple[list[Setting], list[dict
     scaler = fit_scaler(task.fitted_on)
     rows, held_out = np.clip(scaler(task.fitted_on), 0, 1), scaler(x)
     rarity = rarity_of(held_out, rows)
-    materials = _materials(config, rows, config.choosing_seeds, config.tuned)
+    models = _models(config, rows, config.choosing_seeds, config.tuned)
     chosen, tried = [], []
     for method in config.tuned:
         best: tuple[float, Setting] | None = None
@@ -283,10 +281,10 @@ def _choose(config: CompareConfig, task: Task) -> tuple[list[Setting], list[dict
             for share in config.shares:
                 setting = Setting(f"{method} (chosen)", method, share, edge)
                 scores = []
-                for seed, material in zip(config.choosing_seeds, materials, strict=True):
+                for seed, of_seed in zip(config.choosing_seeds, models, strict=True):
                     fitted = fit_detector(
                         RANDOM,
-                        _augmented(setting, material, seed),
+                        _augmented(setting, of_seed, seed),
                         contamination=task.contamination,
                         seed=seed,
                     )
