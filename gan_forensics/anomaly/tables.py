@@ -66,7 +66,7 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     return TableData(x, columns, y, label, place)
 
 
-def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> Path:
+def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> None:
     """Write a table.
 
     Args:
@@ -80,20 +80,16 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
     """
     path = Path(path)
     suffix = _suffix(path)
+    arrays = {"X": table.x} if table.y is None else {"X": table.x, table.label or "y": table.y}
     with written_beside(path) as partial:
         if suffix == ".csv":
             _write_csv(partial, table, source)
-            return path
-        arrays = {"X": table.x}
-        if table.y is not None:
-            arrays[table.label or "y"] = table.y
-        if suffix == ".npz":
+        elif suffix == ".npz":
             np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
         else:
             from scipy.io import savemat
 
             savemat(partial, arrays)
-    return path
 
 
 def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:

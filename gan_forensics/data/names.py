@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -101,7 +100,7 @@ def open_source(
 
 
 def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
-    path = Path(os.path.expanduser(rest))
+    path = Path(rest).expanduser()
     if not rest or not path.exists():
         raise FileNotFoundError(f"{name}: no such file or folder; check the path")
     if path.is_dir() and reader in (read_list, read_npz):

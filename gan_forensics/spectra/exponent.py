@@ -50,10 +50,9 @@ def fit_exponent(
         raise ValueError(f"fit is {fit!r}; use 'released' or 'vector'")
     log_x = np.log(x / x[0])
     first = y[:, :1]
-    usable = first[:, 0] != 0
     relative = y / np.where(first == 0, 1, first)
     exponent = (_fit_spectral if fit == "released" else _fit_vector)(log_x, relative)
-    return np.where(usable, exponent, START)
+    return np.where(first[:, 0] == 0, START, exponent)
 
 
 def _spectral_terms(y, f):

@@ -133,10 +133,8 @@ def segment_mean_matrix(labels: list[Int[np.ndarray, "..."]]) -> scipy.sparse.cs
     columns = np.tile(np.arange(pixels), len(labels))
     kept = rows >= 0
     counts = np.bincount(rows[kept])
-    with np.errstate(divide="ignore"):  # An empty label has no entry that could use 1/0.
-        weight = (1.0 / counts)[rows[kept]]
     return scipy.sparse.csr_array(
-        (weight, (rows[kept], columns[kept])), shape=(len(counts), pixels)
+        (1.0 / counts[rows[kept]], (rows[kept], columns[kept])), shape=(len(counts), pixels)
     )
 
 

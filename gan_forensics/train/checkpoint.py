@@ -140,8 +140,7 @@ class Checkpoints:
             )
             if self._read_only:
                 continue
-            if aside.exists():
-                shutil.rmtree(aside)
+            shutil.rmtree(aside, ignore_errors=True)
             (self.folder / str(step)).rename(aside)
             self._manager.reload()
         if steps:

@@ -32,15 +32,12 @@ class Minibatches(Protocol):
 
     def __next__(self) -> Any:
         """The next minibatch of this process."""
-        ...
 
     def state(self) -> Any:
         """The position as JSON: after `restore` of it the next minibatch is the same one."""
-        ...
 
     def restore(self, state: Any) -> None:
         """Go to a position."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -216,15 +213,15 @@ class _Metrics:
         now, metrics = self.pending
         self.pending = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        bad = [name for name, value in values.items() if not np.isfinite(value)]
-        if bad:
-            good = self.checkpoints.steps()
-            where = f"step {good[-1]}" if good else "none"
-            raise NonFiniteLossError(
-                f"step {now}: {bad[0]} is {values[bad[0]]} (update {bad[0].split('/')[0]!r}); "
-                f"last good checkpoint: {where} in {self.checkpoints.folder}. "
-                "Lower the learning rate or look at the data, then resume or start anew"
-            )
+        for name, value in values.items():
+            if not np.isfinite(value):
+                good = self.checkpoints.steps()
+                where = f"step {good[-1]}" if good else "none"
+                raise NonFiniteLossError(
+                    f"step {now}: {name} is {value} (update {name.split('/')[0]!r}); "
+                    f"last good checkpoint: {where} in {self.checkpoints.folder}. "
+                    "Lower the learning rate or look at the data, then resume or start anew"
+                )
         self.window.append(values)
 
     def log_if_due(self, now: int, force: bool = False):
@@ -233,8 +230,8 @@ class _Metrics:
             means = {name: float(np.mean([line[name] for line in self.window])) for name in names}
             self.window.clear()
             self.write(now, means)
-            losses = {name: value for name, value in means.items() if name.endswith("/loss")}
-            self.bar.set_postfix({n.split("/")[0]: f"{value:.3g}" for n, value in losses.items()})
+            losses = {n.split("/")[0]: f"{v:.3g}" for n, v in means.items() if n.endswith("/loss")}
+            self.bar.set_postfix(losses)
 
     def write(self, now: int, metrics: Mapping[str, float]):
         if jax.process_index() == 0:
