@@ -41,9 +41,9 @@ from experiments.doping_markdown import markdown
 from experiments.doping_page import finding, write_page
 from experiments.doping_tasks import carried_task, odds_task
 from experiments.doping_toys import Toys, sweep
-from gan_forensics.anomaly.compare import CompareConfig, compare
 from gan_forensics.anomaly.tasks import Task
 from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.studies.doping import CompareConfig, compare
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from experiments.doping_figures import gains_figure, radius_figure, world_figure
 from experiments.doping_toys import SCALE
-from gan_forensics.anomaly.compare import summary_rows
 from gan_forensics.report import Facts, Picture, Section, Table, table_of, write_report
+from gan_forensics.studies.doping import summary_rows
 
 FOREST = "isolation_forest"
 

@@ -34,9 +34,9 @@ import tyro
 
 from experiments.fourier_published import published_sections
 from experiments.plateau_schedule import EPOCHS, Distance, pixel_frechet, train_by_plateau
-from gan_forensics.forensics.bypass_study import StudyConfig, run_study
 from gan_forensics.nn import TAILS
 from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.studies.bypass import StudyConfig, run_study
 from gan_forensics.train import InterruptedRunError
 
 

@@ -46,10 +46,10 @@ from experiments.transferable_page import finding, write_page
 from gan_forensics.data import ArraySource, image_grid, open_source, save_png, take
 from gan_forensics.forensics.neural_parts import part
 from gan_forensics.forensics.neural_training import DetectorConfig, train_detector
-from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
 from gan_forensics.gans import GanConfig, build, generate, train_gan
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 from gan_forensics.train import Cadence, InterruptedRunError
 
 Array = UInt8[np.ndarray, "n h w 3"]

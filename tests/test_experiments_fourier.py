@@ -19,10 +19,10 @@ from experiments import fourier_discrepancies, fourier_published, spectral_regul
 from experiments.fourier_discrepancies import PAPER, PRESETS, Experiment
 from experiments.plateau_schedule import EPOCHS, pixel_frechet, plateau_rule, train_by_plateau
 from gan_forensics.data import power_law_textures
-from gan_forensics.forensics.bypass_study import StudyConfig, gan_configs
 from gan_forensics.gans import GanConfig, build
 from gan_forensics.gans.adversarial import init_network
 from gan_forensics.nn import TAILS
+from gan_forensics.studies.bypass import StudyConfig, gan_configs
 from gan_forensics.train import init_state, make_step, minibatches_per_step, read_metrics
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from gan_forensics.cli.process import progress, start, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.neural import NeuralDetector
-    from gan_forensics.forensics.transferable import Ranking
+    from gan_forensics.studies.transferable import Ranking
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Features:
     def __call__(self) -> None:
         """Run it."""
         start()
-        from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
+        from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
         if self.most < 1 or self.draws < 1 or self.k < 0:
             raise ValueError("--most and --draws must be at least 1, --k at least 0")

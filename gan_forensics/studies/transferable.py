@@ -22,18 +22,16 @@ from jaxtyping import Float, UInt8
 
 from gan_forensics.data import grayscale
 from gan_forensics.explain import (
-    Composite,
     Feature,
     FeatureRelevance,
     colour_conditional,
-    composites,
     feature_relevance,
     gray_drop,
     mask_sets,
     masked_logits,
-    max_activations,
     rank,
 )
+from gan_forensics.forensics.explanations import channel_maxima, composite_of
 from gan_forensics.forensics.metrics import (
     average_precision,
     count_scores,
@@ -71,13 +69,6 @@ class Ranking(NamedTuple):
 def default_k(detector: NeuralDetector, channels: int) -> int:
     """k as published for the published networks, 3 % of the channels for others."""
     return PUBLISHED_K.get(detector.arch, max(1, round(SHARE * channels)))
-
-
-def composite_of(arch: str) -> Composite:
-    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
-    if arch.startswith("efficientnet"):
-        return composites.beta_zero_everywhere()
-    return composites.beta_zero()
 
 
 def rank_features(
@@ -240,19 +231,6 @@ def probe_colour(
     return rows
 
 
-def channel_maxima(
-    detector: NeuralDetector, images: Images, features: Sequence[Feature]
-) -> Float[np.ndarray, "n k"]:
-    """The largest activation of each feature on each image, before batch norm."""
-    result = np.zeros((len(images), len(features)))
-    for rows, batch in size_batches(images, most=16):
-        maxima = _maxima(detector.network)(detector.variables, batch)
-        host = {name: np.asarray(values) for name, values in maxima.items()}
-        for place, feature in enumerate(features):
-            result[rows, place] = host[feature.layer][: len(rows), feature.channel]
-    return result
-
-
 @functools.cache
 def _masked(network: nn.Module) -> Callable[..., jax.Array]:
     """All sets of masks at once; compiled once for a network, a batch and a number of sets."""
@@ -263,11 +241,6 @@ def _masked(network: nn.Module) -> Callable[..., jax.Array]:
         return jax.vmap(one)({n: jnp.asarray(m) for n, m in masks.items()})[..., 0]
 
     return jit(probabilities)
-
-
-@functools.cache
-def _maxima(network: nn.Module) -> Callable[..., dict[str, jax.Array]]:
-    return jit(lambda variables, images: max_activations(network, variables, preprocess(images)))
 
 
 class _Gray(Sequence):

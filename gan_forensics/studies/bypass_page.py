@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.forensics.protocol import BASELINE
 from gan_forensics.report import (
     Bar,
     Facts,
@@ -18,6 +17,7 @@ from gan_forensics.report import (
     spectra_figure,
     write_report,
 )
+from gan_forensics.studies.bypass_rates import BASELINE
 from gan_forensics.train import read_metrics
 
 Rows = Sequence[Mapping[str, Any]]
@@ -28,7 +28,7 @@ def write_page(out: Path, results: Mapping[str, Any], appendix: Sequence[Section
 
     Args:
         out: the folder, with `samples/` and `gans/`.
-        results: what `gan_forensics.forensics.bypass_study.run_study` returns.
+        results: what `gan_forensics.studies.bypass.run_study` returns.
         appendix: further sections.
 
     Returns:

@@ -18,14 +18,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, open_source, save_png, take
-from gan_forensics.forensics.bypass_measure import REAL, StudyConfig, measure
-from gan_forensics.forensics.bypass_page import write_page
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.features import FEATURES, pick
-from gan_forensics.forensics.protocol import BASELINE
 from gan_forensics.gans import METHODS, GanConfig, build, generate, train_gan
 from gan_forensics.nn import parse_tail
 from gan_forensics.report import Section
+from gan_forensics.studies.bypass_measure import REAL, StudyConfig, measure
+from gan_forensics.studies.bypass_page import write_page
+from gan_forensics.studies.bypass_rates import BASELINE
 from gan_forensics.train import Cadence, RunFolderError, TrainState, read_metrics
 from gan_forensics.train.run_folder import differences, writing
 

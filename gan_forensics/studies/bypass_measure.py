@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from gan_forensics.forensics.features import FEATURES
-from gan_forensics.forensics.protocol import BASELINE, bypass_protocol
 from gan_forensics.report.provenance import provenance
 from gan_forensics.spectra import SpectrumStatistic
+from gan_forensics.studies.bypass_rates import BASELINE, bypass_protocol
 
 REAL = "real"
 # What the spectra and decay tables are made of, whatever the detectors look at.
