@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from gan_forensics.data import open_source, take
 from gan_forensics.gans import METHODS, GanConfig, build, generate, load_gan, train_gan
+from gan_forensics.quality import fid
 from gan_forensics.train import Cadence, Plateau, TrainState, minibatches_per_step
 
 # The most epochs that each method is trained for.
@@ -42,28 +43,19 @@ def pixel_frechet(real: Images, fake: Images) -> float:
         fake: uint8 of the same shape but for the number, at least two.
 
     Raises:
-        ValueError: when the real images do not vary.
+        ValueError: when the real images do not vary, and for fewer than two of either.
     """
-    (real_mean, real_cov), (fake_mean, fake_cov) = (_moments(_pooled(x)) for x in (real, fake))
-    variance = np.trace(real_cov)
+    real, fake = _pooled(real), _pooled(fake)
+    variance = real.var(axis=0, ddof=1).sum()
     if variance <= 0:
         raise ValueError(f"{len(real)} real images are all alike: there is nothing to compare with")
-    values, vectors = np.linalg.eigh(real_cov)
-    # Rounding makes eigenvalues of singular covariances slightly negative.
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    overlap = np.sqrt(np.linalg.eigvalsh(root @ fake_cov @ root).clip(0)).sum()
-    distance = ((real_mean - fake_mean) ** 2).sum() + variance + np.trace(fake_cov) - 2 * overlap
-    return float(100 * distance / variance)
+    return float(100 * fid(real, fake).value / variance)
 
 
 def _pooled(images: Images) -> np.ndarray:
     n, h, w, c = images.shape
     blocks = images.reshape(n, POOLED, h // POOLED, POOLED, w // POOLED, c)
     return blocks.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1)
-
-
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return values.mean(0), np.cov(values, rowvar=False)
 
 
 def plateau_rule(rate: float, epochs: int, *, threshold: float = 1.0) -> Plateau:
