@@ -11,6 +11,7 @@ from gan_forensics.forensics.features import FEATURES
 from gan_forensics.report.provenance import provenance
 from gan_forensics.spectra import SpectrumStatistic
 from gan_forensics.studies.bypass_rates import BASELINE, bypass_protocol
+from gan_forensics.studies.pages import over_seeds
 
 REAL = "real"
 # What the spectra and decay tables are made of, whatever the detectors look at.
@@ -169,12 +170,9 @@ def _bypass(config, method, name, classifier, of_seed, real) -> list[dict[str, A
         first = same_tail[0]
         row = {"method": method, **{key: first[key] for key in ("tail", "features", "classifier")}}
         for rate in ("detection_rate", "real_accuracy", "auc"):
-            values = [result[rate] for result in same_tail]
-            row[rate] = float(np.mean(values))
-            # Between GANs where there are several, else between detectors of the one.
-            single = first.get(f"{rate}_std")
-            row[f"{rate}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else single
-            row[f"{rate}_by_seed"] = values
+            row |= over_seeds(rate, [result[rate] for result in same_tail])
+            if len(same_tail) == 1:  # Without a spread between GANs, that between detectors.
+                row[f"{rate}_std"] = first.get(f"{rate}_std")
         row |= {key: first[key] for key in ("n_real", "n_fake", "n_train", "runs")}
         table.append({**row, "seeds": list(config.seeds)})
     return table

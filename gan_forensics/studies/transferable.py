@@ -65,6 +65,15 @@ class Ranking(NamedTuple):
     given: int
     silent: dict[str, int]
 
+    def summary(self) -> dict[str, Any]:
+        """What results hold of a ranking."""
+        return {
+            "k": self.k,
+            "channels": len(self.features),
+            "omega_images": self.images,
+            "top": [[feature.name, feature.omega] for feature in self.features[:10]],
+        }
+
 
 def default_k(detector: NeuralDetector, channels: int) -> int:
     """k as published for the published networks, 3 % of the channels for others."""
@@ -207,10 +216,10 @@ def probe_colour(
     chosen = [feature for group in groups.values() for feature in group]
     reals = None
     if real is not None and len(real):
-        reals = detector.score(real), detector.score(_Gray(real))
+        reals = detector.score(real), detector.score(OnDemand(real, _gray))
     rows = []
     for source, images in fakes.items():
-        gray = _Gray(images)
+        gray = OnDemand(images, _gray)
         colour_scores, gray_scores = detector.score(images), detector.score(gray)
         row: dict[str, Any] = {"source": source}
         if reals:
@@ -243,18 +252,22 @@ def _masked(network: nn.Module) -> Callable[..., jax.Array]:
     return jit(probabilities)
 
 
-class _Gray(Sequence):
-    """Images without their colour, made when asked for: a test set need not fit into memory."""
+class OnDemand(Sequence):
+    """Images made from things when asked for: a test set need not fit into memory."""
 
-    def __init__(self, images: Images):
-        self.images = images
+    def __init__(self, things: Sequence | np.ndarray, make: Callable[[Any], np.ndarray]):
+        self.things, self.make = things, make
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.things)
 
     def __getitem__(self, index):
-        image = np.asarray(self.images[index])
-        return grayscale(np.repeat(image, 3 // image.shape[-1], -1))
+        return self.make(self.things[index])
+
+
+def _gray(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
+    image = np.asarray(image)
+    return grayscale(np.repeat(image, 3 // image.shape[-1], -1))
 
 
 def _by_size(images: Images) -> list[UInt8[np.ndarray, "_n _h _w 3"]]:
