@@ -50,7 +50,7 @@ def step_fits_together(config):
     params, stats = jax.eval_shape(partial(init, gan))
     state = jax.eval_shape(partial(init_state, gan.updates), params, stats)
     count, side = minibatches_per_step(gan.updates), config.size
-    shape = (count, config.batch_size, side, side, config.channels)
+    shape = (count, config.batch_size, side, side, gan.config.channels)
     batch = {"image": jax.ShapeDtypeStruct(shape, jnp.float32)}
     key = jax.eval_shape(lambda: jax.random.key(0))
     after, metrics = jax.eval_shape(make_step(gan.updates), state, batch, key)
