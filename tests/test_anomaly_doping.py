@@ -1,4 +1,4 @@
-"""Resamplers, the estimator, the comparison, tables, and both commands."""
+"""Resamplers, the estimator, tables, and both commands."""
 
 import csv
 import json
@@ -17,14 +17,11 @@ from gan_forensics import cli
 from gan_forensics.anomaly import (
     RESAMPLERS,
     AAEConfig,
-    CompareConfig,
     Doping,
     FittedModels,
     GANConfig,
     augment,
-    compare,
     edge_weights,
-    make_task,
     neighbours,
     read_table,
     resample,
@@ -32,7 +29,6 @@ from gan_forensics.anomaly import (
     train_autoencoders,
     train_gans,
 )
-from gan_forensics.anomaly.compare import summary_rows
 from gan_forensics.anomaly.tables import anomaly_labels
 
 QUICK = {"hidden": (8,), "steps": 15, "batch_size": 16, "random_state": 0}
@@ -237,44 +233,6 @@ def test_augment_makes_rows_in_the_tables_units(table):
         augment(table, 3, method="magic")
     with pytest.raises(ValueError, match="finite"):
         augment(table * np.nan, 3, method="duplicate")
-
-
-# --- the comparison -----------------------------------------------------------------------------
-
-SMALL = CompareConfig(
-    methods=("none", "duplicate", "doping"), tuned=("doping",), detectors=("isolation_forest",),
-    shares=(0.1,), edges=("data", ("shell", 2.0)), seeds=(0, 1), choosing_seeds=(8, 9), forests=1,
-    hidden=(8,), steps=10, batch=16,
-)  # fmt: skip
-
-
-def small_task():
-    x, y = toy_world("B", n=200, anomalies=20, seed=0)
-    return make_task("B", x, y, seed=0)
-
-
-def test_a_comparison_is_paired_repeatable_and_json():
-    results = compare(SMALL, small_task())
-    assert json.loads(json.dumps(results)) == json.loads(json.dumps(compare(SMALL, small_task())))
-    rows = {row["augmentation"]: row for row in results["rows"]}
-    assert list(rows) == ["none", "duplicate", "doping", "doping (chosen)"]
-    gain = np.subtract(rows["doping"]["auc_by_seed"], rows["none"]["auc_by_seed"])
-    assert rows["doping"]["auc_gain"][0] == pytest.approx(gain.mean())
-    assert "auc_gain" not in rows["none"] and len(results["prior"]) == 2
-    assert [tried["chosen"] for tried in results["chosen"]].count(True) == 1
-    assert len(summary_rows(results)) == 4
-    with pytest.raises(ValueError, match="none"):
-        compare(CompareConfig(methods=("doping",)), small_task())
-
-
-def test_test_rows_choose_nothing_and_train_nothing():
-    from dataclasses import replace
-
-    task = small_task()
-    other = replace(task, test=np.random.default_rng(1).permutation(task.test) * 3 + 1)
-    a, b = compare(SMALL, task), compare(SMALL, other)
-    assert a["chosen"] == b["chosen"] and a["prior"] == b["prior"]
-    assert a["rows"] != b["rows"]
 
 
 # --- tables and commands --------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, aae_learner, train_autoencoders
 from gan_forensics.anomaly.augment import augment
-from gan_forensics.anomaly.compare import CompareConfig, compare
 from gan_forensics.anomaly.detectors import DETECTORS, fit_detector
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.edge import (

@@ -28,6 +28,7 @@ from gan_forensics.anomaly.prior_fit import prior_fit
 from gan_forensics.anomaly.resample import CODING, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
 from gan_forensics.anomaly.tasks import Task
+from gan_forensics.studies.pages import over_seeds, plus_minus
 
 # Forests, whose draws are the noise; the other detectors have none of their own.
 RANDOM = "isolation_forest"
@@ -133,7 +134,7 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
             ]
             for setting in settings
         }
-        control = results[settings[0] if settings[0].method == "none" else _none(settings)]
+        control = next(runs for setting, runs in results.items() if setting.method == "none")
         rows += [_row(detector, setting, runs, control) for setting, runs in results.items()]
     fits = [
         prior_fit(
@@ -170,10 +171,6 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
         "chosen": tried,
         "rows": rows,
     }
-
-
-def _none(settings: Sequence[Setting]) -> Setting:
-    return next(setting for setting in settings if setting.method == "none")
 
 
 def _models(
@@ -249,9 +246,7 @@ def _row(
     }
     for metric in METRICS:
         values, reference = _by_seed(runs, metric), _by_seed(control, metric)
-        row[metric] = float(np.mean(values))
-        row[f"{metric}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        row[f"{metric}_by_seed"] = values
+        row |= over_seeds(metric, values)
         if setting.method != "none" and len(values) > 1:
             gain = paired_difference(values, reference)
             row[f"{metric}_gain"] = [gain.mean, gain.low, gain.high]
@@ -276,38 +271,32 @@ def _choose(config: CompareConfig, task: Task) -> tuple[list[Setting], list[dict
     models = _models(config, rows, config.choosing_seeds, config.tuned)
     chosen, tried = [], []
     for method in config.tuned:
-        best: tuple[float, Setting] | None = None
-        for edge in config.edges if method == "doping" else ("data",):
-            for share in config.shares:
-                setting = Setting(f"{method} (chosen)", method, share, edge)
-                scores = []
-                for seed, of_seed in zip(config.choosing_seeds, models, strict=True):
-                    fitted = fit_detector(
-                        RANDOM,
-                        _augmented(setting, of_seed, seed),
-                        contamination=task.contamination,
-                        seed=seed,
-                    )
-                    scores.append(
-                        measure(
-                            fitted, held_out, y, contamination=task.contamination, rarity=rarity
-                        ).average_precision
-                    )
-                score = float(np.mean(scores))
-                tried.append(
-                    {
-                        "method": method,
-                        "edge": str(edge) if method == "doping" else None,
-                        "share": share,
-                        "validation_average_precision": score,
-                        "chosen": False,
-                    }
-                )
-                if best is None or score > best[0]:
-                    best, place = (score, setting), len(tried) - 1
-        if best:
-            chosen.append(best[1])
-            tried[place]["chosen"] = True
+        settings = [
+            Setting(f"{method} (chosen)", method, share, edge)
+            for edge in (config.edges if method == "doping" else ("data",))
+            for share in config.shares
+        ]
+        scores = []
+        for setting in settings:
+            of_seeds = []
+            for seed, of_seed in zip(config.choosing_seeds, models, strict=True):
+                augmented, a_priori = _augmented(setting, of_seed, seed), task.contamination
+                fitted = fit_detector(RANDOM, augmented, contamination=a_priori, seed=seed)
+                found = measure(fitted, held_out, y, contamination=a_priori, rarity=rarity)
+                of_seeds.append(found.average_precision)
+            scores.append(float(np.mean(of_seeds)))
+        best = int(np.argmax(scores))
+        chosen.append(settings[best])
+        tried += [
+            {
+                "method": method,
+                "edge": str(setting.edge) if method == "doping" else None,
+                "share": setting.share,
+                "validation_average_precision": score,
+                "chosen": place == best,
+            }
+            for place, (setting, score) in enumerate(zip(settings, scores, strict=True))
+        ]
     return chosen, tried
 
 
@@ -322,13 +311,14 @@ def summary_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             ("f1", "F1 a priori"),
             ("rare_false_alarms", "false alarms on rare normals"),
         ):
-            spread = row[f"{metric}_std"]
-            line[heading] = f"{row[metric]:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+            line[heading] = plus_minus(row[metric], row[f"{metric}_std"], ".3f")
         for metric, heading in (("average_precision", "AP gain"), ("f1", "F1 gain")):
-            gain = row.get(f"{metric}_gain")
-            line[heading] = (
-                None if gain is None else f"{gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]"
-            )
+            line[heading] = interval(row.get(f"{metric}_gain"))
         line["best-over-grid F1 (oracle)"] = f"{row['best_over_grid_f1']:.3f}"
         lines.append(line)
     return lines
+
+
+def interval(gain: Sequence[float] | None) -> str | None:
+    """A paired difference with its interval, as text."""
+    return f"{gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]" if gain else None
