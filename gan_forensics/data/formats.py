@@ -180,11 +180,11 @@ def _labels(file: Path, labels: np.ndarray, n: int) -> np.ndarray:
 
 
 def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> ArraySource:
-    """The rows of a split, their images through `square`."""
+    """The rows of a split, their images, where there are some, through `square`."""
     if split != "all":
-        rows = rows_of_split(range(len(arrays["image"])), split)
+        rows = rows_of_split(range(len(next(iter(arrays.values())))), split)
         arrays = {key: array[rows] for key, array in arrays.items()}
-    if any(fit.values()):
+    if "image" in arrays and any(fit.values()):
         squares = [square(image, **fit) for image in arrays["image"]]
         arrays = {**arrays, "image": np.stack(squares)}
     return ArraySource(**arrays)

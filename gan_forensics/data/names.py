@@ -27,7 +27,8 @@ SOURCES = (
     "tfds:NAME[:SPLIT]",
 )
 _FILE_READERS = {"folder": read_folder, "list": read_list, "idx": read_idx, "npz": read_npz}
-_SAMPLES = {
+# Arrays in memory by name; keyword arguments are options. Splits and sizes are made from them.
+NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:digits": samples.digits,
     "samples:mnist5k": samples.mnist5k,
     "samples:lfw": samples.lfw,
@@ -88,8 +89,8 @@ def open_source(
             raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
         opener = samples.photos if base == "samples:photos" else _open_textures
         return _with_options(partial(opener, size=size or 32, split=split), name, query)
-    if base in _SAMPLES:
-        return part_of(_with_options(_SAMPLES[base], name, query).arrays, split, **fit)
+    if base in NAMED:
+        return part_of(_with_options(NAMED[base], name, query).arrays, split, **fit)
     match = _TFDS.fullmatch(base.removeprefix("tfds:"))
     if scheme == "tfds" and match:
         opener = partial(read_tfds, match["name"], part=match["part"], split=split, **fit)
@@ -144,13 +145,14 @@ def _with_options(opener: Callable, name: str, query: str):
 
 def _unknown(name: str) -> str:
     scheme, colon, rest = name.partition("?")[0].partition(":")
-    near = difflib.get_close_matches(scheme, {valid.partition(":")[0] for valid in SOURCES}, n=1)
+    known = list(dict.fromkeys((*SOURCES, *NAMED)))
+    near = difflib.get_close_matches(scheme, {valid.partition(":")[0] for valid in known}, n=1)
     if near and colon:
-        of_scheme = [valid for valid in SOURCES if valid.startswith(f"{near[0]}:")]
+        of_scheme = [valid for valid in known if valid.startswith(f"{near[0]}:")]
         close = difflib.get_close_matches(f"{near[0]}:{rest}", of_scheme, n=1, cutoff=0)
     else:
-        close = difflib.get_close_matches(name, SOURCES, n=1)
+        close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return (
-        f"unknown source {name!r}; choose one of {', '.join(SOURCES)}, or an existing folder.{hint}"
+        f"unknown source {name!r}; choose one of {', '.join(known)}, or an existing folder.{hint}"
     )
