@@ -1,4 +1,4 @@
-"""Detectors, metrics, toy worlds and tasks."""
+"""Isolation-forest scores, detectors, metrics, toy worlds and tasks."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from gan_forensics.anomaly import (
     DETECTORS,
+    Trees,
     best_over_grid,
     fit_detector,
+    forest_scores,
     grid_auc,
     make_task,
     measure,
@@ -18,19 +20,97 @@ from gan_forensics.anomaly import (
     rates,
     toy_world,
     trapezoid_auc,
+    trees_of,
 )
 from gan_forensics.anomaly.detectors import Fitted
 from gan_forensics.anomaly.evaluate import GRID, Measured, Rates, rarity_of
+from gan_forensics.anomaly.isolation_forest import average_path_length, contamination_offset
 
-# --- detectors ----------------------------------------------------------------------------------
+# --- isolation forest ---------------------------------------------------------------------------
 
 
-def test_the_forest_gives_scikit_learns_scores_of_its_seed(rng):
+def slow_scores(trees, x, max_samples):
+    """One row and one tree at a time."""
+
+    def c(n):
+        return 0.0 if n == 1 else 1.0 if n == 2 else (
+            2 * (np.log(n - 1) + np.euler_gamma) - 2 * (n - 1) / n
+        )  # fmt: skip
+
+    scores = []
+    for row in np.asarray(x, np.float32):
+        path = []
+        for t in range(len(trees.left)):
+            node = 0
+            while trees.left[t, node] >= 0:
+                left = float(row[trees.feature[t, node]]) <= trees.threshold[t, node]
+                node = (trees.left if left else trees.right)[t, node]
+            path.append(trees.depth[t, node] + c(trees.n_node_samples[t, node]))
+        scores.append(-(2.0 ** (-np.mean(path) / c(max_samples))))
+    return np.array(scores)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_samples": 37, "max_features": 2}])
+def test_scores_equal_scikit_learns_and_the_slow_walk(settings, rng):
     x, new = rng.standard_normal((300, 4)), 2 * rng.standard_normal((70, 4))
-    fitted = fit_detector("isolation_forest", x, contamination=0.05, seed=3)
-    forest = IsolationForest(random_state=3).fit(x)
-    assert_array_equal(fitted.training_scores, forest.score_samples(x))
-    assert_array_equal(fitted.score(new), forest.score_samples(new))
+    forest = IsolationForest(n_estimators=12, random_state=0, **settings).fit(x)
+    trees = trees_of(forest)
+    scores = forest_scores(trees, new, max_samples=forest.max_samples_)
+    assert scores.dtype == np.float64 and (scores >= -1).all() and (scores < 0).all()
+    assert_allclose(scores, forest.score_samples(new), rtol=0, atol=1e-14)
+    assert_allclose(scores, slow_scores(trees, new, forest.max_samples_), rtol=0, atol=1e-14)
+
+
+def test_values_at_a_threshold_fall_left_though_thresholds_are_float64(rng):
+    x = np.float32(rng.integers(0, 4, (200, 2)) / 3)
+    forest = IsolationForest(n_estimators=5, random_state=1).fit(x)
+    trees = trees_of(forest)
+    # Rows on, just below and just above the float32 neighbours of every threshold.
+    cuts = trees.threshold[trees.left >= 0].astype(np.float32)
+    steps = [np.nextafter(cuts, np.float32(s)) for s in (-np.inf, np.inf)]
+    new = np.repeat(np.concatenate([cuts, *steps])[:, None], 2, axis=1)
+    assert_allclose(
+        forest_scores(trees, new, max_samples=200), forest.score_samples(new), rtol=0, atol=1e-14
+    )
+
+
+def test_rows_beyond_a_block_are_scored_alike(rng, monkeypatch):
+    import gan_forensics.anomaly.isolation_forest as module
+
+    x = rng.standard_normal((700, 3))
+    trees = trees_of(IsolationForest(n_estimators=3, random_state=0).fit(x))
+    whole = forest_scores(trees, x, max_samples=256)
+    monkeypatch.setattr(module, "BLOCK", 256)
+    assert_array_equal(forest_scores(trees, x, max_samples=256), whole)
+    assert forest_scores(trees, x[:0], max_samples=256).shape == (0,)
+
+
+def test_mean_path_lengths_are_the_published_ones():
+    assert_allclose(average_path_length([1, 2, 256]), [0, 1, 10.2447709], rtol=1e-8, atol=0)
+
+
+def test_equal_rows_have_equal_scores_and_one_row_is_half():
+    x = np.ones((50, 2))
+    forest = IsolationForest(n_estimators=4, random_state=0).fit(x)
+    scores = forest_scores(trees_of(forest), x, max_samples=50)
+    assert_allclose(scores, forest.score_samples(x), rtol=0, atol=1e-14)
+    assert len(set(scores.tolist())) == 1
+    one = Trees(*[np.zeros((1, 1), int) - (name in ("left", "right")) for name in Trees._fields])
+    assert_array_equal(forest_scores(one, x, max_samples=1), np.full(50, -0.5))
+
+
+def test_rows_too_narrow_for_the_trees_are_refused(rng):
+    forest = IsolationForest(n_estimators=20, random_state=0).fit(rng.standard_normal((50, 4)))
+    with pytest.raises(ValueError, match="d >= 4"):
+        forest_scores(trees_of(forest), np.zeros((3, 2)), max_samples=50)
+
+
+def test_the_offset_is_a_quantile_and_flags_that_share():
+    scores = np.linspace(-1, -0.1, 101)
+    assert_allclose(contamination_offset(scores, 0.07), -1 + 0.9 * 0.07, rtol=1e-12, atol=0)
+    for wrong in (0.0, 0.7):
+        with pytest.raises(ValueError, match=r"\(0, 0.5\]"):
+            contamination_offset(scores, wrong)
 
 
 @pytest.mark.parametrize("name", DETECTORS)

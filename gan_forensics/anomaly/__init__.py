@@ -23,6 +23,7 @@ from gan_forensics.anomaly.evaluate import (
     rates,
     trapezoid_auc,
 )
+from gan_forensics.anomaly.isolation_forest import Trees, forest_scores, trees_of
 from gan_forensics.anomaly.plain_gan import GANConfig, PlainGAN, train_gans
 from gan_forensics.anomaly.prior_fit import PriorFit, prior_fit
 from gan_forensics.anomaly.resample import RESAMPLERS, FittedModels, resample

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from gan_forensics.anomaly.isolation_forest import forest_scores, trees_of
+
 Rows = Float[np.ndarray, "n d"]
 Scores = Float[np.ndarray, " n"]
 # Smallest share of support vectors: the one-class SVM refuses 0.
@@ -31,11 +33,16 @@ Detector = Callable[[Rows, float, int], Fitted]
 
 
 def isolation_forest(x: Rows, contamination: float, seed: int) -> Fitted:
-    """100 trees on min(256, n) rows each (Liu et al. 2008)."""
+    """100 trees on min(256, n) rows each (Liu et al. 2008), scored in JAX."""
     from sklearn.ensemble import IsolationForest
 
     forest = IsolationForest(random_state=seed).fit(x)
-    return Fitted(forest.score_samples(x), forest.score_samples)
+    trees, rows = trees_of(forest), int(forest.max_samples_)
+
+    def score(x: Rows) -> Scores:
+        return forest_scores(trees, x, max_samples=rows)
+
+    return Fitted(score(x), score)
 
 
 def one_class_svm(x: Rows, contamination: float, seed: int) -> Fitted:
