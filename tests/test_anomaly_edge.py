@@ -1,4 +1,4 @@
-"""The latent edge: the chi law, weights, shells, neighbours."""
+"""The latent edge: weights, shells, neighbours."""
 
 import math
 
@@ -11,20 +11,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.anomaly import (
     annulus_weights,
-    band_weights,
-    chi,
     chi_scale,
     codes_at_edge,
     edge_weights,
     empirical_weights,
     neighbours,
-    quantile_radii,
     quantile_shell,
     shell,
 )
 from gan_forensics.anomaly.edge import parse_edge, weights_of
-
-M = np.array([1, 2, 3, 8, 40.0])
 
 
 def plain_edge_weights(z):
@@ -36,37 +31,6 @@ def plain_edge_weights(z):
     tau = sorted(d)[int(0.9 * len(d))]
     d = [0.0 if value < tau else value for value in d]
     return np.array(d) / sum(d)
-
-
-# --- the chi law --------------------------------------------------------------------------------
-
-
-def test_the_chi_law_equals_scipys():
-    law = scipy.stats.chi
-    x = np.array([[0.01, 0.5, 2.0, 7.0, 30.0]]).T
-    q = np.array([[0.0, 0.1, 0.5, 0.9, 0.999]]).T
-    assert_allclose(chi.mean(M), law.mean(M), rtol=1e-12, atol=0)
-    assert_allclose(chi.var(M), law.var(M), rtol=1e-9, atol=0)
-    assert_allclose(chi.std(M, scale=7.0), law.std(M, 0, 7.0), rtol=1e-9, atol=0)
-    assert_allclose(chi.cdf(x, M[None], scale=3), law.cdf(x, M[None], 0, 3), rtol=1e-12, atol=0)
-    assert_allclose(chi.sf(x, M[None]), law.sf(x, M[None]), rtol=1e-10, atol=1e-250)
-    assert_allclose(chi.logpdf(x, M[None]), law.logpdf(x, M[None]), rtol=1e-10, atol=1e-12)
-    assert_allclose(chi.ppf(q, M[None]), law.ppf(q, M[None]), rtol=1e-10, atol=0)
-    assert_allclose(chi.isf(q[1:], M[None]), law.isf(q[1:], M[None]), rtol=1e-10, atol=0)
-
-
-def test_with_two_degrees_of_freedom_the_tail_is_rayleighs():
-    q = np.array([0.1, 0.05, 0.01, 1e-12, 1e-200])
-    assert_allclose(chi.isf(q, 2, scale=10), 10 * np.sqrt(-2 * np.log(q)), rtol=1e-12, atol=0)
-    assert_allclose(chi.std(2), math.sqrt(2 - math.pi / 2), rtol=1e-14, atol=0)
-    assert chi.logpdf(-1.0, 3) == -np.inf and chi.ppf(1.0, 2) == np.inf
-
-
-def test_impossible_degrees_and_probabilities_are_refused():
-    with pytest.raises(ValueError, match="positive"):
-        chi.mean(0)
-    with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        chi.ppf(1.2, 2)
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -81,7 +45,7 @@ def test_edge_weights_equal_the_published_rule(n, rng):
 
 def test_band_weights_keep_the_band_and_grow_with_distance(rng):
     z = rng.standard_normal((800, 2))
-    d, p = np.linalg.norm(z - z.mean(0), axis=1) / chi_scale(z), band_weights(z)
+    d, p = np.linalg.norm(z - z.mean(0), axis=1) / chi_scale(z), weights_of(z, ("band", 2.3, 2.7))
     inside = (d >= 2.3) & (d <= 2.7)
     assert_array_equal(p > 0, inside)
     assert_allclose(p[inside], d[inside] / d[inside].sum(), rtol=1e-12, atol=0)
@@ -117,7 +81,7 @@ def test_empirical_weights_keep_the_asked_share(rng):
     "call",
     [
         lambda z: edge_weights(np.ones((20, 2))),
-        lambda z: band_weights(z, low=50, high=60),
+        lambda z: weights_of(z, ("band", 50, 60)),
         lambda z: annulus_weights(z, low=1e6, high=2e6),
         lambda z: codes_at_edge(
             z, 5, edge=("annulus", 90, 99), scale=1.0, rng=np.random.default_rng(0)
@@ -172,8 +136,8 @@ def test_shell_points_have_the_radius_and_uniform_directions(rng):
 
 
 @pytest.mark.parametrize("latent", [1, 2, 7])
-def test_quantile_radii_hold_the_asked_mass_of_the_prior(latent, rng):
-    low, high = quantile_radii(0.9, 0.997, latent=latent, scale=4.0)
+def test_a_quantile_shell_holds_the_asked_mass_of_the_prior(latent, rng):
+    low, high = scipy.stats.chi.ppf([0.9, 0.997], latent, scale=4.0)
     length = np.linalg.norm(4.0 * rng.standard_normal((200_000, latent)), axis=1)
     assert_allclose(((length > low) & (length < high)).mean(), 0.097, rtol=0, atol=0.003)
     z = quantile_shell(5000, low=0.9, high=0.997, scale=4.0, centre=np.ones(latent), rng=rng) - 1
@@ -182,6 +146,18 @@ def test_quantile_radii_hold_the_asked_mass_of_the_prior(latent, rng):
     # Within the range the quantile is uniform.
     level = (scipy.stats.chi.cdf(reach / 4.0, latent) - 0.9) / 0.097
     assert scipy.stats.kstest(level, "uniform").pvalue > 1e-3
+
+
+def test_in_the_plane_the_radii_are_rayleighs(rng):
+    for tail in (0.5, 0.1, 0.01, 1e-6):
+        low, high = 1 - tail * (1 + 1e-9), 1 - tail
+        z = quantile_shell(9, low=low, high=high, scale=10.0, centre=np.zeros(2), rng=rng)
+        radius = 10 * math.sqrt(-2 * math.log(tail))
+        assert_allclose(np.linalg.norm(z, axis=1), radius, rtol=1e-8, atol=0)
+    # Also in the last of the tail that can be told from one, without the loss of its digits.
+    z = quantile_shell(9, low=1 - 2.0**-53, high=1, scale=10.0, centre=np.zeros(2), rng=rng)
+    least = 10 * math.sqrt(2 * 53 * math.log(2))
+    assert np.linalg.norm(z, axis=1).min() >= least * (1 - 1e-12)
 
 
 def test_edges_draw_what_they_say(rng):
@@ -193,7 +169,7 @@ def test_edges_draw_what_they_say(rng):
         return np.linalg.norm(codes - centre, axis=1)
 
     assert_allclose(draw(("shell", 1.5)), 15, rtol=1e-12, atol=0)
-    low, high = quantile_radii(0.9, 0.99, latent=2, scale=10.0)
+    low, high = scipy.stats.chi.ppf([0.9, 0.99], 2, scale=10.0)
     assert draw(("quantile", 0.9, 0.99)).min() >= low * (1 - 1e-9)
     assert draw(("quantile", 0.9, 0.99)).max() <= high * (1 + 1e-9)
     d = np.linalg.norm(z - centre, axis=1)

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.explain import composites, find_layers, fold_batch_norm, relevance, rules
-from gan_forensics.explain.relevance import unit_relevance
+from gan_forensics.explain import (
+    composites,
+    find_layers,
+    fold_batch_norm,
+    relevance,
+    rules,
+    unit_relevance,
+)
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dcgan import Discriminator
 from gan_forensics.nn.efficientnet import Block, EfficientNet
@@ -118,6 +124,35 @@ def test_without_biases_all_relevance_arrives(rng):
     assert_allclose(explained.image.sum((1, 2, 3)), 1, rtol=1e-6)
 
 
+class Normed(nn.Module):
+    """A convolution with batch norm, or the same without."""
+
+    norm: bool
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = Conv(4, 3, name="conv")(x)
+        x = BatchNorm(name="norm")(x, train=train) if self.norm else x
+        return nn.Dense(1, name="fc")(nn.relu(x).mean((1, 2)))
+
+
+def test_a_convolution_and_its_batch_norm_are_one_layer():
+    variables, x = network(Normed(True))
+    params, running = variables["params"], variables["batch_stats"]["norm"]
+    conv, norm = params["conv"], params["norm"]
+    factor = norm["scale"] / np.sqrt(running["var"] + 1e-5)
+    one = {
+        "kernel": conv["kernel"] * factor.reshape(1, 1, 1, -1),
+        "bias": (conv["bias"] - running["mean"]) * factor + norm["bias"],
+    }
+    gamma = composites.Composite(conv=rules.gamma)  # it minds signs and bias
+    explained = compiled(Normed(True), variables, x, gamma)
+    expected = compiled(Normed(False), {"params": {"conv": one, "fc": params["fc"]}}, x, gamma)
+    assert_allclose(explained.logits, expected.logits, rtol=1e-12)
+    assert_allclose(explained.layers["conv"], expected.layers["conv"], rtol=1e-9, atol=1e-12)
+    assert_allclose(explained.image, expected.image, rtol=1e-9, atol=1e-12)
+
+
 def test_folded_variables_give_the_same_logits_and_relevance(resnet):
     variables, x, explained = resnet
     with jax.enable_x64(True):
@@ -212,9 +247,31 @@ def test_the_relevance_of_a_unit_starts_at_the_largest_activation(resnet):
         assert np.isfinite(unit.image).all() and abs(unit.image).max() > 0
 
 
+def test_units_of_several_layers_are_explained_at_once():
+    class Small(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.relu(Conv(3, 3, name="conv1")(x))
+            x = nn.relu(Conv(5, 3, 2, name="conv2")(x))
+            return nn.Dense(1, name="fc")(x.mean((1, 2)))
+
+    module, names = Small(), ("conv1", "conv2")
+    variables = oracles_nn.drawn(module, SHAPE)
+    x = np.random.default_rng(0).uniform(-2, 2.6, SHAPE).astype(np.float32)
+    run = jax.jit(partial(unit_relevance, module, layer=names))
+    which, channel = np.array([1, 0, 1]), np.array([3, 1, 2])
+    found = run(variables, x, which=which, channel=channel)
+    for i in range(3):
+        one = unit_relevance(module, variables, x, layer=names[which[i]], channel=int(channel[i]))
+        assert one.value[i] > 0
+        assert_allclose(found.value[i], one.value[i], rtol=1e-5)
+        assert_array_equal(found.place[i], one.place[i])
+        assert_allclose(found.image[i], one.image[i], rtol=1e-4, atol=1e-6)
+
+
 def test_any_rule_can_be_put_anywhere():
     variables, x = network(RESNET)
-    box = partial(rules.box, low=composites.LOWS, high=composites.HIGHS)
+    box = partial(rules.box, low=(-2.1, -2.0, -1.8), high=(2.2, 2.4, 2.6))
     composite = composites.Composite(first=box, conv=rules.w_square)
     explained = compiled(RESNET, variables, x, composite=composite)
     # w^2 conserves whatever the input; only the logit's bias takes its part.

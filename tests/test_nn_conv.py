@@ -9,9 +9,9 @@ import pytest
 from jax import lax
 from jax.test_util import check_grads
 
-from gan_forensics import train
 from gan_forensics.nn import conv, conv_kernels
 from gan_forensics.nn.conv import Conv, ConvTranspose, convolve, convolve_transpose
+from gan_forensics.runtime import jit
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_second_derivatives_equal_the_native_ones(name, rng):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_compiled_for_fast_convolutions_in_a_loop_equal_the_native_ones(name, rng):
-    # Other kernels serve within `train.jit`, and loops compile their convolutions otherwise.
+    # Both compile convolutions otherwise.
     x, w, arguments = _case(name, rng, batch=4)
 
     def gradients(convolution):
@@ -121,25 +121,9 @@ def test_gradients_compiled_for_fast_convolutions_in_a_loop_equal_the_native_one
         return lax.scan(move, start, length=3)[0]
 
     for own, other in zip(
-        train.jit(in_a_loop)((jnp.zeros_like(x), jnp.zeros_like(w))), gradients(native), strict=True
+        jit(in_a_loop)((jnp.zeros_like(x), jnp.zeros_like(w))), gradients(native), strict=True
     ):
         np.testing.assert_allclose(own, 3 * other, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("unrolled", [0, 16])
-@pytest.mark.parametrize("piece", [1, 20_000])
-@pytest.mark.parametrize("name", ["4x4 stride 2", "3x3 fewer features"])
-def test_gradients_summed_over_pieces_of_the_batch_are_the_same(
-    name, piece, unrolled, rng, monkeypatch
-):
-    x, w, arguments = _case(name, rng)
-    y = native(x, w, **arguments)
-    g = conv.geometry(x.shape[1:3], w.shape[:2], **arguments)
-    whole = conv_kernels._kernel_adjoint_native(x, y, g=g, kernel=w.shape[:2])
-    monkeypatch.setattr(conv_kernels, "PATCH_FLOATS", piece)
-    monkeypatch.setattr(conv_kernels, "MOST_UNROLLED", unrolled)
-    chunked = conv_kernels._kernel_adjoint_cpu(x, y, g=g, kernel=w.shape[:2])
-    np.testing.assert_allclose(chunked, whole, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(

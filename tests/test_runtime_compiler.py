@@ -29,28 +29,6 @@ def test_convolutions_and_their_gradients_are_those_of_jax_jit(rng, channels, fe
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
-def test_only_what_jit_traces_knows_of_its_option():
-    seen = []
-
-    def f(x):
-        seen.append(compiler.has_fast_convolutions())
-        return x
-
-    jit(f)(1.0)
-    jax.jit(f)(2)
-    assert seen == [compiler._known(), False]
-    assert not compiler.has_fast_convolutions()
-
-
-def test_an_error_while_tracing_leaves_no_trace():
-    def broken(x):
-        raise RuntimeError("on purpose")
-
-    with pytest.raises(RuntimeError, match="on purpose"):
-        jit(broken)(1.0)
-    assert not compiler.has_fast_convolutions()
-
-
 def test_options_of_jax_jit_are_passed_on():
     f = jit(lambda x, n: x * n, static_argnums=1)
     assert f(2.0, 3) == 6.0

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-
-from gan_forensics.anomaly import chi
+from scipy.stats import chi, kstest
 
 INDISTINGUISHABLE = 2 * math.log(2)
 # Tolerances of the verdict: off-centre by a quarter of a prior deviation, axes off by a quarter,
@@ -53,20 +52,11 @@ def prior_fit(
     z = np.asarray(z, np.float64) / scale
     lengths = np.linalg.norm(z, axis=1)
     latent = z.shape[1]
-    loss = None
-    if losses is not None:
-        loss = float(np.mean(losses[-max(1, len(losses) // 10) :]))
+    last_tenth = None if losses is None else losses[-max(1, len(losses) // 10) :]
     return PriorFit(
         centre=float(np.linalg.norm(z.mean(0))),
         spread=tuple(float(s) for s in z.std(0)),
         tails={q: float((lengths > chi.ppf(q, latent)).mean()) for q in (0.5, 0.9, 0.99)},
-        ks=_ks(chi.cdf(np.sort(lengths), latent)),
-        loss=loss,
+        ks=float(kstest(lengths, chi(latent).cdf, method="asymp").statistic),
+        loss=None if last_tenth is None else float(np.mean(last_tenth)),
     )
-
-
-def _ks(levels: np.ndarray) -> float:
-    """Largest gap between a law and its sample, from the law's values at the sorted sample."""
-    n = len(levels)
-    above = (np.arange(1, n + 1) / n - levels).max()
-    return float(max(above, (levels - np.arange(n) / n).max()))

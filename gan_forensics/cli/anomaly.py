@@ -139,10 +139,10 @@ class Anomaly:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.anomaly import CompareConfig, compare, make_task, read_table
-        from gan_forensics.anomaly.compare import summary_rows
+        from gan_forensics.anomaly import make_task, read_table
         from gan_forensics.anomaly.tables import anomaly_labels
         from gan_forensics.data.files import write_json
+        from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
         if self.seeds < 2:
             raise ValueError(f"--seeds {self.seeds}: two or more make a spread")

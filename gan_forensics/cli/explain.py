@@ -98,7 +98,7 @@ class Explain:
         """The channels to show, and how they were chosen."""
         if chosen is not None:
             return chosen[: self.channels], f"Ranked by {self.ranking}."
-        from gan_forensics.forensics.transferable import rank_features
+        from gan_forensics.studies.transferable import rank_features
 
         try:
             ranking = rank_features(detector, images)

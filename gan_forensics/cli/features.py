@@ -44,8 +44,8 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
         from gan_forensics.report.detector import features_page
+        from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
         if min(self.most, self.draws, 1 if self.k is None else self.k) < 1:
             raise ValueError("--most, --draws and --k must be at least 1")

@@ -25,7 +25,7 @@ class Quickstart:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.forensics.bypass_study import StudyConfig, run_study
+        from gan_forensics.studies.bypass import StudyConfig, run_study
 
         config = StudyConfig(steps=self.steps, seeds=(self.seed,), images=600, learning_rate=4e-4)
         results = run_study(config, self.out)

@@ -1,10 +1,9 @@
 """Explaining networks: relevance, forensic features, and what they respond to."""
 
-from gan_forensics.explain import canonize, composites, forensic_features, lrp, rules
-from gan_forensics.explain.canonize import fold, fold_batch_norm
+from gan_forensics.explain import composites, rules
+from gan_forensics.explain.canonize import fold_batch_norm
 from gan_forensics.explain.channels import (
     TopImages,
-    ensemble_scores,
     masked_logits,
     max_activations,
     top_images,

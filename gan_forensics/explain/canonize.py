@@ -1,42 +1,41 @@
-"""Canonisation: batch norm folded into the convolution before it, exactly.
+"""Canonisation: norms folded into the linear layer that they belong to, exactly.
 
-At inference a convolution and its batch norm are one linear layer,
+At inference a spectrally normalised layer is one with a fixed kernel, and a convolution and its
+batch norm are one linear layer,
 
+    w <- w / sigma,    sigma = u^T W v with the vectors that the layer keeps,
     w <- w scale / sqrt(var + epsilon),    b <- (b - mean) scale / sqrt(var + epsilon) + bias,
 
 and relevance rules that look at weights and their signs mean that layer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from gan_forensics.explain.layers import Layer, Variables, at
+from gan_forensics.nn.spectral_norm import COLLECTION, spectral_norm
 
 
-def fold(
-    kernel: Float[Array, "*n o"],
-    bias: Float[Array, " o"] | None,
-    *,
-    scale: Float[Array, " o"],
-    shift: Float[Array, " o"],
-    mean: Float[Array, " o"],
-    var: Float[Array, " o"],
-    epsilon: float,
-) -> tuple[Float[Array, "*n o"], Float[Array, " o"]]:
-    """Kernel and bias of the one layer that a linear layer and its batch norm are.
-
-    Args:
-        kernel: outputs last, as everywhere here.
-        bias: of the linear layer, None for 0.
-        scale, shift, mean, var: of the batch norm (gamma, beta and the running statistics).
-        epsilon: what the batch norm adds to the variance.
-    """
-    factor = scale / jnp.sqrt(var + epsilon)
-    bias = -mean if bias is None else bias - mean
-    return kernel * factor.reshape((1,) * (kernel.ndim - 1) + (-1,)), bias * factor + shift
+def effective(variables: Variables, layer: Layer) -> tuple[Array, Array | None]:
+    """Kernel and bias of a layer, with its spectral norm and its batch norm if it has them."""
+    params = at(variables["params"], layer.path)
+    kernel, bias = params["kernel"], params.get("bias")
+    if layer.spectral_norm:
+        vectors = at(variables[COLLECTION], layer.path)
+        matrix = kernel.reshape(-1, kernel.shape[-1]).T
+        kernel = kernel / spectral_norm(matrix, vectors["u"], vectors.get("v"), train=False)[3]
+    if layer.norm is not None:
+        affine = at(variables["params"], layer.norm)
+        running = at(variables["batch_stats"], layer.norm)
+        factor = affine["scale"] / jnp.sqrt(running["var"] + layer.epsilon)
+        kernel = kernel * factor.reshape((1,) * (kernel.ndim - 1) + (-1,))
+        mean = running["mean"]
+        bias = (-mean if bias is None else bias - mean) * factor + affine["bias"]
+    return kernel, bias
 
 
 def fold_batch_norm(
@@ -54,52 +53,23 @@ def fold_batch_norm(
         layers: of `find_layers`; those without a batch norm are left alone.
         keep_epsilon: leave variance 1 and with it a division by sqrt(1 + epsilon), as the released
             code of Chandrasegaran et al. (ECCV 2022) does; its logits differ by about 1e-4.
+
+    Raises:
+        ValueError: for a spectrally normalised layer with a batch norm.
     """
-    folded = _plain(variables)
+    folded = jax.tree.map(lambda a: a, dict(variables))
     for layer in layers:
         if layer.norm is None:
             continue
-        conv = at(folded["params"], layer.path)
-        affine = at(folded["params"], layer.norm)
+        if layer.spectral_norm:
+            raise ValueError(f"{'.'.join(layer.path)} has spectral norm, which would act again")
+        conv, affine = (at(folded["params"], path) for path in (layer.path, layer.norm))
         running = at(folded["batch_stats"], layer.norm)
-        kernel, bias = fold(
-            conv["kernel"],
-            conv.get("bias"),
-            scale=affine["scale"],
-            shift=affine["bias"],
-            mean=running["mean"],
-            var=running["var"],
-            epsilon=layer.epsilon,
-        )
+        kernel, bias = effective(variables, layer)
+        conv.update({name: jnp.zeros_like(a) for name, a in conv.items()}, kernel=kernel)
         one = jnp.ones_like(running["var"])
-        conv["kernel"] = kernel
-        if "bias" in conv:
-            conv["bias"] = jnp.zeros_like(conv["bias"])
-        affine["scale"] = jnp.ones_like(affine["scale"])
+        affine["scale"] = one
         affine["bias"] = bias / (1 + layer.epsilon) ** 0.5 if keep_epsilon else bias
-        running["mean"] = jnp.zeros_like(running["mean"])
+        running["mean"] = jnp.zeros_like(one)
         running["var"] = one if keep_epsilon else one - layer.epsilon
     return folded
-
-
-def effective(variables: Variables, layer: Layer) -> tuple[Array, Array | None]:
-    """Kernel and bias of a layer, its batch norm included if it has one."""
-    params = at(variables["params"], layer.path)
-    if layer.norm is None:
-        return params["kernel"], params.get("bias")
-    affine = at(variables["params"], layer.norm)
-    running = at(variables["batch_stats"], layer.norm)
-    return fold(
-        params["kernel"],
-        params.get("bias"),
-        scale=affine["scale"],
-        shift=affine["bias"],
-        mean=running["mean"],
-        var=running["var"],
-        epsilon=layer.epsilon,
-    )
-
-
-def _plain(tree: Any) -> dict[str, Any]:
-    """Nested dicts, new ones, whatever kind of mapping is given."""
-    return {k: _plain(v) if isinstance(v, Mapping) else v for k, v in tree.items()}

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.explain.layers import Variables
+from gan_forensics.explain.layers import CONVOLUTIONS, Variables, logits_of
 from gan_forensics.explain.relevance import check_names
-from gan_forensics.nn.conv import Conv
 
 
 def masked_logits(
@@ -30,9 +28,8 @@ def masked_logits(
     leading axis of the masks several of them at once.
 
     Args:
-        module: called as `module.apply(variables, x, train=False)`.
-        variables: of the network as trained, not folded: a folded batch norm has less to be silent
-            about.
+        module: as for `logits_of`.
+        variables: of the network.
         x: images as the network reads them.
         masks: by layer name, a number for each channel; layers left out keep all.
 
@@ -106,14 +103,9 @@ def _with_convolutions(visit, module: nn.Module, variables: Variables, x) -> Any
 
     def intercept(next_fun, args, kwargs, context):
         y = next_fun(*args, **kwargs)
-        if isinstance(context.module, Conv) and context.method_name == "__call__":
+        if isinstance(context.module, CONVOLUTIONS) and context.method_name == "__call__":
             return visit(".".join(context.module.path), y)
         return y
 
     with nn.intercept_methods(intercept):
-        return module.apply(variables, x, train=False)
-
-
-def ensemble_scores(logits: Float[Array, "draws b"]) -> Float[Array, " b"]:
-    """Scores of images under several masks as one: the mean of their probabilities."""
-    return jax.nn.sigmoid(logits).mean(0)
+        return logits_of(module, variables, x)

@@ -17,11 +17,6 @@ from gan_forensics.explain.rules import Rule
 # The bounds of a pixel after ImageNet's normalisation, over all three channels, as released (in
 # float32): min (0 - mean) / std and max (1 - mean) / std.
 LOW, HIGH = -2.1179039478302, 2.640000104904175
-# The bounds of each channel.
-LOWS = tuple((0 - m) / s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True))
-HIGHS = tuple(
-    (1 - m) / s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
-)
 
 
 class Composite(NamedTuple):
@@ -59,20 +54,6 @@ def beta_zero(*, low=LOW, high=HIGH) -> Composite:
 def beta_zero_everywhere() -> Composite:
     """The same with beta = 0 at the pixels too, as for EfficientNet."""
     return Composite()
-
-
-def alpha2_beta1(*, low=LOW, high=HIGH) -> Composite:
-    """Box at the pixels, then positive evidence twice and negative once, epsilon in the end."""
-    return Composite(
-        first=partial(rules.box, low=low, high=high), conv=partial(rules.beta, beta=1.0)
-    )
-
-
-def gamma_box(*, low=LOW, high=HIGH, gamma: float = 0.25) -> Composite:
-    """Box at the pixels, gamma in between, epsilon in the end."""
-    return Composite(
-        first=partial(rules.box, low=low, high=high), conv=partial(rules.gamma, gamma=gamma)
-    )
 
 
 def epsilon_everywhere(epsilon: float = EPSILON) -> Composite:

@@ -8,7 +8,7 @@ Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient
 scaled to [0, 1], resized to the input, and multiplied with guided backpropagation.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.explain.graph import evaluated_with, guided_handler
-from gan_forensics.explain.layers import Variables, as_images
+from gan_forensics.explain.layers import Variables, as_images, logits_of
 
 # Added to the range when a map is scaled, so that an empty one stays 0; that of pytorch-grad-cam.
 _RANGE = 1e-7
@@ -50,7 +50,7 @@ def guided_grad_cam(
     """Guided Grad-CAM of one logit; a detector's only one says "generated".
 
     Args:
-        module: called as `module.apply(variables, x, train=False)`.
+        module: as for `logits_of`.
         variables: of the network.
         x: images as the network reads them.
         layer: name of the module whose output is looked at, or of a stage: "layer4" is the last
@@ -74,7 +74,7 @@ def guided_grad_cam(
             return y
 
         with nn.intercept_methods(watch):
-            logits: Any = module.apply(variables, x, train=False)
+            logits = logits_of(module, variables, x)
         return logits.reshape(len(x), -1), maps[0]
 
     logits, shape = jax.eval_shape(lambda x: forward(x, 0), x)
@@ -115,7 +115,7 @@ def _module_path(module, variables, x, layer: str) -> tuple[str, ...]:
 
     def run(x):
         with nn.intercept_methods(record):
-            return module.apply(variables, x, train=False)
+            return logits_of(module, variables, x)
 
     jax.eval_shape(run, x)
     named = [path for path in paths if ".".join(path) == layer]

@@ -32,7 +32,8 @@ class Kind(enum.IntEnum):
 Handler = Callable[[Any, list, list[Kind]], tuple[list, Kind]]
 
 # Moving values about, unchanged: the ordinary gradient moves relevance back the same way. A maximum
-# over a window hands it to the winner.
+# over a window hands it to the winner; which of several equal places wins is up to the backend, the
+# first on CPUs.
 _MOVES = frozenset(
     "reshape squeeze expand_dims transpose broadcast_in_dim convert_element_type slice concatenate "
     "pad rev copy copy_p split select_n reduce_window_max reduce_precision".split()

@@ -14,31 +14,35 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, convolve
-from gan_forensics.nn.layers import BatchNorm, GroupNorm1, InstanceNorm
+from gan_forensics.nn.layers import BatchNorm, Dense, GroupNorm1, InstanceNorm, SNConv, SNDense
+from gan_forensics.nn.resblocks import BlockConv
 
 Variables = Mapping[str, Any]
+
+CONVOLUTIONS = (Conv, SNConv, BlockConv)
+PRODUCTS = (nn.Dense, Dense, SNDense)
 
 
 class Layer(NamedTuple):
     """A linear layer of a network.
 
     Attributes:
-        name: of the layer, with dots.
         path: of its parameters.
         dense: whether it is a matrix product, and not a convolution.
         first: whether it is the first linear layer, whose inputs are pixels.
         linear: `(a, kernel) -> z`, the layer without its bias.
         shape: of its output.
+        spectral_norm: whether it divides its kernel by an estimate of the largest singular value.
         norm: the path of the batch norm that reads the output, or None.
         epsilon: of that batch norm.
     """
 
-    name: str
     path: tuple[str, ...]
     dense: bool
     first: bool
     linear: Callable[[Array, Array], Array]
     shape: tuple[int, ...]
+    spectral_norm: bool
     norm: tuple[str, ...] | None = None
     epsilon: float = 0.0
 
@@ -52,7 +56,7 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
     """The linear layers of a network by name, in the order in which they run.
 
     Args:
-        module: called as `module.apply(variables, x, train=False)`.
+        module: as for `logits_of`.
         variables: of the network.
         x: images, or anything with their shape and dtype.
 
@@ -66,10 +70,15 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
         layer, y = context.module, next_fun(*args, **kwargs)
         if context.method_name != "__call__":
             return y
-        if isinstance(layer, Conv | nn.Dense):
+        if isinstance(layer, CONVOLUTIONS + PRODUCTS):
             name = ".".join(layer.path)
             found[name] = Layer(
-                name, layer.path, isinstance(layer, nn.Dense), not found, linear_of(layer), y.shape
+                layer.path,
+                dense=isinstance(layer, PRODUCTS),
+                first=not found,
+                linear=linear_of(layer),
+                shape=y.shape,
+                spectral_norm=getattr(layer, "spectral_norm", isinstance(layer, SNConv | SNDense)),
             )
             outputs.append((y, name))
         elif isinstance(layer, BatchNorm):
@@ -81,12 +90,12 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
 
     def run(variables, x):
         with nn.intercept_methods(record):
-            return module.apply(variables, x, train=False)
+            return logits_of(module, variables, x)
 
     jax.eval_shape(run, variables, x)
     if not any(not layer.dense for layer in found.values()):
         raise ValueError(
-            f"{type(module).__name__} has no convolution of gan_forensics.nn.Conv: features are "
+            f"{type(module).__name__} has no convolution of gan_forensics.nn: features are "
             "channels of convolutions, give a convolutional network"
         )
     return found
@@ -100,8 +109,25 @@ def feature_layers(layers: Mapping[str, Layer]) -> dict[str, Layer]:
     return {name: layer for name, layer in layers.items() if not layer.dense and layer.channels > 1}
 
 
+def logits_of(module: nn.Module, variables: Variables, x: Any) -> Any:
+    """`module.apply(variables, x, train=False)`, or its `logits` if it has these and others."""
+    result = module.apply(variables, x, train=False)
+    return getattr(result, "logits", result)
+
+
 def linear_of(layer: nn.Module) -> Callable[[Array, Array], Array]:
-    """`(a, kernel) -> z`: what the module computes, without its bias."""
+    """`(a, kernel) -> z`: what the module computes with a kernel as it is, without its bias."""
+    if isinstance(layer, BlockConv):
+        # With the scaling that is fused into it, which is linear as well.
+        plain = layer.clone(parent=None, spectral_norm=False, dtype=None)
+
+        def scaled(a, kernel) -> Any:
+            bias = jnp.zeros(kernel.shape[-1], kernel.dtype)
+            return plain.apply({"params": {"kernel": kernel, "bias": bias}}, a, train=False)
+
+        return scaled
+    if isinstance(layer, SNConv):
+        return partial(convolve, strides=layer.strides, padding=layer.padding)
     if isinstance(layer, Conv):
         return partial(
             convolve,

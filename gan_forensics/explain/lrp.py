@@ -8,53 +8,15 @@ The rules of linear layers stand in `gan_forensics.explain.rules`. Layout: maps 
 
 from collections.abc import Callable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.explain.rules import (
-    Linear,
-    Rule,
-    adaptive_beta,
-    alpha_beta,
-    beta,
-    box,
-    epsilon,
-    flat,
-    gamma,
-    gradient,
-    stabilised,
-    w_square,
-    z_plus,
-)
+from gan_forensics.explain.rules import Linear, Rule, stabilised
 
 # The stabiliser of sums and means. It is 1e-6 in float32, as in the released code of Chandrasegaran
 # et al. (ECCV 2022): where two branches cancel exactly, relevance is divided by just this number.
 EPSILON = 9.99999997475242707878e-07
-
-__all__ = [
-    "EPSILON",
-    "Linear",
-    "Rule",
-    "adaptive_beta",
-    "alpha_beta",
-    "average_pool",
-    "beta",
-    "box",
-    "epsilon",
-    "flat",
-    "gamma",
-    "gate",
-    "gradient",
-    "linear_layer",
-    "max_pool",
-    "pass_through",
-    "residual_sum",
-    "sum_pool",
-    "w_square",
-    "z_plus",
-]
 
 
 def linear_layer(linear: Linear, rule: Rule) -> Callable[..., Array]:
@@ -140,23 +102,6 @@ def sum_pool(
 
     sum_pool.defvjp(lambda x: (pool(x), x), backward)
     return sum_pool(x)
-
-
-def average_pool(x: Float[Array, "b h w c"], *, epsilon: float = EPSILON) -> Float[Array, "b c"]:
-    """The global mean over h and w: `R_i = (x_i / hw) R / st(mean)`."""
-    return sum_pool(lambda x: x.mean((1, 2)), x, epsilon=epsilon)
-
-
-def max_pool(
-    x: Float[Array, "b h w c"], window: int = 3, *, stride: int = 2, padding: int = 1
-) -> Float[Array, "b h2 w2 c"]:
-    """Max pooling: the winner takes all, the first in row-major order on ties.
-
-    That is what its ordinary gradient does with relevance, so nothing is customised. Which of
-    several equal places wins is up to the backend; it is the first on CPUs.
-    """
-    pads = ((padding, padding), (padding, padding))
-    return nn.max_pool(x, (window, window), (stride, stride), pads)  # pyright: ignore[reportArgumentType]
 
 
 def _per_image(r):

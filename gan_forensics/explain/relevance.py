@@ -6,10 +6,12 @@
 
 The network is an ordinary one, with its ordinary variables: its convolutions and norms are met as
 modules (`gan_forensics.explain.layers`), what stands between them as equations
-(`gan_forensics.explain.graph`). Batch norm counts as part of the convolution before it.
+(`gan_forensics.explain.graph`). Batch norm counts as part of the convolution before it, spectral
+norm as part of its layer's kernel (`gan_forensics.explain.canonize`), and the pooling that a
+discriminator's convolution is fused with as part of the convolution.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,7 +23,14 @@ from gan_forensics.explain import lrp
 from gan_forensics.explain.canonize import effective
 from gan_forensics.explain.composites import Composite, beta_zero
 from gan_forensics.explain.graph import evaluated_with, relevance_handler
-from gan_forensics.explain.layers import Layer, Variables, as_images, find_layers, is_norm
+from gan_forensics.explain.layers import (
+    Layer,
+    Variables,
+    as_images,
+    find_layers,
+    is_norm,
+    logits_of,
+)
 
 
 class Relevance(NamedTuple):
@@ -55,9 +64,11 @@ def relevance(
     of its arguments, float32 at least, with the backend's most exact products.
 
     Args:
-        module: called as `module.apply(variables, x, train=False)`; may be written without any
-            thought of relevance.
-        variables: its "params" and "batch_stats", not folded (folded ones give the same).
+        module: called as `module.apply(variables, x, train=False)`, for logits or for something
+            with `logits`, as discriminators give; may be written without any thought of relevance.
+            Labels are given by a module around it. Self-attention, whose product is of two maps, is
+            refused.
+        variables: its "params", and "batch_stats" and "spectral_norm" if it has them.
         x: images as the network reads them.
         composite: which rule where, by default `beta_zero()`; mind its bounds of a pixel.
         start: relevance of the logits, or a function that makes it of them. By default 1 for the
@@ -98,34 +109,47 @@ def unit_relevance(
     variables: Variables,
     x: Float[Array, "b h w c"],
     *,
-    layer: str,
-    channel: int | Int[Array, ""],
+    layer: str | Sequence[str],
+    channel: int | Int[Array, ""] | Int[Array, " b"],
+    which: int | Int[Array, " b"] = 0,
     composite: Composite | None = None,
 ) -> UnitRelevance:
     """What makes a channel fire: relevance 1 at its most active unit, propagated to the input.
 
     The unit is the maximum over space of the positive part of the convolution's output, batch norm
-    included (Chandrasegaran et al., ECCV 2022, "LRP-max"). Arguments as for `relevance`.
+    included (Chandrasegaran et al., ECCV 2022, "LRP-max").
+
+    Args:
+        module, variables, x, composite: as for `relevance`.
+        layer: name of the channel's convolution; or several names, where layers differ by image.
+        channel: one number, or one for each image.
+        which: the place in `layer` of the one that is meant, likewise.
 
     Raises:
         ValueError: for a layer that the network does not have.
     """
     x = as_images(x)
+    names = (layer,) if isinstance(layer, str) else tuple(layer)
     layers = find_layers(module, variables, x)
-    check_names([layer], [name for name in layers if not layers[name].dense])
-    run = explained(module, variables, layers, composite or beta_zero(), watched=(layer,))
+    check_names(names, [name for name in layers if not layers[name].dense])
+    run = explained(module, variables, layers, composite or beta_zero(), watched=names)
+    channel, which = (jnp.broadcast_to(jnp.asarray(n), len(x)) for n in (channel, which))
+    values, places, begin = [], [], {}
     with jax.default_matmul_precision("highest"):
         (logits, watched), back = jax.vjp(run, x, _probes(layers, x))
-        maps = jnp.maximum(watched[layer], 0)
-        flat = maps.reshape(*maps.shape[:1], -1, maps.shape[-1])
-        active = jnp.take(flat, channel, axis=-1)
-        peak = active.argmax(1)
-        place = jnp.stack(jnp.unravel_index(peak, maps.shape[1:3]), -1)
-        unit = jax.nn.one_hot(peak, flat.shape[1], dtype=maps.dtype)[:, :, None]
-        which = jax.nn.one_hot(channel, maps.shape[-1], dtype=maps.dtype)[None, None]
-        begin = (unit * which).reshape(maps.shape)
-        image, _ = back((jnp.zeros_like(logits), {layer: begin}))
-    return UnitRelevance(active.max(1), place, image)
+        for i, name in enumerate(names):
+            maps = jnp.maximum(watched[name], 0)
+            # All zeros for images that mean another layer, and so are their unit, value and place.
+            chosen = jax.nn.one_hot(channel, maps.shape[-1], dtype=maps.dtype)
+            chosen = chosen * (which == i)[:, None]
+            active = (maps * chosen[:, None, None]).sum(-1).reshape(len(x), -1)
+            peak = active.argmax(1)
+            unit = jax.nn.one_hot(peak, active.shape[1], dtype=maps.dtype)
+            begin[name] = (unit[:, :, None] * chosen[:, None]).reshape(maps.shape)
+            values.append(active.max(1))
+            places.append(jnp.stack(jnp.unravel_index(peak, maps.shape[1:3]), -1))
+        image, _ = back((jnp.zeros_like(logits), begin))
+    return UnitRelevance(jnp.stack(values).sum(0), jnp.stack(places).sum(0), image)
 
 
 def explained(
@@ -167,7 +191,7 @@ def explained(
             return next_fun(*args, **kwargs)
 
         with nn.intercept_methods(intercept):
-            logits = module.apply(variables, x, train=False)
+            logits = logits_of(module, variables, x)
         return logits, {name: outputs[name] for name in watched}
 
     return evaluated_with(relevance_handler(composite), function, constants=1)

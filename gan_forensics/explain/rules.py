@@ -185,11 +185,6 @@ def box(linear, a, w, b, r, *, low, high, epsilon: float = EPSILON):
     )
 
 
-def gradient(linear, a, w, b, r):
-    """The ordinary gradient instead of a rule: what `relevance` is compared with in tests."""
-    return jax.vjp(lambda a: linear(a, w), a)[1](r)[0]
-
-
 # Their parts ------------------------------------------------------------------------------------
 
 

@@ -29,4 +29,3 @@ from gan_forensics.forensics.metrics import (
 from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
-from gan_forensics.forensics.protocol import BypassRow, bypass_protocol

@@ -11,22 +11,22 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from gan_forensics.explain import (
+    Composite,
     Feature,
     bounding_box,
-    find_layers,
+    composites,
     guided_grad_cam,
     heat_map,
+    max_activations,
     relevance,
     top_images,
+    unit_relevance,
 )
-from gan_forensics.explain.relevance import explained
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
-from gan_forensics.forensics.transferable import channel_maxima, composite_of
 from gan_forensics.runtime import jit
 
 # What a hot pixel is drawn in, and how much of the picture remains below it.
@@ -54,6 +54,13 @@ class Patch(NamedTuple):
     image: int
     activation: float
     pixels: UInt8[np.ndarray, "h w 3"]
+
+
+def composite_of(arch: str) -> Composite:
+    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
+    if arch.startswith("efficientnet"):
+        return composites.beta_zero_everywhere()
+    return composites.beta_zero()
 
 
 def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
@@ -97,6 +104,19 @@ def patches(
     for row, (feature, image) in enumerate(pairs):
         activation = float(best.values[feature, len(result[feature])])
         result[feature].append(Patch(image, activation, made[row]))
+    return result
+
+
+def channel_maxima(
+    detector: NeuralDetector, images: Images, features: Sequence[Feature]
+) -> Float[np.ndarray, "n k"]:
+    """The largest activation of each feature on each image, before batch norm."""
+    result = np.zeros((len(images), len(features)))
+    for rows, batch in size_batches(images, most=16):
+        maxima = _maxima(detector.network)(detector.variables, batch)
+        host = {name: np.asarray(values) for name, values in maxima.items()}
+        for place, feature in enumerate(features):
+            result[rows, place] = host[feature.layer][: len(rows), feature.channel]
     return result
 
 
@@ -158,35 +178,19 @@ def _explain(network: nn.Module, arch: str) -> Callable:
 
 @functools.lru_cache(maxsize=16)
 def _units(network: nn.Module, arch: str, names: tuple[str, ...]) -> Callable:
-    """Heat maps of the most active unit of a channel; layer and channel may differ by image.
-
-    As `gan_forensics.explain.unit_relevance`, but one program serves all layers of `names`.
-    """
+    """Heat maps of the most active units: one program for channels of all layers of `names`."""
     composite = composite_of(arch)
 
-    def run(variables, images, layer, channel):
-        x = preprocess(images)
-        layers = find_layers(network, variables, x)
-        if missing := sorted(set(names) - set(layers)):
-            raise ValueError(f"the network has no layers {missing}: it has {', '.join(layers)}")
-        out = {name: jnp.zeros(found.shape, x.dtype) for name, found in layers.items()}
-        lost = {name: jnp.zeros(len(x), x.dtype) for name in layers}
-        network_of = explained(network, variables, layers, composite, watched=names)
-        with jax.default_matmul_precision("highest"):
-            (logits, watched), back = jax.vjp(network_of, x, (out, lost))
-            begin = {}
-            for place, name in enumerate(names):
-                maps = jnp.maximum(watched[name], 0)
-                flat = maps.reshape(len(x), -1, maps.shape[-1])
-                which = jax.nn.one_hot(channel, flat.shape[-1], dtype=x.dtype)
-                which = which * (layer == place)[:, None]
-                peak = (flat * which[:, None]).sum(-1).argmax(1)
-                unit = jax.nn.one_hot(peak, flat.shape[1], dtype=x.dtype)
-                begin[name] = (unit[:, :, None] * which[:, None]).reshape(maps.shape)
-            image, _ = back((jnp.zeros_like(logits), begin))
-        return heat_map(image)
+    def run(variables, images, which, channel):
+        x, meant = preprocess(images), {"layer": names, "which": which, "channel": channel}
+        return heat_map(unit_relevance(network, variables, x, composite=composite, **meant).image)
 
     return jit(run)
+
+
+@functools.cache
+def _maxima(network: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+    return jit(lambda variables, images: max_activations(network, variables, preprocess(images)))
 
 
 def _smoothed(heat: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Adversarial losses, each as what it charges for one logit.
+"""Adversarial losses, each as its loss of one logit.
 
-A loss is three elementwise functions of logits: what the discriminator pays for a real image, what
-it pays for a fake one, and what the generator pays for a fake one. With r and f the logits of real
+A loss is three elementwise functions of logits: the discriminator's loss of a real image, that of a
+fake one, and the generator's loss of a fake one. With r and f the logits of real
 and fake images and s(x) = ln(1 + e^x), the softplus (so that binary cross-entropy with logits is
 bce(x, 1) = s(-x) and bce(x, 0) = s(x), without overflow for any x):
 
@@ -16,7 +16,7 @@ bce(x, 1) = s(-x) and bce(x, 0) = s(x), without overflow for any x):
 
 The 1e-8 of "ns" (Lee and Town, arXiv 2005.02494) keeps the logarithm finite, and takes the gradient
 of images with logits below about -18 away; "non_saturating" needs no such guard. What mimicry calls
-its minimax loss is "non_saturating" here, since its generator pays bce(f, 1); with smoothed labels
+its minimax loss is "non_saturating" here, since its generator's is bce(f, 1); with smoothed labels
 it is `cross_entropy`.
 
 A method that weighs its images takes the elementwise functions; the others take the means:
@@ -55,17 +55,17 @@ class AdversarialLoss(NamedTuple):
         return _mean(self.on_generated, fake_logits)
 
 
-def _mean(charge: Callable[[Logits], Logits], logits: Logits) -> Float[Array, ""]:
-    """The mean charge, at least in float32: bfloat16 would lose the sum of a batch."""
+def _mean(loss: Callable[[Logits], Logits], logits: Logits) -> Float[Array, ""]:
+    """The mean loss, at least in float32: bfloat16 would lose the sum of a batch."""
     logits = jnp.asarray(logits)
-    return charge(logits.astype(jnp.promote_types(logits.dtype, jnp.float32))).mean()
+    return loss(logits.astype(jnp.promote_types(logits.dtype, jnp.float32))).mean()
 
 
 def cross_entropy(*, real_label: float = 1.0, fake_label: float = 0.0) -> AdversarialLoss:
     """The non-saturating loss with other labels, bce(x, y) = s(x) - y x.
 
     One-sided label smoothing (Salimans et al., NeurIPS 2016, section 3.4) is `real_label=0.9`. The
-    generator pays for its images as if they were real, with the same label.
+    generator's loss treats its images as real ones, with the same label.
 
     Args:
         real_label: y of real images, from 0 to 1.

@@ -1,7 +1,7 @@
 """Gradient penalties: how steep may the critic be, and where is it asked.
 
 At points x^ of the image space (`sample`) the norm n = ||grad_x D(x^)|| over all pixels of each
-image is charged with (`kind`), as a mean over the batch:
+image is penalised by (`kind`), as a mean over the batch:
 
     0-gp   n^2               Mescheder et al., ICML 2018; Thanh-Tung et al., ICLR 2019
     1-gp   (n - 1)^2         Gulrajani et al., NeurIPS 2017 (WGAN-GP), equation 3
@@ -49,7 +49,7 @@ def gradient_penalty(
         critic: images to logits, of any shape that begins with b; their sum is differentiated.
         real: images x_r.
         fake: images x_f, of the same shape; not used by the samples "real" and "dragan".
-        kind: the charge, one of `KINDS`.
+        kind: the penalty, one of `KINDS`.
         sample: where the critic is asked, one of `SAMPLES`.
         key: PRNG key from which alpha and noise are drawn if they are not given.
         alpha: one number in [0, 1] for each image, instead of drawing it.
@@ -70,7 +70,7 @@ def gradient_penalty(
 
 
 def penalty_of_squared_norm(n2: Float[Array, "..."], *, kind: Kind) -> Float[Array, "..."]:
-    """The charge for a squared gradient norm, elementwise.
+    """The penalty of a squared gradient norm, elementwise.
 
     At n = 0, where the norm has no derivative, its derivative counts as 0 (as in PyTorch): a critic
     that is constant somewhere gets no gradient from there, rather than NaN. "0-gp" needs no root.

@@ -21,7 +21,6 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from gan_forensics.nn import winograd
-from gan_forensics.runtime.compiler import has_fast_convolutions
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Up to this many channels products beat XLA's CPU convolution, which vectorises over channels: of
@@ -32,18 +31,12 @@ FEW_CHANNELS = 8
 # convolution over the batch (3 -> 32 channels, 32x32, 3x3: 3.8 against 6 ms; 64x64, 5x5: 44
 # against 30).
 SHORT_PATCH = 48
-# On outputs up to this size XLA's CPU gradient in the kernel is as fast as gathered patches.
+# On outputs up to this size the plain convolution is as fast as any product.
 SMALL_MAP = 8
 # From so many channels on, in and out, fewer products are worth more passes over the maps (batch
 # 64, 32x32, 3x3, plain against fewer: 32 -> 32 channels 5.6 and 5.9 ms, 48 -> 48 11.3 and 10.0,
 # 64 -> 64 20.8 and 16.6, 256 -> 256 290 and 179).
 MANY_CHANNELS = 48
-# Patches are gathered this many floats at a time: more falls out of the caches (32 -> 64 channels,
-# 32x32, 4x4 stride 2, batch 64: 12.6 ms in four pieces, 27 in one).
-PATCH_FLOATS = 2**21
-# Pieces are unrolled up to this many, since XLA's CPU compiler leaves its fastest products out of
-# loops.
-MOST_UNROLLED = 16
 
 
 class Geometry(NamedTuple):
@@ -176,13 +169,6 @@ def _out_size(image, kernel, g: Geometry):
     )
 
 
-def _folds(channels, g: Geometry) -> bool:
-    """Whether strides are better folded into channels: copying runs of few floats is slow."""
-    return (
-        channels <= FEW_CHANNELS and g.strides != (1, 1) and g.dilation == (1, 1) and g.groups == 1
-    )
-
-
 def _fold_image(x, kernel, out, g: Geometry):
     """Strided blocks of the padded image as channels: strides become 1, kernels ceil(k / s)."""
     (b, h, width, channels), (sh, sw) = x.shape, g.strides
@@ -210,13 +196,14 @@ def _convolve_cpu(x, w, *, g: Geometry):
     if _whole_map(x.shape, kernel, g):
         return (x.reshape(x.shape[0], -1) @ w.reshape(-1, features))[:, None, None]
     out = _out_size(x.shape[1:3], kernel, g)
-    if features <= FEW_CHANNELS < channels and g == Geometry((1, 1), g.padding, (1, 1), 1):
+    if features <= FEW_CHANNELS < channels and g == UNIT._replace(padding=g.padding):
         # The adjoint of another convolution, which makes few channels fast.
         mirrored = w[::-1, ::-1].swapaxes(2, 3)
         return _input_adjoint_strided(x, mirrored, g=_from_output(kernel, g), image=out)
     if channels > FEW_CHANNELS or g.groups > 1:
         return _convolve_plain(x, w, g=g)
-    if _folds(channels, g):
+    if g.strides != (1, 1) and g.dilation == (1, 1):
+        # Copying runs of few floats is slow.
         x, w, g = _fold_image(x, kernel, out, g), _fold_kernel(w, g), UNIT
     patches = jnp.concatenate(_taps(x, w.shape[:2], out, g), axis=-1)
     return patches @ w.reshape(-1, features)
@@ -250,10 +237,10 @@ def _input_adjoint_cpu(y, w, *, g: Geometry, image):
     if _whole_map((0, *image), kernel, g):
         x = y.reshape(y.shape[0], features) @ w.reshape(-1, features).T
         return x.reshape(y.shape[0], *image, channels)
-    native = g.strides == (1, 1) and channels > FEW_CHANNELS
-    if native or g.groups > 1 or g.dilation != (1, 1):
-        if g.groups > 1 or g.strides != (1, 1):
-            return _input_adjoint_native(y, w, g=g, image=image)
+    unit, dilated = g.strides == (1, 1), g.dilation != (1, 1)
+    if g.groups > 1 or (dilated and not unit):
+        return _input_adjoint_native(y, w, g=g, image=image)
+    if dilated or (unit and channels > FEW_CHANNELS):
         return _input_adjoint_plain(y, w, g=g, image=image)
     return _input_adjoint_strided(y, w, g=g, image=image)
 
@@ -325,8 +312,8 @@ def _input_adjoint_strided(y, w, *, g: Geometry, image):
     (sh, sw), blocks = g.strides, _fold_kernel(w, g)
     nh, nw, depth = blocks.shape[:3]
     if channels > FEW_CHANNELS:
-        g_full = _full((nh, nw))
-        total = _convolve_native(y, blocks[::-1, ::-1].swapaxes(2, 3), g=g_full)
+        everywhere = UNIT._replace(padding=((nh - 1,) * 2, (nw - 1,) * 2))
+        total = _convolve_native(y, blocks[::-1, ::-1].swapaxes(2, 3), g=everywhere)
     else:
         parts = y.reshape(-1, features) @ blocks.reshape(-1, features).T
         parts = parts.reshape(b, h, width, nh, nw, depth)
@@ -361,43 +348,18 @@ def _kernel_adjoint_cpu(x, y, *, g: Geometry, kernel):
         ]
         return jnp.stack(w).reshape(*kernel, channels // g.groups, features)
 
-    few = channels <= FEW_CHANNELS
-    short = few and kernel[0] * kernel[1] * channels <= SHORT_PATCH
-    plain = has_fast_convolutions() and features > FEW_CHANNELS and not short
-    if plain or max(out) <= SMALL_MAP:
-        return _kernel_adjoint_plain(x, y, g=g, kernel=kernel)
-    if few:
-        return _kernel_adjoint_planes(x, y, g=g, kernel=kernel)
-    if features < channels and g.strides == (1, 1) and g.dilation == (1, 1):
-        # Patches of the side with fewer channels: the same sum, seen from the output.
-        w = _kernel_adjoint_cpu(y, x, g=_from_output(kernel, g), kernel=kernel)
-        return w[::-1, ::-1].swapaxes(2, 3)
-
-    def product(x, y):
-        patches = jnp.concatenate(_taps(x, kernel, out, g), axis=-1)
-        patches, y = patches.reshape(-1, patches.shape[-1]), y.reshape(-1, features)
-        return lax.dot_general(y, patches, (((0,), (0,)), ((), ())))
-
-    floats = b * out[0] * out[1] * kernel[0] * kernel[1] * channels
-    chunks = min(b, -(-floats // PATCH_FLOATS))
-    while b % chunks:
-        chunks += 1
-    split = [a.reshape(chunks, b // chunks, *a.shape[1:]) for a in (x, y)]
-    if chunks <= MOST_UNROLLED:
-        w = reduce(jnp.add, map(product, *split))
-    else:
-        zero = jnp.zeros((features, kernel[0] * kernel[1] * channels), x.dtype)
-        w, _ = lax.scan(lambda w, xy: (w + product(*xy), None), zero, tuple(split))
-    return w.T.reshape(*kernel, channels, features)
+    short = kernel[0] * kernel[1] * channels <= SHORT_PATCH
+    if max(out) > SMALL_MAP:
+        if channels <= FEW_CHANNELS and (short or features <= FEW_CHANNELS):
+            return _kernel_adjoint_planes(x, y, g=g, kernel=kernel)
+        if features <= FEW_CHANNELS and g == UNIT._replace(padding=g.padding):
+            # The same sum, seen from the output, of which few channels come in.
+            w = _kernel_adjoint_cpu(y, x, g=_from_output(kernel, g), kernel=kernel)
+            return w[::-1, ::-1].swapaxes(2, 3)
+    return _kernel_adjoint_plain(x, y, g=g, kernel=kernel)
 
 
 def _from_output(kernel, g: Geometry) -> Geometry:
     """Of stride 1: the geometry in which the image is the output, and the output the image."""
     sides = ((k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(kernel, g.padding, strict=True))
     return g._replace(padding=tuple(sides))
-
-
-def _full(kernel) -> Geometry:
-    """The geometry whose outputs are all places where kernel and image overlap at all."""
-    rows, columns = kernel
-    return Geometry((1, 1), ((rows - 1,) * 2, (columns - 1,) * 2), (1, 1), 1)

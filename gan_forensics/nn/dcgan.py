@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, ConvTranspose
 from gan_forensics.nn.layers import BatchNorm, GroupNorm1, InstanceNorm
+from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.upsample import UpsampleConv
 
 TAILS = (
@@ -110,7 +111,7 @@ class Generator(nn.Module):
                         features, kernel, padding=kernel // 2, dtype=self.dtype, name=f"tail_{i}"
                     )
                 x = layer(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        return jnp.tanh(at_least_float32(x))
 
 
 class Discriminator(nn.Module):
@@ -146,7 +147,7 @@ class Discriminator(nn.Module):
                 x = self._normalised(x, i, train=train)
             x = jax.nn.leaky_relu(x, 0.2)
         logits = Conv(1, 4, padding=0, dtype=self.dtype, name="logit")(x)
-        return logits.reshape(-1).astype(jnp.float32)
+        return at_least_float32(logits.reshape(-1))
 
     def _normalised(self, x, i: int, *, train: bool):
         if self.norm == "batch":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gan_forensics.explain import Feature
     from gan_forensics.forensics.explanations import Patch
     from gan_forensics.forensics.neural import NeuralDetector
-    from gan_forensics.forensics.transferable import Ranking
+    from gan_forensics.studies.transferable import Ranking
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -78,8 +78,8 @@ def spectra_figure(curves: Mapping[str, Curve], *, title: str = "") -> Figure:
     )
     axes.set(xlim=(0, 1), xlabel="spatial frequency (1 = corner of the spectrum)")
     axes.set_ylabel("normalised log spectrum")
-    _finish(axes, title)
-    _label_ends(axes, ends)
+    tidy(axes, title)
+    label_ends(axes, ends)
     return figure
 
 
@@ -117,7 +117,7 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
     axes.set_xticks([part / 5 for part in range(6)])
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
-    _finish(axes, title, grid="x")
+    tidy(axes, title, grid="x")
     if series != [""]:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -163,7 +163,7 @@ def losses_figure(
         colour = COLOURS[1 + index % (len(COLOURS) - 1)]
         axes.plot(drawn, values, color=colour, lw=0.8, alpha=0.35)
         axes.plot(drawn, _running_median(values), color=colour, lw=1.6)
-        _finish(axes, name)
+        tidy(axes, name)
         # The lowest visible panel of either column carries the abscissa.
         if index + columns >= len(names):
             axes.set_xlabel("step")
@@ -178,7 +178,7 @@ def curve_style(index: int):
     return (COLOURS[1 + colour], DASHES[turn % len(DASHES)]) if index else (COLOURS[0], DASHES[0])
 
 
-def _finish(axes: Axes, title: str, grid: str = "both") -> None:
+def tidy(axes: Axes, title: str, grid: str = "both") -> None:
     """The house style of axes: no box, faint grid, title to the left."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color(FAINT)
@@ -188,7 +188,7 @@ def _finish(axes: Axes, title: str, grid: str = "both") -> None:
     axes.set_title(title, loc="left", fontsize=10, color=INK)
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write labels beside the ends of the curves, moved apart where the ends are close."""
     low, high = axes.get_ylim()
     line = {"arrowstyle": "-", "lw": 0.7, "shrinkA": 2, "shrinkB": 0, "relpos": (0, 0.5)}

@@ -7,8 +7,6 @@ against 5). The option below keeps the library for sums only. Other backends, an
 that do not know the option, compile as ever.
 """
 
-import contextlib
-import contextvars
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -17,37 +15,15 @@ import jax
 
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
-_tracing = contextvars.ContextVar("tracing for fast convolutions", default=False)
-
 
 def jit(function: Callable, **options: Any) -> Callable:
     """`jax.jit`, with `options` for it, compiled for fast convolutions; not within another jit.
 
     Decides at once for which backend it is, so call it in a function, not at import.
     """
-    if not _known():
-        return jax.jit(function, **options)
-
-    @functools.wraps(function)
-    def traced(*args, **kwargs):
-        with _fast_convolutions():
-            return function(*args, **kwargs)
-
-    return jax.jit(traced, compiler_options=_OPTIONS, **options)
-
-
-def has_fast_convolutions() -> bool:
-    """Whether the function being traced will be compiled by `jit` with its option."""
-    return _tracing.get()
-
-
-@contextlib.contextmanager
-def _fast_convolutions():
-    token = _tracing.set(True)
-    try:
-        yield
-    finally:
-        _tracing.reset(token)
+    if _known():
+        options["compiler_options"] = _OPTIONS
+    return jax.jit(function, **options)
 
 
 @functools.cache
