@@ -52,9 +52,7 @@ class Features:
         detector = read_neural(self.detector)
         fakes = {name: self._images(name) for name in (self.fake, *self.others)}
         real = self._images(self.real) if self.real else None
-        ranking = rank_features(
-            detector, fakes[self.fake], confidence=self.confidence, k=self.k or 0
-        )
+        ranking = rank_features(detector, fakes[self.fake], confidence=self.confidence, k=self.k)
         silenced = silence(detector, ranking, real, fakes, draws=self.draws, seed=self.seed)
         colour = probe_colour(detector, ranking, real, fakes, seed=self.seed)
         write_csv(

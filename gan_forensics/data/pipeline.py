@@ -149,8 +149,7 @@ def _batch_maker(
         batch = dict(take(source, indices))
         if order["flip"]:
             mirrored = np.random.default_rng((seed, 1, number)).random(global_batch)[own] < 0.5
-            batch["image"] = batch["image"].copy()  # The source may have handed out its own.
-            batch["image"][mirrored] = batch["image"][mirrored, :, ::-1]
+            batch["image"] = _mirror(batch["image"], mirrored)
         if "image" in batch:
             batch["image"] = to_float(batch["image"])
         if transform is None:
@@ -158,3 +157,14 @@ def _batch_maker(
         return transform(batch, np.random.default_rng((seed, 2, number, index)))
 
     return make
+
+
+def _mirror(image: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Mirror the images [b, h, w, c] at `which`, left to right, in a copy."""
+    chosen, result = image[which], image.copy()
+    mirrored = np.empty_like(chosen)
+    # Channel by channel: NumPy reverses runs of three bytes four times slower.
+    for channel in range(image.shape[-1]):
+        mirrored[..., channel] = chosen[:, :, ::-1, channel]
+    result[which] = mirrored
+    return result

@@ -146,15 +146,7 @@ def size_batches(
     Raises:
         ValueError: for what are no uint8 images of 1 or 3 channels.
     """
-    sizes: dict[tuple[int, ...], list[int]] = {}
-    for place, image in enumerate(map(np.asarray, images)):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
-            raise ValueError(
-                f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
-                "[0, 255]"
-            )
-        sizes.setdefault(image.shape, []).append(place)
-    for (height, width, channels), places in sizes.items():
+    for (height, width, _), places in by_size(images).items():
         room = max(1, min(most, PIXELS // (height * width)))
         lengths = [4**i for i in range(4) if 4**i <= room]
         while places:
@@ -162,8 +154,26 @@ def size_batches(
             length = next((n for n in lengths if n >= len(places)), lengths[-1])
             rows, places = places[:length], places[length:]
             filled = rows + rows[:1] * (length - len(rows))
-            batch = np.stack([np.asarray(images[place]) for place in filled])
-            yield np.array(rows), np.repeat(batch, 3 // channels, -1)
+            yield np.array(rows), stacked(images, filled)
+
+
+def by_size(images: Images) -> dict[tuple[int, ...], list[int]]:
+    """The places of the images of each shape [h, w, c]; refuses what `size_batches` does."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(map(np.asarray, images)):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
+                "[0, 255]"
+            )
+        places.setdefault(image.shape, []).append(place)
+    return places
+
+
+def stacked(images: Images, places: Sequence[int]) -> UInt8[np.ndarray, "_b _h _w 3"]:
+    """Images of one size; gray is repeated."""
+    batch = np.stack([np.asarray(images[place]) for place in places])
+    return np.repeat(batch, 3 // batch.shape[-1], -1)
 
 
 def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> NeuralDetector:

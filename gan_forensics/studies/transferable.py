@@ -37,7 +37,14 @@ from gan_forensics.forensics.metrics import (
     count_scores,
     geometric_mean_threshold,
 )
-from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.neural import (
+    Images,
+    NeuralDetector,
+    by_size,
+    preprocess,
+    size_batches,
+    stacked,
+)
 from gan_forensics.runtime import jit
 
 # k of the publication; other networks silence the same share as our small twins need.
@@ -81,7 +88,7 @@ def default_k(detector: NeuralDetector, channels: int) -> int:
 
 
 def rank_features(
-    detector: NeuralDetector, fakes: Images, *, confidence: float = 0.9, k: int = 0
+    detector: NeuralDetector, fakes: Images, *, confidence: float = 0.9, k: int | None = None
 ) -> Ranking:
     """Rank all channels of a detector by their omega on generated images.
 
@@ -89,14 +96,14 @@ def rank_features(
         detector: what to look into.
         fakes: images, best of the GAN that it was trained on; any sizes.
         confidence: images with a lower probability of "generated" are not counted.
-        k: how many features; 0 for `default_k`.
+        k: how many features; by default `default_k`.
 
     Raises:
         ValueError: without images, and when the detector is confident of none of them.
     """
     state: FeatureRelevance | None = None
-    for group in _by_size(fakes):
-        height, width = group.shape[1:3]
+    for (height, width, _), places in by_size(fakes).items():
+        group = stacked(fakes, places)
         length = max(1, min(64, RELEVANCE_PIXELS // (height * width)))
         found = feature_relevance(
             detector.network,
@@ -268,12 +275,3 @@ class OnDemand(Sequence):
 def _gray(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     image = np.asarray(image)
     return grayscale(np.repeat(image, 3 // image.shape[-1], -1))
-
-
-def _by_size(images: Images) -> list[UInt8[np.ndarray, "_n _h _w 3"]]:
-    """Arrays of the images of each size."""
-    groups: dict[tuple[int, ...], list[np.ndarray]] = {}
-    for image in images:
-        image = np.asarray(image)
-        groups.setdefault(image.shape, []).append(np.repeat(image, 3 // image.shape[-1], -1))
-    return [np.stack(group) for group in groups.values()]
