@@ -20,7 +20,7 @@ from gan_forensics.explain import (
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dcgan import Discriminator
 from gan_forensics.nn.efficientnet import Block, EfficientNet
-from gan_forensics.nn.layers import BatchNorm
+from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.resnet import ResNet
 from tests import oracles_nn
 

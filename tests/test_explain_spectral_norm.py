@@ -19,9 +19,10 @@ from gan_forensics.explain import (
     unit_relevance,
 )
 from gan_forensics.nn.conv import Conv
-from gan_forensics.nn.layers import BatchNorm, Dense, SNConv, SNDense
+from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.resblocks import BlockConv
 from gan_forensics.nn.resgan import Discriminator
+from gan_forensics.nn.spectral_norm import Dense, SNConv, SNDense
 from tests import oracles_nn
 
 SHAPE = (2, 12, 12, 3)

@@ -11,7 +11,7 @@ from gan_forensics.gans.penalties import (
     penalty_of_squared_norm,
 )
 from gan_forensics.nn.dcgan import Discriminator
-from gan_forensics.nn.layers import GroupNorm1
+from gan_forensics.nn.norms import GroupNorm1
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_nn
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.nn.layers import SelfAttention
+from gan_forensics.nn.attention import SelfAttention
 from tests import oracles_resgan
 
 

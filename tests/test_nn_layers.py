@@ -7,7 +7,7 @@ from jax.sharding import PartitionSpec as P
 from numpy.testing import assert_allclose
 
 from gan_forensics.nn import norms
-from gan_forensics.nn.layers import BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
+from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
 from tests import oracles_nn
 
 AXES = {"batch": (0, 1, 2), "layer": (1, 2, 3), "instance": (1, 2)}

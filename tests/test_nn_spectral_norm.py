@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.nn.layers import Dense, SNConv, SNDense, SNEmbed, spectral_norm
-from gan_forensics.nn.spectral_norm import power_step
+from gan_forensics.nn.spectral_norm import (
+    Dense,
+    SNConv,
+    SNDense,
+    SNEmbed,
+    power_step,
+    spectral_norm,
+)
 
 _jitted = jax.jit(spectral_norm, static_argnames="train")
 

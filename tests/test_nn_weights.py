@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.nn.dcgan import TAILS, Discriminator, Generator
-from gan_forensics.nn.weights import from_torch, load_weights
+from gan_forensics.nn.weight_files import load_weights
+from gan_forensics.nn.weights import from_torch
 from tests import oracles_nn
 
 KERNEL_AXES = {"conv": (3, 2, 0, 1), "transposed": (2, 3, 0, 1)}

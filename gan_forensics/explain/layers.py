@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, convolve
-from gan_forensics.nn.layers import BatchNorm, Dense, GroupNorm1, InstanceNorm, SNConv, SNDense
+from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm
 from gan_forensics.nn.resblocks import BlockConv
+from gan_forensics.nn.spectral_norm import Dense, SNConv, SNDense
 
 Variables = Mapping[str, Any]
 

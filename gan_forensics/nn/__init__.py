@@ -1,18 +1,12 @@
 """Flax networks only: arrays in, arrays out; losses and optimisers live elsewhere."""
 
+from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import Conv, ConvTranspose, convolve, convolve_transpose
 from gan_forensics.nn.dcgan import TAILS, Discriminator, Generator, parse_tail
-from gan_forensics.nn.layers import (
-    BatchNorm,
-    ConditionalBatchNorm,
-    GroupNorm1,
-    InstanceNorm,
-    SelfAttention,
-    SNConv,
-    SNDense,
-    SNEmbed,
-)
+from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
 from gan_forensics.nn.resblocks import DBlock, DBlockOptimized, GBlock
 from gan_forensics.nn.resgan import Features, InfoMaxCritics
+from gan_forensics.nn.spectral_norm import SNConv, SNDense, SNEmbed
 from gan_forensics.nn.upsample import bilinear, bilinear_half_pixel, nearest, zero_insertion
-from gan_forensics.nn.weights import from_torch, load_weights
+from gan_forensics.nn.weight_files import load_weights
+from gan_forensics.nn.weights import from_torch

@@ -5,6 +5,7 @@ cross-correlation of every deep-learning library. Gradients of any order are exa
 CPUs too (`gan_forensics.nn.conv_kernels`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -138,6 +139,23 @@ def torch_uniform(fan_in: int):
     return init
 
 
+def parameters(
+    module: nn.Module,
+    shape: Sequence[int],
+    *,
+    kernel_init: Any = None,
+    use_bias: bool = True,
+    fan_in: int | None = None,
+) -> tuple[Float[Array, "*rest out"], Float[Array, " out"] | None]:
+    """Kernel of a `shape` with the outputs last, and bias of a layer; they start as PyTorch's.
+
+    `fan_in` is as for `torch_uniform`, by default what an output reads.
+    """
+    init = torch_uniform(fan_in or math.prod(shape[:-1]))
+    kernel = module.param("kernel", kernel_init or init, tuple(shape), jnp.float32)
+    return kernel, module.param("bias", init, (shape[-1],), jnp.float32) if use_bias else None
+
+
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     if isinstance(value, int):
         return value, value
@@ -159,21 +177,13 @@ class Conv(nn.Module):
     groups: int = 1
     use_bias: bool = True
     kernel_init: Any = None
-    bias_init: Any = None
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
         """Map images to feature maps."""
-        kh, kw = _pair(self.kernel_size)
-        per_group = x.shape[-1] // self.groups
-        init = torch_uniform(kh * kw * per_group)
-        kernel = self.param(
-            "kernel", self.kernel_init or init, (kh, kw, per_group, self.features), jnp.float32
-        )
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", self.bias_init or init, (self.features,), jnp.float32)
+        shape = (*_pair(self.kernel_size), x.shape[-1] // self.groups, self.features)
+        kernel, bias = parameters(self, shape, kernel_init=self.kernel_init, use_bias=self.use_bias)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = convolve(
             x,
@@ -193,29 +203,15 @@ class ConvTranspose(nn.Module):
     kernel_size: int | tuple[int, int]
     strides: int | tuple[int, int] = 1
     padding: int = 0
-    output_padding: int = 0
     use_bias: bool = True
-    kernel_init: Any = None
-    bias_init: Any = None
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
-        """Map feature maps to larger ones: side (h - 1) s - 2 p + k + output_padding."""
+        """Map feature maps to larger ones: side (h - 1) s - 2 p + k."""
         kh, kw = _pair(self.kernel_size)
-        init = torch_uniform(kh * kw * self.features)
-        kernel = self.param(
-            "kernel", self.kernel_init or init, (kh, kw, x.shape[-1], self.features), jnp.float32
-        )
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", self.bias_init or init, (self.features,), jnp.float32)
+        shape, fan_in = (kh, kw, x.shape[-1], self.features), kh * kw * self.features
+        kernel, bias = parameters(self, shape, use_bias=self.use_bias, fan_in=fan_in)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = convolve_transpose(
-            x,
-            kernel,
-            strides=self.strides,
-            padding=self.padding,
-            output_padding=self.output_padding,
-        )
+        y = convolve_transpose(x, kernel, strides=self.strides, padding=self.padding)
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, ConvTranspose
-from gan_forensics.nn.layers import BatchNorm, GroupNorm1, InstanceNorm
-from gan_forensics.nn.norms import at_least_float32
+from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm, at_least_float32
 from gan_forensics.nn.upsample import UpsampleConv
 
 TAILS = (

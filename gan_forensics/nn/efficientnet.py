@@ -8,6 +8,7 @@ and the dropping of whole branches draw from the key "dropout".
 """
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -15,9 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.nn.conv import Conv
-from gan_forensics.nn.layers import BatchNorm
-from gan_forensics.nn.resnet import check_images, logits
+from gan_forensics.nn.resnet import check_images, conv_norm, logits
 
 EPSILON = 1e-3  # of batch norm; TensorFlow's, as is the momentum
 MOMENTUM = 0.01
@@ -25,8 +24,7 @@ SQUEEZE = 0.25  # hidden units of squeeze-and-excitation, as a share of a block'
 DROPOUT = 0.2
 DROP_BRANCH = 0.2  # at the last block; it grows linearly from 0 at the first
 
-# Kernels as in the TensorFlow original: He et al. (ICCV 2015), fan out.
-_KERNEL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+_layer = partial(conv_norm, padding="SAME", epsilon=EPSILON, momentum=MOMENTUM)
 
 
 class Block(NamedTuple):
@@ -38,24 +36,15 @@ class Block(NamedTuple):
     features: int
 
 
-class Stage(NamedTuple):
-    """A row of table 1: a first block with the stride, then `repeats - 1` without."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    features: int
-
-
+# The rows of table 1: how many blocks, and the first of them; the others have no stride.
 STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
+    (1, Block(3, 1, 1, 16)),
+    (2, Block(3, 2, 6, 24)),
+    (2, Block(5, 2, 6, 40)),
+    (3, Block(3, 2, 6, 80)),
+    (3, Block(5, 1, 6, 112)),
+    (4, Block(5, 2, 6, 192)),
+    (1, Block(3, 1, 6, 320)),
 )
 
 
@@ -75,12 +64,10 @@ def scaled_features(features: int, width: float, divisor: int = 8) -> int:
 
 def scaled_blocks(width: float = 1.0, depth: float = 1.0, divisor: int = 8) -> tuple[Block, ...]:
     """The blocks of table 1, with channels times `width` and repeats times `depth`, rounded up."""
-    blocks = []
-    for stage in STAGES:
-        features = scaled_features(stage.features, width, divisor)
-        for i in range(math.ceil(stage.repeats * depth)):
-            stride = stage.stride if i == 0 else 1
-            blocks.append(Block(stage.kernel, stride, stage.expand, features))
+    blocks: list[Block] = []
+    for repeats, block in STAGES:
+        first = block._replace(features=scaled_features(block.features, width, divisor))
+        blocks += [first] + [first._replace(stride=1)] * (math.ceil(repeats * depth) - 1)
     return tuple(blocks)
 
 
@@ -111,16 +98,14 @@ class MBConv(nn.Module):
         """Map a feature map; `drop` is the chance that an image keeps its input only."""
         block, channels = self.block, x.shape[-1]
         wide = channels * block.expand
+        layer = partial(_layer, self, train=train)
         y = x
         if block.expand != 1:
-            y = nn.silu(_layer(self, y, "_expand_conv", "_bn0", wide, 1, 1, 1, train))
-        y = nn.silu(
-            _layer(
-                self, y, "_depthwise_conv", "_bn1", wide, block.kernel, block.stride, wide, train
-            )
-        )
+            y = nn.silu(layer(y, "_expand_conv", "_bn0", wide))
+        kernel, stride = block.kernel, block.stride
+        y = nn.silu(layer(y, "_depthwise_conv", "_bn1", wide, kernel, stride, groups=wide))
         y = SqueezeExcite(max(1, int(channels * SQUEEZE)), self.dtype, name="_se")(y)
-        y = _layer(self, y, "_project_conv", "_bn2", block.features, 1, 1, 1, train)
+        y = layer(y, "_project_conv", "_bn2", block.features)
         if block.stride != 1 or channels != block.features:
             return y
         if train and self.drop > 0:
@@ -158,11 +143,12 @@ class EfficientNet(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b classes"]:
         """Score the images; `train` uses and moves the batch statistics."""
         check_images(x, self.stride)
-        x = nn.silu(_layer(self, x, "_conv_stem", "_bn0", self.stem, 3, 2, 1, train))
+        layer = partial(_layer, self, train=train)
+        x = nn.silu(layer(x, "_conv_stem", "_bn0", self.stem, 3, 2))
         for i, block in enumerate(self.blocks):
             drop = DROP_BRANCH * i / len(self.blocks)
             x = MBConv(Block(*block), drop, self.dtype, name=f"_blocks.{i}")(x, train=train)
-        x = nn.silu(_layer(self, x, "_conv_head", "_bn1", self.head, 1, 1, 1, train))
+        x = nn.silu(layer(x, "_conv_head", "_bn1", self.head))
         features = nn.Dropout(DROPOUT, deterministic=not train)(x.mean((1, 2)))
         return logits(features, self.classes, name="_fc", dtype=self.dtype)
 
@@ -183,29 +169,3 @@ def efficientnet(
         classes,
         dtype,
     )
-
-
-def _layer(
-    module: Any,
-    x: Array,
-    conv: str,
-    norm: str,
-    features: int,
-    kernel: int,
-    stride: int,
-    groups: int,
-    train: bool,
-):
-    """Convolution without bias, batch norm; a layer of the module it is called in."""
-    x = Conv(
-        features,
-        kernel,
-        stride,
-        "SAME",
-        groups=groups,
-        use_bias=False,
-        kernel_init=_KERNEL,
-        dtype=module.dtype,
-        name=conv,
-    )(x)
-    return BatchNorm(EPSILON, MOMENTUM, module.dtype, name=norm)(x, train=train)

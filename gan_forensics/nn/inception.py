@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, UInt8
 
 from gan_forensics.nn.conv import convolve
 from gan_forensics.nn.inception_layout import CLASSES, STAGES, Block, Fork, MaxPool, Unit
+from gan_forensics.nn.norms import at_least_float32
 
 SIZE = 299  # side of the images that the network was trained on
 EPSILON = 1e-3  # of the graph's batch norms
@@ -186,7 +187,7 @@ class InceptionV3(nn.Module):
                 x = _max_pool(x, stride=2)
             else:
                 x = _BlockNet(stage, dtype=self.dtype, name=stage.name)(x)
-        pool3 = x.astype(jnp.promote_types(x.dtype, jnp.float32)).mean((1, 2))
+        pool3 = at_least_float32(x).mean((1, 2))
         unbiased, bias = _Classifier(name="fc")(pool3)
         return InceptionOutputs(pool3, unbiased + bias.reshape(1, -1), unbiased)
 

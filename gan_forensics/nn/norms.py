@@ -13,6 +13,7 @@ are float32 also where the network computes in bfloat16. The batch is the global
 with a sharded batch the reductions below are over all devices, so no axis name is needed.
 """
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -89,7 +90,7 @@ def _batch_norm(module: BatchNorm | ConditionalBatchNorm, x, scale, bias, *, tra
         y = (values - running_mean.value.reshape(1, 1, 1, -1)) * factor + bias
         return y.astype(module.dtype or x.dtype)
 
-    count = _count(values, axes=(0, 1, 2))
+    count = values.size // values.shape[-1]
     if count < 2:
         raise ValueError(
             f"{type(module).__name__} cannot train on one value per channel (input shape "
@@ -112,15 +113,12 @@ class GroupNorm1(nn.Module):
     scale and bias are for each channel (not, as in `LayerNorm`, for each position).
     """
 
-    epsilon: float = EPSILON
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Normalise every image; the result has the layer's `dtype`, by default that of x."""
-        scale, bias = _affine(self, x.shape[-1])
-        y, _, _ = _normalise(at_least_float32(x), scale, bias, (1, 2, 3), self.epsilon)
-        return y.astype(self.dtype or x.dtype)
+        return _each_normalised(self, x, (1, 2, 3))
 
 
 class InstanceNorm(nn.Module):
@@ -129,15 +127,17 @@ class InstanceNorm(nn.Module):
     Ulyanov et al., arXiv 1607.08022. Statistics of the image itself also at inference.
     """
 
-    epsilon: float = EPSILON
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Normalise every channel of every image; `dtype` as in the other layers."""
-        scale, bias = _affine(self, x.shape[-1])
-        y, _, _ = _normalise(at_least_float32(x), scale, bias, _MAP, self.epsilon)
-        return y.astype(self.dtype or x.dtype)
+        return _each_normalised(self, x, _MAP)
+
+
+def _each_normalised(module: GroupNorm1 | InstanceNorm, x, axes: tuple[int, ...]):
+    y, _, _ = _normalise(at_least_float32(x), *_affine(module, x.shape[-1]), axes, EPSILON)
+    return y.astype(module.dtype or x.dtype)
 
 
 def _affine(module: nn.Module, features: int):
@@ -152,14 +152,6 @@ def at_least_float32(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def _count(x, axes: tuple[int, ...]) -> int:
-    """How many values one mean is taken over."""
-    count = 1
-    for axis in axes:
-        count *= x.shape[axis]
-    return count
-
-
 # The derivative of normalisation, written out: automatic differentiation of the two means makes
 # twice as many passes over the map. It is itself made of ordinary operations, so that a gradient
 # penalty may differentiate it again.
@@ -169,8 +161,7 @@ def _normalise_plainly(x, scale, bias, axes: tuple[int, ...], epsilon: float):
     `axes` holds h and w and possibly b or c; mean and variance keep the reduced axes. Scale and
     bias are both [1, 1, 1, c] or both [b, 1, 1, c].
     """
-    mean, var = _moments(x, axes)
-    return (x - mean) * (jax.lax.rsqrt(var + epsilon) * scale) + bias, mean, var
+    return _normalise_forward(x, scale, bias, axes, epsilon)[0]
 
 
 def _normalise_forward(x, scale, bias, axes, epsilon):
@@ -195,7 +186,7 @@ def _normalise_backward(axes, epsilon, residuals, cotangents):
         dbias, dscale = dbias.sum(0, keepdims=True), dscale.sum(0, keepdims=True)
 
     rest = tuple(axis for axis in axes if axis not in at_once)
-    count = _count(x, axes)
+    count = math.prod(x.shape[axis] for axis in axes)
     through_mean = (dmean - inverse * (scale * sums).sum(rest, keepdims=True)) / count
     through_var = (2 * dvar - inverse**3 * (scale * moments).sum(rest, keepdims=True)) / count
     dx = dy * (inverse * scale) + centred * through_var + through_mean

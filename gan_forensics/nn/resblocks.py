@@ -24,9 +24,9 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.nn.conv import convolve
+from gan_forensics.nn.conv import convolve, parameters
 from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm
-from gan_forensics.nn.spectral_norm import normalised_kernel, parameters
+from gan_forensics.nn.spectral_norm import normalised_kernel
 from gan_forensics.nn.upsample import bilinear_half_pixel, convolve_upsampled, nearest
 
 Upsampling = Literal["bilinear", "nearest"]
@@ -98,7 +98,7 @@ class BlockConv(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
         """Map feature maps to feature maps, scaled if asked for."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel, bias = parameters(self, shape, self.kernel_init)
+        kernel, bias = parameters(self, shape, kernel_init=self.kernel_init)
         if self.spectral_norm:
             kernel = normalised_kernel(self, kernel, train=train)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)

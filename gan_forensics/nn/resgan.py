@@ -26,6 +26,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.attention import SelfAttention
+from gan_forensics.nn.conv import parameters
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 from gan_forensics.nn.resblocks import (
     UPSAMPLINGS,
@@ -38,7 +39,7 @@ from gan_forensics.nn.resblocks import (
     Upsampling,
     glorot,
 )
-from gan_forensics.nn.spectral_norm import Dense, SNDense, SNEmbed, normalised_kernel, parameters
+from gan_forensics.nn.spectral_norm import Dense, SNDense, SNEmbed, normalised_kernel
 
 
 class Shape(NamedTuple):
@@ -319,7 +320,7 @@ class _SNWeights(nn.Module):
 
     @nn.compact
     def __call__(self, *, train: bool):
-        kernel, bias = parameters(self, self.shape, glorot())
+        kernel, bias = parameters(self, self.shape, kernel_init=glorot())
         kernel = normalised_kernel(self, kernel, train=train)
         return kernel.reshape(self.shape[-2:]), bias
 

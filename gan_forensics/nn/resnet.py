@@ -9,19 +9,16 @@ names of the published weights ("layer1.0.conv2", "layer2.0.downsample.0"), sinc
 by these names. Padding is symmetric: "SAME" would shift maps of even size under a stride.
 """
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 from jaxtyping import Array, Float
 
-from gan_forensics.nn.conv import Conv, torch_uniform
-from gan_forensics.nn.layers import BatchNorm
+from gan_forensics.nn.conv import Conv, Padding, torch_uniform
+from gan_forensics.nn.norms import BatchNorm, at_least_float32
 
 EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
-
-# torchvision's: the variance of the gradient is kept (He et al., ICCV 2015), fan out.
-_KERNEL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Bottleneck(nn.Module):
@@ -36,25 +33,13 @@ class Bottleneck(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
         """Add what three convolutions make of x to x itself, or to its projection."""
         out = EXPANSION * self.width
-        y = nn.relu(self._layer(x, "conv1", "bn1", self.width, 1, 1, train))
-        y = nn.relu(self._layer(y, "conv2", "bn2", self.width, 3, self.stride, train))
-        y = self._layer(y, "conv3", "bn3", out, 1, 1, train)
+        layer = partial(conv_norm, self, train=train)
+        y = nn.relu(layer(x, "conv1", "bn1", self.width))
+        y = nn.relu(layer(y, "conv2", "bn2", self.width, 3, self.stride))
+        y = layer(y, "conv3", "bn3", out)
         if self.projection:
-            x = self._layer(x, "downsample.0", "downsample.1", out, 1, self.stride, train)
+            x = layer(x, "downsample.0", "downsample.1", out, 1, self.stride)
         return nn.relu(y + x)
-
-    def _layer(self, x, conv: str, norm: str, features: int, kernel: int, stride: int, train: bool):
-        x = Conv(
-            features,
-            kernel,
-            stride,
-            kernel // 2,
-            use_bias=False,
-            kernel_init=_KERNEL,
-            dtype=self.dtype,
-            name=conv,
-        )(x)
-        return BatchNorm(dtype=self.dtype, name=norm)(x, train=train)
 
 
 class ResNet(nn.Module):
@@ -96,17 +81,9 @@ class ResNet(nn.Module):
             )
         check_images(x, self.stride)
 
-        x = Conv(
-            self.widths[0],
-            self.stem_kernel,
-            self.stem_stride,
-            self.stem_kernel // 2,
-            use_bias=False,
-            kernel_init=_KERNEL,
-            dtype=self.dtype,
-            name="conv1",
-        )(x)
-        x = nn.relu(BatchNorm(dtype=self.dtype, name="bn1")(x, train=train))
+        kernel, stride = self.stem_kernel, self.stem_stride
+        x = conv_norm(self, x, "conv1", "bn1", self.widths[0], kernel, stride, train=train)
+        x = nn.relu(x)
         if self.stem_pool:
             pads = ((1, 1), (1, 1))
             x = nn.max_pool(x, (3, 3), (2, 2), pads)  # pyright: ignore[reportArgumentType]
@@ -135,6 +112,39 @@ def resnet_small(classes: int = 1, *, width: int = 8, dtype: Any = None) -> ResN
     return ResNet((1, 1, 1, 1), widths, classes, 3, 1, stem_pool=False, dtype=dtype)
 
 
+def conv_norm(
+    module: Any,
+    x: Float[Array, "b h w c"],
+    conv: str,
+    norm: str,
+    features: int,
+    kernel: int = 1,
+    stride: int = 1,
+    *,
+    train: bool,
+    padding: Padding | None = None,
+    groups: int = 1,
+    **options: Any,
+) -> Float[Array, "b h2 w2 o"]:
+    """Convolution without bias and batch norm (with `options`), layers of the compact `module`.
+
+    `padding` is symmetric by default; kernels start as torchvision's and TensorFlow's do: He et
+    al. (ICCV 2015), fan out.
+    """
+    x = Conv(
+        features,
+        kernel,
+        stride,
+        kernel // 2 if padding is None else padding,
+        groups=groups,
+        use_bias=False,
+        kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+        dtype=module.dtype,
+        name=conv,
+    )(x)
+    return BatchNorm(dtype=module.dtype, name=norm, **options)(x, train=train)
+
+
 def check_images(x: Array, stride: int) -> None:
     """Refuse what is no batch of images, or smaller than one place of the last map.
 
@@ -160,5 +170,4 @@ def logits(features: Float[Array, "b c"], classes: int, *, name: str, dtype: Any
         dtype=dtype,
         name=name,
     )
-    y = layer(features)
-    return y.astype(jax.numpy.promote_types(y.dtype, jax.numpy.float32))
+    return at_least_float32(layer(features))

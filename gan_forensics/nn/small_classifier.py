@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
+from gan_forensics.nn.norms import at_least_float32
 
 STAGES = 3
 
@@ -33,12 +33,12 @@ class SmallClassifier(nn.Module):
         """Images in [-1, 1] with sides of at least 4 to features and logits."""
         if min(x.shape[1:3]) < 4:
             raise ValueError(
-                f"images of {x.shape[1]}x{x.shape[2]} are too small: sides of {4} or more"
+                f"images of {x.shape[1]}x{x.shape[2]} are too small: sides of 4 or more"
             )
         for stage in range(STAGES):
             x = Conv(self.width * 2**stage, 3, dtype=self.dtype, name=f"conv_{stage}")(x)
             x = nn.relu(x)
             if stage < STAGES - 1:
                 x = nn.avg_pool(x, (2, 2), (2, 2))
-        features = x.astype(jnp.promote_types(x.dtype, jnp.float32)).mean((1, 2))
+        features = at_least_float32(x).mean((1, 2))
         return Classified(features, nn.Dense(self.classes, name="logits")(features))

@@ -13,8 +13,6 @@ Some published heads keep u only and take their one step at inference too, witho
 layer does likewise where its variables hold no v.
 """
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -23,7 +21,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.nn.conv import Padding, convolve, torch_uniform
+from gan_forensics.nn.conv import Padding, convolve, parameters
 
 COLLECTION = "spectral_norm"
 SMALLEST = 1e-12  # no vector is divided by less: PyTorch's
@@ -104,17 +102,6 @@ def normalised_kernel(
     return normalised_matrix(module, matrix, train=train).T.reshape(kernel.shape)
 
 
-def parameters(
-    module: nn.Module, shape: Sequence[int], kernel_init=None, bias_init=None, use_bias: bool = True
-) -> tuple[Float[Array, "*rest out"], Float[Array, " out"] | None]:
-    """Kernel of a `shape` with the outputs last, and bias of a layer; None starts as PyTorch."""
-    init = torch_uniform(math.prod(shape[:-1]))
-    kernel = module.param("kernel", kernel_init or init, tuple(shape), jnp.float32)
-    if not use_bias:
-        return kernel, None
-    return kernel, module.param("bias", bias_init or init, (shape[-1],), jnp.float32)
-
-
 class SNConv(nn.Module):
     """`Conv` with a spectrally normalised kernel; the bias is as it is.
 
@@ -126,15 +113,13 @@ class SNConv(nn.Module):
     strides: int = 1
     padding: Padding = "SAME"
     use_bias: bool = True
-    kernel_init: Any = None
-    bias_init: Any = None
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
         """Map images to feature maps."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel, bias = parameters(self, shape, self.kernel_init, self.bias_init, self.use_bias)
+        kernel, bias = parameters(self, shape, use_bias=self.use_bias)
         kernel = normalised_kernel(self, kernel, train=train)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = convolve(x, kernel, strides=self.strides, padding=self.padding)
@@ -145,16 +130,14 @@ class SNDense(nn.Module):
     """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out]."""
 
     features: int
-    use_bias: bool = True
     kernel_init: Any = None
-    bias_init: Any = None
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b i"], *, train: bool) -> Float[Array, "b o"]:
         """Map vectors to vectors."""
         shape = (x.shape[-1], self.features)
-        kernel, bias = parameters(self, shape, self.kernel_init, self.bias_init, self.use_bias)
+        kernel, bias = parameters(self, shape, kernel_init=self.kernel_init)
         kernel = normalised_kernel(self, kernel, train=train)
         return _dense(x, kernel, bias, self.dtype)
 
@@ -163,22 +146,20 @@ class Dense(nn.Module):
     """A linear layer started as PyTorch does: `kernel` [in, out] and `bias` [out]."""
 
     features: int
-    use_bias: bool = True
     kernel_init: Any = None
-    bias_init: Any = None
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b i"]) -> Float[Array, "b o"]:
         """Map vectors to vectors."""
         shape = (x.shape[-1], self.features)
-        kernel, bias = parameters(self, shape, self.kernel_init, self.bias_init, self.use_bias)
+        kernel, bias = parameters(self, shape, kernel_init=self.kernel_init)
         return _dense(x, kernel, bias, self.dtype)
 
 
 def _dense(x, kernel, bias, dtype):
     x, kernel, bias = promote_dtype(x, kernel, bias, dtype=dtype)
-    return x @ kernel if bias is None else x @ kernel + bias.reshape(1, -1)
+    return x @ kernel + bias.reshape(1, -1)
 
 
 class SNEmbed(nn.Module):

@@ -14,7 +14,7 @@ import numpy as np
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
-from gan_forensics.nn.conv import convolve, convolve_transpose, torch_uniform
+from gan_forensics.nn.conv import convolve, convolve_transpose, parameters
 
 
 def zero_insertion(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
@@ -144,9 +144,7 @@ class UpsampleConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w o"]:
         """Map feature maps to maps of twice the side."""
-        k, channels = self.kernel_size, x.shape[-1]
-        init = torch_uniform(k * k * channels)
-        kernel = self.param("kernel", init, (k, k, channels, self.features), jnp.float32)
-        bias = self.param("bias", init, (self.features,), jnp.float32)
+        k = self.kernel_size
+        kernel, bias = parameters(self, (k, k, x.shape[-1], self.features))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         return convolve_upsampled(self.kind, x, kernel) + bias.reshape(1, 1, 1, -1)

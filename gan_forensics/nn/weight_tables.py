@@ -4,6 +4,7 @@ PyTorch keeps kernels as [out, in, kh, kw] and, transposed, as [in, out, kh, kw]
 [kh, kw, in, out] in both cases, without a flip. Matrices are [out, in] there and [in, out] here.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -42,44 +43,26 @@ Table = dict[str, Leaf]
 State = Mapping[str, Any]
 
 
-def conv_leaves(
-    name: str,
-    path: str | tuple[str, ...],
-    shape: tuple[int, int, int, int],
-    *,
-    bias: bool,
+def layer_leaves(
+    name: str, path: str | tuple[str, ...], shape: tuple[int, ...], *, bias: bool
 ) -> Table:
-    """A convolution with PyTorch's kernel `shape` [out, in, kh, kw]."""
-    path = _steps(path)
-    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), (2, 3, 1, 0))}
-    if bias:
-        leaves[f"{name}.bias"] = Leaf(shape[:1], "params", (*path, "bias"), (0,))
-    return leaves
+    """A convolution [out, in, kh, kw] or a linear layer [out, in], by PyTorch's shape."""
+    axes = (*range(2, len(shape)), 1, 0)
+    return _layer(name, path, shape, axes, (shape[0],) if bias else None)
 
 
 def conv_transpose_leaves(
-    name: str,
-    path: str | tuple[str, ...],
-    shape: tuple[int, int, int, int],
-    *,
-    bias: bool,
+    name: str, path: str | tuple[str, ...], shape: tuple[int, int, int, int], *, bias: bool
 ) -> Table:
     """A transposed convolution with PyTorch's kernel `shape` [in, out, kh, kw]."""
-    path = _steps(path)
-    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), (2, 3, 0, 1))}
-    if bias:
-        leaves[f"{name}.bias"] = Leaf(shape[1:2], "params", (*path, "bias"), (0,))
-    return leaves
+    return _layer(name, path, shape, (2, 3, 0, 1), (shape[1],) if bias else None)
 
 
-def dense_leaves(
-    name: str, path: str | tuple[str, ...], shape: tuple[int, int], *, bias: bool
-) -> Table:
-    """A linear layer with PyTorch's matrix `shape` [out, in]."""
+def _layer(name, path, shape, axes, bias: tuple[int] | None) -> Table:
     path = _steps(path)
-    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), (1, 0))}
+    leaves = {f"{name}.weight": Leaf(shape, "params", (*path, "kernel"), axes)}
     if bias:
-        leaves[f"{name}.bias"] = Leaf(shape[:1], "params", (*path, "bias"), (0,))
+        leaves[f"{name}.bias"] = Leaf(bias, "params", (*path, "bias"), (0,))
     return leaves
 
 
@@ -109,6 +92,12 @@ def size_in(state: State, *places: tuple[str, int]) -> int:
         if axis < len(shape):
             return shape[axis]
     return 0
+
+
+def count_in(state: State, pattern: str, *, first: int = 0) -> int:
+    """How many numbered parts there are from `first` on, by the highest number in the names."""
+    found = [re.match(pattern, name) for name in state]
+    return max((int(match[1]) + 1 - first for match in found if match), default=0)
 
 
 def to_numpy(array: Any) -> np.ndarray:

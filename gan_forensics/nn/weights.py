@@ -14,30 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gan_forensics.nn import weights_dcgan, weights_inception, weights_resgan, weights_resnet
-from gan_forensics.nn.weight_files import READERS, load_weights
-from gan_forensics.nn.weight_tables import (
-    Leaf,
-    State,
-    Table,
-    conv_leaves,
-    conv_transpose_leaves,
-    dense_leaves,
-    norm_leaves,
-    to_numpy,
-)
-
-__all__ = [
-    "ARCHITECTURES",
-    "READERS",
-    "Leaf",
-    "Table",
-    "conv_leaves",
-    "conv_transpose_leaves",
-    "dense_leaves",
-    "from_torch",
-    "load_weights",
-    "norm_leaves",
-]
+from gan_forensics.nn.weight_tables import State, Table, to_numpy
 
 # Name -> (the player's name in a checkpoint of the whole GAN, table of the architecture).
 ARCHITECTURES: dict[str, tuple[str, Callable[[State], Table]]] = {

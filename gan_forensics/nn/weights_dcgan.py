@@ -6,11 +6,14 @@ from gan_forensics.nn.weight_tables import (
     State,
     Table,
     any_name,
-    conv_leaves,
     conv_transpose_leaves,
+    count_in,
+    layer_leaves,
     norm_leaves,
     size_in,
 )
+
+BLOCK = r"net\.(\d+)\.[01]\."
 
 
 def generator(state: State) -> Table:
@@ -19,7 +22,7 @@ def generator(state: State) -> Table:
     The tail is `net.n` for BASELINE; otherwise an upsampling without parameters stands at n, and
     one convolution or three follow it.
     """
-    n = _blocks(state, first=0)
+    n = count_in(state, BLOCK)
     table: Table = {}
     features = size_in(state, ("net.0.0.weight", 0))
     for i in range(n):
@@ -41,7 +44,7 @@ def generator(state: State) -> Table:
         name = f"net.{n + 1 + i}"
         made = channels if i == count - 1 else features
         k = size_in(state, (f"{name}.weight", 2))
-        table |= conv_leaves(name, f"tail_{i}", (made, features, k, k), bias=True)
+        table |= layer_leaves(name, f"tail_{i}", (made, features, k, k), bias=True)
     return table
 
 
@@ -50,24 +53,18 @@ def discriminator(state: State) -> Table:
 
     The norm is batch norm if there are running statistics, and absent if blocks have nothing at 1.
     """
-    n = _blocks(state, first=2)
+    n = count_in(state, BLOCK, first=2)
     batch = any(name.endswith(("running_mean", "running_var")) for name in state)
     plain = not any(re.match(r"net\.\d+\.1\.", name) for name in state)
     features = size_in(state, ("net.0.bias", 0), ("net.0.weight", 0))
     kernel = (features, size_in(state, ("net.0.weight", 1)), 4, 4)
-    table = conv_leaves("net.0", "conv_0", kernel, bias=True)
+    table = layer_leaves("net.0", "conv_0", kernel, bias=True)
     for i in range(1, n + 1):
         block = f"net.{i + 1}"
         made = size_in(state, (f"{block}.1.weight", 0), (f"{block}.0.weight", 0))
         kernel = (made, features, 4, 4)
-        table |= conv_leaves(f"{block}.0", f"conv_{i}", kernel, bias=plain)
+        table |= layer_leaves(f"{block}.0", f"conv_{i}", kernel, bias=plain)
         if not plain:
             table |= norm_leaves(f"{block}.1", f"norm_{i}", made, running=batch)
         features = made
-    return table | conv_leaves(f"net.{n + 2}", "logit", (1, features, 4, 4), bias=True)
-
-
-def _blocks(state: State, *, first: int) -> int:
-    """The number of blocks `net.i.0` from `first` on: as many as the highest name tells."""
-    found = [re.match(r"net\.(\d+)\.[01]\.", name) for name in state]
-    return max((int(match[1]) + 1 - first for match in found if match), default=0)
+    return table | layer_leaves(f"net.{n + 2}", "logit", (1, features, 4, 4), bias=True)

@@ -8,8 +8,7 @@ from gan_forensics.nn.inception_layout import CLASSES, FEATURES, kernel_shapes
 from gan_forensics.nn.weight_tables import (
     State,
     Table,
-    conv_leaves,
-    dense_leaves,
+    layer_leaves,
     norm_leaves,
 )
 
@@ -19,6 +18,6 @@ def inception_v3_fid(state: State) -> Table:
     table: Table = {}
     for path, (kh, kw, channels, features) in kernel_shapes():
         name, shape = ".".join(path), (features, channels, kh, kw)
-        table |= conv_leaves(f"{name}.conv", path, shape, bias=False)
+        table |= layer_leaves(f"{name}.conv", path, shape, bias=False)
         table |= norm_leaves(f"{name}.bn", path, features, running=True)
-    return table | dense_leaves("fc", "fc", (CLASSES, FEATURES), bias=True)
+    return table | layer_leaves("fc", "fc", (CLASSES, FEATURES), bias=True)

@@ -11,12 +11,20 @@ heads of SSGAN and cGAN-PD for 32x32 images, which are of another kind: `weight`
 """
 
 import math
-import re
 from collections.abc import Callable
 from functools import partial
 
 from gan_forensics.nn.resgan import SHAPES
-from gan_forensics.nn.weight_tables import Leaf, State, Table, any_name, norm_leaves, size_in
+from gan_forensics.nn.weight_tables import (
+    Leaf,
+    State,
+    Table,
+    any_name,
+    count_in,
+    layer_leaves,
+    norm_leaves,
+    size_in,
+)
 
 Path = tuple[str, ...]
 
@@ -84,8 +92,7 @@ def discriminator(
 
 def infomax_discriminator(state: State) -> Table:
     """The discriminator of InfoMax-GAN: here two networks, "discriminator" and "critics"."""
-    found = [re.match(r"local_feat_blocks\.(\d+)\.", name) for name in state]
-    blocks = max((int(match[1]) + 1 for match in found if match), default=0)
+    blocks = count_in(state, r"local_feat_blocks\.(\d+)\.")
     names = [*(f"local_feat_blocks.{i}" for i in range(blocks)), "global_feat_blocks.0"]
     table, pooled = _discriminator_blocks(state, names, spectral=True, attention=False)
     table |= _head(state, "linear", "logit", (1, pooled), spectral=True)
@@ -104,8 +111,7 @@ def infomax_discriminator(state: State) -> Table:
 
 def _last_block(state: State) -> int:
     """The highest i of `block<i>`, at least 1."""
-    found = [re.match(r"block(\d+)\.", name) for name in state]
-    return max((int(match[1]) for match in found if match), default=1)
+    return max(1, count_in(state, r"block(\d+)\.", first=1))
 
 
 def _discriminator_blocks(
@@ -206,12 +212,10 @@ def _layer(
     name: str, path: Path, shape: tuple[int, ...], *, spectral: bool, bias: bool = True
 ) -> Table:
     """A convolution [out, in, kh, kw] or a linear layer [out, in]."""
-    outputs, inputs, *taps = shape
-    axes = (*range(2, len(shape)), 1, 0)
-    kernel = Leaf(shape, "params", (*path, "kernel"), axes)
-    table = {f"{name}.bias": Leaf((outputs,), "params", (*path, "bias"), (0,))} if bias else {}
+    table = layer_leaves(name, path, shape, bias=bias)
     if not spectral:
-        return {f"{name}.weight": kernel, **table}
+        return table
+    outputs, inputs, *taps = shape
     length = inputs * math.prod(taps)
     # v goes through a kernel in the order (in, kh, kw) there, (kh, kw, in) here.
     v = Leaf(
@@ -222,11 +226,11 @@ def _layer(
         view=(inputs, *taps),
         final=(length,),
     )
-    return {
+    kernel = table.pop(f"{name}.weight")
+    return table | {
         f"{name}.weight_orig": kernel,
         f"{name}.weight_u": Leaf((outputs,), "spectral_norm", (*path, "u"), (0,)),
         f"{name}.weight_v": v,
-        **table,
     }
 
 

@@ -4,16 +4,14 @@ Widths, depths and the number of logits are read from the shapes, so that the sa
 published detectors (one logit), their ImageNet bodies (1000) and small twins.
 """
 
-import re
-
 from gan_forensics.nn.resnet import EXPANSION
 from gan_forensics.nn.weight_tables import (
     Leaf,
     State,
     Table,
     any_name,
-    conv_leaves,
-    dense_leaves,
+    count_in,
+    layer_leaves,
     norm_leaves,
     size_in,
 )
@@ -25,8 +23,8 @@ def resnet50(state: State) -> Table:
     made = size_in(state, (weight, 0), ("bn1.weight", 0))
     kernel = size_in(state, (weight, 2))
     table = _unit((), "conv1", "bn1", (made, size_in(state, (weight, 1)), kernel, kernel))
-    for stage in range(1, 1 + _count(state, r"layer(\d+)\.", first=1)):
-        for i in range(_count(state, rf"layer{stage}\.(\d+)\.")):
+    for stage in range(1, 1 + count_in(state, r"layer(\d+)\.", first=1)):
+        for i in range(count_in(state, rf"layer{stage}\.(\d+)\.")):
             block = f"layer{stage}.{i}"
             width = size_in(state, (f"{block}.conv1.weight", 0), (f"{block}.bn1.weight", 0))
             table |= _unit((block,), "conv1", "bn1", (width, made, 1, 1))
@@ -37,7 +35,7 @@ def resnet50(state: State) -> Table:
                 table |= _unit((block,), "downsample.0", "downsample.1", shape)
             made = EXPANSION * width
     classes = size_in(state, ("fc.weight", 0), ("fc.bias", 0))
-    return table | dense_leaves("fc", "fc", (classes, made), bias=True)
+    return table | layer_leaves("fc", "fc", (classes, made), bias=True)
 
 
 def efficientnet_b0(state: State) -> Table:
@@ -50,7 +48,7 @@ def efficientnet_b0(state: State) -> Table:
     made = size_in(state, (weight, 0), ("_bn0.weight", 0))
     kernel = size_in(state, (weight, 2))
     table = _unit((), "_conv_stem", "_bn0", (made, size_in(state, (weight, 1)), kernel, kernel))
-    for i in range(_count(state, r"_blocks\.(\d+)\.")):
+    for i in range(count_in(state, r"_blocks\.(\d+)\.")):
         block = f"_blocks.{i}"
         wide = size_in(state, (f"{block}._depthwise_conv.weight", 0), (f"{block}._bn1.weight", 0))
         if any_name(state, f"{block}._expand_conv.") or any_name(state, f"{block}._bn0."):
@@ -65,13 +63,13 @@ def efficientnet_b0(state: State) -> Table:
     head = size_in(state, ("_conv_head.weight", 0), ("_bn1.weight", 0))
     table |= _unit((), "_conv_head", "_bn1", (head, made, 1, 1))
     classes = size_in(state, ("_fc.weight", 0), ("_fc.bias", 0))
-    return table | dense_leaves("_fc", "_fc", (classes, head), bias=True)
+    return table | layer_leaves("_fc", "_fc", (classes, head), bias=True)
 
 
 def _unit(path: tuple[str, ...], conv: str, norm: str, shape: tuple[int, int, int, int]) -> Table:
     """A convolution without bias and its batch norm, below `path`."""
     before = "".join(f"{step}." for step in path)
-    leaves = conv_leaves(f"{before}{conv}", (*path, conv), shape, bias=False)
+    leaves = layer_leaves(f"{before}{conv}", (*path, conv), shape, bias=False)
     return leaves | norm_leaves(f"{before}{norm}", (*path, norm), shape[0], running=True)
 
 
@@ -84,9 +82,3 @@ def _squeeze_leaves(block: str, name: str, shape: tuple[int, int]) -> Table:
         ),
         f"{block}.{name}.bias": Leaf(shape[:1], "params", (*path, "bias"), (0,)),
     }
-
-
-def _count(state: State, pattern: str, *, first: int = 0) -> int:
-    """How many parts there are, by the highest number that names tell."""
-    found = [re.match(pattern, name) for name in state]
-    return max((int(match[1]) + 1 - first for match in found if match), default=0)

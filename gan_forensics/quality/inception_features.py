@@ -6,7 +6,8 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from gan_forensics.nn.inception import InceptionV3, Resize, inception_input
-from gan_forensics.nn.weights import from_torch, load_weights
+from gan_forensics.nn.weight_files import load_weights
+from gan_forensics.nn.weights import from_torch
 from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched
 from gan_forensics.quality.frechet import INCEPTION
