@@ -3,7 +3,7 @@
     python -m benchmarks.doping
 
 Seeds: ten adversarial autoencoders of width 64 on 600 rows of 21 columns, 300 steps of batch 100,
-trained together (`vmap` over seeds, a `scan` of a hundred steps a call), one after the other by the
+trained together (`vmap` over seeds, a loop of a hundred steps a call), one after the other by the
 same calls, and one after the other with a call for every step, which is what a plain loop does.
 Scores: an isolation forest of 100 trees on 256 rows each, 100,000 rows. Compilation is left out;
 sides take turns, and the ratios are medians of those within a round.
@@ -21,7 +21,8 @@ SEEDS, STEPS = tuple(range(10)), 300
 
 def train_sides() -> dict[str, Callable[[], object]]:
     """Ways to train the same ten autoencoders."""
-    from gan_forensics.anomaly import AAEConfig, seeds, train_autoencoders
+    from gan_forensics.anomaly import AAEConfig, train_autoencoders
+    from gan_forensics.train import seeds
 
     x = np.random.default_rng(0).uniform(size=(600, 21))
     config = AAEConfig(21, hidden=(64, 64), joined=False)

@@ -27,23 +27,20 @@ Every setting of a preset can be overridden: `cpu --tables wine --compare.seeds 
 runs/short`. A run that was stopped goes on with the next table when it is started again.
 """
 
-import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import tyro
-
-from experiments.doping_markdown import markdown
-from experiments.doping_page import finding, write_page
+from experiments.doping_page import QUESTION, finding, write_pages
 from experiments.doping_tasks import carried_task, odds_task
 from experiments.doping_toys import Toys, sweep
-from gan_forensics.anomaly.compare import CompareConfig, compare
 from gan_forensics.anomaly.tasks import Task
-from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.data.files import write_json
+from gan_forensics.studies.doping import CompareConfig, compare
+from gan_forensics.studies.runner import carry_out, chosen, stored_part
 
 
 @dataclass(frozen=True)
@@ -121,14 +118,11 @@ PRESETS = {
 
 def tasks(experiment: Experiment) -> dict[str, Callable[[], Task]]:
     """How to get the real tables, by name."""
-    found: dict[str, Callable[[], Task]] = {
-        name: lambda name=name: carried_task(name) for name in experiment.tables
-    }
+    found: dict[str, Callable[[], Task]] = {n: partial(carried_task, n) for n in experiment.tables}
     if folder := experiment.odds:
         if not folder.is_dir():
             raise FileNotFoundError(f"--odds {folder} is not a folder")
-        for name in experiment.odds_tables:
-            found[name] = lambda name=name, folder=folder: odds_task(folder, name)
+        found |= {name: partial(odds_task, folder, name) for name in experiment.odds_tables}
     return found
 
 
@@ -139,80 +133,56 @@ def run(experiment: Experiment) -> dict[str, Any]:
         ValueError: for unknown worlds, tables or methods.
         FileNotFoundError: for ODDS files that are not there.
     """
-    start = time.perf_counter()
-    toys, settings = experiment.toys, experiment.compare
-    jobs: dict[str, tuple[dict[str, Any], Callable[[], dict[str, Any]]]] = {}
-    for name, task in tasks(experiment).items():
+    start, toys, seconds = time.perf_counter(), experiment.toys, {}
 
-        def measured(task=task) -> dict[str, Any]:
-            split = task()
-            steps = settings.steps
-            if experiment.epochs:
-                steps = experiment.epochs * -(-len(split.train) // settings.batch)
-            return compare(replace(settings, steps=steps), split)
+    def part(name: str, asked: dict[str, Any], job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        def told() -> dict[str, Any]:
+            print(f"{name} ...", flush=True)
+            return job()
 
-        asked = {**asdict(settings), "epochs": experiment.epochs}
-        jobs[f"table-{name}"] = asked, measured
-    for world in toys.worlds:
+        result, took = stored_part(experiment.out / "parts" / f"{name}.json", asked, told)
+        # Older files hold the seconds in the result itself.
+        result = {"seconds": took, **result}
+        seconds[name] = result["seconds"]
+        return result
+
+    asked = {**asdict(experiment.compare), "epochs": experiment.epochs}
+    tables = [
+        part(f"table-{name}", asked, partial(_measured, experiment, task))
+        for name, task in tasks(experiment).items()
+    ]
+    sweeps = [
+        part(f"toy-{world}-{variant}", asdict(toys), partial(sweep, toys, world, variant))
+        for world in toys.worlds
         # Labels matter where anomalies lie inside; A and B show the shell alone.
-        for variant in toys.variants if world == "C" else toys.variants[:1]:
-
-            def swept(world=world, variant=variant) -> dict[str, Any]:
-                return sweep(toys, world, variant)
-
-            jobs[f"toy-{world}-{variant}"] = asdict(toys), swept
-    parts = {
-        name: _part(experiment.out / "parts" / f"{name}.json", asked, job)
-        for name, (asked, job) in jobs.items()
-    }
+        for variant in (toys.variants if world == "C" else toys.variants[:1])
+    ]
     results = {
         "protocol": {**asdict(experiment), "out": None, "odds": bool(experiment.odds)},
-        "toys": [part for name, part in parts.items() if name.startswith("toy-")],
-        "tables": [part for name, part in parts.items() if name.startswith("table-")],
-        "seconds": {name: part["seconds"] for name, part in parts.items()},
+        "toys": sweeps,
+        "tables": tables,
+        "seconds": seconds,
         "seconds_of_this_call": time.perf_counter() - start,
     }
     results["finding"] = finding(results)
-    _write_json(experiment.out / "results.json", results)
-    (experiment.out / "results.md").write_text(markdown(results), encoding="utf-8")
-    write_page(experiment.out, results)
+    write_json(experiment.out / "results.json", results)
+    write_pages(experiment.out, results)
     return results
 
 
-def _part(path: Path, asked: dict[str, Any], job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a job, from its file where the same was asked for before."""
-    # As JSON knows them, tuples are lists.
-    asked = json.loads(json.dumps(asked))
-    if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["asked"] == asked:
-            return stored["result"]
-    print(f"{path.stem} ...", flush=True)
-    start = time.perf_counter()
-    result = job()
-    result["seconds"] = time.perf_counter() - start
-    _write_json(path, {"asked": asked, "result": result})
-    return result
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+def _measured(experiment: Experiment, task: Callable[[], Task]) -> dict[str, Any]:
+    """The comparison on one table."""
+    settings, split = experiment.compare, task()
+    if experiment.epochs:
+        steps = experiment.epochs * -(-len(split.train) // settings.batch)
+        settings = replace(settings, steps=steps)
+    return compare(settings, split)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
-    experiment = tyro.extras.overridable_config_cli(
-        PRESETS,
-        prog="python -m experiments.doping",
-        description="Does doping the rare normal rows help detectors of anomalies?",
-        args=arguments,
-    )
-    keep_scratch_memory()
-    results = run(experiment)
-    print(f"\n{results['finding']}\n\nOpen {experiment.out / 'report.html'}")
+    experiment = chosen(PRESETS, "doping", QUESTION, arguments)
+    carry_out(experiment, run)
 
 
 if __name__ == "__main__":

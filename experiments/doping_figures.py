@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-INK, FAINT = "#222222", "#8a8a8a"
-NORMAL, ANOMALY = "#0072B2", "#D55E00"
-SHELLS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
+
+NORMAL, ANOMALY, *SHELLS = COLOURS[1:]
 
 
 def world_figure(sweep: Mapping[str, Any], *, scale: float) -> Figure:
@@ -17,11 +17,12 @@ def world_figure(sweep: Mapping[str, Any], *, scale: float) -> Figure:
     y = np.array(picture["y"])
     figure = Figure(figsize=(8.4, 3.9), dpi=150, layout="constrained")
     latent, data = figure.subplots(1, 2)
-    for axes, points in ((latent, picture["codes"]), (data, picture["x"])):
-        points = np.array(points)[:, :2]
+    spaces = ("codes", latent, "latent space"), ("x", data, "data space (first two columns)")
+    for name, axes, title in spaces:
+        points = np.array(picture[name])[:, :2]
         for label, name, colour in ((0, "normal", NORMAL), (1, "anomaly", ANOMALY)):
             axes.scatter(*points[y == label].T, s=4, color=colour, alpha=0.5, lw=0, label=name)
-        _tidy(axes)
+        tidy(axes, title)
     angles = np.linspace(0, 2 * np.pi, 200)
     for colour, (radius, rows) in zip(SHELLS, picture["shells"].items(), strict=False):
         r = float(radius)
@@ -38,8 +39,6 @@ def world_figure(sweep: Mapping[str, Any], *, scale: float) -> Figure:
     )
     latent.set_aspect("equal", adjustable="datalim")
     data.set_aspect("equal")
-    latent.set_title("latent space", loc="left", fontsize=10, color=INK)
-    data.set_title("data space (first two columns)", loc="left", fontsize=10, color=INK)
     handles, labels = data.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncol=5, frameon=False, fontsize=7.5)
     return figure
@@ -62,8 +61,7 @@ def radius_figure(sweeps: Sequence[Mapping[str, Any]], *, headline: float) -> Fi
         axes.axhline(none, color=INK, lw=1, ls=(0, (4, 2)), label="no doping")
         axes.axvline(headline, color=FAINT, lw=0.8, ls=(0, (1, 2)))
         axes.set(xscale="log", xlabel="radius of the shell")
-        axes.set_title(f"world {world}", loc="left", fontsize=10, color=INK)
-        _tidy(axes)
+        tidy(axes, f"world {world}")
     panels[0].set_ylabel("AUC of the isolation forest")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False, fontsize=8)
@@ -101,17 +99,8 @@ def gains_figure(tables: Sequence[Mapping[str, Any]], *, detector: str, metric: 
             axes.plot([mean], [place], "o", color=colour, ms=4)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_title(tables[index]["task"]["name"], loc="left", fontsize=9, color=INK)
         axes.locator_params(axis="x", nbins=4)
-        _tidy(axes)
+        tidy(axes, tables[index]["task"]["name"])
     label = {"average_precision": "average precision", "f1": "F1"}.get(metric, metric)
     figure.supxlabel(f"gain in {label}\n{detector.replace('_', ' ')}, against none", fontsize=9)
     return figure
-
-
-def _tidy(axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=7.5)
-    axes.grid(color="#e8e8e8", lw=0.5)
-    axes.set_axisbelow(True)

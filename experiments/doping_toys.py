@@ -17,8 +17,9 @@ from gan_forensics.anomaly.evaluate import paired_difference
 from gan_forensics.anomaly.prior_fit import prior_fit
 from gan_forensics.anomaly.toy import Labelled, World, toy_world
 from gan_forensics.nn.mlp import Start
+from gan_forensics.studies.pages import over_seeds
 
-SCALE = 5.0
+SCALE, FOREST = 5.0, "isolation_forest"
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,9 @@ def sweep(toys: Toys, world: World, variant: str) -> dict[str, Any]:
     test = toy_world(world, seed=2)
 
     def auc(x: np.ndarray, seed: int) -> float:
-        scores = [
-            fit_detector(
-                "isolation_forest", x, contamination=0.05, seed=seed * toys.forests + forest
-            ).score(test.x)
-            for forest in range(toys.forests)
-        ]
-        return float(np.mean([roc_auc_score(test.y, -s) for s in scores]))
+        seeds = range(seed * toys.forests, (seed + 1) * toys.forests)
+        forests = [fit_detector(FOREST, x, contamination=0.05, seed=forest) for forest in seeds]
+        return float(np.mean([roc_auc_score(test.y, -f.score(test.x)) for f in forests]))
 
     none = [auc(train.x, seed) for seed in toys.seeds]
     rows = []
@@ -107,13 +104,13 @@ def sweep(toys: Toys, world: World, variant: str) -> dict[str, Any]:
             auc(np.concatenate([train.x, shell_rows(coder, radius, toys.added, seed)]), seed)
             for seed, coder in zip(toys.seeds, coders, strict=True)
         ]
-        gain = paired_difference(values, none) if len(values) > 1 else None
-        rows.append({"radius": float(radius), **_spread(values), "gain": gain and list(gain[:3])})
+        gain = list(paired_difference(values, none)[:3]) if len(values) > 1 else None
+        rows.append({"radius": float(radius), **over_seeds("auc", values), "gain": gain})
     fits = [prior_fit(c.encode(train.x), scale=SCALE) for c in coders]
     return {
         "world": world,
         "variant": variant,
-        "none": _spread(none),
+        "none": over_seeds("auc", none),
         "radii": rows,
         "prior": [
             {"seed": s, "centre": f.centre, "spread": list(f.spread), "ks": f.ks}
@@ -121,11 +118,6 @@ def sweep(toys: Toys, world: World, variant: str) -> dict[str, Any]:
         ],
         "picture": _picture(toys, train, coders[0]),
     }
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"auc": float(np.mean(values)), "auc_std": deviation, "auc_by_seed": values}
 
 
 def _picture(toys: Toys, train: Labelled, coder: Autoencoder) -> dict[str, Any]:

@@ -23,21 +23,17 @@ Every setting of a preset can be overridden: `cpu --steps 200 --seeds 0 --out ru
 that was stopped goes on when it is started again; more seeds or tails train only the missing GANs.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-
 from experiments.fourier_published import published_sections
 from experiments.plateau_schedule import EPOCHS, Distance, pixel_frechet, train_by_plateau
-from gan_forensics.forensics.bypass_study import StudyConfig, run_study
 from gan_forensics.nn import TAILS
-from gan_forensics.runtime import keep_scratch_memory
-from gan_forensics.train import InterruptedRunError
+from gan_forensics.studies.bypass import StudyConfig, run_study
+from gan_forensics.studies.runner import carry_out, chosen
 
 
 @dataclass(frozen=True)
@@ -104,6 +100,7 @@ PAPER = Experiment(
     out=Path("runs/fourier-paper"),
     schedule="plateau",
 )
+QUESTION = "Does the last upsampling decide whether GAN images are detected?"
 PRESETS = {
     "smoke": ("Under a minute: shows that everything runs.", SMOKE),
     "cpu": ("Real photographs at 32x32 on a CPU.", CPU),
@@ -147,20 +144,8 @@ def run(experiment: Experiment, *, distance: Distance = pixel_frechet) -> dict[s
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
-    experiment = tyro.extras.overridable_config_cli(
-        PRESETS,
-        prog="python -m experiments.fourier_discrepancies",
-        description="Does the last upsampling decide whether GAN images are detected?",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
-    keep_scratch_memory()
-    try:
-        results = run(experiment)
-    except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
-        sys.exit(128 + error.signal)
-    print(f"\n{results['finding']}\n\nOpen {experiment.out / 'report.html'}")
+    experiment = chosen(PRESETS, "fourier_discrepancies", QUESTION, arguments, omit_prefixes=True)
+    carry_out(experiment, run)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
-from tqdm import tqdm
 
-from experiments.infomax_encoder import Encoder, Labelled, encoder, initialised, labelled
+from experiments.infomax_encoder import Labelled, encoder, encoder_learner, labelled
 from gan_forensics.gans import adam, chance_level, infomax_accuracy, infomax_loss
-from gan_forensics.gans.context import DISCRIMINATOR
-from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.runtime import jit
-from gan_forensics.train import Aux, Update, init_state, make_step
+from gan_forensics.train.seeds import train_seeds
 
 KINDS = ("all classes", "one class", "one image")
 
@@ -75,42 +72,60 @@ def diversity(config: Diversity, *, progress: bool = True) -> dict[str, Any]:
         )
     train, test = (labelled(config.data, split) for split in ("train", "test"))
     network = encoder(config.width, config.critics, size=train.images.shape[1])
-    update, learn, ask = _programs(network, config)
-    found = {kind: {"loss": [], "accuracy": []} for kind in KINDS}
-    least, places, few = np.inf, 0, config.steps // config.looks
-    images, shown = jnp.asarray(train.images), jnp.asarray(test.images)
-    with tqdm(
-        total=len(config.seeds) * config.looks,
-        desc="diversity",
-        unit="look",
-        disable=None if progress else True,
-    ) as bar:
-        for seed in config.seeds:
-            rng, key = np.random.default_rng((seed, 2)), jax.random.key(seed)
-            state = init_state((update,), *initialised(network, train, seed))
-            for look in range(config.looks + 1):
-                for _ in range(few if look else 0):
-                    rows = rng.choice(len(images), config.batch_size, replace=False)
-                    state = learn(state, images, rows, key)
-                bar.update(bool(look))
-                for kind in KINDS:
-                    rows = asked(kind, test, config.batch_size, config.draws, rng)
-                    loss, accuracy, places = ask(state, shown, jnp.asarray(rows))
-                    if kind == "one image":
-                        bound = chance_level(config.batch_size, int(places))
-                        least = min(least, float(loss.min()) - bound)
-                    if not look:
-                        found[kind]["loss"].append([])
-                        found[kind]["accuracy"].append([])
-                    found[kind]["loss"][-1].append(float(loss.mean()))
-                    found[kind]["accuracy"][-1].append(float(accuracy.mean()))
+    shown, every = jnp.asarray(test.images), config.steps // config.looks
+    rngs = {seed: np.random.default_rng((seed, 2)) for seed in config.seeds}
+    found = {seed: [] for seed in config.seeds}
+
+    @jit
+    def ask(state, images, rows):
+        def one(rows):
+            seen, _ = network(state.params, state.stats, images[rows], train=False)
+            accuracy = infomax_accuracy(seen.p, seen.q)
+            return infomax_loss(seen.p, seen.q), accuracy, seen.p.shape[1]
+
+        return jax.lax.map(one, rows)
+
+    def minibatches(seed):
+        while True:
+            rows = rngs[seed].choice(len(train.images), config.batch_size, replace=False)
+            yield {"image": train.images[rows]}
+
+    def look(seed, state):
+        answers = {}
+        for kind in KINDS:
+            rows = asked(kind, test, config.batch_size, config.draws, rngs[seed])
+            answers[kind] = ask(state, shown, jnp.asarray(rows))
+        found[seed].append(answers)
+
+    rate = adam(config.learning_rate, betas=(0.9, 0.999))
+    train_seeds(
+        encoder_learner(network, lambda seen: infomax_loss(seen.p, seen.q), rate, train),
+        minibatches,
+        seeds=config.seeds,
+        steps=config.steps,
+        batched=False,
+        metrics=("encoder/loss",),
+        look=look,
+        every=every,
+        progress=progress,
+    )
+    looks = [answers for seed in config.seeds for answers in found[seed]]
+    places = int(looks[0]["one image"][2][0])
+    bound = chance_level(config.batch_size, places)
+
+    def means(measure: int) -> dict[str, list[list[float]]]:
+        return {
+            kind: [[float(one[kind][measure].mean()) for one in found[seed]] for seed in found]
+            for kind in KINDS
+        }
+
     return {
-        "steps": [few * look for look in range(config.looks + 1)],
-        "loss": {kind: found[kind]["loss"] for kind in KINDS},
-        "accuracy": {kind: found[kind]["accuracy"] for kind in KINDS},
-        "bound": chance_level(config.batch_size, int(places)),
-        "above_bound": least,
-        "places": int(places),
+        "steps": [every * look for look in range(config.looks + 1)],
+        "loss": means(0),
+        "accuracy": means(1),
+        "bound": bound,
+        "above_bound": min(float(one["one image"][0].min()) - bound for one in looks),
+        "places": places,
     }
 
 
@@ -138,30 +153,3 @@ def asked(
             )
         batches.append(rng.choice(own, size, replace=False))
     return np.stack(batches)
-
-
-def _programs(network: Encoder, config: Diversity):
-    """The update, (some steps of it, InfoNCE and its accuracy on batches) compiled."""
-
-    def loss(trainable, frozen, stats, batch, key, step):
-        seen, moved = network(trainable, stats, batch["image"], train=True)
-        return infomax_loss(seen.p, seen.q), Aux(moved, {})
-
-    rate = adam(config.learning_rate, betas=(0.9, 0.999))
-    update = Update("encoder", (DISCRIMINATOR, CRITICS), loss, rate)
-    step = make_step((update,))
-
-    def learn(state, images, rows, key):
-        return step(state, {"image": images[rows][None]}, key)[0]
-
-    def ask(state, images, rows):
-        def one(rows):
-            seen, _ = network(state.params, state.stats, images[rows], train=False)
-            return infomax_loss(seen.p, seen.q), infomax_accuracy(seen.p, seen.q)
-
-        places = jax.eval_shape(
-            lambda x: network(state.params, state.stats, x, train=False)[0].p, images[:1]
-        ).shape[1]
-        return *jax.lax.map(one, rows), places
-
-    return update, jit(learn, donate_argnums=0), jit(ask)

@@ -5,11 +5,13 @@ its InfoNCE tells diverse batches from collapsed ones. Both are shown on the net
 without a generator.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Float32, Int, PyTree
 
 from gan_forensics.data import open_source, take, to_float
@@ -17,6 +19,7 @@ from gan_forensics.gans.adversarial import init_network
 from gan_forensics.gans.context import DISCRIMINATOR
 from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.nn import resgan
+from gan_forensics.train import Aux, Learner, Update
 
 
 class Labelled(NamedTuple):
@@ -100,6 +103,18 @@ def encoder(width: int, critics: int, *, size: int = 32) -> Encoder:
 _init = jax.jit(Encoder.init, static_argnums=0)
 
 
-def initialised(network: Encoder, data: Labelled, seed: int) -> tuple[PyTree, PyTree]:
-    """Initial (parameters, statistics) for these images; the same for the same seed."""
-    return _init(network, jax.random.key(seed), jnp.asarray(data.images[:2]))
+def encoder_learner(
+    network: Encoder,
+    loss: Callable[[Encoded], Float[Array, ""]],
+    optimizer: optax.GradientTransformation,
+    data: Labelled,
+) -> Learner:
+    """The encoder of these images as a learner, by a loss of what it sees in a minibatch."""
+
+    def of_images(trainable, frozen, stats, batch, key, step):
+        seen, moved = network(trainable, stats, batch["image"], train=True)
+        return loss(seen), Aux(moved, {})
+
+    update = Update("encoder", (DISCRIMINATOR, CRITICS), of_images, optimizer)
+    two = jnp.asarray(data.images[:2])
+    return Learner("encoder", {}, (update,), lambda seed: _init(network, jax.random.key(seed), two))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from gan_forensics.report.plots import COLOURS, FAINT, INK, spread_apart
+from gan_forensics.report.plots import COLOURS, FAINT, INK, label_ends, tidy
 
 LABELS = {"without": "without InfoNCE", "with": "with InfoNCE"}
 
@@ -40,7 +40,7 @@ def forgetting_figure(result: Mapping[str, Any], looks: int) -> Figure:
             cycle = task % classes == 0
             axes.axvline(task, color=FAINT if cycle else "#dddddd", lw=1.2 if cycle else 0.6)
         axes.axhline(0.5, color=FAINT, lw=0.8, ls=(0, (2, 2)))
-        _tidy(axes, title)
+        tidy(axes, title, grid="y")
     lower.set(xlim=(0, tasks), xlabel=f"task ({classes} classes a cycle; dots: chance)")
     upper.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)
     return figure
@@ -57,14 +57,9 @@ def diversity_figure(result: Mapping[str, Any]) -> Figure:
         ends.append((float(np.mean(runs, axis=0)[-1]), kind, colour))
         _band(right, steps, np.asarray(result["accuracy"][kind]), colour, kind)
     left.axhline(result["bound"], color=FAINT, lw=1, ls=(0, (2, 2)))
-    low, high = left.get_ylim()
-    places = spread_apart([(end - low) / (high - low) for end, _, _ in ends], gap=0.07)
-    for (_, kind, colour), place in zip(ends, places, strict=True):
-        left.text(
-            1.02, place, kind, transform=left.transAxes, color=colour, fontsize=8, va="center"
-        )
-    _tidy(left, "InfoNCE, nats (dots: log(1 + (N-1) L))")
-    _tidy(right, "InfoNCE accuracy")
+    tidy(left, "InfoNCE, nats (dots: log(1 + (N-1) L))", grid="y")
+    tidy(right, "InfoNCE accuracy", grid="y")
+    label_ends(left, ends)
     for axes in (left, right):
         axes.set_xlabel("training steps")
     return figure
@@ -73,6 +68,7 @@ def diversity_figure(result: Mapping[str, Any]) -> Figure:
 def modes_figure(result: Mapping[str, Any]) -> Figure:
     """Every GAN as a dot, methods as columns; the mean as a line, real images dotted."""
     methods = list(dict.fromkeys(row["method"] for row in result["rows"]))
+    seeds = list(dict.fromkeys(row["seed"] for row in result["rows"]))
     panels = (
         ("modes", "modes of 1000"),
         ("kl", "KL to uniform, nats"),
@@ -80,7 +76,6 @@ def modes_figure(result: Mapping[str, Any]) -> Figure:
     )
     figure = Figure(figsize=(7.6, 3.0), dpi=150, layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 3), panels, strict=True):
-        seeds = list(dict.fromkeys(row["seed"] for row in result["rows"]))
         for place, method in enumerate(methods):
             rows = [row for row in result["rows"] if row["method"] == method]
             colour = COLOURS[1 + place]
@@ -92,27 +87,15 @@ def modes_figure(result: Mapping[str, Any]) -> Figure:
         axes.axhline(result["real"][name], color=INK, lw=0.9, ls=(0, (2, 2)))
         axes.set_xticks(range(len(methods)), methods, rotation=20)
         axes.set_xlim(-0.6, len(methods) - 0.4)
-        _tidy(axes, title)
+        tidy(axes, title, grid="y")
     return figure
 
 
 def _band(axes, x, runs: Float[np.ndarray, "seeds n"], colour: str, label: str) -> None:
-    mean, deviation = runs.mean(0), _deviation(runs)
+    mean = runs.mean(0)
+    deviation = runs.std(0, ddof=1) if len(runs) > 1 else np.zeros_like(mean)
     axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=0.15, lw=0)
     axes.plot(x, mean, color=colour, lw=1.5, label=label)
-
-
-def _deviation(runs: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, " n"]:
-    return runs.std(0, ddof=1) if len(runs) > 1 else np.zeros(runs.shape[1])
-
-
-def _tidy(axes, title: str) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=8)
-    axes.set_title(title, loc="left", fontsize=9.5, color=INK)
-    axes.grid(axis="y", color="#e8e8e8", lw=0.5)
-    axes.set_axisbelow(True)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

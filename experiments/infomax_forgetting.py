@@ -12,22 +12,17 @@ it can be read off for the current task and for all tasks seen so far. The latte
 1: what is right in one task is wrong in another.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from tqdm import tqdm
 
-from experiments.infomax_encoder import Encoder, Labelled, encoder, initialised, labelled
+from experiments.infomax_encoder import Labelled, encoder, encoder_learner, labelled
 from gan_forensics.gans import LOSSES, adam, infomax_loss
-from gan_forensics.gans.context import DISCRIMINATOR
-from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.runtime import jit
-from gan_forensics.train import Aux, TrainState, Update, init_state, make_step
+from gan_forensics.train.seeds import train_seeds
 
 ARMS = ("without", "with")
 
@@ -85,28 +80,20 @@ def forgetting(config: Forgetting, *, progress: bool = True) -> dict[str, Any]:
         test = Labelled(test.images[chosen], test.labels[chosen])
     network = encoder(config.width, config.critics, size=train.images.shape[1])
 
+    @jit
     def says(state, images):
         return network(state.params, state.stats, images, train=False)[0].logits > 0
 
-    look = jit(says)
     order = np.tile(np.arange(train.classes), config.cycles)
-    current = np.repeat(order, config.looks)
     curves: dict[str, list[Any]] = {}
     rows = []
-    with tqdm(
-        total=len(ARMS) * len(config.seeds) * len(current),
-        desc="forgetting",
-        unit="look",
-        disable=None if progress else True,
-    ) as bar:
-        for name in ARMS:
-            arm = _arm(network, config, config.weight if name == "with" else 0.0)
-            curves[name] = []
-            for seed in config.seeds:
-                found = _sequence(config, network, train, test, order, seed, arm, look, bar)
-                curves[name].append(found.tolist())
-                rows.append({"arm": name, "seed": seed, **summary(found, order, config.looks)})
-    return {"curves": curves, "current": current.tolist(), "rows": rows}
+    for arm in ARMS:
+        weight = config.weight if arm == "with" else 0.0
+        found = _sequences(network, says, config, weight, train, test, order, progress)
+        curves[arm] = [accuracy.tolist() for accuracy in found]
+        for seed, accuracy in zip(config.seeds, found, strict=True):
+            rows.append({"arm": arm, "seed": seed, **summary(accuracy, order, config.looks)})
+    return {"curves": curves, "current": np.repeat(order, config.looks).tolist(), "rows": rows}
 
 
 def summary(
@@ -164,51 +151,41 @@ def accuracies(
     return (of_class + of_rest) / 2
 
 
-class _Arm(NamedTuple):
-    """One arm: its update, and a step of it, compiled."""
+def _sequences(network, says, config, weight, train, test, order, progress):
+    """For every seed, the accuracies [look, class] of a run through the sequence."""
+    half, every = config.batch_size // 2, config.steps // config.looks
+    shown = jnp.asarray(test.images)
+    found = {seed: [] for seed in config.seeds}
 
-    update: Update
-    learn: Callable[..., TrainState]
-
-
-def _arm(network: Encoder, config: Forgetting, weight: float) -> _Arm:
-    half = config.batch_size // 2
-
-    def loss(trainable, frozen, stats, batch, key, step):
-        seen, moved = network(trainable, stats, batch["image"], train=True)
+    def loss(seen):
         value = LOSSES["hinge"].discriminator(seen.logits[:half], seen.logits[half:])
         if weight:
             value = value + weight * infomax_loss(seen.p, seen.q)
-        return value, Aux(moved, {})
+        return value
+
+    def minibatches(seed):
+        rng = np.random.default_rng((seed, 1))
+        for label in order:
+            own, rest = train.rows(label), np.flatnonzero(train.labels != label)
+            for _ in range(config.looks):
+                shares = [rng.choice(own, (every, half))]
+                shares.append(rng.choice(rest, (every, config.batch_size - half)))
+                for rows in np.concatenate(shares, axis=1):
+                    yield {"image": train.images[rows]}
+
+    def look(seed, state):
+        found[seed].append(accuracies(np.asarray(says(state, shown)), test.labels, train.classes))
 
     rate = adam(config.learning_rate, betas=(0.0, 0.9))
-    update = Update("classifier", (DISCRIMINATOR, CRITICS), loss, rate)
-    step = make_step((update,))
-
-    def learn(state, images, rows, key):
-        return step(state, {"image": images[rows][None]}, key)[0]
-
-    return _Arm(update, jit(learn, donate_argnums=0))
-
-
-def _sequence(config, network, train, test, order, seed, arm, look, bar):
-    """The accuracies [look, class] of one run through the sequence."""
-    rng = np.random.default_rng((seed, 1))
-    state = init_state((arm.update,), *initialised(network, train, seed))
-    images, shown = jnp.asarray(train.images), jnp.asarray(test.images)
-    half, few, key = config.batch_size // 2, config.steps // config.looks, jax.random.key(seed)
-
-    def measured():
-        return accuracies(np.asarray(look(state, shown)), test.labels, train.classes)
-
-    found = [measured()]
-    for label in order:
-        own, rest = train.rows(label), np.flatnonzero(train.labels != label)
-        for _ in range(config.looks):
-            shares = [rng.choice(own, (few, half))]
-            shares.append(rng.choice(rest, (few, config.batch_size - half)))
-            for rows in np.concatenate(shares, axis=1):
-                state = arm.learn(state, images, rows, key)
-            found.append(measured())
-            bar.update()
-    return np.stack(found)
+    train_seeds(
+        encoder_learner(network, loss, rate, train),
+        minibatches,
+        seeds=config.seeds,
+        steps=len(order) * config.steps,
+        batched=False,
+        metrics=("encoder/loss",),
+        look=look,
+        every=every,
+        progress=progress,
+    )
+    return [np.stack(found[seed]) for seed in config.seeds]

@@ -21,29 +21,31 @@ overridden: `cpu --parts modes --modes.seeds 3 4 --out runs/more`. A run that wa
 when it is started again: parts that are finished are kept, GANs go on from their checkpoints.
 """
 
-import json
-import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-import tyro
-
 from experiments.infomax_diversity import Diversity, diversity
 from experiments.infomax_forgetting import Forgetting, forgetting
 from experiments.infomax_modes import Stacks, compare
-from experiments.infomax_page import finding, write_markdown, write_page
+from experiments.infomax_page import QUESTION, finding, write_pages
 from experiments.infomax_published import Published, reproduce
+from gan_forensics.data.files import write_json
 from gan_forensics.report.provenance import provenance
-from gan_forensics.runtime import keep_scratch_memory
-from gan_forensics.train import InterruptedRunError, RunFolderError
-from gan_forensics.train.run_folder import differences, writing
+from gan_forensics.studies.runner import (
+    as_json,
+    carry_out,
+    chosen,
+    claim_recipe,
+    remember_compiled,
+    stored_part,
+)
+from gan_forensics.train.run_folder import writing
 
 Part = Literal["forgetting", "diversity", "modes", "published"]
+# Settings of the part on modes that its GANs' own configs hold, or that may differ between calls.
+FREE = {"seeds", "methods", "images"}
 
 
 @dataclass(frozen=True)
@@ -133,94 +135,35 @@ def run(experiment: Experiment) -> dict[str, Any]:
         "modes": lambda: compare(experiment.modes, out),
         "published": lambda: reproduce(experiment.published, out),
     }
+    asked = {name: as_json(asdict(getattr(experiment, name))) for name in experiment.parts}
     with writing(out):
-        _claim(out, experiment)
+        if "modes" in asked:
+            recipe = {name: value for name, value in asked["modes"].items() if name not in FREE}
+            claim_recipe(out / "modes.json", recipe)
         parts = {
-            name: _part(out / "parts" / f"{name}.json", _asked(experiment, name), jobs[name])
+            name: stored_part(out / "parts" / f"{name}.json", asked[name], jobs[name])
             for name in experiment.parts
         }
         results: dict[str, Any] = {
             "protocol": {
-                **{name: _asked(experiment, name) for name in parts},
+                **asked,
                 "spread": "standard deviation between training seeds (n - 1)",
                 **provenance(),
             },
-            **{name: part["result"] for name, part in parts.items()},
-            "seconds": {name: round(part["seconds"], 1) for name, part in parts.items()},
+            **{name: result for name, (result, _) in parts.items()},
+            "seconds": {name: round(took, 1) for name, (_, took) in parts.items()},
         }
         results["finding"] = finding(results)
-        _write_json(out / "results.json", results)
-        write_markdown(out, results)
-        write_page(out, results)
+        write_json(out / "results.json", results)
+        write_pages(out, results)
     return results
-
-
-def _asked(experiment: Experiment, part: str) -> dict[str, Any]:
-    """The settings of a part as JSON knows them."""
-    return json.loads(json.dumps(asdict(getattr(experiment, part)), default=str))
-
-
-# Settings of the part on modes that its GANs' own configs hold, or that may differ between calls.
-_FREE = {"seeds", "methods", "images"}
-
-
-def _claim(out: Path, experiment: Experiment) -> None:
-    """Refuse a folder whose GANs were trained on other stacks or for another time."""
-    if "modes" not in experiment.parts:
-        return
-    asked = {k: v for k, v in _asked(experiment, "modes").items() if k not in _FREE}
-    path = out / "modes.json"
-    if not path.exists():
-        _write_json(path, asked)
-    elif changes := differences(json.loads(path.read_text(encoding="utf-8")), asked):
-        listed = "".join(f"\n  {line}" for line in changes)
-        raise RunFolderError(
-            f"the GANs in {out} were trained otherwise (there -> now):{listed}\n"
-            "choose another folder, or the settings of this one"
-        )
-
-
-def _part(path: Path, asked: dict[str, Any], job: Callable[[], Any]) -> dict[str, Any]:
-    """The result of a job, from its file where the same was asked for before."""
-    if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["asked"] == asked:
-            return stored
-    start = time.perf_counter()
-    result = job()
-    _write_json(path, {"asked": asked, "result": result, "seconds": time.perf_counter() - start})
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
-def _remember_compiled(folder: Path) -> None:
-    """Let XLA keep what it compiles: the GANs of a method differ in nothing but their seed."""
-    if not getattr(jax.config, "jax_compilation_cache_dir", None):
-        jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
-    experiment = tyro.extras.overridable_config_cli(
-        PRESETS,
-        prog="python -m experiments.infomax_gan",
-        description="Does a discriminator that keeps information make a better GAN?",
-        args=arguments,
-    )
-    keep_scratch_memory()
-    _remember_compiled(experiment.out / "compiled")
-    try:
-        results = run(experiment)
-    except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
-        sys.exit(128 + error.signal)
-    print(f"\n{results['finding']}\n\nOpen {experiment.out / 'report.html'}")
+    experiment = chosen(PRESETS, "infomax_gan", QUESTION, arguments)
+    remember_compiled(experiment.out / "compiled")
+    carry_out(experiment, run)
 
 
 if __name__ == "__main__":

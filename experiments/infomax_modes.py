@@ -6,7 +6,6 @@ an image shows and supplies the features of a Frechet distance, those of the thr
 side. That distance is no FID.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from gan_forensics.data import (
-    ArraySource,
-    image_grid,
-    open_source,
-    rows_of_split,
-    save_png,
-    take,
-)
-from gan_forensics.gans import GanConfig, build, generate, train_gan
+from gan_forensics.data import ArraySource, open_source, rows_of_split, take
+from gan_forensics.data.files import written_beside
+from gan_forensics.gans import GanConfig, generate, train_gan
 from gan_forensics.quality import FeatureExtractor, extract, fid, small_classifier_features
+from gan_forensics.studies.runner import write_samples
 from gan_forensics.train import Cadence, read_metrics
 
 METHODS = ("sngan", "ssgan", "infomax-gan")
@@ -95,10 +89,8 @@ def stack_file(path: Path, config: Stacks) -> Path:
                 name, np.zeros((config.count, *values.shape[1:]), values.dtype)
             )
             whole[rows] = values
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial.npz")
-    np.savez(partial, **parts)
-    os.replace(partial, path)
+    with written_beside(path) as partial:
+        np.savez(partial, **parts)
     return path
 
 
@@ -159,18 +151,11 @@ def measure(images: Images, real: Images, by: Judge) -> dict[str, float]:
 
 def gan_config(config: Stacks, method: str, seed: int, data: str) -> GanConfig:
     """The GAN of a method and seed; only these two differ between the GANs of an experiment."""
+    names = ("latent", "batch_size", "learning_rate", "n_dis")
+    names += ("generator_width", "discriminator_width")
+    shared = {name: getattr(config, name) for name in names}
     return GanConfig(
-        method=method,
-        data=data,
-        size=SIDE,
-        latent=config.latent,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        n_dis=config.n_dis,
-        generator_width=config.generator_width,
-        discriminator_width=config.discriminator_width,
-        architecture="resgan",
-        seed=seed,
+        method=method, data=data, size=SIDE, architecture="resgan", seed=seed, **shared
     )
 
 
@@ -187,24 +172,21 @@ def compare(config: Stacks, out: Path) -> dict[str, Any]:
     by = judge(config.digits, out / "classifier", steps=config.classifier_steps)
     train, test = (open_source(data, size=SIDE, split=split) for split in ("train", "test"))
     held_out = _some(test, config.images)
-    rows = []
+    every, rows, shown = max(1, config.steps // 4), [], {"real": held_out}
+    cadence = Cadence(
+        config.steps,
+        log_every=max(1, config.steps // 50),
+        checkpoint_every=every,
+        sample_every=every,
+        keep=1,
+    )
     for seed in config.seeds:
         for method in config.methods:
-            gan = gan_config(config, method, seed, data)
-            run = out / "gans" / f"{method}-seed{seed}"
-            every = max(1, config.steps // 4)
-            cadence = Cadence(
-                config.steps,
-                log_every=max(1, config.steps // 50),
-                checkpoint_every=every,
-                sample_every=every,
-                keep=1,
-            )
-            state = train_gan(gan, run, cadence, resume=True)
-            images = generate(build(gan), state, config.images, seed=1000 + seed)
-            rows.append({"method": method, "seed": seed, **measure(images, held_out, by)})
-            _grid(out, f"{method}-seed{seed}", images)
-    _grid(out, "real", held_out)
+            name, gan = f"{method}-seed{seed}", gan_config(config, method, seed, data)
+            trained = train_gan(gan, out / "gans" / name, cadence, resume=True)
+            shown[name] = generate(*trained, config.images, seed=1000 + seed)
+            rows.append({"method": method, "seed": seed, **measure(shown[name], held_out, by)})
+    write_samples(out / "samples", {n: images[:40] for n, images in shown.items()}, columns=10)
     return {
         "rows": rows,
         "real": measure(_some(train, config.images), held_out, by),
@@ -221,8 +203,3 @@ def metrics_of(out: Path, method: str, seed: int) -> list[dict[str, Any]]:
 
 def _some(source, count: int) -> Images:
     return take(source, np.arange(min(count, len(source))))["image"]
-
-
-def _grid(out: Path, name: str, images: Images) -> None:
-    (out / "samples").mkdir(parents=True, exist_ok=True)
-    save_png(out / "samples" / f"{name}.png", image_grid(images[:40], columns=10))

@@ -1,15 +1,15 @@
-"""The InfoMax-GAN experiment as one page: finding, figures, tables, protocol."""
+"""The InfoMax-GAN experiment as one page and as Markdown, and its finding in words."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from experiments.infomax_figures import diversity_figure, forgetting_figure, modes_figure, spread
 from experiments.infomax_modes import metrics_of
 from experiments.infomax_published import published_section
-from gan_forensics.report import Facts, Picture, Section, Table, losses_figure, write_report
+from gan_forensics.report import Picture, Section, Table, losses_figure
+from gan_forensics.studies import pages
+from gan_forensics.studies.pages import plus_minus
 
 Results = Mapping[str, Any]
 SWITCH = {
@@ -22,43 +22,36 @@ SWITCH = {
 }
 QUALITY = {"modes": ("modes", ".0f"), "kl": ("KL, nats", ".2f"), "frechet": ("Frechet", ".2f")}
 
+QUESTION = "Does a discriminator that keeps information make a better GAN?"
+
 
 def finding(results: Results) -> str:
     """What the numbers say, with the number of seeds that agree."""
-    said = []
-    if "forgetting" in results:
-        said.append(_forgetting_finding(results))
-    if "diversity" in results:
-        said.append(_diversity_finding(results["diversity"]))
-    if "modes" in results:
-        said.append(_modes_finding(results["modes"]))
+    claims = {
+        "forgetting": _forgetting_finding,
+        "diversity": _diversity_finding,
+        "modes": _modes_finding,
+    }
+    said = [say(results[claim]) for claim, say in claims.items() if claim in results]
     if results.get("published"):
         said.append("The recipes' numbers stand beside the published ones at the end of the page.")
     return "\n".join(said)
 
 
-def _forgetting_finding(results: Results) -> str:
-    rows = results["forgetting"]["rows"]
+def _forgetting_finding(result: Results) -> str:
     parts = []
     for name in ("current_after", "current", "seen_after"):
-        gains = paired(rows, name, "arm", "without", "with")
-        mean, deviation = spread(gains)
-        parts.append(
-            f"{SWITCH[name]} {mean:+.3f} ± {deviation:.3f} "
-            f"({sum(g > 0 for g in gains)} of {len(gains)} seeds up)"
-        )
+        gains = paired(result["rows"], name, "arm", "without", "with")
+        agree = f"{sum(g > 0 for g in gains)} of {len(gains)} seeds up"
+        parts.append(f"{SWITCH[name]} {plus_minus(*spread(gains), '+.3f')} ({agree})")
     return f"Forgetting, accuracy with InfoNCE less that without: {'; '.join(parts)}."
 
 
 def _diversity_finding(result: Results) -> str:
     ends = {kind: [run[-1] for run in runs] for kind, runs in result["loss"].items()}
-    ordered = sum(
-        one < two < three
-        for one, two, three in zip(
-            ends["all classes"], ends["one class"], ends["one image"], strict=True
-        )
-    )
-    said = ", ".join("{} {:.2f} ± {:.2f}".format(kind, *spread(v)) for kind, v in ends.items())
+    kinds = zip(ends["all classes"], ends["one class"], ends["one image"], strict=True)
+    ordered = sum(one < two < three for one, two, three in kinds)
+    said = ", ".join(f"{kind} {plus_minus(*spread(v))}" for kind, v in ends.items())
     kept = "never" if result["above_bound"] >= -1e-4 else "SOMETIMES"
     return (
         f"Diversity, InfoNCE after {result['steps'][-1]} steps: {said}; in this order for "
@@ -73,11 +66,10 @@ def _modes_finding(result: Results) -> str:
         for name, better in (("frechet", -1), ("modes", 1), ("kl", -1)):
             gains = paired(result["rows"], name, "method", other, "infomax-gan")
             if gains:
-                mean, deviation = spread(gains)
                 agree = sum(better * gain > 0 for gain in gains)
                 label, form = QUALITY[name]
                 parts.append(
-                    f"{label} {mean:+{form}} ± {deviation:{form}} "
+                    f"{label} {plus_minus(*spread(gains), f'+{form}')} "
                     f"against {other} (better for {agree} of {len(gains)} seeds)"
                 )
     if not parts:
@@ -104,7 +96,7 @@ def forgetting_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for name, label in SWITCH.items():
         arms = [[row[name] for row in rows if row["arm"] == arm] for arm in ("without", "with")]
         gain = paired(rows, name, "arm", "without", "with")
-        lines.append([label, *(_plus_minus(v, ".3f") for v in arms), _signed(gain, ".3f")])
+        lines.append([label, *(_each(v) for v in arms), plus_minus(*spread(gain), "+.3f")])
     return Table(
         "Balanced accuracy on held-out images, means over seeds ± standard deviation between them; "
         "the difference is paired by seed",
@@ -116,11 +108,7 @@ def forgetting_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def diversity_table(result: Results) -> Table:
     """InfoNCE and its accuracy of the three kinds at the end."""
     lines = [
-        [
-            kind,
-            _plus_minus([run[-1] for run in result["loss"][kind]], ".3f"),
-            _plus_minus([run[-1] for run in result["accuracy"][kind]], ".3f"),
-        ]
+        [kind, *(_each([run[-1] for run in result[name][kind]]) for name in ("loss", "accuracy"))]
         for kind in result["loss"]
     ]
     return Table(
@@ -136,9 +124,8 @@ def modes_table(result: Results) -> Table:
     lines = [["real, other stacks", *(f"{result['real'][n]:{f}}" for n, (_, f) in QUALITY.items())]]
     for method in dict.fromkeys(row["method"] for row in result["rows"]):
         rows = [row for row in result["rows"] if row["method"] == method]
-        lines.append(
-            [method, *(_plus_minus([r[n] for r in rows], f) for n, (_, f) in QUALITY.items())]
-        )
+        scores = (_each([row[name] for row in rows], form) for name, (_, form) in QUALITY.items())
+        lines.append([method, *scores])
     return Table(
         f"{result['counts']['fake']} images of each GAN against {result['counts']['real']} real "
         "stacks of held-out digits; means over training seeds ± standard deviation between them. "
@@ -148,92 +135,53 @@ def modes_table(result: Results) -> Table:
     )
 
 
-def write_markdown(out: Path, results: Results) -> Path:
-    """Write `results.md`: the finding and the tables, as they stand in `experiments/README.md`."""
-    tables = []
+def write_pages(out: Path, results: Results) -> None:
+    """Write `report.html` and `results.md`: all that was measured, claim by claim."""
+    sections = []
     if "forgetting" in results:
-        tables.append(forgetting_table(results["forgetting"]["rows"]))
-    if "diversity" in results:
-        tables.append(diversity_table(results["diversity"]))
-    if "modes" in results:
-        tables.append(modes_table(results["modes"]))
-    blocks = [results["finding"].replace("\n", "\n\n")]
-    for table in tables:
-        blocks += [f"{table.caption}.", markdown(table)]
-    blocks.append(f"Commit {results['protocol']['commit']}; {results['protocol']['hardware']}.")
-    path = out / "results.md"
-    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    return path
-
-
-def markdown(table: Table) -> str:
-    """A table as in `experiments/README.md`."""
-    rule = "|---" * len(table.columns) + "|"
-    rows = ["| " + " | ".join(map(str, row)) + " |" for row in table.rows]
-    return "\n".join(["| " + " | ".join(table.columns) + " |", rule, *rows])
-
-
-def sections(out: Path, results: Results) -> list[Section]:
-    """All that was measured, claim by claim, then what it was measured with."""
-    found = []
-    if "forgetting" in results:
-        looks = results["protocol"]["forgetting"]["looks"]
+        looks, result = results["protocol"]["forgetting"]["looks"], results["forgetting"]
         picture = Picture(
-            forgetting_figure(results["forgetting"], looks),
+            forgetting_figure(result, looks),
             alt="Accuracy over a sequence of tasks, with and without InfoNCE",
             caption="Means over seeds, bands of one standard deviation between them. Gray lines: "
             "another class becomes the one to find; darker ones: a cycle begins.",
         )
-        table = forgetting_table(results["forgetting"]["rows"])
-        found.append(Section("Does the discriminator forget less?", [picture, table]))
+        blocks = [picture, forgetting_table(result["rows"])]
+        sections.append(Section("Does the discriminator forget less?", blocks))
     if "diversity" in results:
         picture = Picture(
             diversity_figure(results["diversity"]),
             alt="InfoNCE and its accuracy for diverse and for collapsed batches",
             caption="A discriminator trained by InfoNCE of real images alone.",
         )
-        table = diversity_table(results["diversity"])
-        found.append(Section("Does InfoNCE see collapse?", [picture, table]))
+        blocks = [picture, diversity_table(results["diversity"])]
+        sections.append(Section("Does InfoNCE see collapse?", blocks))
     if "modes" in results:
-        found.append(_modes_section(out, results["modes"]))
-    facts = {
-        f"{part}, {k}" if isinstance(v, dict) else part: str(w)
-        for part, v in results["protocol"].items()
-        for k, w in (v.items() if isinstance(v, dict) else [("", v)])
-    }
-    return [
-        *found,
-        Section("Protocol", [Facts(facts)]),
-        Section(
-            "Timings",
-            [
-                "Seconds of the call that did the work; what was there already took none.",
-                Facts(results["seconds"]),
-            ],
-        ),
-        published_section(results.get("published", ())),
-    ]
+        sections.append(Section("Are the images better?", _modes_blocks(out, results["modes"])))
+    pages.write_page(
+        out,
+        results,
+        title=QUESTION,
+        sections=sections,
+        timed="Seconds of the call that did the work; what was there already took none.",
+        appendix=[published_section(results.get("published", ()))],
+    )
+    facts = results["protocol"]
+    made = Section("Protocol", [f"Commit {facts['commit']}; {facts['hardware']}."])
+    pages.write_markdown(out, results, [*sections, made])
 
 
-def _modes_section(out: Path, result: Results) -> Section:
+def _modes_blocks(out: Path, result: Results) -> list[Any]:
     methods = list(dict.fromkeys(row["method"] for row in result["rows"]))
     seed = result["rows"][0]["seed"]
-    grids = [
-        Picture(
-            out / "samples" / f"{name}.png", alt=f"Images: {name}", caption=f"{name}, not chosen"
-        )
-        for name in ("real", *(f"{method}-seed{seed}" for method in methods))
-    ]
+    grids = ["real", *(f"{method}-seed{seed}" for method in methods)]
+    names = ["generator/loss", "discriminator/loss"]
     losses = [
         Picture(
-            losses_figure(
-                metrics_of(out, method, seed),
-                names=["generator/loss", "discriminator/loss"],
-                title=f"{method}, seed {seed}",
-            ),
-            alt=f"Losses of {method}",
+            losses_figure(metrics_of(out, m, seed), names=names, title=f"{m}, seed {seed}"),
+            alt=f"Losses of {m}",
         )
-        for method in methods
+        for m in methods
     ]
     figure = Picture(
         modes_figure(result),
@@ -246,28 +194,11 @@ def _modes_section(out: Path, result: Results) -> Section:
         "right. An image that shows no digits is counted as some mode all the same: read the modes "
         "together with the distance."
     )
-    return Section("Are the images better?", [figure, modes_table(result), said, *grids, *losses])
+    shown = pages.samples(out, grids, ", not chosen")
+    return [figure, modes_table(result), said, *shown, *losses]
 
 
-def write_page(out: Path, results: Results) -> Path:
-    """Write `report.html`."""
-    return write_report(
-        out / "report.html",
-        title="Does a discriminator that keeps information make a better GAN?",
-        lead=results["finding"].replace("\n", " "),
-        sections=sections(out, results),
-    )
-
-
-def _plus_minus(values: Sequence[float], form: str) -> str:
+def _each(values: Sequence[float], form: str = ".3f") -> str:
+    """Mean and deviation of what each seed has, the value alone of one seed."""
     mean, deviation = spread(values)
-    return (
-        f"{mean:{form}} ± {deviation:{form}}"
-        if len(np.atleast_1d(values)) > 1
-        else f"{mean:{form}}"
-    )
-
-
-def _signed(values: Sequence[float], form: str) -> str:
-    mean, deviation = spread(values)
-    return f"{mean:+{form}} ± {deviation:{form}}"
+    return plus_minus(mean, deviation if len(values) > 1 else None, form)

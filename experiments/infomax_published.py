@@ -12,10 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from gan_forensics.data import image_grid, open_source, save_png, take
-from gan_forensics.gans import GanConfig, build, generate, train_gan
+from gan_forensics.data import open_source, take
+from gan_forensics.gans import GanConfig, generate, train_gan
 from gan_forensics.quality import evaluate_images, inception_features
 from gan_forensics.report import Section, Table
+from gan_forensics.studies.runner import write_samples
 from gan_forensics.train import Cadence
 
 METHODS = ("sngan", "ssgan", "infomax-gan")
@@ -50,54 +51,42 @@ RECIPES = {
     "imagenet128": Recipe("tfds:imagenet2012", 128, 5, 450_000, "none"),
 }
 
-# FID with its deviation over three evaluations of one model, KID, inception score, with 50,000 real
-# and 50,000 generated images.
-PUBLISHED: dict[str, dict[str, tuple[float, float, float, float]]] = {
-    "cifar10": {
-        "sngan": (16.77, 0.04, 0.0125, 7.97),
-        "ssgan": (14.65, 0.04, 0.0101, 8.17),
-        "infomax-gan": (15.12, 0.10, 0.0112, 8.08),
-        "cgan-pd": (10.84, 0.03, 0.0070, 8.25),
-        "wgan-gp": (22.29, 0.06, 0.0204, 7.33),
-    },
-    "cifar100": {
-        "sngan": (22.61, 0.06, 0.0156, 7.57),
-        "ssgan": (22.18, 0.10, 0.0161, 7.56),
-        "infomax-gan": (18.94, 0.13, 0.0135, 7.86),
-        "cgan-pd": (14.16, 0.01, 0.0085, 8.92),
-    },
-    "imagenet32": {
-        "sngan": (23.04, 0.06, 0.0157, 8.97),
-        "ssgan": (21.79, 0.09, 0.0152, 9.11),
-        "infomax-gan": (20.68, 0.02, 0.0149, 9.04),
-        "cgan-pd": (21.17, 0.05, 0.0145, 9.08),
-    },
-    "stl10": {
-        "sngan": (39.56, 0.10, 0.0369, 8.04),
-        "ssgan": (37.06, 0.19, 0.0332, 8.25),
-        "infomax-gan": (35.52, 0.10, 0.0326, 8.54),
-        "wgan-gp": (43.01, 0.19, 0.0440, 8.55),
-    },
-    "celeba64": {
-        "sngan": (5.71, 0.02, 0.0033, 2.68),
-        "ssgan": (6.03, 0.04, 0.0036, 2.67),
-        "infomax-gan": (5.71, 0.06, 0.0033, 2.68),
-    },
-    "celeba128": {
-        "sngan": (12.93, 0.04, 0.0076, 2.72),
-        "ssgan": (15.18, 0.10, 0.0101, 2.63),
-        "infomax-gan": (9.50, 0.04, 0.0063, 2.84),
-    },
-    "lsun128": {
-        "sngan": (25.87, 0.03, 0.0141, 2.30),
-        "ssgan": (12.02, 0.07, 0.0077, 2.12),
-        "infomax-gan": (12.13, 0.16, 0.0080, 2.22),
-    },
-    "imagenet128": {
-        "sngan": (65.74, 0.31, 0.0663, 13.05),
-        "ssgan": (62.48, 0.31, 0.0616, 13.30),
-        "infomax-gan": (58.91, 0.14, 0.0579, 13.68),
-    },
+# By data and method: FID with its deviation over three evaluations of one model, KID, inception
+# score, with 50,000 real and 50,000 generated images.
+TABLE = """
+cifar10     sngan       16.77 0.04 0.0125  7.97
+cifar10     ssgan       14.65 0.04 0.0101  8.17
+cifar10     infomax-gan 15.12 0.10 0.0112  8.08
+cifar10     cgan-pd     10.84 0.03 0.0070  8.25
+cifar10     wgan-gp     22.29 0.06 0.0204  7.33
+cifar100    sngan       22.61 0.06 0.0156  7.57
+cifar100    ssgan       22.18 0.10 0.0161  7.56
+cifar100    infomax-gan 18.94 0.13 0.0135  7.86
+cifar100    cgan-pd     14.16 0.01 0.0085  8.92
+imagenet32  sngan       23.04 0.06 0.0157  8.97
+imagenet32  ssgan       21.79 0.09 0.0152  9.11
+imagenet32  infomax-gan 20.68 0.02 0.0149  9.04
+imagenet32  cgan-pd     21.17 0.05 0.0145  9.08
+stl10       sngan       39.56 0.10 0.0369  8.04
+stl10       ssgan       37.06 0.19 0.0332  8.25
+stl10       infomax-gan 35.52 0.10 0.0326  8.54
+stl10       wgan-gp     43.01 0.19 0.0440  8.55
+celeba64    sngan        5.71 0.02 0.0033  2.68
+celeba64    ssgan        6.03 0.04 0.0036  2.67
+celeba64    infomax-gan  5.71 0.06 0.0033  2.68
+celeba128   sngan       12.93 0.04 0.0076  2.72
+celeba128   ssgan       15.18 0.10 0.0101  2.63
+celeba128   infomax-gan  9.50 0.04 0.0063  2.84
+lsun128     sngan       25.87 0.03 0.0141  2.30
+lsun128     ssgan       12.02 0.07 0.0077  2.12
+lsun128     infomax-gan 12.13 0.16 0.0080  2.22
+imagenet128 sngan       65.74 0.31 0.0663 13.05
+imagenet128 ssgan       62.48 0.31 0.0616 13.30
+imagenet128 infomax-gan 58.91 0.14 0.0579 13.68
+"""
+PUBLISHED = {
+    (name, method): tuple(map(float, scores))
+    for name, method, *scores in map(str.split, TABLE.strip().splitlines())
 }
 
 
@@ -139,7 +128,7 @@ def recipe_config(name: str, method: str, seed: int) -> GanConfig:
         size=recipe.size,
         n_dis=recipe.n_dis,
         schedule=recipe.schedule,
-        decay_steps=recipe.steps if recipe.schedule == "linear" else 0,
+        decay_steps=recipe.steps if recipe.schedule == "linear" else None,
         batch_size=64,
         latent=128,
         architecture="resgan",
@@ -169,16 +158,10 @@ def reproduce(config: Published, out: Path) -> list[dict[str, Any]]:
     for (name, method, seed), gan in gans.items():
         run = out / "published" / f"{name}-{method}-seed{seed}"
         steps = config.steps or RECIPES[name].steps
-        cadence = Cadence(
-            steps,
-            log_every=min(50, steps),
-            checkpoint_every=min(5000, steps),
-            sample_every=min(5000, steps),
-        )
-        state = train_gan(gan, run, cadence, resume=True)
-        draws = [
-            generate(build(gan), state, config.images, seed=draw) for draw in range(config.draws)
-        ]
+        every, often = min(5000, steps), min(50, steps)
+        cadence = Cadence(steps, log_every=often, checkpoint_every=every, sample_every=every)
+        trained = train_gan(gan, run, cadence, resume=True)
+        draws = [generate(*trained, config.images, seed=draw) for draw in range(config.draws)]
         source = open_source(gan.data, size=gan.size, split="train")
         chosen = np.random.default_rng(0).permutation(len(source))[: config.images]
         real = take(source, np.sort(chosen))["image"]
@@ -189,8 +172,7 @@ def reproduce(config: Published, out: Path) -> list[dict[str, Any]]:
             {"recipe": name, "method": method, "seed": seed, "steps": steps, **score.to_dict()}
             for score in scores
         ]
-        (out / "samples").mkdir(parents=True, exist_ok=True)
-        save_png(out / "samples" / f"{run.name}.png", image_grid(draws[0][:40], columns=10))
+        write_samples(out / "samples", {run.name: draws[0][:40]}, columns=10)
     return rows
 
 
@@ -218,17 +200,13 @@ def beside(rows: Sequence[Mapping[str, Any]]) -> Table:
         metric = {"FID": "FID", "KID": "KID"}.get(row["name"], "IS")
         ours.setdefault((row["recipe"], row["method"], metric), []).append(row["value"])
     lines = []
-    for recipe, methods in PUBLISHED.items():
-        for method, (value, spread, kid, score) in methods.items():
-            own = [
-                float(np.mean(ours[recipe, method, metric]))
-                if (recipe, method, metric) in ours
-                else None
-                for metric in ("FID", "KID", "IS")
-            ]
-            theirs = (f"{value:.2f} ± {spread:.2f}", f"{kid:.4f}", f"{score:.2f}")
-            pairs = zip(theirs, own, strict=True)
-            lines.append([recipe, method, *(cell for pair in pairs for cell in pair)])
+    for (recipe, method), (value, spread, kid, score) in PUBLISHED.items():
+        theirs = (f"{value:.2f} ± {spread:.2f}", f"{kid:.4f}", f"{score:.2f}")
+        line: list[Any] = [recipe, method]
+        for metric, published in zip(("FID", "KID", "IS"), theirs, strict=True):
+            values = ours.get((recipe, method, metric))
+            line += [published, float(np.mean(values)) if values else None]
+        lines.append(line)
     return Table(
         "Published (50,000 real and generated images; ± over three evaluations of one model, not "
         "over trainings) and ours",

@@ -11,13 +11,15 @@ drawn from the best checkpoint, which is kept beside the five newest.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import open_source, take
-from gan_forensics.gans import METHODS, GanConfig, build, generate, load_gan, train_gan
+from gan_forensics.gans import Gan, GanConfig, build, generate, load_gan, train_gan
+from gan_forensics.quality import fid
 from gan_forensics.train import Cadence, Plateau, TrainState, minibatches_per_step
 
 # The most epochs that each method is trained for.
@@ -42,28 +44,19 @@ def pixel_frechet(real: Images, fake: Images) -> float:
         fake: uint8 of the same shape but for the number, at least two.
 
     Raises:
-        ValueError: when the real images do not vary.
+        ValueError: when the real images do not vary, and for fewer than two of either.
     """
-    (real_mean, real_cov), (fake_mean, fake_cov) = (_moments(_pooled(x)) for x in (real, fake))
-    variance = np.trace(real_cov)
+    real, fake = _pooled(real), _pooled(fake)
+    variance = real.var(axis=0, ddof=1).sum()
     if variance <= 0:
         raise ValueError(f"{len(real)} real images are all alike: there is nothing to compare with")
-    values, vectors = np.linalg.eigh(real_cov)
-    # Rounding makes eigenvalues of singular covariances slightly negative.
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    overlap = np.sqrt(np.linalg.eigvalsh(root @ fake_cov @ root).clip(0)).sum()
-    distance = ((real_mean - fake_mean) ** 2).sum() + variance + np.trace(fake_cov) - 2 * overlap
-    return float(100 * distance / variance)
+    return float(100 * fid(real, fake).value / variance)
 
 
 def _pooled(images: Images) -> np.ndarray:
     n, h, w, c = images.shape
     blocks = images.reshape(n, POOLED, h // POOLED, POOLED, w // POOLED, c)
     return blocks.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1)
-
-
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return values.mean(0), np.cov(values, rowvar=False)
 
 
 def plateau_rule(rate: float, epochs: int, *, threshold: float = 1.0) -> Plateau:
@@ -86,7 +79,7 @@ def train_by_plateau(
     distance: Distance = pixel_frechet,
     images: int = 10_000,
     threshold: float = 1.0,
-) -> TrainState:
+) -> tuple[Gan, TrainState]:
     """Train a GAN by this schedule in a run folder, going on from what is there.
 
     Args:
@@ -100,7 +93,7 @@ def train_by_plateau(
     source = open_source(config.data, size=config.size, split="train")
     chosen = np.random.default_rng(0).permutation(len(source))[:images]
     real = take(source, np.sort(chosen))["image"]
-    gan = build(config)
+    gan = build(replace(config, channels=real.shape[-1]))
 
     def evaluate(state: TrainState) -> dict[str, float]:
         fake = generate(gan, state, images, seed=0)
@@ -108,7 +101,8 @@ def train_by_plateau(
 
     per_epoch = max(1, len(source) // config.batch_size // minibatches_per_step(gan.updates))
     epochs = EPOCHS[config.method]
-    rate = config.learning_rate or METHODS[config.method].learning_rate
+    rate = gan.config.learning_rate
+    assert rate
     train_gan(
         config,
         run,
@@ -124,4 +118,4 @@ def train_by_plateau(
         best="distance",
         plateau=plateau_rule(rate, epochs, threshold=threshold),
     )
-    return load_gan(run, best="distance")[1]
+    return load_gan(run, best="distance")

@@ -16,24 +16,21 @@ Expected, not measured yet at `cpu`: the released weight changes nothing, the ta
 the curve down to that of real images, and the differentiable loss brings the curve nearer.
 """
 
-import json
-import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from gan_forensics.data import open_source, take
+from gan_forensics.data.files import write_json
 from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import LOSSES, Gan, GanConfig, generate, spectral_task, train_gan
 from gan_forensics.gans.spectral_regularisation import Mode
 from gan_forensics.report import Facts, Picture, Section, spectra_figure, table_of, write_report
-from gan_forensics.runtime import keep_scratch_memory
-from gan_forensics.train import Cadence, InterruptedRunError, TrainState
+from gan_forensics.studies.runner import carry_out, chosen
+from gan_forensics.train import Cadence, TrainState
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,7 @@ class Experiment:
     weight: float = 1.0
 
 
+QUESTION = "Is it the spectral loss or the tail that mends the spectrum?"
 PRESETS = {
     "smoke": (
         "Shows that everything runs.",
@@ -169,7 +167,8 @@ def run(experiment: Experiment) -> dict[str, Any]:
     }
     del protocol["tail"], protocol["seed"]
     results = {"protocol": protocol, "spectra": spectra, "variants": rows}
-    _write(experiment.out, results)
+    write_json(experiment.out / "results.json", results)
+    _write_page(experiment.out, results)
     return results
 
 
@@ -177,53 +176,40 @@ def _curve(values: np.ndarray) -> dict[str, Any]:
     return {"mean": values.mean(0).tolist(), "std": values.std(0).tolist(), "count": len(values)}
 
 
-def _write(out: Path, results: dict[str, Any]) -> None:
-    partial = out / ".results.json.partial"
-    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, out / "results.json")
+def _write_page(out: Path, results: dict[str, Any]) -> None:
     curves = {
         label: (np.array(curve["mean"]), np.array(curve["std"]))
         for label, curve in results["spectra"].items()
     }
+    spectra = Picture(
+        spectra_figure(curves, title="Mean radial log spectrum"),
+        alt="Radial spectra of real images and of every variant",
+        caption="Min-max curves; bands: one standard deviation over images.",
+    )
+    distances = table_of(results["variants"], caption="Distance from the real curve")
     write_report(
         out / "report.html",
-        title="Is it the spectral loss or the tail that mends the spectrum?",
+        title=QUESTION,
         lead="DCGANs that differ in their last upsampling or in what their spectrum costs them.",
         sections=[
-            Section(
-                "Spectra",
-                [
-                    Picture(
-                        spectra_figure(curves, title="Mean radial log spectrum"),
-                        alt="Radial spectra of real images and of every variant",
-                        caption="Min-max curves; bands: one standard deviation over images.",
-                    ),
-                    table_of(results["variants"], caption="Distance from the real curve"),
-                ],
-            ),
+            Section("Spectra", [spectra, distances]),
             Section("Protocol", [Facts({k: str(v) for k, v in results["protocol"].items()})]),
         ],
     )
 
 
+def said(results: Mapping[str, Any]) -> str:
+    """A line for each variant."""
+    return "\n".join(
+        f"{row['variant']}: distance {row['curve_distance']:.3f}, end {row['curve_end']:.3f}"
+        for row in results["variants"]
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
-    experiment = tyro.extras.overridable_config_cli(
-        PRESETS,
-        prog="python -m experiments.spectral_regularisation",
-        description="Is it the spectral loss or the tail that mends the spectrum?",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
-    keep_scratch_memory()
-    try:
-        results = run(experiment)
-    except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
-        sys.exit(128 + error.signal)
-    for row in results["variants"]:
-        print(f"{row['variant']}: distance {row['curve_distance']:.3f}, end {row['curve_end']:.3f}")
-    print(f"Open {experiment.out / 'report.html'}")
+    experiment = chosen(PRESETS, "spectral_regularisation", QUESTION, arguments, omit_prefixes=True)
+    carry_out(experiment, run, say=said)
 
 
 if __name__ == "__main__":

@@ -26,31 +26,36 @@ Every setting of a preset can be overridden: `cpu --seeds 0 1 --out runs/short`.
 stopped goes on with the next detector when it is started again.
 """
 
-import json
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-import tyro
 from jaxtyping import UInt8
 
 from experiments import transferable_toy as toy
 from experiments.transferable_folders import measure_folders
-from experiments.transferable_page import finding, write_page
-from gan_forensics.data import ArraySource, image_grid, open_source, save_png, take
+from experiments.transferable_page import QUESTION, finding, write_page
+from gan_forensics.data import ArraySource, open_source, take
+from gan_forensics.data.files import write_json
 from gan_forensics.forensics.neural_parts import part
 from gan_forensics.forensics.neural_training import DetectorConfig, train_detector
-from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
-from gan_forensics.gans import GanConfig, build, generate, train_gan
+from gan_forensics.gans import GanConfig, generate, train_gan
 from gan_forensics.report.provenance import provenance
-from gan_forensics.runtime import keep_scratch_memory
-from gan_forensics.train import Cadence, InterruptedRunError
+from gan_forensics.studies.runner import (
+    as_json,
+    carry_out,
+    chosen,
+    remember_compiled,
+    stored_part,
+    write_samples,
+)
+from gan_forensics.studies.transferable import probe_colour, rank_features, silence
+from gan_forensics.train import Cadence
 
 Array = UInt8[np.ndarray, "n h w 3"]
 VARIANTS = ("base", "robust")
@@ -68,7 +73,7 @@ class Experiment:
         gan_steps: of each GAN.
         gan_width: of strided networks' largest maps; residual networks have twice as many.
         gan_batch: images a minibatch.
-        n_dis: moves of the discriminator a step; 0 for each method's own.
+        n_dis: moves of the discriminator a step; by default each method's own.
         gan_rate: learning rate of strided GANs.
         images: of each source to test on; detectors are trained on four times as many.
         seeds: of detectors; the GANs have one seed.
@@ -95,7 +100,7 @@ class Experiment:
     gan_steps: int = 400
     gan_width: int = 16
     gan_batch: int = 32
-    n_dis: int = 2
+    n_dis: int | None = 2
     gan_rate: float = 4e-4
     images: int = 300
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -147,9 +152,8 @@ def run(experiment: Experiment) -> dict[str, Any]:
         FileNotFoundError: for folders or weights that are not there.
     """
     start = time.perf_counter()
-    results: dict[str, Any] = {"protocol": {**asdict(experiment), **provenance()}}
-    results["protocol"] = json.loads(json.dumps(results["protocol"], default=str))
-    results["seconds"] = {}
+    protocol = as_json({**asdict(experiment), **provenance()})
+    results: dict[str, Any] = {"protocol": protocol, "seconds": {}}
     if experiment.gans:
         results["photographs"] = photographs(experiment, results["seconds"])
     if experiment.toy_steps:
@@ -168,6 +172,26 @@ def run(experiment: Experiment) -> dict[str, Any]:
     return results
 
 
+class World(NamedTuple):
+    """Images, and how detectors learn from them.
+
+    Attributes:
+        real: to train on, and to stop, choose and calibrate by.
+        fake: the same of the first generator.
+        tested: real images, and generated ones by source.
+        split: in words, how these are kept apart.
+        steps: of training.
+        augment: augmentations beside the one that takes the colour of robust detectors.
+    """
+
+    real: tuple[Array, Array]
+    fake: tuple[Array, Array]
+    tested: tuple[Array, dict[str, Array]]
+    split: str
+    steps: int
+    augment: tuple[str, ...] = ()
+
+
 def photographs(experiment: Experiment, seconds: dict[str, float]) -> list[dict[str, Any]]:
     """Detectors trained on the first GAN, for every variant and seed."""
     if len(experiment.gans) < 2:
@@ -181,125 +205,101 @@ def photographs(experiment: Experiment, seconds: dict[str, float]) -> list[dict[
         fakes[name] = gan_images(experiment, name, 6 * n if place == 0 else n)
         seconds[f"gan {name}"] = time.perf_counter() - begun
     first = fakes[experiment.gans[0]]
-    grids(experiment.out / "samples", {"real": real_held, **fakes})
-    tested = {**fakes, experiment.gans[0]: first[5 * n :]}
+    pictures = {"real": real_held, **fakes}
+    pictures = {name.replace(":", "-"): some[:24] for name, some in pictures.items()}
+    write_samples(experiment.out / "samples", pictures, columns=12)
     half = len(real_held) // 2
-    worlds = (real_train, real_held[:half]), (first[: 4 * n], first[4 * n : 5 * n])
-    split = (
+    world = World(
+        (real_train, real_held[:half]),
+        (first[: 4 * n], first[4 * n : 5 * n]),
+        (real_held[half:], {**fakes, experiment.gans[0]: first[5 * n :]}),
         f"real: crops of the train regions to train on, half of the crops of the test regions to "
         f"stop, choose and calibrate by, the other half to test; {experiment.gans[0]}: "
-        f"{4 * n} + {n} + {n} images of different noise"
+        f"{4 * n} + {n} + {n} images of different noise",
+        experiment.steps,
+        ("blur", "jpeg"),
     )
-    return [
-        detector(
-            experiment,
-            name=f"photographs-{variant}-seed{seed}",
-            variant=variant,
-            worlds=worlds,
-            tested=(real_held[half:], tested),
-            config=detector_config(experiment, variant, seed, augment=("blur", "jpeg")),
-            steps=experiment.steps,
-            split=split,
-            seconds=seconds,
-        )
-        for seed in experiment.seeds
-        for variant in VARIANTS
-    ]
+    return detectors(experiment, "photographs", dict.fromkeys(VARIANTS, world), seconds)
 
 
 def synthetic(experiment: Experiment, seconds: dict[str, float]) -> list[dict[str, Any]]:
     """Detectors of the synthetic world: base, robust, and one without the cue of colour."""
-    n, held = experiment.images, max(80, experiment.images)
+    full, luma = (toy_world(experiment, cues) for cues in (toy.GENERATORS, toy.LUMA_ONLY))
+    worlds = {**dict.fromkeys(VARIANTS, full), "luma-only": luma}
+    return detectors(experiment, "toy", worlds, seconds)
+
+
+def toy_world(experiment: Experiment, cues: dict[str, toy.Cue]) -> World:
+    """Images of the synthetic world, and of generators with these cues."""
+    count, n, held = experiment.toy_images, experiment.images, max(80, experiment.images)
+    return World(
+        (toy.real_images(count, seed=10), toy.real_images(held, seed=11)),
+        (
+            toy.generated_images(count, cues["A"], seed=20),
+            toy.generated_images(held, cues["A"], seed=21),
+        ),
+        (
+            toy.real_images(n, seed=12),
+            {name: toy.generated_images(n, cues[name], seed=30 + i) for i, name in enumerate(cues)},
+        ),
+        "all parts drawn anew from the synthetic world",
+        experiment.toy_steps,
+    )
+
+
+def detectors(
+    experiment: Experiment, kind: str, worlds: dict[str, World], seconds: dict[str, float]
+) -> list[dict[str, Any]]:
+    """A detector for every seed and variant, trained and measured in the variant's world.
+
+    What is done already is read from its files.
+    """
     rows = []
     for seed in experiment.seeds:
-        for variant in (*VARIANTS, "luma-only"):
-            cues = {
-                name: cue._replace(colour=0.0) if variant == "luma-only" else cue
-                for name, cue in toy.GENERATORS.items()
-            }
-            count = experiment.toy_images
-            worlds = (
-                (toy.real_images(count, seed=10), toy.real_images(held, seed=11)),
-                (
-                    toy.generated_images(count, cues["A"], seed=20),
-                    toy.generated_images(held, cues["A"], seed=21),
-                ),
+        for variant, world in worlds.items():
+            name = f"{kind}-{variant}-seed{seed}"
+            config = detector_config(experiment, variant, seed, augment=world.augment)
+            row, _ = stored_part(
+                experiment.out / "parts" / f"{name}.json",
+                {**asdict(config), "steps": world.steps, "split": world.split},
+                partial(measured, experiment, config, world, name, variant),
             )
-            tested = {
-                name: toy.generated_images(n, cue, seed=30 + place)
-                for place, (name, cue) in enumerate(cues.items())
-            }
-            rows.append(
-                detector(
-                    experiment,
-                    name=f"toy-{variant}-seed{seed}",
-                    variant=variant,
-                    worlds=worlds,
-                    tested=(toy.real_images(n, seed=12), tested),
-                    config=detector_config(experiment, variant, seed, augment=()),
-                    steps=experiment.toy_steps,
-                    split="all parts drawn anew from the synthetic world",
-                    seconds=seconds,
-                )
-            )
+            seconds[name] = sum(row["seconds"])
+            rows.append(row)
     return rows
 
 
-def detector(
-    experiment: Experiment,
-    *,
-    name: str,
-    variant: str,
-    worlds: tuple[tuple[Array, Array], tuple[Array, Array]],
-    tested: tuple[Array, dict[str, Array]],
-    config: DetectorConfig,
-    steps: int,
-    split: str,
-    seconds: dict[str, float],
+def measured(
+    experiment: Experiment, config: DetectorConfig, world: World, name: str, variant: str
 ) -> dict[str, Any]:
-    """Train one detector and measure it; both are read from files where they are done."""
-
-    def measured() -> dict[str, Any]:
-        begun = time.perf_counter()
-        (real_train, real_held), (fake_train, fake_held) = worlds
-        parts = part(
-            (ArraySource(image=real_train), ArraySource(image=real_held)),
-            (ArraySource(image=fake_train), ArraySource(image=fake_held)),
-            split=split,
-            seed=config.seed,
-        )
-        folder = experiment.out / "detectors" / name
-        trained = train_detector(
-            parts, config, folder, steps=steps, resume=True, progress=sys.stderr.isatty()
-        )
-        trained.save(folder / "detector.npz")
-        middle = time.perf_counter()
-        real, fakes = tested
-        # On held-out images of the GAN that it was trained on, whatever it is tested on.
-        ranking = rank_features(trained, fake_held, confidence=experiment.confidence)
-        result = {
-            "variant": variant,
-            "seed": config.seed,
-            "validation": trained.facts["validation"],
-            "step": trained.facts["step"],
-            "k": ranking.k,
-            "channels": len(ranking.features),
-            "omega_images": ranking.images,
-            "silent": ranking.silent,
-            "top": [[f.name, f.omega] for f in ranking.features[:10]],
-            "silenced": silence(
-                trained, ranking, real, fakes, draws=experiment.draws, seed=config.seed
-            ),
-            "colour": probe_colour(trained, ranking, real, fakes, seed=config.seed),
-            "n_real": len(real),
-        }
-        result["seconds"] = [middle - begun, time.perf_counter() - middle]
-        return result
-
-    path = experiment.out / "parts" / f"{name}.json"
-    result = stored_part(path, {**asdict(config), "steps": steps, "split": split}, measured)
-    seconds[name] = sum(result["seconds"])
-    return result
+    """Train one detector in its folder and measure it."""
+    print(f"{name} ...", flush=True)
+    begun, folder = time.perf_counter(), experiment.out / "detectors" / name
+    real, fake = (
+        (ArraySource(image=train), ArraySource(image=held))
+        for train, held in (world.real, world.fake)
+    )
+    parts = part(real, fake, split=world.split, seed=config.seed)
+    trained = train_detector(
+        parts, config, folder, steps=world.steps, resume=True, progress=sys.stderr.isatty()
+    )
+    trained.save(folder / "detector.npz")
+    middle = time.perf_counter()
+    # On held-out images of the GAN that it was trained on, whatever it is tested on.
+    ranking = rank_features(trained, world.fake[1], confidence=experiment.confidence)
+    tested, seed = (trained, ranking, *world.tested), config.seed
+    return {
+        "variant": variant,
+        "seed": seed,
+        "validation": trained.facts["validation"],
+        "step": trained.facts["step"],
+        **ranking.summary(),
+        "silent": ranking.silent,
+        "silenced": silence(*tested, draws=experiment.draws, seed=seed),
+        "colour": probe_colour(*tested, seed=seed),
+        "n_real": len(world.tested[0]),
+        "seconds": [middle - begun, time.perf_counter() - middle],
+    }
 
 
 def detector_config(
@@ -331,79 +331,37 @@ def real_images(experiment: Experiment) -> tuple[Array, Array]:
 def gan_images(experiment: Experiment, name: str, n: int) -> Array:
     """Images of a GAN that is trained, or finished, or merely loaded."""
     method, _, tail = name.partition(":")
-    strided = method in ("dcgan", "lsgan", "wgan-gp")
-    width = 0 if strided else 2 * experiment.gan_width
+    if method in ("dcgan", "lsgan", "wgan-gp"):
+        networks = {"width": experiment.gan_width, "learning_rate": experiment.gan_rate}
+    else:
+        wide = 2 * experiment.gan_width
+        networks = {"generator_width": wide, "discriminator_width": wide}
     config = GanConfig(
         method=method,
         data=experiment.data,
         size=experiment.size,
         tail=tail or "BASELINE",
-        width=experiment.gan_width,
         latent=64,
         batch_size=experiment.gan_batch,
-        learning_rate=experiment.gan_rate if strided else 0.0,
         seed=0,
-        generator_width=width,
-        discriminator_width=width,
-        n_dis=experiment.n_dis if method not in ("dcgan", "lsgan") else 0,
+        n_dis=experiment.n_dis if method not in ("dcgan", "lsgan") else None,
+        **networks,
     )
     steps = experiment.gan_steps
     cadence = Cadence(steps, log_every=max(1, steps // 20), checkpoint_every=max(1, steps // 2))
     folder = experiment.out / "gans" / name.replace(":", "-")
     print(f"gan {name} ...", flush=True)
-    state = train_gan(config, folder, cadence, resume=True, progress=sys.stderr.isatty())
-    return generate(build(config), state, n, seed=1000)
-
-
-def grids(folder: Path, images: dict[str, Array]) -> None:
-    """Pictures of every source."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, some in images.items():
-        save_png(folder / f"{name.replace(':', '-')}.png", image_grid(some[:24], columns=12))
-
-
-def stored_part(
-    path: Path, asked: dict[str, Any], job: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """The result of a job, from its file where the same was asked for before."""
-    asked = json.loads(json.dumps(asked))  # As JSON knows them, tuples are lists.
-    if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["asked"] == asked:
-            return stored["result"]
-    print(f"{path.stem} ...", flush=True)
-    result = job()
-    write_json(path, {"asked": asked, "result": result})
-    return result
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write beside its place and rename into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    trained = train_gan(config, folder, cadence, resume=True, progress=sys.stderr.isatty())
+    return generate(*trained, n, seed=1000)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
-    experiment = tyro.extras.overridable_config_cli(
-        PRESETS,
-        prog="python -m experiments.transferable_features",
-        description="Which channels carry evidence from one GAN to the next?",
-        args=arguments,
-    )
-    keep_scratch_memory()
-    # Detectors differ by their seeds alone: one compilation serves all of them.
+    experiment = chosen(PRESETS, "transferable_features", QUESTION, arguments)
     experiment = replace(experiment, out=experiment.out.absolute())
-    jax.config.update("jax_compilation_cache_dir", str(experiment.out / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    try:
-        results = run(experiment)
-    except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
-        sys.exit(128 + error.signal)
-    print(f"\n{results['finding']}\n\nOpen {experiment.out / 'report.html'}")
+    # Detectors differ by their seeds alone: one compilation serves all of them.
+    remember_compiled(experiment.out / "compiled")
+    carry_out(experiment, run)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ as the test sets of Wang et al. (CVPR 2020) unpack; channels are ranked on the f
 images of each class of ProGAN's validation set, resized to 224, and tested on whole images.
 """
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,9 @@ from gan_forensics.data import list_images, load_image, resize
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_training import published_variables
-from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
+from gan_forensics.studies.transferable import OnDemand, probe_colour, rank_features, silence
 
 PER_CLASS, RANKED_SIZE = 50, 224
-
-
-class Files(Sequence):
-    """Image files, decoded when asked for: a test set need not fit into memory."""
-
-    def __init__(self, paths: Sequence[Path], change: Callable | None = None):
-        self.paths, self.change = paths, change
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        image = load_image(self.paths[index])
-        return self.change(image) if self.change else image
 
 
 def measure_folders(experiment: Any) -> list[dict[str, Any]]:
@@ -55,23 +40,16 @@ def measure_folders(experiment: Any) -> list[dict[str, Any]]:
     }
     if not tests:
         raise ValueError(f"{experiment.forensynths} holds no folders of test images")
-    ranked = Files(first_of_each_class(experiment.progan_val), to_ranked_size)
+    ranked = OnDemand(
+        first_of_each_class(experiment.progan_val), lambda path: to_ranked_size(load_image(path))
+    )
     rows = []
     for variant, path in (("base", experiment.weights), ("robust", experiment.robust_weights)):
         if path is None:
             continue
         detector = read_detector(experiment.arch, path)
         ranking = rank_features(detector, ranked, confidence=experiment.confidence)
-        row: dict[str, Any] = {
-            "variant": variant,
-            "seed": None,
-            "k": ranking.k,
-            "channels": len(ranking.features),
-            "omega_images": ranking.images,
-            "top": [[f.name, f.omega] for f in ranking.features[:10]],
-            "silenced": [],
-            "colour": [],
-        }
+        row = {"variant": variant, "seed": None, **ranking.summary(), "silenced": [], "colour": []}
         for name, (real, fake) in tests.items():
             # Every test set has real images of its own.
             row["silenced"] += silence(
@@ -99,18 +77,18 @@ def read_detector(arch: str, path: Path) -> NeuralDetector:
     return NeuralDetector(arch, variables, facts={"weights": path.name})
 
 
-def files(folder: Path, kind: str) -> Files:
+def files(folder: Path, kind: str) -> OnDemand:
     """The images below `folder` that lie in a folder called 0_real or 1_fake."""
     found = [path for path in list_images(folder) if kind in path.parts]
     if not found:
         raise ValueError(f"{folder} has no images in folders called {kind}")
-    return Files(found)
+    return OnDemand(found, load_image)
 
 
 def first_of_each_class(folder: Path) -> list[Path]:
     """The first generated images of each class, by name."""
     classes: dict[Path, list[Path]] = {}
-    for path in files(folder, "1_fake").paths:
+    for path in files(folder, "1_fake").things:
         classes.setdefault(path.parent, []).append(path)
     return [path for paths in classes.values() for path in paths[:PER_CLASS]]
 

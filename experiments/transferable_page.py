@@ -7,15 +7,10 @@ from typing import Any
 import numpy as np
 
 from experiments.transferable_published import published_sections
-from gan_forensics.report import (
-    Bar,
-    Facts,
-    Picture,
-    Section,
-    Table,
-    bars_figure,
-    write_report,
-)
+from gan_forensics.report import Picture, Section, Table, bars_figure
+from gan_forensics.studies import pages
+from gan_forensics.studies.pages import bar, plus_minus
+from gan_forensics.studies.transferable import SETS
 
 WORLDS = {
     "photographs": "GANs on photographs",
@@ -23,6 +18,15 @@ WORLDS = {
     "forensynths": "ForenSynths",
 }
 Rows = Sequence[Mapping[str, Any]]
+RATES = {
+    "average_precision": "AP",
+    "real_accuracy": "real 1/2",
+    "fake_accuracy": "generated 1/2",
+    "real_accuracy_calibrated": "real t*",
+    "fake_accuracy_calibrated": "generated t*",
+}
+
+QUESTION = "Which channels carry evidence from one GAN to the next?"
 
 
 def finding(results: Mapping[str, Any]) -> str:
@@ -31,14 +35,16 @@ def finding(results: Mapping[str, Any]) -> str:
     for world, title in WORLDS.items():
         for variant, rows in by_variant(results.get(world, ())).items():
             seen = sources(rows)
-            ap = {name: spread(rows, "silenced", "average_precision", silenced=name, source=None)
-                  for name in ("none", "top", "random", "low")}  # fmt: skip
+            ap = {
+                name: spread(rows, "silenced", "average_precision", silenced=name, source=None)[0]
+                for name in SETS
+            }
             gray = spread(rows, "colour", "average_precision_gray", source=None)
             said.append(
-                f"{title}, {variant}: mean AP over {len(seen)} sources {ap['none'][0]:.2f}; with "
+                f"{title}, {variant}: mean AP over {len(seen)} sources {ap['none']:.2f}; with "
                 f"the top {rows[0]['k']} of {rows[0]['channels']} channels silenced "
-                f"{ap['top'][0]:.2f}, random ones {ap['random'][0]:.2f}, low ones "
-                f"{ap['low'][0]:.2f}; in gray {gray[0]:.2f}."
+                f"{ap['top']:.2f}, random ones {ap['random']:.2f}, low ones "
+                f"{ap['low']:.2f}; in gray {gray[0]:.2f}."
             )
     return "\n".join(said)
 
@@ -90,23 +96,12 @@ def write_page(out: Path, results: Mapping[str, Any]) -> Path:
         blocks += [conditional_table(groups), top_table(groups)]
         sections.append(Section(title, blocks))
     if (folder := out / "samples").is_dir():
-        pictures = [
-            Picture(path, alt=f"Images of {path.stem}", caption=path.stem)
-            for path in sorted(folder.glob("*.png"))
-        ]
+        pictures = pages.samples(out, sorted(path.stem for path in folder.glob("*.png")))
         sections.append(Section("Images", pictures))
     folders = results.get("forensynths", ())
     measured = [line for row in folders if row["variant"] == "base" for line in row["silenced"]]
     sections += published_sections(measured, results["protocol"]["arch"] if measured else "")
-    facts = {name: str(value) for name, value in results["protocol"].items()}
-    sections.append(Section("Protocol", [Facts(facts)]))
-    sections.append(Section("Seconds", [Facts(results["seconds"])]))
-    return write_report(
-        out / "report.html",
-        title="Which channels carry evidence from one GAN to the next?",
-        lead=results["finding"].replace("\n", " "),
-        sections=sections,
-    )
+    return pages.write_page(out, results, title=QUESTION, sections=sections)
 
 
 def silenced_picture(variant: str, rows: Rows) -> Picture:
@@ -114,8 +109,8 @@ def silenced_picture(variant: str, rows: Rows) -> Picture:
     bars = []
     for source in sources(rows):
         for name in ("none", "random", "low", "top"):
-            mean, std = spread(rows, "silenced", "average_precision", source=source, silenced=name)
-            bars.append(bar(source, mean, std, f"silenced: {name}"))
+            found = spread(rows, "silenced", "average_precision", source=source, silenced=name)
+            bars.append(bar(source, *found, f"silenced: {name}"))
     return Picture(
         bars_figure(
             bars,
@@ -127,32 +122,22 @@ def silenced_picture(variant: str, rows: Rows) -> Picture:
     )
 
 
-def bar(label: str, mean: float, std: float, series: str) -> Bar:
-    """A bar with the spread, within [0, 1]."""
-    return Bar(label, mean, max(0.0, mean - std), min(1.0, mean + std), series)
-
-
 def silenced_table(variant: str, rows: Rows) -> Table:
     """AP, and accuracies at probability 1/2."""
-    lines = []
-    for source in sources(rows):
-        for name in ("none", "top", "random", "low"):
-            cells = [
-                text(spread(rows, "silenced", value, source=source, silenced=name))
-                for value in (
-                    "average_precision",
-                    "real_accuracy",
-                    "fake_accuracy",
-                    "real_accuracy_calibrated",
-                    "fake_accuracy_calibrated",
-                )
-            ]
-            lines.append([source, name, *cells])
+    lines = [
+        [source, name]
+        + [
+            plus_minus(*spread(rows, "silenced", rate, source=source, silenced=name))
+            for rate in RATES
+        ]
+        for source in sources(rows)
+        for name in SETS
+    ]
     return Table(
         f"{variant}: silencing {rows[0]['k']} of {rows[0]['channels']} channels; means over "
         f"{len(rows)} detectors ± deviation between them. Accuracies at probability 1/2, then at "
         "the threshold that is best on these very images.",
-        ["images", "silenced", "AP", "real 1/2", "generated 1/2", "real t*", "generated t*"],
+        ["images", "silenced", *RATES.values()],
         lines,
     )
 
@@ -163,8 +148,8 @@ def colour_picture(groups: Mapping[str, Rows]) -> Picture:
     for variant, rows in groups.items():
         for source in sources(rows):
             for name in ("colour", "gray"):
-                mean, std = spread(rows, "colour", f"average_precision_{name}", source=source)
-                bars.append(bar(source, mean, std, f"{variant}, {name}"))
+                found = spread(rows, "colour", f"average_precision_{name}", source=source)
+                bars.append(bar(source, *found, f"{variant}, {name}"))
     return Picture(
         bars_figure(bars, title="Average precision in colour and in gray", value_label="AP"),
         alt="Average precision in colour and in gray by source and detector",
@@ -174,15 +159,8 @@ def colour_picture(groups: Mapping[str, Rows]) -> Picture:
 
 def colour_table(groups: Mapping[str, Rows]) -> Table:
     """AP in colour and gray, and the fall of the median probability."""
-    lines = []
-    for variant, rows in groups.items():
-        for source in sources(rows):
-            fall = spread(rows, "colour", "median_fall_points", source=source)
-            values = [
-                spread(rows, "colour", f"average_precision_{name}", source=source)
-                for name in ("colour", "gray")
-            ]
-            lines.append([variant, source, *(text(v) for v in values), text(fall, digits=1)])
+    values = {"average_precision_colour": ".2f", "average_precision_gray": ".2f"}
+    lines = _colour_lines(groups, {**values, "median_fall_points": ".1f"})
     return Table(
         "Average precision in colour and in gray; fall of the median probability of generated "
         "images (those of at least 0.2 in colour), in percentage points",
@@ -193,14 +171,8 @@ def colour_table(groups: Mapping[str, Rows]) -> Table:
 
 def conditional_table(groups: Mapping[str, Rows]) -> Table:
     """Shares of colour-conditional channels, with controls."""
-    lines = []
-    for variant, rows in groups.items():
-        for source in sources(rows):
-            cells = [
-                text(spread(rows, "colour", f"colour_conditional_{name}", source=source))
-                for name in ("top", "random", "low")
-            ]
-            lines.append([variant, source, *cells])
+    shares = {f"colour_conditional_{name}": ".2f" for name in ("top", "random", "low")}
+    lines = _colour_lines(groups, shares)
     return Table(
         "Share of channels whose largest activations differ between colour and gray (Mood's median "
         "test, p <= 0.05, uncorrected): of the top channels, of as many random others, and of the "
@@ -225,8 +197,14 @@ def top_table(groups: Mapping[str, Rows]) -> Table:
     )
 
 
-def text(value: tuple[float, float], *, digits: int = 2) -> str:
-    """Mean ± deviation."""
-    if np.isnan(value[0]):
-        return "–"
-    return f"{value[0]:.{digits}f} ± {value[1]:.{digits}f}"
+def _colour_lines(groups: Mapping[str, Rows], forms: Mapping[str, str]) -> list[list[str]]:
+    """Values of `probe_colour`, each in its form, for every detector and source."""
+    return [
+        [variant, source]
+        + [
+            plus_minus(*spread(rows, "colour", value, source=source), form)
+            for value, form in forms.items()
+        ]
+        for variant, rows in groups.items()
+        for source in sources(rows)
+    ]

@@ -24,6 +24,7 @@ class Cue(NamedTuple):
 
 
 GENERATORS = {"A": Cue(0.05, 0.35), "B": Cue(0.04, 0.15), "C": Cue(0.07, 0.25)}
+LUMA_ONLY = {name: cue._replace(colour=0.0) for name, cue in GENERATORS.items()}
 
 
 def real_images(n: int, *, seed: int) -> UInt8[np.ndarray, "n 32 32 3"]:

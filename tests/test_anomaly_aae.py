@@ -13,17 +13,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gan_forensics.anomaly import (
     AAEConfig,
     GANConfig,
-    aae_updates,
-    init_aae,
+    aae_learner,
     prior_fit,
     train_autoencoders,
     train_gans,
 )
-from gan_forensics.anomaly.aae import DECODER, DISCRIMINATOR, ENCODER, aae_game, draw_prior
-from gan_forensics.anomaly.seeds import row_order
+from gan_forensics.anomaly.aae import DECODER, DISCRIMINATOR, ENCODER, with_noise
+from gan_forensics.anomaly.minibatches import row_order
 from gan_forensics.nn.mlp import MLP, init_mlp, map_rows
-from gan_forensics.train import init_state, make_step
+from gan_forensics.train import Cadence, fit, init_state, load_state, make_step, read_config
 from gan_forensics.train.loop import NonFiniteLossError
+from gan_forensics.train.seeds import train_seeds
 
 TINY = AAEConfig(5, hidden=(8, 8), learning_rate=1e-3, epsilon=1e-8, batch=16, joined=False)
 
@@ -44,6 +44,10 @@ def bce(logits, target):
 
 def rows(rng, n=16, d=5):
     return rng.uniform(size=(n, d))
+
+
+def initial(config):
+    return aae_learner(config).init(0)[0]
 
 
 def double(tree):
@@ -79,8 +83,8 @@ def plain_step(params, opts, x, z):
 
 def test_three_steps_equal_three_adams_written_out_in_float64(rng, getkey):
     with jax.enable_x64(True):
-        params = double(init_aae(TINY, rng))
-        updates = aae_updates(TINY)
+        params = double(initial(TINY))
+        updates = aae_learner(TINY).updates
         state, step = init_state(updates, params, {}), jax.jit(make_step(updates))
         trained = [{k: params[k] for k in (ENCODER, DECODER)}, params[DISCRIMINATOR]]
         trained.append(params[ENCODER])
@@ -101,8 +105,8 @@ def test_three_steps_equal_three_adams_written_out_in_float64(rng, getkey):
 
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_move_leaves_the_other_networks_alone(index, rng, getkey):
-    update = aae_updates(TINY)[index]
-    params = init_aae(TINY, rng)
+    update = aae_learner(TINY).updates[index]
+    params = initial(TINY)
     batch = {"x": jnp.asarray(rows(rng), jnp.float32), "prior": 10 * jnp.ones((16, 2))}
     state = init_state((update,), params, {})
     step = jax.jit(make_step((update,)))
@@ -121,10 +125,10 @@ def test_a_move_leaves_the_other_networks_alone(index, rng, getkey):
 
 
 def test_a_discriminator_without_an_opinion_pays_two_ln_two_and_the_encoder_ln_two(rng, getkey):
-    params = init_aae(TINY, rng)
+    params = initial(TINY)
     params[DISCRIMINATOR] = jax.tree.map(jnp.zeros_like, params[DISCRIMINATOR])
     batch = {"x": jnp.asarray(rows(rng), jnp.float32), "prior": jnp.ones((16, 2))}
-    _, dis, enc = aae_updates(TINY)
+    _, dis, enc = aae_learner(TINY).updates
     assert_allclose(dis.loss(params, params, {}, batch, None, 0)[0], 2 * math.log(2), rtol=1e-6)
     assert_allclose(enc.loss(params, params, {}, batch, None, 0)[0], math.log(2), rtol=1e-6)
 
@@ -133,16 +137,16 @@ def test_the_joined_form_moves_twice_and_its_halves_make_half_the_sum(rng, getke
     from dataclasses import replace
 
     config = replace(TINY, joined=True)
-    game, params = aae_game(config), init_aae(config, rng)
-    batch = game.minibatches({"x": np.float32(rows(rng))[None]}, rng)
+    move, params = aae_learner(config).updates[1], initial(config)
+    batch = with_noise(config, {"x": np.float32(rows(rng))[None]}, rng)
     batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), batch)
-    assert game.updates[1].repeats == 2
+    assert move.repeats == 2
     assert_array_equal(np.sort(batch["half"].reshape(-1)), np.arange(32))
     assert_array_equal(batch["prior"][0], batch["prior"][1])
     losses = []
     for half in (0, 1):
         one = jax.tree.map(lambda leaf, half=half: leaf[half], batch)
-        value, aux = game.updates[1].loss(params, params, {}, one, None, 0)
+        value, aux = move.loss(params, params, {}, one, None, 0)
         losses.append(value)
     # Both halves together are all 2b rows: their mean is half the sum of the two means.
     assert_allclose(np.mean(losses), aux.metrics["both"] / 2, rtol=1e-5, atol=0)
@@ -152,21 +156,22 @@ def test_the_labelled_prior_puts_anomalies_on_their_sphere(rng):
     from dataclasses import replace
 
     config = replace(TINY, labelled=True, prior_scale=5.0)
-    z = draw_prior(config, (8000,), np.repeat([1.0, 0.0], 4000), rng)
+    table = {"x": np.zeros((1, 8000, 5)), "label": np.repeat([1.0, 0.0], 4000)[None]}
+    z = with_noise(config, table, rng)["prior"][0, 0]
     assert_allclose(np.linalg.norm(z[4000:], axis=1), 100, rtol=1e-5, atol=0)
     assert_allclose(z[:4000].std(0), 5, rtol=0.05, atol=0)
-    assert init_aae(config, rng)[DISCRIMINATOR]["Dense_0"]["kernel"].shape == (3, 8)
+    assert initial(config)[DISCRIMINATOR]["Dense_0"]["kernel"].shape == (3, 8)
 
 
 def test_the_label_reaches_the_discriminator(rng, getkey):
     from dataclasses import replace
 
     config = replace(TINY, labelled=True)
-    params = init_aae(config, rng)
+    params = initial(config)
     batch = {"x": jnp.asarray(rows(rng), jnp.float32), "prior": jnp.ones((16, 2))}
-    loss = aae_updates(config)[2].loss
+    loss = aae_learner(config).updates[2].loss
     values = [
-        float(loss(params, params, {}, {**batch, "label": jnp.full(16, y)}, None)[0])
+        float(loss(params, params, {}, {**batch, "label": jnp.full(16, y)}, None, 0)[0])
         for y in (0.0, 1.0)
     ]
     assert values[0] != values[1]
@@ -195,6 +200,40 @@ def test_seeds_trained_together_equal_a_seed_trained_alone(rng):
     assert_array_equal(again.encode(x), alone.encode(x))
     assert all(values.shape == (20,) for values in alone.history.values())
     assert {"reconstruction/loss", "discriminator/both"} <= set(alone.history)
+
+
+class Rows:
+    """Endless minibatches for an autoencoder; batch i depends on i alone."""
+
+    def __init__(self):
+        self.next = 0
+
+    def __next__(self):
+        self.next += 1
+        drawn = {"x": rows(np.random.default_rng(self.next))[None].astype(np.float32)}
+        drawn = with_noise(TINY, drawn, np.random.default_rng((1, self.next)))
+        return {name: leaf[0, 0] for name, leaf in drawn.items()}
+
+    def state(self):
+        return self.next
+
+    def restore(self, state):
+        self.next = state
+
+
+def test_an_autoencoder_can_be_trained_into_a_run_folder_and_read_from_it(tmp_path):
+    run = {"run": tmp_path, "seed": 3, "progress": False}
+    fit(aae_learner(TINY), Rows(), cadence=Cadence(2), **run)
+    state = fit(aae_learner(TINY), Rows(), cadence=Cadence(4), resume=True, **run)
+    config = AAEConfig(**read_config(tmp_path, "autoencoder"))
+    assert config == TINY
+    loaded = load_state(tmp_path, aae_learner(config))
+    jax.tree.map(assert_array_equal, loaded, state)
+    ((alone, _),) = train_seeds(aae_learner(TINY), lambda seed: Rows(), seeds=[3], steps=4)
+    for ours, theirs in zip(
+        jax.tree.leaves(alone.params), jax.tree.leaves(state.params), strict=True
+    ):
+        assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_training_matches_the_prior_and_reconstructs(rng):

@@ -1,4 +1,4 @@
-"""Resamplers, the estimator, the comparison, tables, and both commands."""
+"""Resamplers, the estimator, tables, and both commands."""
 
 import csv
 import json
@@ -17,14 +17,11 @@ from gan_forensics import cli
 from gan_forensics.anomaly import (
     RESAMPLERS,
     AAEConfig,
-    CompareConfig,
     Doping,
+    FittedModels,
     GANConfig,
-    Material,
     augment,
-    compare,
     edge_weights,
-    make_task,
     neighbours,
     read_table,
     resample,
@@ -32,20 +29,19 @@ from gan_forensics.anomaly import (
     train_autoencoders,
     train_gans,
 )
-from gan_forensics.anomaly.compare import summary_rows
 from gan_forensics.anomaly.tables import anomaly_labels
 
 QUICK = {"hidden": (8,), "steps": 15, "batch_size": 16, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
-def material():
+def models():
     x = np.random.default_rng(5).uniform(size=(80, 3))
     # The networks that Doping builds from QUICK: compiled once for this file.
     config = AAEConfig(3, hidden=(8,), learning_rate=1e-3, batch=16, joined=False)
     (coder,) = train_autoencoders(config, x, seeds=[0], steps=20)
     (gan,) = train_gans(GANConfig(3, latent=2, hidden=(8,)), x, seeds=[0], steps=5)
-    return Material(x, coder, coder.encode(x), gan)
+    return FittedModels(x, coder, coder.encode(x), gan)
 
 
 @pytest.fixture
@@ -57,20 +53,20 @@ def table(rng):
 
 
 @pytest.mark.parametrize("name", [n for n in RESAMPLERS if n not in ("none", "smote")])
-def test_a_resampler_makes_rows_that_follow_from_the_seed(name, material):
-    rows = resample(name, material, 30, rng=np.random.default_rng(1))
+def test_a_resampler_makes_rows_that_follow_from_the_seed(name, models):
+    rows = resample(name, models, 30, rng=np.random.default_rng(1))
     assert rows.shape == (80 if name == "reconstruct_all" else 30, 3)
-    assert_array_equal(rows, resample(name, material, 30, rng=np.random.default_rng(1)))
+    assert_array_equal(rows, resample(name, models, 30, rng=np.random.default_rng(1)))
     if name != "reconstruct_all":
-        assert (rows != resample(name, material, 30, rng=np.random.default_rng(2))).any()
-    assert len(resample(name, material, 0, rng=np.random.default_rng(1))) == 0
+        assert (rows != resample(name, models, 30, rng=np.random.default_rng(2))).any()
+    assert len(resample(name, models, 0, rng=np.random.default_rng(1))) == 0
     if name != "jitter":
         assert rows.min() >= 0 and rows.max() <= 1
 
 
-def test_resamplers_do_what_they_say(material):
-    x, codes, coder = material.x, material.codes, material.autoencoder
-    draw = {n: resample(n, material, 200, rng=np.random.default_rng(1)) for n in RESAMPLERS
+def test_resamplers_do_what_they_say(models):
+    x, codes, coder = models.x, models.codes, models.autoencoder
+    draw = {n: resample(n, models, 200, rng=np.random.default_rng(1)) for n in RESAMPLERS
             if n != "smote"}  # fmt: skip
     known = {tuple(row) for row in x}
     at_edge = {tuple(row) for row in x[edge_weights(codes) > 0]}
@@ -89,28 +85,28 @@ def test_resamplers_do_what_they_say(material):
         detour = np.linalg.norm(row - x, axis=1) + np.linalg.norm(row - x[near], axis=1)
         assert (detour - np.linalg.norm(x - x[near], axis=1)).min() < 1e-9
     with pytest.raises(ValueError, match="one of none, duplicate"):
-        resample("magic", material, 3, rng=np.random.default_rng(0))
+        resample("magic", models, 3, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="0 or more"):
-        resample("prior", material, -1, rng=np.random.default_rng(0))
+        resample("prior", models, -1, rng=np.random.default_rng(0))
     for name in ("doping", "plain_gan"):
-        with pytest.raises(ValueError, match="needs material"):
-            resample(name, Material(x), 3, rng=np.random.default_rng(0))
+        with pytest.raises(ValueError, match="needs a trained"):
+            resample(name, FittedModels(x), 3, rng=np.random.default_rng(0))
 
 
-def test_smote_without_its_extra_names_it(material, monkeypatch):
+def test_smote_without_its_extra_names_it(models, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "imblearn", None)
     monkeypatch.setitem(sys.modules, "imblearn.over_sampling", None)
     with pytest.raises(ImportError, match=r"gan_forensics\[imbalanced\]"):
-        resample("smote", material, 3, rng=np.random.default_rng(0))
+        resample("smote", models, 3, rng=np.random.default_rng(0))
 
 
-def test_smote_makes_rows_between_training_rows(material, rng):
+def test_smote_makes_rows_between_training_rows(models, rng):
     pytest.importorskip("imblearn")
-    rows = resample("smote", material, 25, rng=rng)
+    rows = resample("smote", models, 25, rng=rng)
     assert rows.shape == (25, 3)
-    assert (rows >= material.x.min(0)).all() and (rows <= material.x.max(0)).all()
+    assert (rows >= models.x.min(0)).all() and (rows <= models.x.max(0)).all()
 
 
 # --- the estimator ------------------------------------------------------------------------------
@@ -237,44 +233,6 @@ def test_augment_makes_rows_in_the_tables_units(table):
         augment(table, 3, method="magic")
     with pytest.raises(ValueError, match="finite"):
         augment(table * np.nan, 3, method="duplicate")
-
-
-# --- the comparison -----------------------------------------------------------------------------
-
-SMALL = CompareConfig(
-    methods=("none", "duplicate", "doping"), tuned=("doping",), detectors=("isolation_forest",),
-    shares=(0.1,), edges=("data", ("shell", 2.0)), seeds=(0, 1), choosing_seeds=(8, 9), forests=1,
-    hidden=(8,), steps=10, batch=16,
-)  # fmt: skip
-
-
-def small_task():
-    x, y = toy_world("B", n=200, anomalies=20, seed=0)
-    return make_task("B", x, y, seed=0)
-
-
-def test_a_comparison_is_paired_repeatable_and_json():
-    results = compare(SMALL, small_task())
-    assert json.loads(json.dumps(results)) == json.loads(json.dumps(compare(SMALL, small_task())))
-    rows = {row["augmentation"]: row for row in results["rows"]}
-    assert list(rows) == ["none", "duplicate", "doping", "doping (chosen)"]
-    gain = np.subtract(rows["doping"]["auc_by_seed"], rows["none"]["auc_by_seed"])
-    assert rows["doping"]["auc_gain"][0] == pytest.approx(gain.mean())
-    assert "auc_gain" not in rows["none"] and len(results["prior"]) == 2
-    assert [tried["chosen"] for tried in results["chosen"]].count(True) == 1
-    assert len(summary_rows(results)) == 4
-    with pytest.raises(ValueError, match="none"):
-        compare(CompareConfig(methods=("doping",)), small_task())
-
-
-def test_test_rows_choose_nothing_and_train_nothing():
-    from dataclasses import replace
-
-    task = small_task()
-    other = replace(task, test=np.random.default_rng(1).permutation(task.test) * 3 + 1)
-    a, b = compare(SMALL, task), compare(SMALL, other)
-    assert a["chosen"] == b["chosen"] and a["prior"] == b["prior"]
-    assert a["rows"] != b["rows"]
 
 
 # --- tables and commands --------------------------------------------------------------------------

@@ -11,13 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.anomaly import (
     annulus_weights,
-    band_weights,
     chi_scale,
     codes_at_edge,
     edge_weights,
     empirical_weights,
     neighbours,
-    quantile_radii,
     quantile_shell,
     shell,
 )
@@ -47,7 +45,7 @@ def test_edge_weights_equal_the_published_rule(n, rng):
 
 def test_band_weights_keep_the_band_and_grow_with_distance(rng):
     z = rng.standard_normal((800, 2))
-    d, p = np.linalg.norm(z - z.mean(0), axis=1) / chi_scale(z), band_weights(z)
+    d, p = np.linalg.norm(z - z.mean(0), axis=1) / chi_scale(z), weights_of(z, ("band", 2.3, 2.7))
     inside = (d >= 2.3) & (d <= 2.7)
     assert_array_equal(p > 0, inside)
     assert_allclose(p[inside], d[inside] / d[inside].sum(), rtol=1e-12, atol=0)
@@ -83,7 +81,7 @@ def test_empirical_weights_keep_the_asked_share(rng):
     "call",
     [
         lambda z: edge_weights(np.ones((20, 2))),
-        lambda z: band_weights(z, low=50, high=60),
+        lambda z: weights_of(z, ("band", 50, 60)),
         lambda z: annulus_weights(z, low=1e6, high=2e6),
         lambda z: codes_at_edge(
             z, 5, edge=("annulus", 90, 99), scale=1.0, rng=np.random.default_rng(0)
@@ -138,8 +136,8 @@ def test_shell_points_have_the_radius_and_uniform_directions(rng):
 
 
 @pytest.mark.parametrize("latent", [1, 2, 7])
-def test_quantile_radii_hold_the_asked_mass_of_the_prior(latent, rng):
-    low, high = quantile_radii(0.9, 0.997, latent=latent, scale=4.0)
+def test_a_quantile_shell_holds_the_asked_mass_of_the_prior(latent, rng):
+    low, high = scipy.stats.chi.ppf([0.9, 0.997], latent, scale=4.0)
     length = np.linalg.norm(4.0 * rng.standard_normal((200_000, latent)), axis=1)
     assert_allclose(((length > low) & (length < high)).mean(), 0.097, rtol=0, atol=0.003)
     z = quantile_shell(5000, low=0.9, high=0.997, scale=4.0, centre=np.ones(latent), rng=rng) - 1
@@ -151,9 +149,11 @@ def test_quantile_radii_hold_the_asked_mass_of_the_prior(latent, rng):
 
 
 def test_in_the_plane_the_radii_are_rayleighs(rng):
-    tail = np.array([0.5, 0.1, 0.01, 1e-9])
-    radii = [quantile_radii(0, 1 - q, latent=2, scale=10.0)[1] for q in tail]
-    assert_allclose(radii, 10 * np.sqrt(-2 * np.log(1 - (1 - tail))), rtol=1e-12, atol=0)
+    for tail in (0.5, 0.1, 0.01, 1e-6):
+        low, high = 1 - tail * (1 + 1e-9), 1 - tail
+        z = quantile_shell(9, low=low, high=high, scale=10.0, centre=np.zeros(2), rng=rng)
+        radius = 10 * math.sqrt(-2 * math.log(tail))
+        assert_allclose(np.linalg.norm(z, axis=1), radius, rtol=1e-8, atol=0)
     # Also in the last of the tail that can be told from one, without the loss of its digits.
     z = quantile_shell(9, low=1 - 2.0**-53, high=1, scale=10.0, centre=np.zeros(2), rng=rng)
     least = 10 * math.sqrt(2 * 53 * math.log(2))
@@ -169,7 +169,7 @@ def test_edges_draw_what_they_say(rng):
         return np.linalg.norm(codes - centre, axis=1)
 
     assert_allclose(draw(("shell", 1.5)), 15, rtol=1e-12, atol=0)
-    low, high = quantile_radii(0.9, 0.99, latent=2, scale=10.0)
+    low, high = scipy.stats.chi.ppf([0.9, 0.99], 2, scale=10.0)
     assert draw(("quantile", 0.9, 0.99)).min() >= low * (1 - 1e-9)
     assert draw(("quantile", 0.9, 0.99)).max() <= high * (1 + 1e-9)
     d = np.linalg.norm(z - centre, axis=1)

@@ -184,7 +184,7 @@ def test_exit_codes_tell_misuse_from_failure(capsys):
 
 
 def test_quickstart_runs_the_study_and_says_where_to_look(monkeypatch, tmp_path, capsys):
-    from gan_forensics.forensics import bypass_study
+    from gan_forensics.studies import bypass
 
     seen = {}
 
@@ -192,7 +192,7 @@ def test_quickstart_runs_the_study_and_says_where_to_look(monkeypatch, tmp_path,
         seen.update(config=config, out=out)
         return {"finding": "first line\nsecond line"}
 
-    monkeypatch.setattr(bypass_study, "run_study", study)
+    monkeypatch.setattr(bypass, "run_study", study)
     assert run("quickstart", "--out", tmp_path / "q", "--steps", 7, "--seed", 3) == 0
     said = capsys.readouterr().out
     assert "first line\nsecond line" in said

@@ -14,8 +14,8 @@ from gan_forensics.explain import bounding_box, heat_map, unit_relevance
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.explanations import overlay, patches
 from gan_forensics.forensics.neural import ARCHITECTURES, preprocess
-from gan_forensics.forensics.transferable import channel_maxima, rank_features
 from gan_forensics.nn.resnet import ResNet
+from gan_forensics.studies.transferable import channel_maxima, rank_features
 
 SETTINGS = ["--arch", "resnet_small", "--augment", "blur,jpeg,grayscale", "--batch-size", "16"]
 SETTINGS += ["--learning-rate", "0.01", "--epoch", "12", "--probability", "0.2"]

@@ -203,7 +203,7 @@ def test_batches_augment_alike_after_resuming(image):
     [
         (lambda x: blur(x, -1.0), "sigma must not be negative"),
         (lambda x: blur(x, 1.0, rounding="floor"), "unknown rounding 'floor'"),
-        (lambda x: blur(x / 255, 1.0), "expected uint8"),
+        (lambda x: blur(x / 255, 1.0), "must be uint8"),
         (lambda x: jpeg(x, 0), "from 1 to 100, got 0"),
         (lambda x: jpeg(x, 50, encoder="cv2"), "unknown encoder 'cv2'"),
         (lambda x: grayscale(x[..., :1]), "expected uint8"),

@@ -1,75 +1,25 @@
 """The experiment on last upsamplings: its presets, its schedule, its tables, its smoke run."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
 from numpy.testing import assert_allclose
 
 from experiments import fourier_discrepancies, fourier_published, spectral_regularisation
-from experiments.fourier_discrepancies import PAPER, PRESETS, Experiment
+from experiments.fourier_discrepancies import PAPER, Experiment
 from experiments.plateau_schedule import EPOCHS, pixel_frechet, plateau_rule, train_by_plateau
 from gan_forensics.data import power_law_textures
-from gan_forensics.forensics.bypass_study import StudyConfig, gan_configs
-from gan_forensics.gans import GanConfig, build
-from gan_forensics.gans.adversarial import init_network
+from gan_forensics.gans import GanConfig
 from gan_forensics.nn import TAILS
-from gan_forensics.train import init_state, make_step, minibatches_per_step, read_metrics
-
-ROOT = Path(__file__).parent.parent
-TINY = StudyConfig(
-    data="toy:powerlaw?n=80",
-    size=16,
-    tails=("BASELINE", "N.1.5"),
-    steps=2,
-    width=4,
-    latent=8,
-    batch_size=8,
-    images=40,
-    features=("durall",),
-    classifiers=("knn",),
-    train_fraction=0.25,
-    runs=2,
-)
-
+from gan_forensics.studies.bypass import gan_configs
+from gan_forensics.train import read_metrics
+from tests.small_experiments import TINY_STUDY as TINY
+from tests.small_experiments import command, step_fits_together
 
 # --- presets ------------------------------------------------------------------------------------
-
-
-def parsed(monkeypatch, *arguments):
-    """The experiment that a command line asks for."""
-    seen = []
-
-    def run(experiment):
-        seen.append(experiment)
-        return {"finding": ""}
-
-    monkeypatch.setattr(fourier_discrepancies, "run", run)
-    fourier_discrepancies.main([str(argument) for argument in arguments])
-    return seen[0]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_taken_as_it_is(name, monkeypatch):
-    assert parsed(monkeypatch, name) == PRESETS[name][1]
-
-
-def test_every_setting_of_a_preset_can_be_overridden(monkeypatch):
-    arguments = "cpu --steps 200 --seeds 4 5 --tails BASELINE Z.1.7 --out runs/x --width 8"
-    experiment = parsed(monkeypatch, *arguments.split())
-    study = replace(
-        PRESETS["cpu"][1].study, steps=200, seeds=(4, 5), tails=("BASELINE", "Z.1.7"), width=8
-    )
-    assert experiment == replace(PRESETS["cpu"][1], study=study, out=Path("runs/x"))
 
 
 def test_paper_is_thirty_nine_gans_of_the_published_recipe():
@@ -82,32 +32,8 @@ def test_paper_is_thirty_nine_gans_of_the_published_recipe():
     assert EPOCHS == {"dcgan": 50, "lsgan": 50, "wgan-gp": 100}
 
 
-def abstract_step(config):
-    """Shapes of a state, and of the state and metrics after a step, without computing anything."""
-    gan = build(config)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    noise = jax.ShapeDtypeStruct((2, config.latent), jnp.float32)
-    side, n = config.size, config.batch_size
-    images = jax.ShapeDtypeStruct((2, side, side, config.channels), jnp.float32)
-    networks = {
-        "generator": jax.eval_shape(partial(init_network, gan.generator), key, noise),
-        "discriminator": jax.eval_shape(partial(init_network, gan.discriminator), key, images),
-    }
-    params = {name: p for name, (p, _) in networks.items()}
-    stats = {name: s for name, (_, s) in networks.items()}
-    state = jax.eval_shape(partial(init_state, gan.updates), params, stats)
-    count = minibatches_per_step(gan.updates)
-    batches = {"image": jax.ShapeDtypeStruct((count, n, side, side, 3), jnp.float32)}
-    return state, *jax.eval_shape(make_step(gan.updates), state, batches, key)
-
-
 def check_paper_gan(config):
-    before, after, metrics = abstract_step(config)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), before) == jax.tree.map(
-        lambda x: (x.shape, x.dtype), after
-    )
-    assert all(value.shape == () for value in metrics.values())
-    count = sum(x.size for x in jax.tree.leaves(before.params["generator"]))
+    count = step_fits_together(config)["generator"]
     published = {"BASELINE": 3_837_379, "N.1.5": 3_838_243, "N.3.5": 3_889_507}
     assert count == published.get(config.tail, count)
 
@@ -181,7 +107,7 @@ def test_the_plateau_schedule_evaluates_every_epoch_lowers_the_rate_and_stops(tm
         calls.append((real.shape, fake.shape))
         return 3.0
 
-    state = train_by_plateau(config, tmp_path / "run", distance=distance, images=12)
+    _, state = train_by_plateau(config, tmp_path / "run", distance=distance, images=12)
     lines = [
         line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if "distance" in line
     ]
@@ -228,21 +154,6 @@ def test_published_tables_cover_every_tail_and_keep_apart_what_cannot_be_compare
 
 
 # --- runs ---------------------------------------------------------------------------------------
-
-
-def command(module, *arguments):
-    """Run an experiment as a user would, on the machine's own devices."""
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    result = subprocess.run(
-        [sys.executable, "-m", f"experiments.{module}", *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,9 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -39,42 +33,11 @@ from experiments.infomax_published import (
 from gan_forensics.data import open_source
 from gan_forensics.gans import build, init
 from gan_forensics.quality import Extracted, FeatureExtractor
-from gan_forensics.train import RunFolderError, init_state, make_step, minibatches_per_step
-
-ROOT = Path(__file__).parent.parent
-
+from gan_forensics.studies.pages import markdown
+from gan_forensics.train import RunFolderError, minibatches_per_step
+from tests.small_experiments import command, step_fits_together
 
 # --- presets ------------------------------------------------------------------------------------
-
-
-def parsed(monkeypatch, *arguments):
-    """The experiment that a command line asks for."""
-    seen = []
-
-    def run(experiment):
-        seen.append(experiment)
-        return {"finding": ""}
-
-    monkeypatch.setattr(infomax_gan, "run", run)
-    monkeypatch.setattr(infomax_gan, "_remember_compiled", lambda folder: None)
-    infomax_gan.main([str(argument) for argument in arguments])
-    return seen[0]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_taken_as_it_is(name, monkeypatch):
-    assert parsed(monkeypatch, name) == PRESETS[name][1]
-
-
-def test_settings_of_every_part_can_be_overridden(monkeypatch):
-    arguments = "cpu --parts modes --modes.seeds 3 4 --modes.steps 7 --out runs/x"
-    cpu = PRESETS["cpu"][1]
-    assert parsed(monkeypatch, *arguments.split()) == replace(
-        cpu,
-        parts=("modes",),
-        modes=replace(cpu.modes, seeds=(3, 4), steps=7),
-        out=Path("runs/x"),
-    )
 
 
 def test_an_experiment_without_parts_is_refused(tmp_path):
@@ -254,7 +217,7 @@ def test_the_finding_says_for_how_many_seeds_it_holds():
 
 def test_tables_render_with_spread_and_without_calling_the_distance_fid():
     table = infomax_page.modes_table(MODES)
-    text = infomax_page.markdown(table)
+    text = markdown(table)
     assert "| sngan | 810 ± 14 | 0.55 ± 0.07 | 2.50 ± 0.71 |" in text
     assert "| real, other stacks | 980 | 0.10 | 0.25 |" in text
     assert "own features, not FID" in table.caption
@@ -277,10 +240,9 @@ def test_a_bound_that_is_broken_is_said_aloud():
 
 
 def test_every_recipe_has_published_numbers_of_every_method():
-    assert list(PUBLISHED) == list(RECIPES)
-    for methods in PUBLISHED.values():
-        assert set(infomax_published.METHODS) <= set(methods)
-    assert PUBLISHED["celeba128"]["infomax-gan"] == (9.50, 0.04, 0.0063, 2.84)
+    assert [name for name, method in PUBLISHED if method == "sngan"] == list(RECIPES)
+    assert {(name, m) for name in RECIPES for m in infomax_published.METHODS} <= set(PUBLISHED)
+    assert PUBLISHED["celeba128", "infomax-gan"] == (9.50, 0.04, 0.0063, 2.84)
     assert {r.n_dis for n, r in RECIPES.items() if n in ("celeba128", "lsun128")} == {2}
     assert [n for n, r in RECIPES.items() if r.schedule == "none"] == ["celeba128", "imagenet128"]
     assert RECIPES["imagenet128"].steps == 450_000
@@ -320,18 +282,7 @@ def check_recipe(name, method):
     config = recipe_config(name, method, 0)
     recipe = RECIPES[name]
     assert (config.size, config.n_dis, config.batch_size) == (recipe.size, recipe.n_dis, 64)
-    gan = build(config)
-    params, stats = jax.eval_shape(partial(init, gan))
-    state = jax.eval_shape(partial(init_state, gan.updates), params, stats)
-    count = minibatches_per_step(gan.updates)
-    assert count == recipe.n_dis
-    images = jax.ShapeDtypeStruct((count, 64, recipe.size, recipe.size, 3), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    after, metrics = jax.eval_shape(make_step(gan.updates), state, {"image": images}, key)
-    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (state, after)]
-    assert shapes[0] == shapes[1]
-    assert all(value.shape == () for value in metrics.values())
-    sizes = {n: sum(x.size for x in jax.tree.leaves(p)) for n, p in params.items()}
+    sizes = step_fits_together(config)
     assert sizes.pop("generator") == GENERATOR[recipe.size]
     assert sum(sizes.values()) == DISCRIMINATOR[method][recipe.size]
 
@@ -363,25 +314,10 @@ def test_a_step_of_every_recipe_fits_together():
 # --- runs ---------------------------------------------------------------------------------------
 
 
-def command(*arguments):
-    """Run the experiment as a user would, on the machine's own devices."""
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    result = subprocess.run(
-        [sys.executable, "-m", "experiments.infomax_gan", *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
-
-
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     out = tmp_path_factory.mktemp("smoke") / "run"
-    said = command("smoke", "--out", out)
+    said = command("infomax_gan", "smoke", "--out", out)
     return out, json.loads((out / "results.json").read_text()), said
 
 

@@ -11,13 +11,20 @@ from gan_forensics.forensics.calibration import calibrated_threshold, smallest_c
 from gan_forensics.forensics.metrics import (
     METRICS,
     average_precision,
-    bootstrap_interval,
+    bootstrap_intervals,
     count_scores,
     equal_error_rate,
     fake_accuracy,
     real_accuracy,
     roc_auc,
 )
+
+
+def bootstrap_interval(metric, real, fake, **settings):
+    """The interval of one metric."""
+    counts = count_scores(real, fake)
+    return bootstrap_intervals({"metric": metric}, counts, **settings)["metric"]
+
 
 # Few distinct values, so that ties within and across the classes are common.
 scores = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans import Game, Gan, GanConfig, generate, interpolate
+from gan_forensics.gans.priors import normal
 from gan_forensics.gans.sampling import _noise, slerp
 from gan_forensics.train import TrainState
 from tests.tiny_gans import CLASSES, LATENT, Discriminator, Generator, start
@@ -58,11 +59,11 @@ def test_without_labels_classes_are_drawn_image_by_image():
 
 def test_truncated_noise_is_normal_within_its_bound():
     key = jax.random.key(0)
-    z = np.asarray(_noise(key, jnp.arange(2000), 4, 0.5))
+    z = np.asarray(_noise(key, jnp.arange(2000), normal(4), 0.5))
     assert np.abs(z).max() < 0.5 and len(np.unique(z)) > 7000
     # The normal distribution within +-0.5 has the standard deviation 0.2842.
     assert_allclose(z.std(), 0.2842, rtol=0.02)
-    free = np.asarray(_noise(key, jnp.arange(2000), 4, None))
+    free = np.asarray(_noise(key, jnp.arange(2000), normal(4), None))
     assert_allclose(free.std(), 1, rtol=0.03)
 
 
@@ -127,7 +128,7 @@ def test_strips_run_between_noises_of_their_own():
     gan, state = made()
     strips = interpolate(gan, state, 2, 4, seed=5)
     assert strips.shape == (8, 4, 4, 1) and strips.dtype == np.uint8
-    ends = _noise(jax.random.key(5), jnp.arange(4), LATENT, None)
+    ends = _noise(jax.random.key(5), jnp.arange(4), normal(LATENT), None)
     variables = {"params": state.params["generator"], **state.stats["generator"]}
     expected = gan.generator.apply(variables, ends, train=False)
     assert_array_equal(strips[[0, 3, 4, 7]], to_uint8(np.asarray(expected)))

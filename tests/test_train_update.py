@@ -57,6 +57,33 @@ def test_moves_are_made_in_order_and_repeats_take_fresh_minibatches_and_keys():
     assert int(state.stats["d"]["count"]) == 3
 
 
+def test_moves_share_minibatches_or_draw_their_own():
+    """With a counting source: each move adds the numbers of the minibatches that it saw."""
+
+    def move(name, repeats, own):
+        def loss(trainable, frozen, stats, batch, key, step):
+            seen = stats[name]["seen"] + 10.0 ** batch["number"][0]
+            return 0.0 * trainable[name]["x"], Aux({name: {"seen": seen}}, {})
+
+        return Update(name, (name,), loss, optax.sgd(1.0), repeats, own)
+
+    def seen(*moves):
+        updates = tuple(move(*one) for one in moves)
+        names = [one[0] for one in moves]
+        params = {name: {"x": jnp.zeros(())} for name in names}
+        stats = {name: {"seen": jnp.zeros(())} for name in names}
+        count = minibatches_per_step(updates)
+        batches = {"number": jnp.arange(count)[:, None]}
+        state, _ = make_step(updates)(
+            init_state(updates, params, stats), batches, jax.random.key(0)
+        )
+        return count, [int(state.stats[name]["seen"]) for name in names]
+
+    assert seen(("a", 1, False), ("b", 3, False)) == (3, [1, 111])
+    assert seen(("a", 1, True), ("b", 2, True), ("c", 1, True)) == (4, [1, 110, 1000])
+    assert seen(("a", 1, True), ("b", 2, False), ("c", 2, True)) == (5, [100, 11, 11000])
+
+
 def test_a_network_that_two_updates_train_moves_twice():
     updates, params, stats = three_players()
     start = init_state(updates, params, stats)

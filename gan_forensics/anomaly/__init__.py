@@ -1,25 +1,16 @@
 """Anomalies in tables: adversarial autoencoders, oversampling of rare normal rows, evaluation."""
 
-from gan_forensics.anomaly.aae import (
-    AAEConfig,
-    Autoencoder,
-    aae_updates,
-    init_aae,
-    train_autoencoders,
-)
+from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, aae_learner, train_autoencoders
 from gan_forensics.anomaly.augment import augment
-from gan_forensics.anomaly.compare import CompareConfig, compare
 from gan_forensics.anomaly.detectors import DETECTORS, fit_detector
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.edge import (
     annulus_weights,
-    band_weights,
     chi_scale,
     codes_at_edge,
     edge_weights,
     empirical_weights,
     neighbours,
-    quantile_radii,
     quantile_shell,
     shell,
 )
@@ -35,7 +26,7 @@ from gan_forensics.anomaly.evaluate import (
 from gan_forensics.anomaly.isolation_forest import Trees, forest_scores, trees_of
 from gan_forensics.anomaly.plain_gan import GANConfig, PlainGAN, train_gans
 from gan_forensics.anomaly.prior_fit import PriorFit, prior_fit
-from gan_forensics.anomaly.resample import RESAMPLERS, Material, resample
+from gan_forensics.anomaly.resample import RESAMPLERS, FittedModels, resample
 from gan_forensics.anomaly.tables import TableData, read_table, write_table
 from gan_forensics.anomaly.tasks import Task, make_task
 from gan_forensics.anomaly.toy import toy_world

@@ -13,8 +13,8 @@ from the prior: its logits are 0, its loss 2 ln 2, the encoder's ln 2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +22,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from gan_forensics.anomaly.seeds import Game, Order, Rows, train_seeds
+from gan_forensics.anomaly.minibatches import Order, Rows, table_minibatches
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.nn.mlp import MLP, Output, Start, init_mlp, map_rows, run_mlp
-from gan_forensics.train import Aux, Update
+from gan_forensics.train import Aux, Learner, Update
+from gan_forensics.train.seeds import train_seeds
 
 ENCODER, DECODER, DISCRIMINATOR = "encoder", "decoder", "discriminator"
-GAME = LOSSES["non_saturating"]
+LOSS = LOSSES["non_saturating"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class AAEConfig:
     anomaly_radius: float = 100.0
 
     def __post_init__(self):
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, read from JSON
         if min(self.features, self.latent, self.batch, *self.hidden) < 1:
             raise ValueError(
                 "features, latent, batch and hidden widths must be 1 or more, got "
@@ -80,16 +82,16 @@ class AAEConfig:
 
 def networks(config: AAEConfig) -> dict[str, MLP]:
     """Encoder [b, d] -> [b, m], decoder [b, m] -> [b, d], discriminator [b, m (+ 1)] -> [b, 1]."""
-    hidden = tuple(config.hidden)
     return {
-        ENCODER: MLP(hidden, config.latent),
-        DECODER: MLP(hidden, config.features, config.output),
-        DISCRIMINATOR: MLP(hidden, 1),
+        ENCODER: MLP(config.hidden, config.latent),
+        DECODER: MLP(config.hidden, config.features, config.output),
+        DISCRIMINATOR: MLP(config.hidden, 1),
     }
 
 
-def aae_updates(config: AAEConfig) -> tuple[Update, Update, Update]:
-    """The three moves of a step.
+@lru_cache(maxsize=32)
+def aae_learner(config: AAEConfig) -> Learner:
+    """The three moves and the initial networks; the same object for the same config.
 
     A minibatch holds "x" [b, d], "prior" [b, m], and where the config asks for it "label" [b] (1
     nominal, 0 anomaly) or "half" [b], the rows of the 2b joined codes (first the prior's, then the
@@ -100,7 +102,7 @@ def aae_updates(config: AAEConfig) -> tuple[Update, Update, Update]:
     def encode(params: PyTree, x: Array) -> Array:
         return run_mlp(nets[ENCODER], params, x)
 
-    def judge(params: PyTree, z: Array, batch: Rows) -> Array:
+    def logits(params: PyTree, z: Array, batch: Rows) -> Array:
         if config.labelled:
             z = jnp.concatenate([z, batch["label"].astype(z.dtype)[:, None]], axis=1)
         return run_mlp(nets[DISCRIMINATOR], params, z)[:, 0]
@@ -112,74 +114,51 @@ def aae_updates(config: AAEConfig) -> tuple[Update, Update, Update]:
 
     def discriminator(trainable, frozen, stats, batch, key, step):
         z = jax.lax.stop_gradient(encode(frozen[ENCODER], batch["x"]))
-        real = judge(trainable[DISCRIMINATOR], batch["prior"], batch)
-        fake = judge(trainable[DISCRIMINATOR], z, batch)
-        both = GAME.discriminator(real, fake)
+        real = logits(trainable[DISCRIMINATOR], batch["prior"], batch)
+        fake = logits(trainable[DISCRIMINATOR], z, batch)
+        both = LOSS.discriminator(real, fake)
         if not config.joined:
             return both, Aux({}, {"both": both})
-        charges = jnp.concatenate([GAME.on_real(real), GAME.on_fake(fake)])
-        return charges[batch["half"]].mean(), Aux({}, {"both": both})
+        losses = jnp.concatenate([LOSS.on_real(real), LOSS.on_fake(fake)])
+        return losses[batch["half"]].mean(), Aux({}, {"both": both})
 
     def encoder(trainable, frozen, stats, batch, key, step):
         z = encode(trainable[ENCODER], batch["x"])
-        return GAME.generator(judge(frozen[DISCRIMINATOR], z, batch)), Aux({}, {})
+        return LOSS.generator(logits(frozen[DISCRIMINATOR], z, batch)), Aux({}, {})
 
-    def adam() -> optax.GradientTransformation:
-        return optax.adam(config.learning_rate, b1=0.9, b2=0.999, eps=config.epsilon)
+    def init(seed: int):
+        rng = np.random.default_rng((seed, 1))
+        widths = {
+            ENCODER: config.features,
+            DECODER: config.latent,
+            DISCRIMINATOR: config.latent + config.labelled,
+        }
+        return {k: init_mlp(nets[k], n, rng=rng, start=config.start) for k, n in widths.items()}, {}
 
-    return (
-        Update("reconstruction", (ENCODER, DECODER), reconstruction, adam()),
-        Update(
-            "discriminator",
-            (DISCRIMINATOR,),
-            discriminator,
-            adam(),
-            repeats=2 if config.joined else 1,
-        ),
-        Update("encoder", (ENCODER,), encoder, adam()),
+    adam = optax.adam(config.learning_rate, b1=0.9, b2=0.999, eps=config.epsilon)
+    halves = 2 if config.joined else 1
+    updates = (
+        Update("reconstruction", (ENCODER, DECODER), reconstruction, adam),
+        Update("discriminator", (DISCRIMINATOR,), discriminator, adam, repeats=halves),
+        Update("encoder", (ENCODER,), encoder, adam),
     )
+    return Learner("autoencoder", asdict(config), updates, init)
 
 
-def init_aae(config: AAEConfig, rng: np.random.Generator) -> dict[str, PyTree]:
-    """Initial parameters of the three networks."""
-    widths = {
-        ENCODER: config.features,
-        DECODER: config.latent,
-        DISCRIMINATOR: config.latent + config.labelled,
-    }
-    nets = networks(config)
-    return {
-        name: init_mlp(nets[name], width, rng=rng, start=config.start)
-        for name, width in widths.items()
-    }
-
-
-def draw_prior(
-    config: AAEConfig, shape: tuple[int, ...], labels: np.ndarray | None, rng: np.random.Generator
-) -> Float[np.ndarray, "*shape m"]:
-    """Codes of the prior; with labels of that shape, those of anomalies lie on their sphere."""
-    normal = rng.standard_normal((*shape, config.latent))
-    z = config.prior_scale * normal
-    if labels is not None:
+def with_noise(config: AAEConfig, rows: Rows, rng: np.random.Generator) -> Rows:
+    """Rows {"x": [steps, b, d], ...} with all that the moves see, [steps, minibatches, b, ...]."""
+    steps, n = rows["x"].shape[:2]
+    normal = rng.standard_normal((steps, n, config.latent))
+    prior = config.prior_scale * normal
+    if config.labelled:
         sphere = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
-        z = np.where(labels[..., None] > 0, z, config.anomaly_radius * sphere)
-    return z.astype(np.float32)
-
-
-@lru_cache(maxsize=32)
-def aae_game(config: AAEConfig) -> Game:
-    """The autoencoder as a game on rows; the same object for the same config."""
-
-    def minibatches(rows: Rows, rng: np.random.Generator) -> Rows:
-        steps, n = rows["x"].shape[:2]
-        batch = {**rows, "prior": draw_prior(config, (steps, n), rows.get("label"), rng)}
-        if not config.joined:
-            return {name: leaf[:, None] for name, leaf in batch.items()}
-        batch = {name: np.stack([leaf, leaf], axis=1) for name, leaf in batch.items()}
-        shuffled = rng.permuted(np.tile(np.arange(2 * n), (steps, 1)), axis=1)
-        return {**batch, "half": shuffled.reshape(steps, 2, n)}
-
-    return Game(aae_updates(config), lambda rng: init_aae(config, rng), minibatches)
+        prior = np.where(rows["label"][..., None] > 0, prior, config.anomaly_radius * sphere)
+    batch = {**rows, "prior": prior.astype(np.float32)}
+    if not config.joined:
+        return {name: leaf[:, None] for name, leaf in batch.items()}
+    batch = {name: np.stack([leaf, leaf], axis=1) for name, leaf in batch.items()}
+    shuffled = rng.permuted(np.tile(np.arange(2 * n), (steps, 1)), axis=1)
+    return {**batch, "half": shuffled.reshape(steps, 2, n)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,13 +225,8 @@ def train_autoencoders(
         table["label"] = np.asarray(labels, np.float32)
         if table["label"].shape != (len(x),) or not np.isin(table["label"], (0, 1)).all():
             raise ValueError(f"labels must be [{len(x)}] of 1 (nominal) and 0 (anomaly)")
-    trained = train_seeds(
-        aae_game(config),
-        table,
-        seeds=seeds,
-        steps=steps,
-        batch=config.batch,
-        order=config.order,
-        progress=progress,
-    )
-    return [Autoencoder(config, one.params, one.history) for one in trained]
+    noise = partial(with_noise, config)
+    batches = table_minibatches(table, noise, steps=steps, batch=config.batch, order=config.order)
+    learner = aae_learner(config)
+    trained = train_seeds(learner, batches, seeds=seeds, steps=steps, progress=progress)
+    return [Autoencoder(config, state.params, history) for state, history in trained]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
-from gan_forensics.anomaly.resample import CODING, RESAMPLERS, Material, resample
+from gan_forensics.anomaly.resample import CODING, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
 
 
@@ -30,8 +30,6 @@ def augment(
     if method in CODING:
         doping = Doping(method=method, n_samples=int(n), random_state=seed, **settings).fit(x)
         return doping.sample(n)
-    if method not in RESAMPLERS:
-        raise ValueError(f"unknown method {method!r}: one of {', '.join(RESAMPLERS)}")
     x = np.asarray(x, np.float64)
     if len(x) < 2 or not np.isfinite(x).all():
         raise ValueError(f"rows must be finite and two or more, got {list(x.shape)}")
@@ -43,5 +41,5 @@ def augment(
         recipe = Doping(**settings)
         config = GANConfig(flat.shape[1], hidden=tuple(recipe.hidden), batch=recipe.batch_size)
         (gan,) = train_gans(config, rows, seeds=[seed], steps=recipe.steps)
-    new = resample(method, Material(rows, gan=gan), n, rng=np.random.default_rng(seed))
+    new = resample(method, FittedModels(rows, gan=gan), n, rng=np.random.default_rng(seed))
     return scaler.undo(new).reshape(len(new), *x.shape[1:])

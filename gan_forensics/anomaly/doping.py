@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gan_forensics.anomaly.aae import AAEConfig, train_autoencoders
 from gan_forensics.anomaly.edge import Edge, parse_edge, weights_of
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, Material, resample
+from gan_forensics.anomaly.resample import CODING, FittedModels, resample
 from gan_forensics.anomaly.scaling import constant_columns, fit_scaler
 
 
@@ -53,6 +53,7 @@ class Doping(BaseEstimator):
         codes_: of the training rows, [n, latent_dim].
         prior_fit_: do the codes follow the prior?
         scaler_: of the columns.
+        added_: rows that `fit_resample` appends.
         n_features_in_: columns of a flattened row.
 
     Example:
@@ -120,19 +121,18 @@ class Doping(BaseEstimator):
         Returns:
             The rows, originals first and unchanged; with labels, the pair of rows and labels.
         """
-        original = np.asarray(X)
         if y is None:
             self._fit(X)
-            return self._appended(X, self.sample(self._count()))
-        labels = np.asarray(y)
+            return self._appended(X)
+        original, labels = np.asarray(X), np.asarray(y)
         if labels.shape != original.shape[:1]:
             raise ValueError(f"{list(labels.shape)} labels for {len(original)} rows: one for each")
         values, counts = np.unique(labels, return_counts=True)
         common = values[counts.argmax()]
         chosen = np.flatnonzero(labels == common)
         self._fit(X.iloc[chosen] if hasattr(X, "iloc") else original[chosen])
-        rows = self.sample(self._count())
-        return self._appended(X, rows), np.concatenate([labels, np.repeat(common, len(rows))])
+        rows = self._appended(X)
+        return rows, np.concatenate([labels, np.repeat(common, len(rows) - len(labels))])
 
     def fit_transform(self, X, y=None):
         """What a pipeline calls while fitting: train and append, labels ignored."""
@@ -154,11 +154,11 @@ class Doping(BaseEstimator):
         """
         check_is_fitted(self, "autoencoder_")
         rng = np.random.default_rng(self.seed_ if seed is None else seed)
-        settings = {"edge": self.edge, "jitter": self.jitter} if self.method == "doping" else {}
-        if self.method in ("edge_duplicate", "latent_interpolation"):
-            settings = {"edge": self.edge}
-        material = Material(self.rows_, self.autoencoder_, self.codes_)
-        rows = self.scaler_.undo(resample(self.method, material, n, rng=rng, **settings))
+        settings = {"edge": self.edge} if self.method not in ("prior", "reconstruct_all") else {}
+        if self.method == "doping":
+            settings["jitter"] = self.jitter
+        models = FittedModels(self.rows_, self.autoencoder_, self.codes_)
+        rows = self.scaler_.undo(resample(self.method, models, n, rng=rng, **settings))
         if self.round_integers:
             rows = np.where(self.whole_, np.round(rows), rows)
         return rows.reshape(len(rows), *self.shape_in_)
@@ -189,7 +189,7 @@ class Doping(BaseEstimator):
         if self.method not in CODING:
             raise ValueError(f"unknown method {self.method!r}: one of {', '.join(CODING)}")
         name, _ = parse_edge(self.edge)
-        self._count(len(x))
+        self.added_ = self._count(len(x))
         self.scaler_ = fit_scaler(x, scale=self.scale)  # pyright: ignore[reportArgumentType]
         self.rows_ = self.scaler_(x)
         if self.scale == "minmax":
@@ -200,7 +200,7 @@ class Doping(BaseEstimator):
         config = AAEConfig(
             features=x.shape[1],
             latent=self.latent_dim,
-            hidden=tuple(self.hidden),
+            hidden=self.hidden,
             output="sigmoid" if self.scale == "minmax" else "linear",
             prior_scale=self.prior_scale,
             learning_rate=self.learning_rate,
@@ -222,34 +222,32 @@ class Doping(BaseEstimator):
 
     def _validated(self, X, *, reset: bool) -> np.ndarray:
         """Rows as float64 [n, d]."""
-        shape = np.shape(X) if not hasattr(X, "shape") else X.shape
-        if len(shape) > 2:
-            flat: Any = np.asarray(X).reshape(shape[0], -1)
-            inner = tuple(shape[1:])
-        else:
-            flat, inner = X, None
-        least = 2 if reset else 1
-        checked: Any = validate_data(self, flat, reset=reset, ensure_min_samples=least)
+        shape = getattr(X, "shape", None) or np.shape(X)
+        images = len(shape) > 2
+        flat: Any = np.asarray(X).reshape(shape[0], -1) if images else X
+        checked: Any = validate_data(self, flat, reset=reset, ensure_min_samples=1 + reset)
         x = checked.astype(np.float64)
-        inner = inner or (x.shape[1],)
+        inner = tuple(shape[1:]) if images else x.shape[1:]
         if reset:
             self.shape_in_ = inner
         elif inner != self.shape_in_:
             raise ValueError(f"rows of shape {inner}, fitted on rows of {self.shape_in_}")
         return x
 
-    def _count(self, rows: int | None = None) -> int:
-        """How many rows to add."""
-        n, k = self.n_samples, len(self.rows_) if rows is None else rows
+    def _count(self, rows: int) -> int:
+        """How many to add to so many rows."""
+        n = self.n_samples
         if isinstance(n, Integral) and not isinstance(n, bool) and n >= 0:
             return int(n)
         if isinstance(n, float) and math.isfinite(n) and n >= 0:
-            return round(n * k)
+            return round(n * rows)
         raise ValueError(
             f"n_samples must be a share of the rows (float >= 0) or a number (int >= 0), got {n!r}"
         )
 
-    def _appended(self, X, rows: np.ndarray):
+    def _appended(self, X):
+        """All rows, in the container of X: the originals, then new ones."""
+        rows = self.sample(self.added_)
         if hasattr(X, "iloc"):
             import pandas
 

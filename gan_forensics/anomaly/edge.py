@@ -53,16 +53,15 @@ def chi_scale(z: Codes) -> float:
     return float(np.linalg.norm(_codes(z).std(0)) * math.sqrt(2 - math.pi / 2))
 
 
-def edge_weights(z: Codes, *, start: float = FROM, cut: float = CUT) -> Weights:
+def edge_weights(z: Codes, *, start: float = FROM) -> Weights:
     """Probabilities of the published edge: p_i = d_i / sum d over the outermost tenth.
 
-    Distances beyond `cut` sigma_chi become zero; tau is the element at index floor(start n) of the
-    ascending distances, zeros included; distances below tau become zero.
+    Distances beyond 3 sigma_chi, outliers of the cloud, become zero; tau is the element at index
+    floor(start n) of the ascending distances, zeros included; distances below tau become zero.
 
     Args:
         z: codes [n, m].
         start: share of the ascending distances to leave out, in [0, 1).
-        cut: in sigma_chi; codes farther out are outliers of the cloud.
 
     Returns:
         Probabilities [n], summing to one.
@@ -73,19 +72,9 @@ def edge_weights(z: Codes, *, start: float = FROM, cut: float = CUT) -> Weights:
     if not 0 <= start < 1:
         raise ValueError(f"the edge must start at a quantile in [0, 1), got {start}")
     d = distances(z)
-    d = np.where(d > cut * chi_scale(z), 0.0, d)
+    d = np.where(d > CUT * chi_scale(z), 0.0, d)
     tau = np.sort(d)[math.floor(start * len(d))]
-    return _normalised(np.where(d < tau, 0.0, d), f"from quantile {start:g} within {cut:g} sigma")
-
-
-def band_weights(z: Codes, *, low: float = 2.3, high: float = 2.7) -> Weights:
-    """Probabilities p_i = d_i / sum d over codes with low sigma_chi <= d_i <= high sigma_chi.
-
-    Raises:
-        ValueError: when no code lies in the band.
-    """
-    scale = chi_scale(z)
-    return annulus_weights(z, low=low * scale, high=high * scale)
+    return _normalised(np.where(d < tau, 0.0, d), f"from quantile {start:g} within {CUT:g} sigma")
 
 
 def annulus_weights(z: Codes, *, low: float, high: float) -> Weights:
@@ -121,18 +110,6 @@ def empirical_weights(z: Codes, *, low: float, high: float) -> Weights:
     kept = np.zeros(len(d))
     kept[chosen] = d[chosen]
     return _normalised(kept, f"between quantiles {low:g} and {high:g} of {len(d)} codes")
-
-
-def quantile_radii(low: float, high: float, *, latent: int, scale: float) -> tuple[float, float]:
-    """Radii between which the prior N(0, scale^2 I) keeps the mass from `low` to `high`.
-
-    Example:
-        >>> [round(r, 3) for r in quantile_radii(0.9, 0.99, latent=2, scale=1.0)]
-        [2.146, 3.035]
-    """
-    _check_quantiles(low, high)
-    low, high = chi.ppf((low, high), latent, scale=scale)
-    return float(low), float(high)
 
 
 def directions(n: int, latent: int, rng: np.random.Generator) -> Codes:
@@ -220,14 +197,13 @@ def weights_of(z: Codes, edge: Edge) -> Weights:
     name, numbers = parse_edge(edge)
     if name == "data":
         return edge_weights(z, start=numbers[0] if numbers else FROM)
-    by_range = {
-        "band": band_weights,
-        "annulus": annulus_weights,
-        "empirical": empirical_weights,
-    }
-    if name not in by_range:
+    if name not in ("band", "annulus", "empirical"):
         raise ValueError(f"edge {edge!r} draws from the prior's law and has no weights of codes")
-    return by_range[name](z, low=numbers[0], high=numbers[1])
+    low, high = numbers
+    if name == "empirical":
+        return empirical_weights(z, low=low, high=high)
+    scale = chi_scale(z) if name == "band" else 1.0
+    return annulus_weights(z, low=scale * low, high=scale * high)
 
 
 def parse_edge(edge: Edge) -> tuple[str, tuple[float, ...]]:

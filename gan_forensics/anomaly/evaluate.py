@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from gan_forensics.anomaly.detectors import Fitted
-from gan_forensics.anomaly.isolation_forest import contamination_offset
 
 # Contaminations tried by Lim et al.'s published experiments.
 GRID = (0.001, 0.003, 0.005, 0.007, *(round(0.01 + 0.02 * i, 2) for i in range(15)))
@@ -43,10 +42,8 @@ def rates(called: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"]) -> Rates:
     called = called if called.dtype == bool else called == -1
     if called.shape != y.shape:
         raise ValueError(f"{len(called)} verdicts for {len(y)} labels")
-    hits = int((called & (y == 1)).sum())
-    tpr = hits / int((y == 1).sum())
-    fpr = int((called & (y == 0)).sum()) / int((y == 0).sum())
-    precision = hits / int(called.sum()) if called.any() else 1.0
+    tpr, fpr = float(called[y == 1].mean()), float(called[y == 0].mean())
+    precision = float(y[called].mean()) if called.any() else 1.0
     f1 = 2 * precision * tpr / (precision + tpr) if precision + tpr > 0 else 0.0
     return Rates(tpr, fpr, f1)
 
@@ -106,8 +103,10 @@ def measure(
 
     y = check_labels(y)
     scores = fitted.score(x)
-    offsets = np.percentile(fitted.training_scores, 100 * np.array(GRID))
-    called = scores < contamination_offset(fitted.training_scores, contamination)
+    a_priori, *offsets = np.percentile(
+        fitted.training_scores, 100 * np.array((contamination, *GRID))
+    )
+    called = scores < a_priori
     normal = np.flatnonzero(y == 0)
     count = max(1, round(RAREST * len(normal)))
     rare = normal[np.argsort(-np.asarray(rarity)[normal], kind="stable")[:count]]
@@ -148,12 +147,11 @@ def rarity_of(
 
 
 class Difference(NamedTuple):
-    """Mean of paired differences with a Student interval, and how many pairs there were."""
+    """Mean of paired differences with a Student interval."""
 
     mean: float
     low: float
     high: float
-    pairs: int
 
 
 def paired_difference(
@@ -168,8 +166,9 @@ def paired_difference(
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
         raise ValueError(f"need two or more pairs, got {a.shape} and {b.shape}")
     d = a - b
+    mean = float(d.mean())
     reach = float(stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
-    return Difference(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d))
+    return Difference(mean, mean - reach, mean + reach)
 
 
 def check_labels(y) -> Int[np.ndarray, " n"]:

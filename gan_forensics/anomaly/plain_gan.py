@@ -4,21 +4,22 @@ Non-saturating losses and perceptrons (Goodfellow et al. 2014); the generator ma
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 
 import jax
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from gan_forensics.anomaly.seeds import Game, Rows, train_seeds
+from gan_forensics.anomaly.minibatches import Rows, table_minibatches
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.nn.mlp import MLP, Output, init_mlp, map_rows, run_mlp
-from gan_forensics.train import Aux, Update
+from gan_forensics.train import Aux, Learner, Update
+from gan_forensics.train.seeds import train_seeds
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
-GAME = LOSSES["non_saturating"]
+LOSS = LOSSES["non_saturating"]
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,15 @@ def _networks(config: GANConfig) -> dict[str, MLP]:
     }
 
 
+def with_noise(config: GANConfig, rows: Rows, rng: np.random.Generator) -> Rows:
+    """Rows {"x": [steps, b, d]} and noise, a draw for each of the two moves, [steps, 1, b, ...]."""
+    noise = rng.standard_normal((*rows["x"].shape[:2], 2, config.latent)).astype(np.float32)
+    return {name: leaf[:, None] for name, leaf in {**rows, "noise": noise}.items()}
+
+
 @lru_cache(maxsize=32)
-def gan_game(config: GANConfig) -> Game:
-    """The generator's move, then the discriminator's, with noise of its own."""
+def gan_learner(config: GANConfig) -> Learner:
+    """The generator's move, then the discriminator's; the same object for the same config."""
     nets = _networks(config)
 
     def rows(params: PyTree, noise: Array) -> Array:
@@ -75,43 +82,32 @@ def gan_game(config: GANConfig) -> Game:
 
     def generator(trainable, frozen, stats, batch, key, step):
         fake = logits(frozen[DISCRIMINATOR], rows(trainable[GENERATOR], batch["noise"][:, 0]))
-        return GAME.generator(fake), Aux({}, {})
+        return LOSS.generator(fake), Aux({}, {})
 
     def discriminator(trainable, frozen, stats, batch, key, step):
         fake = jax.lax.stop_gradient(rows(frozen[GENERATOR], batch["noise"][:, 1]))
         real_logits = logits(trainable[DISCRIMINATOR], batch["x"])
         fake_logits = logits(trainable[DISCRIMINATOR], fake)
-        return GAME.discriminator(real_logits, fake_logits), Aux({}, {})
+        return LOSS.discriminator(real_logits, fake_logits), Aux({}, {})
 
-    def init(rng: np.random.Generator) -> dict[str, PyTree]:
-        return {
-            GENERATOR: init_mlp(nets[GENERATOR], config.latent, rng=rng),
-            DISCRIMINATOR: init_mlp(nets[DISCRIMINATOR], config.features, rng=rng),
-        }
-
-    def minibatches(rows: Rows, rng: np.random.Generator) -> Rows:
-        # One draw for each of the two moves.
-        shape = (*rows["x"].shape[:2], 2, config.latent)
-        noise = rng.standard_normal(shape).astype(np.float32)
-        return {name: leaf[:, None] for name, leaf in {**rows, "noise": noise}.items()}
+    def init(seed: int):
+        rng = np.random.default_rng((seed, 1))
+        widths = {GENERATOR: config.latent, DISCRIMINATOR: config.features}
+        return {name: init_mlp(nets[name], width, rng=rng) for name, width in widths.items()}, {}
 
     adam = optax.adam(config.learning_rate, b1=0.5)
     updates = (
         Update(GENERATOR, (GENERATOR,), generator, adam),
         Update(DISCRIMINATOR, (DISCRIMINATOR,), discriminator, adam),
     )
-    return Game(updates, init, minibatches)
+    return Learner("plain_gan", asdict(config), updates, init)
 
 
 def train_gans(
     config: GANConfig, x: Float[np.ndarray, "n d"], *, seeds: Sequence[int], steps: int
 ) -> list[PlainGAN]:
     """Train one GAN for every seed on the same rows, all in one batch."""
-    trained = train_seeds(
-        gan_game(config),
-        {"x": np.asarray(x, np.float32)},
-        seeds=seeds,
-        steps=steps,
-        batch=config.batch,
-    )
-    return [PlainGAN(config, one.params) for one in trained]
+    table, noise = {"x": np.asarray(x, np.float32)}, partial(with_noise, config)
+    batches = table_minibatches(table, noise, steps=steps, batch=config.batch)
+    trained = train_seeds(gan_learner(config), batches, seeds=seeds, steps=steps)
+    return [PlainGAN(config, state.params) for state, _ in trained]

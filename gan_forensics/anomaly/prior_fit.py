@@ -52,13 +52,11 @@ def prior_fit(
     z = np.asarray(z, np.float64) / scale
     lengths = np.linalg.norm(z, axis=1)
     latent = z.shape[1]
-    loss = None
-    if losses is not None:
-        loss = float(np.mean(losses[-max(1, len(losses) // 10) :]))
+    last_tenth = None if losses is None else losses[-max(1, len(losses) // 10) :]
     return PriorFit(
         centre=float(np.linalg.norm(z.mean(0))),
         spread=tuple(float(s) for s in z.std(0)),
         tails={q: float((lengths > chi.ppf(q, latent)).mean()) for q in (0.5, 0.9, 0.99)},
         ks=float(kstest(lengths, chi(latent).cdf, method="asymp").statistic),
-        loss=loss,
+        loss=None if last_tenth is None else float(np.mean(last_tenth)),
     )

@@ -34,14 +34,14 @@ JITTER = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """What rows are made from.
+class FittedModels:
+    """Training rows and the models fitted on them, which resamplers draw from.
 
     Attributes:
         x: training rows [k, d].
-        autoencoder: trained on them; needed by those that encode or decode.
+        autoencoder: needed by those that encode or decode.
         codes: of the rows, [k, m].
-        gan: trained on them; needed by "plain_gan".
+        gan: needed by "plain_gan".
     """
 
     x: Rows
@@ -52,12 +52,12 @@ class Material:
 
 # Those that need an autoencoder.
 CODING = ("doping", "prior", "edge_duplicate", "latent_interpolation", "reconstruct_all")
-# (material, how many rows, generator) -> rows
-Resampler = Callable[[Material, int, np.random.Generator], Rows]
+# (fitted models, how many rows, generator) -> rows
+Resampler = Callable[[FittedModels, int, np.random.Generator], Rows]
 
 
 def doping(
-    material: Material,
+    models: FittedModels,
     n: int,
     rng: np.random.Generator,
     *,
@@ -67,13 +67,13 @@ def doping(
     """Decode n draws of the latent edge.
 
     Args:
-        material: with an autoencoder and codes.
+        models: with an autoencoder and codes.
         n: how many rows.
         rng: of the draw.
         edge: see `gan_forensics.anomaly.edge`.
         jitter: deviation of noise added to the codes; 0.01 in a published variant.
     """
-    autoencoder, codes = _latent(material)
+    autoencoder, codes = _latent(models)
     z = codes_at_edge(codes, n, edge=edge, scale=autoencoder.config.prior_scale, rng=rng)
     if jitter:
         z = z + jitter * rng.standard_normal(z.shape)
@@ -81,51 +81,47 @@ def doping(
 
 
 def latent_interpolation(
-    material: Material, n: int, rng: np.random.Generator, *, edge: Edge = "data"
+    models: FittedModels, n: int, rng: np.random.Generator, *, edge: Edge = "data"
 ) -> Rows:
     """Decode b + u (z_i - b): i at the edge, b its nearest other code, u ~ U(0, 1)."""
-    autoencoder, codes = _latent(material)
+    autoencoder, codes = _latent(models)
     chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))
-    near = codes[neighbours(codes)[0][chosen, 0]]
-    return autoencoder.decode(near + rng.uniform(size=(n, 1)) * (codes[chosen] - near))
+    return autoencoder.decode(_interpolated(codes, chosen, rng))
 
 
 def edge_duplicate(
-    material: Material, n: int, rng: np.random.Generator, *, edge: Edge = "data"
+    models: FittedModels, n: int, rng: np.random.Generator, *, edge: Edge = "data"
 ) -> Rows:
     """Draw again the rows whose codes lie at the edge; nothing is decoded."""
-    _, codes = _latent(material)
-    return material.x[rng.choice(len(codes), n, p=weights_of(codes, edge))]
+    _, codes = _latent(models)
+    return models.x[rng.choice(len(codes), n, p=weights_of(codes, edge))]
 
 
-def reconstruct_all(material: Material, n: int, rng: np.random.Generator) -> Rows:
+def reconstruct_all(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     """G(E(x)) of every training row, whatever n."""
-    autoencoder, codes = _latent(material)
+    autoencoder, codes = _latent(models)
     return autoencoder.decode(codes)
 
 
-def duplicate(material: Material, n: int, rng: np.random.Generator) -> Rows:
+def duplicate(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     """Rows drawn again with replacement."""
-    return material.x[rng.integers(len(material.x), size=n)]
+    return models.x[rng.integers(len(models.x), size=n)]
 
 
 def jittered(
-    material: Material, n: int, rng: np.random.Generator, *, deviation: float = JITTER
+    models: FittedModels, n: int, rng: np.random.Generator, *, deviation: float = JITTER
 ) -> Rows:
     """Rows drawn again, with noise of `deviation` times each column's deviation."""
-    rows = duplicate(material, n, rng)
-    return rows + deviation * material.x.std(0) * rng.standard_normal(rows.shape)
+    rows = duplicate(models, n, rng)
+    return rows + deviation * models.x.std(0) * rng.standard_normal(rows.shape)
 
 
-def interpolation(material: Material, n: int, rng: np.random.Generator) -> Rows:
+def interpolation(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     """b + u (a - b): a a random row, b its nearest other row, u ~ U(0, 1)."""
-    x = material.x
-    chosen = rng.integers(len(x), size=n)
-    near = x[neighbours(x)[0][chosen, 0]]
-    return near + rng.uniform(size=(n, 1)) * (x[chosen] - near)
+    return _interpolated(models.x, rng.integers(len(models.x), size=n), rng)
 
 
-def smote(material: Material, n: int, rng: np.random.Generator) -> Rows:
+def smote(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     """imbalanced-learn's SMOTE with the training rows as the minority class.
 
     Raises:
@@ -137,34 +133,29 @@ def smote(material: Material, n: int, rng: np.random.Generator) -> Rows:
         raise ImportError(
             "the resampler 'smote' needs imbalanced-learn: pip install 'gan_forensics[imbalanced]'"
         ) from error
-    k = len(material.x)
+    k = len(models.x)
     # SMOTE balances two classes; the other one is n + k copies that it leaves alone.
-    others = np.repeat(material.x[:1], n + k, axis=0)
+    others = np.repeat(models.x[:1], n + k, axis=0)
     sampler = SMOTE(
         sampling_strategy={1: n + k},  # pyright: ignore[reportArgumentType]
         k_neighbors=min(5, k - 1),
         random_state=int(rng.integers(2**31)),
     )
     rows, _ = sampler.fit_resample(
-        np.concatenate([others, material.x]), np.repeat([0, 1], [n + k, k])
+        np.concatenate([others, models.x]), np.repeat([0, 1], [n + k, k])
     )[:2]
     return np.asarray(rows)[n + 2 * k :]
 
 
-def plain_gan(material: Material, n: int, rng: np.random.Generator) -> Rows:
-    """Samples of the material's GAN."""
-    if material.gan is None:
-        raise ValueError("the resampler 'plain_gan' needs material with a trained GAN")
-    return material.gan.sample(n, rng=rng)
-
-
-def none(material: Material, n: int, rng: np.random.Generator) -> Rows:
-    """No rows."""
-    return material.x[:0]
+def plain_gan(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
+    """Samples of the GAN."""
+    if models.gan is None:
+        raise ValueError("the resampler 'plain_gan' needs a trained GAN")
+    return models.gan.sample(n, rng=rng)
 
 
 RESAMPLERS: dict[str, Resampler] = {
-    "none": none,
+    "none": lambda models, n, rng: models.x[:0],
     "duplicate": duplicate,
     "jitter": jittered,
     "interpolation": interpolation,
@@ -179,7 +170,7 @@ RESAMPLERS: dict[str, Resampler] = {
 
 
 def resample(
-    name: str, material: Material, n: int, *, rng: np.random.Generator, **settings: Any
+    name: str, models: FittedModels, n: int, *, rng: np.random.Generator, **settings: Any
 ) -> Rows:
     """Make n rows by the name of a resampler ("reconstruct_all" makes one for every row).
 
@@ -187,7 +178,7 @@ def resample(
 
     Args:
         name: a key of `RESAMPLERS`.
-        material: what to make them from.
+        models: what to draw from.
         n: how many; 0 makes none.
         rng: of the draw.
         settings: further arguments of the resampler, such as `edge`.
@@ -196,19 +187,24 @@ def resample(
         ValueError: for an unknown name, a negative n, or an edge that selects nothing.
     """
     if name not in RESAMPLERS:
-        raise ValueError(f"unknown resampler {name!r}: one of {', '.join(RESAMPLERS)}")
+        raise ValueError(f"unknown method {name!r}: one of {', '.join(RESAMPLERS)}")
     if n < 0:
         raise ValueError(f"cannot make {n} rows: give 0 or more")
     if n == 0:
-        return material.x[:0]
-    rows = np.array(RESAMPLERS[name](material, n, rng, **settings), np.float64)
+        return models.x[:0]
+    rows = np.array(RESAMPLERS[name](models, n, rng, **settings), np.float64)
     # A network reaches a column's only value never quite; a detector would take that for news.
-    constant = constant_columns(material.x)
-    rows[:, constant] = material.x[0, constant]
+    constant = constant_columns(models.x)
+    rows[:, constant] = models.x[0, constant]
     return rows
 
 
-def _latent(material: Material) -> tuple[Autoencoder, Rows]:
-    if material.autoencoder is None or material.codes is None:
-        raise ValueError("this resampler needs material with a trained autoencoder and its codes")
-    return material.autoencoder, material.codes
+def _interpolated(x: Rows, chosen: np.ndarray, rng: np.random.Generator) -> Rows:
+    near = x[neighbours(x)[0][chosen, 0]]
+    return near + rng.uniform(size=(len(chosen), 1)) * (x[chosen] - near)
+
+
+def _latent(models: FittedModels) -> tuple[Autoencoder, Rows]:
+    if models.autoencoder is None or models.codes is None:
+        raise ValueError("this resampler needs a trained autoencoder and its codes")
+    return models.autoencoder, models.codes

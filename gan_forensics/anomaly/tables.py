@@ -47,24 +47,26 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")
-    table = _read_csv(path, label) if suffix == ".csv" else _read_arrays(path, label)
-    if not table.x.size:
+    if _suffix(path) == ".csv":
+        x, columns, y, place = _read_csv(path, label)
+    else:
+        x, columns, y, place = *_read_arrays(path, label), -1
+    if not x.size:
         raise ValueError(f"{path} holds no rows")
-    broken = ~np.isfinite(table.x.reshape(len(table.x), -1))
+    broken = ~np.isfinite(x.reshape(len(x), -1))
     if broken.any():
         row, column = np.argwhere(broken)[0]
-        name = f" (column {table.columns[column]!r})" if table.columns else ""
+        name = f" (column {columns[column]!r})" if columns else ""
         raise ValueError(
             f"{path}: {int(broken.any(1).sum())} rows hold NaN or infinity, first in row "
             f"{row + 1}{name}: remove or fill them"
         )
-    return table
+    if y is not None and y.dtype.kind == "f" and (y == np.round(y)).all():
+        y = y.astype(np.int64)
+    return TableData(x, columns, y, label, place)
 
 
-def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> Path:
+def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> None:
     """Write a table.
 
     Args:
@@ -77,23 +79,17 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
         ValueError: for another suffix, or images into CSV.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")
+    suffix = _suffix(path)
+    arrays = {"X": table.x} if table.y is None else {"X": table.x, table.label or "y": table.y}
     with written_beside(path) as partial:
         if suffix == ".csv":
             _write_csv(partial, table, source)
+        elif suffix == ".npz":
+            np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
         else:
-            arrays = {"X": table.x}
-            if table.y is not None:
-                arrays[table.label or "y"] = table.y
-            if suffix == ".npz":
-                np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
-            else:
-                from scipy.io import savemat
+            from scipy.io import savemat
 
-                savemat(partial, arrays)
-    return path
+            savemat(partial, arrays)
 
 
 def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:
@@ -108,48 +104,24 @@ def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:
         raise ValueError(
             f"the labels must be two, normal and anomaly; found {len(values)}: {shown}"
         )
+    rarer = values[counts.argmin()]
     if counts[0] == counts[1]:
         if set(values.tolist()) != {0, 1}:
             raise ValueError(f"{counts[0]} rows of either label: label anomalies 1 and others 0")
-        return (y == 1).astype(np.int64)
-    return (y == values[counts.argmin()]).astype(np.int64)
+        rarer = 1
+    return (y == rarer).astype(np.int64)
 
 
-def _read_csv(path: Path, label: str | None) -> TableData:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
-    if len(lines) < 2:
-        raise ValueError(f"{path} holds no rows below its header")
-    header, body = lines[0], lines[1:]
-    for number, line in enumerate(body, start=2):
-        if len(line) != len(header):
-            raise ValueError(f"{path}: line {number} has {len(line)} cells for {len(header)} names")
-    if all(_number(cell) is not None for cell in header):
-        raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
-    place = -1
-    if label is not None:
-        if header.count(label) != 1:
-            raise ValueError(f"{path} has no column {label!r} of its own: {', '.join(header)}")
-        place = header.index(label)
-    kept = [i for i in range(len(header)) if i != place]
-    x = np.empty((len(body), len(kept)))
-    for row, line in enumerate(body):
-        for column, i in enumerate(kept):
-            value = _number(line[i])
-            if value is None:
-                raise ValueError(
-                    f"{path}: column {header[i]!r} is not of numbers: line {row + 2} holds "
-                    f"{line[i]!r}. Remove the column, or give it as the label"
-                )
-            x[row, column] = value
-    y = None
-    if label is not None:
-        cells = [line[place] for line in body]
-        numbers = [_number(cell) for cell in cells]
-        y = np.array(cells if None in numbers else numbers)
-        if y.dtype.kind == "f" and (y == np.round(y)).all():
-            y = y.astype(np.int64)
-    return TableData(x, tuple(header[i] for i in kept), y, label, place)
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")
+    return suffix
+
+
+def _lines(path: Path | str) -> list[list[str]]:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        return [line for line in csv.reader(file) if line]
 
 
 def _number(cell: str) -> float | None:
@@ -159,7 +131,35 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _read_arrays(path: Path, label: str | None) -> TableData:
+def _read_csv(path: Path, label: str | None):
+    header, *body = _lines(path) or [[]]
+    if not body:
+        raise ValueError(f"{path} holds no rows below its header")
+    for number, line in enumerate(body, start=2):
+        if len(line) != len(header):
+            raise ValueError(f"{path}: line {number} has {len(line)} cells for {len(header)} names")
+    if None not in map(_number, header):
+        raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
+    if label is not None and header.count(label) != 1:
+        raise ValueError(f"{path} has no column {label!r} of its own: {', '.join(header)}")
+    place = -1 if label is None else header.index(label)
+    columns = [[_number(cell) for cell in cells] for cells in zip(*body, strict=True)]
+    for i, column in enumerate(columns):
+        if i != place and None in column:
+            row = column.index(None)
+            raise ValueError(
+                f"{path}: column {header[i]!r} is not of numbers: line {row + 2} holds "
+                f"{body[row][i]!r}. Remove the column, or give it as the label"
+            )
+    y = None
+    if label is not None:
+        numbers = columns.pop(place)
+        header.pop(place)
+        y = np.array([line[place] for line in body] if None in numbers else numbers)
+    return np.array(columns, np.float64).T.copy(), tuple(header), y, place
+
+
+def _read_arrays(path: Path, label: str | None):
     try:
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as file:
@@ -170,8 +170,6 @@ def _read_arrays(path: Path, label: str | None) -> TableData:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 arrays = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
-    except FileNotFoundError:
-        raise
     except Exception as error:  # Readers of binary files raise nearly anything on damaged ones.
         raise ValueError(f"{path} is not a readable {path.suffix} file: {error}") from error
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
@@ -188,10 +186,8 @@ def _read_arrays(path: Path, label: str | None) -> TableData:
         y = arrays[label].reshape(-1)
         if len(y) != len(x):
             raise ValueError(f"{path}: {len(y)} labels in {label!r} for {len(x)} rows")
-        if y.dtype.kind == "f" and (y == np.round(y)).all():
-            y = y.astype(np.int64)
     names = tuple(str(i) for i in range(x.shape[1])) if x.ndim == 2 else ()
-    return TableData(x.astype(np.float64), names, y, label)
+    return x.astype(np.float64), names, y
 
 
 def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
@@ -201,16 +197,11 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
     place = table.place if table.place >= 0 else len(header)
     if table.y is not None:
         header.insert(place, table.label or "label")
-    first, copied = 0, []
-    if source is not None:
-        with Path(source).open(newline="", encoding="utf-8-sig") as file:
-            header, *copied = [line for line in csv.reader(file) if line]
-        first = len(copied)
+    lines = [header] if source is None else _lines(source)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(copied)
-        for row in range(first, len(table.x)):
+        writer.writerows(lines)
+        for row in range(len(lines) - 1, len(table.x)):
             cells = [repr(float(value)) for value in table.x[row]]
             if table.y is not None:
                 cells.insert(place, str(table.y[row]))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import start, write_csv
+from gan_forensics.cli.process import write_csv
 
 Method = Literal[
     "doping",
@@ -67,7 +67,6 @@ class Augment:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         import dataclasses
 
         import numpy as np
@@ -80,14 +79,14 @@ class Augment:
         rows, labels = table.x, table.y
         if labels is not None:
             values, counts = np.unique(labels, return_counts=True)
-            rows = rows[labels == values[counts.argmax()]]
-        edge = self.edge[0] if len(self.edge) == 1 else (self.edge[0], *map(_number, self.edge[1:]))
+            common = values[counts.argmax()]
+            rows = rows[labels == common]
         new = augment(
             rows,
             self.n,
             method=self.method,
             seed=self.seed,
-            edge=edge,
+            edge=self.edge,
             latent_dim=self.latent,
             hidden=(self.width, self.width),
             steps=self.steps,
@@ -95,7 +94,7 @@ class Augment:
             round_integers=self.round,
         )
         if labels is not None:
-            labels = np.concatenate([labels, np.repeat(values[counts.argmax()], len(new))])
+            labels = np.concatenate([labels, np.repeat(common, len(new))])
         both = dataclasses.replace(table, x=np.concatenate([table.x, new]), y=labels)
         csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
         write_table(self.out, both, source=self.table if csv_to_csv else None)
@@ -140,11 +139,10 @@ class Anomaly:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
-        from gan_forensics.anomaly import CompareConfig, compare, make_task, read_table
-        from gan_forensics.anomaly.compare import summary_rows
+        from gan_forensics.anomaly import make_task, read_table
         from gan_forensics.anomaly.tables import anomaly_labels
         from gan_forensics.data.files import write_json
+        from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
         if self.seeds < 2:
             raise ValueError(f"--seeds {self.seeds}: two or more make a spread")
@@ -168,8 +166,7 @@ class Anomaly:
         results = compare(config, task)
         lines = summary_rows(results)
         write_json(self.out / "results.json", results)
-        rows = [list(line.values()) for line in lines]
-        write_csv(self.out / "results.csv", list(lines[0]), rows)
+        write_csv(self.out / "results.csv", lines)
         facts = results["task"]
         print(
             f"{facts['train']} normal rows train, {facts['test_normal']} test beside "
@@ -186,10 +183,3 @@ class Anomaly:
         if unmatched:
             print(f"\n{unmatched} of {self.seeds} autoencoders miss their prior; see results.json.")
         print(f"\n{self.out / 'results.json'} and {self.out / 'results.csv'}")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(f"--edge takes a name and then numbers, got {text!r}") from error

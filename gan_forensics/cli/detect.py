@@ -1,6 +1,7 @@
 """`gan-forensics detect fit` and `detect score`."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
-from gan_forensics.cli.process import all_images, progress, start, write_csv
+from gan_forensics.cli.process import all_images, progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -53,7 +54,6 @@ class DetectFit:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.forensics import fit_detector
 
         detector = fit_detector(
@@ -64,7 +64,6 @@ class DetectFit:
             calibration=self.false_alarms,
             seed=self.seed,
         )
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         detector.save(self.out)
         facts = detector.calibration
         print(
@@ -96,38 +95,30 @@ class DetectScore:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import list_images
         from gan_forensics.forensics import evaluate, load_detector
 
         detector = load_detector(self.detector)
         paths = [self.images] if self.images.is_file() else list_images(self.images)
-        lines, scores, errors = [], {"real": [], "generated": []}, 0
+        rows, scores = [], {"real": [], "generated": [], "": []}
         for path, score in _scored(detector, progress(paths)):
-            label = _label(path, self.images)
+            row = {"path": path, "label": _label(path, self.images), "score": "", "verdict": ""}
             if isinstance(score, str):
-                errors += 1
-                lines.append([str(path), label, "", "", score])
+                rows.append(row | {"error": score})
                 continue
             verdict = "generated" if score > detector.threshold else "real"
-            lines.append([str(path), label, f"{score:.6g}", verdict, ""])
-            if label:
-                scores[label].append(score)
-        write_csv(self.out, ["path", "label", "score", "verdict", "error"], lines)
-        called = sum(line[3] == "generated" for line in lines)
-        print(f"{len(lines) - errors} images scored, {called} called generated: {self.out}")
+            rows.append(row | {"score": f"{score:.6g}", "verdict": verdict, "error": ""})
+            scores[row["label"]].append(score)
+        write_csv(self.out, rows)
+        called = sum(row["verdict"] == "generated" for row in rows)
+        errors = sum(row["error"] != "" for row in rows)
+        print(f"{len(rows) - errors} images scored, {called} called generated: {self.out}")
         if errors:
             print(f"{errors} could not be scored; see the error column", file=sys.stderr)
         if scores["real"] and scores["generated"]:
-            import numpy as np
-
-            result = evaluate(
-                np.array(scores["real"]),
-                np.array(scores["generated"]),
-                threshold={"calibrated": detector.threshold},
-            )
-            point, spans = result.points["calibrated"], result.intervals
-            real, fake = spans["calibrated/real_accuracy"], spans["calibrated/fake_accuracy"]
+            result = evaluate(scores["real"], scores["generated"], threshold=detector.threshold)
+            point, spans = result.points["fixed"], result.intervals
+            real, fake = spans["fixed/real_accuracy"], spans["fixed/fake_accuracy"]
             print(
                 f"{result.n_real} real images: {point.false_alarm_rate:.1%} called generated "
                 f"(95 % interval {1 - real.high:.1%} to {1 - real.low:.1%})\n"
@@ -166,20 +157,20 @@ def _scored(detector: "Detector", paths: Iterable[Path]) -> Iterator[tuple[Path,
 
     paths = iter(paths)
     while some := list(islice(paths, AT_ONCE)):
-        images, found = {}, {}
+        found, sizes = {}, defaultdict(dict)
         for path in some:
             try:
-                images[path] = load_image(path)
+                image = load_image(path)
+                sizes[image.shape][path] = image
             except ImageError as error:
                 found[path] = str(error)
-        for shape in dict.fromkeys(image.shape for image in images.values()):
-            same = [path for path, image in images.items() if image.shape == shape]
+        for images in sizes.values():
             try:
-                values = detector.score(np.stack([images[path] for path in same]))
+                values = detector.score(np.stack(list(images.values())))
             except ValueError as error:
-                found |= dict.fromkeys(same, str(error))
+                found |= dict.fromkeys(images, str(error))
                 continue
-            for path, value in zip(same, values, strict=True):
+            for path, value in zip(images, values, strict=True):
                 flat = f"{path}: a flat image has no spectrum to judge"
                 found[path] = float(value) if value == value else flat
         yield from ((path, found[path]) for path in some)

@@ -1,10 +1,15 @@
 """`gan-forensics train detector`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from gan_forensics.cli.process import start
+from gan_forensics.cli.train import options_of
+from gan_forensics.data import installed_encoders, open_source
+from gan_forensics.forensics import DetectorConfig, part, train_detector
+from gan_forensics.report import report_run
+
+Options: Any = options_of(DetectorConfig, without=("augment", "encoders"))
 
 
 @dataclass(frozen=True)
@@ -31,34 +36,14 @@ class TrainDetector:
     """Source of real images: a folder, or any other source."""
     fake: str
     """Source of generated images, prepared as the real ones (size, resizer, file format)."""
-    arch: Literal["resnet50", "efficientnet_b0", "resnet_small"] = "resnet50"
-    """The network; resnet_small is for images of 32 to 64 pixels and for CPUs."""
-    augment: str = "blur,jpeg"
+    config: Options = field(default_factory=Options)  # pyright: ignore[reportInvalidTypeForm]
+    """The network and its training."""
+    augment: str = ",".join(DetectorConfig.augment)
     """Some of blur, jpeg, grayscale; none for none."""
-    probability: float = 0.5
-    """Of blur, and of JPEG, for each image (published: 0.5 and 0.1)."""
-    rounding: Literal["round", "truncate-like-reference"] = "truncate-like-reference"
-    """Of blurred pixels; the released code cuts off, which darkens by a level."""
     size: int | None = None
     """Centre-crop and resize all images to this side."""
-    crop: int = 0
-    """Train on random crops of this side; 0 for whole images, which must then have one size."""
-    width: int = 0
-    """Channels of resnet_small's first map; 0 for 8."""
-    weights: Path | None = None
-    """PyTorch weights to start from: an ImageNet body, or a published detector."""
-    batch_size: int = 64
-    """Images a minibatch."""
-    learning_rate: float = 1e-4
-    """Of Adam; divided by ten, twice, when the validation accuracy stands still."""
-    epoch: int = 0
-    """Steps between validations; 0 for once through all images."""
     steps: int | None = None
     """At most; by default until the third time that the validation accuracy stands still."""
-    false_alarms: float = 0.05
-    """Accepted share of real images called generated, which sets the threshold."""
-    seed: int = 0
-    """Of initialisation, order, augmentation and split."""
     out: Path = Path("runs/detector")
     """Run folder; gets detector.npz."""
     resume: bool = False
@@ -66,28 +51,9 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
-        from gan_forensics.data import installed_encoders, open_source
-        from gan_forensics.forensics.neural_parts import part
-        from gan_forensics.forensics.neural_training import DetectorConfig, train_detector
-        from gan_forensics.report import report_run
-
-        names = tuple(name.strip() for name in self.augment.split(",")) if self.augment else ()
-        config = DetectorConfig(
-            arch=self.arch,
-            width=self.width,
-            augment=() if names == ("none",) else names,
-            probability=self.probability,
-            crop=self.crop,
-            rounding=self.rounding,
-            encoders=installed_encoders(),
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            epoch=self.epoch,
-            false_alarms=self.false_alarms,
-            weights=str(self.weights) if self.weights else None,
-            seed=self.seed,
-        )
+        named = "" if self.augment.strip() == "none" else self.augment
+        augment = tuple(name.strip() for name in named.split(",") if name.strip())
+        config = DetectorConfig(**vars(self.config), augment=augment, encoders=installed_encoders())
         real, fake = (
             (
                 open_source(name, size=self.size, split="train"),
@@ -99,7 +65,7 @@ class TrainDetector:
             real,
             fake,
             split="train splits; of the test splits, half for validation, half for calibration",
-            seed=self.seed,
+            seed=config.seed,
         )
         facts = {"real": self.real, "fake": self.fake, "size": self.size}
         detector = train_detector(

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import progress, start
+from gan_forensics.cli.process import progress
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
-    from gan_forensics.quality import FeatureExtractor, Score
+    from gan_forensics.quality import FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import open_source
         from gan_forensics.data.files import write_json
         from gan_forensics.quality import check_metrics, evaluate_images
         from gan_forensics.report import report_run
+        from gan_forensics.report.provenance import provenance
 
         metrics = check_metrics(name.strip() for name in self.metrics.split(","))
         if self.n < 1 or self.draws < 1:
@@ -78,7 +78,15 @@ class Evaluate:
             )
         run = Path(self.run)
         is_run = (run / "config.json").exists()
-        fakes, made, size = self._gan(run) if is_run else self._source()
+        if is_run:
+            fakes, made, size = self._draws(run)
+        elif self.draws == 1:
+            fakes = [_some(open_source(self.run, size=self.size), self.n, self.seed)]
+            made, size = self.run, self.size
+        else:
+            raise ValueError(
+                f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
+            )
         real = open_source(self.data, size=size, split=self.split)
         extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(
@@ -90,63 +98,6 @@ class Evaluate:
             cache=self.cache,
             progress=progress,
         )
-        out = self.out or (run if is_run else Path()) / "results.json"
-        write_json(out, self._results(scores, extractor, made, size))
-        print(_table(scores))
-        for warning in dict.fromkeys([*(score.warning for score in scores), extractor.warning]):
-            if warning:
-                print(f"Note: {warning}.")
-        print(f"The protocol is in {out}.")
-        if is_run and self.out is None:
-            print(f"Open {report_run(run)}.")
-
-    def _gan(self, run: Path) -> tuple[list, str, int]:
-        """Draws of a GAN, what they are, and the side of its images."""
-        from gan_forensics.gans import generate, load_gan
-
-        gan, state = load_gan(run)
-        size = gan.config.size
-        if self.size not in (None, size):
-            raise ValueError(f"--size {self.size}: this GAN makes images of {size}; leave it out")
-        seeds = range(self.seed, self.seed + self.draws)
-        draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
-        return draws, f"{run}, {gan.config.method}, step {int(state.step)}", size
-
-    def _source(self) -> tuple[list, str, int | None]:
-        """Images that are there already."""
-        from gan_forensics.data import open_source
-
-        if self.draws > 1:
-            raise ValueError(
-                f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
-            )
-        source = open_source(self.run, size=self.size)
-        return [_some(source, self.n, self.seed)], self.run, self.size
-
-    def _extractor(self, real: "Source", run: Path | None) -> "FeatureExtractor":
-        from gan_forensics.quality import (
-            inception_features,
-            random_features,
-            small_classifier_features,
-        )
-
-        if self.features == "inception":
-            assert self.weights
-            return inception_features(self.weights, resize=self.resize)
-        if self.features == "random":
-            return random_features(real[0]["image"].shape[-1], seed=self.seed)
-        kept = run / f"small_classifier_{self.seed}" if run else None
-        return small_classifier_features(real, kept, seed=self.seed)
-
-    def _results(
-        self,
-        scores: "list[Score]",
-        extractor: "FeatureExtractor",
-        made: str,
-        size: int | None,
-    ) -> dict[str, Any]:
-        from gan_forensics.report.provenance import provenance
-
         protocol = {
             "generated": made,
             "real": f"{self.data}, split {self.split}",
@@ -159,7 +110,57 @@ class Evaluate:
             "metrics": {score.name: score.protocol for score in scores},
             **provenance(),
         }
-        return {"protocol": protocol, "quality": [_row(score) for score in scores]}
+        rows = [
+            {
+                "metric": score.name,
+                "value": score.value,
+                "spread": score.spread,
+                "real": score.counts.get("real"),
+                "fake": score.counts["fake"],
+                "features": score.features,
+                "seed": score.seed,
+                "warning": score.warning,
+            }
+            for score in scores
+        ]
+        out = self.out or (run if is_run else Path()) / "results.json"
+        write_json(out, {"protocol": protocol, "quality": rows})
+        width = max(len(score.name) for score in scores)
+        print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
+        for row in rows:
+            spread = "-" if row["spread"] is None else f"{row['spread']:.4g}"
+            print(
+                f"{row['metric']:{width}}  {row['value']:10.5g}  {spread:>10}  "
+                f"{row['real'] or '-':>6}  {row['fake']:>6}"
+            )
+        for warning in dict.fromkeys([*(score.warning for score in scores), extractor.warning]):
+            if warning:
+                print(f"Note: {warning}.")
+        print(f"The protocol is in {out}.")
+        if is_run and self.out is None:
+            print(f"Open {report_run(run)}.")
+
+    def _draws(self, run: Path) -> tuple[list, str, int]:
+        """Draws of a GAN, what they are, and the side of its images."""
+        from gan_forensics.gans import generate, load_gan
+
+        gan, state = load_gan(run)
+        size = gan.config.size
+        if self.size not in (None, size):
+            raise ValueError(f"--size {self.size}: this GAN makes images of {size}; leave it out")
+        seeds = range(self.seed, self.seed + self.draws)
+        draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
+        return draws, f"{run}, {gan.config.method}, step {int(state.step)}", size
+
+    def _extractor(self, real: "Source", run: Path | None) -> "FeatureExtractor":
+        from gan_forensics import quality
+
+        if self.weights and self.features == "inception":
+            return quality.inception_features(self.weights, resize=self.resize)
+        if self.features == "random":
+            return quality.random_features(real[0]["image"].shape[-1], seed=self.seed)
+        kept = run / f"small_classifier_{self.seed}" if run else None
+        return quality.small_classifier_features(real, kept, seed=self.seed)
 
 
 def _some(source: "Source", n: int, seed: int) -> "Source":
@@ -170,31 +171,4 @@ def _some(source: "Source", n: int, seed: int) -> "Source":
 
     if len(source) <= n:
         return source
-    rows = np.random.default_rng(seed).choice(len(source), n, replace=False)
-    return Rows(source, np.sort(rows))
-
-
-def _row(score: "Score") -> dict[str, Any]:
-    return {
-        "metric": score.name,
-        "value": score.value,
-        "spread": score.spread,
-        "real": score.counts.get("real"),
-        "fake": score.counts["fake"],
-        "features": score.features,
-        "seed": score.seed,
-        "warning": score.warning,
-    }
-
-
-def _table(scores: "list[Score]") -> str:
-    width = max(len(score.name) for score in scores)
-    lines = [f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}"]
-    for score in scores:
-        spread = "-" if score.spread is None else f"{score.spread:.4g}"
-        real = score.counts.get("real", "-")
-        lines.append(
-            f"{score.name:{width}}  {score.value:10.5g}  {spread:>10}  {real:>6}  "
-            f"{score.counts['fake']:>6}"
-        )
-    return "\n".join(lines)
+    return Rows(source, np.sort(np.random.default_rng(seed).choice(len(source), n, replace=False)))

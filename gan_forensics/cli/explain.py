@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import progress, start, write_csv
+from gan_forensics.cli.process import progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -48,7 +48,6 @@ class Explain:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import ImageError, list_images, load_image, save_png
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
         from gan_forensics.report.detector import explanations_page
@@ -58,7 +57,7 @@ class Explain:
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
         paths = [self.images] if self.images.is_file() else list_images(self.images)[: self.most]
-        images, used, errors = [], [], []
+        images, errors = {}, []
         side = getattr(detector.network, "stride", 1)
         for path in progress(paths):
             try:
@@ -68,24 +67,21 @@ class Explain:
                         f"{path}: {image.shape[0]}x{image.shape[1]} pixels; {detector.name} needs "
                         f"sides of at least {side}"
                     )
+                images[path] = image
             except ImageError as error:
                 errors.append([str(path), str(error)])
-                continue
-            images.append(image)
-            used.append(path)
         if not images:
             raise ValueError(f"none of {len(paths)} images can be explained: {errors[0][1]}")
-        explanations = explain(detector, images)
-        verdicts = []
-        for number, (path, image, found) in enumerate(zip(used, images, explanations, strict=True)):
+        pixels, verdicts = list(images.values()), []
+        for path, found in zip(images, explain(detector, pixels), strict=True):
             verdict = "generated" if found.score > detector.threshold else "real"
-            picture = self.out / f"{number:03d}-{path.stem}.png"
-            save_png(picture, panel(image, found))
+            picture = self.out / f"{len(verdicts):03d}-{path.stem}.png"
+            save_png(picture, panel(images[path], found))
             verdicts.append((path, found.score, verdict, picture))
-        lines = [verdict[:3] for verdict in verdicts]
-        write_csv(self.out / "scores.csv", ["path", "score", "verdict"], lines)
-        features, ranked = self._features(detector, images, chosen)
-        rows = patches(detector, images, features, n=self.patches) if features else []
+        scores = [dict(path=p, score=score, verdict=v) for p, score, v, _ in verdicts]
+        write_csv(self.out / "scores.csv", scores)
+        features, ranked = self._features(detector, pixels, chosen)
+        rows = patches(detector, pixels, features, n=self.patches) if features else []
         if rows:
             save_png(self.out / "channels.png", collage(rows))
         channels = list(zip(features, rows, strict=True))
@@ -102,7 +98,7 @@ class Explain:
         """The channels to show, and how they were chosen."""
         if chosen is not None:
             return chosen[: self.channels], f"Ranked by {self.ranking}."
-        from gan_forensics.forensics.transferable import rank_features
+        from gan_forensics.studies.transferable import rank_features
 
         try:
             ranking = rank_features(detector, images)
@@ -115,11 +111,7 @@ class Explain:
 
 
 def read_neural(path: Path) -> "NeuralDetector":
-    """A neural detector from its file.
-
-    Raises:
-        ValueError: for a spectral one, which has no channels.
-    """
+    """A neural detector from its file; a spectral one is refused."""
     from gan_forensics.forensics import load_detector
     from gan_forensics.forensics.neural import NeuralDetector
 
@@ -133,11 +125,7 @@ def read_neural(path: Path) -> "NeuralDetector":
 
 
 def read_ranking(path: Path) -> "list[Feature]":
-    """Channels from a features.csv.
-
-    Raises:
-        ValueError: for a file without its columns.
-    """
+    """Channels from a features.csv; a file without its columns is refused."""
     from gan_forensics.explain import Feature
 
     with path.open(newline="", encoding="utf-8") as file:

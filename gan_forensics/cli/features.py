@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_forensics.cli.explain import read_neural
-from gan_forensics.cli.process import progress, start, write_csv
+from gan_forensics.cli.process import progress, write_csv
 
 
 @dataclass(frozen=True)
@@ -44,30 +44,26 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
-        from gan_forensics.forensics.transferable import probe_colour, rank_features, silence
         from gan_forensics.report.detector import features_page
+        from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
         if min(self.most, self.draws, 1 if self.k is None else self.k) < 1:
             raise ValueError("--most, --draws and --k must be at least 1")
         detector = read_neural(self.detector)
         fakes = {name: self._images(name) for name in (self.fake, *self.others)}
         real = self._images(self.real) if self.real else None
-        ranking = rank_features(
-            detector, fakes[self.fake], confidence=self.confidence, k=self.k or 0
-        )
+        ranking = rank_features(detector, fakes[self.fake], confidence=self.confidence, k=self.k)
         silenced = silence(detector, ranking, real, fakes, draws=self.draws, seed=self.seed)
         colour = probe_colour(detector, ranking, real, fakes, seed=self.seed)
         write_csv(
             self.out / "features.csv",
-            ["rank", "name", "layer", "channel", "channels", "omega"],
             [
-                [place, f.name, f.layer, f.channel, f.channels, f"{f.omega:.9g}"]
-                for place, f in enumerate(ranking.features, start=1)
+                {"rank": rank, "name": f.name, **f._asdict(), "omega": f"{f.omega:.9g}"}
+                for rank, f in enumerate(ranking.features, start=1)
             ],
         )
-        for name, rows in (("silenced", silenced), ("colour", colour)):
-            write_csv(self.out / f"{name}.csv", list(rows[0]), [list(row.values()) for row in rows])
+        write_csv(self.out / "silenced.csv", silenced)
+        write_csv(self.out / "colour.csv", colour)
         page = features_page(
             self.out / "report.html",
             detector,

@@ -4,10 +4,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
-from tyro.conf import subcommand
 
 from gan_forensics.cli import train
 from gan_forensics.cli.anomaly import Anomaly, Augment
@@ -30,36 +29,15 @@ $ gan-forensics detect score suspects --detector detector.npz
 Every command has a --help with examples of its own.
 """
 
-TRAIN = """Train a GAN on your images, or a detector of generated ones.
-
-Every method has a --help of its own, with its published recipe.
-
-Try it:
-
-$ gan-forensics train dcgan --data samples:photos --tail N.1.5 --steps 2000
-
-$ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/faces
-
-$ gan-forensics train detector --real photographs --fake generated
-"""
-
 
 def commands(arguments: list[str]) -> Any:
     """The type that a command line is parsed as."""
     asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
     Train: Any = train.commands(asked)
     return (
-        Annotated[Quickstart, subcommand("quickstart")]
-        | Annotated[Train, subcommand("train", description=TRAIN)]  # pyright: ignore
-        | Annotated[Sample, subcommand("sample")]
-        | Annotated[Evaluate, subcommand("evaluate")]
-        | Annotated[Spectrum, subcommand("spectrum")]
-        | Annotated[Detect, subcommand("detect")]
-        | Annotated[Explain, subcommand("explain")]
-        | Annotated[Features, subcommand("features")]
-        | Annotated[Augment, subcommand("augment")]
-        | Annotated[Anomaly, subcommand("anomaly")]
-    )
+        Quickstart | Train | Sample | Evaluate | Spectrum | Detect | Explain | Features | Augment
+        | Anomaly
+    )  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -86,6 +64,9 @@ def _main(arguments: list[str] | None) -> None:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    from gan_forensics.runtime import keep_scratch_memory
+
+    keep_scratch_memory()
     sys.exit(guarded(command, debug=debug))
 
 

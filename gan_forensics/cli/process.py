@@ -1,19 +1,9 @@
-"""What the commands share: starting JAX, reading images with a progress bar, writing tables."""
+"""What the commands share: reading images with a progress bar, writing tables."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-
-
-def start() -> None:
-    """Prepare the process for JAX: memory that stays, compilations that are remembered."""
-    from gan_forensics.runtime import keep_scratch_memory
-
-    keep_scratch_memory()
+from typing import Any
 
 
 def progress(things):
@@ -23,15 +13,14 @@ def progress(things):
     return tqdm(things, unit="image", disable=None)
 
 
-def batches(source) -> "Iterator[np.ndarray]":
+def batches(source) -> Iterator[Any]:
     """All images of a source, uint8 [b, h, w, c], a few at a time, with a progress bar."""
-    from gan_forensics.data import take
+    from gan_forensics.data import chunks
 
-    for first in progress(range(0, len(source), 64)):
-        yield take(source, range(first, min(first + 64, len(source))))["image"]
+    return (part["image"] for part in chunks(source, 64, progress=progress))
 
 
-def all_images(name: str, size: int | None) -> "np.ndarray":
+def all_images(name: str, size: int | None) -> Any:
     """All images of the source of that name, uint8 [n, h, w, c]; refused where sizes differ."""
     import numpy as np
 
@@ -52,14 +41,11 @@ def by_sides(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}x{shape[1]}"
 
 
-def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence]) -> None:
-    """Write a table."""
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table of one or more rows with equal keys."""
     from gan_forensics.data.files import written_beside
 
-    with (
-        written_beside(path) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(lines)
+    with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_forensics.cli.process import start
-
 
 @dataclass(frozen=True)
 class Quickstart:
@@ -27,8 +25,7 @@ class Quickstart:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
-        from gan_forensics.forensics.bypass_study import StudyConfig, run_study
+        from gan_forensics.studies.bypass import StudyConfig, run_study
 
         config = StudyConfig(steps=self.steps, seeds=(self.seed,), images=600, learning_rate=4e-4)
         results = run_study(config, self.out)

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import start
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -44,7 +42,6 @@ class Sample:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png
@@ -65,10 +62,8 @@ class Sample:
         count = self.n if rows is None else rows
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:
-            truncation = self.truncation
-            images = generate(
-                gan, state, count, seed=self.seed, labels=labels, truncation=truncation
-            )
+            chosen = {"labels": labels, "truncation": self.truncation}
+            images = generate(gan, state, count, seed=self.seed, **chosen)
         else:
             columns = self.n // rows
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import batches, by_sides, start, write_csv
+from gan_forensics.cli.process import batches, by_sides, write_csv
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class Spectrum:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.data import open_source
         from gan_forensics.data.files import written_beside
         from gan_forensics.report import spectra_figure
@@ -41,8 +40,7 @@ class Spectrum:
 
         if not self.folders:
             raise ValueError("name at least one folder of images")
-        curves, radii, lines = {}, None, []
-        shape = None
+        curves, rows, shape = {}, [], None
         for folder in self.folders:
             statistic = None
             for images in batches(open_source(f"folder:{folder}", size=self.resize)):
@@ -56,15 +54,13 @@ class Spectrum:
                 statistic = (statistic or SpectrumStatistic.zero(values.shape[1])).update(values)
             assert statistic and shape
             mean, std, count = statistic.result()
-            radii = ring_radii(*shape)
             curves[str(folder)] = (mean, std)
-            for ring, (radius, m, s) in enumerate(zip(radii, mean, std, strict=True)):
-                lines.append([str(folder), ring, radius, m, s, int(count)])
-        write_csv(
-            self.out / "spectrum.csv",
-            ["folder", "ring", "radius", "mean", "std", "images"],
-            lines,
-        )
+            rings = enumerate(zip(ring_radii(*shape), mean, std, strict=True))
+            rows += [
+                dict(folder=folder, ring=i, radius=r, mean=m, std=s, images=int(count))
+                for i, (r, m, s) in rings
+            ]
+        write_csv(self.out / "spectrum.csv", rows)
         figure = spectra_figure(curves, title="Mean radial log spectrum")
         with written_beside(self.out / "spectrum.png") as partial:
             figure.savefig(partial)

@@ -4,13 +4,25 @@ The options of a command are those of its config. What trains loads JAX, so the 
 by name, and only the one that is asked for is loaded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Suppress, subcommand
 
-from gan_forensics.cli.process import start
+TRAIN = """Train a GAN on your images, or a detector of generated ones.
+
+Every method has a --help of its own, with its published recipe.
+
+Try it:
+
+$ gan-forensics train dcgan --data samples:photos --tail N.1.5 --steps 2000
+
+$ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/faces
+
+$ gan-forensics train detector --real photographs --fake generated
+"""
 
 # The keys of `gan_forensics.gans.METHODS`.
 METHOD_NAMES = "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan".split()
@@ -37,7 +49,6 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
-        start()
         from gan_forensics.gans import GanConfig, train_gan
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
@@ -72,7 +83,9 @@ def commands(asked: str | None) -> Any:
     def run(self) -> None:
         self.action()
 
-    return make_dataclass("Train", [("action", known)], namespace={"__call__": run})
+    return make_dataclass(
+        "Train", [("action", known)], namespace={"__call__": run, "__doc__": TRAIN}
+    )
 
 
 def _loaded(name: str) -> Any:
@@ -80,7 +93,9 @@ def _loaded(name: str) -> Any:
         from gan_forensics.cli.detector import TrainDetector
 
         return Annotated[TrainDetector, subcommand(name, prefix_name=False)]
-    options = gan_options()
+    from gan_forensics.gans import GanConfig
+
+    options = options_of(GanConfig, without=("method",))
     command = make_dataclass(
         "TrainGan", [("gan", options, field(default_factory=options))], bases=(TrainGan,),
         frozen=True,
@@ -91,13 +106,10 @@ def _loaded(name: str) -> Any:
     ]
 
 
-def gan_options() -> type:
-    """A dataclass of the fields of `GanConfig`, the method apart."""
-    from gan_forensics.gans import GanConfig
-
-    own = [(f.name, f.type, f) for f in fields(GanConfig) if f.name != "method"]
-    namespace = {"__doc__": GanConfig.__doc__}
-    return make_dataclass("GanOptions", own, namespace=namespace, frozen=True)
+def options_of(config: type, *, without: Sequence[str]) -> type:
+    """A dataclass of the fields of a config, some apart, with their help."""
+    own = [(f.name, f.type, f) for f in fields(config) if f.name not in without]
+    return make_dataclass("Options", own, namespace={"__doc__": config.__doc__}, frozen=True)
 
 
 def _described(method: str) -> str:

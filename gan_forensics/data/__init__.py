@@ -30,6 +30,7 @@ from gan_forensics.data.sources import (
     Rows,
     Source,
     batches_once,
+    chunks,
     rows_of_split,
     take,
 )

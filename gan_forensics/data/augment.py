@@ -9,13 +9,19 @@ All functions map uint8 [h, w, c] in [0, 255] to the same.
 import io
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from gan_forensics.data.images import center_crop, to_float, to_uint8
+from gan_forensics.data.images import (
+    center_crop,
+    check_pixels,
+    pillow_resize,
+    to_float,
+    to_uint8,
+)
 from gan_forensics.data.pipeline import Batch
 
 Rounding = Literal["round", "truncate-like-reference"]
@@ -38,13 +44,10 @@ def blur(image: Pixels, sigma: float, *, rounding: Rounding = "round") -> Pixels
     """
     from scipy.ndimage import gaussian_filter
 
-    _check(image)
+    check_pixels(image, "h, w")
+    _check_name("rounding", rounding, Rounding)
     if not sigma >= 0:
         raise ValueError(f"sigma must not be negative, got {sigma}")
-    if rounding not in get_args(Rounding):
-        raise ValueError(
-            f"unknown rounding {rounding!r}; choose of {', '.join(get_args(Rounding))}"
-        )
     sigmas = (sigma, sigma, 0)
     if rounding == "truncate-like-reference":
         return gaussian_filter(image, sigmas, output=np.uint8)
@@ -64,14 +67,19 @@ def jpeg(image: Pixels, quality: int, *, encoder: Encoder = "pillow") -> Pixels:
         ValueError: for a quality out of range, an unknown encoder, or pixels that are not uint8.
         ImportError: without OpenCV.
     """
-    _check(image)
+    check_pixels(image, "h, w")
+    _check_name("encoder", encoder, Encoder)
     if not 1 <= quality <= 100:
         raise ValueError(f"the quality of JPEG is a number from 1 to 100, got {quality}")
-    if encoder not in get_args(Encoder):
-        raise ValueError(f"unknown encoder {encoder!r}; choose of {', '.join(get_args(Encoder))}")
     gray = image.shape[-1] == 1
     if encoder == "opencv":
-        cv2 = _opencv()
+        try:
+            import cv2
+        except ImportError as error:
+            raise ImportError(
+                "the JPEG encoder opencv needs OpenCV: pip install 'gan_forensics[opencv]', or "
+                "leave it out of the encoders"
+            ) from error
         # OpenCV's channels are blue, green, red.
         given = image if gray else np.ascontiguousarray(image[..., ::-1])
         _, data = cv2.imencode(".jpg", given, [int(cv2.IMWRITE_JPEG_QUALITY), int(quality)])
@@ -97,7 +105,7 @@ def resize_shorter(image: Pixels, size: int) -> UInt8[np.ndarray, "h2 w2 c"]:
 
     The longer side becomes floor(size * longer / shorter), as torchvision's `Resize` does.
     """
-    _check(image)
+    check_pixels(image, "h, w")
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     height, width = image.shape[:2]
@@ -107,9 +115,7 @@ def resize_shorter(image: Pixels, size: int) -> UInt8[np.ndarray, "h2 w2 c"]:
         height, width = size, int(size * width / height)
     else:
         height, width = int(size * height / width), size
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(picture).reshape(height, width, image.shape[-1])
+    return pillow_resize(image, height, width)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,9 @@ class Augmentation:
             low, high = self.quality
             image = jpeg(image, int(rng.integers(low, high + 1)), encoder=encoder)
         if self.crop:
-            image = self._cut(image, rng)
+            image = (
+                center_crop(image, self.crop) if self.place == "centre" else self._cut(image, rng)
+            )
         if rng.random() < self.flip:
             image = image[:, ::-1]
         if rng.random() < self.grayscale:
@@ -179,20 +187,11 @@ class Augmentation:
         The probabilities stay; sigma is 1.5, the quality 65 by Pillow, the crop the central one,
         and nothing is mirrored.
         """
-        return replace(
-            self,
-            sigma=(1.5, 1.5),
-            quality=(65, 65),
-            encoders=("pillow",),
-            place="centre",
-            flip=0.0,
-        )
+        fixed = {"sigma": (1.5, 1.5), "quality": (65, 65), "encoders": ("pillow",)}
+        return replace(self, **fixed, place="centre", flip=0.0)
 
     def _cut(self, image: Pixels, rng: np.random.Generator) -> Pixels:
-        if self.place == "centre":
-            return center_crop(image, self.crop)
-        room = min(image.shape[:2]) - self.crop
-        if room < 0:
+        if min(image.shape[:2]) < self.crop:
             raise ValueError(
                 f"cannot crop {self.crop}x{self.crop} from an image of "
                 f"{image.shape[0]}x{image.shape[1]}: crop less, or enlarge the images"
@@ -206,19 +205,6 @@ def installed_encoders() -> tuple[Encoder, ...]:
     return ("opencv", "pillow") if find_spec("cv2") else ("pillow",)
 
 
-def _opencv():
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            "the JPEG encoder opencv needs OpenCV: pip install 'gan_forensics[opencv]', or leave "
-            "it out of the encoders"
-        ) from error
-    return cv2
-
-
-def _check(image: np.ndarray) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"expected uint8 [h, w, 1 or 3] in [0, 255], got {image.dtype} {list(image.shape)}"
-        )
+def _check_name(kind: str, name: str, names: Any) -> None:
+    if name not in get_args(names):
+        raise ValueError(f"unknown {kind} {name!r}; choose of {', '.join(get_args(names))}")

@@ -1,11 +1,18 @@
-"""Files out: written beside their place and renamed into it, so that nobody reads half of one."""
+"""Files out: written beside their place and renamed into it, so that nobody reads half of one.
+
+Archives of arrays come in again as well: plain numbers and a JSON header, nothing to be executed.
+"""
 
 import json
+import math
 import os
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 @contextmanager
@@ -34,3 +41,40 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, content: Any) -> None:
     """Write a JSON file."""
     write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_archive(path: Path | str, header: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays and a header of JSON values as one .npz file."""
+    named: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
+    with written_beside(path) as partial, partial.open("wb") as file:
+        np.savez(file, **named)
+
+
+def read_archive(
+    path: Path | str, *, largest: float = math.inf
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Header and arrays of a file of `write_archive`, which may come from a stranger.
+
+    Raises:
+        OSError: when the file is missing or cannot be read.
+        ValueError: in one line, for what is no such file, holds pickled objects, or claims to
+            unpack to more than `largest` bytes (before anything is unpacked).
+    """
+    try:
+        with Path(path).open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is not an npz archive")
+            with zipfile.ZipFile(file) as archive:
+                claimed = sum(entry.file_size for entry in archive.infolist())
+            if claimed > largest:
+                raise ValueError(f"it claims to unpack to {claimed / 2**30:.0f} GiB")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = dict(archive)
+        if "header" not in arrays:
+            raise ValueError("it has no header")
+        return json.loads(str(arrays.pop("header")[()])), arrays
+    except OSError:
+        raise
+    except Exception as error:  # A hostile archive can fail in zipfile, zlib, numpy or json.
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error

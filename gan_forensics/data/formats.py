@@ -1,4 +1,7 @@
-"""Readers of what people keep images in: folders, path lists, IDX files, NumPy archives."""
+"""Readers of what people keep images in: folders, path lists, IDX files, NumPy archives.
+
+All take `size` and `crop` as `square` does.
+"""
 
 import csv
 import gzip
@@ -8,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data.images import list_images, square
+from gan_forensics.data.images import check_pixels, list_images, square
 from gan_forensics.data.sources import ArraySource, FileSource, rows_of_split
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
@@ -16,9 +19,7 @@ _LABEL_KEYS = ("label", "labels", "y")
 _IDX_UBYTE = 0x08
 
 
-def read_folder(
-    folder: Path, *, split: str, size: int | None = None, crop: int | None = None
-) -> FileSource:
+def read_folder(folder: Path, *, split: str, **fit: int | None) -> FileSource:
     """Read the images below a folder, lazily.
 
     When every image lies in a subfolder, the first subfolder is its class and the label its rank
@@ -37,17 +38,10 @@ def read_folder(
     # Ranks are taken over all images, so that every split numbers the classes alike.
     names = [part[0] if part else "" for part in classes]
     labels = None if "" in names else np.unique(names, return_inverse=True)[1].astype(np.int32)
-    return FileSource(
-        [paths[row] for row in keep],
-        None if labels is None else labels[keep],
-        size=size,
-        crop=crop,
-    )
+    return FileSource([paths[row] for row in keep], None if labels is None else labels[keep], **fit)
 
 
-def read_list(
-    file: Path, *, split: str, size: int | None = None, crop: int | None = None
-) -> FileSource:
+def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
     """Read the images that a CSV file names: `path` or `path,label` on each line, lazily.
 
     Paths are relative to the file. A first line `path` or `path,label` is a header. Labels are
@@ -78,10 +72,7 @@ def read_list(
     labels = _number([row[1].strip() for _, row in lines]) if columns == 2 else None
     keep = rows_of_split(names, split)
     return FileSource(
-        [file.parent / names[row] for row in keep],
-        None if labels is None else labels[keep],
-        size=size,
-        crop=crop,
+        [file.parent / names[row] for row in keep], None if labels is None else labels[keep], **fit
     )
 
 
@@ -92,9 +83,7 @@ def _number(labels: list[str]) -> Int[np.ndarray, "n"]:
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def read_idx(
-    path: Path, *, split: str, size: int | None = None, crop: int | None = None
-) -> ArraySource:
+def read_idx(path: Path, *, split: str, **fit: int | None) -> ArraySource:
     """Read an IDX file of ubyte images (MNIST's format), plain or gzipped, into memory.
 
     The labels are read from the file beside it that is called `labels` and `idx1` instead of
@@ -102,7 +91,7 @@ def read_idx(
     `t10k-images*` are the splits; a single file is divided by `rows_of_split`.
     """
     if not path.is_dir():
-        return _divide(_read_idx_pair(path), split, size, crop)
+        return part_of(_read_idx_pair(path), split, **fit)
     patterns = {"train": "train-images*", "test": "t10k-images*"}
     parts = []
     for name in ("train", "test") if split == "all" else (split,):
@@ -112,7 +101,7 @@ def read_idx(
         parts.append(_read_idx_pair(files[0]))
     keys = set.intersection(*(set(part) for part in parts))
     arrays = {key: np.concatenate([part[key] for part in parts]) for key in keys}
-    return _divide(arrays, "all", size, crop)
+    return part_of(arrays, "all", **fit)
 
 
 def _read_idx_pair(path: Path) -> dict[str, np.ndarray]:
@@ -125,8 +114,7 @@ def _read_idx_pair(path: Path) -> dict[str, np.ndarray]:
     name = path.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
     for beside in (path.with_name(name), path.with_name(name + ".gz")):
         if name != path.name.removesuffix(".gz") and beside.exists():
-            arrays["label"] = _read_idx_array(beside)
-            _check_labels(beside, arrays["label"], len(image))
+            arrays["label"] = _labels(beside, _read_idx_array(beside), len(image))
             break
     return arrays
 
@@ -152,9 +140,7 @@ def _read_idx_array(path: Path) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def read_npz(
-    file: Path, *, split: str, size: int | None = None, crop: int | None = None
-) -> ArraySource:
+def read_npz(file: Path, *, split: str, **fit: int | None) -> ArraySource:
     """Read a NumPy archive into memory: images under `image`, `images`, `x` or `arr_0`.
 
     Images are uint8 [n, h, w] or [n, h, w, 1 or 3]; labels, integers [n], are optional, under
@@ -166,55 +152,39 @@ def read_npz(
             archive = np.load(stream, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise ValueError("a single array, not an archive; save it with numpy.savez")
-            arrays = _pick(archive)
+            found = [archive[key] for key in _IMAGE_KEYS if key in archive.files][:1]
+            if not found:
+                raise ValueError(
+                    f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "
+                    f"{', '.join(_IMAGE_KEYS)}"
+                )
+            image = found[0][..., None] if found[0].ndim == 3 else found[0]
+            check_pixels(image)
+            labels = [archive[key] for key in _LABEL_KEYS if key in archive.files][:1]
     # A damaged archive raises errors of zipfile, zlib, struct or NumPy.
     except Exception as error:
         raise ValueError(f"{file}: cannot be read as an archive of images: {error}") from error
-    if "label" in arrays:
-        _check_labels(file, arrays["label"], len(arrays["image"]))
-    return _divide(arrays, split, size, crop)
-
-
-def _pick(archive) -> dict[str, np.ndarray]:
-    images = [key for key in _IMAGE_KEYS if key in archive.files]
-    if not images:
-        raise ValueError(
-            f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "
-            f"{', '.join(_IMAGE_KEYS)}"
-        )
-    image = archive[images[0]]
-    arrays = ArraySource(image=image[..., None] if image.ndim == 3 else image).arrays
-    labels = [key for key in _LABEL_KEYS if key in archive.files]
+    arrays = {"image": image}
     if labels:
-        arrays["label"] = archive[labels[0]]
-    return arrays
+        arrays["label"] = _labels(file, labels[0], len(image))
+    return part_of(arrays, split, **fit)
 
 
-def _check_labels(file: Path, labels: np.ndarray, n: int) -> None:
+def _labels(file: Path, labels: np.ndarray, n: int) -> np.ndarray:
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"{file}: labels are {labels.dtype} {list(labels.shape)}; the {n} images need {n} "
             "integers"
         )
+    return labels
 
 
-def _divide(
-    arrays: dict[str, np.ndarray], split: str, size: int | None, crop: int | None
-) -> ArraySource:
-    """Take the rows of a split, then crop and resize them."""
+def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> ArraySource:
+    """The rows of a split, their images, where there are some, through `square`."""
     if split != "all":
-        rows = rows_of_split(range(len(arrays["image"])), split)
+        rows = rows_of_split(range(len(next(iter(arrays.values())))), split)
         arrays = {key: array[rows] for key, array in arrays.items()}
-    return fit_square(ArraySource(**arrays), size=size, crop=crop)
-
-
-def fit_square(
-    source: ArraySource, *, size: int | None = None, crop: int | None = None
-) -> ArraySource:
-    """Bring every image in memory through `square`."""
-    images = source.arrays["image"]
-    target = size or crop
-    if target is None or images.shape[1:3] == (target, target) and crop in (None, target):
-        return source
-    squares = [square(image, size=size, crop=crop) for image in images]
-    return ArraySource(**{**source.arrays, "image": np.stack(squares)})
+    if "image" in arrays and any(fit.values()):
+        squares = [square(image, **fit) for image in arrays["image"]]
+        arrays = {**arrays, "image": np.stack(squares)}
+    return ArraySource(**arrays)

@@ -167,6 +167,16 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
     return sorted(found)
 
 
+def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:
+    """Refuse what is not uint8 of these axes and 1 or 3 channels."""
+    right = images.dtype == np.uint8 and images.ndim == len(axes.split()) + 1
+    if not right or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images must be uint8 (see to_uint8) [{axes}, 1 or 3], channels last, got "
+            f"{images.dtype} {list(images.shape)}"
+        )
+
+
 def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:
     """Cut out the central square; where it cannot be central it lies half a pixel up and left."""
     height, width = image.shape[:2]
@@ -198,16 +208,23 @@ def resize(
     if image.shape[:2] == (size, size):
         return image
     if antialias:
-        # Pillow has no [h, w, 1].
-        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-        return np.array(picture).reshape(size, size, image.shape[-1])
+        return pillow_resize(image, size, size)
     top, bottom, down = _neighbours(image.shape[0], size)
     left, right, across = _neighbours(image.shape[1], size)
     down, across = down[:, None, None], across[:, None]
     rows = image[top] * (1 - down) + image[bottom] * down
     result = rows[:, left] * (1 - across) + rows[:, right] * across
     return np.floor(result + 0.5).astype(np.uint8)
+
+
+def pillow_resize(
+    image: UInt8[np.ndarray, "h w c"], height: int, width: int
+) -> UInt8[np.ndarray, "{height} {width} c"]:
+    """Pillow's bilinear resize, which antialiases."""
+    # Pillow has no [h, w, 1].
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(picture).reshape(height, width, image.shape[-1])
 
 
 def _neighbours(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -235,10 +252,7 @@ def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     image = np.asarray(image)
     if image.dtype != np.uint8:
         raise ValueError(f"expected uint8 pixels in [0, 255], got {image.dtype}; see to_uint8")
-    result = image.astype(np.float32)
-    result /= np.float32(127.5)
-    result -= np.float32(1)
-    return result
+    return image / np.float32(127.5) - np.float32(1)
 
 
 def to_uint8(
@@ -269,18 +283,13 @@ def to_uint8(
     return np.floor(np.clip(level, 0, 255)).astype(np.uint8)
 
 
-def save_png(path: str | os.PathLike, image: UInt8[np.ndarray, "h w c"]) -> None:
+def save_png(path: Path | str, image: UInt8[np.ndarray, "h w c"]) -> None:
     """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG; see `written_beside`."""
     image = np.asarray(image)
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ValueError(
-            f"expected uint8 [h, w], [h, w, 1] or [h, w, 3], got {image.dtype} {image.shape}; "
-            "quantise with to_uint8"
-        )
-    with written_beside(Path(path)) as partial:
-        Image.fromarray(image).save(partial, format="PNG")
+    check_pixels(image[..., None] if image.ndim == 2 else image, "h, w")
+    picture = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
+    with written_beside(path) as partial:
+        picture.save(partial, format="PNG")
 
 
 def image_grid(
@@ -293,19 +302,18 @@ def image_grid(
         columns: images per row; by default as near to a square as possible.
         gap: pixels between and around the images.
     """
+    from skimage.util import montage
+
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"images must be uint8 [n, h, w, c] with c = 1 or 3, got {images.dtype} "
-            f"{list(images.shape)}"
-        )
+    check_pixels(images)
     n, h, w, _ = images.shape
     columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
     if n == 0 or columns < 1:
         raise ValueError(f"cannot tile {n} images in {columns} columns: both must be at least 1")
-    rows = math.ceil(n / columns)
-    grid = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
-    for index, image in enumerate(images):
-        top, left = gap + index // columns * (h + gap), gap + index % columns * (w + gap)
-        grid[top : top + h, left : left + w] = image
-    return grid
+    return montage(
+        np.broadcast_to(images, (n, h, w, 3)),
+        fill=[255, 255, 255],
+        grid_shape=(math.ceil(n / columns), columns),
+        padding_width=gap,
+        channel_axis=-1,
+    )

@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 from gan_forensics.data import samples
-from gan_forensics.data.formats import fit_square, read_folder, read_idx, read_list, read_npz
-from gan_forensics.data.sources import SPLITS, ArraySource, Source, rows_of_split
+from gan_forensics.data.formats import part_of, read_folder, read_idx, read_list, read_npz
+from gan_forensics.data.sources import ArraySource, Source, check_split, rows_of_split
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
 
@@ -28,7 +27,8 @@ SOURCES = (
     "tfds:NAME[:SPLIT]",
 )
 _FILE_READERS = {"folder": read_folder, "list": read_list, "idx": read_idx, "npz": read_npz}
-_SAMPLES = {
+# Arrays in memory by name; keyword arguments are options. Splits and sizes are made from them.
+NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:digits": samples.digits,
     "samples:mnist5k": samples.mnist5k,
     "samples:lfw": samples.lfw,
@@ -75,37 +75,33 @@ def open_source(
         >>> photos[0]["image"].shape
         (64, 64, 3)
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-    for given, value in (("size", size), ("crop", crop)):
+    check_split(split)
+    fit = {"size": size, "crop": crop}
+    for given, value in fit.items():
         if value is not None and value < 1:
             raise ValueError(f"{given} must be at least 1, got {value}")
     scheme, _, rest = name.partition(":")
     if scheme in _FILE_READERS:
-        return _open_files(_FILE_READERS[scheme], name, rest, size=size, split=split, crop=crop)
+        return _open_files(_FILE_READERS[scheme], name, rest, split=split, **fit)
     base, _, query = name.partition("?")
     if base in ("samples:photos", "toy:powerlaw"):
         if crop is not None:
             raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
         opener = samples.photos if base == "samples:photos" else _open_textures
         return _with_options(partial(opener, size=size or 32, split=split), name, query)
-    if base in _SAMPLES:
-        source = _with_options(_SAMPLES[base], name, query)
-        rows = rows_of_split(range(len(source)), split)
-        return fit_square(ArraySource(**source.take(rows)), size=size, crop=crop)
+    if base in NAMED:
+        return part_of(_with_options(NAMED[base], name, query).arrays, split, **fit)
     match = _TFDS.fullmatch(base.removeprefix("tfds:"))
     if scheme == "tfds" and match:
-        opener = partial(
-            read_tfds, match["name"], part=match["part"], size=size, split=split, crop=crop
-        )
+        opener = partial(read_tfds, match["name"], part=match["part"], split=split, **fit)
         return _with_options(opener, name, query)
     if Path(name).is_dir():
-        return _open_files(read_folder, name, name, size=size, split=split, crop=crop)
+        return read_folder(Path(name), split=split, **fit)
     raise ValueError(_unknown(name))
 
 
 def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
-    path = Path(os.path.expanduser(rest))
+    path = Path(rest).expanduser()
     if not rest or not path.exists():
         raise FileNotFoundError(f"{name}: no such file or folder; check the path")
     if path.is_dir() and reader in (read_list, read_npz):
@@ -122,11 +118,12 @@ def _open_textures(
 
 def _with_options(opener: Callable, name: str, query: str):
     """Call `opener` with the options of `?key=value&...`, typed as its signature says."""
-    kinds = {}
     given = getattr(opener, "keywords", {})
-    for key, parameter in inspect.signature(opener).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY and key not in given:
-            kinds[key] = parameter.annotation
+    kinds = {
+        key: parameter.annotation
+        for key, parameter in inspect.signature(opener).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and key not in given
+    }
     options = {}
     for item in query.split("&") if query else ():
         key, _, text = item.partition("=")
@@ -148,13 +145,14 @@ def _with_options(opener: Callable, name: str, query: str):
 
 def _unknown(name: str) -> str:
     scheme, colon, rest = name.partition("?")[0].partition(":")
-    near = difflib.get_close_matches(scheme, {valid.partition(":")[0] for valid in SOURCES}, n=1)
+    known = list(dict.fromkeys((*SOURCES, *NAMED)))
+    near = difflib.get_close_matches(scheme, {valid.partition(":")[0] for valid in known}, n=1)
     if near and colon:
-        of_scheme = [valid for valid in SOURCES if valid.startswith(f"{near[0]}:")]
+        of_scheme = [valid for valid in known if valid.startswith(f"{near[0]}:")]
         close = difflib.get_close_matches(f"{near[0]}:{rest}", of_scheme, n=1, cutoff=0)
     else:
-        close = difflib.get_close_matches(name, SOURCES, n=1)
+        close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return (
-        f"unknown source {name!r}; choose one of {', '.join(SOURCES)}, or an existing folder.{hint}"
+        f"unknown source {name!r}; choose one of {', '.join(known)}, or an existing folder.{hint}"
     )

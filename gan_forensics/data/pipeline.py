@@ -11,7 +11,6 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -20,26 +19,6 @@ from gan_forensics.data.sources import Source, take
 
 Batch = dict[str, np.ndarray]
 Transform = Callable[[Batch, np.random.Generator], Batch]
-
-
-@dataclass(frozen=True)
-class _Order:
-    """What decides which examples make batch i; two iterators that agree on it agree on all."""
-
-    examples: int
-    batch_size: int
-    seed: int
-    processes: int
-    shuffle: bool
-    flip: bool
-
-    @property
-    def global_batch(self) -> int:
-        return self.batch_size * self.processes
-
-    @property
-    def batches_per_epoch(self) -> int:
-        return self.examples // self.global_batch
 
 
 class Batches:
@@ -84,12 +63,22 @@ class Batches:
             raise ValueError(f"shard must be (index, count) with 0 <= index < count, got {shard}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self._order = _Order(len(source), batch_size, seed, count, shuffle, flip)
+        examples, global_batch = len(source), batch_size * count
+        self.batches_per_epoch = examples // global_batch
+        # What decides which examples make batch i; iterators that agree on it agree on all.
+        self._order = {
+            "examples": examples,
+            "batch_size": batch_size,
+            "seed": seed,
+            "processes": count,
+            "shuffle": shuffle,
+            "flip": flip,
+        }
         if not self.batches_per_epoch:
             among = f" over {count} processes" if count > 1 else ""
             raise ValueError(
-                f"{len(source)} examples are fewer than one batch of {batch_size}{among}; give "
-                f"more examples, or a batch size of at most {len(source) // count}"
+                f"{examples} examples are fewer than one batch of {batch_size}{among}; give "
+                f"more examples, or a batch size of at most {examples // count}"
             )
         if flip and "image" not in (example := source[0]):
             raise ValueError(
@@ -98,17 +87,12 @@ class Batches:
             )
         import grain  # loads JAX and Orbax, which readers of images can do without
 
-        make = _Maker(source, self._order, transform, index)
+        make = _batch_maker(source, self._order, transform, index)
         # Sources in memory take many at one go and gain nothing from a second thread; files do.
         threads = 1 if hasattr(source, "take") else min(8, os.cpu_count() or 1)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
         batches = grain.MapDataset.range(sys.maxsize).map(make).to_iter_dataset(options)
         self._iterator = iter(batches)
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Count the batches of one epoch."""
-        return self._order.batches_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -118,7 +102,7 @@ class Batches:
 
     def state(self) -> dict[str, int | bool]:
         """Return the position as a JSON-able dict: the next batch, and what it is counted in."""
-        return {"next_batch": self._iterator.get_state()["next_index"], **asdict(self._order)}
+        return {"next_batch": self._iterator.get_state()["next_index"], **self._order}
 
     def restore(self, state: dict[str, int | bool]) -> None:
         """Continue where `state` was taken, bit for bit.
@@ -126,10 +110,9 @@ class Batches:
         Raises:
             ValueError: the state is of other data, batch size, seed or process count.
         """
-        own = asdict(self._order)
         changed = [
             f"{key} was {state.get(key)}, is {value}"
-            for key, value in own.items()
+            for key, value in self._order.items()
             if state.get(key) != value
         ]
         if changed or "next_batch" not in state:
@@ -145,45 +128,43 @@ class Batches:
         self._iterator.close()
 
 
-class _Maker:
-    """Batch number -> batch; a pure function, called from several threads."""
+def _batch_maker(
+    source: Source, order: dict[str, int], transform: Transform | None, index: int
+) -> Callable[[int], Batch]:
+    """Batch number -> batch: a pure function, called from several threads."""
+    examples, seed = order["examples"], order["seed"]
+    global_batch = order["batch_size"] * order["processes"]
+    own = slice(index * order["batch_size"], (index + 1) * order["batch_size"])
 
-    def __init__(self, source: Source, order: _Order, transform: Transform | None, index: int):
-        self.source, self.order, self.transform, self.index = source, order, transform, index
-        # Two, since prefetching threads may stand on both sides of an epoch's end.
-        self.permutation = functools.lru_cache(maxsize=2)(self._permutation)
+    # Two, since prefetching threads may stand on both sides of an epoch's end.
+    @functools.lru_cache(maxsize=2)
+    def permutation(epoch: int) -> np.ndarray:
+        if not order["shuffle"]:
+            return np.arange(examples)
+        return np.random.default_rng((seed, 0, epoch)).permutation(examples)
 
-    def _permutation(self, epoch: int) -> np.ndarray:
-        if not self.order.shuffle:
-            return np.arange(self.order.examples)
-        rng = np.random.default_rng((self.order.seed, 0, epoch))
-        return rng.permutation(self.order.examples)
-
-    def __call__(self, number: int) -> Batch:
-        order = self.order
-        epoch, within = divmod(int(number), order.batches_per_epoch)
-        own = slice(self.index * order.batch_size, (self.index + 1) * order.batch_size)
-        first = within * order.global_batch
-        indices = self.permutation(epoch)[first : first + order.global_batch][own]
-        batch = dict(take(self.source, indices))
-        if order.flip:
-            rng = np.random.default_rng((order.seed, 1, number))
-            mirrored = rng.random(order.global_batch)[own] < 0.5
+    def make(number: int) -> Batch:
+        epoch, within = divmod(int(number), examples // global_batch)
+        indices = permutation(epoch)[within * global_batch :][:global_batch][own]
+        batch = dict(take(source, indices))
+        if order["flip"]:
+            mirrored = np.random.default_rng((seed, 1, number)).random(global_batch)[own] < 0.5
             batch["image"] = _mirror(batch["image"], mirrored)
         if "image" in batch:
             batch["image"] = to_float(batch["image"])
-        if self.transform is None:
+        if transform is None:
             return batch
-        return self.transform(batch, np.random.default_rng((order.seed, 2, number, self.index)))
+        return transform(batch, np.random.default_rng((seed, 2, number, index)))
+
+    return make
 
 
 def _mirror(image: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Mirror the images [b, h, w, c] at `which`, left to right."""
-    chosen = image[which]
+    """Mirror the images [b, h, w, c] at `which`, left to right, in a copy."""
+    chosen, result = image[which], image.copy()
     mirrored = np.empty_like(chosen)
     # Channel by channel: NumPy reverses runs of three bytes four times slower.
     for channel in range(image.shape[-1]):
         mirrored[..., channel] = chosen[:, :, ::-1, channel]
-    result = image.copy()
     result[which] = mirrored
     return result

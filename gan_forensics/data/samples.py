@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, UInt8
+from PIL import Image
 
 from gan_forensics.data.images import load_image
-from gan_forensics.data.sources import SPLITS, ArraySource
+from gan_forensics.data.sources import ArraySource, check_split
 
 # (package, file below it). Of the motorcycle stereo pair only the left picture: the right one
 # shows the same scene.
@@ -36,10 +37,7 @@ class PhotoCrops:
     """Square crops of the photographs, read from the photographs when asked for."""
 
     def __init__(
-        self,
-        photos: list[UInt8[np.ndarray, "h w 3"]],
-        corners: Int[np.ndarray, "n 3"],
-        size: int,
+        self, photos: list[UInt8[np.ndarray, "h w 3"]], corners: Int[np.ndarray, "n 3"], size: int
     ):
         """Keep the photographs and, for every crop, its photograph, top row and left column."""
         self.photos, self.corners, self.size = photos, corners, size
@@ -48,9 +46,7 @@ class PhotoCrops:
         return len(self.corners)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        photo, top, left = self.corners[index]
-        crop = self.photos[photo][top : top + self.size, left : left + self.size]
-        return {"image": crop, "label": np.asarray(photo, np.int32)}
+        return {key: array[0] for key, array in self.take(np.array([index])).items()}
 
     def take(self, indices: Int[np.ndarray, "b"]) -> dict[str, np.ndarray]:
         """Copy the crops into one array."""
@@ -82,8 +78,7 @@ def photos(
         Crops with their photograph as label, an index into `PHOTO_NAMES`. Nearly flat crops
         (standard deviation of gray up to 2 levels) are left out.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    check_split(split)
     if reduce not in (1, 2):
         raise ValueError(f"reduce must be 1 or 2, got {reduce}")
     if size < 2 or (stride is not None and stride < 1):
@@ -115,8 +110,7 @@ def _photo(package: str, file: str, reduce: int) -> UInt8[np.ndarray, "h w 3"]:
     picture = load_image(Path(spec.origin).parent / file)
     if reduce == 2:
         height, width = picture.shape[0] // 2, picture.shape[1] // 2
-        blocks = picture[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3)
-        picture = np.floor(blocks.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+        picture = np.array(Image.fromarray(picture).reduce(2))[:height, :width]
     # Shared by every source of this process.
     picture.flags.writeable = False
     return picture

@@ -7,16 +7,22 @@ these two methods is a source too.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
-from gan_forensics.data.images import ImageError, load_image, square, to_float
+from gan_forensics.data.images import ImageError, check_pixels, load_image, square, to_float
 
 SPLITS = ("train", "test", "all")
+
+
+def check_split(split: str) -> None:
+    """Refuse an unknown split."""
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
 
 
 class Source(Protocol):
@@ -31,16 +37,6 @@ class Source(Protocol):
         ...
 
 
-@runtime_checkable
-class _TakesMany(Protocol):
-    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]: ...
-
-
-@runtime_checkable
-class _Describes(Protocol):
-    def describe(self, index: int) -> str: ...
-
-
 def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[str, np.ndarray]:
     """Stack the examples at `indices` key by key: "image" uint8 [b, h, w, c], "label" int32 [b].
 
@@ -52,8 +48,8 @@ def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[
         ImageError: a file cannot be decoded.
     """
     indices = np.asarray(indices, dtype=np.int64)
-    if isinstance(source, _TakesMany):
-        return source.take(indices)
+    if take_many := getattr(source, "take", None):
+        return take_many(indices)
     examples = [source[int(index)] for index in indices]
     for index, example in zip(indices, examples, strict=True):
         for key, first in examples[0].items():
@@ -68,8 +64,7 @@ def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[
 
 
 def _describe(source: Source, index: int) -> str:
-    name = source.describe(int(index)) if isinstance(source, _Describes) else None
-    return name or f"example {index}"
+    return getattr(source, "describe", "example {}".format)(int(index))
 
 
 def _size(key: str, array: np.ndarray) -> str:
@@ -93,14 +88,8 @@ class ArraySource:
             ValueError: no array, arrays of different n, or an `image` of another kind.
         """
         arrays = {key: np.asarray(array) for key, array in arrays.items()}
-        image = arrays.get("image")
-        if image is not None and (
-            image.dtype != np.uint8 or image.ndim != 4 or image.shape[-1] not in (1, 3)
-        ):
-            raise ValueError(
-                "images must be uint8 (see to_uint8) [n, h, w, 1 or 3], channels last, got "
-                f"{image.dtype} {list(image.shape)}"
-            )
+        if "image" in arrays:
+            check_pixels(arrays["image"])
         shapes = {key: array.shape for key, array in arrays.items()}
         lengths = {shape[:1] for shape in shapes.values()}
         if len(lengths) != 1 or () in lengths:
@@ -125,8 +114,8 @@ class Rows:
 
     def __init__(self, source: Source, rows: Sequence[int] | Int[np.ndarray, "m"]):
         self.source, self.rows = source, np.asarray(rows)
-        if isinstance(source, _TakesMany):
-            self.take = lambda indices: source.take(self.rows[indices])
+        if take_many := getattr(source, "take", None):
+            self.take = lambda indices: take_many(self.rows[indices])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -143,33 +132,33 @@ class FileSource:
     """Image files, decoded to RGB when asked for, then centre-cropped and resized if so told."""
 
     def __init__(
-        self,
-        paths: Sequence[Path],
-        labels: Int[np.ndarray, "n"] | None = None,
-        *,
-        size: int | None = None,
-        crop: int | None = None,
+        self, paths: Sequence[Path], labels: Int[np.ndarray, "n"] | None = None, **fit: int | None
     ):
-        """Remember the paths; `size` and `crop` as in `square`."""
-        self.paths, self.labels = list(paths), labels
-        self._size, self._crop = size, crop
+        """Remember the paths, and `size` and `crop` as in `square`."""
+        self.paths, self.labels, self._fit = list(paths), labels, fit
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         image = load_image(self.paths[index])
-        try:
-            example = {"image": square(image, size=self._size, crop=self._crop)}
-        except ValueError as error:
-            raise ImageError(f"{self.paths[index]}: {error}") from None
-        if self.labels is not None:
-            example["label"] = np.asarray(self.labels[index], np.int32)
-        return example
+        label = None if self.labels is None else self.labels[index]
+        return squared_example(image, label, self.describe(index), **self._fit)
 
     def describe(self, index: int) -> str:
         """Name the file."""
         return str(self.paths[index])
+
+
+def squared_example(
+    image: UInt8[np.ndarray, "h w c"], label: int | None, name: str, **fit: int | None
+) -> dict[str, np.ndarray]:
+    """An example of an image through `square`; `name` stands in the error."""
+    try:
+        example = {"image": square(image, **fit)}
+    except ValueError as error:
+        raise ImageError(f"{name}: {error}") from None
+    return example if label is None else {**example, "label": np.asarray(label, np.int32)}
 
 
 def rows_of_split(names: Iterable[object], split: str) -> Int[np.ndarray, "m"]:
@@ -182,8 +171,7 @@ def rows_of_split(names: Iterable[object], split: str) -> Int[np.ndarray, "m"]:
     Raises:
         ValueError: an unknown split, or one that is empty.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    check_split(split)
     names = list(names)
     if split == "all":
         return np.arange(len(names))
@@ -196,6 +184,14 @@ def rows_of_split(names: Iterable[object], split: str) -> Int[np.ndarray, "m"]:
     return rows
 
 
+def chunks(
+    source: Source, size: int, *, progress: Callable[[range], Iterable[int]] = iter
+) -> Iterator[dict[str, np.ndarray]]:
+    """A source once, in order, at most `size` examples at a time; `progress` may draw a bar."""
+    for first in progress(range(0, len(source), size)):
+        yield take(source, range(first, min(first + size, len(source))))
+
+
 def batches_once(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
     """Go through a source once, in order, for evaluation; the last batch may be smaller.
 
@@ -204,8 +200,7 @@ def batches_once(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarr
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    for first in range(0, len(source), batch_size):
-        batch = take(source, range(first, min(first + batch_size, len(source))))
+    for batch in chunks(source, batch_size):
         if "image" in batch:
             batch = {**batch, "image": to_float(batch["image"])}
         yield batch

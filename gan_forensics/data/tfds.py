@@ -7,52 +7,50 @@ that encodes arrays does not.
 """
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
-from gan_forensics.data.images import ImageError, decode_image, square
-from gan_forensics.data.sources import rows_of_split
+from gan_forensics.data.images import decode_image
+from gan_forensics.data.sources import rows_of_split, squared_example
 
 
+@dataclass(frozen=True, eq=False)
 class TfdsSource:
-    """Rows of one split of a prepared data set; image files are decoded as everywhere here."""
+    """Rows of one split of a prepared data set; image files are decoded as everywhere here.
 
-    def __init__(self, records, rows, *, image, label, channels, name, size=None, crop=None):
-        """Keep the data source; `image` and `label` are feature names, `size`, `crop` as `square`.
+    Attributes:
+        records: random-access records whose image feature is left encoded.
+        rows: the row numbers that belong to this source.
+        image: name of the image feature.
+        label: name of the label feature, or None.
+        channels: 1 or 3.
+        name: of the data set, for messages.
+        fit: `size` and `crop` as in `square`.
+    """
 
-        Args:
-            records: random-access records whose image feature is left encoded.
-            rows: the row numbers that belong to this source.
-            image: name of the image feature.
-            label: name of the label feature, or None.
-            channels: 1 or 3.
-            name: of the data set, for messages.
-            size: side to resize to.
-            crop: side of the centre crop.
-        """
-        self._records, self._rows, self._name = records, rows, name
-        self._image, self._label, self._channels = image, label, channels
-        self._size, self._crop = size, crop
+    records: Any
+    rows: Int[np.ndarray, "n"]
+    image: str
+    label: str | None
+    channels: int
+    name: str
+    fit: dict[str, int | None]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        record = self._records[int(self._rows[index])]
-        pixels = decode_image(record[self._image], name=self.describe(index))
-        pixels = pixels[..., : self._channels]
-        try:
-            example = {"image": square(pixels, size=self._size, crop=self._crop)}
-        except ValueError as error:
-            raise ImageError(f"{self.describe(index)}: {error}") from None
-        if self._label is not None:
-            example["label"] = np.asarray(record[self._label], np.int32)
-        return example
+        record, name = self.records[int(self.rows[index])], self.describe(index)
+        pixels = decode_image(record[self.image], name=name)[..., : self.channels]
+        label = None if self.label is None else record[self.label]
+        return squared_example(pixels, label, name, **self.fit)
 
     def describe(self, index: int) -> str:
         """Name the record."""
-        return f"{self._name}, record {self._rows[index]}"
+        return f"{self.name}, record {self.rows[index]}"
 
 
 def read_tfds(
@@ -61,8 +59,7 @@ def read_tfds(
     split: str,
     part: str | None = None,
     data_dir: str | None = None,
-    size: int | None = None,
-    crop: int | None = None,
+    **fit: int | None,
 ) -> TfdsSource:
     """Open a TensorFlow data set by its name, for instance "mnist" or "celeb_a:2.1.0".
 
@@ -73,8 +70,7 @@ def read_tfds(
             and "test" then divide that part by `rows_of_split`.
         data_dir: where it is prepared; default the environment variable TFDS_DATA_DIR, then
             ~/tensorflow_datasets.
-        size: side to resize to.
-        crop: side of the centre crop before.
+        fit: `size` and `crop` as in `square`.
 
     Raises:
         ValueError: no such data set or split, or no image feature.
@@ -116,16 +112,7 @@ def read_tfds(
             f"set has {', '.join(builder.info.splits)}: write tfds:{name}:SPLIT"
         ) from error
     rows = np.arange(len(records)) if part is None else rows_of_split(range(len(records)), split)
-    return TfdsSource(
-        records,
-        rows,
-        image=image,
-        label=label,
-        channels=channels,
-        name=f"tfds:{name}:{part or split}",
-        size=size,
-        crop=crop,
-    )
+    return TfdsSource(records, rows, image, label, channels, f"tfds:{name}:{part or split}", fit)
 
 
 def _prepare(builder, name: str) -> None:

@@ -32,24 +32,19 @@ def power_law_textures(
     if n < 1 or size < 2:
         raise ValueError(f"need n >= 1 images of size >= 2, got n={n} and size={size}")
     rng = np.random.default_rng(seed)
-    f = np.hypot(np.fft.fftfreq(size, 1 / size)[:, None], np.fft.rfftfreq(size, 1 / size))
+    axis = np.fft.fftfreq(size, 1 / size)
+    f = np.hypot(axis[:, None], axis)
     amplitude = np.where(f > 0, np.maximum(f, 1) ** -float(exponent), 0)
+    # Of white noise after the filter.
+    deviation = np.sqrt((amplitude**2).sum()) / size
+    amplitude = amplitude[:, : size // 2 + 1]
     textures = np.empty((n, size, size, 3), np.uint8)
     for first in range(0, n, _CHUNK):
         count = min(_CHUNK, n - first)
         noise = rng.standard_normal((count, 4, size, size))
         field = np.fft.irfft2(np.fft.rfft2(noise) * amplitude, s=(size, size))
         mixed = field[:, :1] + colour * field[:, 1:]
-        level = _CONTRAST / _standard_deviation(amplitude, size) / np.hypot(1, colour) * mixed
+        level = _CONTRAST / deviation / np.hypot(1, colour) * mixed
         pixels = np.clip(np.floor(127.5 * (level + 1) + 0.5), 0, 255)
         textures[first : first + count] = pixels.transpose(0, 2, 3, 1)
     return textures
-
-
-def _standard_deviation(amplitude: np.ndarray, size: int) -> float:
-    """Standard deviation of white noise after the filter: the half-spectrum counts twice inside."""
-    twice = np.full(amplitude.shape[1], 2.0)
-    twice[0] = 1
-    if size % 2 == 0:
-        twice[-1] = 1
-    return float(np.sqrt((twice * amplitude**2).sum()) / size)

@@ -21,7 +21,6 @@ from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.metrics import (
     METRICS,
     Interval,
-    bootstrap_interval,
     bootstrap_intervals,
     count_scores,
     geometric_mean_threshold,
@@ -30,4 +29,3 @@ from gan_forensics.forensics.metrics import (
 from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
-from gan_forensics.forensics.protocol import BypassRow, bypass_protocol

@@ -8,6 +8,7 @@ their features; those that start with "unmasking-" carry the settings of Durall 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,14 @@ NEIGHBOURS = 5
 # Steps of the quadratic programme; without a bound, large features that nothing standardises keep
 # the cubic kernel busy for hours. Sound fits take a hundredth of this.
 LONGEST_FIT = 10**6
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a named classifier is fitted and turned into plain arrays.
+    """How a named classifier is fitted.
 
     Attributes:
         build: (training features [n, d], seed) -> scikit-learn estimator, not fitted.
-        export: (fitted estimator, training features, 1 where generated, sign) -> (kind, arrays)
-            of `decisions`; the sign turns the estimator's scores towards "generated".
         standardise: whether features are first brought to mean 0 and deviation 1.
         real_is_one: whether the published labels are 1 for real images. libsvm stops within 1e-3
             of its optimum, at a point that depends on which class is which.
@@ -44,44 +42,32 @@ class Recipe:
     """
 
     build: Callable[[np.ndarray, int], Any]
-    export: Callable[[Any, np.ndarray, np.ndarray, int], tuple[str, Arrays]]
     standardise: bool = True
     real_is_one: bool = True
     stops_early: bool = False
 
 
-def _export_neighbours(estimator, x, generated, sign):
-    return "neighbours", {"points": x, "generated": generated, "k": estimator.n_neighbors}
+def _decision(estimator: Any, x, generated, sign: int) -> tuple[str, dict[str, Any]]:
+    """Kind and arrays (see `decisions`) of an estimator; the sign turns its scores to generated."""
+    if isinstance(estimator, KNeighborsClassifier):
+        return "neighbours", {"points": x, "generated": generated, "k": estimator.n_neighbors}
+    if isinstance(estimator, MLPClassifier):
+        layers = {}
+        for name, given in (("weights", estimator.coefs_), ("biases", estimator.intercepts_)):
+            *hidden, last = given
+            layers |= {f"{name}_{i}": array for i, array in enumerate([*hidden, sign * last])}
+        return "mlp", layers
+    intercept = sign * estimator.intercept_[0]
+    if isinstance(estimator, LogisticRegression) or estimator.kernel == "linear":
+        return "linear", {"weights": sign * estimator.coef_[0], "intercept": intercept}
+    dual = sign * estimator.dual_coef_[0]
+    arrays = {"support": estimator.support_vectors_, "dual": dual, "intercept": intercept}
+    degree = {"degree": estimator.degree} if estimator.kernel == "poly" else {}
+    return estimator.kernel, {**arrays, "gamma": estimator.gamma, **degree}
 
 
-def _export_linear(estimator, x, generated, sign):
-    weights, intercept = sign * estimator.coef_[0], sign * estimator.intercept_[0]
-    return "linear", {"weights": weights, "intercept": intercept}
-
-
-def _export_svm(estimator, x, generated, sign):
-    arrays = {
-        "support": estimator.support_vectors_,
-        "dual": sign * estimator.dual_coef_[0],
-        "intercept": sign * estimator.intercept_[0],
-        "gamma": estimator.gamma,
-    }
-    if estimator.kernel == "poly":
-        arrays["degree"] = estimator.degree
-    return estimator.kernel, arrays
-
-
-def _export_mlp(estimator, x, generated, sign):
-    arrays = {}
-    for name, layers in (("weights", estimator.coefs_), ("biases", estimator.intercepts_)):
-        *hidden, last = layers
-        arrays |= {f"{name}_{i}": array for i, array in enumerate([*hidden, sign * last])}
-    return "mlp", arrays
-
-
-def _svm(**settings: Any) -> SVC:
-    # scikit-learn's own annotations know gamma as a string only.
-    return SVC(max_iter=LONGEST_FIT, **settings)
+# Any, because scikit-learn's own annotations know gamma as a string only.
+_svm: Any = partial(SVC, max_iter=LONGEST_FIT)
 
 
 def _scaled_gamma(x: np.ndarray) -> float:
@@ -92,10 +78,8 @@ def _scaled_gamma(x: np.ndarray) -> float:
 
 _UNMASKING = {"standardise": False, "real_is_one": False}
 CLASSIFIERS: dict[str, Recipe] = {
-    "knn": Recipe(
-        lambda x, seed: KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree"), _export_neighbours
-    ),
-    "svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="rbf", gamma=_scaled_gamma(x)), _export_svm),
+    "knn": Recipe(lambda x, seed: KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree")),
+    "svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="rbf", gamma=_scaled_gamma(x))),
     "mlp": Recipe(
         lambda x, seed: MLPClassifier(
             (10, 10),
@@ -107,25 +91,18 @@ CLASSIFIERS: dict[str, Recipe] = {
             tol=1e-4,
             random_state=seed,
         ),
-        _export_mlp,
         stops_early=True,
     ),
-    "logistic": Recipe(lambda x, seed: LogisticRegression(max_iter=1000), _export_linear),
-    "unmasking-linear-svm": Recipe(
-        lambda x, seed: _svm(C=1.0, kernel="linear"), _export_linear, **_UNMASKING
-    ),
+    "logistic": Recipe(lambda x, seed: LogisticRegression(max_iter=1000)),
+    "unmasking-linear-svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="linear"), **_UNMASKING),
     "unmasking-rbf-svm": Recipe(
-        lambda x, seed: _svm(C=6.37, kernel="rbf", gamma=0.86), _export_svm, **_UNMASKING
+        lambda x, seed: _svm(C=6.37, kernel="rbf", gamma=0.86), **_UNMASKING
     ),
     "unmasking-poly-svm": Recipe(
-        lambda x, seed: _svm(C=1.0, kernel="poly", degree=3, gamma=1 / x.shape[1]),
-        _export_svm,
-        **_UNMASKING,
+        lambda x, seed: _svm(C=1.0, kernel="poly", degree=3, gamma=1 / x.shape[1]), **_UNMASKING
     ),
     "unmasking-logistic": Recipe(
-        lambda x, seed: LogisticRegression(solver="liblinear", max_iter=1000),
-        _export_linear,
-        **_UNMASKING,
+        lambda x, seed: LogisticRegression(solver="liblinear", max_iter=1000), **_UNMASKING
     ),
 }
 
@@ -179,7 +156,7 @@ def fit_classifier(
                 f"{np.abs(x).max():.3g}): the unmasking classifiers suit features of order one, "
                 "such as 'unmasking'; 'svm' and 'logistic' standardise theirs"
             ) from error
-    kind, arrays = recipe.export(estimator, x, generated, -1 if recipe.real_is_one else 1)
+    kind, arrays = _decision(estimator, x, generated, -1 if recipe.real_is_one else 1)
     # In row-major order a stored copy computes bit for bit the same.
     arrays = {name: np.array(array, np.float64, order="C") for name, array in arrays.items()}
     return Classifier(kind, mean, scale, arrays)

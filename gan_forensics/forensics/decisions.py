@@ -48,31 +48,24 @@ def mlp(x: Features, *, weights_0, biases_0, weights_1, biases_1, weights_2, bia
 
 @dataclass(frozen=True)
 class Kind:
-    """A decision function, the shapes of its arrays (letters are sizes), and its boundary."""
+    """A decision function, the axes of its arrays (letters are sizes), and its boundary."""
 
     decide: Callable[..., Scores]
-    shapes: Mapping[str, tuple[str | int, ...]]
+    axes: Mapping[str, str]
     boundary: float = 0.0
 
 
-_SUPPORT = {"support": ("m", "d"), "dual": ("m",), "intercept": (), "gamma": ()}
+_SUPPORT = {"support": "m d", "dual": "m", "intercept": "", "gamma": ""}
 KINDS: dict[str, Kind] = {
-    "neighbours": Kind(neighbours, {"points": ("m", "d"), "generated": ("m",), "k": ()}, 0.5),
-    "linear": Kind(linear, {"weights": ("d",), "intercept": ()}),
+    "neighbours": Kind(neighbours, {"points": "m d", "generated": "m", "k": ""}, 0.5),
+    "linear": Kind(linear, {"weights": "d", "intercept": ""}),
     "rbf": Kind(rbf, _SUPPORT),
-    "poly": Kind(poly, {**_SUPPORT, "degree": ()}),
-    "mlp": Kind(
-        mlp,
-        {
-            "weights_0": ("d", "a"),
-            "biases_0": ("a",),
-            "weights_1": ("a", "b"),
-            "biases_1": ("b",),
-            "weights_2": ("b", 1),
-            "biases_2": (1,),
-        },
-    ),
-}
+    "poly": Kind(poly, {**_SUPPORT, "degree": ""}),
+    "mlp": Kind(mlp, {
+        "weights_0": "d a", "biases_0": "a", "weights_1": "a b", "biases_1": "b",
+        "weights_2": "b 1", "biases_2": "1",
+    }),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +91,26 @@ class Classifier:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind!r}: known are {', '.join(sorted(KINDS))}")
-        sizes: dict[str, int] = {}
-        shapes = {"mean": ("d",), "scale": ("d",), **KINDS[self.kind].shapes}
+        wanted = {"mean": "d", "scale": "d", **KINDS[self.kind].axes}
         given = {"mean": self.mean, "scale": self.scale, **self.arrays}
-        if shapes.keys() != given.keys():
+        if wanted.keys() != given.keys():
             raise ValueError(
-                f"a classifier of kind {self.kind!r} has the arrays {sorted(shapes)}, "
+                f"a classifier of kind {self.kind!r} has the arrays {sorted(wanted)}, "
                 f"got {sorted(given)}"
             )
-        for name, shape in shapes.items():
-            _check_array(name, given[name], shape, sizes)
+        sizes = {"1": 1}
+        for name, axes in ((name, axes.split()) for name, axes in wanted.items()):
+            array = given[name]
+            if array.dtype != np.float64:
+                raise ValueError(f"array {name!r} must be float64, got {array.dtype}")
+            shape = [sizes.setdefault(a, n) for a, n in zip(axes, array.shape, strict=False)]
+            if len(axes) != array.ndim or list(array.shape) != shape:
+                expected = [sizes.get(axis, axis) for axis in axes]
+                raise ValueError(
+                    f"array {name!r} has shape {list(array.shape)}, expected {expected}"
+                )
+            if array.size == 0 or not np.isfinite(array).all():
+                raise ValueError(f"array {name!r} is empty or holds values that are not finite")
         if not (self.scale > 0).all():
             raise ValueError("scale must be positive throughout")
         if self.kind == "neighbours" and not 1 <= self.arrays["k"] <= sizes["m"]:
@@ -137,20 +140,3 @@ class Classifier:
             x = (features[known] - self.mean) / self.scale
             scores[known] = KINDS[self.kind].decide(x, **self.arrays)
         return scores
-
-
-def _check_array(name, array, shape, sizes: dict[str, int]) -> None:
-    """Bind the letters of `shape` to sizes; refuse a wrong rank, size, type or value."""
-    if array.dtype != np.float64:
-        raise ValueError(f"array {name!r} must be float64, got {array.dtype}")
-    wanted = [sizes.get(axis, axis) if isinstance(axis, str) else axis for axis in shape]
-    if array.ndim != len(shape) or any(
-        isinstance(want, int) and want != have
-        for want, have in zip(wanted, array.shape, strict=True)
-    ):
-        raise ValueError(f"array {name!r} has shape {list(array.shape)}, expected {wanted}")
-    sizes.update(
-        {axis: n for axis, n in zip(shape, array.shape, strict=True) if isinstance(axis, str)}
-    )
-    if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"array {name!r} is empty or holds values that are not finite")

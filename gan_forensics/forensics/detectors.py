@@ -7,41 +7,19 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
 from gan_forensics.forensics import neural
-from gan_forensics.forensics.archive import check_fields, read_archive, write_archive
+from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
 from gan_forensics.forensics.calibration import Calibration, calibrate, smallest_calibration_set
 from gan_forensics.forensics.classifiers import check_rows, fit_classifier
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.features import FEATURES, check_images, lookup
 
 Images = UInt8[np.ndarray, "n h w c"]
-
-
-class Detector(Protocol):
-    """What tells generated images from real ones: scores, and a threshold for them."""
-
-    @property
-    def name(self) -> str:
-        """What it is, for tables."""
-        ...
-
-    @property
-    def threshold(self) -> float:
-        """The score above which an image is called generated."""
-        ...
-
-    def score(self, images: Images) -> Float64[np.ndarray, " n"]:
-        """Score images; higher = more likely generated."""
-        ...
-
-    def save(self, path: Path | str) -> None:
-        """Write it to a file for `load_detector`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +71,7 @@ class SpectralDetector:
         return self.model.decide(FEATURES[self.features](images))
 
     def save(self, path: Path | str) -> None:
-        """Write the detector, beside its place first and then renamed into it."""
+        """Write it to a file for `load_detector`."""
         header = {
             "kind": "spectral",
             "features": self.features,
@@ -105,7 +83,11 @@ class SpectralDetector:
         }
         arrays = {f"model/{name}": array for name, array in self.model.arrays.items()}
         scaling = {"mean": self.model.mean, "scale": self.model.scale}
-        write_archive(path, header, scaling | arrays)
+        write_detector(path, header, scaling | arrays)
+
+
+# What tells generated images from real ones: `score`, a `threshold` for scores, a `name`, `save`.
+Detector = SpectralDetector | neural.NeuralDetector
 
 
 def fit_detector(
@@ -145,8 +127,9 @@ def fit_detector(
             f"{_size(fake.shape[1:])}: both must have one size and have passed through the same "
             "decoding, cropping and compression, or the detector learns that difference"
         )
-    _check_share("calibration", calibration)
-    _check_share("held_out", held_out)
+    for name, share in (("calibration", calibration), ("held_out", held_out)):
+        if not 0 < share < 1:
+            raise ValueError(f"{name} is a share between 0 and 1 (exclusive), got {share}")
     rng = np.random.default_rng(seed)
     real_train, real_held = _split(len(real), held_out, rng, "real")
     fake_train, fake_held = _split(len(fake), held_out, rng, "generated")
@@ -185,12 +168,12 @@ def load_detector(path: Path | str) -> Detector:
         ValueError: in one line, when it is no detector file or does not fit together.
     """
     try:
-        header, arrays = read_archive(Path(path))
+        header, arrays = read_detector(path)
         return lookup(KINDS, header["kind"], "kind of detector")(header, arrays)
     except OSError:
         raise
-    except Exception as error:  # A hostile archive can fail in zipfile, zlib, numpy or json.
-        reason = " ".join(f"{error or type(error).__name__}".split())
+    except Exception as error:  # What a hostile header asks for can fail anywhere.
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"{path} is not a usable detector file: {reason} "
             "(write one with `gan-forensics detect fit` or `train detector`)"
@@ -235,11 +218,6 @@ def _split(n: int, held_out: float, rng: np.random.Generator, what: str):
         )
     order = rng.permutation(n)
     return np.sort(order[n_held:]), np.sort(order[:n_held])
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is a share between 0 and 1 (exclusive), got {value}")
 
 
 def _size(shape) -> str:

@@ -1,7 +1,7 @@
 """Evaluation of any detector from the scores it gave; the positive class is "generated"."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """How well scores tell generated from real images.
+    """How well scores tell generated from real images; plain values, ready for JSON by `asdict`.
 
     Attributes:
         n_real: number of real images.
@@ -64,10 +64,6 @@ class DetectionResult:
     points: Mapping[str, OperatingPoint]
     intervals: Mapping[str, Interval]
     protocol: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and numbers, ready for JSON."""
-        return asdict(self)
 
 
 def evaluate(
@@ -133,27 +129,26 @@ def evaluate(
 
 
 def evaluate_sources(
-    real_scores, fake_scores: Mapping[str, Any], **settings
+    real_scores,
+    fake_scores: Mapping[str, Any],
+    *,
+    protocol: Mapping[str, Any] | None = None,
+    **settings,
 ) -> dict[str, DetectionResult]:
-    """Evaluate every source of generated images against the same real images.
+    """Evaluate every source of generated images, by name, against the same real images.
 
-    Args:
-        real_scores: [n] scores of real images.
-        fake_scores: source name -> scores of its images.
-        **settings: as for `evaluate`; each source's protocol names it.
+    Settings are those of `evaluate`; each source's protocol names it.
 
     Raises:
-        ValueError: as for `evaluate`, naming the source.
+        ValueError: as for `evaluate`, naming the source, and without any source.
     """
     if not fake_scores:
         raise ValueError("no source of generated images was given")
-    protocol = settings.pop("protocol", None) or {}
     results = {}
     for source, scores in fake_scores.items():
+        facts = {**(protocol or {}), "source": source}
         try:
-            results[source] = evaluate(
-                real_scores, scores, protocol={**protocol, "source": source}, **settings
-            )
+            results[source] = evaluate(real_scores, scores, protocol=facts, **settings)
         except ValueError as error:
             raise ValueError(f"source {source!r}: {error}") from error
     return results

@@ -10,20 +10,23 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from gan_forensics.explain import (
+    Composite,
     Feature,
     bounding_box,
+    composites,
     guided_grad_cam,
     heat_map,
+    max_activations,
     relevance,
     top_images,
     unit_relevance,
 )
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
-from gan_forensics.forensics.transferable import channel_maxima, composite_of
 from gan_forensics.runtime import jit
 
 # What a hot pixel is drawn in, and how much of the picture remains below it.
@@ -51,6 +54,13 @@ class Patch(NamedTuple):
     image: int
     activation: float
     pixels: UInt8[np.ndarray, "h w 3"]
+
+
+def composite_of(arch: str) -> Composite:
+    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
+    if arch.startswith("efficientnet"):
+        return composites.beta_zero_everywhere()
+    return composites.beta_zero()
 
 
 def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
@@ -94,6 +104,19 @@ def patches(
     for row, (feature, image) in enumerate(pairs):
         activation = float(best.values[feature, len(result[feature])])
         result[feature].append(Patch(image, activation, made[row]))
+    return result
+
+
+def channel_maxima(
+    detector: NeuralDetector, images: Images, features: Sequence[Feature]
+) -> Float[np.ndarray, "n k"]:
+    """The largest activation of each feature on each image, before batch norm."""
+    result = np.zeros((len(images), len(features)))
+    for rows, batch in size_batches(images, most=16):
+        maxima = _maxima(detector.network)(detector.variables, batch)
+        host = {name: np.asarray(values) for name, values in maxima.items()}
+        for place, feature in enumerate(features):
+            result[rows, place] = host[feature.layer][: len(rows), feature.channel]
     return result
 
 
@@ -163,6 +186,11 @@ def _units(network: nn.Module, arch: str, names: tuple[str, ...]) -> Callable:
         return heat_map(unit_relevance(network, variables, x, composite=composite, **meant).image)
 
     return jit(run)
+
+
+@functools.cache
+def _maxima(network: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+    return jit(lambda variables, images: max_activations(network, variables, preprocess(images)))
 
 
 def _smoothed(heat: np.ndarray) -> np.ndarray:

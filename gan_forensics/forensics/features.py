@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from gan_forensics import spectra
-from gan_forensics.data.images import to_float
+from gan_forensics.data.images import check_pixels, to_float
 from gan_forensics.spectra.chunks import over_chunks
 
 # The length Durall et al. resample CelebA curves to ("Unmasking DeepFakes with simple Features",
@@ -25,18 +25,9 @@ Features = Float64[np.ndarray, "n d"]
 
 
 def check_images(images: Images) -> None:
-    """Refuse anything but a non-empty uint8 batch [n, h, w, 1 or 3].
-
-    Raises:
-        ValueError: saying what was given and what is allowed.
-    """
+    """Refuse anything but a non-empty uint8 batch [n, h, w, 1 or 3]."""
     array = np.asarray(images)
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"images must be uint8 [n, h, w, c] with c = 1 or 3, got {array.dtype} "
-            f"{list(array.shape)}: stack whole images and quantise them with "
-            "gan_forensics.data.images.to_uint8"
-        )
+    check_pixels(array)
     if array.size == 0:
         raise ValueError(f"images {list(array.shape)} hold no pixel: give at least one image")
 

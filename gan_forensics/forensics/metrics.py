@@ -48,11 +48,8 @@ def count_scores(real_scores, fake_scores) -> ScoreCounts:
     real, fake = check_scores("real", real_scores), check_scores("generated", fake_scores)
     scores, inverse = np.unique(np.concatenate([real, fake]), return_inverse=True)
     place = len(scores) - 1 - inverse
-    counts = [
-        np.bincount(part, minlength=len(scores)).astype(np.float64)
-        for part in (place[: len(real)], place[len(real) :])
-    ]
-    return ScoreCounts(scores[::-1], *counts)
+    counts = (np.bincount(part, minlength=len(scores)) for part in np.split(place, [len(real)]))
+    return ScoreCounts(scores[::-1], *(part.astype(np.float64) for part in counts))
 
 
 def check_scores(name: str, scores) -> Float64[np.ndarray, " n"]:
@@ -149,25 +146,9 @@ def bootstrap_intervals(
         )
         for name, metric in metrics.items():
             values[name].append(metric(drawn))
-    tail = (1 - level) / 2
-    intervals = {}
-    for name, parts in values.items():
-        low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
-        intervals[name] = Interval(float(low), float(high), level)
-    return intervals
-
-
-def bootstrap_interval(
-    metric: Callable[[ScoreCounts], np.ndarray], real_scores, fake_scores, **settings
-) -> Interval:
-    """The interval of one metric; settings as for `bootstrap_intervals`.
-
-    Example:
-        >>> bootstrap_interval(roc_auc, [1, 2, 3], [4, 5, 6]).low
-        1.0
-    """
-    counts = count_scores(real_scores, fake_scores)
-    return bootstrap_intervals({"metric": metric}, counts, **settings)["metric"]
+    tails = [(1 - level) / 2, 1 - (1 - level) / 2]
+    ends = {name: np.quantile(np.concatenate(parts), tails) for name, parts in values.items()}
+    return {name: Interval(float(low), float(high), level) for name, (low, high) in ends.items()}
 
 
 def _resample(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Float64, UInt8
 
-from gan_forensics.forensics.archive import check_fields, write_archive
+from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.features import lookup
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
@@ -51,11 +51,7 @@ def normalise(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:
 
 
 def make_network(arch: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network of an architecture, with one logit.
-
-    Args:
-        arch: a key of `ARCHITECTURES`.
-        settings: further arguments, such as `width` of resnet_small.
+    """The network of a key of `ARCHITECTURES` with one logit; `settings` such as a width are its.
 
     Raises:
         ValueError: for an unknown architecture or setting.
@@ -116,7 +112,7 @@ class NeuralDetector:
         return scores
 
     def save(self, path: Path | str) -> None:
-        """Write the detector, beside its place first and then renamed into it."""
+        """Write it to a file for `load_detector`."""
         header = {
             "kind": "neural",
             "arch": self.arch,
@@ -125,7 +121,7 @@ class NeuralDetector:
             "calibration": self.calibration,
             "facts": dict(self.facts),
         }
-        write_archive(path, header, flatten_dict(self.variables, sep="/"))
+        write_detector(path, header, flatten_dict(self.variables, sep="/"))
 
 
 @functools.cache
@@ -141,14 +137,14 @@ def logits_of(network: nn.Module) -> Callable[..., Float[Array, " b"]]:
 def size_batches(
     images: Images, *, most: int = MOST
 ) -> Iterator[tuple[np.ndarray, UInt8[np.ndarray, "_b _h _w 3"]]]:
-    """Images by size, in batches of a few lengths.
+    """Images by size, in batches of a few lengths; gray is repeated.
 
     Yields:
         (places in `images` [k], batch uint8 [b, h, w, 3]) with k <= b; what fills a batch up are
         copies of its first image. b is 1, 4, 16, 64, as many as `most` and the pixels allow.
 
     Raises:
-        ValueError: as `by_size`.
+        ValueError: for what are no uint8 images of 1 or 3 channels.
     """
     for (height, width, _), places in by_size(images).items():
         room = max(1, min(most, PIXELS // (height * width)))
@@ -157,18 +153,14 @@ def size_batches(
             # The largest batch that can be filled, or the smallest that holds all the rest.
             length = next((n for n in lengths if n >= len(places)), lengths[-1])
             rows, places = places[:length], places[length:]
-            yield np.array(rows), stacked(images, rows + rows[:1] * (length - len(rows)))
+            filled = rows + rows[:1] * (length - len(rows))
+            yield np.array(rows), stacked(images, filled)
 
 
 def by_size(images: Images) -> dict[tuple[int, ...], list[int]]:
-    """The places of the images of each shape [h, w, c].
-
-    Raises:
-        ValueError: for what are no uint8 images of 1 or 3 channels.
-    """
+    """The places of the images of each shape [h, w, c]; refuses what `size_batches` does."""
     places: dict[tuple[int, ...], list[int]] = {}
-    for place, image in enumerate(images):
-        image = np.asarray(image)
+    for place, image in enumerate(map(np.asarray, images)):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
             raise ValueError(
                 f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
@@ -179,18 +171,13 @@ def by_size(images: Images) -> dict[tuple[int, ...], list[int]]:
 
 
 def stacked(images: Images, places: Sequence[int]) -> UInt8[np.ndarray, "_b _h _w 3"]:
-    """The images at `places`, which have one size; gray is repeated."""
+    """Images of one size; gray is repeated."""
     batch = np.stack([np.asarray(images[place]) for place in places])
     return np.repeat(batch, 3 // batch.shape[-1], -1)
 
 
 def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> NeuralDetector:
-    """A detector from what its file holds.
-
-    Raises:
-        ValueError: in one line, when they do not fit together; arrays that are missing, unknown or
-            of another shape are listed.
-    """
+    """A detector from what its file holds, refused in one line where it does not fit together."""
     check_fields(header, {"arch": str, "settings": dict, "facts": dict})
     network = make_network(header["arch"], header["settings"])
     shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
@@ -201,11 +188,7 @@ def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Neural
 
 
 def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays that are not those of a network.
-
-    Raises:
-        ValueError: listing what is missing, unknown, of another shape or type, or not finite.
-    """
+    """Refuse arrays that are not those of a network, listing what is wrong."""
     missing, unknown = sorted(shapes.keys() - arrays), sorted(arrays.keys() - shapes)
     problems = [f"missing {name} {list(shapes[name].shape)}" for name in missing]
     problems += [f"unknown {name}" for name in unknown]

@@ -49,18 +49,18 @@ def part(
     Raises:
         ValueError: for fewer than two held-out images of a kind.
     """
-    halves = []
-    for name, (_, held) in (("real", real), ("generated", fake)):
+    parts = []
+    for name, (train, held) in (("real", real), ("generated", fake)):
         if len(held) < 2:
             raise ValueError(
                 f"{len(held)} held-out {name} images cannot serve for validation and calibration: "
                 "give more images"
             )
         order = np.random.default_rng(seed).permutation(len(held))
-        middle = len(held) // 2
-        halves.append((Rows(held, np.sort(order[:middle])), Rows(held, np.sort(order[middle:]))))
-    (rv, rc), (fv, fc) = halves
-    return Parts((real[0], fake[0]), (rv, fv), (rc, fc), split)
+        halves = np.split(order, [len(held) // 2])
+        parts.append((train, *(Rows(held, np.sort(half)) for half in halves)))
+    train, validation, calibration = zip(*parts, strict=True)
+    return Parts(train, validation, calibration, split)
 
 
 def images_of(source: Source) -> list[UInt8[np.ndarray, "_h _w c"]]:

@@ -10,6 +10,7 @@ with the first one after every reduction), and the threshold is calibrated on im
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,22 +64,24 @@ class DetectorConfig:
     """Everything that decides what training a detector computes, beside its images.
 
     Attributes:
-        arch: a key of `gan_forensics.forensics.neural.ARCHITECTURES`.
-        width: of resnet_small; None for its own.
+        arch: the network, of `gan_forensics.forensics.neural.ARCHITECTURES`: resnet50,
+            efficientnet_b0, or, for images of 32 to 64 pixels and for CPUs, resnet_small.
+        width: channels of the first map of resnet_small; None for its own.
         augment: some of blur, jpeg, grayscale (which makes it colour-robust).
-        probability: of blur and of JPEG.
+        probability: of blur, and of JPEG, for each image (published: 0.5 and 0.1).
         gray_probability: of gray.
         flip: probability of mirroring.
-        crop: side of random (validation: central) crops; None for whole images.
-        rounding: of the blur.
+        crop: side of random (validation: central) crops; None for whole images, which must then
+            have one size.
+        rounding: of blurred pixels; the released code cuts off, which darkens by a level.
         encoders: of JPEG.
         batch_size: images a minibatch, over all processes.
-        learning_rate: of Adam, at first.
+        learning_rate: of Adam; divided by ten, twice, when the validation accuracy stands still.
         epoch: steps between validations; None for once through all images.
         false_alarms: accepted share of real images called generated, which sets the threshold.
         weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
             another is made anew.
-        seed: of initialisation, order and augmentation.
+        seed: of initialisation, order, augmentation, and the command's split.
 
     Raises:
         ValueError: for a width, crop or epoch below 1.
@@ -244,7 +247,7 @@ def train_detector(
         evaluate_every=epoch,
     )
     validate = _validation(parts.validation, augmentation.for_validation(), config)
-    try:
+    with closing(batches):
         state = fit(
             learner,
             batches,
@@ -258,8 +261,6 @@ def train_detector(
             plateau=STOPPER,
             **options,
         )
-    finally:
-        batches.close()
     if int(state.step):  # without a step there is no checkpoint, and the start is the best
         state = load_state(run, learner, best=METRIC)
     measured = {
@@ -293,16 +294,16 @@ def _validation(
 ) -> Callable[[TrainState], dict[str, float]]:
     """What `fit` calls after every epoch; every image is augmented alike at every time."""
 
-    def augmented(kind: int) -> list[np.ndarray]:
+    def scores(detector: NeuralDetector, kind: int) -> np.ndarray:
         images = []
         for i, image in enumerate(images_of(sources[kind])):
             pixels = np.repeat(image, 3 // image.shape[-1], -1)
             images.append(augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i))))
-        return images
+        return detector.score(images)
 
     def validate(state: TrainState) -> dict[str, float]:
         detector = _detector(config, state, {})
-        counts = count_scores(*(detector.score(augmented(kind)) for kind in (0, 1)))
+        counts = count_scores(*(scores(detector, kind) for kind in (0, 1)))
         point = operating_point(counts, 0)
         return {
             "validation/accuracy": point.accuracy,

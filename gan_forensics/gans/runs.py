@@ -100,7 +100,8 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     """The config with what the data and the length of the run decide."""
     if config.schedule == "linear" and config.decay_steps is None:
         config = replace(config, decay_steps=steps)
-    channels = source[0]["image"].shape[-1]
+    first = source[0]
+    channels = first["image"].shape[-1]
     if config.channels not in (None, channels):
         raise ValueError(
             f"{config.data} has images of {channels} channels, the config {config.channels}: "
@@ -108,17 +109,18 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
         )
     config = replace(config, channels=channels)
     if METHODS[config.method][architecture_of(config)].conditional:
+        if "label" not in first:
+            raise ValueError(
+                f"{config.method} needs classes, and {config.data} has no labels: give a folder "
+                "with a subfolder for each class, a list of path,label, or another source with "
+                "labels"
+            )
         config = replace(config, classes=_count_classes(source, config))
     return config
 
 
 def _count_classes(source: Source, config: GanConfig) -> int:
     """How many classes a source has, checked against the config where that says something."""
-    if "label" not in source[0]:
-        raise ValueError(
-            f"{config.method} needs classes, and {config.data} has no labels: give a folder with "
-            "a subfolder for each class, a list of path,label, or another source with labels"
-        )
     labels = _labels(source, config)
     if labels is None:
         assert config.classes

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from functools import lru_cache
 from typing import Any, Literal, cast
 
 import flax.linen as nn
@@ -77,20 +76,17 @@ def run_mlp(network: MLP, params: PyTree, x: Array) -> Array:
     return cast(Array, network.apply({"params": params}, x))
 
 
+_run = jax.jit(run_mlp, static_argnums=0)
+
+
 def map_rows(network: MLP, params: PyTree, x: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "n b"]:
     """Apply a network to host rows of any number, none included, a chunk at a time."""
     x = np.asarray(x, np.float32)
-    run = _compiled(cast(Any, network))
     parts = []
     for first in range(0, max(len(x), 1), CHUNK):
         part = x[first : first + CHUNK]
         # Lengths are rounded up to powers of two, so that few are ever compiled.
         padded = np.zeros((1 << max(len(part) - 1, 0).bit_length(), x.shape[1]), np.float32)
         padded[: len(part)] = part
-        parts.append(np.asarray(run(params, padded))[: len(part)])
+        parts.append(np.asarray(_run(network, params, padded))[: len(part)])
     return np.concatenate(parts)
-
-
-@lru_cache(maxsize=64)
-def _compiled(network: MLP):
-    return jax.jit(lambda params, x: run_mlp(network, params, x))

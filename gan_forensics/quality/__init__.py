@@ -3,15 +3,15 @@
 Features are computed once and cached; every result carries its counts, seed, spread and features.
 """
 
-from gan_forensics.quality.cache import images_digest, load_features, save_features
-from gan_forensics.quality.evaluate import METRICS, check_metrics, evaluate_images, over_draws
-from gan_forensics.quality.extract import Extracted, FeatureExtractor, extract
+from gan_forensics.quality.digests import images_digest
+from gan_forensics.quality.evaluate import METRICS, check_metrics, evaluate_images
+from gan_forensics.quality.extract import Extracted, FeatureExtractor, extract, load_features
 from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score
-from gan_forensics.quality.kid import kid, kid_of_subsets, polynomial_mmd2
+from gan_forensics.quality.kid import kid, polynomial_mmd2
 from gan_forensics.quality.moments import FeatureMoments, Moments, over_processes
-from gan_forensics.quality.prdc import Prdc, prdc
+from gan_forensics.quality.prdc import prdc
 from gan_forensics.quality.quantise import quantise
 from gan_forensics.quality.score import Score
 from gan_forensics.quality.small_features import random_features, small_classifier_features

@@ -25,30 +25,20 @@ def _inception_score(real: Extracted, fake: Extracted, name: str, seed: int) -> 
     return [inception_score(logits=fake.logits, features=name)]
 
 
-def _prdc(real: Extracted, fake: Extracted, name: str, seed: int) -> list[Score]:
-    found = prdc(real.features, fake.features, features=name)
-    return [
-        Score(metric, value, None, found.counts, name, None, {"k": found.k}, found.warning)
-        for metric, value in found.value.items()
-    ]
-
-
 METRICS: dict[str, Callable[[Extracted, Extracted, str, int], list[Score]]] = {
     "fid": lambda real, fake, name, seed: [fid(real.features, fake.features, features=name)],
     "kid": lambda real, fake, name, seed: [
         kid(real.features, fake.features, seed=seed, features=name)
     ],
     "is": _inception_score,
-    "prdc": _prdc,
+    "prdc": lambda real, fake, name, seed: [
+        *prdc(real.features, fake.features, features=name).values()
+    ],
 }
 
 
 def check_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
-    """The metrics as a tuple.
-
-    Raises:
-        ValueError: for an unknown one, or none.
-    """
+    """The metrics as a tuple; none at all, and unknown ones, are refused."""
     metrics = tuple(metrics)
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
@@ -93,10 +83,10 @@ def evaluate_images(
         other = extract(extractor, fake, progress=progress)
         scores = [METRICS[name](found, other, extractor.name, seed) for name in metrics]
         draws.append([score for part in scores for score in part])
-    return [over_draws(scores) for scores in zip(*draws, strict=True)]
+    return [_over_draws(scores) for scores in zip(*draws, strict=True)]
 
 
-def over_draws(scores: Sequence[Score]) -> Score:
+def _over_draws(scores: Sequence[Score]) -> Score:
     """Mean over draws of fakes, with their population standard deviation as spread."""
     if len(scores) == 1:
         return scores[0]

@@ -1,6 +1,11 @@
-"""From images to features: what a feature extractor is, and how images go through one."""
+"""From images to features: what a feature extractor is, how images go through one, and the cache.
 
-from collections.abc import Callable, Iterator, Mapping
+Features are kept under the content of the images and the fingerprint of what computed them; a file
+that belongs to anything else is refused.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +15,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
-from gan_forensics.data.sources import Source, take
-from gan_forensics.quality.cache import images_digest, load_features, save_features
+from gan_forensics.data.files import read_archive, write_archive
+from gan_forensics.data.sources import ArraySource, Source, chunks
+from gan_forensics.quality.digests import images_digest
 from gan_forensics.runtime.mesh import data_mesh
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -74,55 +80,71 @@ def extract(
         ValueError: for what are no uint8 images, and for features that are not finite, naming the
             image.
     """
-    count = len(images)
-    if not count:
+    if not len(images):
         raise ValueError("no images to extract features from: give at least one")
-    path = digest = None
+    source: Any = ArraySource(image=np.asarray(images)) if hasattr(images, "dtype") else images
+    path, digest = None, ""
     if cache is not None:
-        digest = images_digest(part for part in chunks_of(images, range(0, count, chunk), chunk))
+        digest = images_digest(part["image"] for part in chunks(source, chunk))
         path = Path(cache) / f"{digest[:16]}-{extractor.fingerprint[:16]}.npz"
         if path.exists():
-            return Extracted(*load_features(path, digest, extractor))
-    found = []
-    for part in chunks_of(images, progress(range(0, count, chunk)), chunk):
-        found.append(_checked(extractor.run(part), extractor.name, sum(len(f[0]) for f in found)))
-    logits = [f.logits for f in found if f.logits is not None]
-    whole = Extracted(
-        np.concatenate([f.features for f in found]), np.concatenate(logits) if logits else None
-    )
-    if path is not None and digest is not None:
-        save_features(path, whole.features, whole.logits, digest, extractor)
+            return load_features(path, digest, extractor)
+    found: list[Extracted] = []
+    for part in chunks(source, chunk, progress=progress):
+        features, logits = extractor.run(part["image"])
+        features = np.asarray(features, np.float32)
+        bad = np.flatnonzero(~np.isfinite(features).all(1))
+        if len(bad):
+            image = sum(len(before.features) for before in found) + bad[0]
+            raise ValueError(
+                f"{extractor.name} of image {image} are not finite ({len(bad)} of {len(features)} "
+                "images alike): look at that image and at the weights"
+            )
+        found.append(Extracted(features, logits))
+    whole = joined(found)
+    if path:
+        arrays = {name: array for name, array in whole._asdict().items() if array is not None}
+        write_archive(path, _header(digest, extractor), arrays)
     return whole
 
 
-def chunks_of(images: Images | Source, starts, chunk: int) -> Iterator[Images]:
-    """The images of an array or a source from each of `starts`, uint8, at most `chunk` at a time.
+def load_features(path: Path | str, digest: str, extractor: FeatureExtractor) -> Extracted:
+    """Read features that `extract` kept of the images with that digest.
 
     Raises:
-        ValueError: for an array that is not uint8 [n, h, w, 1 or 3].
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file of other images, weights or protocol (saying which), and for one
+            that cannot be read.
     """
-    if hasattr(images, "dtype"):
-        array = np.asarray(images)
-        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
-            raise ValueError(
-                f"images must be uint8 [n, h, w, 1 or 3], got {array.dtype} {list(array.shape)}: "
-                "quantise them with gan_forensics.quality.quantise"
-            )
-        yield from (array[first : first + chunk] for first in starts)
-    else:
-        for first in starts:
-            yield take(images, range(first, min(first + chunk, len(images))))["image"]  # pyright: ignore
-
-
-def _checked(found: Extracted, name: str, offset: int) -> Extracted:
-    features = np.asarray(found.features, np.float32)
-    bad = np.flatnonzero(~np.isfinite(features).all(1))
-    if len(bad):
+    try:
+        header, arrays = read_archive(path)
+        found = Extracted(arrays["features"], arrays.get("logits"))
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, OSError) as error:
         raise ValueError(
-            f"{name} of image {offset + bad[0]} are not finite ({len(bad)} of {len(features)} "
-            "images alike): look at that image and at the weights"
+            f"{path} is not a readable file of features ({error}): delete it, and they will be "
+            "computed again"
+        ) from error
+    asked = _header(digest, extractor)
+    given = header if isinstance(header, dict) else {}
+    if differ := [name for name in asked if given.get(name) != asked[name]]:
+        raise ValueError(
+            f"{path} holds features of another kind: its {', '.join(differ)} differ from what was "
+            "asked for; delete it or choose another cache folder"
         )
-    return Extracted(features, None if found.logits is None else np.asarray(found.logits))
+    return found
+
+
+def _header(digest: str, extractor: FeatureExtractor) -> dict[str, Any]:
+    """What a file of features says that it belongs to."""
+    names = {"images": digest, "extractor": extractor.name, "weights": extractor.fingerprint}
+    return json.loads(json.dumps({**names, "protocol": dict(extractor.protocol)}))
+
+
+def joined(parts: Sequence[Extracted]) -> Extracted:
+    """Parts one after the other."""
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def batched(
@@ -148,14 +170,8 @@ def batched(
         for first in range(0, len(images), size):
             part = np.asarray(images[first : first + size])
             filled = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-            outputs = compiled(placed, jax.device_put(filled, split))
-            own = [
-                None if output is None else np.asarray(output)[: len(part)] for output in outputs
-            ]
-            found.append(own)
-        features, logits = zip(*found, strict=True)
-        return Extracted(
-            np.concatenate(features), None if logits[0] is None else np.concatenate(logits)
-        )
+            outputs = Extracted(*compiled(placed, jax.device_put(filled, split)))
+            found.append(jax.device_get(outputs))
+        return jax.tree.map(lambda array: array[: len(images)], joined(found))
 
     return run

@@ -80,24 +80,22 @@ def fid(
     if isinstance(real, FeatureMoments) != isinstance(fake, FeatureMoments):
         raise ValueError("give features or moments of both sets, not one of each")
     if isinstance(real, FeatureMoments) and isinstance(fake, FeatureMoments):
-        m1, m2 = real.result(), fake.result()
-        n, m, d = m1.count, m2.count, len(m1.mean)
-        _at_least_two(n, m)
-        value = frechet_distance(m1.mean, m1.covariance, m2.mean, m2.covariance)
+        (*first, n), (*second, m) = real.result(), fake.result()
+        warning = _check_counts(n, m, len(first[0]))
+        value = frechet_distance(*first, *second)
     else:
         real, fake = check_pair(real, fake)
         (n, d), m = real.shape, len(fake)
-        _at_least_two(n, m)
+        warning = _check_counts(n, m, d)
         value = 0.0 if np.array_equal(real, fake) else _distance(*_thin(real), *_thin(fake))
-    standard = features.startswith(INCEPTION)
     return Score(
-        name="FID" if standard else f"Frechet distance on {features}",
+        name="FID" if features.startswith(INCEPTION) else f"Frechet distance on {features}",
         value=value,
         spread=None,
         counts={"real": n, "fake": m},
         features=features,
         protocol={"covariance": "ddof 1, float64"},
-        warning=_rank_warning(n, m, d),
+        warning=warning,
     )
 
 
@@ -159,15 +157,13 @@ def _gaussian(mean, covariance, which: str):
     return mean, (covariance + covariance.T) / 2
 
 
-def _at_least_two(n: int, m: int) -> None:
+def _check_counts(n: int, m: int, d: int) -> str:
+    """Refuse what has no covariance, and warn of one that cannot have full rank."""
     if min(n, m) < 2:
         raise ValueError(
             f"{n} real and {m} fake examples: a covariance needs two of each, and more than "
             "features to be of full rank"
         )
-
-
-def _rank_warning(n: int, m: int, d: int) -> str:
     few = [f"{count} {what}" for count, what in ((n, "real"), (m, "fake")) if count < d + 1]
     if not few:
         return ""

@@ -2,14 +2,13 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 
 from gan_forensics.nn.inception import InceptionV3, Resize, inception_input
 from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.weights import from_torch
-from gan_forensics.quality.cache import arrays_digest
+from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched
 from gan_forensics.quality.frechet import INCEPTION
 
@@ -27,7 +26,6 @@ def inception_features(
     *,
     resize: Resize = "tensorflow",
     batch_size: int = 32,
-    dtype: Any = jnp.float32,
 ) -> FeatureExtractor:
     """The standard features of FID and KID (pool3, 2048) and logits of the inception score.
 
@@ -36,7 +34,6 @@ def inception_features(
             pytorch-fid and torch-fidelity.
         resize: "tensorflow" (the original, and torch-fidelity) or "pytorch-fid".
         batch_size: images at a time.
-        dtype: of the computation.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -45,7 +42,7 @@ def inception_features(
     if resize not in ("tensorflow", "pytorch-fid"):
         raise ValueError(f"unknown resize {resize!r}: choose 'tensorflow' or 'pytorch-fid'")
     variables = from_torch("inception_v3_fid", load_weights(weights_path))
-    network = InceptionV3(dtype=dtype)
+    network = InceptionV3(dtype=jnp.float32)
 
     def apply(variables, images):
         outputs = network.apply(variables, inception_input(images, resize=resize))
@@ -55,7 +52,7 @@ def inception_features(
         "features": "pool3, 2048",
         "logits": "1008, without bias",
         "resize": f"{resize}, to 299x299",
-        "dtype": jnp.dtype(dtype).name,
+        "dtype": "float32",
     }
     with Path(weights_path).open("rb") as file:
         published = hashlib.file_digest(file, "sha256").hexdigest().startswith(PUBLISHED)

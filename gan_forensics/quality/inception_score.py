@@ -1,12 +1,13 @@
 """Inception score (Salimans et al., NeurIPS 2016): exp of the mean KL(p(y|x) || p(y))."""
 
+from itertools import pairwise
+
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from scipy.special import log_softmax, xlogy
 
 from gan_forensics.quality.score import UNNAMED, Score, check_features
 
-SPLITS = 10
 # Probabilities in float32 over a thousand classes add up to one within this.
 SUM_TOLERANCE = 1e-3
 
@@ -15,7 +16,7 @@ def inception_score(
     probabilities: Float[np.ndarray, "n classes"] | None = None,
     *,
     logits: Float[np.ndarray, "n classes"] | None = None,
-    splits: int = SPLITS,
+    splits: int = 10,
     features: str = UNNAMED,
 ) -> Score:
     """Mean of the score over contiguous splits; between 1 and the number of classes.
@@ -36,19 +37,29 @@ def inception_score(
     if (probabilities is None) == (logits is None):
         raise ValueError("give either probabilities or logits=")
     if logits is not None:
-        log_p = log_softmax(check_features(logits, "logits"), axis=1)
-        p = np.exp(log_p)
+        p = np.exp(log_softmax(check_features(logits, "logits"), axis=1))
     else:
-        p = _check_probabilities(check_features(probabilities, "probabilities"))  # pyright: ignore
+        p = check_features(probabilities, "probabilities")
+        sums = p.sum(1)
+        worst = int(np.argmax(np.abs(sums - 1)))
+        if p.min() < 0 or abs(sums[worst] - 1) > SUM_TOLERANCE:
+            raise ValueError(
+                f"rows must be probabilities: the smallest entry is {p.min():.3g}, and row {worst} "
+                f"adds up to {sums[worst]:.6g}; give logits= if that is what they are"
+            )
     n = len(p)
     if not 1 <= splits <= n:
         raise ValueError(f"{n} examples cannot be cut into {splits} splits: give 1 to {n}")
-    edges = [i * n // splits for i in range(splits + 1)]
-    scores = np.array([_score(p[a:b]) for a, b in zip(edges, edges[1:], strict=False)])
+    scores = []
+    for start, end in pairwise(i * n // splits for i in range(splits + 1)):
+        part = p[start:end]
+        # 0 log 0 = 0; where the marginal is zero, so is every p.
+        divergence = xlogy(part, part) - xlogy(part, part.mean(0, keepdims=True))
+        scores.append(np.exp(divergence.sum(1).mean()))
     return Score(
-        name="inception score" if _standard(features) else f"inception score by {features}",
-        value=float(scores.mean()),
-        spread=float(scores.std()),
+        name="inception score" + ("" if features.startswith("inception-") else f" by {features}"),
+        value=float(np.mean(scores)),
+        spread=float(np.std(scores)),
         counts={"fake": n},
         features=features,
         protocol={
@@ -57,25 +68,3 @@ def inception_score(
             "spread": "population standard deviation over splits",
         },
     )
-
-
-def _score(p: Float64[np.ndarray, "n classes"]) -> float:
-    marginal = p.mean(0, keepdims=True)
-    # 0 log 0 = 0; where the marginal is zero, so is every p.
-    divergence = (xlogy(p, p) - xlogy(p, marginal)).sum(1)
-    return float(np.exp(divergence.mean()))
-
-
-def _check_probabilities(p):
-    sums = p.sum(1)
-    worst = int(np.argmax(np.abs(sums - 1)))
-    if p.min() < 0 or abs(sums[worst] - 1) > SUM_TOLERANCE:
-        raise ValueError(
-            f"rows must be probabilities: the smallest entry is {p.min():.3g}, and row {worst} "
-            f"adds up to {sums[worst]:.6g}; give logits= if that is what they are"
-        )
-    return p
-
-
-def _standard(features: str) -> bool:
-    return features.startswith("inception-")

@@ -3,22 +3,19 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float
 
 from gan_forensics.quality.score import UNNAMED, Score, check_pair
 
-SUBSETS = 10
 # Rows of the kernel matrix that exist at one time.
 CHUNK = 1024
-
-Estimator = Literal["unbiased", "u-statistic"]
 
 
 def polynomial_mmd2(
     real: Float[np.ndarray, "n d"],
     fake: Float[np.ndarray, "m d"],
     *,
-    estimator: Estimator = "unbiased",
+    estimator: Literal["unbiased", "u-statistic"] = "unbiased",
 ) -> float:
     """Squared maximum mean discrepancy with the cubic kernel; negative values are possible.
 
@@ -50,7 +47,7 @@ def kid(
     real: Float[np.ndarray, "n d"],
     fake: Float[np.ndarray, "m d"],
     *,
-    subsets: int = SUBSETS,
+    subsets: int = 10,
     subset_size: int | None = None,
     seed: int = 0,
     features: str = UNNAMED,
@@ -84,14 +81,14 @@ def kid(
             f"examples: give a subset size from 2 to {fewest}"
         )
     rng = np.random.default_rng(seed)
-    draws = [
-        (rng.choice(len(real), size, replace=False), rng.choice(len(fake), size, replace=False))
+    scores = np.array([
+        polynomial_mmd2(
+            real[rng.choice(len(real), size, replace=False)],
+            fake[rng.choice(len(fake), size, replace=False)],
+        )
         for _ in range(subsets)
-    ]
-    scores = kid_of_subsets(
-        real, fake, np.stack([r for r, _ in draws]), np.stack([f for _, f in draws])
-    )
-    error = scores.std(ddof=1) / np.sqrt(subsets) if subsets > 1 else None
+    ])  # fmt: skip
+    error = float(scores.std(ddof=1) / np.sqrt(subsets)) if subsets > 1 else None
     return Score(
         name="KID" if features.startswith("inception-") else f"kernel distance on {features}",
         value=float(scores.mean()),
@@ -104,20 +101,9 @@ def kid(
             "subsets": subsets,
             "subset_size": size,
             "spread": "population standard deviation over subsets",
-            "standard_error": None if error is None else float(error),
+            "standard_error": error,
         },
     )
-
-
-def kid_of_subsets(
-    real: Float[np.ndarray, "n d"],
-    fake: Float[np.ndarray, "m d"],
-    real_rows: Int[np.ndarray, "subsets k"],
-    fake_rows: Int[np.ndarray, "subsets k"],
-) -> Float64[np.ndarray, " subsets"]:
-    """The unbiased MMD^2 of given subsets."""
-    pairs = zip(real_rows, fake_rows, strict=True)
-    return np.array([polynomial_mmd2(real[r], fake[f]) for r, f in pairs])
 
 
 def _kernel_sum(x, y) -> float:

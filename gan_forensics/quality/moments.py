@@ -9,11 +9,13 @@ so that the result depends on neither order nor batch split beyond rounding in f
 difference of large sums is taken.
 """
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import struct
+from flax.serialization import from_bytes, to_bytes
 from jaxtyping import Array, Bool, Float, Float64
 
 from gan_forensics.quality.score import check_features
@@ -120,16 +122,7 @@ def over_processes(state: FeatureMoments) -> FeatureMoments:
         return state
     from jax.experimental.multihost_utils import process_allgather
 
-    leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, state))
-    packed = np.concatenate([leaf.reshape(-1).view(np.uint8) for leaf in leaves])
-    whole = None
-    for row in np.asarray(process_allgather(packed)):
-        parts, start = [], 0
-        for leaf in leaves:
-            part = row[start : start + leaf.nbytes].tobytes()
-            parts.append(np.frombuffer(part, leaf.dtype).reshape(leaf.shape))
-            start += leaf.nbytes
-        other = jax.tree.unflatten(tree, parts)
-        whole = other if whole is None else whole.merge(other)
-    assert whole is not None
-    return whole
+    packed = np.frombuffer(to_bytes(jax.tree.map(np.asarray, state)), np.uint8)
+    rows = np.asarray(process_allgather(packed))
+    states: Any = (from_bytes(state, row.tobytes()) for row in rows)
+    return reduce(FeatureMoments.merge, states)

@@ -10,44 +10,15 @@ Around every example lies a ball that reaches to its k-th nearest neighbour in i
 Balls are open: a point at exactly the radius, within rounding, lies outside.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float, Float64
 
-from gan_forensics.quality.score import UNNAMED, check_pair
+from gan_forensics.quality.score import UNNAMED, Score, check_pair
 
 # Rows of a distance matrix that exist at one time.
 CHUNK = 1024
 # Rounding of squared distances, as a share of the largest squared length.
 SLACK = 1e-12
-
-
-@dataclass(frozen=True)
-class Prdc:
-    """The four numbers and what they were computed from (as in `Score`)."""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    k: int
-    counts: dict[str, int]
-    features: str = UNNAMED
-    spread: None = None
-    seed: None = None
-    warning: str = ""
-
-    @property
-    def value(self) -> dict[str, float]:
-        """The four numbers by name."""
-        names = ("precision", "recall", "density", "coverage")
-        return {name: getattr(self, name) for name in names}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
-        return asdict(self)
 
 
 def prdc(
@@ -56,8 +27,8 @@ def prdc(
     *,
     k: int = 5,
     features: str = UNNAMED,
-) -> Prdc:
-    """Precision, recall, density and coverage of fake features.
+) -> dict[str, Score]:
+    """Precision, recall, density and coverage of fake features, by name.
 
     Distances are exact (float64, Euclidean) and computed a thousand rows at a time.
 
@@ -80,8 +51,7 @@ def prdc(
     # Distances do not feel a shift, but their rounding does.
     centre = real.mean(0)
     real, fake = real - centre, fake - centre
-    longest = max(_squared_lengths(real).max(), _squared_lengths(fake).max())
-    slack = SLACK * longest
+    slack = SLACK * max(_squared_lengths(real).max(), _squared_lengths(fake).max())
     real_radii, fake_radii = (_squared_radii(x, k) - slack for x in (real, fake))
 
     in_real_balls = np.zeros(m, np.int64)
@@ -92,16 +62,18 @@ def prdc(
         in_real_balls += inside.sum(0)
         covered[rows] = inside.any(1)
         recalled[rows] = (distances < fake_radii[None, :]).any(1)
-    return Prdc(
-        precision=float((in_real_balls > 0).mean()),
-        recall=float(recalled.mean()),
-        density=float(in_real_balls.mean() / k),
-        coverage=float(covered.mean()),
-        k=k,
-        counts={"real": n, "fake": m},
-        features=features,
-        warning="" if n == m else f"{n} real and {m} fake examples: radii depend on the counts",
-    )
+    values = {
+        "precision": (in_real_balls > 0).mean(),
+        "recall": recalled.mean(),
+        "density": in_real_balls.mean() / k,
+        "coverage": covered.mean(),
+    }
+    counts = {"real": n, "fake": m}
+    warning = "" if n == m else f"{n} real and {m} fake examples: radii depend on the counts"
+    return {
+        name: Score(name, float(value), None, counts, features, None, {"k": k}, warning)
+        for name, value in values.items()
+    }
 
 
 def _chunks(n: int):

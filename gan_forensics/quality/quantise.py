@@ -15,11 +15,9 @@ from gan_forensics.data.images import to_uint8
 # Of the published code; keeps a set of equal pixels finite.
 STRETCH_EPSILON = 1e-5
 
-Quantisation = Literal["fixed", "stretch"]
-
 
 def quantise(
-    images: Float[np.ndarray, "n h w c"], *, protocol: Quantisation = "fixed"
+    images: Float[np.ndarray, "n h w c"], *, protocol: Literal["fixed", "stretch"] = "fixed"
 ) -> UInt8[np.ndarray, "n h w c"]:
     """Bring float images to uint8.
 

@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_forensics.data import Source, take
+from gan_forensics.data import Source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
-from gan_forensics.quality.cache import arrays_digest, images_digest
+from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 NETWORK = "classifier"
 BATCH = 256
+LEARNING_RATE = 2e-3
 
 
 def small_classifier_features(
@@ -29,7 +30,6 @@ def small_classifier_features(
     steps: int = 1000,
     width: int = 16,
     batch_size: int = 64,
-    learning_rate: float = 2e-3,
     seed: int = 0,
 ) -> FeatureExtractor:
     """Train a `SmallClassifier` on the labels of a source, and take its last features.
@@ -44,14 +44,26 @@ def small_classifier_features(
         steps: of training.
         width: of the network; it has 4 `width` features.
         batch_size: of training.
-        learning_rate: of Adam.
         seed: of initialisation and order.
 
     Raises:
         ValueError: for a source without labels, or with a single class; and for a run folder of
             another source or other settings (saying what differs).
     """
-    labels, digest = _labels(source)
+    parts = []
+
+    def images():
+        for part in chunks(source, BATCH):
+            if "label" not in part:
+                raise ValueError(
+                    "the source has no labels to train a classifier on: give labelled data "
+                    "(folders of classes, a list with labels), or take random features"
+                )
+            parts.append(part["label"])
+            yield part["image"]
+
+    digest = images_digest(images())
+    labels = np.concatenate(parts).astype(np.int64)
     classes = int(labels.max()) + 1
     counts = np.bincount(labels, minlength=classes)
     if labels.min() < 0 or (counts > 0).sum() < 2:
@@ -68,7 +80,7 @@ def small_classifier_features(
         "width": width,
         "steps": steps,
         "batch_size": batch_size,
-        "learning_rate": learning_rate,
+        "learning_rate": LEARNING_RATE,
         "seed": seed,
     }
 
@@ -84,7 +96,7 @@ def small_classifier_features(
         params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
         return {NETWORK: params}, {NETWORK: {}}
 
-    update = Update(NETWORK, (NETWORK,), loss, optax.adam(learning_rate))
+    update = Update(NETWORK, (NETWORK,), loss, optax.adam(LEARNING_RATE))
     with tempfile.TemporaryDirectory(prefix="small_classifier_") as temporary:
         state = fit(
             Learner(NETWORK, config, (update,), init),
@@ -121,22 +133,3 @@ def _extractor(name, network, params, protocol, *, logits: bool = True) -> Featu
         run=batched(apply, params, batch_size=BATCH),
         protocol=protocol,
     )
-
-
-def _labels(source: Source) -> tuple[np.ndarray, str]:
-    """The labels of a source, and the digest of its images."""
-    labels = []
-
-    def images():
-        for first in range(0, len(source), BATCH):
-            part = take(source, range(first, min(first + BATCH, len(source))))
-            if "label" not in part:
-                raise ValueError(
-                    "the source has no labels to train a classifier on: give labelled data "
-                    "(folders of classes, a list with labels), or take random features"
-                )
-            labels.append(part["label"])
-            yield part["image"]
-
-    digest = images_digest(images())
-    return np.concatenate(labels).astype(np.int64), digest

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gan_forensics.explain import Feature
     from gan_forensics.forensics.explanations import Patch
     from gan_forensics.forensics.neural import NeuralDetector
-    from gan_forensics.forensics.transferable import Ranking
+    from gan_forensics.studies.transferable import Ranking
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -35,9 +35,8 @@ def features_page(
         Bar(Path(row["source"]).name, row[value], series=f"silenced: {row['silenced']}")
         for row in silenced
     ]
-    layers: dict[str, list[int]] = {}
-    for feature in ranking.features[: ranking.k]:
-        layers.setdefault(feature.layer, []).append(feature.channel)
+    top = ranking.features[: ranking.k]
+    layers = {f.layer: [g.channel for g in top if g.layer == f.layer] for f in top}
     ranked = [
         "Omega is the mean share of its layer's relevance that a channel holds as evidence for "
         f'"generated", over the {ranking.images} of {ranking.given} images of {source} with a '

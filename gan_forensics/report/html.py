@@ -4,8 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from PIL import Image
 
 from gan_forensics import __version__
 from gan_forensics.data.files import write_text
+from gan_forensics.report.plots import is_number
 
 # Grids of small images are enlarged by whole factors up to about this width in CSS pixels.
 GRID_WIDTH = 760
@@ -68,14 +68,14 @@ class Section:
     """A heading and what stands below it: paragraphs (plain strings), pictures, tables, facts."""
 
     title: str
-    blocks: Sequence[Block] = field(default_factory=tuple)
+    blocks: Sequence[Block] = ()
 
 
 def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[Section]) -> Path:
     """Write a page that needs neither network nor scripts; all text is escaped.
 
     Args:
-        path: of the page; written beside its place first and renamed into it.
+        path: of the page.
         title: heading of the page.
         lead: the finding in a sentence or two, below the heading.
         sections: in reading order.
@@ -86,75 +86,41 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     Raises:
         ValueError: when a table's rows do not fit its columns, or a picture is none.
     """
-    path = Path(path)
+    for table in (b for section in sections for b in section.blocks if isinstance(b, Table)):
+        for number, row in enumerate(table.rows, start=1):
+            if len(row) != len(table.columns):
+                raise ValueError(
+                    f"table {table.caption!r}: row {number} has {len(row)} cells for "
+                    f"{len(table.columns)} columns"
+                )
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("gan_forensics", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    source = (
-        resources.files("gan_forensics.report").joinpath("report.html").read_text(encoding="utf-8")
-    )
-    page = environment.from_string(source).render(
-        title=title,
-        lead=lead,
-        sections=[
-            {
-                "title": section.title,
-                "anchor": f"section-{number}",
-                "blocks": [_block(block) for block in section.blocks],
-            }
-            for number, section in enumerate(sections, start=1)
-        ],
-        version=__version__,
+    environment.filters["cell"] = format_cell
+    environment.tests["numeric"] = is_number
+    page = environment.get_template("report.html").render(
+        title=title, lead=lead, sections=sections, embed=_embed, version=__version__
     )
     write_text(path, page)
-    return path
-
-
-def _block(block: Block) -> dict[str, Any]:
-    """What the template needs to know of a block."""
-    if isinstance(block, str):
-        return {"kind": "prose", "paragraphs": [p for p in block.split("\n\n") if p.strip()]}
-    if isinstance(block, Facts):
-        return {"kind": "facts", "pairs": [(k, format_cell(v)) for k, v in block.values.items()]}
-    if isinstance(block, Table):
-        for number, row in enumerate(block.rows, start=1):
-            if len(row) != len(block.columns):
-                raise ValueError(
-                    f"table {block.caption!r}: row {number} has {len(row)} cells for "
-                    f"{len(block.columns)} columns"
-                )
-        rows = [[(format_cell(cell), _is_number(cell)) for cell in row] for row in block.rows]
-        return {
-            "kind": "table",
-            "caption": block.caption,
-            "columns": [
-                # A heading stands over its numbers: to the right where the whole column is.
-                (name, bool(rows) and all(row[i][1] for row in rows))
-                for i, name in enumerate(block.columns)
-            ],
-            "rows": rows,
-        }
-    return {"kind": "picture", "alt": block.alt, "caption": block.caption} | _embed(block.content)
+    return Path(path)
 
 
 def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
     """Data URL and size of a picture."""
+    kind, data, zoom = "png", io.BytesIO(), 1
     if isinstance(content, Figure):
         # A fixed salt makes equal figures equal files; text becomes outlines, so no font is needed.
         with matplotlib.rc_context({"svg.hashsalt": "gan_forensics", "svg.fonttype": "path"}):
-            data = io.BytesIO()
             content.savefig(data, format="svg", metadata={"Date": None})
-        inches = content.get_size_inches()
-        return {
-            "url": _data_url("svg+xml", data.getvalue()),
-            "width": round(96 * inches[0]),
-            "height": round(96 * inches[1]),
-            "pixels": False,
-        }
-    if isinstance(content, Path):
-        data = content.read_bytes()
+        kind, (width, height) = "svg+xml", 96 * content.get_size_inches()
+    elif isinstance(content, Path):
+        data.write(content.read_bytes())
         try:
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            with Image.open(data, formats=["PNG"]) as image:
                 image.verify()
                 width, height = image.size
         except Exception as error:  # Pillow raises nearly anything on damaged files.
@@ -166,21 +132,18 @@ def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
                 f"a picture must be a Figure, a PNG path or uint8 [h, w, 3], got {array.dtype} "
                 f"{list(array.shape)}: tile images with image_grid"
             )
-        stream = io.BytesIO()
-        Image.fromarray(array).save(stream, format="PNG", optimize=True)
-        data, (height, width) = stream.getvalue(), array.shape[:2]
-    zoom = max(1, GRID_WIDTH // width)
+        Image.fromarray(array).save(data, format="PNG", optimize=True)
+        height, width = array.shape[:2]
+    if kind == "png":
+        zoom = max(1, GRID_WIDTH // width)
+    encoded = base64.b64encode(data.getvalue()).decode()
     return {
-        "url": _data_url("png", data),
-        "width": width * zoom,
-        "height": height * zoom,
+        # Base64 has no character that HTML could mistake.
+        "url": Markup(f"data:image/{kind};base64,{encoded}"),
+        "width": round(width * zoom),
+        "height": round(height * zoom),
         "pixels": zoom > 1,
     }
-
-
-def _data_url(kind: str, data: bytes) -> Markup:
-    # Base64 has no character that HTML could mistake.
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
 
 
 def format_cell(value: Any) -> str:
@@ -194,7 +157,3 @@ def format_cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(format_cell(item) for item in value)
     return str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

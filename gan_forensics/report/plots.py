@@ -5,12 +5,14 @@ Figures are made without pyplot, so that nothing global is opened, kept or style
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 # Okabe and Ito's colours, told apart by readers with any common colour vision; black stands for
 # the reference. Yellow is left out: it is too light for lines on white.
@@ -33,19 +35,13 @@ class Bar(NamedTuple):
     series: str = ""
 
 
-def spectra_figure(
-    curves: Mapping[str, Curve],
-    *,
-    title: str = "",
-    value_label: str = "normalised log spectrum",
-) -> Figure:
+def spectra_figure(curves: Mapping[str, Curve], *, title: str = "") -> Figure:
     """Mean radial spectra with bands of one deviation, labelled at their right ends.
 
     Args:
         curves: label -> (mean [k], deviation [k]) over the radius from 0 to the corner. The first
             one is drawn in black as the reference.
         title: above the axes.
-        value_label: of the ordinate.
 
     Raises:
         ValueError: when there is no curve, or a mean and its deviation differ in shape.
@@ -81,39 +77,28 @@ def spectra_figure(
         fontsize=8,
     )
     axes.set(xlim=(0, 1), xlabel="spatial frequency (1 = corner of the spectrum)")
-    axes.set_ylabel(value_label)
-    _finish(axes, title)
-    _label_ends(axes, ends)
+    axes.set_ylabel("normalised log spectrum")
+    tidy(axes, title)
+    label_ends(axes, ends)
     return figure
 
 
-def bars_figure(
-    rows: Sequence[Bar],
-    *,
-    title: str = "",
-    value_label: str = "",
-    limits: tuple[float, float] = (0.0, 1.0),
-) -> Figure:
-    """Horizontal bars with intervals, grouped by label and coloured by series.
+def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") -> Figure:
+    """Horizontal bars over [0, 1] with intervals, grouped by label and coloured by series.
 
     Args:
         rows: the bars; labels and series keep the order of their first appearance.
         title: above the axes.
         value_label: of the value axis.
-        limits: of the value axis.
     """
     if not rows:
         raise ValueError("no bar to draw: give at least one Bar")
     labels = list(dict.fromkeys(row.label for row in rows))
     series = list(dict.fromkeys(row.series for row in rows))
     height = 0.8 / len(series)
-    figure = Figure(
-        figsize=(7.6, 1.3 + 0.26 * len(labels) * max(len(series), 1.6)),
-        dpi=150,
-        layout="constrained",
-    )
+    size = (7.6, 1.3 + 0.26 * len(labels) * max(len(series), 1.6))
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    span = limits[1] - limits[0]
     for index, name in enumerate(series):
         members = [row for row in rows if row.series == name]
         # Black is for references; bars start with the first colour.
@@ -126,16 +111,13 @@ def bars_figure(
             if row.low is not None and row.high is not None:
                 axes.plot([row.low, row.high], [place, place], color=INK, lw=1.1, marker="|", ms=4)
                 reach = max(row.value, row.high)
-            axes.text(
-                reach + 0.012 * span, place, f"{row.value:.2f}", va="center", fontsize=7, color=INK
-            )
+            axes.text(reach + 0.012, place, f"{row.value:.2f}", va="center", fontsize=7, color=INK)
     # A margin beside the largest value for the numbers, in which nothing is ticked.
-    axes.set(xlim=(limits[0], limits[1] + 0.08 * span), ylim=(len(labels) - 0.45, -0.55))
-    axes.set_xticks([limits[0] + span * part / 5 for part in range(6)])
+    axes.set(xlim=(0, 1.08), ylim=(len(labels) - 0.45, -0.55), xlabel=value_label)
+    axes.set_xticks([part / 5 for part in range(6)])
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel(value_label)
     axes.tick_params(axis="y", length=0)
-    _finish(axes, title, grid="x")
+    tidy(axes, title, grid="x")
     if series != [""]:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -159,13 +141,15 @@ def losses_figure(
     Raises:
         ValueError: when there is nothing to draw.
     """
-    lines = {line["step"]: line for line in metrics if _is_number(line.get("step"))}
-    steps = sorted(lines)
-    known = list(dict.fromkeys(k for s in steps for k, v in lines[s].items() if _is_number(v)))
-    known = [name for name in known if name != "step"]
-    names = names or [name for name in known if "loss" in name] or known
+    lines = {line["step"]: line for line in metrics if is_number(line.get("step"))}
+    known: dict[str, dict[int, float]] = {}
+    for step, line in sorted(lines.items()):
+        for name, value in line.items():
+            if is_number(value) and name != "step":
+                known.setdefault(name, {})[step] = float(value)
+    names = names or [name for name in known if "loss" in name] or list(known)
     if not names or not set(names) <= set(known):
-        raise ValueError(f"metrics {list(names)} are not among {known}: nothing to draw")
+        raise ValueError(f"metrics {list(names)} are not among {list(known)}: nothing to draw")
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(7.6, 0.5 + 2.1 * rows), dpi=150, layout="constrained")
@@ -175,12 +159,11 @@ def losses_figure(
             axes.set_visible(False)
             continue
         name = names[index]
-        drawn = [step for step in steps if _is_number(lines[step].get(name))]
-        values = np.array([float(lines[step][name]) for step in drawn])
+        drawn, values = list(known[name]), np.array(list(known[name].values()))
         colour = COLOURS[1 + index % (len(COLOURS) - 1)]
         axes.plot(drawn, values, color=colour, lw=0.8, alpha=0.35)
         axes.plot(drawn, _running_median(values), color=colour, lw=1.6)
-        _finish(axes, name)
+        tidy(axes, name)
         # The lowest visible panel of either column carries the abscissa.
         if index + columns >= len(names):
             axes.set_xlabel("step")
@@ -195,7 +178,7 @@ def curve_style(index: int):
     return (COLOURS[1 + colour], DASHES[turn % len(DASHES)]) if index else (COLOURS[0], DASHES[0])
 
 
-def _finish(axes: Axes, title: str, grid: str = "both") -> None:
+def tidy(axes: Axes, title: str, grid: str = "both") -> None:
     """The house style of axes: no box, faint grid, title to the left."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color(FAINT)
@@ -205,9 +188,10 @@ def _finish(axes: Axes, title: str, grid: str = "both") -> None:
     axes.set_title(title, loc="left", fontsize=10, color=INK)
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write labels beside the ends of the curves, moved apart where the ends are close."""
     low, high = axes.get_ylim()
+    line = {"arrowstyle": "-", "lw": 0.7, "shrinkA": 2, "shrinkB": 0, "relpos": (0, 0.5)}
     places = spread_apart([(end - low) / (high - low) for end, _, _ in ends], gap=0.052)
     for (end, label, colour), place in zip(ends, places, strict=True):
         axes.annotate(
@@ -220,14 +204,7 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
             color=colour,
             fontsize=8.5,
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "lw": 0.7,
-                "shrinkA": 2,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
+            arrowprops={**line, "color": colour},
         )
 
 
@@ -235,22 +212,13 @@ def spread_apart(places: Sequence[float], *, gap: float) -> list[float]:
     """Move numbers as little as needed (least squares) to lie at least `gap` apart, order kept.
 
     Numbers i = 0, 1, ... in ascending order become i * gap + a non-decreasing sequence, so this is
-    isotonic regression of places - i * gap, solved by pooling adjacent violators; the result is
-    then shifted up where it would start below 0.
+    isotonic regression of places - i * gap; the result is then shifted up where it would start
+    below 0.
     """
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    pools: list[tuple[float, int]] = []
-    for rank, i in enumerate(order):
-        mean, count = places[i] - rank * gap, 1
-        while pools and pools[-1][0] >= mean:
-            before, n = pools.pop()
-            mean, count = (before * n + mean * count) / (n + count), count + n
-        pools.append((mean, count))
-    moved = [0.0] * len(places)
-    values = [mean for mean, count in pools for _ in range(count)]
-    for rank, i in enumerate(order):
-        moved[i] = max(values[rank], 0.0) + rank * gap
-    return moved
+    order, steps = np.argsort(places, kind="stable"), gap * np.arange(len(places))
+    moved = np.empty(len(places))
+    moved[order] = np.maximum(isotonic_regression(np.asarray(places)[order] - steps).x, 0) + steps
+    return moved.tolist()
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
@@ -261,5 +229,6 @@ def _running_median(values: np.ndarray) -> np.ndarray:
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Whether a value is a number to be drawn or aligned, and no truth value."""
+    return isinstance(value, Number) and not isinstance(value, bool)

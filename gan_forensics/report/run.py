@@ -34,12 +34,11 @@ def report_run(run: Path | str) -> Path:
         ValueError: when one of these files is broken, naming it.
     """
     run = Path(run)
-    sections = [
-        *_result_sections(run / "results.json"),
-        *_sample_section(run / "samples"),
-        *_loss_section(run / "metrics.jsonl"),
-        *_config_section(run / "config.json"),
-    ]
+    sections = [*_result_sections(run / "results.json"), *_sample_section(run / "samples")]
+    if (run / "metrics.jsonl").exists():
+        sections.append(Section("Losses", [_loss_block(run / "metrics.jsonl")]))
+    if config := _read_object(run / "config.json"):
+        sections.append(Section("Settings", [Facts(flatten(config))]))
     if not sections:
         raise FileNotFoundError(
             f"{run} is not a run folder: it has no config.json, metrics.jsonl, results.json or "
@@ -134,29 +133,14 @@ def _sample_section(folder: Path) -> list[Section]:
     return [Section(f"Samples{shown}", pictures)]
 
 
-def _loss_section(path: Path) -> list[Section]:
-    if not path.exists():
-        return []
+def _loss_block(path: Path) -> Picture | str:
     metrics = read_metrics(path)
     try:
         figure = losses_figure(metrics)
     except ValueError:  # A run that has not logged a number yet still has its other parts.
-        return [Section("Losses", ["No metric has been logged yet."])]
-    return [
-        Section(
-            "Losses",
-            [
-                Picture(
-                    figure,
-                    alt="Training metrics over steps, one panel each",
-                    caption="Logged values (pale) and their running median over a twentieth of "
-                    "the run.",
-                )
-            ],
-        )
-    ]
-
-
-def _config_section(path: Path) -> list[Section]:
-    config = _read_object(path)
-    return [Section("Settings", [Facts(flatten(config))])] if config else []
+        return "No metric has been logged yet."
+    return Picture(
+        figure,
+        alt="Training metrics over steps, one panel each",
+        caption="Logged values (pale) and their running median over a twentieth of the run.",
+    )

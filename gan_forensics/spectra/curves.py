@@ -11,7 +11,7 @@ wherever the spectrum stands above the rounding of a float32 transform (1e-7 of 
 
 import functools
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -63,13 +63,7 @@ def log_spectrum_curve(
     Raises:
         ValueError: for other shapes or types, unknown names, or images under 4x4 pixels.
     """
-    _check_normalise(normalise)
-    check_precision(precision)
-    if precision == "float64":
-        images = np.asarray(images)
-        check_images(images)
-        return _normalised(_curves_on_host(images, EPSILON), normalise)
-    return _curves_jit(jnp.asarray(images), None, normalise, EPSILON)
+    return _curves(images, None, normalise, EPSILON, precision)
 
 
 def unmasking_features(
@@ -98,11 +92,16 @@ def unmasking_features(
         ValueError: for images that are not uint8, n < 1, unknown names, or images with fewer than
             two rings where resampling is asked for.
     """
-    _check_normalise(normalise)
-    check_precision(precision)
     check_8bit(images, "unmasking features")
     if n is not None and n < 1:
         raise ValueError(f"n is {n}; give a positive number of features, or None for the curve")
+    return _curves(images, n, normalise, epsilon, precision)
+
+
+def _curves(images, n: int | None, normalise: Normalise, epsilon: float, precision: Precision):
+    if normalise not in get_args(Normalise):
+        raise ValueError(f"normalise is {normalise!r}; use 'min-max', 'first' or 'none'")
+    check_precision(precision)
     if precision == "float32":
         return _curves_jit(jnp.asarray(images), n, normalise, epsilon)
     curves = _curves_on_host(np.asarray(images), epsilon)
@@ -125,6 +124,7 @@ def _curves_jit(images, n: int | None, normalise: Normalise, epsilon: float):
 
 
 def _curves_on_host(images: np.ndarray, epsilon: float) -> np.ndarray:
+    check_images(images)
     means = _half_plane_means(*images.shape[1:3])
 
     def curves(chunk):
@@ -150,14 +150,10 @@ def _resampling(rings: int, n: int) -> np.ndarray:
 
 
 def _normalised(curves, normalise: Normalise):
-    if normalise == "min-max":
-        return _min_max(curves)
     if normalise == "first":
         return curves / curves[:, :1]
-    return curves
-
-
-def _min_max(curves):
+    if normalise == "none":
+        return curves
     xp = curves.__array_namespace__()
     low, high = curves.min(-1, keepdims=True), curves.max(-1, keepdims=True)
     span = high - low
@@ -167,8 +163,3 @@ def _min_max(curves):
     # out beside 1, and the cross-entropy of two curves weighs an exact 0 or 1 very differently.
     ends = xp.where(curves <= low, 0, xp.where(curves >= high, 1, scaled))
     return xp.where(flat, 0, ends).astype(curves.dtype)
-
-
-def _check_normalise(normalise: str) -> None:
-    if normalise not in ("min-max", "first", "none"):
-        raise ValueError(f"normalise is {normalise!r}; use 'min-max', 'first' or 'none'")

@@ -50,21 +50,13 @@ def fit_exponent(
         raise ValueError(f"fit is {fit!r}; use 'released' or 'vector'")
     log_x = np.log(x / x[0])
     first = y[:, :1]
-    usable = first[:, 0] != 0
     relative = y / np.where(first == 0, 1, first)
     exponent = (_fit_spectral if fit == "released" else _fit_vector)(log_x, relative)
-    return np.where(usable, exponent, START)
-
-
-def spectral_objective(
-    y: Float[np.ndarray, "*batch n"], f: Float[np.ndarray, "*batch n"]
-) -> Float[np.ndarray, "*batch"]:
-    """Largest singular value of the matrix y_i - f_j, by its closed form."""
-    s, root = _spectral_terms(y, f)
-    return y.shape[-1] * np.sqrt((s + root) / 2)
+    return np.where(first[:, 0] == 0, START, exponent)
 
 
 def _spectral_terms(y, f):
+    """s, and the root of s^2 - 4 V_y V_f."""
     v_y, v_f, gap = y.var(-1), f.var(-1), y.mean(-1) - f.mean(-1)
     s = v_y + v_f + gap**2
     # s^2 - 4 V_y V_f as a sum of non-negative terms, exact where the two nearly cancel.

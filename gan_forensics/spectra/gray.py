@@ -53,11 +53,7 @@ def to_gray(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[Array | np.nda
 
 
 def check_images(images: Num[Array | np.ndarray, "..."]) -> None:
-    """Refuse what is no batch of gray or colour images of uint8 or floats.
-
-    Raises:
-        ValueError: naming the shape or type seen and the way to mend it.
-    """
+    """Refuse what is no batch of gray or colour images of uint8 or floats (ValueError)."""
     shape = images.shape
     if images.dtype != np.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(f"images are {images.dtype}; give uint8 in [0, 255] or floats in [-1, 1]")
@@ -72,11 +68,7 @@ def check_images(images: Num[Array | np.ndarray, "..."]) -> None:
 
 
 def check_8bit(images: Num[Array | np.ndarray, "..."], feature: str) -> None:
-    """Refuse floats for a feature that is defined on 8-bit images.
-
-    Raises:
-        ValueError: if the images are not uint8, or no batch of images.
-    """
+    """Refuse floats for a feature that is defined on 8-bit images (ValueError)."""
     if images.dtype != np.uint8:
         raise ValueError(
             f"{feature} are defined on 8-bit images, got {images.dtype}; quantise first, e.g. with "

@@ -12,7 +12,6 @@ zero frequency is the centre and is dropped as well.
 """
 
 import functools
-import math
 from typing import Literal
 
 import jax
@@ -28,11 +27,7 @@ DROPPED = -1
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that has no path.
-
-    Raises:
-        ValueError: for anything but "float32" and "float64".
-    """
+    """Refuse a precision that has no path (ValueError)."""
     if precision not in ("float32", "float64"):
         raise ValueError(
             f"precision is {precision!r}; use 'float32' (JAX, works inside jit) or "
@@ -68,7 +63,7 @@ def radial_bins(h: int, w: int, center: Center = None) -> Int[np.ndarray, "{h} {
 
 def ring_radii(h: int, w: int, center: Center = None) -> Float[np.ndarray, " rings"]:
     """Mean distance from the centre, in pixels, of each ring of `radial_mean`; float64."""
-    return _means_on_host(_distances(h, w, center)[None], h, w, _hashable(center))[0]
+    return np.asarray(radial_mean(_distances(h, w, center), center, precision="float64"))
 
 
 def radial_mean(
@@ -97,21 +92,18 @@ def radial_mean(
     check_precision(precision)
     if np.ndim(image) < 2:
         raise ValueError(f"a map needs two axes [..., h, w], got shape {np.shape(image)}")
-    center = _hashable(center)
+    *batch, h, w = np.shape(image)
     if precision == "float64":
-        *batch, h, w = np.shape(image)
-        means = _means_on_host(np.asarray(image, np.float64).reshape(-1, h, w), h, w, center)
-        return means.reshape(*batch, means.shape[1])
-    return _radial_mean_jit(image, center)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _radial_mean_jit(image, center: Center):
-    *batch, h, w = image.shape
-    labels = radial_bins(h, w, center)
-    values = jnp.asarray(image, jnp.float32).reshape(math.prod(batch), h * w)
-    means = segment_means(values, [labels])
+        maps = np.asarray(image, np.float64).reshape(-1, h * w)
+        means = np.asarray(_mean_matrix(h, w, center) @ maps.T).T
+    else:
+        means = _means_jit(jnp.asarray(image, jnp.float32).reshape(-1, h * w), h, w, center)
     return means.reshape(*batch, means.shape[1])
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _means_jit(maps, h: int, w: int, center: Center):
+    return segment_means(maps, [radial_bins(h, w, center)])
 
 
 def segment_means(
@@ -141,10 +133,8 @@ def segment_mean_matrix(labels: list[Int[np.ndarray, "..."]]) -> scipy.sparse.cs
     columns = np.tile(np.arange(pixels), len(labels))
     kept = rows >= 0
     counts = np.bincount(rows[kept])
-    with np.errstate(divide="ignore"):  # An empty label has no entry that could use 1/0.
-        weight = (1.0 / counts)[rows[kept]]
     return scipy.sparse.csr_array(
-        (weight, (rows[kept], columns[kept])), shape=(len(counts), pixels)
+        (1.0 / counts[rows[kept]], (rows[kept], columns[kept])), shape=(len(counts), pixels)
     )
 
 
@@ -172,14 +162,6 @@ def _distances(h: int, w: int, center: Center) -> np.ndarray:
     return np.hypot(np.arange(w)[None, :] - x0, np.arange(h)[:, None] - y0)
 
 
-def _hashable(center) -> Center:
-    return None if center is None else (float(center[0]), float(center[1]))
-
-
 @functools.lru_cache(maxsize=16)
 def _mean_matrix(h: int, w: int, center: Center) -> scipy.sparse.csr_array:
     return segment_mean_matrix([radial_bins(h, w, center)])
-
-
-def _means_on_host(maps: np.ndarray, h: int, w: int, center: Center) -> np.ndarray:
-    return (_mean_matrix(h, w, center) @ maps.reshape(len(maps), h * w).T).T

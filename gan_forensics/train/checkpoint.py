@@ -127,10 +127,8 @@ class Checkpoints:
                 belongs to a game of other shapes.
         """
         steps = self.steps()
-        order = steps[::-1]
-        if self._best and self._read_only and (first := self._manager.best_step()) is not None:
-            order = [first, *(step for step in order if step != first)]
-        for step in order:
+        first = self._manager.best_step() if self._best and self._read_only else None
+        for step in sorted(steps, key=lambda step: (step == first, step), reverse=True):
             problem = manifest_problem(self.folder / str(step))
             if problem is None:
                 return self._read(step, template)
@@ -142,8 +140,7 @@ class Checkpoints:
             )
             if self._read_only:
                 continue
-            if aside.exists():
-                shutil.rmtree(aside)
+            shutil.rmtree(aside, ignore_errors=True)
             (self.folder / str(step)).rename(aside)
             self._manager.reload()
         if steps:
@@ -183,12 +180,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-
-
 def _write_manifest(folder: Path) -> None:
-    record = {str(p.relative_to(folder)): [p.stat().st_size, _digest(p)] for p in _files(folder)}
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    record = {str(p.relative_to(folder)): [p.stat().st_size, _digest(p)] for p in files}
     with written_beside(folder / MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.flush()

@@ -21,7 +21,15 @@ class MetricLog:
         kept = [line for line in read_metrics(self._path) if line["step"] <= last_step]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self._path.open("a", encoding="utf-8")
-        self._board = _tensorboard(run) if tensorboard else None
+        self._board = None
+        if tensorboard:
+            try:
+                from tensorboardX import SummaryWriter
+            except ImportError as error:
+                raise ValueError(
+                    "TensorBoard logs need an extra: pip install 'gan_forensics[tensorboard]'"
+                ) from error
+            self._board = SummaryWriter(str(run / "tensorboard"))
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append one line and make it visible to readers.
@@ -79,13 +87,3 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
             raise ValueError(f"{path}: line {number} is not a JSON object: remove it")
         records.append(record)
     return records
-
-
-def _tensorboard(run: Path):
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ValueError(
-            "TensorBoard logs need an extra: pip install 'gan_forensics[tensorboard]'"
-        ) from error
-    return SummaryWriter(str(run / "tensorboard"))

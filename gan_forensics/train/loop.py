@@ -7,8 +7,9 @@ text: it is given a learner, minibatches, and functions to call.
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,15 +32,12 @@ class Minibatches(Protocol):
 
     def __next__(self) -> Any:
         """The next minibatch of this process."""
-        ...
 
     def state(self) -> Any:
         """The position as JSON: after `restore` of it the next minibatch is the same one."""
-        ...
 
     def restore(self, state: Any) -> None:
         """Go to a position."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -130,178 +128,143 @@ def fit(
     # Before anything is written: networks that cannot be made leave no run folder. A copy, since
     # the first step donates the state and others may hold its parameters.
     start = jax.tree.map(np.array, learner.start(seed))
-    with writing(run):
+    with ExitStack() as stack:
+        stack.enter_context(writing(run))
         claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
-        checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
-        try:
-            state = jax.device_put(start, replicated(mesh))
-            rule = PlateauState()
-            if restored := checkpoints.restore(state):
-                state, host = restored
-                batches.restore(host["data"])
-                rule = PlateauState.from_dict(host["plateau"])
-            if plateau and _stopped(plateau, rule):
-                return state  # It stopped early, and is done.
-            log = MetricLog(run, last_step=int(state.step), tensorboard=tensorboard)
-            try:
-                session = _Session(run, cadence, checkpoints, batches, log, plateau, rule)
-                return session.train(
-                    state,
-                    jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh),
-                    per_step=minibatches_per_step(learner.updates),
-                    key=jax.device_put(jax.random.key(seed), replicated(mesh)),
-                    mesh=mesh,
-                    sample=sample,
-                    evaluate=evaluate,
-                    best=best,
-                    progress=progress,
-                )
-            finally:
-                log.close()
-        finally:
-            checkpoints.close()
-
-
-class _Session:
-    """The mutable side of one call of `fit`."""
-
-    def __init__(self, run, cadence, checkpoints, batches, log, plateau, rule):
-        self.run, self.cadence, self.checkpoints = run, cadence, checkpoints
-        self.batches, self.log, self.plateau, self.rule = batches, log, plateau, rule
-        self.window: list[dict[str, float]] = []
-        self.pending: tuple[int, dict[str, jax.Array]] | None = None
-        self.evaluation: dict[str, float] = {}
-
-    def train(self, state, step, *, per_step, key, mesh, sample, evaluate, best, progress):
-        cadence, first = self.cadence, int(state.step)
+        checkpoints = stack.enter_context(closing(Checkpoints(run, keep=cadence.keep, best=best)))
+        state, rule = jax.device_put(start, replicated(mesh)), PlateauState()
+        if restored := checkpoints.restore(state):
+            state, host = restored
+            batches.restore(host["data"])
+            rule = PlateauState(**host["plateau"])
+        if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
+            return state  # It stopped early, and is done.
+        first = int(state.step)
+        log = stack.enter_context(closing(MetricLog(run, last_step=first, tensorboard=tensorboard)))
+        stop = stack.enter_context(_stop_signals())
         bar = tqdm(
             total=cadence.steps,
             initial=first,
             unit="step",
             disable=None if progress and jax.process_index() == 0 else True,
-            desc=self.run.name,
+            desc=run.name,
         )
-        with _StopSignals() as stop, bar:
-            for now in range(first + 1, cadence.steps + 1):
-                state, metrics = step(state, self._minibatches(per_step, mesh), key)
-                # The metrics of the step before: fetching them does not wait for this one.
-                self._collect()
-                self.pending = (now, metrics)
-                bar.update()
-                self._log_if_due(now - 1, bar)
-                last = now == cadence.steps
-                if evaluate and (_due(now, cadence.evaluate_every) or last):
-                    self._collect()
-                    self.evaluation = evaluate(state)
-                    self._write(now, self.evaluation)
-                    state, last = self._observe(state, last)
-                if sample and (_due(now, cadence.sample_every) or last):
-                    self._collect()
-                    (self.run / "samples").mkdir(exist_ok=True)
-                    sample(state, self.run / "samples" / f"step_{now:08d}")
-                if (
-                    last
-                    or stop.number
-                    or _due(now, cadence.checkpoint_every)
-                    or (best and self.evaluation)
-                ):
-                    self._collect()
-                    self._log_if_due(now, bar, force=last or not stop.number)
-                    self._save(state)
-                self.evaluation = {}
-                if stop.number and not last:
-                    raise InterruptedRunError(
-                        f"{signal.Signals(stop.number).name} at step {now}: saved to "
-                        f"{self.checkpoints.folder}; resume {self.run} to go on",
-                        stop.number,
-                    )
-                if last:
-                    break
+        metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)
+        per_step = minibatches_per_step(learner.updates)
+        step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
+        key = jax.device_put(jax.random.key(seed), replicated(mesh))
+        for now in range(first + 1, cadence.steps + 1):
+            state, pending = step(state, to_mesh(_stacked(batches, per_step), mesh), key)
+            # The metrics of the step before: fetching them does not wait for this one.
+            metrics.collect()
+            metrics.pending = (now, pending)
+            bar.update()
+            metrics.log_if_due(now - 1)
+            last, evaluation = now == cadence.steps, {}
+            if evaluate and (_due(now, cadence.evaluate_every) or last):
+                metrics.collect()
+                evaluation = evaluate(state)
+                metrics.write(now, evaluation)
+                if plateau:
+                    rule, reduce, end = observe(plateau, rule, evaluation[plateau.metric])
+                    if reduce:
+                        state = scale_learning_rates(
+                            state, factor=plateau.factor, floor=plateau.floor
+                        )
+                    if end and not last:
+                        print(
+                            f"stopping early: {plateau.metric} has not improved in "
+                            f"{rule.unimproved} evaluations",
+                            file=sys.stderr,
+                        )
+                    last = last or end
+            if sample and (_due(now, cadence.sample_every) or last):
+                metrics.collect()
+                (run / "samples").mkdir(exist_ok=True)
+                sample(state, run / "samples" / f"step_{now:08d}")
+            if last or stop or _due(now, cadence.checkpoint_every) or (best and evaluation):
+                metrics.collect()
+                metrics.log_if_due(now, force=last or not stop)
+                host = {"data": batches.state(), "plateau": asdict(rule)}
+                checkpoints.save(state, host, metrics=evaluation)
+            if last:
+                break
+            if stop:
+                raise InterruptedRunError(
+                    f"{stop[0].name} at step {now}: saved to {checkpoints.folder}; resume {run} "
+                    "to go on",
+                    stop[0],
+                )
         return state
 
-    def _minibatches(self, count, mesh):
-        parts = [next(self.batches) for _ in range(count)]
-        return to_mesh(jax.tree.map(lambda *leaves: np.stack(leaves), *parts), mesh)
 
-    def _collect(self):
+class _Metrics:
+    """The metrics of the last step, still on the device, and of those since the last line."""
+
+    def __init__(self, log: MetricLog, bar: tqdm, checkpoints: Checkpoints, every: int):
+        self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, every
+        self.window: list[dict[str, float]] = []
+        self.pending: tuple[int, dict[str, jax.Array]] | None = None
+
+    def collect(self):
         """Fetch the pending metrics and stop at the first that is not finite."""
         if self.pending is None:
             return
         now, metrics = self.pending
         self.pending = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        bad = [name for name, value in values.items() if not np.isfinite(value)]
-        if bad:
-            good = self.checkpoints.steps()
-            where = f"step {good[-1]}" if good else "none"
-            raise NonFiniteLossError(
-                f"step {now}: {bad[0]} is {values[bad[0]]} (update {bad[0].split('/')[0]!r}); "
-                f"last good checkpoint: {where} in {self.checkpoints.folder}. "
-                "Lower the learning rate or look at the data, then resume or start anew"
-            )
+        for name, value in values.items():
+            if not np.isfinite(value):
+                good = self.checkpoints.steps()
+                where = f"step {good[-1]}" if good else "none"
+                raise NonFiniteLossError(
+                    f"step {now}: {name} is {value} (update {name.split('/')[0]!r}); "
+                    f"last good checkpoint: {where} in {self.checkpoints.folder}. "
+                    "Lower the learning rate or look at the data, then resume or start anew"
+                )
         self.window.append(values)
 
-    def _log_if_due(self, now, bar, force=False):
-        if self.window and (force or _due(now, self.cadence.log_every)):
+    def log_if_due(self, now: int, force: bool = False):
+        if self.window and (force or _due(now, self.every)):
             names = self.window[-1]
             means = {name: float(np.mean([line[name] for line in self.window])) for name in names}
             self.window.clear()
-            self._write(now, means)
-            losses = {name: value for name, value in means.items() if name.endswith("/loss")}
-            bar.set_postfix({name.split("/")[0]: f"{value:.3g}" for name, value in losses.items()})
+            self.write(now, means)
+            losses = {n.split("/")[0]: f"{v:.3g}" for n, v in means.items() if n.endswith("/loss")}
+            self.bar.set_postfix(losses)
 
-    def _write(self, now, metrics):
+    def write(self, now: int, metrics: Mapping[str, float]):
         if jax.process_index() == 0:
             self.log.write(now, metrics)
 
-    def _observe(self, state, last):
-        rule = self.plateau
-        if rule is None:
-            return state, last
-        self.rule, reduce, stop = observe(rule, self.rule, self.evaluation[rule.metric])
-        if reduce:
-            state = scale_learning_rates(state, factor=rule.factor, floor=rule.floor)
-        if stop and not last:
-            print(
-                f"stopping early: {rule.metric} has not improved in {self.rule.unimproved} "
-                "evaluations",
-                file=sys.stderr,
-            )
-        return state, last or stop
 
-    def _save(self, state):
-        host = {"data": self.batches.state(), "plateau": self.rule.to_dict()}
-        self.checkpoints.save(state, host, metrics=self.evaluation)
-
-
-def _stopped(plateau: Plateau, rule: PlateauState) -> bool:
-    """Whether a restored run was stopped by this rule."""
-    return rule.stopped or bool(plateau.stop_after and rule.unimproved >= plateau.stop_after)
+def _stacked(batches: Minibatches, count: int) -> Any:
+    parts = [next(batches) for _ in range(count)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
 
 
 def _due(now: int, every: int) -> bool:
     return every > 0 and now % every == 0
 
 
-class _StopSignals:
+@contextmanager
+def _stop_signals() -> Iterator[list[signal.Signals]]:
     """Notes SIGINT and SIGTERM instead of dying at once; a second one is not held back."""
+    noted: list[signal.Signals] = []
+    old = {}
 
-    number = 0
-
-    def __enter__(self):
-        self._old = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._note)
-        return self
-
-    def _note(self, number, frame):
-        self.number = number
-        self._restore()
-
-    def _restore(self):
-        for number, handler in self._old.items():
+    def restore():
+        for number, handler in old.items():
             signal.signal(number, handler)
 
-    def __exit__(self, *error):
-        self._restore()
+    def note(number, frame):
+        noted.append(signal.Signals(number))
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        restore()

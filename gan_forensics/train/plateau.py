@@ -5,7 +5,8 @@ the schedule of Chandrasegaran et al. (CVPR 2021) uses it on the FID after every
 `restarts` it is the stopper of Wang et al. (CVPR 2020), which begins anew after every reduction.
 """
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -44,47 +45,29 @@ class Plateau:
 class PlateauState:
     """What the rule remembers between evaluations; saved with every checkpoint."""
 
-    best: float = float("inf")
+    best: float | None = None
     waited: int = 0
     unimproved: int = 0
     reductions: int = 0
     stopped: bool = False
 
-    def to_dict(self) -> dict[str, float | None]:
-        """The state as JSON (infinity as None)."""
-        values = asdict(self)
-        return {**values, "best": None if self.best == float("inf") else self.best}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "PlateauState":
-        """The inverse of `to_dict`."""
-        return cls(**{**values, "best": float("inf") if values["best"] is None else values["best"]})
-
 
 def observe(rule: Plateau, state: PlateauState, value: float) -> tuple[PlateauState, bool, bool]:
     """Take in one evaluation: (new state, reduce the rates now?, stop now?)."""
-    if rule.restarts is not None:
-        return _observe_restarting(rule, state, value)
-    if value < state.best - rule.threshold:
-        return PlateauState(best=value), False, False
-    waited, unimproved = state.waited + 1, state.unimproved + 1
-    reduce = waited > rule.patience
-    stop = bool(rule.stop_after) and unimproved >= rule.stop_after
-    return PlateauState(state.best, 0 if reduce else waited, unimproved), reduce, stop
-
-
-def _observe_restarting(rule: Plateau, state: PlateauState, value: float):
-    """`observe` for a rule that begins anew after every reduction."""
-    assert rule.restarts is not None
     threshold = rule.restart_threshold if state.reductions else rule.threshold
-    if value <= state.best - threshold:
+    target = math.inf if state.best is None else state.best - threshold
+    if value < target or (rule.restarts is not None and value == target):
         return replace(state, best=value, waited=0, unimproved=0), False, False
     state = replace(state, waited=state.waited + 1, unimproved=state.unimproved + 1)
-    if state.waited <= rule.patience:
+    late = state.waited > rule.patience
+    if rule.restarts is None:
+        stop = 0 < rule.stop_after <= state.unimproved
+        return replace(state, waited=0 if late else state.waited), late, stop
+    if not late:
         return state, False, False
-    if state.reductions >= rule.restarts:
-        return replace(state, stopped=True), False, True
-    return PlateauState(reductions=state.reductions + 1), True, False
+    if state.reductions < rule.restarts:
+        return PlateauState(reductions=state.reductions + 1), True, False
+    return replace(state, stopped=True), False, True
 
 
 def scale_learning_rates(state: TrainState, *, factor: float, floor: float) -> TrainState:

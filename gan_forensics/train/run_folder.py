@@ -95,9 +95,9 @@ def claim(run: Path, config: dict[str, Any], *, resume: bool) -> None:
 def differences(old: Any, new: Any, at: str = "") -> list[str]:
     """The places where two JSON values differ, as lines `a.b: 1 -> 2`."""
     if isinstance(old, dict) and isinstance(new, dict):
-        lines = []
-        for name in sorted(old.keys() | new.keys()):
-            where = f"{at}.{name}" if at else name
-            lines += differences(old.get(name), new.get(name), where)
-        return lines
+        return [
+            line
+            for name in sorted(old.keys() | new.keys())
+            for line in differences(old.get(name), new.get(name), f"{at}.{name}" if at else name)
+        ]
     return [] if old == new else [f"{at}: {old!r} -> {new!r}"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gan_forensics.forensics import protocol
-from gan_forensics.forensics.protocol import bypass_protocol
+from gan_forensics.studies import bypass_rates
+from gan_forensics.studies.bypass_rates import bypass_protocol
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_training_and_test_images_are_disjoint_and_drawn_without_replacement(poo
         seen.append({"real": real_features[:, 0], "fake": fake_features[:, 0], "tests": []})
         return Spy()
 
-    monkeypatch.setattr(protocol, "fit_classifier", fit)
+    monkeypatch.setattr(bypass_rates, "fit_classifier", fit)
     bypass_protocol(real, fake, {}, features="toy", classifier="knn", runs=4, seed=0)
     for draw in seen:
         real_test, fake_test = draw["tests"]
@@ -85,7 +85,7 @@ def test_a_constant_detector_shows_in_the_real_accuracy(pools, monkeypatch):
         def decide(self, features):
             return np.ones(len(features))
 
-    monkeypatch.setattr(protocol, "fit_classifier", lambda *_, **__: Constant())
+    monkeypatch.setattr(bypass_rates, "fit_classifier", lambda *_, **__: Constant())
     for row in run(pools, runs=2):
         assert row["detection_rate"] == 1.0 and row["real_accuracy"] == 0.0 and row["auc"] == 0.5
 

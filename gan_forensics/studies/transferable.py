@@ -22,24 +22,29 @@ from jaxtyping import Float, UInt8
 
 from gan_forensics.data import grayscale
 from gan_forensics.explain import (
-    Composite,
     Feature,
     FeatureRelevance,
     colour_conditional,
-    composites,
     feature_relevance,
     gray_drop,
     mask_sets,
     masked_logits,
-    max_activations,
     rank,
 )
+from gan_forensics.forensics.explanations import channel_maxima, composite_of
 from gan_forensics.forensics.metrics import (
     average_precision,
     count_scores,
     geometric_mean_threshold,
 )
-from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.neural import (
+    Images,
+    NeuralDetector,
+    by_size,
+    preprocess,
+    size_batches,
+    stacked,
+)
 from gan_forensics.runtime import jit
 
 # k of the publication; other networks silence the same share as our small twins need.
@@ -67,21 +72,23 @@ class Ranking(NamedTuple):
     given: int
     silent: dict[str, int]
 
+    def summary(self) -> dict[str, Any]:
+        """What results hold of a ranking."""
+        return {
+            "k": self.k,
+            "channels": len(self.features),
+            "omega_images": self.images,
+            "top": [[feature.name, feature.omega] for feature in self.features[:10]],
+        }
+
 
 def default_k(detector: NeuralDetector, channels: int) -> int:
     """k as published for the published networks, 3 % of the channels for others."""
     return PUBLISHED_K.get(detector.arch, max(1, round(SHARE * channels)))
 
 
-def composite_of(arch: str) -> Composite:
-    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
-    if arch.startswith("efficientnet"):
-        return composites.beta_zero_everywhere()
-    return composites.beta_zero()
-
-
 def rank_features(
-    detector: NeuralDetector, fakes: Images, *, confidence: float = 0.9, k: int = 0
+    detector: NeuralDetector, fakes: Images, *, confidence: float = 0.9, k: int | None = None
 ) -> Ranking:
     """Rank all channels of a detector by their omega on generated images.
 
@@ -89,14 +96,14 @@ def rank_features(
         detector: what to look into.
         fakes: images, best of the GAN that it was trained on; any sizes.
         confidence: images with a lower probability of "generated" are not counted.
-        k: how many features; 0 for `default_k`.
+        k: how many features; by default `default_k`.
 
     Raises:
         ValueError: without images, and when the detector is confident of none of them.
     """
     state: FeatureRelevance | None = None
-    for group in _by_size(fakes):
-        height, width = group.shape[1:3]
+    for (height, width, _), places in by_size(fakes).items():
+        group = stacked(fakes, places)
         length = max(1, min(64, RELEVANCE_PIXELS // (height * width)))
         found = feature_relevance(
             detector.network,
@@ -216,10 +223,10 @@ def probe_colour(
     chosen = [feature for group in groups.values() for feature in group]
     reals = None
     if real is not None and len(real):
-        reals = detector.score(real), detector.score(_Gray(real))
+        reals = detector.score(real), detector.score(OnDemand(real, _gray))
     rows = []
     for source, images in fakes.items():
-        gray = _Gray(images)
+        gray = OnDemand(images, _gray)
         colour_scores, gray_scores = detector.score(images), detector.score(gray)
         row: dict[str, Any] = {"source": source}
         if reals:
@@ -240,19 +247,6 @@ def probe_colour(
     return rows
 
 
-def channel_maxima(
-    detector: NeuralDetector, images: Images, features: Sequence[Feature]
-) -> Float[np.ndarray, "n k"]:
-    """The largest activation of each feature on each image, before batch norm."""
-    result = np.zeros((len(images), len(features)))
-    for rows, batch in size_batches(images, most=16):
-        maxima = _maxima(detector.network)(detector.variables, batch)
-        host = {name: np.asarray(values) for name, values in maxima.items()}
-        for place, feature in enumerate(features):
-            result[rows, place] = host[feature.layer][: len(rows), feature.channel]
-    return result
-
-
 @functools.cache
 def _masked(network: nn.Module) -> Callable[..., jax.Array]:
     """All sets of masks at once; compiled once for a network, a batch and a number of sets."""
@@ -265,29 +259,19 @@ def _masked(network: nn.Module) -> Callable[..., jax.Array]:
     return jit(probabilities)
 
 
-@functools.cache
-def _maxima(network: nn.Module) -> Callable[..., dict[str, jax.Array]]:
-    return jit(lambda variables, images: max_activations(network, variables, preprocess(images)))
+class OnDemand(Sequence):
+    """Images made from things when asked for: a test set need not fit into memory."""
 
-
-class _Gray(Sequence):
-    """Images without their colour, made when asked for: a test set need not fit into memory."""
-
-    def __init__(self, images: Images):
-        self.images = images
+    def __init__(self, things: Sequence | np.ndarray, make: Callable[[Any], np.ndarray]):
+        self.things, self.make = things, make
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.things)
 
     def __getitem__(self, index):
-        image = np.asarray(self.images[index])
-        return grayscale(np.repeat(image, 3 // image.shape[-1], -1))
+        return self.make(self.things[index])
 
 
-def _by_size(images: Images) -> list[UInt8[np.ndarray, "_n _h _w 3"]]:
-    """Arrays of the images of each size."""
-    groups: dict[tuple[int, ...], list[np.ndarray]] = {}
-    for image in images:
-        image = np.asarray(image)
-        groups.setdefault(image.shape, []).append(np.repeat(image, 3 // image.shape[-1], -1))
-    return [np.stack(group) for group in groups.values()]
+def _gray(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
+    image = np.asarray(image)
+    return grayscale(np.repeat(image, 3 // image.shape[-1], -1))

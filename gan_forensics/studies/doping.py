@@ -25,9 +25,10 @@ from gan_forensics.anomaly.evaluate import (
 )
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, Material, resample
+from gan_forensics.anomaly.resample import CODING, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
 from gan_forensics.anomaly.tasks import Task
+from gan_forensics.studies.pages import over_seeds, plus_minus
 
 # Forests, whose draws are the noise; the other detectors have none of their own.
 RANDOM = "isolation_forest"
@@ -123,17 +124,17 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
     scaler = fit_scaler(task.train)
     x, test = np.clip(scaler(task.train), 0, 1), scaler(task.test)
     rarity = rarity_of(test, x)
-    materials = _materials(config, x, config.seeds, [s.method for s in settings])
+    models = _models(config, x, config.seeds, [s.method for s in settings])
     rows = []
     for detector in config.detectors:
         results = {
             setting: [
                 _measured(config, detector, setting, m, seed, test, task, rarity)
-                for seed, m in zip(config.seeds, materials, strict=True)
+                for seed, m in zip(config.seeds, models, strict=True)
             ]
             for setting in settings
         }
-        control = results[settings[0] if settings[0].method == "none" else _none(settings)]
+        control = next(runs for setting, runs in results.items() if setting.method == "none")
         rows += [_row(detector, setting, runs, control) for setting, runs in results.items()]
     fits = [
         prior_fit(
@@ -141,7 +142,7 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
             scale=config.prior_scale,
             losses=m.autoencoder.history["discriminator/both"],
         )
-        for m in materials
+        for m in models
         if m.autoencoder
     ]
     return {
@@ -172,14 +173,10 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
     }
 
 
-def _none(settings: Sequence[Setting]) -> Setting:
-    return next(setting for setting in settings if setting.method == "none")
-
-
-def _materials(
+def _models(
     config: CompareConfig, x: np.ndarray, seeds: Sequence[int], methods: Sequence[str]
-) -> list[Material]:
-    """What rows are made from, for every seed; networks that nobody asks for are not trained."""
+) -> list[FittedModels]:
+    """The fitted models of every seed; networks that nobody asks for are not trained."""
     coders: Sequence[Any] = [None] * len(seeds)
     gans: Sequence[Any] = [None] * len(seeds)
     if set(CODING) & set(methods):
@@ -197,33 +194,31 @@ def _materials(
         gan = GANConfig(x.shape[1], hidden=config.hidden, batch=config.batch)
         gans = train_gans(gan, x, seeds=seeds, steps=config.steps)
     return [
-        Material(x, coder, None if coder is None else coder.encode(x), gan)
+        FittedModels(x, coder, None if coder is None else coder.encode(x), gan)
         for coder, gan in zip(coders, gans, strict=True)
     ]
 
 
-def _augmented(setting: Setting, material: Material, seed: int) -> np.ndarray:
+def _augmented(setting: Setting, models: FittedModels, seed: int) -> np.ndarray:
     """Training rows of a detector: the originals, then the new ones."""
     rng = np.random.default_rng(seed)
     options = {"edge": setting.edge} if setting.method == "doping" else {}
-    new = resample(
-        setting.method, material, round(setting.share * len(material.x)), rng=rng, **options
-    )
-    return np.concatenate([material.x, new])
+    new = resample(setting.method, models, round(setting.share * len(models.x)), rng=rng, **options)
+    return np.concatenate([models.x, new])
 
 
 def _measured(
     config: CompareConfig,
     detector: str,
     setting: Setting,
-    material: Material,
+    models: FittedModels,
     seed: int,
     test: np.ndarray,
     task: Task,
     rarity: np.ndarray,
 ) -> list[Measured]:
     """A seed's measurements, one for each of its forests."""
-    x = _augmented(setting, material, seed)
+    x = _augmented(setting, models, seed)
     return [
         measure(
             fit_detector(
@@ -251,9 +246,7 @@ def _row(
     }
     for metric in METRICS:
         values, reference = _by_seed(runs, metric), _by_seed(control, metric)
-        row[metric] = float(np.mean(values))
-        row[f"{metric}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        row[f"{metric}_by_seed"] = values
+        row |= over_seeds(metric, values)
         if setting.method != "none" and len(values) > 1:
             gain = paired_difference(values, reference)
             row[f"{metric}_gain"] = [gain.mean, gain.low, gain.high]
@@ -275,41 +268,35 @@ def _choose(config: CompareConfig, task: Task) -> tuple[list[Setting], list[dict
     scaler = fit_scaler(task.fitted_on)
     rows, held_out = np.clip(scaler(task.fitted_on), 0, 1), scaler(x)
     rarity = rarity_of(held_out, rows)
-    materials = _materials(config, rows, config.choosing_seeds, config.tuned)
+    models = _models(config, rows, config.choosing_seeds, config.tuned)
     chosen, tried = [], []
     for method in config.tuned:
-        best: tuple[float, Setting] | None = None
-        for edge in config.edges if method == "doping" else ("data",):
-            for share in config.shares:
-                setting = Setting(f"{method} (chosen)", method, share, edge)
-                scores = []
-                for seed, material in zip(config.choosing_seeds, materials, strict=True):
-                    fitted = fit_detector(
-                        RANDOM,
-                        _augmented(setting, material, seed),
-                        contamination=task.contamination,
-                        seed=seed,
-                    )
-                    scores.append(
-                        measure(
-                            fitted, held_out, y, contamination=task.contamination, rarity=rarity
-                        ).average_precision
-                    )
-                score = float(np.mean(scores))
-                tried.append(
-                    {
-                        "method": method,
-                        "edge": str(edge) if method == "doping" else None,
-                        "share": share,
-                        "validation_average_precision": score,
-                        "chosen": False,
-                    }
-                )
-                if best is None or score > best[0]:
-                    best, place = (score, setting), len(tried) - 1
-        if best:
-            chosen.append(best[1])
-            tried[place]["chosen"] = True
+        settings = [
+            Setting(f"{method} (chosen)", method, share, edge)
+            for edge in (config.edges if method == "doping" else ("data",))
+            for share in config.shares
+        ]
+        scores = []
+        for setting in settings:
+            of_seeds = []
+            for seed, of_seed in zip(config.choosing_seeds, models, strict=True):
+                augmented, a_priori = _augmented(setting, of_seed, seed), task.contamination
+                fitted = fit_detector(RANDOM, augmented, contamination=a_priori, seed=seed)
+                found = measure(fitted, held_out, y, contamination=a_priori, rarity=rarity)
+                of_seeds.append(found.average_precision)
+            scores.append(float(np.mean(of_seeds)))
+        best = int(np.argmax(scores))
+        chosen.append(settings[best])
+        tried += [
+            {
+                "method": method,
+                "edge": str(setting.edge) if method == "doping" else None,
+                "share": setting.share,
+                "validation_average_precision": score,
+                "chosen": place == best,
+            }
+            for place, (setting, score) in enumerate(zip(settings, scores, strict=True))
+        ]
     return chosen, tried
 
 
@@ -324,13 +311,14 @@ def summary_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             ("f1", "F1 a priori"),
             ("rare_false_alarms", "false alarms on rare normals"),
         ):
-            spread = row[f"{metric}_std"]
-            line[heading] = f"{row[metric]:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+            line[heading] = plus_minus(row[metric], row[f"{metric}_std"], ".3f")
         for metric, heading in (("average_precision", "AP gain"), ("f1", "F1 gain")):
-            gain = row.get(f"{metric}_gain")
-            line[heading] = (
-                None if gain is None else f"{gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]"
-            )
+            line[heading] = interval(row.get(f"{metric}_gain"))
         line["best-over-grid F1 (oracle)"] = f"{row['best_over_grid_f1']:.3f}"
         lines.append(line)
     return lines
+
+
+def interval(gain: Sequence[float] | None) -> str | None:
+    """A paired difference with its interval, as text."""
+    return f"{gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]" if gain else None

@@ -11,41 +11,15 @@ The protocol of Dzanic et al. (NeurIPS 2020) for one generator is the same thing
 """
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from gan_forensics.forensics.classifiers import fit_classifier
-from gan_forensics.forensics.metrics import (
-    count_scores,
-    fake_accuracy,
-    real_accuracy,
-    roc_auc,
-)
+from gan_forensics.forensics.metrics import count_scores, fake_accuracy, real_accuracy, roc_auc
 
 BASELINE = "BASELINE"
-
-
-class BypassRow(TypedDict):
-    """One line of the bypass table; rates are means over runs with sample standard deviations.
-
-    A detection rate means nothing without the real accuracy beside it: a classifier that calls
-    everything generated detects 100 %.
-    """
-
-    tail: str
-    features: str
-    classifier: str
-    detection_rate: float
-    detection_rate_std: float
-    real_accuracy: float
-    real_accuracy_std: float
-    auc: float
-    n_real: int
-    n_fake: int
-    n_train: int
-    runs: int
 
 
 def bypass_protocol(
@@ -59,7 +33,7 @@ def bypass_protocol(
     train_fraction: float = 0.1,
     runs: int = 10,
     seed: int = 0,
-) -> list[BypassRow]:
+) -> list[dict[str, Any]]:
     """Train on real against BASELINE images, test on held-out ones and on every variant.
 
     Each run draws `n_train = round(train_fraction * min(n, m))` images of either class for
@@ -79,8 +53,11 @@ def bypass_protocol(
         seed: of the draws and classifiers.
 
     Returns:
-        A row for BASELINE and one per variant, in that order. `n_real` and `n_fake` count test
-        images per run, `n_train` training images per class.
+        A row for BASELINE and one per variant, in that order: `tail`, `features`, `classifier`,
+        means over runs of `detection_rate`, `real_accuracy` (each with `_std`, the sample
+        deviation) and `auc`, and `n_real`, `n_fake` (test images per run), `n_train` (training
+        images per class), `runs`. A detection rate means nothing without the real accuracy beside
+        it: a classifier that calls everything generated detects 100 %.
 
     Raises:
         ValueError: when a part would be empty, or a name or width does not fit.
@@ -118,14 +95,9 @@ def bypass_protocol(
         real_scores = model.decide(real_test)
         for tail, images in {BASELINE: fake_test, **variants}.items():
             counts = count_scores(real_scores, model.decide(images))
-            outcomes[tail].append(
-                (
-                    fake_accuracy(counts, model.boundary),
-                    real_accuracy(counts, model.boundary),
-                    roc_auc(counts),
-                )
-            )
-    rows: list[BypassRow] = []
+            accuracies = (rate(counts, model.boundary) for rate in (fake_accuracy, real_accuracy))
+            outcomes[tail].append((*accuracies, roc_auc(counts)))
+    rows = []
     for tail, values in outcomes.items():
         detection, real, auc = np.asarray(values, np.float64).T
         rows.append(

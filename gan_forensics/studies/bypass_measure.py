@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from gan_forensics.forensics.features import FEATURES
-from gan_forensics.forensics.protocol import BASELINE, bypass_protocol
 from gan_forensics.report.provenance import provenance
 from gan_forensics.spectra import SpectrumStatistic
+from gan_forensics.studies.bypass_rates import BASELINE, bypass_protocol
+from gan_forensics.studies.pages import over_seeds
 
 REAL = "real"
 # What the spectra and decay tables are made of, whatever the detectors look at.
@@ -27,7 +28,6 @@ class StudyConfig:
     Attributes:
         data: a source; its train part trains GANs and detectors, its test part tests detectors.
         size: side of the images, a power of two from 16.
-        channels: of the images, 3 or 1.
         methods: GANs, of dcgan, lsgan, wgan-gp.
         tails: last upsamplings; must contain BASELINE.
         seeds: one GAN is trained for each method, tail and seed.
@@ -35,7 +35,7 @@ class StudyConfig:
         width: channels of the GANs' widest maps.
         latent: length of the noise.
         batch_size: images a minibatch.
-        learning_rate: of all GANs; 0 for each method's own.
+        learning_rate: of all GANs; by default each method's own.
         images: generated images of each GAN, and at most as many real ones of either part.
         features: what the detectors look at.
         classifiers: what decides.
@@ -45,7 +45,6 @@ class StudyConfig:
 
     data: str = "samples:photos"
     size: int = 32
-    channels: int = 3
     methods: tuple[str, ...] = ("dcgan",)
     tails: tuple[str, ...] = (BASELINE, "Z.1.5", "N.1.5")
     seeds: tuple[int, ...] = (0,)
@@ -53,7 +52,7 @@ class StudyConfig:
     width: int = 16
     latent: int = 64
     batch_size: int = 32
-    learning_rate: float = 0.0
+    learning_rate: float | None = None
     images: int = 1000
     features: tuple[str, ...] = ("durall", "dzanic")
     classifiers: tuple[str, ...] = ("knn", "svm", "mlp", "logistic")
@@ -169,12 +168,9 @@ def _bypass(config, method, name, classifier, of_seed, real) -> list[dict[str, A
         first = same_tail[0]
         row = {"method": method, **{key: first[key] for key in ("tail", "features", "classifier")}}
         for rate in ("detection_rate", "real_accuracy", "auc"):
-            values = [result[rate] for result in same_tail]
-            row[rate] = float(np.mean(values))
-            # Between GANs where there are several, else between detectors of the one.
-            single = first.get(f"{rate}_std")
-            row[f"{rate}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else single
-            row[f"{rate}_by_seed"] = values
+            row |= over_seeds(rate, [result[rate] for result in same_tail])
+            if len(same_tail) == 1:  # Without a spread between GANs, that between detectors.
+                row[f"{rate}_std"] = first.get(f"{rate}_std")
         row |= {key: first[key] for key in ("n_real", "n_fake", "n_train", "runs")}
         table.append({**row, "seeds": list(config.seeds)})
     return table

@@ -8,7 +8,6 @@ tails or seeds trains only those that it lacks.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,20 +16,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.data import image_grid, open_source, save_png, take
-from gan_forensics.forensics.bypass_measure import REAL, StudyConfig, measure
-from gan_forensics.forensics.bypass_page import write_page
+from gan_forensics.data import open_source, take
+from gan_forensics.data.files import write_json, write_text
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.features import FEATURES, lookup
-from gan_forensics.forensics.protocol import BASELINE
-from gan_forensics.gans import METHODS, GanConfig, build, generate, train_gan
+from gan_forensics.gans import METHODS, Gan, GanConfig, generate, train_gan
 from gan_forensics.nn import parse_tail
 from gan_forensics.report import Section
-from gan_forensics.train import Cadence, RunFolderError, TrainState, read_metrics
-from gan_forensics.train.run_folder import differences, writing
+from gan_forensics.studies.bypass_measure import REAL, StudyConfig, measure
+from gan_forensics.studies.bypass_page import write_page
+from gan_forensics.studies.bypass_rates import BASELINE
+from gan_forensics.studies.runner import claim_recipe, write_samples
+from gan_forensics.train import Cadence, TrainState, read_metrics
+from gan_forensics.train.run_folder import writing
 
 Images = UInt8[np.ndarray, "n h w c"]
-Trainer = Callable[[GanConfig, Path], TrainState]
+Trainer = Callable[[GanConfig, Path], tuple[Gan, TrainState]]
 
 
 def gan_configs(config: StudyConfig) -> dict[tuple[str, str, int], GanConfig]:
@@ -45,19 +46,10 @@ def gan_configs(config: StudyConfig) -> dict[tuple[str, str, int], GanConfig]:
         lookup(METHODS, method, "method")
     for tail in config.tails:
         parse_tail(tail)
+    names = ("data", "size", "width", "latent", "batch_size", "learning_rate")
+    shared = {name: getattr(config, name) for name in names}
     return {
-        (method, tail, seed): GanConfig(
-            method=method,
-            data=config.data,
-            size=config.size,
-            tail=tail,
-            width=config.width,
-            latent=config.latent,
-            channels=config.channels,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            seed=seed,
-        )
+        (method, tail, seed): GanConfig(method=method, tail=tail, seed=seed, **shared)
         for method in config.methods
         for seed in config.seeds
         for tail in config.tails
@@ -100,17 +92,15 @@ def run_study(
     with writing(out):
         # What the GANs' own configs do not hold: those are compared when the GANs are resumed.
         # Measuring is done anew every time, so that what it is told may change.
-        _claim(out, {"steps": config.steps} | recipe)
+        claim_recipe(out / "study.json", {"steps": config.steps} | recipe)
         train = train or (lambda gan, run: _train_steadily(gan, run, config.steps))
         timings: dict[str, float] = {}
         fakes: dict[tuple[str, str, int], Images] = {}
         for (method, tail, seed), gan_config in gans.items():
             begun = time.monotonic()
             name = gan_name(method, tail, seed)
-            state = train(gan_config, out / "gans" / name)
-            fakes[method, tail, seed] = generate(
-                build(gan_config), state, config.images, seed=1000 + seed
-            )
+            gan, state = train(gan_config, out / "gans" / name)
+            fakes[method, tail, seed] = generate(gan, state, config.images, seed=1000 + seed)
             timings[name] = round(time.monotonic() - begun, 1)
         begun = time.monotonic()
         results = measure(config, real_train, real_test, fakes)
@@ -118,9 +108,11 @@ def run_study(
         timings["spectra and detectors"] = round(time.monotonic() - begun, 1)
         timings["in all"] = round(time.monotonic() - started, 1)
         results["timings"] = timings
-        _write_samples(real_train, fakes, out / "samples")
+        named = {REAL: real_train} | {gan_name(*key): images for key, images in fakes.items()}
+        some = {name: _drawn(images, 32) for name, images in named.items()}
+        write_samples(out / "samples", some, columns=8)
         _write_log([gan_name(*key) for key in gans], out)
-        _write_json(out / "results.json", results)
+        write_json(out / "results.json", results)
         write_page(out, results, appendix(results) if appendix else ())
     return results
 
@@ -147,45 +139,20 @@ def _real_images(config: StudyConfig) -> tuple[Images, Images]:
     return parts[0], parts[1]
 
 
-def _train_steadily(config: GanConfig, run: Path, steps: int) -> TrainState:
+def _drawn(images: Images, count: int) -> Images:
+    return images[np.random.default_rng(1).permutation(len(images))[:count]]
+
+
+def _train_steadily(config: GanConfig, run: Path, steps: int) -> tuple[Gan, TrainState]:
     cadence = Cadence(steps, log_every=max(1, steps // 50), checkpoint_every=max(1, steps // 2))
     return train_gan(config, run, cadence, resume=True)
 
 
-def _claim(out: Path, recipe: dict[str, Any]) -> None:
-    """Refuse a folder whose GANs were trained otherwise; note how they are in a new one."""
-    path = out / "study.json"
-    recipe = json.loads(json.dumps(recipe))
-    if not path.exists():
-        _write_json(path, recipe)
-    elif changes := differences(json.loads(path.read_text(encoding="utf-8")), recipe):
-        listed = "".join(f"\n  {line}" for line in changes)
-        raise RunFolderError(
-            f"the GANs in {out} were trained otherwise (there -> now):{listed}\n"
-            "choose another folder, or the settings of this one"
-        )
-
-
-def _write_json(path: Path, values: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
 def _write_log(names: Sequence[str], out: Path) -> None:
     """The logs of all GANs as one metrics.jsonl, each line with the name of its GAN."""
-    partial = out / ".metrics.jsonl.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        for name in names:
-            for line in read_metrics(out / "gans" / name / "metrics.jsonl"):
-                file.write(json.dumps({"gan": name, **line}) + "\n")
-    os.replace(partial, out / "metrics.jsonl")
-
-
-def _write_samples(real: Images, fakes: Mapping[tuple[str, str, int], Images], folder: Path):
-    folder.mkdir(parents=True, exist_ok=True)
-    grids = {REAL: real} | {gan_name(*key): images for key, images in fakes.items()}
-    for name, images in grids.items():
-        some = np.random.default_rng(1).permutation(len(images))[:32]
-        save_png(folder / f"{name}.png", image_grid(images[some], columns=8))
+    lines = [
+        json.dumps({"gan": name, **line}) + "\n"
+        for name in names
+        for line in read_metrics(out / "gans" / name / "metrics.jsonl")
+    ]
+    write_text(out / "metrics.jsonl", "".join(lines))

@@ -1,0 +1,131 @@
+"""What experiments have in common: a command line, stored parts, one recipe a folder, samples."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+
+from gan_forensics.data import image_grid, save_png
+from gan_forensics.data.files import write_json
+from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.train import InterruptedRunError, RunFolderError
+from gan_forensics.train.run_folder import differences
+
+
+def chosen(
+    presets: Mapping[str, tuple[str, Any]],
+    name: str,
+    question: str,
+    arguments: Sequence[str] | None,
+    *,
+    omit_prefixes: bool = False,
+) -> Any:
+    """What a command line asks of the script `name`: a preset, with whatever it changes in it.
+
+    Args:
+        presets: name -> (help, experiment), which is a frozen dataclass.
+        name: of the module in `experiments`.
+        question: what it answers, for `--help`.
+        arguments: the command line; None for that of the process.
+        omit_prefixes: let `--steps` mean `--study.steps`.
+    """
+    return tyro.extras.overridable_config_cli(
+        dict(presets),
+        prog=f"python -m experiments.{name}",
+        description=question,
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,) if omit_prefixes else (),
+    )
+
+
+def carry_out(
+    experiment: Any,
+    run: Callable[[Any], Mapping[str, Any]],
+    *,
+    say: Callable[[Mapping[str, Any]], str] = lambda results: f"\n{results['finding']}\n",
+) -> None:
+    """Run an experiment for the command line, and say what came out and where it lies.
+
+    A run that a signal stopped ends the process with 128 + its number.
+
+    Args:
+        experiment: with `out`, the folder that gets report.html.
+        run: experiment -> results.
+        say: results -> what is printed of them.
+    """
+    keep_scratch_memory()
+    try:
+        results = run(experiment)
+    except InterruptedRunError as error:
+        print(f"{error} (the same command again)", file=sys.stderr)
+        sys.exit(128 + error.signal)
+    print(f"{say(results)}\nOpen {experiment.out / 'report.html'}")
+
+
+def remember_compiled(folder: Path) -> None:
+    """Let XLA keep what it compiles, unless told where already: seeds share their programs."""
+    if not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def as_json(values: Any) -> Any:
+    """Values as they come back from a file: tuples are lists, paths are text."""
+    return json.loads(json.dumps(values, default=str))
+
+
+def stored_part(path: Path, asked: Mapping[str, Any], job: Callable[[], Any]) -> tuple[Any, float]:
+    """The result of a job and its seconds, from its file where the same was asked for before.
+
+    Args:
+        path: of the file.
+        asked: all that the result depends on.
+        job: returns the result, JSON-able.
+
+    Returns:
+        The result as JSON knows it, and how long the job took (0 in older files without it).
+    """
+    asked = as_json(asked)
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["asked"] != asked:
+        start = time.perf_counter()
+        result = job()
+        seconds = time.perf_counter() - start
+        write_json(path, {"asked": asked, "result": result, "seconds": seconds})
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return stored["result"], stored.get("seconds", 0.0)
+
+
+def claim_recipe(path: Path, recipe: Mapping[str, Any]) -> None:
+    """Refuse a folder whose GANs were trained otherwise; note how they are in a new one.
+
+    Args:
+        path: of the note, in the folder.
+        recipe: what the GANs' own configs do not hold.
+
+    Raises:
+        RunFolderError: with the differences.
+    """
+    if not path.exists():
+        write_json(path, as_json(recipe))
+    elif changes := differences(json.loads(path.read_text(encoding="utf-8")), as_json(recipe)):
+        listed = "".join(f"\n  {line}" for line in changes)
+        raise RunFolderError(
+            f"the GANs in {path.parent} were trained otherwise (there -> now):{listed}\n"
+            "choose another folder, or the settings of this one"
+        )
+
+
+def write_samples(
+    folder: Path, images: Mapping[str, UInt8[np.ndarray, "n h w c"]], *, columns: int
+) -> None:
+    """Write a grid of the images of each name, `folder/NAME.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, some in images.items():
+        save_png(folder / f"{name}.png", image_grid(some, columns))

@@ -1,0 +1,87 @@
+"""Command lines of the experiments: presets, and every setting of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import (
+    doping,
+    fourier_discrepancies,
+    infomax_gan,
+    spectral_regularisation,
+    transferable_features,
+)
+
+EXPERIMENTS = (
+    doping,
+    fourier_discrepancies,
+    infomax_gan,
+    spectral_regularisation,
+    transferable_features,
+)
+
+
+def parsed(module, line, monkeypatch):
+    """The experiment that a command line asks for."""
+    seen = []
+
+    def run(experiment):
+        seen.append(experiment)
+        return {"finding": "", "variants": []}
+
+    monkeypatch.setattr(module, "run", run)
+    module.main(line.split())
+    return seen[0]
+
+
+@pytest.mark.parametrize(("module", "name"), [(m, name) for m in EXPERIMENTS for name in m.PRESETS])
+def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
+    expected = module.PRESETS[name][1]
+    if module is transferable_features:  # Its GANs and detectors are found from anywhere.
+        expected = replace(expected, out=expected.out.absolute())
+    assert parsed(module, name, monkeypatch) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "changes"),
+    [
+        (
+            doping,
+            "--tables wine digits-7 --compare.seeds 4 5 --toys.radii 2 3 --odds data",
+            {
+                "tables": ("wine", "digits-7"),
+                "odds": Path("data"),
+                "compare": {"seeds": (4, 5)},
+                "toys": {"radii": (2, 3)},
+            },
+        ),
+        (
+            fourier_discrepancies,
+            "--steps 200 --seeds 4 5 --tails BASELINE Z.1.7 --width 8",
+            {"study": {"steps": 200, "seeds": (4, 5), "tails": ("BASELINE", "Z.1.7"), "width": 8}},
+        ),
+        (
+            infomax_gan,
+            "--parts modes --modes.seeds 3 4 --modes.steps 7",
+            {"parts": ("modes",), "modes": {"seeds": (3, 4), "steps": 7}},
+        ),
+        (
+            spectral_regularisation,
+            "--seeds 4 --width 8 --steps 9",
+            {"seeds": (4,), "steps": 9, "gan": {"width": 8}},
+        ),
+        (
+            transferable_features,
+            "--seeds 4 5 --gans dcgan sngan --steps 9",
+            {"seeds": (4, 5), "gans": ("dcgan", "sngan"), "steps": 9},
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_every_setting_of_a_preset_can_be_overridden(module, line, changes, monkeypatch):
+    expected = replace(module.PRESETS["cpu"][1], out=Path("/x"))
+    for name, value in changes.items():
+        new = replace(getattr(expected, name), **value) if isinstance(value, dict) else value
+        expected = replace(expected, **{name: new})
+    assert parsed(module, f"cpu --out /x {line}", monkeypatch) == expected

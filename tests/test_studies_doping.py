@@ -1,0 +1,43 @@
+"""The comparison of augmentations: paired, repeatable, blind to the test rows."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gan_forensics.anomaly import make_task, toy_world
+from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
+
+SMALL = CompareConfig(
+    methods=("none", "duplicate", "doping"), tuned=("doping",), detectors=("isolation_forest",),
+    shares=(0.1,), edges=("data", ("shell", 2.0)), seeds=(0, 1), choosing_seeds=(8, 9), forests=1,
+    hidden=(8,), steps=10, batch=16,
+)  # fmt: skip
+
+
+def small_task():
+    x, y = toy_world("B", n=200, anomalies=20, seed=0)
+    return make_task("B", x, y, seed=0)
+
+
+def test_a_comparison_is_paired_repeatable_and_json():
+    results = compare(SMALL, small_task())
+    assert json.loads(json.dumps(results)) == json.loads(json.dumps(compare(SMALL, small_task())))
+    rows = {row["augmentation"]: row for row in results["rows"]}
+    assert list(rows) == ["none", "duplicate", "doping", "doping (chosen)"]
+    gain = np.subtract(rows["doping"]["auc_by_seed"], rows["none"]["auc_by_seed"])
+    assert rows["doping"]["auc_gain"][0] == pytest.approx(gain.mean())
+    assert "auc_gain" not in rows["none"] and len(results["prior"]) == 2
+    assert [tried["chosen"] for tried in results["chosen"]].count(True) == 1
+    assert len(summary_rows(results)) == 4
+    with pytest.raises(ValueError, match="none"):
+        compare(CompareConfig(methods=("doping",)), small_task())
+
+
+def test_test_rows_choose_nothing_and_train_nothing():
+    task = small_task()
+    other = replace(task, test=np.random.default_rng(1).permutation(task.test) * 3 + 1)
+    a, b = compare(SMALL, task), compare(SMALL, other)
+    assert a["chosen"] == b["chosen"] and a["prior"] == b["prior"]
+    assert a["rows"] != b["rows"]
