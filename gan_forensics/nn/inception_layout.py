@@ -46,59 +46,47 @@ class MaxPool(NamedTuple):
     """3x3 maximum with stride 2, without padding."""
 
 
+def _chain(name: str, *units: tuple) -> tuple[Unit, ...]:
+    """Units one behind the other, `name`_1 and so on, from what they are besides their names."""
+    return tuple(Unit(f"{name}_{i}", *unit) for i, unit in enumerate(units, 1))
+
+
+def _halving(name: str, features: int) -> Unit:
+    return Unit(name, features, (3, 3), 2, same=False)
+
+
 def _block_a(name: str, pooled: int) -> Block:
     branches = (
         (Unit("branch1x1", 64),),
-        (Unit("branch5x5_1", 48), Unit("branch5x5_2", 64, (5, 5))),
-        (
-            Unit("branch3x3dbl_1", 64),
-            Unit("branch3x3dbl_2", 96, (3, 3)),
-            Unit("branch3x3dbl_3", 96, (3, 3)),
-        ),
+        _chain("branch5x5", (48,), (64, (5, 5))),
+        _chain("branch3x3dbl", (64,), (96, (3, 3)), (96, (3, 3))),
     )
     return Block(name, branches, "average", pooled)
 
 
 def _block_b(name: str) -> Block:
     branches = (
-        (Unit("branch3x3", 384, (3, 3), 2, same=False),),
-        (
-            Unit("branch3x3dbl_1", 64),
-            Unit("branch3x3dbl_2", 96, (3, 3)),
-            Unit("branch3x3dbl_3", 96, (3, 3), 2, same=False),
-        ),
+        (_halving("branch3x3", 384),),
+        (*_chain("branch3x3dbl", (64,), (96, (3, 3))), _halving("branch3x3dbl_3", 96)),
     )
     return Block(name, branches, "reduce")
 
 
 def _block_c(name: str, inner: int) -> Block:
+    row, column = (inner, (1, 7)), (inner, (7, 1))
     branches = (
         (Unit("branch1x1", 192),),
-        (
-            Unit("branch7x7_1", inner),
-            Unit("branch7x7_2", inner, (1, 7)),
-            Unit("branch7x7_3", 192, (7, 1)),
-        ),
-        (
-            Unit("branch7x7dbl_1", inner),
-            Unit("branch7x7dbl_2", inner, (7, 1)),
-            Unit("branch7x7dbl_3", inner, (1, 7)),
-            Unit("branch7x7dbl_4", inner, (7, 1)),
-            Unit("branch7x7dbl_5", 192, (1, 7)),
-        ),
+        _chain("branch7x7", (inner,), row, (192, (7, 1))),
+        _chain("branch7x7dbl", (inner,), column, row, column, (192, (1, 7))),
     )
     return Block(name, branches, "average", 192)
 
 
 def _block_d(name: str) -> Block:
+    wide = _chain("branch7x7x3", (192,), (192, (1, 7)), (192, (7, 1)))
     branches = (
-        (Unit("branch3x3_1", 192), Unit("branch3x3_2", 320, (3, 3), 2, same=False)),
-        (
-            Unit("branch7x7x3_1", 192),
-            Unit("branch7x7x3_2", 192, (1, 7)),
-            Unit("branch7x7x3_3", 192, (7, 1)),
-            Unit("branch7x7x3_4", 192, (3, 3), 2, same=False),
-        ),
+        (Unit("branch3x3_1", 192), _halving("branch3x3_2", 320)),
+        (*wide, _halving("branch7x7x3_4", 192)),
     )
     return Block(name, branches, "reduce")
 
@@ -110,17 +98,13 @@ def _block_e(name: str, pooling: Pooling) -> Block:
     branches = (
         (Unit("branch1x1", 320),),
         (Unit("branch3x3_1", 384), fork("branch3x3_2")),
-        (
-            Unit("branch3x3dbl_1", 448),
-            Unit("branch3x3dbl_2", 384, (3, 3)),
-            fork("branch3x3dbl_3"),
-        ),
+        (*_chain("branch3x3dbl", (448,), (384, (3, 3))), fork("branch3x3dbl_3")),
     )
     return Block(name, branches, pooling, 192)
 
 
 STAGES: tuple[Unit | MaxPool | Block, ...] = (
-    Unit("Conv2d_1a_3x3", 32, (3, 3), 2, same=False),
+    _halving("Conv2d_1a_3x3", 32),
     Unit("Conv2d_2a_3x3", 32, (3, 3), same=False),
     Unit("Conv2d_2b_3x3", 64, (3, 3)),
     MaxPool(),
