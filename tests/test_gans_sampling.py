@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans import Game, Gan, GanConfig, generate, interpolate
-from gan_forensics.gans.priors import normal
+from gan_forensics.gans.priors import normal, uniform
 from gan_forensics.gans.sampling import _noise, slerp
 from gan_forensics.train import TrainState
 from tests.tiny_gans import CLASSES, LATENT, Discriminator, Generator, start
@@ -145,3 +145,16 @@ def test_a_strip_keeps_its_class():
     with pytest.raises(ValueError, match="one integer or 2"):
         interpolate(gan, state, 2, 3, seed=5, labels=[1, 2, 3])
     assert interpolate(gan, state, 1, 2, seed=5).shape == (2, 4, 4, 1)
+
+
+def test_images_are_drawn_from_the_generators_own_prior():
+    gan, state = made()
+    game = Game(gan.generator, gan.discriminator, (), (), prior=uniform(LATENT))
+    other = gan._replace(game=game)
+    z = np.asarray(_noise(jax.random.key(2), jnp.arange(500), uniform(LATENT), None))
+    assert -1 <= z.min() < -0.98 and 0.98 < z.max() < 1
+    variables = {"params": state.params["generator"], **state.stats["generator"]}
+    expected = gan.generator.apply(variables, z[:3], train=False)
+    assert_array_equal(generate(other, state, 3, seed=2), to_uint8(np.asarray(expected)))
+    with pytest.raises(ValueError, match="truncation is for normal noise, this GAN's is uniform"):
+        generate(other, state, 3, seed=2, truncation=1.0)

@@ -66,6 +66,13 @@ def test_settings_override_the_recipe(method):
             assert_allclose(state.hyperparams["learning_rate"], rate, rtol=1e-5)
 
 
+def test_the_players_rates_may_differ():
+    gan = build(small("sngan", learning_rate=1e-4, discriminator_learning_rate=4e-4))
+    for update, rate in zip(gan.updates, (4e-4, 1e-4), strict=True):
+        state = update.optimizer.init({name: jnp.zeros(1) for name in update.trains})
+        assert_allclose(state.hyperparams["learning_rate"], rate, rtol=1e-6)
+
+
 # --- networks -----------------------------------------------------------------------------------
 
 
