@@ -9,10 +9,19 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, load_image
-from gan_forensics.gans import METHODS, GanConfig, build, generate, init, load_gan, train_gan
+from gan_forensics.gans import (
+    METHODS,
+    GanConfig,
+    build,
+    generate,
+    infomax_task,
+    init,
+    load_gan,
+    train_gan,
+)
 from gan_forensics.gans.runs import _completed
-from gan_forensics.train import Cadence, RunFolderError, read_config, read_metrics
-from tests.tiny_gans import LATENT, SIDE, Discriminator, Generator
+from gan_forensics.train import Cadence, CheckpointError, RunFolderError, read_config, read_metrics
+from tests.tiny_gans import LATENT, SIDE, Critics, Discriminator, Generator
 
 CONFIG = GanConfig(
     "cgan-pd",
@@ -121,6 +130,20 @@ def test_a_folder_from_before_a_setting_existed_loads_and_goes_on(tmp_path):
     # A new setting that is used is a difference.
     with pytest.raises(RunFolderError, match="gan.average: None -> 0.9"):
         train_gan(replace(config, average=0.9), run, Cadence(3), resume=True, progress=False)
+
+
+def test_a_gan_whose_tasks_brought_networks_loads_with_them(tmp_path):
+    config = replace(CONFIG, method="sngan", schedule="none", average=None)
+    tasks = [infomax_task(Critics())]
+    _, state = train_gan(
+        config, tmp_path, Cadence(1), tasks=tasks, facts={"tasks": "infomax"}, progress=False
+    )
+    with pytest.raises(CheckpointError, match="other networks"):
+        load_gan(tmp_path)
+    gan, again = load_gan(tmp_path, tasks=tasks)
+    assert set(gan.game.networks) == {"generator", "discriminator", "critics"}
+    for a, b in zip(*map(jax.tree.leaves, (again, state)), strict=True):
+        assert_array_equal(a, b)
 
 
 # --- labels -------------------------------------------------------------------------------------

@@ -190,6 +190,17 @@ class Mapped(nn.Module):
         return {"logits": y[:, 0], "angle": y[:, 1:]}
 
 
+def test_owners_and_players_that_do_not_exist_are_named(draws):
+    task = Task(generator=(lambda context: Loss(context.images("Real").mean()),))
+    game = Game(G, D, (NON_SATURATING, task), PLAYERS)
+    with pytest.raises(ValueError, match="unknown owner 'Real': images are real or fake"):
+        value_and_gradient(game, start(G, D), "generator", draws)
+    with pytest.raises(
+        ValueError, match=r"\['encoder'\], who are not in the game: its players are"
+    ):
+        Game(G, D, (NON_SATURATING, Task(others={"encoder": ()})), PLAYERS)
+
+
 def test_outputs_of_a_discriminator_may_be_a_mapping(draws):
     task = Task(generator=(lambda context: Loss(context.real["angle"].mean()),))
     game = Game(G, Mapped(), (NON_SATURATING, task), PLAYERS)

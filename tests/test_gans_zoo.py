@@ -212,6 +212,8 @@ def test_biases_before_a_batch_norm_get_no_gradient(move):
         (replace(SMALL, width=32), "tail and width are of dcgan networks"),
         (replace(SMALL, size=40), "size must be one of 32, 48, 64, 128, got 40"),
         (replace(SMALL, method="cgan-pd", classes=3, size=64), "exist for sizes 32 and 128"),
+        (replace(SMALL, n_dis=0), "n_dis must be positive, got 0"),
+        (replace(SMALL, learning_rate=-1.0), "learning_rate must be positive"),
         (replace(SMALL, schedule="linear"), "needs decay_steps"),
         (replace(SMALL, schedule="cosine"), "schedules are none and linear"),
         (replace(SMALL, average=1.0), "between 0 and 1, got 1.0"),

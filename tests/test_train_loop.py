@@ -22,6 +22,7 @@ from gan_forensics.train import (
     Plateau,
     RunFolderError,
     fit,
+    load_state,
     read_metrics,
 )
 from gan_forensics.train.update import Update
@@ -338,3 +339,21 @@ def test_a_half_written_log_line_is_left_out(tmp_path):
     assert [line["step"] for line in read_metrics(path)][-1] == 8
     _fit(tmp_path, 12)
     assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_the_best_checkpoint_is_loaded_where_it_is_asked_for(tmp_path):
+    updates, params, stats = two_players()
+    learner = Learner("toy", {}, updates, lambda _: (params, stats))
+    values = iter([3.0, 1.0, 2.0, 4.0])
+    fit(
+        learner,
+        Gaussians(),
+        run=tmp_path,
+        cadence=Cadence(4, evaluate_every=1, keep=1),
+        seed=0,
+        evaluate=lambda state: {"distance": next(values)},
+        best="distance",
+        progress=False,
+    )
+    assert int(load_state(tmp_path, learner).step) == 4
+    assert int(load_state(tmp_path, learner, best="distance").step) == 2

@@ -164,3 +164,10 @@ def test_statistics_of_unknown_networks_are_refused():
     state = init_state((lost,), {"x": jnp.zeros(1)}, {})
     with pytest.raises(ValueError, match="unknown networks"):
         make_step((lost,))(state, _batches(1), jax.random.key(0))
+
+
+def test_a_loss_may_not_report_the_engines_own_metrics():
+    loud = Update("a", ("x",), lambda *_: (jnp.zeros(()), Aux({}, {"loss": 1.0})), optax.sgd(1))
+    state = init_state((loud,), {"x": jnp.zeros(1)}, {})
+    with pytest.raises(ValueError, match=r"'a' reports \['loss'\]"):
+        make_step((loud,))(state, _batches(1), jax.random.key(0))

@@ -147,13 +147,13 @@ class Game:
         discriminator: of images (and labels) to logits [b], or to several outputs by name: a
             mapping or a named tuple with "logits".
         tasks: what is minimised; the first is usually `adversarial`.
-        players: in the order of their moves, `Recipe.players` for instance.
+        players: in the order of their moves, `Recipe(1e-4).players()` for instance.
         prior: of the generator's noise; by default normal.
         data: the batch key of what the discriminator looks at.
 
     Raises:
-        ValueError: when two tasks bring a network of one name, a prior does not fit the generator,
-            and, when traced, for what a task needs and the game lacks.
+        ValueError: when two tasks bring a network of one name or have terms for nobody, a prior
+            does not fit the generator, and, when traced, for what a task needs and the game lacks.
     """
 
     def __init__(
@@ -178,6 +178,11 @@ class Game:
             if twice := sorted(self.networks.keys() & task.networks.keys()):
                 raise ValueError(f"two tasks bring networks named {twice}: give them other names")
             self.networks |= task.networks
+            if lost := sorted(task.others.keys() - {player.name for player in players}):
+                raise ValueError(
+                    f"a task has terms for {lost}, who are not in the game: its players are "
+                    f"{', '.join(player.name for player in players)}"
+                )
         self._data = data
         self._terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
         taken = {name for player in players for name in player.trains or (player.name,)}
@@ -235,7 +240,7 @@ class Game:
 
         Args:
             key: of the draw.
-            batch: two examples or more, of the shapes to come.
+            batch: arrays by key as in training, with two examples or more.
         """
         keys = jax.random.split(key)
         z = jnp.zeros((len(batch[self._data]), self.prior.latent))

@@ -138,7 +138,13 @@ class Context:
         self._judged: dict[tuple[Owner, Transform | None], DiscriminatorOutput] = {}
 
     def images(self, owner: Owner) -> Images:
-        """The real images, or the generated ones of the move's noise."""
+        """The real images, or the generated ones of the move's noise.
+
+        Raises:
+            ValueError: for another owner.
+        """
+        if owner not in ("real", "fake"):
+            raise ValueError(f"unknown owner {owner!r}: images are real or fake")
         if owner not in self._images:
             labels = () if self.draws.labels is None else (self.draws.labels,)
             self._images[owner] = self.apply(GENERATOR, self.draws.z, *labels)

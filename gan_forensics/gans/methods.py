@@ -47,7 +47,8 @@ class GanConfig:
         width: of strided networks, channels of the maps at full and half size; by default 32.
         latent: length of the noise.
         prior: law of the noise.
-        channels: of the images, 3 or 1; by default those of the data (of a GAN without data, 3).
+        channels: of the images, 3 or 1; by default those of the data, of which files are read as
+            RGB (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
         learning_rate: of both players; by default the method's own.
         discriminator_learning_rate: of the discriminator, where it differs.
@@ -276,6 +277,12 @@ def architecture_of(config: GanConfig) -> Architecture:
     return wanted
 
 
+_POSITIVE = (
+    "batch_size latent width generator_width discriminator_width learning_rate "
+    "discriminator_learning_rate n_dis classes decay_steps"
+).split()
+
+
 class Gan(NamedTuple):
     """A built GAN: its config, with the method's own values filled in, and its game."""
 
@@ -319,6 +326,10 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
             do not go together.
     """
     architecture = architecture_of(config)
+    for name in _POSITIVE:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}: leave it out for the default")
     method = METHODS[config.method][architecture]
     if method.conditional and not config.classes:
         raise ValueError(

@@ -76,11 +76,14 @@ def train_gan(
     return gan, state
 
 
-def load_gan(run: Path, *, best: str | None = None) -> tuple[Gan, TrainState]:
+def load_gan(
+    run: Path, *, best: str | None = None, tasks: Sequence[Task] = ()
+) -> tuple[Gan, TrainState]:
     """The GAN of a run folder, with the state of its newest whole checkpoint.
 
-    With `best`, a metric that the run kept its best checkpoint by, it is that one. Nothing in the
-    folder is changed, so that a run can be looked at while it trains.
+    With `best`, a metric that the run kept its best checkpoint by, it is that one. Where the GAN
+    was trained with `tasks` that brought networks, they are needed again. Nothing in the folder is
+    changed, so that a run can be looked at while it trains.
 
     Raises:
         RunFolderError: when the folder is not a GAN's run folder.
@@ -88,7 +91,7 @@ def load_gan(run: Path, *, best: str | None = None) -> tuple[Gan, TrainState]:
     """
     saved = read_config(run, "gan")
     try:
-        gan = build(GanConfig(**saved))
+        gan = build(GanConfig(**saved), tasks=tasks)
     except (TypeError, ValueError) as error:
         raise RunFolderError(
             f"{run} was not written by this version of gan_forensics ({error}): train it again"

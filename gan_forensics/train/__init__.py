@@ -9,6 +9,7 @@ from gan_forensics.train.log import read_metrics
 from gan_forensics.train.loop import Cadence, InterruptedRunError, NonFiniteLossError, fit
 from gan_forensics.train.plateau import Plateau
 from gan_forensics.train.run_folder import RunFolderError, read_config
+from gan_forensics.train.seeds import train_seeds
 from gan_forensics.train.update import (
     Aux,
     TrainState,

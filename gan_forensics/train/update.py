@@ -161,7 +161,12 @@ def _move(update: Update, state: TrainState, batch: PyTree, key: Array):
         stats={**state.stats, **aux.stats},
         opt={**state.opt, update.name: opt},
     )
-    metrics = {"loss": loss, "gradient_norm": optax.global_norm(gradients), **aux.metrics}
+    metrics = {"loss": loss, "gradient_norm": optax.global_norm(gradients)}
+    if taken := sorted(metrics.keys() & aux.metrics.keys()):
+        raise ValueError(
+            f"update {update.name!r} reports {taken}, names of the engine's own metrics"
+        )
+    metrics |= aux.metrics
     return state, {f"{update.name}/{name}": value for name, value in metrics.items()}
 
 
