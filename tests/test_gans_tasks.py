@@ -332,6 +332,33 @@ def test_networks_and_players_that_nobody_knows_are_named(draws):
         idle.init(jax.random.key(0), start(G, D).batch)
 
 
+class Points(nn.Module):
+    latent: int = 2
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(2)(x)
+
+
+class Score(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(1)(jnp.tanh(nn.Dense(4)(x)))[:, 0]
+
+
+def test_a_game_of_points_reads_them_where_it_is_told():
+    tasks = (NON_SATURATING, penalised("1-gp"))
+    game = Game(Points(), Score(), tasks, Recipe(1e-3).players(), data="x")
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 16, 2)), jnp.float32)
+    state = init_state(game.updates, *game.init(jax.random.key(0), {"x": x[0, :2]}))
+    _, metrics = make_step(game.updates)(state, {"x": x}, jax.random.key(0))
+    _, other = make_step(game.updates)(state, {"x": x + 1}, jax.random.key(0))
+    assert np.isfinite(metrics["discriminator/penalty"])
+    assert metrics["discriminator/real_logit"] != other["discriminator/real_logit"]
+    with pytest.raises(ValueError, match="looks at 'image', the batch has x"):
+        Game(Points(), Score(), tasks, Recipe(1e-3).players()).init(jax.random.key(0), {"x": x[0]})
+
+
 # --- priors -------------------------------------------------------------------------------------
 
 

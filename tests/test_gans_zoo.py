@@ -73,6 +73,13 @@ def test_the_players_rates_may_differ():
         assert_allclose(state.hyperparams["learning_rate"], rate, rtol=1e-6)
 
 
+def test_the_prior_is_the_asked_for_one():
+    assert build(small("sngan")).game.prior.name == "normal"
+    assert build(small("sngan", prior="uniform")).game.prior.name == "uniform"
+    with pytest.raises(ValueError, match="unknown prior 'laplace'; priors are normal, uniform"):
+        build(small("sngan", prior="laplace"))
+
+
 # --- networks -----------------------------------------------------------------------------------
 
 

@@ -217,7 +217,7 @@ class Game:
 
     def _draws(self, player: str, batch: Mapping[str, Array], key: Array) -> Draws:
         """Labels, then noise, as many as the batch has examples, and a key for the rest."""
-        count = len(batch[self._data])
+        count = len(self._real(batch))
         if player == GENERATOR:
             rest = jax.random.fold_in(key, 2)
         else:
@@ -235,6 +235,15 @@ class Game:
             )
         return Draws(split_over_data(z), labels, key=rest)
 
+    def _real(self, batch: Mapping[str, Array]) -> Array:
+        """What the discriminator looks at."""
+        if self._data not in batch:
+            raise ValueError(
+                f"the game looks at {self._data!r}, the batch has {', '.join(batch)}: give a "
+                "source with it, or the game data=..."
+            )
+        return batch[self._data]
+
     def init(self, key: Array, batch: Mapping[str, Array]) -> tuple[dict, dict]:
         """Initial (parameters, statistics) by network name.
 
@@ -243,11 +252,12 @@ class Game:
             batch: arrays by key as in training, with two examples or more.
         """
         keys = jax.random.split(key)
-        z = jnp.zeros((len(batch[self._data]), self.prior.latent))
+        real = self._real(batch)
+        z = jnp.zeros((len(real), self.prior.latent))
         labels = (jnp.zeros(len(z), jnp.int32),) if self.classes else ()
         both = {
             GENERATOR: _init(self.networks[GENERATOR], keys[0], z, *labels),
-            DISCRIMINATOR: _init(self.networks[DISCRIMINATOR], keys[1], batch[self._data], *labels),
+            DISCRIMINATOR: _init(self.networks[DISCRIMINATOR], keys[1], real, *labels),
         }
         extra = [name for name in self.networks if name not in both]
         for place, (name, inputs) in enumerate(self._inputs(extra, both, batch).items()):
@@ -262,7 +272,7 @@ class Game:
         probes = {name: _Probe(self.networks[name]) for name in extra}
         params = {n: p for n, (p, _) in both.items()} | {name: {} for name in extra}
         stats = {n: s for n, (_, s) in both.items()} | {name: {} for name in extra}
-        labelled = {"label": jnp.zeros(len(batch[self._data]), jnp.int32), **batch}
+        labelled = {"label": jnp.zeros(len(self._real(batch)), jnp.int32), **batch}
 
         def losses(params, stats, batch, key):
             for player, terms in self._terms.items():
