@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
-from gan_forensics.cli.process import all_images, progress, write_csv
+from gan_forensics.cli.process import progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -54,15 +54,16 @@ class DetectFit:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data import open_source
         from gan_forensics.forensics import fit_detector
 
         detector = fit_detector(
-            all_images(self.real, self.size),
-            all_images(self.fake, self.size),
+            *(open_source(name, size=self.size) for name in (self.real, self.fake)),
             features=self.features,
             classifier=self.classifier,
             calibration=self.false_alarms,
             seed=self.seed,
+            progress=progress,
         )
         detector.save(self.out)
         facts = detector.calibration
