@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, subcommand
 
+from gan_forensics.cli.process import say
+
 TRAIN = """Train a GAN on your images, or a detector of generated ones.
 
 Every method has a --help of its own, with its published recipe.
@@ -63,7 +65,7 @@ class TrainGan:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
-        train_gan(config, run, cadence, resume=self.resume, tensorboard=self.tensorboard)
+        train_gan(config, run, cadence, say=say, resume=self.resume, tensorboard=self.tensorboard)
         print(f"Trained {run}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
 

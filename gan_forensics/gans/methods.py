@@ -47,8 +47,8 @@ class GanConfig:
         width: of strided networks, channels of the maps at full and half size; by default 32.
         latent: length of the noise.
         prior: law of the noise.
-        channels: of the images, 3 or 1; by default those of the data, of which files are read as
-            RGB (of a GAN without data, 3).
+        channels: of the images, 3 or 1; by default those of the data: files have 1 where all are
+            gray (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
         learning_rate: of both players; by default the method's own.
         discriminator_learning_rate: of the discriminator, where it differs.
@@ -66,6 +66,11 @@ class GanConfig:
         decay_steps: steps of the linear schedule; by default those of the run.
         average: decay of a moving average of the generator, which images are then drawn with; by
             default none is kept.
+        split: which images train: train, or all, those included that are otherwise held out for
+            measuring (a quarter of a folder, or its test/).
+        follow_links: of a folder, whether to follow links that leave it.
+        on_bad_image: at a file that cannot be used: stop, or skip, which puts another image of the
+            data in its place, and says at the end how often.
     """
 
     method: str = "dcgan"
@@ -89,6 +94,9 @@ class GanConfig:
     schedule: Literal["none", "linear"] = "none"
     decay_steps: int | None = None
     average: float | None = None
+    split: Literal["train", "all"] = "train"
+    follow_links: bool = False
+    on_bad_image: Literal["stop", "skip"] = "stop"
 
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
