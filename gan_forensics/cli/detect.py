@@ -104,7 +104,8 @@ class DetectScore:
         detector = load_detector(self.detector)
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
         rows, scores = [], {"real": [], "generated": [], "": []}
-        for path, score in chain(_scored(detector, progress(paths)), left_out.items()):
+        unread = ((path, f"{path}: {reason}") for path, reason in left_out.items())
+        for path, score in chain(_scored(detector, progress(paths)), unread):
             row = {"path": path, "label": _label(path, self.images), "score": "", "verdict": ""}
             if isinstance(score, str):
                 rows.append(row | {"error": score})

@@ -96,6 +96,7 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
         [paths[row] for row in keep],
         None if labels is None else labels[keep],
         among=paths,
+        left_out={},
         **fit,
     )
 

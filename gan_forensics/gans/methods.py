@@ -66,11 +66,8 @@ class GanConfig:
         decay_steps: steps of the linear schedule; by default those of the run.
         average: decay of a moving average of the generator, which images are then drawn with; by
             default none is kept.
-        split: which images train: train, or all, those included that are otherwise held out for
-            measuring (a quarter of a folder, or its test/).
-        follow_links: of a folder, whether to follow links that leave it.
-        on_bad_image: at a file that cannot be used: stop, or skip, which puts another image of the
-            data in its place, and says at the end how often.
+        split: which images of the data train: train, or all, with those that are otherwise held
+            out for measuring (a quarter of a folder, or its test/); by default train.
     """
 
     method: str = "dcgan"
@@ -94,9 +91,7 @@ class GanConfig:
     schedule: Literal["none", "linear"] = "none"
     decay_steps: int | None = None
     average: float | None = None
-    split: Literal["train", "all"] = "train"
-    follow_links: bool = False
-    on_bad_image: Literal["stop", "skip"] = "stop"
+    split: Literal["train", "all"] | None = None
 
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator

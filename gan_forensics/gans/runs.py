@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,6 +43,8 @@ def train_gan(
     cadence: Cadence,
     *,
     tasks: Sequence[Task] = (),
+    follow_links: bool = False,
+    on_bad_image: Literal["stop", "skip"] = "stop",
     say: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> tuple[Gan, TrainState]:
@@ -57,21 +59,25 @@ def train_gan(
         run: the run folder.
         cadence: how long, and how often to do what.
         tasks: on top of the method's; say in `facts` which, since a config does not name them.
+        follow_links: of a folder, whether to follow links that leave it.
+        on_bad_image: at a file that cannot be used: stop, or skip, which puts another image of the
+            data in its place, always the same one. A run that stopped so can go on with skip.
         say: told, a line at a time, what is taken of the data, and at the end what was skipped.
         options: for `gan_forensics.train.fit`, such as `resume` and `facts`.
 
     Raises:
         ValueError: for a config that cannot be built, or data that do not fit it.
+        ImageError: for a file that cannot be used.
     """
     source = open_source(
-        config.data, size=config.size, split=config.split, follow_links=config.follow_links
+        config.data, size=config.size, split=config.split or "train", follow_links=follow_links
     )
     for line in (account.left_out(source), account.taken(source)):
         if line:
             say(f"{config.data}: {line}")
     for line in account.made(source, config.size):
         say(line)
-    if config.on_bad_image == "skip" and not hasattr(source, "take"):
+    if on_bad_image == "skip" and not hasattr(source, "take"):
         source = SkipBad(source)
     config = _completed(config, source, cadence.steps)
     gan = build(config, tasks=tasks)
@@ -110,7 +116,7 @@ def _write_data(run: Path, config: GanConfig, source: Source, say: Callable[[str
     path, skipped = run / "data.json", dict(getattr(source, "bad", {}))
     if path.exists():
         skipped = json.loads(path.read_text(encoding="utf-8")).get("skipped", {}) | skipped
-    named = {"data": config.data, "split": config.split}
+    named = {"data": config.data, "split": config.split or "train"}
     write_json(path, {**named, **account.facts(source), "skipped": skipped})
     if skipped:
         say(
@@ -151,7 +157,7 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     if config.channels not in (None, channels):
         raise ValueError(
             f"{config.data} has images of {channels} channels, the config {config.channels}: "
-            "leave channels out"
+            "leave channels out, or convert the files"
         )
     config = replace(config, channels=channels)
     if METHODS[config.method][architecture_of(config)].conditional:
