@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from gan_forensics.data.cmyk import LARGEST_PROFILE
 from gan_forensics.data.decoding import ImageError, decode_image, is_gray, load_image, read_header
@@ -194,6 +194,30 @@ def test_bytes_decode_like_the_file(tmp_path, picture):
     save_png(tmp_path / "a.png", picture)
     decoded = decode_image((tmp_path / "a.png").read_bytes(), name="record 0")
     np.testing.assert_array_equal(decoded, picture)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+def test_long_texts_in_a_png_do_not_cost_its_pixels(tmp_path, picture, compressed, after):
+    """Pillow 13 reads no compressed text of more than a mebibyte, and no file that has one."""
+    texts = PngImagePlugin.PngInfo()
+    for word in ("parameters", "workflow"):
+        texts.add_itxt(word, "x" * 40_000_000, zip=compressed)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.png"
+    Image.fromarray(picture).save(path, exif=exif, pnginfo=texts)
+    if after:  # the texts behind the pixels
+        data = path.read_bytes()
+        first, pixels, end = (data.index(kind) - 4 for kind in (b"iTXt", b"IDAT", b"IEND"))
+        path.write_bytes(data[:first] + data[pixels:end] + data[first:pixels] + data[end:])
+    turned = np.rot90(picture, -1)
+    np.testing.assert_array_equal(load_image(path), turned)
+    assert read_header(path) == (10, 12, False)
+    path.write_bytes(path.read_bytes()[:-60])
+    if not after:
+        with pytest.raises(ImageError, match="a.png: damaged or truncated"):
+            load_image(path)
 
 
 # --- gray ---------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from gan_forensics.data.sniff import HEADER, image_format, why_not
 _GRAY_MODES = ("1", "L", "LA")
 _EIGHT_BIT_MODES = (*_GRAY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+_PNG, _XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
+_LARGEST_PNG = 1 << 30  # to be taken apart in memory
 T = TypeVar("T")
 
 
@@ -134,8 +136,9 @@ def _opened(file: BinaryIO, name: str, use: Callable[[Image.Image], T]) -> T:
         raise ImageError(f"{name}: the file is empty (0 bytes); copy or download it again")
     if reason := why_not(start, name):
         raise ImageError(f"{name}: {reason} (it starts with {start[:8]!r})")
+    kind = image_format(start, name) or ""
     try:
-        with Image.open(file, formats=[image_format(start, name) or ""]) as image:
+        with Image.open(file, formats=[kind]) as image:
             _refuse(image, name)
             return use(image)
     except ImageError:
@@ -145,12 +148,34 @@ def _opened(file: BinaryIO, name: str, use: Callable[[Image.Image], T]) -> T:
         raise ImageError(_too_large(name, size[0] if size else "too many pixels")) from None
     # Pillow's format plugins raise nearly every exception there is on damaged files.
     except Exception as error:
+        if kind == "PNG" and (rest := _without_text(file)):
+            return _opened(rest, name, use)
         unidentified = isinstance(error, Image.UnidentifiedImageError)
         reason = "its header" if unidentified else " ".join(str(error).split())
         raise ImageError(
             f"{name}: damaged or truncated ({reason or type(error).__name__}); copy or download it "
             "again, or remove it"
         ) from error
+
+
+def _without_text(file: BinaryIO) -> BinaryIO | None:
+    """A PNG file without its texts, where it has some: Pillow refuses long ones, pixels and all.
+
+    Generators write their settings so. The text that can turn an image, XMP, stays.
+    """
+    kept, dropped = io.BytesIO(), False
+    file.seek(0)
+    kept.write(file.read(len(_PNG)))
+    while len(head := file.read(8)) == 8 and kept.tell() < _LARGEST_PNG:
+        length, kind = int.from_bytes(head[:4]) + 4, head[4:]  # with its checksum
+        start = file.read(min(length, len(_XMP)))
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and start != _XMP:
+            dropped = True
+            file.seek(length - len(start), io.SEEK_CUR)
+        else:
+            kept.write(head + start + file.read(length - len(start)))
+    kept.seek(0)
+    return kept if dropped else None
 
 
 def _refuse(image: Image.Image, name: str) -> None:
