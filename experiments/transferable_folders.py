@@ -14,8 +14,9 @@ import numpy as np
 from gan_forensics.data import list_images, load_image, resize
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.neural import NeuralDetector
+from gan_forensics.forensics.neural_parts import OnDemand
 from gan_forensics.forensics.neural_training import published_variables
-from gan_forensics.studies.transferable import OnDemand, probe_colour, rank_features, silence
+from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
 PER_CLASS, RANKED_SIZE = 50, 224
 
@@ -79,7 +80,7 @@ def read_detector(arch: str, path: Path) -> NeuralDetector:
 
 def files(folder: Path, kind: str) -> OnDemand:
     """The images below `folder` that lie in a folder called 0_real or 1_fake."""
-    found = [path for path in list_images(folder) if kind in path.parts]
+    found = [path for path in list_images(folder).images if kind in path.parts]
     if not found:
         raise ValueError(f"{folder} has no images in folders called {kind}")
     return OnDemand(found, load_image)

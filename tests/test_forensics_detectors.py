@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gan_forensics.forensics import archive, detectors, neural
+from gan_forensics.forensics import archive, canvases, detectors
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import fit_detector, load_detector
 from gan_forensics.forensics.features import FEATURES
@@ -154,7 +154,7 @@ def test_a_source_gives_the_same_detector_and_no_more_than_a_batch_is_in_memory(
 
 def test_large_images_of_a_source_are_read_a_few_at_a_time(monkeypatch):
     monkeypatch.setitem(FEATURES, "durall", lambda images: images[:, :2, 0, 0].astype(float))
-    monkeypatch.setattr(neural, "PIXELS", 2**16)
+    monkeypatch.setattr(canvases, "PIXELS", 2**16)
     images = np.random.default_rng(0).integers(0, 256, (30, 128, 128, 1), np.uint8)
     sources = Watched(images), Watched(images)
     fit_detector(*sources, calibration=0.2)

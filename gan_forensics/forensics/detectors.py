@@ -4,7 +4,7 @@ Scores rise with the evidence that an image was generated.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from gan_forensics.data import ArraySource, Source, chunks
 from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
 from gan_forensics.forensics.calibration import Calibration, calibrate, smallest_calibration_set
+from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.classifiers import CLASSIFIERS, check_finite, fit_table
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.features import FEATURES, RADIAL, Features, check_images, lookup
@@ -49,7 +50,7 @@ class SpectralDetector:
         """Features and classifier, for tables."""
         return f"{self.features}-{self.classifier}"
 
-    def score(self, images: Images) -> Float64[np.ndarray, " n"]:
+    def score(self, images: Images | Sequence[np.ndarray]) -> Float64[np.ndarray, " n"]:
         """Score images; higher = more likely generated.
 
         Neighbours give the share of generated neighbours in [0, 1], support vector machines a
@@ -57,19 +58,24 @@ class SpectralDetector:
         as one of a single flat colour.
 
         Args:
-            images: uint8 of the size that the detector was fitted on.
+            images: uint8 of the size that the detector was fitted on, or a list of such images.
 
         Raises:
             ValueError: on images of another type or size.
         """
+        images = np.asarray(images)
         check_images(images)
-        if images.shape[1:] != self.image_shape:
+        self.check_shape(images.shape[1:])
+        return self.model.decide(FEATURES[self.features](images))
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse images [h, w, c] of another size than it was fitted on (ValueError)."""
+        if shape != self.image_shape:
             raise ValueError(
-                f"images of {_size(images.shape[1:])} do not fit a detector fitted on "
+                f"images of {_size(shape)} do not fit a detector fitted on "
                 f"{_size(self.image_shape)}: crop them to that size (resizing changes the "
                 "spectrum), or fit a detector on images of this size"
             )
-        return self.model.decide(FEATURES[self.features](images))
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
@@ -196,7 +202,7 @@ def _feature_table(
     Raises:
         ValueError: for images of another shape, and for features that are not finite.
     """
-    at_once = max(1, min(neural.MOST, neural.PIXELS // (shape[0] * shape[1])))
+    at_once = room(shape[0], shape[1])
     table = np.empty((0, 0))
     for name, source in sources.items():
         finite = np.ones(len(source), bool)

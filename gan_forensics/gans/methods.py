@@ -47,8 +47,8 @@ class GanConfig:
         width: of strided networks, channels of the maps at full and half size; by default 32.
         latent: length of the noise.
         prior: law of the noise.
-        channels: of the images, 3 or 1; by default those of the data, of which files are read as
-            RGB (of a GAN without data, 3).
+        channels: of the images, 3 or 1; by default those of the data: files have 1 where all are
+            gray (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
         learning_rate: of both players; by default the method's own.
         discriminator_learning_rate: of the discriminator, where it differs.
@@ -66,6 +66,8 @@ class GanConfig:
         decay_steps: steps of the linear schedule; by default those of the run.
         average: decay of a moving average of the generator, which images are then drawn with; by
             default none is kept.
+        split: which images of the data train: train, or all, with those that are otherwise held
+            out for measuring (a quarter of a folder, or its test/); by default train.
     """
 
     method: str = "dcgan"
@@ -89,6 +91,7 @@ class GanConfig:
     schedule: Literal["none", "linear"] = "none"
     decay_steps: int | None = None
     average: float | None = None
+    split: Literal["train", "all"] | None = None
 
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.nn.resnet import check_images, conv_norm, logits
+from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
 
 EPSILON = 1e-3  # of batch norm; TensorFlow's, as is the momentum
 MOMENTUM = 0.01
@@ -80,7 +80,7 @@ class SqueezeExcite(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Scale every channel by a number in (0, 1)."""
-        squeezed = x.mean((1, 2))
+        squeezed = GlobalMean()(x)
         squeezed = nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="_se_reduce")(squeezed))
         gate = nn.Dense(x.shape[-1], dtype=self.dtype, name="_se_expand")(squeezed)
         return nn.sigmoid(gate)[:, None, None, :] * x
@@ -149,7 +149,7 @@ class EfficientNet(nn.Module):
             drop = DROP_BRANCH * i / len(self.blocks)
             x = MBConv(Block(*block), drop, self.dtype, name=f"_blocks.{i}")(x, train=train)
         x = nn.silu(layer(x, "_conv_head", "_bn1", self.head))
-        features = nn.Dropout(DROPOUT, deterministic=not train)(x.mean((1, 2)))
+        features = nn.Dropout(DROPOUT, deterministic=not train)(GlobalMean()(x))
         return logits(features, self.classes, name="_fc", dtype=self.dtype)
 
 
