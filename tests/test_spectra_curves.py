@@ -188,7 +188,8 @@ def test_unmasking_features_are_the_resampled_curve_over_its_first_value(rng, pr
 def test_unmasking_features_draw_the_rings_of_the_authors_unless_told(rng, precision):
     images = rng.integers(0, 256, (2, 22, 18), np.uint8)
     raw = partial(unmasking_features, images, None, normalise="none", precision=precision)
-    for options, mean in (({}, oracles.radial_mean), ({"rings": "frequency"}, oracles.frequency_mean)):
+    cases = ({}, oracles.radial_mean), ({"rings": "frequency"}, oracles.frequency_mean)
+    for options, mean in cases:
         expected = [oracles.raw_log_curve(each, mean=mean) for each in images]
         np.testing.assert_allclose(raw(**options), expected, **RAW[precision])
     with pytest.raises(ValueError, match="rings is 'ellipses'; use 'frequency'"):

@@ -1,7 +1,6 @@
 """`gan-forensics detect fit` and `detect score`."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain

@@ -77,10 +77,12 @@ def progress(things):
 
 
 def batches(source) -> Iterator[Any]:
-    """All images of a source, uint8 [b, h, w, c], a few at a time, with a progress bar."""
+    """All images of a source, uint8 [b, h, w, c], few at a time, with a progress bar."""
     from gan_forensics.data import chunks
+    from gan_forensics.forensics.canvases import room
 
-    return (part["image"] for part in chunks(source, 64, progress=progress))
+    at_once = room(*source[0]["image"].shape[:2])
+    return (part["image"] for part in chunks(source, at_once, progress=progress))
 
 
 def by_sides(shape: tuple[int, ...]) -> str:

@@ -121,9 +121,7 @@ def _filled(group: Group, lengths: list[int], shape: Shape | None) -> Iterator[B
         yield _drawn(places, [image for _, image in some], length, shape)
 
 
-def _drawn(
-    places: np.ndarray, images: list[np.ndarray], length: int, shape: Shape | None
-) -> Batch:
+def _drawn(places: np.ndarray, images: list[np.ndarray], length: int, shape: Shape | None) -> Batch:
     height, width = shape or images[0].shape[:2]
     drawn = np.zeros((length, height, width, 3), np.uint8)
     sides = np.zeros((length, 2), np.int32)
@@ -138,7 +136,7 @@ def _has_own(network: nn.Module, shape: Shape, *, ask: bool) -> bool:
     """Whether images of a size are scored at it; always for networks that know no canvas."""
     if not isinstance(network, NETWORKS):
         return True
-    sizes = _own_sizes(network)
+    sizes = _own_sizes(network)  # pyright: ignore[reportArgumentType]
     if ask and len(sizes) < OWN_SIZES:
         sizes.add(shape)
     return shape in sizes

@@ -196,7 +196,7 @@ def check_rows(name: str, array: np.ndarray) -> None:
     """Refuse features that are not a finite, non-empty table [n, d], naming the class."""
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} features must be [n, d] with n, d >= 1, got {list(array.shape)}")
-    check_finite(name, np.isfinite(array).all(axis=1))
+    check_finite(name, np.asarray(np.isfinite(array).all(axis=1)))
 
 
 def check_finite(name: str, finite: Bool[np.ndarray, " n"]) -> None:

@@ -11,7 +11,7 @@ Random draws are an ensemble: probabilities are averaged image by image before a
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
