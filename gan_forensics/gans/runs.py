@@ -113,15 +113,16 @@ def train_gan(
 
 def _write_data(run: Path, config: GanConfig, source: Source, say: Callable[[str], None]) -> None:
     """Leave data.json in a run folder, with what earlier parts of the run skipped as well."""
-    path, skipped = run / "data.json", dict(getattr(source, "bad", {}))
+    path, skipped = run / "data.json", list(getattr(source, "bad", {}).values())
     if path.exists():
-        skipped = json.loads(path.read_text(encoding="utf-8")).get("skipped", {}) | skipped
+        before = json.loads(path.read_text(encoding="utf-8"))["skipped"]
+        skipped = list(dict.fromkeys([*before, *skipped]))
     named = {"data": config.data, "split": config.split or "train"}
     write_json(path, {**named, **account.facts(source), "skipped": skipped})
     if skipped:
         say(
             f"{len(skipped)} images could not be used, and others stood in for them: "
-            f"{shown(next(iter(skipped.values())))}; all are in {path}"
+            f"{shown(skipped[0])}; all are in {path}"
         )
 
 
