@@ -156,7 +156,7 @@ def test_the_run_says_and_keeps_what_it_took_of_a_folder(folder, tmp_path):
     assert said == [
         f"folder:{folder}: 1 of 60 files left out: 1 not an image (notes.txt)",
         f"folder:{folder}: 48 of 59 images train, 11 are held out (--split all takes everything)",
-        "all files are gray: images of one channel",
+        f"folder:{folder}: all files are gray: images of one channel",
     ]
     assert json.loads((tmp_path / "run" / "data.json").read_text()) == {
         "data": f"folder:{folder}",

@@ -80,8 +80,6 @@ class TrainDetector:
             }
             said = ", ".join(f"{number} {use}" for use, number in numbers.items())
             say(f"{name}: of {sum(numbers.values())} images {said}")
-            for line in account.made(train, self.size):
-                say(line)
             used[kind] = {"data": name, **account.facts(train), **numbers}
         facts = {"real": self.real, "fake": self.fake, "size": self.size}
         detector = train_detector(

@@ -62,6 +62,7 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data import account
         from gan_forensics.data.files import write_json
         from gan_forensics.quality import check_metrics, evaluate_images
         from gan_forensics.report import report_run
@@ -91,6 +92,8 @@ class Evaluate:
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
         real = open_source(self.data, size=size, split=self.split, follow_links=self.follow_links)
+        if line := account.coloured(real):
+            say(f"{self.data}: {line}")
         real, fakes = _of_equal_channels(real, fakes)
         extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(

@@ -72,11 +72,14 @@ def train_gan(
     source = open_source(
         config.data, size=config.size, split=config.split or "train", follow_links=follow_links
     )
-    for line in (account.left_out(source), account.taken(source)):
-        if line:
-            say(f"{config.data}: {line}")
-    for line in account.made(source, config.size):
-        say(line)
+    lines = (
+        account.left_out(source),
+        account.taken(source),
+        account.fitted(source, config.size),
+        account.coloured(source),
+    )
+    for line in filter(None, lines):
+        say(f"{config.data}: {line}")
     if on_bad_image == "skip" and not hasattr(source, "take"):
         source = SkipBad(source)
     config = _completed(config, source, cadence.steps)
