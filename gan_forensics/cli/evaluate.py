@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import progress
+from gan_forensics.cli.process import open_source, progress, say
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
@@ -58,12 +58,14 @@ class Evaluate:
     bfloat16; by default the backend's own (float32 on CPUs, tf32 on recent GPUs)."""
     cache: Path | None = None
     """Folder that keeps the features of the real images."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     out: Path | None = None
     """File for the results; by default results.json in the run folder, or here."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import open_source
+        from gan_forensics.data import account
         from gan_forensics.data.files import write_json
         from gan_forensics.quality import check_metrics, evaluate_images
         from gan_forensics.report import report_run
@@ -84,13 +86,18 @@ class Evaluate:
         if is_run:
             fakes, made, size = self._draws(run)
         elif self.draws == 1:
-            fakes = [_some(open_source(self.run, size=self.size), self.n, self.seed)]
+            links = self.follow_links
+            generated = open_source(self.run, size=self.size, follow_links=links)
+            fakes = [_some(generated, self.n, self.seed)]
             made, size = self.run, self.size
         else:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
-        real = open_source(self.data, size=size, split=self.split)
+        real = open_source(self.data, size=size, split=self.split, follow_links=self.follow_links)
+        if line := account.coloured(real):
+            say(f"{self.data}: {line}")
+        real, fakes = _of_equal_channels(real, fakes)
         extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(
             _some(real, self.n, self.seed),
@@ -170,6 +177,17 @@ class Evaluate:
         return quality.small_classifier_features(
             real, kept, seed=self.seed, precision=self.precision
         )
+
+
+def _of_equal_channels(real: "Source", fakes: list) -> "tuple[Source, list]":
+    """Gray images as RGB where the others are in colour."""
+    from gan_forensics.data import ArraySource, Rgb
+
+    fakes = [ArraySource(image=f) if hasattr(f, "dtype") else f for f in fakes]
+    if real[0]["image"].shape[-1] == fakes[0][0]["image"].shape[-1]:
+        return real, fakes
+    say("gray images are compared with images in colour: all are read as RGB")
+    return Rgb(real), [Rgb(fake) for fake in fakes]
 
 
 def _some(source: "Source", n: int, seed: int) -> "Source":

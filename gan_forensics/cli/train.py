@@ -7,9 +7,11 @@ by name, and only the one that is asked for is loaded.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Suppress, subcommand
+
+from gan_forensics.cli.process import say
 
 TRAIN = """Train a GAN on your images, or a detector of generated ones.
 
@@ -46,6 +48,11 @@ class TrainGan:
     """Steps between grids of samples."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At a file that cannot be used: stop, or put another image of the data in its place; how often
+    is said at the end. A run that stopped goes on with --resume --on-bad-image skip."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -63,7 +70,16 @@ class TrainGan:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
-        train_gan(config, run, cadence, resume=self.resume, tensorboard=self.tensorboard)
+        train_gan(
+            config,
+            run,
+            cadence,
+            follow_links=self.follow_links,
+            on_bad_image=self.on_bad_image,
+            say=say,
+            resume=self.resume,
+            tensorboard=self.tensorboard,
+        )
         print(f"Trained {run}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
 
