@@ -35,7 +35,7 @@ def small_classifier_features(
     """Train a `SmallClassifier` on the labels of a source, and take its last features.
 
     The logits serve a score like the inception score. The same images, labels and settings give
-    the same features.
+    the same features; in another order the images train another classifier.
 
     Args:
         source: labelled images of one size.
@@ -132,4 +132,5 @@ def _extractor(name, network, params, protocol, *, logits: bool = True) -> Featu
         fingerprint=arrays_digest(params, protocol),
         run=batched(apply, params, batch_size=BATCH),
         protocol=protocol,
+        logits=logits,
     )
