@@ -26,6 +26,7 @@ from gan_forensics.gans.priors import PRIORS, Prior
 from gan_forensics.gans.rotation import rotation_task
 from gan_forensics.nn import dcgan as strided
 from gan_forensics.nn import resgan
+from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import Learner, Update
 
 Architecture = Literal["dcgan", "resgan"]
@@ -66,6 +67,9 @@ class GanConfig:
         decay_steps: steps of the linear schedule; by default those of the run.
         average: decay of a moving average of the generator, which images are then drawn with; by
             default none is kept.
+        precision: float32 products; tf32, products of factors rounded to 10 bits; bfloat16,
+            activations of 7 bits (parameters, statistics and losses stay float32). By default the
+            backend's own: float32 on CPUs, tf32 on recent GPUs, products of bfloat16 on TPUs.
     """
 
     method: str = "dcgan"
@@ -89,6 +93,7 @@ class GanConfig:
     schedule: Literal["none", "linear"] = "none"
     decay_steps: int | None = None
     average: float | None = None
+    precision: Precision | None = None
 
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
@@ -141,7 +146,7 @@ def _strided(config: GanConfig, *, norm: strided.Norm) -> Networks:
         raise ValueError(
             "dcgan networks have one width: set width, not generator_width or discriminator_width"
         )
-    width = config.width or 32
+    width, dtype = config.width or 32, computation_dtype(config.precision)
     return (
         strided.Generator(
             config.size,
@@ -149,8 +154,9 @@ def _strided(config: GanConfig, *, norm: strided.Norm) -> Networks:
             tail=config.tail,
             channels=config.channels or 3,
             latent=config.latent,
+            dtype=dtype,
         ),
-        strided.Discriminator(config.size, width=width, norm=norm),
+        strided.Discriminator(config.size, width=width, norm=norm, dtype=dtype),
     )
 
 
@@ -173,6 +179,7 @@ def _residual(
         "classes": config.classes or 0,
         "attention": attention,
         "outer_init": outer_init,
+        "dtype": computation_dtype(config.precision),
     }
     return (
         resgan.Generator(
@@ -315,6 +322,7 @@ class Gan(NamedTuple):
             lambda seed: init(self, seed),
             average=(GENERATOR,) if average else (),
             average_decay=average or 0.0,
+            precision=self.config.precision,
         )
 
 
@@ -351,6 +359,7 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         raise ValueError(f"average is a decay between 0 and 1, got {config.average}")
     if config.prior not in PRIORS:
         raise ValueError(f"unknown prior {config.prior!r}; priors are {', '.join(PRIORS)}")
+    check_precision(config.precision)
     recipe = {
         "learning_rate": config.learning_rate or method.recipe.learning_rate,
         "n_dis": config.n_dis or method.recipe.n_dis,

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
+from gan_forensics.runtime import data_mesh, jit_step, products, replicated, to_mesh
 from gan_forensics.train.checkpoint import Checkpoints
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.log import MetricLog
@@ -129,6 +129,7 @@ def fit(
     # the first step donates the state and others may hold its parameters.
     start = jax.tree.map(np.array, learner.start(seed))
     with ExitStack() as stack:
+        stack.enter_context(products(learner.precision))
         stack.enter_context(writing(run))
         claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
         checkpoints = stack.enter_context(closing(Checkpoints(run, keep=cadence.keep, best=best)))
