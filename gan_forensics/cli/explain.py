@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import progress, write_csv
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ class Explain:
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
         from gan_forensics.report.detector import explanations_page
 
-        if min(self.channels, self.patches, self.most) < 1:
-            raise ValueError("--channels, --patches and --most must be at least 1")
+        at_least(1, channels=self.channels, patches=self.patches, most=self.most)
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
         paths = [self.images] if self.images.is_file() else list_images(self.images)[: self.most]
