@@ -285,7 +285,7 @@ def test_sample_writes_the_asked_for_form(trained, form, tmp_path, capsys):
 
 def test_sample_of_what_is_no_run_is_refused(trained, tmp_path, capsys):
     assert "not a run folder" in refused(capsys, "sample", tmp_path)
-    assert "at least one image" in refused(capsys, "sample", trained, "-n", 0)
+    assert "-n 0: it must be at least 1" in refused(capsys, "sample", trained, "-n", 0)
 
 
 # --- spectrum -------------------------------------------------------------------------------------
