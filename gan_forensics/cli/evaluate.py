@@ -59,6 +59,9 @@ class Evaluate:
     """Which real images."""
     seed: int = 0
     """Of the choice of images, the noise, the classifier and the subsets."""
+    precision: Literal["float32", "tf32", "bfloat16"] | None = None
+    """Of the feature network: products of float32 numbers, of factors rounded to 10 bits, or all in
+    bfloat16; by default the backend's own (float32 on CPUs, tf32 on recent GPUs)."""
     cache: Path | None = None
     """Folder that keeps the features of the real images."""
     out: Path | None = None
@@ -187,11 +190,17 @@ class Evaluate:
 
         if self.features == "inception":
             assert self.weights
-            return quality.inception_features(self.weights, resize=self.resize or "tensorflow")
+            return quality.inception_features(
+                self.weights, resize=self.resize or "tensorflow", precision=self.precision
+            )
         if self.features == "random":
-            return quality.random_features(real[0]["image"].shape[-1], seed=self.seed)
+            return quality.random_features(
+                real[0]["image"].shape[-1], seed=self.seed, precision=self.precision
+            )
         kept = run / f"small_classifier_{self.seed}" if run else None
-        return quality.small_classifier_features(real, kept, seed=self.seed)
+        return quality.small_classifier_features(
+            real, kept, seed=self.seed, precision=self.precision
+        )
 
     def _some(self, source: "Source") -> "Source":
         """At most n examples, chosen without replacement."""

@@ -18,7 +18,7 @@ from jaxtyping import Float32, UInt8
 from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.sources import ArraySource, Source, chunks
 from gan_forensics.quality.digests import images_digest
-from gan_forensics.runtime.mesh import data_mesh
+from gan_forensics.runtime import Precision, data_mesh, products
 
 Images = UInt8[np.ndarray, "n h w c"]
 
@@ -153,7 +153,11 @@ def joined(parts: Sequence[Extracted]) -> Extracted:
 
 
 def batched(
-    apply: Callable[[Any, Any], tuple[Any, Any]], variables: Any, *, batch_size: int
+    apply: Callable[[Any, Any], tuple[Any, Any]],
+    variables: Any,
+    *,
+    batch_size: int,
+    precision: Precision | None = None,
 ) -> Callable[[Images], Extracted]:
     """Run a network on batches of one size, so that it is compiled once for images of a size.
 
@@ -163,6 +167,7 @@ def batched(
         apply: pure function (variables, uint8 images) -> (features, logits or None).
         variables: of the network.
         batch_size: images at a time, rounded up to a multiple of the devices.
+        precision: of products; by default the backend's own.
     """
     mesh = data_mesh(jax.local_devices())
     size = -(-batch_size // mesh.size) * mesh.size
@@ -175,7 +180,8 @@ def batched(
         for first in range(0, len(images), size):
             part = np.asarray(images[first : first + size])
             filled = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-            outputs = Extracted(*compiled(placed, jax.device_put(filled, split)))
+            with products(precision):
+                outputs = Extracted(*compiled(placed, jax.device_put(filled, split)))
             found.append(jax.device_get(outputs))
         return jax.tree.map(lambda array: array[: len(images)], joined(found))
 
