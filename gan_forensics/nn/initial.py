@@ -45,7 +45,7 @@ def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: A
         **options: of the network's call, such as `train`.
     """
     if isinstance(key, jax.core.Tracer):
-        return network.init(key, *inputs, **options)
+        return network.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs), **options)
     entropy = np.asarray(jax.random.key_data(key)).ravel().tolist()
     found: dict[str, Any] = {}
 
