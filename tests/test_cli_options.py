@@ -56,7 +56,8 @@ def test_settings_are_checked_before_anything_is_read(arguments, message, capsys
         (["--learning-rate", "nan"], "learning_rate must be positive"),
         (["--n-dis", 0], "n_dis must be positive"),
         (["--average", 1], "average is a decay between 0 and 1"),
-        (["--decay-steps", 9], "--decay-steps is of --schedule linear"),
+        (["--size", 40], "40"),
+        (["--decay-steps", 9], "decay_steps are of the linear schedule"),
         (["--decay-steps", 0, "--schedule", "linear"], "decay_steps must be positive"),
     ],
 )
@@ -72,10 +73,13 @@ def test_networks_of_a_gan_are_checked_before_its_data(capsys):
         ("sngan", ["--tail", "N.1.5"], "tail and width are of dcgan networks"),
         ("sngan", ["--width", 8], "tail and width are of dcgan networks"),
         ("dcgan", ["--generator-width", 8], "dcgan networks have one width"),
+        ("dcgan", ["--tail", "X.1.5"], "X.1.5"),
+        ("sngan", ["--generator-width", 9], "9"),
         ("dcgan", ["--classes", 3], "knows no classes"),
         ("sagan", ["--classes", 0], "classes must be positive"),
         ("sngan", ["--architecture", "dcgan"], "does not come in the architecture"),
-        ("sagan", [], "unknown source 'nowhere'"),
+        ("sagan", [], "exist for sizes 32 and 128, got size 64"),
+        ("sagan", ["--size", 32], "unknown source 'nowhere'"),
     ):
         assert message in refused(capsys, "train", method, "--data", "nowhere", *options)
 

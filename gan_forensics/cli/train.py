@@ -80,11 +80,9 @@ class TrainGan:
         at_least(0, **every)
         config = GanConfig(self.method, **vars(self.gan))  # pyright: ignore
         at_least(0, seed=config.seed)
-        if config.decay_steps is not None and config.schedule == "none":
-            raise ValueError("--decay-steps is of --schedule linear: leave it out, or choose that")
         # With stand-ins for what the data and the run will say.
         stand_ins: dict[str, Any] = {}
-        if config.decay_steps is None:
+        if config.schedule == "linear" and config.decay_steps is None:
             stand_ins["decay_steps"] = self.steps
         if METHODS[config.method][architecture_of(config)].conditional and config.classes is None:
             stand_ins["classes"] = 2
@@ -146,19 +144,22 @@ def options_of(config: type, *, without: Sequence[str]) -> type:
 
 
 def _described(method: str) -> str:
-    """The help of a method: its published recipe, and an example."""
-    from gan_forensics.gans import METHODS
+    """The help of a method: who published it, the recipe and whose it is, and an example."""
+    from gan_forensics.gans.methods import METHODS, RECIPES
 
     recipes = "; ".join(
-        f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, "
-        f"{row.recipe.n_dis} discriminator move{'s' if row.recipe.n_dis > 1 else ''} a step"
+        f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, Adam betas "
+        f"{row.recipe.betas[0]:g} and {row.recipe.betas[1]:g}, {row.recipe.n_dis} discriminator "
+        f"move{'s' if row.recipe.n_dis > 1 else ''} a step, as {RECIPES[architecture]}"
         for architecture, row in METHODS[method].items()
     )
+    papers = " and ".join(dict.fromkeys(row.paper for row in METHODS[method].values()))
     conditional = any(row.conditional for row in METHODS[method].values())
     data = "folder:images_by_class" if conditional else "folder:my_images"
     return (
-        f"Train {method} on your images{', which need labels' if conditional else ''}.\n\n"
-        f"By default as published: {recipes}.\n\nTry it:\n\n"
+        f"Train {method} ({papers}) on your images"
+        f"{', which need labels' if conditional else ''}.\n\n"
+        f"By default: {recipes}.\n\nTry it:\n\n"
         f"$ gan-forensics train {method} --data {data} --size 32 --out runs/mine\n\n"
         "The same with --resume goes on."
     )
