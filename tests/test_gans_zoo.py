@@ -223,7 +223,7 @@ def test_biases_before_a_batch_norm_get_no_gradient(move):
         (replace(SMALL, learning_rate=-1.0), "learning_rate must be positive"),
         (replace(SMALL, schedule="linear"), "needs decay_steps"),
         (replace(SMALL, decay_steps=9), "decay_steps are of the linear schedule"),
-        (replace(SMALL, generator_width=9), "9"),
+        (replace(SMALL, size=64, generator_width=9), "9"),
         (GanConfig("dcgan", size=40), "power of two, 16 or more, got 40"),
         (GanConfig("dcgan", tail="N.1.6"), "N.1.6"),
         (replace(SMALL, schedule="cosine"), "schedules are none and linear"),
