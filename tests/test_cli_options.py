@@ -31,6 +31,8 @@ DETECTOR = ["train", "detector", "--real", "nowhere", "--fake", "nowhere", "--ar
             ["evaluate", "nowhere", "--data", "nowhere", "--metrics", "fd", "--features", "small"],
             "unknown metrics fd",
         ),
+        (["detect", "fit", "nowhere", "nowhere", "--out", "d", "--false-alarms", 1], "between 0"),
+        (["detect", "fit", "nowhere", "nowhere", "--out", "d", "--seed", -1], "--seed -1"),
         (["explain", "nowhere", "--detector", "nowhere", "--patches", 0], "--patches 0"),
         (["features", "--detector", "nowhere", "--fake", "nowhere", "--draws", 0], "--draws 0"),
         (["features", "--detector", "nowhere", "--fake", "nowhere", "--seed", -1], "--seed -1"),
