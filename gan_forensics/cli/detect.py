@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
+from gan_forensics.cli.checks import at_least, within
 from gan_forensics.cli.process import all_images, list_images, progress, write_csv
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class DetectFit:
 
     def __call__(self) -> None:
         """Run it."""
+        within(0, 1, false_alarms=self.false_alarms)
+        at_least(0, seed=self.seed)
         from gan_forensics.forensics import fit_detector
 
         detector = fit_detector(

@@ -44,6 +44,7 @@ class FeatureExtractor:
         fingerprint: changes with every weight and setting; part of the key of cached features.
         run: images of one size to features and logits; must treat each image on its own.
         protocol: plain values that results record, such as the resize.
+        logits: whether the network is a classifier, whose logits come with the features.
         warning: what to mind when reading scores by these features.
     """
 
@@ -51,6 +52,7 @@ class FeatureExtractor:
     fingerprint: str
     run: Callable[[Images], Extracted]
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    logits: bool = False
     warning: str = ""
 
     def __call__(self, images: Images) -> Float32[np.ndarray, "n d"]:
@@ -77,8 +79,8 @@ def extract(
         progress: wraps the chunks, for a progress bar.
 
     Raises:
-        ValueError: for what are no uint8 images, and for features that are not finite, naming the
-            image.
+        ValueError: for what are no uint8 images, and for features or logits that are not finite,
+            naming the image.
     """
     if not len(images):
         raise ValueError("no images to extract features from: give at least one")
@@ -93,7 +95,10 @@ def extract(
     for part in chunks(source, chunk, progress=progress):
         features, logits = extractor.run(part["image"])
         features = np.asarray(features, np.float32)
-        bad = np.flatnonzero(~np.isfinite(features).all(1))
+        finite = np.isfinite(features).all(1)
+        if logits is not None:
+            finite &= np.isfinite(logits).all(1)
+        bad = np.flatnonzero(~finite)
         if len(bad):
             image = sum(len(before.features) for before in found) + bad[0]
             raise ValueError(

@@ -67,6 +67,7 @@ def inception_features(
         fingerprint=arrays_digest(variables, protocol),
         run=batched(apply, variables, batch_size=batch_size, precision=precision),
         protocol=protocol | {"weights": Path(weights_path).name},
+        logits=True,
         warning=""
         if published
         else (

@@ -37,7 +37,7 @@ def small_classifier_features(
     """Train a `SmallClassifier` on the labels of a source, and take its last features.
 
     The logits serve a score like the inception score. The same images, labels and settings give
-    the same features.
+    the same features; in another order the images train another classifier.
 
     Args:
         source: labelled images of one size.
@@ -144,4 +144,5 @@ def _extractor(
         fingerprint=arrays_digest(params, protocol),
         run=batched(apply, params, batch_size=BATCH, precision=precision),
         protocol=protocol,
+        logits=logits,
     )

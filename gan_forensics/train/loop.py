@@ -52,7 +52,10 @@ class Cadence:
         checkpoint_every: steps between checkpoints.
         sample_every: steps between calls of `sample`.
         evaluate_every: steps between calls of `evaluate`.
-        keep: how many of the newest checkpoints to keep.
+        keep: how many of the newest checkpoints to keep, 1 or more.
+
+    Raises:
+        ValueError: for a negative number.
     """
 
     steps: int
@@ -61,6 +64,12 @@ class Cadence:
     sample_every: int = 0
     evaluate_every: int = 0
     keep: int = 3
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            least = 1 if name == "keep" else 0
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
 
 
 class NonFiniteLossError(FloatingPointError):
