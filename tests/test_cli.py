@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import get_args
@@ -138,7 +139,7 @@ def test_wrong_words_are_answered_with_usage(capsys):
     assert run("detect") == 2
 
 
-def test_choices_are_the_names_that_the_areas_know():
+def test_choices_are_the_names_that_the_areas_know(capsys):
     """They stand in the commands once more, so that --help need not load the areas."""
     from gan_forensics.anomaly import DETECTORS, RESAMPLERS
     from gan_forensics.cli import anomaly, detect, evaluate, spectrum
@@ -151,8 +152,11 @@ def test_choices_are_the_names_that_the_areas_know():
     assert set(get_args(anomaly.DetectorName)) == set(DETECTORS)
     assert set(get_args(detect.Features)) == set(FEATURES)
     assert set(get_args(detect.Classifier)) < set(CLASSIFIERS)  # without those of one paper
-    assert evaluate.Evaluate.__annotations__["resize"] == Resize
-    assert evaluate.Evaluate.metrics == ",".join(METRICS)
+    assert evaluate.Evaluate.__annotations__["resize"] == Resize | None
+    assert run("evaluate", "--help") == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    listed = said.split("Some of ")[1].split(", such as")[0]
+    assert re.sub(r" \(.*?\)", "", listed) == ", ".join(METRICS)
     assert spectrum.Spectrum.__annotations__["normalise"] == Normalise
 
 
@@ -283,7 +287,7 @@ def test_sample_writes_the_asked_for_form(trained, form, tmp_path, capsys):
 
 def test_sample_of_what_is_no_run_is_refused(trained, tmp_path, capsys):
     assert "not a run folder" in refused(capsys, "sample", tmp_path)
-    assert "at least one image" in refused(capsys, "sample", trained, "-n", 0)
+    assert "-n 0: it must be at least 1" in refused(capsys, "sample", trained, "-n", 0)
 
 
 # --- spectrum -------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def test_fitting_keeps_no_more_than_a_batch_of_images(folders, decoded, tmp_path
     ("options", "message"),
     [
         (["--false-alarms", "0.01"], "accept more false alarms (calibration=0.04, --false-alarms"),
-        (["--false-alarms", "2"], "(exclusive), as --false-alarms, got 2"),
+        (["--false-alarms", "2"], "--false-alarms 2: it must lie between 0 and 1"),
     ],
 )
 def test_errors_of_fitting_name_the_option(options, message, folders, tmp_path, capsys):

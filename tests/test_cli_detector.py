@@ -94,12 +94,7 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
     facts = made.calibration
     held_out = facts.n_real_held_out + facts.n_fake_held_out
     # A quarter of the files is held out, and half of it is for calibration.
-    assert 25 <= held_out <= 55 and facts.n_real + facts.n_fake + 2 * held_out in (
-        319,
-        320,
-        321,
-        322,
-    )
+    assert 25 <= held_out <= 55 and abs(facts.n_real + facts.n_fake + 2 * held_out - 320) <= 2
     assert facts.achieved <= facts.target == 0.1
     assert made.facts["real"] == str(folders[0])
 
@@ -107,7 +102,7 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
 def test_train_detector_says_and_keeps_what_each_image_is_for(detector, folders, capsys):
     used = json.loads((detector.parent / "data.json").read_text())
     arguments = ["train", "detector", "--real", folders[0], "--fake", folders[1], *SETTINGS]
-    assert run(*arguments, "--false-alarms", "0.1", "--steps", 0, "--out", detector.parent) == 2
+    assert run(*arguments, "--false-alarms", "0.1", "--steps", 1, "--out", detector.parent) == 2
     said = capsys.readouterr().err
     for kind, name in zip(("real", "generated"), folders, strict=True):
         numbers = [used[kind][use] for use in ("train", "validate", "calibrate")]

@@ -300,38 +300,38 @@ def test_account_says_how_many_train_and_what_becomes_of_them(files):
         "4 of 7 images train, 3 are held out (--split all takes everything)"
     )
     assert account.taken(FileSource(files)) == "7 images train"
-    assert account.made(source, None) == []
-    assert account.made(source, 4) == [
+    assert account.fitted(source, None) == ""
+    assert account.fitted(source, 4) == (
         "4 images of 5x6 (width x height) are centre-cropped and resized to 4x4"
-    ]
+    )
     save_png(files[2], np.zeros((4, 4, 3), np.uint8))
-    assert account.made(source, 4) == [
+    assert account.fitted(source, 4) == (
         "4 images of 4x4 to 5x6 (width x height) are centre-cropped and resized to 4x4"
-    ]
+    )
     square = FileSource(files[2:3])
-    assert account.made(square, 4) == []
-    assert account.made(square, 2) == ["1 images of 4x4 (width x height) are resized to 2x2"]
+    assert account.fitted(square, 4) == ""
+    assert account.fitted(square, 2) == "1 images of 4x4 (width x height) are resized to 2x2"
 
 
 def test_account_says_what_becomes_of_gray_files(files):
     gray = files[0].parent / "gray.png"
     _save_gray(gray)
-    assert account.made(FileSource([gray]), None) == ["all files are gray: images of one channel"]
+    assert account.coloured(FileSource([gray])) == "all files are gray: images of one channel"
     for mixed in ([gray, *files], [*files, gray]):
-        assert account.made(FileSource(mixed), None) == [
+        assert account.coloured(FileSource(mixed)) == (
             "some files are gray, some in colour: all are read as RGB"
-        ]
-    assert account.made(FileSource(files), None) == []
+        )
+    assert account.coloured(FileSource(files)) == ""
     files[0].write_bytes(b"")
-    assert account.made(FileSource(files[:1]), 4) == []
+    assert account.fitted(FileSource(files[:1]), 4) == ""
 
 
 def test_few_headers_speak_for_many_files(files):
-    said = account.made(FileSource(files * 100), 4)
-    assert said == [
+    said = account.fitted(FileSource(files * 100), 4)
+    assert said == (
         "700 images of 5x6 (width x height), as 64 of them say, are centre-cropped and resized to "
         "4x4"
-    ]
+    )
 
 
 def test_facts_of_a_source_are_json(files):

@@ -66,6 +66,16 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     return TableData(x, columns, y, label, place)
 
 
+def check_table_path(path: Path | str, *, image: bool = False) -> None:
+    """Refuse a path that `write_table` would refuse, before there is anything to write.
+
+    Raises:
+        ValueError: for another suffix, or CSV for rows that are images.
+    """
+    if _suffix(Path(path)) == ".csv" and image:
+        raise ValueError(f"{path}: images do not fit into a CSV file: write .npz")
+
+
 def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> None:
     """Write a table.
 
@@ -79,6 +89,7 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
         ValueError: for another suffix, or images into CSV.
     """
     path = Path(path)
+    check_table_path(path, image=table.x.ndim != 2)
     suffix = _suffix(path)
     arrays = {"X": table.x} if table.y is None else {"X": table.x, table.label or "y": table.y}
     with written_beside(path) as partial:
@@ -191,8 +202,6 @@ def _read_arrays(path: Path, label: str | None):
 
 
 def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
-    if table.x.ndim != 2:
-        raise ValueError("images do not fit into a CSV file: write .npz")
     header = list(table.columns)
     place = table.place if table.place >= 0 else len(header)
     if table.y is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, subcommand
 
+from gan_forensics.cli.checks import at_least, within
 from gan_forensics.cli.process import list_images, open_source, progress, write_csv
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class DetectFit:
         from gan_forensics.data import Rgb
         from gan_forensics.forensics import fit_detector
 
+        within(0, 1, false_alarms=self.false_alarms)
+        at_least(0, seed=self.seed)
         # RGB, which `detect score` reads as well.
         sources = [
             Rgb(open_source(name, size=self.size, follow_links=self.follow_links))

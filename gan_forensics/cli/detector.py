@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.cli.process import open_source, say
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import account, installed_encoders
 from gan_forensics.data import open_source as open_again
 from gan_forensics.data.files import write_json
 from gan_forensics.forensics import DetectorConfig, part, train_detector
+from gan_forensics.forensics.neural import make_network
 from gan_forensics.report import report_run
 
 Options: Any = options_of(DetectorConfig, without=("augment", "encoders"))
@@ -54,11 +56,33 @@ class TrainDetector:
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
 
-    def __call__(self) -> None:
-        """Run it."""
+    def _checked(self) -> DetectorConfig:
+        """The config; what cannot be or would do nothing is refused before any image is read."""
         named = "" if self.augment.strip() == "none" else self.augment
         augment = tuple(name.strip() for name in named.split(",") if name.strip())
         config = DetectorConfig(**vars(self.config), augment=augment, encoders=installed_encoders())
+        at_least(0, steps=self.steps, seed=config.seed)
+        at_least(1, size=self.size)
+        make_network(config.arch, config.settings)
+        _ = config.augmentation  # for its names and probabilities
+        idle = {}
+        if not {"blur", "jpeg"} & {*augment}:
+            idle["probability"] = "it is of the augmentations blur and jpeg"
+        if "grayscale" not in augment:
+            idle["gray_probability"] = "it is of the augmentation grayscale"
+        if "blur" not in augment:
+            idle["rounding"] = "it is of the augmentation blur"
+        if self.steps == 0:
+            names = ("batch_size", "learning_rate", "epoch", "flip")
+            idle |= dict.fromkeys(names, "it is of training, and --steps 0 only calibrates")
+        for name, why in idle.items():
+            value = getattr(config, name)
+            not_given(why, **{name: None if value == getattr(DetectorConfig, name) else value})
+        return config
+
+    def __call__(self) -> None:
+        """Run it."""
+        config = self._checked()
         shared = {"size": self.size, "follow_links": self.follow_links}
         real, fake = (
             (open_source(name, split="train", **shared), open_again(name, split="test", **shared))
@@ -80,8 +104,6 @@ class TrainDetector:
             }
             said = ", ".join(f"{number} {use}" for use, number in numbers.items())
             say(f"{name}: of {sum(numbers.values())} images {said}")
-            for line in account.made(train, self.size):
-                say(line)
             used[kind] = {"data": name, **account.facts(train), **numbers}
         facts = {"real": self.real, "fake": self.fake, "size": self.size}
         detector = train_detector(

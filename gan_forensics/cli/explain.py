@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import list_images, progress, say, write_csv
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class Explain:
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
         from gan_forensics.report.detector import explanations_page
 
-        if min(self.channels, self.patches, self.most) < 1:
-            raise ValueError("--channels, --patches and --most must be at least 1")
+        at_least(1, channels=self.channels, patches=self.patches, most=self.most)
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
         listing = list_images(self.images, follow_links=self.follow_links)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
 from gan_forensics.cli.process import open_source, progress, write_csv
 
@@ -34,7 +35,7 @@ class Features:
     draws: int = 5
     """Random sets of channels to compare with."""
     most: int = 1000
-    """Images of each source, drawn at random."""
+    """Images of each source; of more, they are drawn by --seed and their place in it."""
     confidence: float = 0.9
     """Probability from which generated images count for the ranking."""
     seed: int = 0
@@ -49,8 +50,10 @@ class Features:
         from gan_forensics.report.detector import features_page
         from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
-        if min(self.most, self.draws, 1 if self.k is None else self.k) < 1:
-            raise ValueError("--most, --draws and --k must be at least 1")
+        at_least(1, most=self.most, draws=self.draws, k=self.k)
+        at_least(0, seed=self.seed)
+        if not 0 <= self.confidence <= 1:
+            raise ValueError(f"--confidence {self.confidence:g}: a probability from 0 to 1")
         detector = read_neural(self.detector)
         fakes = {name: self._images(name) for name in (self.fake, *self.others)}
         real = self._images(self.real) if self.real else None

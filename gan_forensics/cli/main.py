@@ -65,9 +65,11 @@ def _main(arguments: list[str] | None) -> None:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    from gan_forensics.runtime import keep_scratch_memory
+    from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 
     keep_scratch_memory()
+    keep_compiled()
+    say_what_compiles()
     sys.exit(guarded(command, debug=debug))
 
 

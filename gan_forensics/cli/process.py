@@ -20,12 +20,13 @@ def say(line: str) -> None:
 def open_source(
     name: str, *, size: int | None = None, split: str = "all", follow_links: bool = False
 ) -> "Source":
-    """`gan_forensics.data.open_source`, which says what was left out of a folder, by reason."""
+    """`gan_forensics.data.open_source`, saying what is left out, by reason, cropped and resized."""
     from gan_forensics import data
 
     source = data.open_source(name, size=size, split=split, follow_links=follow_links)
-    if line := data.account.left_out(source):
-        say(f"{name}: {line}")
+    for line in (data.account.left_out(source), data.account.fitted(source, size)):
+        if line:
+            say(f"{name}: {line}")
     return source
 
 

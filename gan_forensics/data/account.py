@@ -29,34 +29,36 @@ def taken(source: Source, *, use: str = "train") -> str:
     )
 
 
-def made(source: Source, size: int | None) -> list[str]:
-    """Lines on what files are brought to: another size, one channel, or RGB from both kinds.
+def fitted(source: Source, size: int | None) -> str:
+    """One line on the crop and the size that files are brought to; empty where they keep theirs.
 
-    Up to 64 headers are read, spread over all files, and more only where those are all gray.
+    At most 64 headers are read, spread over all files.
     """
+    headers = _headers(source) if size else []
+    sizes = sorted({(h.width, h.height) for h in headers}, key=lambda s: (s[0] * s[1], s))
+    if not sizes or sizes == [(size, size)]:
+        return ""
+    across = " to ".join(f"{w}x{h}" for w, h in dict.fromkeys((sizes[0], sizes[-1])))
+    few = f", as {len(headers)} of them say," if len(headers) < len(source) else ""
+    crop = "centre-cropped and " if any(w != h for w, h in sizes) else ""
+    return (
+        f"{len(source)} images of {across} (width x height){few} are {crop}resized to {size}x{size}"
+    )
+
+
+def coloured(source: Source) -> str:
+    """One line where files are gray: all of them, or, as up to 64 headers tell, some."""
+    if not isinstance(source, FileSource):
+        return ""
+    if source.channels == 1:
+        return "all files are gray: images of one channel"
+    mixed = any(header.gray for header in _headers(source))
+    return "some files are gray, some in colour: all are read as RGB" if mixed else ""
+
+
+def _headers(source: Source) -> list[Header]:
     if not isinstance(source, FileSource):
         return []
-    headers = _headers(source)
-    if not headers:
-        return []
-    lines = []
-    sizes = sorted({(h.width, h.height) for h in headers}, key=lambda s: (s[0] * s[1], s))
-    if size and sizes != [(size, size)]:
-        across = " to ".join(f"{w}x{h}" for w, h in dict.fromkeys((sizes[0], sizes[-1])))
-        few = f", as {len(headers)} of them say," if len(headers) < len(source) else ""
-        crop = "centre-cropped and " if any(w != h for w, h in sizes) else ""
-        lines.append(
-            f"{len(source)} images of {across} (width x height){few} are {crop}resized to "
-            f"{size}x{size}"
-        )
-    if source.channels == 1:
-        lines.append("all files are gray: images of one channel")
-    elif any(header.gray for header in headers):
-        lines.append("some files are gray, some in colour: all are read as RGB")
-    return lines
-
-
-def _headers(source: FileSource) -> list[Header]:
     found = []
     for row in np.unique(np.linspace(0, len(source) - 1, _LOOKED_AT).astype(int)):
         try:

@@ -135,8 +135,7 @@ def fit_detector(
     lookup(CLASSIFIERS, classifier, "classifier")
     for name, share in (("calibration", calibration), ("held_out", held_out)):
         if not 0 < share < 1:
-            option = ", as --false-alarms" if name == "calibration" else ""
-            raise ValueError(f"{name} is a share between 0 and 1 (exclusive){option}, got {share}")
+            raise ValueError(f"{name} is a share between 0 and 1 (exclusive), got {share}")
     sources = {"real": _as_source(real), "generated": _as_source(fake)}
     shape, other = (source[0]["image"].shape for source in sources.values())
     if shape != other:

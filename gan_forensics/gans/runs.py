@@ -72,11 +72,14 @@ def train_gan(
     source = open_source(
         config.data, size=config.size, split=config.split or "train", follow_links=follow_links
     )
-    for line in (account.left_out(source), account.taken(source)):
-        if line:
-            say(f"{config.data}: {line}")
-    for line in account.made(source, config.size):
-        say(line)
+    lines = (
+        account.left_out(source),
+        account.taken(source),
+        account.fitted(source, config.size),
+        account.coloured(source),
+    )
+    for line in filter(None, lines):
+        say(f"{config.data}: {line}")
     if on_bad_image == "skip" and not hasattr(source, "take"):
         source = SkipBad(source)
     config = _completed(config, source, cadence.steps)
@@ -113,15 +116,16 @@ def train_gan(
 
 def _write_data(run: Path, config: GanConfig, source: Source, say: Callable[[str], None]) -> None:
     """Leave data.json in a run folder, with what earlier parts of the run skipped as well."""
-    path, skipped = run / "data.json", dict(getattr(source, "bad", {}))
+    path, skipped = run / "data.json", list(getattr(source, "bad", {}).values())
     if path.exists():
-        skipped = json.loads(path.read_text(encoding="utf-8")).get("skipped", {}) | skipped
+        before = json.loads(path.read_text(encoding="utf-8"))["skipped"]
+        skipped = list(dict.fromkeys([*before, *skipped]))
     named = {"data": config.data, "split": config.split or "train"}
     write_json(path, {**named, **account.facts(source), "skipped": skipped})
     if skipped:
         say(
             f"{len(skipped)} images could not be used, and others stood in for them: "
-            f"{shown(next(iter(skipped.values())))}; all are in {path}"
+            f"{shown(skipped[0])}; all are in {path}"
         )
 
 
