@@ -20,8 +20,6 @@ OWN_SIZES = 4
 # Batches are as large as this many pixels allow, and at most so many images.
 PIXELS, MOST = 2**22, 64
 LENGTHS = (1, 4, 16, 64)
-# On canvases, where what is filled up costs as much as images do.
-CANVAS_PIXELS, CANVAS_MOST = 2**20, 16
 # Images that wait for others to fill a batch, at most.
 WAITING = 2**24
 
@@ -35,7 +33,7 @@ class Batch(NamedTuple):
     Attributes:
         places: which images they are.
         images: each at the top left.
-        sides: height and width of each on its canvas; None where the images fill theirs.
+        sides: height and width of each on a canvas; None where images fill theirs.
     """
 
     places: Int[np.ndarray, " k"]
@@ -100,36 +98,28 @@ def canvas(height: int, width: int, stride: int) -> Shape:
 
 
 def _batches(network: nn.Module, groups: dict[Shape, Group], *, own: bool) -> Iterator[Batch]:
-    """Batches of images by size; `own` asks for programs of their own for sizes without one."""
-    shared: dict[Shape, Group] = {}
+    """Batches of images by size; `own` asks for programs of their own for sizes without one.
+
+    On canvases images go one by one, which is one program for each canvas. What filled a batch up
+    would cost as much as images do, and reading files of many sizes takes longer than what a batch
+    of them would gain.
+    """
     for shape, group in groups.items():
         if _has_own(network, shape, ask=own):
-            yield from _filled(group, [n for n in LENGTHS if n <= room(*shape)], None)
+            lengths = [n for n in LENGTHS if n <= room(*shape)]
+            while group:
+                # The largest batch that can be filled, or the smallest that holds all the rest.
+                length = next((n for n in lengths if n >= len(group)), lengths[-1])
+                some, group = group[:length], group[length:]
+                places, images = zip(*some, strict=True)
+                filled = [*images, *images[:1] * (length - len(images))]
+                drawn = [np.repeat(image, 3 // image.shape[-1], -1) for image in filled]
+                yield Batch(np.array(places), np.stack(drawn), None)
         else:
-            shared.setdefault(canvas(*shape, network.stride), []).extend(group)  # pyright: ignore
-    for shape, group in shared.items():
-        largest = max(1, min(CANVAS_MOST, CANVAS_PIXELS // (shape[0] * shape[1])))
-        yield from _filled(group, [1 if len(group) == 1 else largest], shape)
-
-
-def _filled(group: Group, lengths: list[int], shape: Shape | None) -> Iterator[Batch]:
-    while group:
-        # The largest batch that can be filled, or the smallest that holds all the rest.
-        length = next((n for n in lengths if n >= len(group)), lengths[-1])
-        some, group = group[:length], group[length:]
-        places = np.array([place for place, _ in some])
-        yield _drawn(places, [image for _, image in some], length, shape)
-
-
-def _drawn(places: np.ndarray, images: list[np.ndarray], length: int, shape: Shape | None) -> Batch:
-    height, width = shape or images[0].shape[:2]
-    drawn = np.zeros((length, height, width, 3), np.uint8)
-    sides = np.zeros((length, 2), np.int32)
-    for i in range(length):
-        image = images[i] if i < len(images) else images[0]
-        sides[i] = image.shape[:2]
-        drawn[i, : sides[i, 0], : sides[i, 1]] = image  # gray is repeated
-    return Batch(places, drawn, sides if shape else None)
+            drawn = np.zeros((1, *canvas(*shape, network.stride), 3), np.uint8)  # pyright: ignore
+            for place, image in group:
+                drawn[:, : shape[0], : shape[1]] = image  # gray is repeated
+                yield Batch(np.array([place]), drawn, np.array([shape], np.int32))
 
 
 def _has_own(network: nn.Module, shape: Shape, *, ask: bool) -> bool:
