@@ -31,6 +31,7 @@ from experiments.infomax_forgetting import Forgetting, forgetting
 from experiments.infomax_modes import Stacks, compare
 from experiments.infomax_page import QUESTION, finding, write_pages
 from experiments.infomax_published import Published, reproduce
+from gan_forensics.cli.main import piped
 from gan_forensics.data.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.runner import (
@@ -167,4 +168,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from gan_forensics.data.files import written_beside
+from gan_forensics.data.files import check_file_in, written_beside
 
 SUFFIXES = (".csv", ".npz", ".mat")
 
@@ -45,9 +45,8 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
             that is not one value for each row, and other damage; naming the place.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if _suffix(path) == ".csv":
+    check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
+    if check_suffix(path) == ".csv":
         x, columns, y, place = _read_csv(path, label)
     else:
         x, columns, y, place = *_read_arrays(path, label), -1
@@ -79,7 +78,7 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
         ValueError: for another suffix, or images into CSV.
     """
     path = Path(path)
-    suffix = _suffix(path)
+    suffix = check_suffix(path)
     arrays = {"X": table.x} if table.y is None else {"X": table.x, table.label or "y": table.y}
     with written_beside(path) as partial:
         if suffix == ".csv":
@@ -112,7 +111,8 @@ def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:
     return (y == rarer).astype(np.int64)
 
 
-def _suffix(path: Path) -> str:
+def check_suffix(path: Path) -> str:
+    """The suffix of a table's file, in small letters; another one is refused."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")

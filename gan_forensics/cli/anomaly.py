@@ -72,7 +72,11 @@ class Augment:
         import numpy as np
 
         from gan_forensics.anomaly import augment, read_table, write_table
+        from gan_forensics.anomaly.tables import check_suffix
+        from gan_forensics.data.files import check_file_out
 
+        check_suffix(self.out)
+        check_file_out(self.out)
         if self.n < 1:
             raise ValueError(f"--n {self.n}: ask for at least one row")
         table = read_table(self.table, label=self.label)
@@ -141,9 +145,10 @@ class Anomaly:
         """Run it."""
         from gan_forensics.anomaly import make_task, read_table
         from gan_forensics.anomaly.tables import anomaly_labels
-        from gan_forensics.data.files import write_json
+        from gan_forensics.data.files import check_folder_out, write_json
         from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
+        check_folder_out(self.out)
         if self.seeds < 2:
             raise ValueError(f"--seeds {self.seeds}: two or more make a spread")
         table = read_table(self.table, label=self.label)

@@ -54,8 +54,10 @@ class DetectFit:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import fit_detector
 
+        check_file_out(self.out)
         detector = fit_detector(
             all_images(self.real, self.size),
             all_images(self.fake, self.size),
@@ -96,8 +98,10 @@ class DetectScore:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import list_images
+        from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import evaluate, load_detector
 
+        check_file_out(self.out)
         detector = load_detector(self.detector)
         paths = [self.images] if self.images.is_file() else list_images(self.images)
         rows, scores = [], {"real": [], "generated": [], "": []}

@@ -6,6 +6,7 @@ from typing import Any
 
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import installed_encoders, open_source
+from gan_forensics.data.files import check_folder_out
 from gan_forensics.forensics import DetectorConfig, part, train_detector
 from gan_forensics.report import report_run
 
@@ -51,6 +52,7 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
+        check_folder_out(self.out)
         named = "" if self.augment.strip() == "none" else self.augment
         augment = tuple(name.strip() for name in named.split(",") if name.strip())
         config = DetectorConfig(**vars(self.config), augment=augment, encoders=installed_encoders())

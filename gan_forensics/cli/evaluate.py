@@ -61,7 +61,7 @@ class Evaluate:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import open_source
-        from gan_forensics.data.files import write_json
+        from gan_forensics.data.files import check_file_out, check_folder_out, write_json
         from gan_forensics.quality import check_metrics, evaluate_images
         from gan_forensics.report import report_run
         from gan_forensics.report.provenance import provenance
@@ -78,6 +78,10 @@ class Evaluate:
             )
         run = Path(self.run)
         is_run = (run / "config.json").exists()
+        out = self.out or (run if is_run else Path()) / "results.json"
+        check_file_out(out)
+        if self.cache:
+            check_folder_out(self.cache, "--cache")
         if is_run:
             fakes, made, size = self._draws(run)
         elif self.draws == 1:
@@ -123,7 +127,6 @@ class Evaluate:
             }
             for score in scores
         ]
-        out = self.out or (run if is_run else Path()) / "results.json"
         write_json(out, {"protocol": protocol, "quality": rows})
         width = max(len(score.name) for score in scores)
         print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")

@@ -44,9 +44,11 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.report.detector import features_page
         from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
+        check_folder_out(self.out)
         if min(self.most, self.draws, 1 if self.k is None else self.k) < 1:
             raise ValueError("--most, --draws and --k must be at least 1")
         detector = read_neural(self.detector)

@@ -25,8 +25,10 @@ class Quickstart:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.studies.bypass import StudyConfig, run_study
 
+        check_folder_out(self.out)
         config = StudyConfig(steps=self.steps, seeds=(self.seed,), images=600, learning_rate=4e-4)
         results = run_study(config, self.out)
         print(f"\n{results['finding']}\n")

@@ -45,9 +45,10 @@ class Sample:
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png
-        from gan_forensics.data.files import written_beside
+        from gan_forensics.data.files import check_folder_out, written_beside
         from gan_forensics.gans import generate, interpolate, load_gan
 
+        check_folder_out(self.out)
         if self.n < 1:
             raise ValueError(f"-n {self.n}: ask for at least one image")
         if self.interpolate is not None and not 1 <= self.interpolate <= self.n // 2:

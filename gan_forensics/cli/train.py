@@ -49,6 +49,7 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.gans import GanConfig, train_gan
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
@@ -58,6 +59,7 @@ class TrainGan:
         strided = architecture_of(config) == "dcgan"
         name = [self.method, config.tail, config.size] if strided else [self.method, config.size]
         run = self.out or Path("runs") / "-".join(map(str, name))
+        check_folder_out(run)
         cadence = Cadence(
             self.steps,
             checkpoint_every=self.checkpoint_every,
