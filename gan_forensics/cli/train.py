@@ -1,4 +1,4 @@
-"""`gan-forensics train METHOD` and `gan-forensics train detector`.
+"""`gan-forensics train`: a GAN by the name of its method, or a detector.
 
 The options of a command are those of its config. What trains loads JAX, so the commands are listed
 by name, and only the one that is asked for is loaded.
@@ -65,8 +65,9 @@ class TrainGan:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
-        train_gan(config, run, cadence, resume=self.resume, tensorboard=self.tensorboard)
-        print(f"Trained {run}; open {report_run(run)}.")
+        options = {"resume": self.resume, "tensorboard": self.tensorboard}
+        _, state = train_gan(config, run, cadence, **options)
+        print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
 
 
