@@ -36,7 +36,7 @@ def in_words(error: OSError) -> str:
         return str(error)
     # Of a rename the second name is the one that was asked for.
     path = error.filename2 or error.filename
-    words = _IN_WORDS.get(error.errno, error.strerror)
+    words = _IN_WORDS.get(error.errno, error.strerror or str(error))
     return f"{path}: {words}" if path else words
 
 
