@@ -34,10 +34,11 @@ class Spectrum:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import open_source
-        from gan_forensics.data.files import written_beside
+        from gan_forensics.data.files import check_folder_out, written_beside
         from gan_forensics.report import spectra_figure
         from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
 
+        check_folder_out(self.out)
         if not self.folders:
             raise ValueError("name at least one folder of images")
         curves, rows, shape = {}, [], None
