@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import progress
+from gan_forensics.cli.process import open_source, progress, say
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
@@ -64,12 +64,14 @@ class Evaluate:
     bfloat16; by default the backend's own (float32 on CPUs, tf32 on recent GPUs)."""
     cache: Path | None = None
     """Folder that keeps the features of the real images."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     out: Path | None = None
     """File for the results; by default results.json in the run folder, or here."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import open_source
+        from gan_forensics.data import account
         from gan_forensics.data.files import write_json
         from gan_forensics.quality import computable, evaluate_images
         from gan_forensics.report import report_run
@@ -83,20 +85,26 @@ class Evaluate:
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
         gan, size = self._gan(run) if is_run else (None, self.size)
-        real = open_source(self.data, size=size, split=self.split)
-        given = None if gan else self._some(open_source(self.run, size=size))
-        fake = self.n if given is None else len(given)
-        # Before the judge is trained and the GAN draws.
+        links = self.follow_links
+        given = None if gan else self._some(open_source(self.run, size=size, follow_links=links))
+        real = open_source(self.data, size=size, split=self.split, follow_links=links)
+        if line := account.coloured(real):
+            say(f"{self.data}: {line}")
+        # Before the GAN draws and the judge is trained.
         metrics, left_out = computable(
-            asked, real=min(len(real), self.n), fake=fake, logits=self.features != "random"
+            asked,
+            real=min(len(real), self.n),
+            fake=self.n if given is None else len(given),
+            logits=self.features != "random",
         )
         for name, reason in left_out.items():
             print(f"Left out {name}: {reason}.")
-        extractor = self._extractor(real, run if is_run else None)
         fakes, made = self._draws(run, *gan) if gan else ([given], self.run)
+        real, fakes = _of_equal_channels(real, fakes)
+        extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(
             self._some(real),
-            fakes,  # pyright: ignore[reportArgumentType]
+            fakes,
             extractor,
             metrics=metrics,
             seed=self.seed,
@@ -212,3 +220,14 @@ class Evaluate:
             return source
         chosen = np.random.default_rng(self.seed).choice(len(source), self.n, replace=False)
         return Rows(source, np.sort(chosen))
+
+
+def _of_equal_channels(real: "Source", fakes: list) -> "tuple[Source, list]":
+    """Gray images as RGB where the others are in colour."""
+    from gan_forensics.data import ArraySource, Rgb
+
+    fakes = [ArraySource(image=f) if hasattr(f, "dtype") else f for f in fakes]
+    if real[0]["image"].shape[-1] == fakes[0][0]["image"].shape[-1]:
+        return real, fakes
+    say("gray images are compared with images in colour: all are read as RGB")
+    return Rgb(real), [Rgb(fake) for fake in fakes]

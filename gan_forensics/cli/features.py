@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
-from gan_forensics.cli.process import progress, write_csv
+from gan_forensics.cli.process import open_source, progress, write_csv
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Features:
     """Probability from which generated images count for the ranking."""
     seed: int = 0
     """Of all draws."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     out: Path = Path("features")
     """Folder for features.csv, silenced.csv, colour.csv and report.html."""
 
@@ -88,8 +90,6 @@ class Features:
     def _images(self, name: str):
         import numpy as np
 
-        from gan_forensics.data import open_source
-
-        source = open_source(name)
+        source = open_source(name, follow_links=self.follow_links)
         rows = np.random.default_rng(self.seed).permutation(len(source))[: self.most]
         return [source[int(i)]["image"] for i in progress(np.sort(rows))]

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Suppress, subcommand
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import say
 
 if TYPE_CHECKING:
     from gan_forensics.gans import GanConfig
@@ -54,6 +55,11 @@ class TrainGan:
     """Steps between grids of samples, beside the one at the end; 0 for none between."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At a file that cannot be used: stop, or put another image of the data in its place; how often
+    is said at the end. A run that stopped goes on with --resume --on-bad-image skip."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -65,7 +71,16 @@ class TrainGan:
         strided = architecture_of(config) == "dcgan"
         name = [self.method, config.tail, config.size] if strided else [self.method, config.size]
         run = self.out or Path("runs") / "-".join(map(str, name))
-        train_gan(config, run, cadence, resume=self.resume, tensorboard=self.tensorboard)
+        train_gan(
+            config,
+            run,
+            cadence,
+            follow_links=self.follow_links,
+            on_bad_image=self.on_bad_image,
+            say=say,
+            resume=self.resume,
+            tensorboard=self.tensorboard,
+        )
         print(f"Trained {run}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
 

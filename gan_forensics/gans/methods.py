@@ -48,8 +48,8 @@ class GanConfig:
         width: of strided networks, channels of the maps at full and half size; by default 32.
         latent: length of the noise.
         prior: law of the noise.
-        channels: of the images, 3 or 1; by default those of the data, of which files are read as
-            RGB (of a GAN without data, 3).
+        channels: of the images, 3 or 1; by default those of the data: files have 1 where all are
+            gray (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
         learning_rate: of both players; by default the method's own.
         discriminator_learning_rate: of the discriminator, where it differs.
@@ -70,6 +70,8 @@ class GanConfig:
         precision: float32 products; tf32, products of factors rounded to 10 bits; bfloat16,
             activations of 7 bits (parameters, statistics and losses stay float32). By default the
             backend's own: float32 on CPUs, tf32 on recent GPUs, products of bfloat16 on TPUs.
+        split: which images of the data train: train, or all, with those that are otherwise held
+            out for measuring (a quarter of a folder, or its test/); by default train.
     """
 
     method: str = "dcgan"
@@ -94,6 +96,7 @@ class GanConfig:
     decay_steps: int | None = None
     average: float | None = None
     precision: Precision | None = None
+    split: Literal["train", "all"] | None = None
 
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
