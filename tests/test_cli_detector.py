@@ -107,7 +107,7 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
 def test_train_detector_says_and_keeps_what_each_image_is_for(detector, folders, capsys):
     used = json.loads((detector.parent / "data.json").read_text())
     arguments = ["train", "detector", "--real", folders[0], "--fake", folders[1], *SETTINGS]
-    assert run(*arguments, "--false-alarms", "0.1", "--steps", 0, "--out", detector.parent) == 2
+    assert run(*arguments, "--false-alarms", "0.1", "--steps", 36, "--out", detector.parent) == 2
     said = capsys.readouterr().err
     for kind, name in zip(("real", "generated"), folders, strict=True):
         numbers = [used[kind][use] for use in ("train", "validate", "calibrate")]
