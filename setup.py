@@ -62,6 +62,8 @@ setup(
         "jinja2>=3.1",
         "tqdm>=4.66",
         "tyro>=0.9",
+        # What JAX locks its compilation cache with.
+        "filelock>=3.12",
     ],
     extras_require={**EXTRAS, "test": TEST, "lint": LINT, "dev": TEST + LINT},
     entry_points={"console_scripts": ["gan-forensics=gan_forensics.cli:main"]},

@@ -3,21 +3,23 @@
     python -m benchmarks.dcgan_step
     python -m benchmarks.dcgan_step --python-with-torch other/venv/bin/python
 
-Width 32, latent 128, batch 64, float32; generator then discriminator, Adam each. Sides take
-turns step by step.
+Width 32, latent 128, batch 64, float32 or the given precision; generator then discriminator, Adam
+each. Sides take turns step by step.
 """
 
 from functools import partial
+from typing import get_args
 
 from benchmarks import in_turns
+from gan_forensics.runtime import Precision
 
 
-def ours(native: bool = False) -> in_turns.Call:
+def ours(native: bool = False, precision: Precision | None = None) -> in_turns.Call:
     """A step of the project's own DCGAN."""
     from benchmarks.training_step import training_step
     from gan_forensics.gans import GanConfig
 
-    return training_step(GanConfig("dcgan", size=64, width=32), native=native)
+    return training_step(GanConfig("dcgan", size=64, width=32, precision=precision), native=native)
 
 
 def pytorch() -> in_turns.Call:
@@ -25,6 +27,8 @@ def pytorch() -> in_turns.Call:
     import torch
     from torch import nn
     from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+    in_turns.on_the_gpu()
 
     def generator():
         layers: list[nn.Module] = [
@@ -77,8 +81,14 @@ def pytorch() -> in_turns.Call:
 
 def main() -> None:
     """Race the sides and print the table."""
-    given = in_turns.arguments(__doc__, "torch", rounds=12).parse_args()
-    sides = {"ours": ours, "native": partial(ours, native=True), "torch": pytorch}
+    parser = in_turns.arguments(__doc__, "torch", rounds=12)
+    parser.add_argument("--precision", choices=get_args(Precision), help="of our sides")
+    given = parser.parse_args()
+    sides = {
+        "ours": partial(ours, precision=given.precision),
+        "native": partial(ours, native=True, precision=given.precision),
+        "torch": pytorch,
+    }
     in_turns.table(in_turns.race("dcgan_step", sides, "torch", given))
 
 

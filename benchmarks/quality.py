@@ -74,6 +74,8 @@ def pytorch() -> in_turns.Call:
     """A batch of the twin in PyTorch."""
     import torch
 
+    in_turns.on_the_gpu()
+
     from tests.twins_torch import inception_twin
 
     network = inception_twin()

@@ -6,31 +6,34 @@
 Images of 224x224, float32, random weights, beta = 0 composite with the box rule at the pixels. The
 plain pass is that of training: logits, and the gradient of their sum in all parameters, batch norm
 in inference. Sides take turns pass by pass.
+Relevance multiplies in float32 on every backend; on GPUs, `--precision float32` has the plain pass
+do so too.
 zennit (https://github.com/chr5tphr/zennit) computes the same relevance with hooks on a PyTorch
 twin, which is built here.
 """
 
 from functools import partial
+from typing import get_args
 
 from benchmarks import in_turns
+from gan_forensics.runtime import Precision
 
 
-def ours(side: str, batch: int) -> in_turns.Call:
+def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.Call:
     """A pass of the project's own ResNet-50."""
     import jax
     import numpy as np
 
     from gan_forensics.explain import relevance
+    from gan_forensics.nn.initial import initial_variables
     from gan_forensics.nn.resnet import resnet50
-    from gan_forensics.runtime import keep_scratch_memory
+    from gan_forensics.runtime import keep_scratch_memory, products
 
     keep_scratch_memory()
     network = resnet50()
     x = np.random.default_rng(0).uniform(-2, 2.6, (batch, 224, 224, 3)).astype(np.float32)
     shape = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
-    variables = jax.jit(
-        lambda: network.init(jax.random.key(0), jax.numpy.zeros(shape.shape), train=False)
-    )()
+    variables = jax.device_put(initial_variables(network, jax.random.key(0), shape, train=False))
 
     def plain(variables, x):
         def logit(params):
@@ -41,7 +44,12 @@ def ours(side: str, batch: int) -> in_turns.Call:
     run = jax.jit(
         plain if side == "plain" else lambda variables, x: relevance(network, variables, x)
     )
-    return lambda: jax.block_until_ready(run(variables, x))
+
+    def call():
+        with products(precision):
+            jax.block_until_ready(run(variables, x))
+
+    return call
 
 
 def zennit(batch: int) -> in_turns.Call:
@@ -53,6 +61,8 @@ def zennit(batch: int) -> in_turns.Call:
     from zennit.layer import Sum
     from zennit.rules import Epsilon, Norm, Pass, ZBox, ZPlus
     from zennit.types import Activation, AvgPool, Convolution, Linear
+
+    in_turns.on_the_gpu()
 
     def unit(read, made, kernel, stride=1):
         conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
@@ -121,10 +131,11 @@ def main() -> None:
     """Race the sides and print the table."""
     parser = in_turns.arguments(__doc__, "zennit", rounds=5)
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--precision", choices=get_args(Precision), help="of the plain pass")
     given = parser.parse_args()
     sides = {
         "relevance": partial(ours, "relevance", given.batch),
-        "plain": partial(ours, "plain", given.batch),
+        "plain": partial(ours, "plain", given.batch, given.precision),
         "zennit": partial(zennit, given.batch),
     }
     in_turns.table(in_turns.race("relevance", sides, "zennit", given))

@@ -13,6 +13,7 @@ NAMES = (
     "relevance",
     "doping",
     "fit_overhead",
+    "start_up",
 )
 
 

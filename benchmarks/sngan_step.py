@@ -2,43 +2,58 @@
 
     python -m benchmarks.sngan_step
     python -m benchmarks.sngan_step --python-with-torch other/venv/bin/python
+    python -m benchmarks.sngan_step --published --precision bfloat16
 
-Generator width 64, discriminator width 32, batch 64, float32; five discriminator moves and one of
-the generator, Adam each. `infomax` is ours with InfoMax-GAN's terms on top. PyTorch runs the same
-networks eagerly, with its own spectral norm and activations in place. Sides take turns step by
-step.
+Generator width 64, discriminator width 32 (with --published 256 and 128, which is for GPUs), batch
+64, float32 or the given precision; five discriminator moves and one of the generator, Adam each.
+`infomax` is ours with InfoMax-GAN's terms on top, `infomax-64` the same for images of 64x64 (of
+published widths in either case). PyTorch runs the same networks eagerly, with its own spectral norm
+and activations in place. Sides take turns step by step.
 """
 
 from functools import partial
+from typing import get_args
 
 from benchmarks import in_turns
+from gan_forensics.runtime import Precision
 
-BATCH, MOVES, LATENT, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 64, 5, 128, 64, 32
+BATCH, MOVES, LATENT = 64, 5, 128
+NARROW, PUBLISHED = (64, 32), (256, 128)
 
 
-def ours(method: str = "sngan", native: bool = False) -> in_turns.Call:
+def ours(
+    method: str = "sngan",
+    widths: tuple[int | None, int | None] = NARROW,
+    *,
+    size: int = 32,
+    native: bool = False,
+    precision: Precision | None = None,
+) -> in_turns.Call:
     """A step of the project's own SNGAN, or of another method on its networks."""
     from benchmarks.training_step import training_step
     from gan_forensics.gans import GanConfig
 
     config = GanConfig(
         method,
-        size=32,
+        size=size,
         batch_size=BATCH,
         latent=LATENT,
         n_dis=MOVES,
-        generator_width=GENERATOR_WIDTH,
-        discriminator_width=DISCRIMINATOR_WIDTH,
+        generator_width=widths[0],
+        discriminator_width=widths[1],
+        precision=precision,
     )
     return training_step(config, native=native)
 
 
-def pytorch() -> in_turns.Call:
+def pytorch(widths: tuple[int, int]) -> in_turns.Call:
     """A step of the same networks and losses in PyTorch, eager."""
     import torch
     from torch import nn
     from torch.nn.functional import avg_pool2d, interpolate, relu
     from torch.nn.utils import spectral_norm
+
+    in_turns.on_the_gpu()
 
     class Up(nn.Module):
         def __init__(self, width):
@@ -99,7 +114,7 @@ def pytorch() -> in_turns.Call:
         def forward(self, x):
             return self.logit(relu(self.blocks(x)).sum((2, 3)))
 
-    g, d = Generator(GENERATOR_WIDTH), Discriminator(DISCRIMINATOR_WIDTH)
+    g, d = Generator(widths[0]), Discriminator(widths[1])
     g_optimizer = torch.optim.Adam(g.parameters(), 2e-4, (0.0, 0.9))
     d_optimizer = torch.optim.Adam(d.parameters(), 2e-4, (0.0, 0.9))
     real = torch.randn(MOVES, BATCH, 3, 32, 32).tanh()
@@ -125,12 +140,17 @@ def pytorch() -> in_turns.Call:
 
 def main() -> None:
     """Race the sides and print the table."""
-    given = in_turns.arguments(__doc__, "torch", rounds=12).parse_args()
+    parser = in_turns.arguments(__doc__, "torch", rounds=12)
+    parser.add_argument("--published", action="store_true", help="the published widths")
+    parser.add_argument("--precision", choices=get_args(Precision), help="of our sides")
+    given = parser.parse_args()
+    widths, exactness = PUBLISHED if given.published else NARROW, {"precision": given.precision}
     sides = {
-        "ours": ours,
-        "infomax": partial(ours, "infomax-gan"),
-        "native": partial(ours, native=True),
-        "torch": pytorch,
+        "ours": partial(ours, "sngan", widths, **exactness),
+        "infomax": partial(ours, "infomax-gan", widths, **exactness),
+        "infomax-64": partial(ours, "infomax-gan", (None, None), size=64, **exactness),
+        "native": partial(ours, "sngan", widths, native=True, **exactness),
+        "torch": partial(pytorch, widths),
     }
     in_turns.table(in_turns.race("sngan_step", sides, "torch", given))
 

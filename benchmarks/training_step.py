@@ -11,7 +11,14 @@ def training_step(config: GanConfig, *, native: bool = False) -> Call:
 
     from gan_forensics.gans import build, init
     from gan_forensics.nn import conv_kernels
-    from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, replicated, to_mesh
+    from gan_forensics.runtime import (
+        data_mesh,
+        jit_step,
+        keep_scratch_memory,
+        products,
+        replicated,
+        to_mesh,
+    )
     from gan_forensics.train import init_state, make_step
 
     if native:
@@ -35,7 +42,8 @@ def training_step(config: GanConfig, *, native: bool = False) -> Call:
 
     def call():
         nonlocal state
-        state, metrics = step(state, batches, key)
+        with products(config.precision):
+            state, metrics = step(state, batches, key)
         jax.block_until_ready((state, metrics))
 
     return call

@@ -42,7 +42,6 @@ from gan_forensics.studies.runner import (
     carry_out,
     chosen,
     claim_recipe,
-    remember_compiled,
     stored_part,
 )
 from gan_forensics.train.run_folder import writing
@@ -182,7 +181,6 @@ def _compiling(*, quickly: bool) -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
     experiment = chosen(PRESETS, "infomax_gan", QUESTION, arguments)
-    remember_compiled(experiment.out / "compiled")
     carry_out(experiment, run)
 
 

@@ -51,7 +51,6 @@ from gan_forensics.studies.runner import (
     as_json,
     carry_out,
     chosen,
-    remember_compiled,
     stored_part,
     write_samples,
 )
@@ -361,7 +360,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     experiment = chosen(PRESETS, "transferable_features", QUESTION, arguments)
     experiment = replace(experiment, out=experiment.out.absolute())
     # Detectors differ by their seeds alone: one compilation serves all of them.
-    remember_compiled(experiment.out / "compiled")
     carry_out(experiment, run)
 
 

@@ -79,7 +79,7 @@ def read_detector(arch: str, path: Path) -> NeuralDetector:
 
 def files(folder: Path, kind: str) -> OnDemand:
     """The images below `folder` that lie in a folder called 0_real or 1_fake."""
-    found = [path for path in list_images(folder) if kind in path.parts]
+    found = [path for path in list_images(folder).images if kind in path.parts]
     if not found:
         raise ValueError(f"{folder} has no images in folders called {kind}")
     return OnDemand(found, load_image)

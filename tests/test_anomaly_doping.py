@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import get_args
 
 import numpy as np
 import pandas
@@ -21,6 +22,7 @@ from gan_forensics.anomaly import (
     FittedModels,
     GANConfig,
     augment,
+    check_settings,
     edge_weights,
     neighbours,
     read_table,
@@ -29,7 +31,9 @@ from gan_forensics.anomaly import (
     train_autoencoders,
     train_gans,
 )
+from gan_forensics.anomaly.augment import SETTINGS
 from gan_forensics.anomaly.tables import anomaly_labels
+from gan_forensics.cli.anomaly import TAKEN, Augment, Method
 
 QUICK = {"hidden": (8,), "steps": 15, "batch_size": 16, "random_state": 0}
 
@@ -210,11 +214,32 @@ def test_latent_spaces_of_other_dimensions_work_with_any_edge(edge, table):
         (lambda x: x, {"method": "smote"}, "unknown method"),
         (lambda x: x, {"scale": "log"}, "minmax, standard or none"),
         (lambda x: x, {"constant_columns": "drop"}, "raise or keep"),
+        (lambda x: x, {"steps": 0}, "steps must be 1 or more"),
+        (lambda x: x, {"method": "prior", "edge": ("shell", 2.0)}, "prior knows no edge"),
+        (lambda x: x, {"method": "reconstruct_all", "edge": "prior"}, "knows no edge"),
+        (lambda x: x, {"method": "edge_duplicate", "edge": ("shell", 2.0)}, "one of data, band"),
+        (lambda x: x, {"method": "prior", "jitter": 0.1}, "jitter is of doping"),
     ],
 )
 def test_bad_input_is_refused_in_clear_words(change, settings, message, table):
     with pytest.raises(ValueError, match=message):
         Doping(**{**QUICK, **settings}).fit(change(table))
+
+
+@pytest.mark.parametrize(
+    ("edge", "message"),
+    [
+        (("shell", -1.0), "positive, finite radius"),
+        (("annulus", 3, 2), "0 <= low < high"),
+        (("band", -1, 2), "0 <= low < high"),
+        (("empirical", 0.9, 1.2), "select nothing"),
+        (("data", 1.0), "quantile in .0, 1."),
+    ],
+)
+def test_an_edge_that_selects_nothing_is_told_before_training(edge, message, table, monkeypatch):
+    monkeypatch.setattr("gan_forensics.anomaly.doping.train_autoencoders", None)
+    with pytest.raises(ValueError, match=message):
+        Doping(edge=edge, **QUICK).fit(table)
 
 
 def test_rows_of_another_shape_are_refused_after_fitting(rng):
@@ -224,8 +249,10 @@ def test_rows_of_another_shape_are_refused_after_fitting(rng):
 
 
 def test_augment_makes_rows_in_the_tables_units(table):
+    quick = {"hidden": (8,), "steps": 3, "batch_size": 16}
     for method in ("duplicate", "interpolation", "plain_gan", "doping"):
-        rows = augment(table, 9, method=method, hidden=(8,), steps=3, batch_size=16)
+        settings = quick if method in SETTINGS else {}
+        rows = augment(table, 9, method=method, **settings)
         slack = 1e-6 * np.ptp(table, axis=0)
         assert rows.shape == (9, 3)
         assert (rows >= table.min(0) - slack).all() and (rows <= table.max(0) + slack).all()
@@ -233,6 +260,37 @@ def test_augment_makes_rows_in_the_tables_units(table):
         augment(table, 3, method="magic")
     with pytest.raises(ValueError, match="finite"):
         augment(table * np.nan, 3, method="duplicate")
+
+
+def test_augment_takes_the_settings_that_act_and_no_others(table):
+    """Every setting of the estimator, by method: it acts or is refused."""
+    named = set(Doping().get_params()) - {"n_samples", "method", "random_state", "round_integers"}
+    for method in RESAMPLERS:
+        for setting in named:
+            given = {setting: Doping().get_params()[setting]}
+            if setting in SETTINGS.get(method, ()):
+                check_settings(method, **given)
+            else:
+                with pytest.raises(ValueError, match=f"{method} takes no {setting}"):
+                    augment(table, 3, method=method, **given)
+    assert SETTINGS["plain_gan"] == ("hidden", "steps", "batch_size")
+    with pytest.raises(ValueError, match="features, latent, batch and hidden"):
+        augment(table, 3, method="plain_gan", hidden=(0,))
+    with pytest.raises(ValueError, match="steps must be 1 or more"):
+        augment(table, 3, method="plain_gan", steps=0)
+
+
+@pytest.mark.parametrize("method", ["jitter", "interpolation", "plain_gan", "doping"])
+def test_augment_rounds_columns_of_whole_numbers_with_every_method(method, table):
+    whole = np.column_stack([np.round(100 * table[:, 0]), table[:, 1]])
+    settings = {"hidden": (8,), "steps": 3, "batch_size": 16} if method in SETTINGS else {}
+    rows, rounded = (
+        augment(whole, 20, method=method, round_integers=round_integers, **settings)
+        for round_integers in (False, True)
+    )
+    assert (rows[:, 0] != np.round(rows[:, 0])).any()
+    assert_array_equal(rounded[:, 0], np.round(rows[:, 0]))
+    assert_array_equal(rounded[:, 1], rows[:, 1])
 
 
 # --- tables and commands --------------------------------------------------------------------------
@@ -321,6 +379,91 @@ def test_augment_copies_the_lines_and_appends_rows_with_the_common_label(tmp_pat
     assert run("augment", source, "--n", 4, "--out", out) == 2
     assert "'kind' is not of numbers" in capsys.readouterr().err
     assert run("augment", source, "--n", 0, "--label", "kind", "--out", out) == 2
+
+
+VALUES = {
+    "n": 7,
+    "edge": ("empirical", "0.5", "0.9"),
+    "latent": 3,
+    "width": 9,
+    "steps": 11,
+    "constant_columns": "keep",
+}
+NAMES = {"n": "n", "edge": "edge", "latent": "latent_dim", "width": "hidden", "steps": "steps",
+         "constant_columns": "constant_columns"}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_option_of_augment_acts_or_is_refused(method, tmp_path, table, capsys, monkeypatch):
+    asked = []
+
+    def noted(rows, n, **settings):
+        asked.append({"n": n, **settings})
+        return rows[:1]
+
+    monkeypatch.setattr("gan_forensics.anomaly.augment", noted)
+    source, out = write_csv(tmp_path / "t.csv", table), tmp_path / "more.csv"
+    command = ["augment", source, "--method", method, "--out", out]
+    assert run(*command) == 0
+    plain = {"method": method, "n": 100, "seed": 0, "round_integers": False}
+    assert asked.pop() == plain
+    for option, value in VALUES.items():
+        values = value if isinstance(value, tuple) else [value]
+        code = run(*command, f"--{option.replace('_', '-')}", *values)
+        said = capsys.readouterr().err
+        if method in TAKEN[option].methods:
+            given = {k: v for k, v in asked.pop().items() if k not in plain or v != plain[k]}
+            assert given == {NAMES[option]: (9, 9) if option == "width" else value}, said
+            assert option == "n" or NAMES[option] in SETTINGS[method]
+        else:
+            assert code == 2 and f"{method} does not take it" in said and not asked
+            assert option == "n" or NAMES[option] not in SETTINGS.get(method, ())
+    assert run(*command, "--round", "--seed", 3) == 0
+    assert asked.pop() == plain | {"round_integers": True, "seed": 3}
+
+
+def test_the_defaults_in_the_help_of_augment_are_those_of_doping():
+    own = Doping().get_params()
+    for option, name in NAMES.items():
+        default = TAKEN[option].default
+        if option == "edge":
+            default = default[0]
+        if option == "width":
+            default = (default, default)
+        assert option == "n" or own[name] == default
+    given = {f for f in Augment.__dataclass_fields__ if getattr(Augment, f, 0) is None}
+    assert given == {*TAKEN, "label"}
+
+
+def test_settings_of_tables_are_checked_before_a_table_is_read(tmp_path, capsys):
+    missing, out = tmp_path / "missing.csv", ["--out", tmp_path / "more.csv"]
+    for options, message in (
+        (["--n", 0], "-n 0: it must be at least 1"),
+        (["--steps", -1], "--steps -1: it must be at least 1"),
+        (["--edge", "shell", -1], "positive, finite radius"),
+        (["--edge", "shell", 2, "--method", "edge_duplicate"], "choose one of data, band"),
+        (["--out", tmp_path / "more.xls"], "a table is one of"),
+        (["--seed", -1], "--seed -1"),
+    ):
+        assert run("augment", missing, *out, *options) == 2
+        assert message in capsys.readouterr().err
+    for options, message in (
+        (["--seeds", 1], "two or more"),
+        (["--steps", 0], "--steps 0: it must be at least 1"),
+        (["--share", 0], "--share 0"),
+        (["--share", "nan"], "--share nan"),
+        (["--contamination", 0.6], "--contamination 0.6"),
+        (["--split-seed", -1], "--split-seed -1"),
+    ):
+        assert run("anomaly", missing, "--label", "kind", *options) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_augment_refuses_images_into_csv_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("gan_forensics.anomaly.augment", None)
+    np.savez(tmp_path / "t.npz", X=np.zeros((9, 4, 4)))
+    assert run("augment", tmp_path / "t.npz", "--out", tmp_path / "t.csv") == 2
+    assert "images do not fit into a CSV file" in capsys.readouterr().err
 
 
 def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):

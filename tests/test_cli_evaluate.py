@@ -11,6 +11,7 @@ from PIL import Image
 from gan_forensics.cli.train import METHOD_NAMES, options_of
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.gans import METHODS, GanConfig, build, init
+from gan_forensics.gans.methods import RECIPES
 from gan_forensics.train import Checkpoints, init_state
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 from tests.test_nn_inception import state_dict
@@ -67,6 +68,8 @@ def test_train_has_every_method_and_every_field_of_the_config(capsys):
         # What is published stands there, and no number that only means "the default".
         for row in rows.values():
             assert f"learning rate {row.recipe.learning_rate:g}" in said
+            assert row.paper and f"Train {name} ({row.paper}) on" in said
+        assert all(f"as {RECIPES[architecture]}" in said for architecture in rows)
         assert "(default: 0)" not in said and "(default: 0.0)" not in said
 
 
@@ -182,6 +185,41 @@ def test_evaluate_of_two_folders_prints_and_writes_every_number(folders, tmp_pat
     assert protocol["metrics"]["precision"] == {"k": 5}
 
 
+def test_evaluate_computes_what_can_be_and_names_what_cannot(folders, tmp_path, capsys):
+    out = ["--features", "random", "--out", tmp_path / "r.json"]
+    assert run("evaluate", folders[1], "--data", folders[0], *out) == 0
+    said = capsys.readouterr().out
+    assert "Left out is: these features have no classifier" in said
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert len(results["quality"]) == 6 and list(results["left_out"]) == ["is"]
+    assert run("evaluate", folders[1], "--data", folders[0], *out, "-n", 4) == 0
+    said = capsys.readouterr().out
+    assert "Left out prdc: it needs at least 6 real images, there are 4." in said
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert len(results["quality"]) == 2 and list(results["left_out"]) == ["is", "prdc"]
+    assert run("evaluate", folders[1], "--data", folders[0], *out, "--metrics", "fid") == 0
+    assert "Left out" not in capsys.readouterr().out
+    assert "left_out" not in json.loads((tmp_path / "r.json").read_text())
+
+
+def test_evaluate_decides_before_any_feature_is_computed(folders, plain, capsys, monkeypatch):
+    def never(*given, **more):
+        raise AssertionError("too late")
+
+    monkeypatch.setattr("gan_forensics.gans.generate", never)
+    monkeypatch.setattr("gan_forensics.quality.small_classifier_features", never)
+    monkeypatch.setattr("gan_forensics.quality.evaluate.extract", never)
+    real = ["--data", folders[0]]
+    random, small = (["--features", name, *real] for name in ("random", "small"))
+    said = refused(capsys, "evaluate", folders[1], *random, "--metrics", "is,fid")
+    assert "cannot compute is: these features have no classifier" in said
+    said = refused(capsys, "evaluate", plain, *random, "--size", 16, "-n", 5, "--metrics", "prdc")
+    assert "cannot compute prdc: it needs at least 6 real images, there are 5" in said
+    said = refused(capsys, "evaluate", folders[1], *small, "-n", 9, "--metrics", "is")
+    assert "it needs at least 10 generated images, there are 9" in said
+    assert "cannot compute fid" in refused(capsys, "evaluate", folders[1], *small, "-n", 1)
+
+
 def test_evaluate_of_a_run_goes_into_its_report_with_the_spread_of_draws(plain, capsys):
     options = ["--data", "samples:digits", "--features", "random", "--metrics", "fid,prdc"]
     assert run("evaluate", plain, *options, "-n", 20, "--draws", 2) == 0
@@ -203,7 +241,12 @@ def test_evaluate_refuses_wrong_use(folders, plain, tmp_path, capsys):
     fake, real = folders[1], ["--data", folders[0], "--features", "random"]
     said = refused(capsys, "evaluate", fake, *real, "--metrics", "fid,fidd")
     assert "unknown metrics fidd" in said and "fid,kid,is,prdc" in said
-    assert "at least 1" in refused(capsys, "evaluate", fake, *real, "-n", 0)
+    assert "-n 0: it must be at least 1" in refused(capsys, "evaluate", fake, *real, "-n", 0)
+    assert "--draws 0: it must" in refused(capsys, "evaluate", fake, *real, "--draws", 0)
+    assert "--seed -1: it must" in refused(capsys, "evaluate", fake, *real, "--seed", -1)
+    for option in (["--resize", "pytorch-fid"], ["--weights", tmp_path / "w.npz"]):
+        said = refused(capsys, "evaluate", fake, *real, *option)
+        assert f"{option[0]}: only --features inception have it, these are random" in said
     assert "no run folder" in refused(capsys, "evaluate", fake, *real, "--draws", 2)
     assert "images of 16" in refused(capsys, "evaluate", plain, *real, "--size", 32)
     assert "unknown source" in refused(capsys, "evaluate", tmp_path / "missing", *real)

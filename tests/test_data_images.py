@@ -1,6 +1,4 @@
 import os
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -10,12 +8,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from skimage.transform import resize as skimage_resize
 
+from gan_forensics.data.decoding import load_image
 from gan_forensics.data.images import (
-    ImageError,
     center_crop,
-    decode_image,
-    list_images,
-    load_image,
     resize,
     save_png,
     square,
@@ -23,204 +18,10 @@ from gan_forensics.data.images import (
     to_uint8,
 )
 
-# --- decoding -------------------------------------------------------------------------------
-
 
 @pytest.fixture
 def picture(rng):
     return rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
-
-
-def _png_of_16_bit_rgb(path):
-    """Pillow cannot write 16-bit colour, but reads it, cutting it down to 8 bits."""
-
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", 4, 3, 16, 2, 0, 0, 0)
-    rows = b"".join(b"\0" + bytes(range(24)) for _ in range(3))
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
-def test_colour_png_decodes_to_its_pixels(tmp_path, picture):
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    loaded = load_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(loaded, picture)
-    assert loaded.dtype == np.uint8 and loaded.flags.writeable
-
-
-def test_gray_is_repeated_over_three_channels(tmp_path, picture):
-    Image.fromarray(picture[..., 0]).save(tmp_path / "a.png")
-    expected = np.repeat(picture[..., :1], 3, axis=-1)
-    np.testing.assert_array_equal(load_image(tmp_path / "a.png"), expected)
-
-
-def test_bilevel_becomes_black_and_white(tmp_path):
-    bits = np.eye(9, dtype=bool)
-    Image.fromarray(bits).save(tmp_path / "a.png")
-    loaded = load_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(loaded[..., 1], np.where(bits, 255, 0))
-
-
-def test_palette_becomes_its_colours(tmp_path):
-    image = Image.new("P", (3, 2))
-    image.putpalette([10, 20, 30, 40, 50, 60])
-    image.putdata([0, 1, 0, 1, 1, 0])
-    image.save(tmp_path / "a.png")
-    loaded = load_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(loaded[0, :2], [[10, 20, 30], [40, 50, 60]])
-
-
-def test_opaque_alpha_is_dropped(tmp_path, picture):
-    opaque = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-    Image.fromarray(opaque).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(load_image(tmp_path / "a.png"), picture)
-
-
-def test_exif_orientation_is_applied(tmp_path, picture):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned a quarter to the left: viewers turn it back
-    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(load_image(tmp_path / "a.png"), np.rot90(picture, -1))
-
-
-def test_main_picture_of_a_multi_picture_jpeg_is_read(tmp_path, picture):
-    Image.fromarray(picture).save(
-        tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (5, 5))]
-    )
-    assert load_image(tmp_path / "a.jpg").shape == picture.shape
-
-
-def _write_bad(kind, path, picture):
-    image = Image.fromarray(picture)
-    if kind == "missing":
-        return
-    if kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "text":
-        path.write_text("this is not an image\n")
-    elif kind == "truncated png":
-        image.save(path, format="PNG")
-        path.write_bytes(path.read_bytes()[:200])
-    elif kind == "truncated jpeg":
-        image.resize((200, 200)).save(path, format="JPEG")
-        path.write_bytes(path.read_bytes()[:1500])
-    elif kind == "broken header":
-        image.save(path, format="PNG")
-        path.write_bytes(path.read_bytes()[:20])
-    elif kind == "damaged data":
-        image.save(path, format="PNG")
-        data = bytearray(path.read_bytes())
-        data[60:80] = bytes(20)
-        path.write_bytes(bytes(data))
-    elif kind == "16-bit gray":
-        Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(path, format="PNG")
-    elif kind == "16-bit colour":
-        _png_of_16_bit_rgb(path)
-    elif kind == "16-bit ppm":
-        path.write_bytes(b"P6\n2 1\n65535\n" + bytes(12))
-    elif kind == "float":
-        Image.fromarray(picture[..., 0].astype(np.float32)).save(path, format="TIFF")
-    elif kind == "cmyk":
-        image.convert("CMYK").save(path, format="JPEG")
-    elif kind == "lab":
-        image.convert("LAB").save(path, format="TIFF")
-    elif kind == "transparent":
-        image.putalpha(Image.new("L", image.size, 200))
-        image.save(path, format="PNG")
-    elif kind == "transparent palette":
-        image.convert("P").save(
-            path, format="PNG", transparency=image.convert("P").getpixel((0, 0))
-        )
-    elif kind == "animated":
-        image.save(path, format="GIF", save_all=True, append_images=[Image.new("RGB", image.size)])
-
-
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        ("missing", "no such file"),
-        ("empty", "empty (0 bytes)"),
-        ("text", "not an image"),
-        ("truncated png", "damaged or truncated"),
-        ("truncated jpeg", "damaged or truncated"),
-        ("broken header", "damaged or truncated|not an image"),
-        ("damaged data", "damaged or truncated"),
-        ("16-bit gray", "more than 8 bits"),
-        ("16-bit colour", "more than 8 bits"),
-        ("16-bit ppm", "more than 8 bits"),
-        ("float", "more than 8 bits"),
-        ("cmyk", "CMYK"),
-        ("lab", "colour mode LAB"),
-        ("transparent", "transparent pixels; flatten"),
-        ("transparent palette", "transparent pixels; flatten"),
-        ("animated", "animated or multi-page (2 frames)"),
-    ],
-)
-def test_unusable_image_is_refused_in_one_line_with_its_path(tmp_path, picture, kind, says):
-    path = tmp_path / "odd one.png"
-    _write_bad(kind, path, picture)
-    with pytest.raises(ImageError) as caught:
-        load_image(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ") and "\n" not in message
-    assert any(part in message for part in says.split("|")), message
-
-
-# Pillow only warns up to twice the limit, and raises beyond. Warnings are errors in these tests.
-@pytest.mark.parametrize("limit", [100, 50])
-def test_decompression_bomb_is_refused(tmp_path, picture, monkeypatch, limit):
-    save_png(tmp_path / "a.png", picture)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(ImageError, match=f"a.png: 120 pixels, more than the {limit} that"):
-        load_image(tmp_path / "a.png")
-
-
-def test_decompression_bomb_is_refused_where_pillow_only_warns(tmp_path, picture, monkeypatch):
-    save_png(tmp_path / "a.png", picture)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.warns(Image.DecompressionBombWarning), pytest.raises(ImageError, match="120 pix"):
-        load_image(tmp_path / "a.png")
-
-
-def test_folder_instead_of_an_image_is_refused(tmp_path):
-    with pytest.raises(ImageError, match="cannot be opened"):
-        load_image(tmp_path)
-
-
-def test_bytes_decode_like_the_file(tmp_path, picture):
-    save_png(tmp_path / "a.png", picture)
-    decoded = decode_image((tmp_path / "a.png").read_bytes(), name="record 0")
-    np.testing.assert_array_equal(decoded, picture)
-
-
-# --- listing --------------------------------------------------------------------------------
-
-
-def test_listing_is_sorted_recursive_and_skips_hidden_and_other_files(tmp_path, picture):
-    (tmp_path / "sub").mkdir()
-    (tmp_path / ".cache").mkdir()
-    for name in ("b.png", "a.JPG", "sub/c.png", ".hidden.png", ".cache/d.png"):
-        Image.fromarray(picture).save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("x")
-    names = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
-    assert names == ["a.JPG", "b.png", "sub/c.png"]
-
-
-def test_listing_says_what_is_wrong_with_the_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        list_images(tmp_path / "none")
-    with pytest.raises(ValueError, match="no images in this folder"):
-        list_images(tmp_path)
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match="not a folder"):
-        list_images(tmp_path / "file")
 
 
 # --- geometry -------------------------------------------------------------------------------

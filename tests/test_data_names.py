@@ -88,6 +88,52 @@ def test_empty_and_missing_folders_are_named(tmp_path):
         open_source(f"folder:{tmp_path / 'none'}")
 
 
+@pytest.mark.parametrize("other", ["test", "val", "valid", "validation"])
+def test_train_and_validation_folders_are_the_splits_and_classes_lie_below(tmp_path, images, other):
+    for part, n in (("train", 4), (other, 2)):
+        for kind in ("dog", "cat"):
+            _save_all(tmp_path, images[:n], [f"{part}/{kind}/{k}.png" for k in range(n)])
+    train, test, every = (
+        open_source(f"folder:{tmp_path}", split=split) for split in ("train", "test", "all")
+    )
+    assert [len(source) for source in (train, test, every)] == [8, 4, 12]
+    assert isinstance(test, FileSource) and test.listed == 12 and test.labels is not None
+    for path, label in zip(test.paths, test.labels, strict=True):
+        assert path.relative_to(tmp_path).parts[:2] == (other, ("cat", "dog")[label])
+
+
+def test_split_of_a_folder_stays_wherever_it_lies_and_whatever_is_added(tmp_path, images):
+    names = [f"c{k % 2}/{k:03d}.png" for k in range(40)]
+    held = []
+    for folder, more in (("here", []), ("there", [f"more/{k}.png" for k in range(9)])):
+        listed = [*names, *more]
+        _save_all(tmp_path / folder, images[:1].repeat(len(listed), 0), listed)
+        source = open_source(f"folder:{tmp_path / folder}", split="test")
+        assert isinstance(source, FileSource)
+        found = {path.relative_to(tmp_path / folder).as_posix() for path in source.paths}
+        held.append({name for name in found if not name.startswith("more")})
+    assert held[0] == held[1] and 4 <= len(held[0]) <= 16
+
+
+def test_gray_folders_and_lists_stay_gray_and_mixed_ones_are_rgb(tmp_path, images):
+    _save_all(tmp_path / "gray", images[:4, ..., :1], [f"{k}.png" for k in range(4)])
+    (tmp_path / "gray.csv").write_text("".join(f"gray/{k}.png\n" for k in range(4)))
+    for name in (f"folder:{tmp_path / 'gray'}", f"list:{tmp_path / 'gray.csv'}"):
+        np.testing.assert_array_equal(_all(open_source(name))["image"], images[:4, ..., :1])
+        assert open_source(name, size=4)[0]["image"].shape == (4, 4, 1)
+    _save_all(tmp_path / "gray", images[-1:], ["z.png"])
+    mixed = _all(open_source(f"folder:{tmp_path / 'gray'}"))["image"]
+    np.testing.assert_array_equal(mixed[:4], np.repeat(images[:4, ..., :1], 3, -1))
+    np.testing.assert_array_equal(mixed[4], images[-1])
+
+
+def test_listed_counts_what_a_split_was_taken_from(tmp_path, rng):
+    np.savez(tmp_path / "a.npz", image=rng.integers(0, 256, (40, 4, 4), dtype=np.uint8))
+    for name, n in ((f"npz:{tmp_path / 'a.npz'}", 40), ("toy:powerlaw?n=30", 30)):
+        source = open_source(name, split="train")
+        assert source.listed == n > len(source)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 # --- path lists -----------------------------------------------------------------------------
 
 

@@ -1,12 +1,21 @@
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_forensics.data import ArraySource, Batches, FileSource, ImageError, save_png, to_float
+from gan_forensics.data import (
+    ArraySource,
+    Batches,
+    FileSource,
+    ImageError,
+    SkipBad,
+    save_png,
+    to_float,
+)
 
 
 def _numbered(n, size=4):
@@ -197,6 +206,9 @@ def test_flipping_leaves_the_source_alone(rng):
 def test_fewer_images_than_a_batch_says_how_many_and_what_batch():
     with pytest.raises(ValueError, match="5 examples are fewer than one batch of 8; .* at most 5"):
         Batches(_numbered(5), batch_size=8, seed=0)
+    part = FileSource([Path("a.png")] * 5, among=[Path("a.png")] * 9)
+    with pytest.raises(ValueError, match=r"5 examples \(of 9; --split all takes .* of 8;"):
+        Batches(part, batch_size=8, seed=0)
     with pytest.raises(ValueError, match="batch of 3 over 2 processes; .* at most 2"):
         Batches(_numbered(5), batch_size=3, seed=0, shard=(0, 2))
 
@@ -216,6 +228,35 @@ def test_unreadable_file_surfaces_with_its_path(tmp_path, rng):
     batches = Batches(FileSource(paths), batch_size=3, seed=0)
     with pytest.raises(ImageError, match="4.png: the file is empty"):
         _draw(batches, 2)
+
+
+def test_truncated_file_surfaces_with_its_path_from_the_threads(tmp_path, rng):
+    paths = [tmp_path / f"{k}.png" for k in range(30)]
+    for path in paths:
+        save_png(path, rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    paths[17].write_bytes(paths[17].read_bytes()[:120])
+    batches = Batches(FileSource(paths), batch_size=3, seed=0)
+    with pytest.raises(ImageError, match="17.png: damaged or truncated"):
+        _draw(batches, 10)
+
+
+def test_training_that_skips_bad_files_resumes_to_the_very_batch(tmp_path, rng):
+    paths = [tmp_path / f"{k}.png" for k in range(14)]
+    for path in paths:
+        save_png(path, rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    for k in (3, 8):
+        paths[k].write_bytes(paths[k].read_bytes()[:120])
+
+    def make():
+        return Batches(SkipBad(FileSource(paths)), batch_size=4, seed=5, flip=True)
+
+    uninterrupted = _draw(make(), 9)
+    first = make()
+    _draw(first, 4)
+    resumed = make()
+    resumed.restore(first.state())
+    for expected, batch in zip(uninterrupted[4:], _draw(resumed, 5), strict=True):
+        _assert_equal(expected, batch)
 
 
 def test_files_read_on_threads_come_in_order(tmp_path, rng):

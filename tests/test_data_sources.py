@@ -1,14 +1,20 @@
+import json
 import threading
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from gan_forensics.data.images import ImageError, save_png
+from gan_forensics.data import account
+from gan_forensics.data.decoding import ImageError
+from gan_forensics.data.images import save_png
+from gan_forensics.data.skip_bad import SkipBad
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
+    Rgb,
     Rows,
     batches_once,
     rows_of_split,
@@ -164,6 +170,27 @@ def test_split_holds_out_about_a_quarter():
         np.testing.assert_allclose(share, 0.25, rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    "name", ["{:03d}.png", "img_{:d}.png", "IMG_{:04d}.jpg", "{:d}.jpg", "a/{}"]
+)
+def test_split_by_name_holds_out_about_a_quarter_of_small_folders_too(name):
+    """A CRC held out 10 to 28 of 60; a fair draw strays by 6.7 (two deviations)."""
+    for first in (0, 60, 1000):
+        names = [name.format(k) for k in range(first, first + 60)]
+        assert 7 <= len(rows_of_split(names, "test")) <= 24
+
+
+def test_split_of_row_numbers_stays_as_published_tables_have_it():
+    np.testing.assert_array_equal(rows_of_split(range(22), "test"), [4, 6, 14, 16, 21])
+
+
+def test_split_of_file_names_is_what_it_was():
+    names = [f"{k:02d}.png" for k in range(20)]
+    np.testing.assert_array_equal(rows_of_split(names, "test"), [1, 3, 11, 16])
+    assert len(rows_of_split(["caf\udce9.png", "b", "c", "d"], "all")) == 4
+    rows_of_split([*names, "caf\udce9.png"], "test")  # a name that is not UTF-8
+
+
 def test_split_that_is_empty_or_unknown_is_refused():
     with pytest.raises(ValueError, match="test split of 1 examples is empty"):
         rows_of_split(["a"], "test")
@@ -179,3 +206,142 @@ def test_one_pass_yields_every_example_once_in_order(images):
     pixels = np.concatenate([batch["image"] for batch in batches])
     assert pixels.dtype == np.float32
     np.testing.assert_allclose(pixels, images / 127.5 - 1, rtol=0, atol=1e-6)
+
+
+# --- channels -----------------------------------------------------------------------------------
+
+
+def _save_gray(path, level=3):
+    Image.fromarray(np.full((6, 5), level, np.uint8)).save(path)
+
+
+def test_gray_files_make_images_of_one_channel(tmp_path):
+    for k in range(3):
+        _save_gray(tmp_path / f"{k}.png", k)
+    batch = take(FileSource([tmp_path / f"{k}.png" for k in range(3)]), [2, 0])
+    assert batch["image"].shape == (2, 6, 5, 1)
+    np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], [2, 0])
+
+
+def test_one_file_in_colour_makes_all_rgb_in_every_split(files):
+    _save_gray(files[0])
+    assert FileSource(files).channels == 3
+    assert FileSource(files[:1]).channels == 1
+    held = FileSource(files[:1], among=files)
+    assert held.channels == 3 and held[0]["image"].shape == (6, 5, 3)
+
+
+def test_unreadable_file_does_not_decide_on_the_channels(tmp_path):
+    for k in range(3):
+        _save_gray(tmp_path / f"{k}.png")
+    (tmp_path / "0.png").write_bytes(b"")
+    source = FileSource([tmp_path / f"{k}.png" for k in range(3)])
+    assert source.channels == 1
+    with pytest.raises(ImageError, match="0.png: the file is empty"):
+        source[0]
+
+
+def test_headers_are_read_up_to_the_first_in_colour(files, monkeypatch):
+    from gan_forensics.data import sources
+
+    read = []
+    is_gray = sources.is_gray
+    monkeypatch.setattr(sources, "is_gray", lambda path: read.append(path) or is_gray(path))
+    _save_gray(files[0])
+    source = FileSource(files)
+    take(source, range(7))
+    assert read == files[:2]
+
+
+def test_gray_is_repeated_where_rgb_is_asked_for(images):
+    array = ArraySource(image=images[..., :1], label=np.arange(7))
+    rgb = Rgb(array)
+    expected = np.repeat(images[..., :1], 3, -1)
+    np.testing.assert_array_equal(take(rgb, range(7))["image"], expected)
+    np.testing.assert_array_equal(rgb[4]["image"], expected[4])
+    assert rgb[4]["label"] == 4 and len(rgb) == 7
+    np.testing.assert_array_equal(take(Rgb(ArraySource(image=images)), range(7))["image"], images)
+
+
+# --- images that cannot be used -----------------------------------------------------------------
+
+
+def test_bad_images_are_replaced_by_others_always_the_same_and_counted(files, images):
+    for k in (1, 4):
+        files[k].write_bytes(files[k].read_bytes()[:60])
+    source = SkipBad(FileSource(files, np.arange(7)))
+    batch = take(source, range(7))
+    for k in range(7):
+        label = int(batch["label"][k])
+        assert label not in (1, 4) and (k in (1, 4) or label == k)
+        np.testing.assert_array_equal(batch["image"][k], images[label])
+    assert sorted(source.bad) == [str(files[1]), str(files[4])]
+    assert "1.png: damaged or truncated" in source.bad[str(files[1])]
+    # Whatever else was read before.
+    again = SkipBad(FileSource(files, np.arange(7)))
+    assert [int(again[k]["label"]) for k in (4, 1)] == [int(batch["label"][k]) for k in (4, 1)]
+    np.testing.assert_array_equal(again.labels, np.arange(7))
+    assert again.describe(3) == str(files[3])
+
+
+def test_source_without_a_usable_image_is_refused(files):
+    for path in files:
+        path.write_bytes(b"")
+    with pytest.raises(ImageError, match=r"100 images in a row .*\.png: the file is empty"):
+        SkipBad(FileSource(files))[0]
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+
+def test_account_says_how_many_train_and_what_becomes_of_them(files):
+    source = FileSource(files[:4], among=files)
+    assert account.taken(source) == (
+        "4 of 7 images train, 3 are held out (--split all takes everything)"
+    )
+    assert account.taken(FileSource(files)) == "7 images train"
+    assert account.fitted(source, None) == ""
+    assert account.fitted(source, 4) == (
+        "4 images of 5x6 (width x height) are centre-cropped and resized to 4x4"
+    )
+    save_png(files[2], np.zeros((4, 4, 3), np.uint8))
+    assert account.fitted(source, 4) == (
+        "4 images of 4x4 to 5x6 (width x height) are centre-cropped and resized to 4x4"
+    )
+    square = FileSource(files[2:3])
+    assert account.fitted(square, 4) == ""
+    assert account.fitted(square, 2) == "1 images of 4x4 (width x height) are resized to 2x2"
+
+
+def test_account_says_what_becomes_of_gray_files(files):
+    gray = files[0].parent / "gray.png"
+    _save_gray(gray)
+    assert account.coloured(FileSource([gray])) == "all files are gray: images of one channel"
+    for mixed in ([gray, *files], [*files, gray]):
+        assert account.coloured(FileSource(mixed)) == (
+            "some files are gray, some in colour: all are read as RGB"
+        )
+    assert account.coloured(FileSource(files)) == ""
+    files[0].write_bytes(b"")
+    assert account.fitted(FileSource(files[:1]), 4) == ""
+
+
+def test_few_headers_speak_for_many_files(files):
+    said = account.fitted(FileSource(files * 100), 4)
+    assert said == (
+        "700 images of 5x6 (width x height), as 64 of them say, are centre-cropped and resized to "
+        "4x4"
+    )
+
+
+def test_facts_of_a_source_are_json(files):
+    left_out = {files[5]: "not an image", files[6]: "not an image"}
+    facts = account.facts(FileSource(files[:3], among=files[:5], left_out=left_out))
+    assert json.loads(json.dumps(facts)) == {
+        "images": 3,
+        "held_out": 2,
+        "left_out": {"not an image": [str(files[5]), str(files[6])]},
+    }
+    assert account.facts(ArraySource(x=np.zeros(3))) == {
+        "images": 3, "held_out": 0, "left_out": {}
+    }  # fmt: skip

@@ -64,22 +64,51 @@ def test_a_network_without_relus_has_its_gradient_in_the_place_of_guided_backpro
     assert_allclose(found.guided, slope, rtol=1e-4, atol=1e-7)
 
 
-def test_maps_are_resized_to_the_input_with_half_pixel_centres():
-    class Pooled(nn.Module):
-        @nn.compact
-        def __call__(self, x, *, train):
-            x = Conv(1, 2, 2, "VALID", use_bias=False, name="conv")(x)
-            return nn.Dense(1, name="fc")(x.mean((1, 2)))
+class Pooled(nn.Module):
+    """A map of means over cells, and its mean as the logit."""
 
-    variables = {
-        "params": {
-            "conv": {"kernel": np.full((2, 2, 1, 1), 0.25, np.float32)},
-            "fc": {"kernel": np.ones((1, 1), np.float32), "bias": np.zeros(1, np.float32)},
-        }
-    }
+    cell: int = 2
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = Conv(1, self.cell, self.cell, "VALID", use_bias=False, name="conv")(x)
+        return nn.Dense(1, name="fc")(x.mean((1, 2)))
+
+    @property
+    def variables_of_means(self):
+        kernel = np.full((self.cell, self.cell, 1, 1), self.cell**-2, np.float32)
+        head = {"kernel": np.ones((1, 1), np.float32), "bias": np.zeros(1, np.float32)}
+        return {"params": {"conv": {"kernel": kernel}, "fc": head}}
+
+
+def test_maps_are_resized_to_the_input_with_half_pixel_centres():
     x = np.repeat([0.0, 0.0, 4.0, 4.0], 2).reshape(1, 4, 2, 1).astype(np.float32)
-    found = guided_grad_cam(Pooled(), variables, x, layer="conv")
+    found = guided_grad_cam(Pooled(), Pooled().variables_of_means, x, layer="conv")
     assert_allclose(found.map[0, :, 0], [0, 0.25, 0.75, 1], atol=1e-5)
+
+
+def published_map(cam, width, height):
+    """The steps of pytorch-grad-cam 1.3.7 for one layer: scale, resize, scale again."""
+    cv2 = pytest.importorskip("cv2")
+
+    def scaled(image):
+        image = image - image.min()
+        return image / (1e-7 + image.max())
+
+    return scaled(cv2.resize(np.float32(scaled(np.maximum(cam, 0))), (width, height)))
+
+
+@pytest.mark.parametrize(("rows", "columns", "cell"), [(3, 3, 8), (3, 3, 3), (4, 7, 6), (2, 2, 7)])
+def test_maps_are_scaled_again_after_resizing_as_published(rows, columns, cell, rng):
+    """A peak between two pixels of the input is cut off: the map would not reach 1."""
+    module, means = Pooled(cell), rng.normal(size=(2, rows, columns))
+    x = means.repeat(cell, 1).repeat(cell, 2)[..., None].astype(np.float32)
+    found = guided_grad_cam(module, module.variables_of_means, x, layer="conv")
+    height, width = x.shape[1:3]
+    expected = np.stack([published_map(cam, width, height) for cam in means])
+    assert_allclose(found.map, expected, rtol=0, atol=2e-6)
+    assert_allclose(found.map.max((1, 2)), 1, rtol=0, atol=1e-6)
+    assert_allclose(found.product, expected[..., None] * found.guided, rtol=0, atol=1e-7)
 
 
 def test_what_is_not_there_is_refused(two):

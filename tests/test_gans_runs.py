@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.data import ArraySource, load_image
+from gan_forensics.data import ArraySource, ImageError, load_image, save_png
 from gan_forensics.gans import (
     METHODS,
     GanConfig,
@@ -130,6 +130,92 @@ def test_a_folder_from_before_a_setting_existed_loads_and_goes_on(tmp_path):
     # A new setting that is used is a difference.
     with pytest.raises(RunFolderError, match="gan.average: None -> 0.9"):
         train_gan(replace(config, average=0.9), run, Cadence(3), resume=True, progress=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty gray photographs of the networks' size, of which number 12 is cut off."""
+    images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, 1), dtype=np.uint8)
+    for k, image in enumerate(images):
+        save_png(tmp_path / "images" / f"{k:02d}.png", image)
+    cut = tmp_path / "images" / "12.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    (tmp_path / "images" / "notes.txt").write_text("x")
+    return tmp_path / "images"
+
+
+PLAIN = replace(CONFIG, method="sngan", schedule="none", average=None, channels=None, batch_size=8)
+
+
+def test_the_run_says_and_keeps_what_it_took_of_a_folder(folder, tmp_path):
+    (folder / "12.png").unlink()
+    said = []
+    config = replace(PLAIN, data=f"folder:{folder}")
+    gan, _ = train_gan(config, tmp_path / "run", Cadence(1), say=said.append, progress=False)
+    assert gan.config.channels == 1
+    assert said == [
+        f"folder:{folder}: 1 of 60 files left out: 1 not an image (notes.txt)",
+        f"folder:{folder}: 48 of 59 images train, 11 are held out (--split all takes everything)",
+        f"folder:{folder}: all files are gray: images of one channel",
+    ]
+    assert json.loads((tmp_path / "run" / "data.json").read_text()) == {
+        "data": f"folder:{folder}",
+        "split": "train",
+        "images": 48,
+        "held_out": 11,
+        "left_out": {"not an image": [str(folder / "notes.txt")]},
+        "skipped": [],
+    }
+    said.clear()
+    whole = replace(config, split="all")
+    train_gan(whole, tmp_path / "whole", Cadence(1), say=said.append, progress=False)
+    assert said[1] == f"folder:{folder}: 59 images train"
+
+
+def test_few_images_count_the_split(folder, tmp_path):
+    config = replace(PLAIN, data=f"folder:{folder}", batch_size=56)
+    says = r"49 examples \(of 60; --split all takes .* are fewer than one batch of 56"
+    with pytest.raises(ValueError, match=says):
+        train_gan(config, tmp_path / "run", Cadence(1), progress=False)
+
+
+def test_a_bad_image_stops_the_run_by_name_or_is_skipped_and_counted(folder, tmp_path):
+    config, run = replace(PLAIN, data=f"folder:{folder}"), tmp_path / "run"
+    cadence = Cadence(12, checkpoint_every=1)
+    with pytest.raises(ImageError, match="12.png: damaged or truncated"):
+        train_gan(config, run, cadence, progress=False)
+    said = []
+    skip = {"on_bad_image": "skip", "progress": False}
+    # The run that stopped goes on, and ends as one that never did.
+    _, stopped = train_gan(config, run, cadence, resume=True, say=said.append, **skip)
+    _, whole = train_gan(config, tmp_path / "whole", cadence, **skip)
+    for a, b in zip(*map(jax.tree.leaves, (stopped, whole)), strict=True):
+        assert_array_equal(a, b)
+    assert said[-1].startswith("1 images could not be used, and others stood in for them: ")
+    assert "12.png: damaged or truncated" in said[-1] and str(run / "data.json") in said[-1]
+    for folder_of_run in (run, tmp_path / "whole"):
+        skipped = json.loads((folder_of_run / "data.json").read_text())["skipped"]
+        assert len(skipped) == 1 and skipped[0].startswith(f"{folder / '12.png'}: damaged")
+    # What an earlier part skipped stays on record.
+    train_gan(config, run, Cadence(12), resume=True, **skip)
+    assert json.loads((run / "data.json").read_text())["skipped"] == skipped
+
+
+def test_a_folder_of_another_run_keeps_its_record_of_data(folder, tmp_path, trained):
+    run = trained[0]
+    before = (run / "data.json").read_text()
+    with pytest.raises(RunFolderError):
+        train_gan(replace(PLAIN, data="samples:lfw"), run, Cadence(1), progress=False)
+    assert (run / "data.json").read_text() == before
+
+
+def test_one_channel_of_files_in_colour_is_refused_with_the_way_out(tmp_path):
+    save_png(tmp_path / "a.png", np.zeros((SIDE, SIDE, 3), np.uint8))
+    config = replace(PLAIN, data=f"folder:{tmp_path}", split="all", channels=1)
+    with pytest.raises(
+        ValueError, match="3 channels, the config 1: leave .*, or convert the files"
+    ):
+        train_gan(config, tmp_path / "run", Cadence(1), progress=False)
 
 
 def test_a_gan_whose_tasks_brought_networks_loads_with_them(tmp_path):

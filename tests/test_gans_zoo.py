@@ -222,6 +222,10 @@ def test_biases_before_a_batch_norm_get_no_gradient(move):
         (replace(SMALL, n_dis=0), "n_dis must be positive, got 0"),
         (replace(SMALL, learning_rate=-1.0), "learning_rate must be positive"),
         (replace(SMALL, schedule="linear"), "needs decay_steps"),
+        (replace(SMALL, decay_steps=9), "decay_steps are of the linear schedule"),
+        (replace(SMALL, size=64, generator_width=9), "9"),
+        (GanConfig("dcgan", size=40), "power of two, 16 or more, got 40"),
+        (GanConfig("dcgan", tail="N.1.6"), "N.1.6"),
         (replace(SMALL, schedule="cosine"), "schedules are none and linear"),
         (replace(SMALL, average=1.0), "between 0 and 1, got 1.0"),
         (replace(SMALL, architecture="dcgan"), "sngan does not come in .* 'dcgan', only in resgan"),
@@ -232,4 +236,4 @@ def test_biases_before_a_batch_norm_get_no_gradient(move):
 )
 def test_settings_that_do_not_go_together_are_refused(config, says):
     with pytest.raises(ValueError, match=says):
-        init(build(config))
+        build(config)

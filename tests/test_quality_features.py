@@ -10,8 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, open_source
 from gan_forensics.quality import (
+    METRICS,
     Extracted,
     FeatureExtractor,
+    computable,
     evaluate_images,
     extract,
     images_digest,
@@ -121,6 +123,12 @@ def test_features_that_are_not_finite_are_refused_with_the_image(images):
     with pytest.raises(ValueError, match="image 13 are not finite"):
         extract(counting([], run=run), images, chunk=5)
 
+    def logits(images):
+        return Extracted(np.zeros((len(images), 2), np.float32), run(images).features)
+
+    with pytest.raises(ValueError, match="image 13 are not finite"):
+        extract(counting([], run=logits), images, chunk=5)
+
 
 def test_what_are_no_images_is_refused(images):
     with pytest.raises(ValueError, match="uint8"):
@@ -215,13 +223,66 @@ def test_several_draws_give_means_with_their_spread(classifier, digits):
     assert both.protocol["draws"] == 2
 
 
-def test_unknown_metrics_and_metrics_without_a_classifier_are_refused(images):
+def test_metrics_that_cannot_be_are_refused_before_any_feature_is_computed(images):
+    calls = []
+
+    def evaluate(n, metrics, m=21):
+        evaluate_images(images[:n], [images[:m]], counting(calls), metrics=metrics)
+
     with pytest.raises(ValueError, match="unknown metrics fd: choose from fid,kid,is,prdc"):
-        evaluate_images(images, [images], counting([]), metrics=["fd"])
-    with pytest.raises(ValueError, match="have no classifier"):
-        evaluate_images(images, [images], counting([]), metrics=["is"])
+        evaluate(21, ["fd"])
+    with pytest.raises(ValueError, match="unknown metrics .none given."):
+        evaluate(21, [])
+    with pytest.raises(ValueError, match="cannot compute is: these features have no classifier"):
+        evaluate(21, ["is", "fid"])
+    with pytest.raises(ValueError, match="cannot compute prdc: it needs at least 6 real images"):
+        evaluate(5, ["prdc", "fid"])
+    with pytest.raises(ValueError, match="at least 6 generated images, there are 5"):
+        evaluate(21, ["prdc"], 5)
+    with pytest.raises(ValueError, match="fid: .* kid: .* is: .* prdc: "):
+        evaluate(1, None)
     with pytest.raises(ValueError, match="at least one set"):
         evaluate_images(images, [], counting([]))
+    assert calls == []
+
+
+def test_by_default_all_metrics_are_computed_that_can_be(images):
+    scores = evaluate_images(images, [images], counting([]))
+    assert [score.name for score in scores][2:] == ["precision", "recall", "density", "coverage"]
+    assert len(evaluate_images(images[:5], [images], counting([]))) == 2
+    assert len(evaluate_images(images, [images[:2], images[:5]], counting([]))) == 2
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_what_can_be_computed_is_what_the_metrics_do(logits, rng):
+    """The table of needs beside the metrics themselves, at every count."""
+    for real, fake in [(1, 1), (1, 30), (2, 2), (30, 1), (5, 30), (30, 5), (6, 6), (9, 9), (3, 10)]:
+        a, b = (
+            Extracted(rng.normal(size=(n, 3)), rng.normal(size=(n, 4)) if logits else None)
+            for n in (real, fake)
+        )
+        for name, metric in METRICS.items():
+            try:
+                names, _ = computable([name], real=real, fake=fake, logits=logits)
+            except ValueError:
+                with pytest.raises(ValueError):
+                    metric.scores(a, b, "features", 0)
+            else:
+                assert names == (name,) and metric.scores(a, b, "features", 0)
+
+
+def test_images_in_another_order_have_the_same_scores(classifier, digits):
+    """Digits sorted by class against the same ones shuffled: splits must not be single classes."""
+    _, extractor = classifier
+    image = digits.arrays["image"][np.argsort(digits.arrays["label"], kind="stable")]
+    real, fake = image[::3], image[1::6]
+    shuffled = np.random.default_rng(3).permutation(len(fake))
+    one, other = (
+        [score.value for score in evaluate_images(real, [fakes], extractor)]
+        for fakes in (fake, fake[shuffled])
+    )
+    assert_allclose(other, one, rtol=1e-5)
+    assert one[2] > 3
 
 
 # --- Inception ------------------------------------------------------------------------------------

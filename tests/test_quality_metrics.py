@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.quality import (
     FeatureMoments,
@@ -22,6 +22,7 @@ from gan_forensics.quality import (
     quantise,
 )
 from gan_forensics.quality import frechet as frechet_module
+from gan_forensics.quality.order import content_order
 from tests import oracles_quality as oracles
 
 
@@ -265,7 +266,7 @@ def test_kid_is_unbiased_under_equal_distributions(rng):
 
 def test_kid_is_the_mean_over_its_subsets_with_their_spread_and_error(rng):
     real, fake = features(rng, 50, 4), features(rng, 40, 4, shift=1)
-    found = kid(real, fake, subsets=4, subset_size=10, seed=9)
+    found = kid(real, fake, subsets=4, subset_size=10, seed=9, order="given")
     draws = np.random.default_rng(9)
     rows = [(draws.choice(50, 10, False), draws.choice(40, 10, False)) for _ in range(4)]
     scores = np.array([polynomial_mmd2(real[r], fake[f]) for r, f in rows])
@@ -278,6 +279,33 @@ def test_kid_is_the_mean_over_its_subsets_with_their_spread_and_error(rng):
     whole = kid(real, real + 1, subsets=2, subset_size=50)
     assert_allclose(whole.value, polynomial_mmd2(real, real + 1), rtol=1e-10)
     assert_allclose(whole.spread, 0, rtol=0, atol=1e-6)
+
+
+def test_the_content_order_is_that_of_whole_rows(rng):
+    rows = rng.integers(0, 3, (60, 4)).astype(np.float32)  # with rows that are alike
+    assert_array_equal(rows[content_order(rows)], np.array(sorted(map(list, rows))))
+    shuffled = rows[rng.permutation(60)]
+    assert_array_equal(shuffled[content_order(shuffled)], rows[content_order(rows)])
+
+
+@pytest.mark.parametrize("metric", [fid, kid, prdc])
+def test_one_pair_of_sets_has_one_score_in_any_order(metric, rng):
+    real, fake = features(rng, 50, 4), features(rng, 60, 4, shift=1)
+    first, again = metric(real, fake), metric(real[rng.permutation(50)], fake[::-1])
+    for one, other in zip(
+        *([s] if metric is not prdc else s.values() for s in (first, again)), strict=True
+    ):
+        assert_allclose([other.value], [one.value], rtol=1e-11)
+        assert other.spread is None or other.spread == one.spread
+
+
+def test_kid_draws_from_the_rows_as_given_where_that_is_asked_for(rng):
+    real, fake = features(rng, 50, 4), features(rng, 40, 4, shift=1)
+    assert kid(real, fake, order="given").value != kid(real[::-1], fake, order="given").value
+    assert "sorted" in kid(real, fake).protocol["order"]
+    assert kid(real, fake, order="given").protocol["order"] == "as given"
+    with pytest.raises(ValueError, match="unknown order 'file': choose 'content' or 'given'"):
+        kid(real, fake, order="file")  # pyright: ignore
 
 
 def test_kid_refuses_subsets_that_cannot_be_drawn(rng):
@@ -298,7 +326,8 @@ def test_kid_refuses_subsets_that_cannot_be_drawn(rng):
 
 def test_inception_score_lies_between_one_and_the_number_of_classes():
     sure = np.tile(np.eye(5), (8, 1))
-    assert_allclose(inception_score(sure, splits=4).value, 5, rtol=1e-12)
+    assert_allclose(inception_score(sure, splits=1).value, 5, rtol=1e-12)
+    assert_allclose(inception_score(sure, splits=4, order="given").value, 5, rtol=1e-12)
     same = np.tile([[0.2, 0.5, 0.3]], (40, 1))
     assert_allclose(inception_score(same).value, 1, rtol=1e-12)
 
@@ -306,9 +335,26 @@ def test_inception_score_lies_between_one_and_the_number_of_classes():
 @pytest.mark.parametrize(("n", "splits"), [(40, 10), (43, 10), (7, 7), (9, 1)])
 def test_inception_score_equals_the_loop_over_splits(rng, n, splits):
     p = rng.dirichlet(np.full(4, 0.3), n)
-    found = inception_score(p, splits=splits)
+    found = inception_score(p, splits=splits, order="given")
     value, spread = oracles.inception_score(p, splits)
     assert_allclose([found.value, found.spread], [value, spread], rtol=1e-12, atol=1e-14)
+
+
+def test_one_set_has_one_inception_score_in_any_order(rng):
+    """Ten classes stored one after the other: contiguous splits of one class each score 1."""
+    logits = 8 * np.repeat(np.eye(10), 30, axis=0) + rng.standard_normal((300, 10))
+    logits[5] = logits[7]
+    orders = [rng.permutation(300) for _ in range(20)]
+    contiguous = [inception_score(logits=logits[o], order="given").value for o in orders]
+    assert inception_score(logits=logits, order="given").value < 1.1
+    found = inception_score(logits=logits)
+    assert min(contiguous) <= found.value <= max(contiguous)
+    for order in orders:
+        again = inception_score(logits=logits[order])
+        assert (again.value, again.spread) == (found.value, found.spread)
+    assert "permuted" in found.protocol["order"]
+    with pytest.raises(ValueError, match="unknown order"):
+        inception_score(logits=logits, order="sorted")  # pyright: ignore
 
 
 def test_logits_and_their_probabilities_give_the_same_score(rng):

@@ -233,6 +233,16 @@ def test_a_run_folder_becomes_a_page(run):
     assert page.all("img")[0]["alt"] == "Mean radial spectra of real, N.1.5"
 
 
+def test_the_page_of_a_run_counts_what_was_taken_of_its_data(run):
+    left_out = {"not an image": ["a.txt", "b.txt"]}
+    data = {"images": 46, "held_out": 14, "left_out": left_out, "skipped": ["12.png: damaged"]}
+    (run / "data.json").write_text(json.dumps(data))
+    said = " ".join(Page(report_run(run)).text.split())
+    for words in ("images 46", "held_out 14", "left_out.not an image 2", "skipped 1"):
+        assert words in said
+    assert "a.txt" not in said
+
+
 def test_a_run_that_has_just_begun_becomes_a_page(run):
     for name in ("results.json", *(f"samples/step_{n}.png" for n in (3, 20, 100))):
         (run / name).unlink()

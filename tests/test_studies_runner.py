@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from gan_forensics.data import load_image
-from gan_forensics.studies import runner
 from gan_forensics.studies.runner import (
     carry_out,
     claim_recipe,
-    remember_compiled,
     stored_part,
     write_samples,
 )
@@ -62,15 +60,6 @@ def test_a_stopped_run_ends_the_command_with_its_signal(tmp_path, capsys):
         carry_out(SimpleNamespace(out=tmp_path), run)
     assert exit.value.code == 143
     assert capsys.readouterr().err == "stopped (the same command again)\n"
-
-
-@pytest.mark.parametrize("named", [None, "/elsewhere"])
-def test_a_cache_that_the_user_has_named_is_kept(named, tmp_path, monkeypatch):
-    told = {}
-    config = SimpleNamespace(jax_compilation_cache_dir=named, update=told.__setitem__)
-    monkeypatch.setattr(runner, "jax", SimpleNamespace(config=config))
-    remember_compiled(tmp_path)
-    assert told.get("jax_compilation_cache_dir") == (None if named else str(tmp_path))
 
 
 def test_samples_are_grids_by_name(tmp_path):

@@ -7,12 +7,47 @@ from jaxtyping import Float
 
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
-from gan_forensics.anomaly.resample import CODING, FittedModels, resample
+from gan_forensics.anomaly.resample import CODING, EDGED, RESAMPLERS, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
+
+_NETWORKS = ("hidden", "steps", "batch_size")
+_AUTOENCODER = (
+    *_NETWORKS, "latent_dim", "prior_scale", "learning_rate", "scale", "constant_columns",
+)  # fmt: skip
+# The settings of `Doping` that a method takes; the other methods take none.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    **{name: (*_AUTOENCODER, *(("edge",) if name in EDGED else ())) for name in CODING},
+    "doping": (*_AUTOENCODER, "edge", "jitter"),
+    "plain_gan": _NETWORKS,
+}
+
+
+def check_settings(method: str, **settings: Any) -> None:
+    """Refuse settings that `augment` would refuse, before there are any rows.
+
+    Raises:
+        ValueError: for an unknown method, settings that it does not take, and what `Doping`
+            refuses.
+    """
+    if method not in RESAMPLERS:
+        raise ValueError(f"unknown method {method!r}: one of {', '.join(RESAMPLERS)}")
+    taken = SETTINGS.get(method, ())
+    if ignored := [name for name in settings if name not in taken]:
+        raise ValueError(
+            f"{method} takes no {', '.join(ignored)}: leave out what it does not take; it takes "
+            f"{', '.join((*taken, 'round_integers'))}"
+        )
+    Doping(method=method if method in CODING else "doping", **settings).check_parameters()
 
 
 def augment(
-    x: Float[np.ndarray, "n ..."], n: int, *, method: str = "doping", seed: int = 0, **settings: Any
+    x: Float[np.ndarray, "n ..."],
+    n: int,
+    *,
+    method: str = "doping",
+    seed: int = 0,
+    round_integers: bool = False,
+    **settings: Any,
 ) -> Float[np.ndarray, "k ..."]:
     """Make n new rows ("reconstruct_all" makes one for each row, "none" none).
 
@@ -21,15 +56,22 @@ def augment(
         n: how many.
         method: a key of `gan_forensics.anomaly.RESAMPLERS`.
         seed: of training and draws.
-        settings: of `Doping`, for methods with an autoencoder; "plain_gan" reads `steps`,
-            `hidden` and `batch_size` of them, the others none.
+        round_integers: round the new rows' columns that hold only whole numbers in training.
+        settings: of `Doping`, as far as the method takes them (`SETTINGS`).
 
     Raises:
-        ValueError: for an unknown method, and for rows and settings that `Doping` refuses.
+        ValueError: as `check_settings`, and for rows that are not finite or fewer than two.
     """
+    check_settings(method, **settings)
     if method in CODING:
-        doping = Doping(method=method, n_samples=int(n), random_state=seed, **settings).fit(x)
-        return doping.sample(n)
+        doping = Doping(
+            method=method,
+            n_samples=int(n),
+            random_state=seed,
+            round_integers=round_integers,
+            **settings,
+        )
+        return doping.fit(x).sample(n)
     x = np.asarray(x, np.float64)
     if len(x) < 2 or not np.isfinite(x).all():
         raise ValueError(f"rows must be finite and two or more, got {list(x.shape)}")
@@ -42,4 +84,7 @@ def augment(
         config = GANConfig(flat.shape[1], hidden=tuple(recipe.hidden), batch=recipe.batch_size)
         (gan,) = train_gans(config, rows, seeds=[seed], steps=recipe.steps)
     new = resample(method, FittedModels(rows, gan=gan), n, rng=np.random.default_rng(seed))
-    return scaler.undo(new).reshape(len(new), *x.shape[1:])
+    new = scaler.undo(new)
+    if round_integers:
+        new = np.where((flat == np.round(flat)).all(0), np.round(new), new)
+    return new.reshape(len(new), *x.shape[1:])

@@ -10,9 +10,9 @@ from sklearn.utils import TransformerTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gan_forensics.anomaly.aae import AAEConfig, train_autoencoders
-from gan_forensics.anomaly.edge import Edge, parse_edge, weights_of
+from gan_forensics.anomaly.edge import WEIGHTED, Edge, parse_edge, weights_of
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, FittedModels, resample
+from gan_forensics.anomaly.resample import CODING, EDGED, FittedModels, resample
 from gan_forensics.anomaly.scaling import constant_columns, fit_scaler
 
 
@@ -31,7 +31,7 @@ class Doping(BaseEstimator):
         n_samples: rows to add: a share of the training rows (float) or a number (int).
         edge: where codes are drawn; "data" is the published outermost tenth,
             ("quantile", 0.9, 0.997) a range of the prior's chi law in any latent dimension; others
-            are listed in `gan_forensics.anomaly.edge`.
+            are listed in `gan_forensics.anomaly.edge`. "prior" and "reconstruct_all" know none.
         method: "doping", or one of the controls that need the same autoencoder: "prior",
             "edge_duplicate", "latent_interpolation", "reconstruct_all".
         jitter: deviation of noise added to the codes of "doping".
@@ -95,6 +95,31 @@ class Doping(BaseEstimator):
         self.round_integers = round_integers
         self.random_state = random_state
 
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be, or that the method would ignore; `fit` does so first.
+
+        Raises:
+            ValueError: saying what is allowed.
+        """
+        if self.constant_columns not in ("raise", "keep"):
+            raise ValueError(f"constant_columns must be raise or keep, got {self.constant_columns}")
+        if self.method not in CODING:
+            raise ValueError(f"unknown method {self.method!r}: one of {', '.join(CODING)}")
+        if self.steps < 1:
+            raise ValueError(f"steps must be 1 or more, got {self.steps}")
+        name, _ = parse_edge(self.edge)
+        if self.method not in EDGED and self.edge != "data":
+            raise ValueError(
+                f"{self.method} knows no edge: leave edge out, or choose {', '.join(EDGED)}"
+            )
+        if self.method != "doping" and name not in WEIGHTED:
+            raise ValueError(
+                f"{self.method} chooses among the codes of the training rows, the edge "
+                f"{self.edge!r} does not: choose one of {', '.join(WEIGHTED)}"
+            )
+        if self.method != "doping" and self.jitter:
+            raise ValueError(f"jitter is of doping: leave it out with {self.method}")
+
     def fit(self, X, y=None) -> "Doping":
         """Train the autoencoder.
 
@@ -104,8 +129,8 @@ class Doping(BaseEstimator):
 
         Raises:
             ValueError: for rows that are not finite numbers, fewer than two rows or than the
-                latent dimension, constant columns, an edge that selects nothing, or a parameter
-                out of range.
+                latent dimension, constant columns, an edge that selects nothing, a parameter out
+                of range, or one that the method ignores.
         """
         self._fit(X)
         return self
@@ -154,7 +179,7 @@ class Doping(BaseEstimator):
         """
         check_is_fitted(self, "autoencoder_")
         rng = np.random.default_rng(self.seed_ if seed is None else seed)
-        settings = {"edge": self.edge} if self.method not in ("prior", "reconstruct_all") else {}
+        settings = {"edge": self.edge} if self.method in EDGED else {}
         if self.method == "doping":
             settings["jitter"] = self.jitter
         models = FittedModels(self.rows_, self.autoencoder_, self.codes_)
@@ -170,14 +195,13 @@ class Doping(BaseEstimator):
         return tags
 
     def _fit(self, X) -> None:
+        self.check_parameters()
         x = self._validated(X, reset=True)
         if len(x) < self.latent_dim:
             raise ValueError(
                 f"{len(x)} rows cannot fill a latent space of {self.latent_dim} dimensions: give "
                 "more rows or a smaller latent_dim"
             )
-        if self.constant_columns not in ("raise", "keep"):
-            raise ValueError(f"constant_columns must be raise or keep, got {self.constant_columns}")
         constant = np.flatnonzero(constant_columns(x))
         if len(constant) == x.shape[1]:
             raise ValueError("all rows are alike: there is nothing to learn an edge from")
@@ -186,9 +210,6 @@ class Doping(BaseEstimator):
                 f"columns {constant[:5].tolist()} hold a single value: leave them out, or pass "
                 "constant_columns='keep'"
             )
-        if self.method not in CODING:
-            raise ValueError(f"unknown method {self.method!r}: one of {', '.join(CODING)}")
-        name, _ = parse_edge(self.edge)
         self.added_ = self._count(len(x))
         self.scaler_ = fit_scaler(x, scale=self.scale)  # pyright: ignore[reportArgumentType]
         self.rows_ = self.scaler_(x)
@@ -216,7 +237,7 @@ class Doping(BaseEstimator):
             scale=self.prior_scale,
             losses=self.autoencoder_.history["discriminator/both"],
         )
-        if name in ("data", "band", "annulus", "empirical"):
+        if self.method in EDGED and parse_edge(self.edge)[0] in WEIGHTED:
             # An edge that selects nothing is told now rather than at the first draw.
             weights_of(self.codes_, self.edge)
 

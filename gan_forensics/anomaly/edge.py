@@ -40,6 +40,8 @@ EDGES = {
     "quantile": (2,),
     "prior": (0,),
 }
+# Those that choose among the codes at hand; the others draw from the prior's own law.
+WEIGHTED = ("data", "band", "annulus", "empirical")
 
 
 def distances(z: Codes) -> Weights:
@@ -69,8 +71,7 @@ def edge_weights(z: Codes, *, start: float = FROM) -> Weights:
     Raises:
         ValueError: when nothing is left, as for codes that are all alike.
     """
-    if not 0 <= start < 1:
-        raise ValueError(f"the edge must start at a quantile in [0, 1), got {start}")
+    _check_start(start)
     d = distances(z)
     d = np.where(d > CUT * chi_scale(z), 0.0, d)
     tau = np.sort(d)[math.floor(start * len(d))]
@@ -83,8 +84,7 @@ def annulus_weights(z: Codes, *, low: float, high: float) -> Weights:
     Raises:
         ValueError: when no code lies there, or the bounds are not in order.
     """
-    if not 0 <= low < high:
-        raise ValueError(f"an annulus needs 0 <= low < high, got {low:g} and {high:g}")
+    _check_annulus(low, high)
     d = distances(z)
     return _normalised(
         np.where((d >= low) & (d <= high), d, 0.0),
@@ -120,8 +120,7 @@ def directions(n: int, latent: int, rng: np.random.Generator) -> Codes:
 
 def shell(n: int, *, radius: float, centre: np.ndarray, rng: np.random.Generator) -> Codes:
     """Points [n, m] uniform on the sphere of a radius around a centre [m]."""
-    if not (math.isfinite(radius) and radius > 0):
-        raise ValueError(f"a shell needs a positive, finite radius, got {radius}")
+    _check_radius(radius)
     centre = np.asarray(centre, np.float64)
     return centre + radius * directions(n, len(centre), rng)
 
@@ -197,7 +196,7 @@ def weights_of(z: Codes, edge: Edge) -> Weights:
     name, numbers = parse_edge(edge)
     if name == "data":
         return edge_weights(z, start=numbers[0] if numbers else FROM)
-    if name not in ("band", "annulus", "empirical"):
+    if name not in WEIGHTED:
         raise ValueError(f"edge {edge!r} draws from the prior's law and has no weights of codes")
     low, high = numbers
     if name == "empirical":
@@ -210,7 +209,8 @@ def parse_edge(edge: Edge) -> tuple[str, tuple[float, ...]]:
     """Name and numbers of an edge.
 
     Raises:
-        ValueError: for an unknown name or a wrong count of numbers.
+        ValueError: for an unknown name, a wrong count of numbers, and numbers that select nothing
+            whatever the codes.
     """
     name, *numbers = [edge] if isinstance(edge, str) else list(edge)
     if name not in EDGES or len(numbers) not in EDGES[name]:
@@ -220,9 +220,24 @@ def parse_edge(edge: Edge) -> tuple[str, tuple[float, ...]]:
         values = tuple(float(number) for number in numbers)
     except (TypeError, ValueError) as error:
         raise ValueError(f"edge {edge!r} must hold numbers after its name") from error
-    if name == "quantile":
-        _check_quantiles(*values)
+    if values:
+        _CHECKS[name](*values)
     return name, values
+
+
+def _check_start(start: float) -> None:
+    if not 0 <= start < 1:
+        raise ValueError(f"the edge must start at a quantile in [0, 1), got {start}")
+
+
+def _check_annulus(low: float, high: float) -> None:
+    if not 0 <= low < high:
+        raise ValueError(f"an annulus needs 0 <= low < high, got {low:g} and {high:g}")
+
+
+def _check_radius(radius: float) -> None:
+    if not (math.isfinite(radius) and radius > 0):
+        raise ValueError(f"a shell needs a positive, finite radius, got {radius}")
 
 
 def _check_quantiles(low: float, high: float) -> None:
@@ -231,6 +246,16 @@ def _check_quantiles(low: float, high: float) -> None:
             f"quantiles {low:g} to {high:g} select nothing: give 0 <= low < high <= 1, such as "
             "0.90 and 0.997"
         )
+
+
+_CHECKS = {
+    "data": _check_start,
+    "band": _check_annulus,
+    "annulus": _check_annulus,
+    "empirical": _check_quantiles,
+    "shell": _check_radius,
+    "quantile": _check_quantiles,
+}
 
 
 def _normalised(d: np.ndarray, where: str) -> np.ndarray:

@@ -42,6 +42,13 @@ class GANConfig:
     learning_rate: float = 1e-3
     batch: int = 100
 
+    def __post_init__(self):
+        if min(self.features, self.latent, self.batch, *self.hidden) < 1:
+            raise ValueError(
+                "features, latent, batch and hidden widths must be 1 or more, got "
+                f"{self.features}, {self.latent}, {self.batch} and {self.hidden}"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class PlainGAN:

@@ -52,6 +52,8 @@ class FittedModels:
 
 # Those that need an autoencoder.
 CODING = ("doping", "prior", "edge_duplicate", "latent_interpolation", "reconstruct_all")
+# Those of them that draw at an edge.
+EDGED = ("doping", "edge_duplicate", "latent_interpolation")
 # (fitted models, how many rows, generator) -> rows
 Resampler = Callable[[FittedModels, int, np.random.Generator], Rows]
 

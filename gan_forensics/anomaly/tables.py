@@ -46,7 +46,7 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     """
     path = Path(path)
     check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
-    if check_suffix(path) == ".csv":
+    if _suffix(path) == ".csv":
         x, columns, y, place = _read_csv(path, label)
     else:
         x, columns, y, place = *_read_arrays(path, label), -1
@@ -65,6 +65,16 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     return TableData(x, columns, y, label, place)
 
 
+def check_table_path(path: Path | str, *, image: bool = False) -> None:
+    """Refuse a path that `write_table` would refuse, before there is anything to write.
+
+    Raises:
+        ValueError: for another suffix, or CSV for rows that are images.
+    """
+    if _suffix(Path(path)) == ".csv" and image:
+        raise ValueError(f"{path}: images do not fit into a CSV file: write .npz")
+
+
 def write_table(path: Path | str, table: TableData, *, source: Path | str | None = None) -> None:
     """Write a table.
 
@@ -78,7 +88,8 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
         ValueError: for another suffix, or images into CSV.
     """
     path = Path(path)
-    suffix = check_suffix(path)
+    check_table_path(path, image=table.x.ndim != 2)
+    suffix = _suffix(path)
     arrays = {"X": table.x} if table.y is None else {"X": table.x, table.label or "y": table.y}
     with written_beside(path) as partial:
         if suffix == ".csv":
@@ -111,8 +122,7 @@ def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:
     return (y == rarer).astype(np.int64)
 
 
-def check_suffix(path: Path) -> str:
-    """The suffix of a table's file, in small letters; another one is refused."""
+def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")
@@ -191,8 +201,6 @@ def _read_arrays(path: Path, label: str | None):
 
 
 def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
-    if table.x.ndim != 2:
-        raise ValueError("images do not fit into a CSV file: write .npz")
     header = list(table.columns)
     place = table.place if table.place >= 0 else len(header)
     if table.y is not None:

@@ -1,11 +1,13 @@
 """`gan-forensics augment` and `gan-forensics anomaly`: tables with rare rows."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from tyro.conf import Positional, arg
 
+from gan_forensics.cli.checks import at_least, listed, not_given
 from gan_forensics.cli.process import write_csv
 
 Method = Literal[
@@ -21,6 +23,38 @@ Method = Literal[
     "reconstruct_all",
 ]
 DetectorName = Literal["isolation_forest", "one_class_svm", "lof"]
+AUTOENCODERS = ("doping", "prior", "edge_duplicate", "latent_interpolation", "reconstruct_all")
+
+
+class Taken(NamedTuple):
+    """Which methods take an option; the others, which would ignore it, refuse it.
+
+    Attributes:
+        methods: those that take it.
+        default: what it is where it is not given.
+    """
+
+    methods: tuple[str, ...]
+    default: Any
+
+
+TAKEN = {
+    "n": Taken(tuple(name for name in get_args(Method) if name != "reconstruct_all"), 100),
+    "edge": Taken(("doping", "edge_duplicate", "latent_interpolation"), ("data",)),
+    "latent": Taken(AUTOENCODERS, 2),
+    "width": Taken((*AUTOENCODERS, "plain_gan"), 128),
+    "steps": Taken((*AUTOENCODERS, "plain_gan"), 3000),
+    "constant_columns": Taken(AUTOENCODERS, "raise"),
+}
+
+
+def _taken(option: str, what: str, **more: Any) -> Any:
+    """The help of an option: what it is, of which methods, and its default."""
+    methods, default = TAKEN[option]
+    others = [name for name in get_args(Method) if name not in methods]
+    of = f"all methods but {listed(others)}" if len(others) < len(methods) else listed(methods)
+    default = " ".join(default) if isinstance(default, tuple) else default
+    return arg(help=f"{what}; of {of}, by default {default}.", **more)
 
 
 @dataclass(frozen=True)
@@ -43,23 +77,30 @@ class Augment:
     """A .csv file with a header of names, or an .npz or .mat file with rows in X."""
     out: Path
     """A .csv, .npz or .mat file."""
-    n: Annotated[int, arg(aliases=["-n"])] = 100
-    """How many rows."""
+    n: Annotated[int | None, _taken("n", "How many rows", aliases=["-n"])] = None
     method: Method = "doping"
-    """How they are made; reconstruct_all makes one for every row, whatever --n."""
+    """How they are made; reconstruct_all makes one for every row. What a method does not take is
+    refused."""
     label: str | None = None
     """The column (CSV) or array (others) of labels, which is not learnt from."""
-    edge: tuple[str, ...] = ("data",)
-    """Of doping: data; quantile LOW HIGH; shell R (prior deviations); empirical LOW HIGH;
-    band LOW HIGH; annulus LOW HIGH; prior."""
-    latent: int = 2
-    """Length of a code."""
-    width: int = 128
-    """Of the networks' two hidden layers."""
-    steps: int = 3000
-    """Of training."""
-    constant_columns: Literal["raise", "keep"] = "raise"
-    """What to do with columns of a single value."""
+    edge: Annotated[
+        tuple[str, ...] | None,
+        _taken(
+            "edge",
+            "Where codes are drawn: data; band LOW HIGH; annulus LOW HIGH; empirical LOW HIGH; "
+            "and, of doping alone, quantile LOW HIGH; shell R (prior deviations); prior",
+        ),
+    ] = None
+    latent: Annotated[int | None, _taken("latent", "Length of a code")] = None
+    width: Annotated[int | None, _taken("width", "Of the networks' two hidden layers")] = None
+    steps: Annotated[int | None, _taken("steps", "Of training")] = None
+    constant_columns: Annotated[
+        Literal["raise", "keep"] | None,
+        _taken(
+            "constant_columns",
+            "What to do with columns of a single value, which the other methods leave as they are",
+        ),
+    ] = None
     round: bool = False
     """Round new values in columns that hold only whole numbers."""
     seed: int = 0
@@ -72,14 +113,13 @@ class Augment:
         import numpy as np
 
         from gan_forensics.anomaly import augment, read_table, write_table
-        from gan_forensics.anomaly.tables import check_suffix
+        from gan_forensics.anomaly.tables import check_table_path
         from gan_forensics.data.files import check_file_out
 
-        check_suffix(self.out)
         check_file_out(self.out)
-        if self.n < 1:
-            raise ValueError(f"--n {self.n}: ask for at least one row")
+        settings = self._checked()
         table = read_table(self.table, label=self.label)
+        check_table_path(self.out, image=table.x.ndim != 2)
         rows, labels = table.x, table.y
         if labels is not None:
             values, counts = np.unique(labels, return_counts=True)
@@ -87,15 +127,11 @@ class Augment:
             rows = rows[labels == common]
         new = augment(
             rows,
-            self.n,
+            TAKEN["n"].default if self.n is None else self.n,
             method=self.method,
             seed=self.seed,
-            edge=self.edge,
-            latent_dim=self.latent,
-            hidden=(self.width, self.width),
-            steps=self.steps,
-            constant_columns=self.constant_columns,
             round_integers=self.round,
+            **settings,
         )
         if labels is not None:
             labels = np.concatenate([labels, np.repeat(common, len(new))])
@@ -103,6 +139,33 @@ class Augment:
         csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
         write_table(self.out, both, source=self.table if csv_to_csv else None)
         print(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
+
+    def _checked(self) -> dict[str, Any]:
+        """The settings that were given, as `augment` names them; others have its defaults.
+
+        Raises:
+            ValueError: for an option that the method does not take, or a value that cannot be.
+        """
+        for option, (methods, _) in TAKEN.items():
+            if self.method not in methods:
+                why = f"{self.method} does not take it ({listed(methods)} do)"
+                not_given(why, **{option: getattr(self, option)})
+        at_least(1, n=self.n, latent=self.latent, width=self.width, steps=self.steps)
+        at_least(0, seed=self.seed)
+        from gan_forensics.anomaly import check_settings
+        from gan_forensics.anomaly.tables import check_table_path
+
+        check_table_path(self.out)
+        settings = {
+            "edge": self.edge,
+            "latent_dim": self.latent,
+            "hidden": None if self.width is None else (self.width, self.width),
+            "steps": self.steps,
+            "constant_columns": self.constant_columns,
+        }
+        given = {name: value for name, value in settings.items() if value is not None}
+        check_settings(self.method, **given)
+        return given
 
 
 @dataclass(frozen=True)
@@ -137,7 +200,7 @@ class Anomaly:
     steps: int = 2000
     """Of training."""
     split_seed: int = 0
-    """Of the shuffle before the split."""
+    """Of the shuffle before the split; another order of the rows is another split."""
     out: Path = Path("anomaly")
     """Folder for results.json and results.csv."""
 
@@ -149,8 +212,7 @@ class Anomaly:
         from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
         check_folder_out(self.out)
-        if self.seeds < 2:
-            raise ValueError(f"--seeds {self.seeds}: two or more make a spread")
+        self._check()
         table = read_table(self.table, label=self.label)
         assert table.y is not None
         task = make_task(
@@ -188,3 +250,17 @@ class Anomaly:
         if unmatched:
             print(f"\n{unmatched} of {self.seeds} autoencoders miss their prior; see results.json.")
         print(f"\n{self.out / 'results.json'} and {self.out / 'results.csv'}")
+
+    def _check(self) -> None:
+        """Refuse settings that cannot be, before the table is read."""
+        at_least(1, width=self.width, steps=self.steps)
+        at_least(0, split_seed=self.split_seed)
+        if self.seeds < 2:
+            raise ValueError(f"--seeds {self.seeds}: two or more make a spread")
+        if not 0 < self.share < math.inf:
+            raise ValueError(f"--share {self.share:g}: new rows a training row, more than 0")
+        if self.contamination is not None and not 0 < self.contamination <= 0.5:
+            raise ValueError(
+                f"--contamination {self.contamination:g}: a share of anomalies, more than 0 and at "
+                "most 0.5"
+            )

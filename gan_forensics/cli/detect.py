@@ -4,13 +4,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
-from gan_forensics.cli.process import all_images, progress, write_csv
+from gan_forensics.cli.checks import at_least, within
+from gan_forensics.cli.process import all_images, list_images, progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -51,16 +52,20 @@ class DetectFit:
     """Centre-crop and resize all images to this side."""
     seed: int = 0
     """Of the split and the classifier."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
 
     def __call__(self) -> None:
         """Run it."""
+        within(0, 1, false_alarms=self.false_alarms)
+        at_least(0, seed=self.seed)
         from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import fit_detector
 
         check_file_out(self.out)
         detector = fit_detector(
-            all_images(self.real, self.size),
-            all_images(self.fake, self.size),
+            all_images(self.real, self.size, follow_links=self.follow_links),
+            all_images(self.fake, self.size, follow_links=self.follow_links),
             features=self.features,
             classifier=self.classifier,
             calibration=self.false_alarms,
@@ -78,7 +83,7 @@ class DetectFit:
 
 @dataclass(frozen=True)
 class DetectScore:
-    """Score images with a detector: a CSV line per image, unreadable files included.
+    """Score images with a detector: a CSV line for every file, with a score or the reason for none.
 
     Where IMAGES has folders named real (or 0_real) and fake (or 1_fake, generated), both error
     rates are reported.
@@ -94,18 +99,20 @@ class DetectScore:
     """A file of `detect fit` or `train detector`."""
     out: Path = Path("scores.csv")
     """path, label, score (higher: more likely generated), verdict, error."""
+    follow_links: bool = False
+    """Follow links that leave the folder."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import list_images
         from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import evaluate, load_detector
 
         check_file_out(self.out)
         detector = load_detector(self.detector)
-        paths = [self.images] if self.images.is_file() else list_images(self.images)
+        paths, left_out = list_images(self.images, follow_links=self.follow_links)
         rows, scores = [], {"real": [], "generated": [], "": []}
-        for path, score in _scored(detector, progress(paths)):
+        unread = ((path, f"{path}: {reason}") for path, reason in left_out.items())
+        for path, score in chain(_scored(detector, progress(paths)), unread):
             row = {"path": path, "label": _label(path, self.images), "score": "", "verdict": ""}
             if isinstance(score, str):
                 rows.append(row | {"error": score})
@@ -113,7 +120,7 @@ class DetectScore:
             verdict = "generated" if score > detector.threshold else "real"
             rows.append(row | {"score": f"{score:.6g}", "verdict": verdict, "error": ""})
             scores[row["label"]].append(score)
-        write_csv(self.out, rows)
+        write_csv(self.out, sorted(rows, key=lambda row: row["path"]))
         called = sum(row["verdict"] == "generated" for row in rows)
         errors = sum(row["error"] != "" for row in rows)
         print(f"{len(rows) - errors} images scored, {called} called generated: {self.out}")

@@ -4,10 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.process import open_source, say
 from gan_forensics.cli.train import options_of
-from gan_forensics.data import installed_encoders, open_source
-from gan_forensics.data.files import check_folder_out
+from gan_forensics.data import account, installed_encoders
+from gan_forensics.data import open_source as open_again
+from gan_forensics.data.files import check_folder_out, write_json
 from gan_forensics.forensics import DetectorConfig, part, train_detector
+from gan_forensics.forensics.neural import make_network
 from gan_forensics.report import report_run
 
 Options: Any = options_of(DetectorConfig, without=("augment", "encoders"))
@@ -43,6 +47,8 @@ class TrainDetector:
     """Some of blur, jpeg, grayscale; none for none."""
     size: int | None = None
     """Centre-crop and resize all images to this side."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     steps: int | None = None
     """At most; by default until the third time that the validation accuracy stands still."""
     out: Path = Path("runs/detector")
@@ -50,17 +56,37 @@ class TrainDetector:
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
 
-    def __call__(self) -> None:
-        """Run it."""
-        check_folder_out(self.out)
+    def _checked(self) -> DetectorConfig:
+        """The config; what cannot be or would do nothing is refused before any image is read."""
         named = "" if self.augment.strip() == "none" else self.augment
         augment = tuple(name.strip() for name in named.split(",") if name.strip())
         config = DetectorConfig(**vars(self.config), augment=augment, encoders=installed_encoders())
+        at_least(0, steps=self.steps, seed=config.seed)
+        at_least(1, size=self.size)
+        make_network(config.arch, config.settings)
+        _ = config.augmentation  # for its names and probabilities
+        idle = {}
+        if not {"blur", "jpeg"} & {*augment}:
+            idle["probability"] = "it is of the augmentations blur and jpeg"
+        if "grayscale" not in augment:
+            idle["gray_probability"] = "it is of the augmentation grayscale"
+        if "blur" not in augment:
+            idle["rounding"] = "it is of the augmentation blur"
+        if self.steps == 0:
+            names = ("batch_size", "learning_rate", "epoch", "flip")
+            idle |= dict.fromkeys(names, "it is of training, and --steps 0 only calibrates")
+        for name, why in idle.items():
+            value = getattr(config, name)
+            not_given(why, **{name: None if value == getattr(DetectorConfig, name) else value})
+        return config
+
+    def __call__(self) -> None:
+        """Run it."""
+        check_folder_out(self.out)
+        config = self._checked()
+        shared = {"size": self.size, "follow_links": self.follow_links}
         real, fake = (
-            (
-                open_source(name, size=self.size, split="train"),
-                open_source(name, size=self.size, split="test"),
-            )
+            (open_source(name, split="train", **shared), open_again(name, split="test", **shared))
             for name in (self.real, self.fake)
         )
         parts = part(
@@ -69,11 +95,23 @@ class TrainDetector:
             split="train splits; of the test splits, half for validation, half for calibration",
             seed=config.seed,
         )
+        used = {}
+        for place, (kind, (train, _)) in enumerate((("real", real), ("generated", fake))):
+            name = (self.real, self.fake)[place]
+            numbers = {
+                "train": len(parts.train[place]),
+                "validate": len(parts.validation[place]),
+                "calibrate": len(parts.calibration[place]),
+            }
+            said = ", ".join(f"{number} {use}" for use, number in numbers.items())
+            say(f"{name}: of {sum(numbers.values())} images {said}")
+            used[kind] = {"data": name, **account.facts(train), **numbers}
         facts = {"real": self.real, "fake": self.fake, "size": self.size}
         detector = train_detector(
             parts, config, self.out, steps=self.steps, resume=self.resume, facts=facts
         )
         detector.save(self.out / "detector.npz")
+        write_json(self.out / "data.json", used)
         calibration, validation = detector.calibration, detector.facts["validation"]
         assert calibration is not None
         print(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.process import progress
+from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.process import open_source, progress, say
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
@@ -22,6 +23,8 @@ class Evaluate:
     .safetensors). With --features small a small classifier is trained on the labels of the data,
     with --features random none; distances on these are reported under their own names.
 
+    The same images in any order have the same scores.
+
     Try it:
 
     $ gan-forensics evaluate runs/sngan-32 --data tfds:cifar10 --weights inception.npz -n 10000
@@ -35,16 +38,19 @@ class Evaluate:
     """What to judge: a run folder of `train`, a folder of images, or any other source."""
     data: str
     """Source of the real images."""
-    metrics: str = "fid,kid,is,prdc"
-    """Some of fid, kid, is (inception score), prdc (precision, recall, density, coverage)."""
+    metrics: str | None = None
+    """Some of fid, kid, is (inception score), prdc (precision, recall, density, coverage), such as
+    fid,kid; by default all that the features and the numbers of images allow."""
     features: Literal["inception", "small", "random"] = "inception"
     """What the images are described by."""
     weights: Path | None = None
-    """The FID Inception weights."""
-    resize: Literal["tensorflow", "pytorch-fid"] = "tensorflow"
-    """To 299x299: as in the original graph and torch-fidelity, or as in pytorch-fid."""
+    """The FID Inception weights; of --features inception."""
+    resize: Literal["tensorflow", "pytorch-fid"] | None = None
+    """To 299x299, of --features inception: as in the original graph and torch-fidelity
+    (tensorflow, the default), or as in pytorch-fid."""
     n: Annotated[int, arg(aliases=["-n"])] = 5000
-    """Images of each kind, as far as there are so many; values depend on it."""
+    """Images of each kind, as far as there are so many; values depend on it. Of more, they are
+    chosen by --seed and their place in the source."""
     draws: int = 1
     """Draws of n images from the GAN; with several, their spread is reported."""
     size: int | None = None
@@ -52,49 +58,56 @@ class Evaluate:
     split: Literal["train", "test", "all"] = "all"
     """Which real images."""
     seed: int = 0
-    """Of the choice of real images, the noise, the classifier and the subsets."""
+    """Of the choice of images, the noise, the classifier and the subsets."""
+    precision: Literal["float32", "tf32", "bfloat16"] | None = None
+    """Of the feature network: products of float32 numbers, of factors rounded to 10 bits, or all in
+    bfloat16; by default the backend's own (float32 on CPUs, tf32 on recent GPUs)."""
     cache: Path | None = None
     """Folder that keeps the features of the real images."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     out: Path | None = None
     """File for the results; by default results.json in the run folder, or here."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import open_source
+        from gan_forensics.data import account
         from gan_forensics.data.files import check_file_out, check_folder_out, write_json
-        from gan_forensics.quality import check_metrics, evaluate_images
+        from gan_forensics.quality import computable, evaluate_images
         from gan_forensics.report import report_run
         from gan_forensics.report.provenance import provenance
 
-        metrics = check_metrics(name.strip() for name in self.metrics.split(","))
-        if self.n < 1 or self.draws < 1:
-            raise ValueError(f"-n {self.n} --draws {self.draws}: both must be at least 1")
-        if self.features == "inception" and self.weights is None:
-            from gan_forensics.quality.inception_features import HOW_TO_GET
-
-            raise ValueError(
-                f"FID and its kin need weights: {HOW_TO_GET}; or judge by features of our own with "
-                "--features small (a classifier trained on the labels of --data) or random"
-            )
+        asked = self._checked()
         run = Path(self.run)
         is_run = (run / "config.json").exists()
         out = self.out or (run if is_run else Path()) / "results.json"
         check_file_out(out)
         if self.cache:
             check_folder_out(self.cache, "--cache")
-        if is_run:
-            fakes, made, size = self._draws(run)
-        elif self.draws == 1:
-            fakes = [_some(open_source(self.run, size=self.size), self.n, self.seed)]
-            made, size = self.run, self.size
-        else:
+        if not is_run and self.draws > 1:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
-        real = open_source(self.data, size=size, split=self.split)
+        gan, size = self._gan(run) if is_run else (None, self.size)
+        links = self.follow_links
+        real = open_source(self.data, size=size, split=self.split, follow_links=links)
+        if line := account.coloured(real):
+            say(f"{self.data}: {line}")
+        given = None
+        if gan is None:
+            given = self._some(open_source(self.run, size=size, follow_links=links))
+        fake = self.n if given is None else len(given)
+        # Before the judge is trained and the GAN draws.
+        metrics, left_out = computable(
+            asked, real=min(len(real), self.n), fake=fake, logits=self.features != "random"
+        )
+        for name, reason in left_out.items():
+            print(f"Left out {name}: {reason}.")
+        fakes, made = self._draws(run, *gan) if gan else ([given], self.run)
+        real, fakes = _of_equal_channels(real, fakes)
         extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(
-            _some(real, self.n, self.seed),
+            self._some(real),
             fakes,
             extractor,
             metrics=metrics,
@@ -107,6 +120,7 @@ class Evaluate:
             "real": f"{self.data}, split {self.split}",
             "size": size or "as they are",
             "asked_for": self.n,
+            "chosen": "all, or as many as asked for by seed and place in the source",
             "draws": self.draws,
             "seed": self.seed,
             "quantisation": "fixed: (x + 1) 127.5, to the nearest",
@@ -127,7 +141,8 @@ class Evaluate:
             }
             for score in scores
         ]
-        write_json(out, {"protocol": protocol, "quality": rows})
+        results = {"protocol": protocol, "quality": rows}
+        write_json(out, results | ({"left_out": left_out} if left_out else {}))
         width = max(len(score.name) for score in scores)
         print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
         for row in rows:
@@ -143,35 +158,79 @@ class Evaluate:
         if is_run and self.out is None:
             print(f"Open {report_run(run)}.")
 
-    def _draws(self, run: Path) -> tuple[list, str, int]:
-        """Draws of a GAN, what they are, and the side of its images."""
-        from gan_forensics.gans import generate, load_gan
+    def _checked(self) -> tuple[str, ...] | None:
+        """The metrics asked for, if any; options that cannot be or would do nothing are refused."""
+        from gan_forensics.quality import check_metrics
+
+        at_least(1, n=self.n, draws=self.draws)
+        at_least(0, seed=self.seed)
+        if self.features != "inception":
+            why = f"only --features inception have it, these are {self.features}"
+            not_given(why, weights=self.weights, resize=self.resize)
+        elif self.weights is None:
+            from gan_forensics.quality.inception_features import HOW_TO_GET
+
+            raise ValueError(
+                f"FID and its kin need weights: {HOW_TO_GET}; or judge by features of our own with "
+                "--features small (a classifier trained on the labels of --data) or random"
+            )
+        if self.metrics is None:
+            return None
+        return check_metrics(name.strip() for name in self.metrics.split(","))
+
+    def _gan(self, run: Path) -> tuple[tuple, int]:
+        """The GAN of a run with its state, and the side of its images."""
+        from gan_forensics.gans import load_gan
 
         gan, state = load_gan(run)
         size = gan.config.size
         if self.size not in (None, size):
             raise ValueError(f"--size {self.size}: this GAN makes images of {size}; leave it out")
+        return (gan, state), size
+
+    def _draws(self, run: Path, gan, state) -> tuple[list, str]:
+        """Draws of a GAN, and what they are."""
+        from gan_forensics.gans import generate
+
         seeds = range(self.seed, self.seed + self.draws)
         draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
-        return draws, f"{run}, {gan.config.method}, step {int(state.step)}", size
+        return draws, f"{run}, {gan.config.method}, step {int(state.step)}"
 
     def _extractor(self, real: "Source", run: Path | None) -> "FeatureExtractor":
         from gan_forensics import quality
 
-        if self.weights and self.features == "inception":
-            return quality.inception_features(self.weights, resize=self.resize)
+        if self.features == "inception":
+            assert self.weights
+            return quality.inception_features(
+                self.weights, resize=self.resize or "tensorflow", precision=self.precision
+            )
         if self.features == "random":
-            return quality.random_features(real[0]["image"].shape[-1], seed=self.seed)
+            return quality.random_features(
+                real[0]["image"].shape[-1], seed=self.seed, precision=self.precision
+            )
         kept = run / f"small_classifier_{self.seed}" if run else None
-        return quality.small_classifier_features(real, kept, seed=self.seed)
+        return quality.small_classifier_features(
+            real, kept, seed=self.seed, precision=self.precision
+        )
+
+    def _some(self, source: "Source") -> "Source":
+        """At most n examples, chosen without replacement."""
+        import numpy as np
+
+        from gan_forensics.data import Rows
+
+        if len(source) <= self.n:
+            return source
+        chosen = np.random.default_rng(self.seed).choice(len(source), self.n, replace=False)
+        return Rows(source, np.sort(chosen))
 
 
-def _some(source: "Source", n: int, seed: int) -> "Source":
-    """At most n examples, chosen without replacement."""
-    import numpy as np
+def _of_equal_channels(real: "Source", fakes: list) -> "tuple[Source, list]":
+    """Gray images as RGB where the others are in colour."""
+    from gan_forensics.data import ArraySource, Rgb
 
-    from gan_forensics.data import Rows
-
-    if len(source) <= n:
-        return source
-    return Rows(source, np.sort(np.random.default_rng(seed).choice(len(source), n, replace=False)))
+    fakes = [ArraySource(image=f) if hasattr(f, "dtype") else f for f in fakes]
+    if real[0]["image"].shape[-1] == fakes[0][0]["image"].shape[-1]:
+        return real, fakes
+    say("gray images are compared with images in colour: all are read as RGB")
+    return Rgb(real), [Rgb(fake) for fake in fakes]

@@ -1,14 +1,14 @@
 """`gan-forensics explain`."""
 
 import csv
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import progress, write_csv
+from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import list_images, progress, say, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -43,22 +43,24 @@ class Explain:
     """How many patches of each."""
     most: int = 32
     """Images to explain, the first ones by name."""
+    follow_links: bool = False
+    """Follow links that leave the folder."""
     out: Path = Path("explain")
     """Folder for a PNG of each image, channels.png, scores.csv and report.html."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import ImageError, list_images, load_image, save_png
+        from gan_forensics.data import ImageError, load_image, save_png
         from gan_forensics.data.files import check_folder_out
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
         from gan_forensics.report.detector import explanations_page
 
         check_folder_out(self.out)
-        if min(self.channels, self.patches, self.most) < 1:
-            raise ValueError("--channels, --patches and --most must be at least 1")
+        at_least(1, channels=self.channels, patches=self.patches, most=self.most)
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
-        paths = [self.images] if self.images.is_file() else list_images(self.images)[: self.most]
+        listing = list_images(self.images, follow_links=self.follow_links)
+        paths = listing.images[: self.most]
         images, errors = {}, []
         side = getattr(detector.network, "stride", 1)
         for path in progress(paths):
@@ -73,7 +75,8 @@ class Explain:
             except ImageError as error:
                 errors.append([str(path), str(error)])
         if not images:
-            raise ValueError(f"none of {len(paths)} images can be explained: {errors[0][1]}")
+            reason = errors[0][1] if errors else "it holds none"
+            raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
         pixels, verdicts = list(images.values()), []
         for path, found in zip(images, explain(detector, pixels), strict=True):
             verdict = "generated" if found.score > detector.threshold else "real"
@@ -91,7 +94,9 @@ class Explain:
             self.out / "report.html", detector, verdicts, ranked, channels, errors
         )
         if errors:
-            print(f"{len(errors)} images left out; see the page", file=sys.stderr)
+            say(f"{len(errors)} images left out; see the page")
+        if not rows:
+            say(f"no channels.png: {ranked}")
         print(f"Open {page}.")
 
     def _features(

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
-from gan_forensics.cli.process import progress, write_csv
+from gan_forensics.cli.process import open_source, progress, write_csv
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Features:
     draws: int = 5
     """Random sets of channels to compare with."""
     most: int = 1000
-    """Images of each source, drawn at random."""
+    """Images of each source; of more, they are drawn by --seed and their place in it."""
     confidence: float = 0.9
     """Probability from which generated images count for the ranking."""
     seed: int = 0
     """Of all draws."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     out: Path = Path("features")
     """Folder for features.csv, silenced.csv, colour.csv and report.html."""
 
@@ -49,8 +52,10 @@ class Features:
         from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
         check_folder_out(self.out)
-        if min(self.most, self.draws, 1 if self.k is None else self.k) < 1:
-            raise ValueError("--most, --draws and --k must be at least 1")
+        at_least(1, most=self.most, draws=self.draws, k=self.k)
+        at_least(0, seed=self.seed)
+        if not 0 <= self.confidence <= 1:
+            raise ValueError(f"--confidence {self.confidence:g}: a probability from 0 to 1")
         detector = read_neural(self.detector)
         fakes = {name: self._images(name) for name in (self.fake, *self.others)}
         real = self._images(self.real) if self.real else None
@@ -87,8 +92,6 @@ class Features:
     def _images(self, name: str):
         import numpy as np
 
-        from gan_forensics.data import open_source
-
-        source = open_source(name)
+        source = open_source(name, follow_links=self.follow_links)
         rows = np.random.default_rng(self.seed).permutation(len(source))[: self.most]
         return [source[int(i)]["image"] for i in progress(np.sort(rows))]

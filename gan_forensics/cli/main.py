@@ -14,6 +14,7 @@ from gan_forensics.cli.detect import Detect
 from gan_forensics.cli.evaluate import Evaluate
 from gan_forensics.cli.explain import Explain
 from gan_forensics.cli.features import Features
+from gan_forensics.cli.process import conversions_said
 from gan_forensics.cli.quickstart import Quickstart
 from gan_forensics.cli.sample import Sample
 from gan_forensics.cli.spectrum import Spectrum
@@ -80,9 +81,11 @@ def _main(arguments: list[str] | None) -> None:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    from gan_forensics.runtime import keep_scratch_memory
+    from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 
     keep_scratch_memory()
+    keep_compiled()
+    say_what_compiles()
     sys.exit(guarded(command, debug=debug))
 
 
@@ -92,7 +95,8 @@ def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
     Wrong use (bad arguments, data or folders) is 2, failure 1, a signal 128 plus its number.
     """
     try:
-        command()
+        with conversions_said():
+            command()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -1,9 +1,73 @@
-"""What the commands share: reading images with a progress bar, writing tables."""
+"""What the commands share: opening images and saying what is left out, progress, tables."""
 
 import csv
+import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gan_forensics.data import Listing, Source
+
+
+def say(line: str) -> None:
+    """A line on standard error, beside progress bars and what others read."""
+    print(line, file=sys.stderr)
+
+
+def open_source(
+    name: str, *, size: int | None = None, split: str = "all", follow_links: bool = False
+) -> "Source":
+    """`gan_forensics.data.open_source`, saying what is left out, by reason, cropped and resized."""
+    from gan_forensics import data
+
+    source = data.open_source(name, size=size, split=split, follow_links=follow_links)
+    for line in (data.account.left_out(source), data.account.fitted(source, size)):
+        if line:
+            say(f"{name}: {line}")
+    return source
+
+
+def list_images(path: Path, *, follow_links: bool = False) -> "Listing":
+    """The images of a folder, or the one that is named; says what was left out, by reason."""
+    from gan_forensics import data
+    from gan_forensics.data.listing import summary
+
+    if path.exists() and not path.is_dir():
+        return data.Listing([path], {})
+    images, left_out = data.list_images(path, follow_links=follow_links)
+    if left_out:
+        say(f"{path}: {summary(left_out, len(images))}")
+    if not images and not left_out:
+        raise ValueError(f"{path}: no images in this folder or below")
+    return data.Listing(images, left_out)
+
+
+@contextmanager
+def conversions_said() -> Iterator[None]:
+    """Say at the end, once, how many images were converted, and how."""
+    files: dict[str, set[str]] = {}
+
+    class Count(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            name, how = record.args  # pyright: ignore
+            files.setdefault(str(how), set()).add(str(name))
+
+    log, handler = logging.getLogger("gan_forensics.data.cmyk"), Count()
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate
+        for how, names in files.items():
+            say(f"{len(names)} CMYK image{'s' * (len(names) > 1)} converted {how}")
 
 
 def progress(things):
@@ -20,13 +84,13 @@ def batches(source) -> Iterator[Any]:
     return (part["image"] for part in chunks(source, 64, progress=progress))
 
 
-def all_images(name: str, size: int | None) -> Any:
-    """All images of the source of that name, uint8 [n, h, w, c]; refused where sizes differ."""
+def all_images(name: str, size: int | None, *, follow_links: bool = False) -> Any:
+    """All images of the source of that name, uint8 [n, h, w, 3]; refused where sizes differ."""
     import numpy as np
 
-    from gan_forensics.data import open_source
-
-    parts = list(batches(open_source(name, size=size)))
+    # RGB, which `detect score` reads as well.
+    gray_or_rgb = batches(open_source(name, size=size, follow_links=follow_links))
+    parts = [np.repeat(images, 3 // images.shape[-1], -1) for images in gray_or_rgb]
     shapes = sorted({batch.shape[1:] for batch in parts})
     if len(shapes) > 1:
         raise ValueError(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_forensics.cli.checks import at_least
+
 
 @dataclass(frozen=True)
 class Quickstart:
@@ -25,6 +27,8 @@ class Quickstart:
 
     def __call__(self) -> None:
         """Run it."""
+        at_least(1, steps=self.steps)
+        at_least(0, seed=self.seed)
         from gan_forensics.data.files import check_folder_out
         from gan_forensics.studies.bypass import StudyConfig, run_study
 

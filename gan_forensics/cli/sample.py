@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from gan_forensics.cli.checks import at_least
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -49,8 +51,10 @@ class Sample:
         from gan_forensics.gans import generate, interpolate, load_gan
 
         check_folder_out(self.out)
-        if self.n < 1:
-            raise ValueError(f"-n {self.n}: ask for at least one image")
+        at_least(1, n=self.n)
+        at_least(0, seed=self.seed)
+        if self.truncation is not None and not self.truncation > 0:
+            raise ValueError(f"--truncation {self.truncation:g}: it must be positive")
         if self.interpolate is not None and not 1 <= self.interpolate <= self.n // 2:
             raise ValueError(
                 f"--interpolate {self.interpolate} with -n {self.n}: give 1 to {self.n // 2} rows, "
@@ -58,9 +62,15 @@ class Sample:
             )
         if self.interpolate is not None and self.truncation is not None:
             raise ValueError("--truncation is for single images: leave it out with --interpolate")
-        gan, state = load_gan(self.run)
         rows, columns = self.interpolate, None
         count = self.n if rows is None else rows
+        if len(self.labels) > count:
+            what = "images" if rows is None else "rows"
+            raise ValueError(
+                f"{len(self.labels)} --labels for {count} {what}: ask for a class each at most, "
+                f"or for more {what}"
+            )
+        gan, state = load_gan(self.run)
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:
             chosen = {"labels": labels, "truncation": self.truncation}

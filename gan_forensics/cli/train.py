@@ -4,12 +4,21 @@ The options of a command are those of its config. What trains loads JAX, so the 
 by name, and only the one that is asked for is loaded.
 """
 
+import difflib
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Suppress, subcommand
+
+from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import say
+
+if TYPE_CHECKING:
+    from gan_forensics.gans import GanConfig
+    from gan_forensics.train import Cadence
 
 TRAIN = """Train a GAN on your images, or a detector of generated ones.
 
@@ -41,34 +50,61 @@ class TrainGan:
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
     checkpoint_every: int = 500
-    """Steps between checkpoints."""
+    """Steps between checkpoints, beside the one at the end; 0 for none between."""
     sample_every: int = 500
-    """Steps between grids of samples."""
+    """Steps between grids of samples, beside the one at the end; 0 for none between."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At a file that cannot be used: stop, or put another image of the data in its place; how often
+    is said at the end. A run that stopped goes on with --resume --on-bad-image skip."""
 
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data.files import check_folder_out
-        from gan_forensics.gans import GanConfig, train_gan
+        from gan_forensics.gans import train_gan
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
-        from gan_forensics.train import Cadence
 
-        config = GanConfig(self.method, **vars(self.gan))  # pyright: ignore
+        config, cadence = self._checked()
         strided = architecture_of(config) == "dcgan"
         name = [self.method, config.tail, config.size] if strided else [self.method, config.size]
         run = self.out or Path("runs") / "-".join(map(str, name))
         check_folder_out(run)
-        cadence = Cadence(
-            self.steps,
-            checkpoint_every=self.checkpoint_every,
-            sample_every=self.sample_every,
+        _, state = train_gan(
+            config,
+            run,
+            cadence,
+            follow_links=self.follow_links,
+            on_bad_image=self.on_bad_image,
+            say=say,
+            resume=self.resume,
+            tensorboard=self.tensorboard,
         )
-        options = {"resume": self.resume, "tensorboard": self.tensorboard}
-        _, state = train_gan(config, run, cadence, **options)
         print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
+
+    def _checked(self) -> "tuple[GanConfig, Cadence]":
+        """What is trained and for how long; what cannot be is refused before any data are read."""
+        from gan_forensics.gans import METHODS, GanConfig, build
+        from gan_forensics.gans.methods import architecture_of
+        from gan_forensics.train import Cadence
+
+        every = {"checkpoint_every": self.checkpoint_every, "sample_every": self.sample_every}
+        at_least(1, steps=self.steps)
+        at_least(0, **every)
+        config = GanConfig(self.method, **vars(self.gan))  # pyright: ignore
+        at_least(0, seed=config.seed)
+        # With stand-ins for what the data and the run will say.
+        stand_ins: dict[str, Any] = {}
+        if config.schedule == "linear" and config.decay_steps is None:
+            stand_ins["decay_steps"] = self.steps
+        if METHODS[config.method][architecture_of(config)].conditional and config.classes is None:
+            stand_ins["classes"] = 2
+        build(replace(config, **stand_ins))
+        return config, Cadence(self.steps, **every)
 
 
 def commands(asked: str | None) -> Any:
@@ -78,8 +114,17 @@ def commands(asked: str | None) -> Any:
         what = "a detector of generated images" if name == "detector" else f"the GAN {name}"
         return Annotated[make_dataclass(name, []), subcommand(name, description=f"Train {what}.")]
 
+    names = [*METHOD_NAMES, "detector"]
+    if asked is not None and asked not in names and not asked.startswith("-"):
+        (close,) = difflib.get_close_matches(asked, names, n=1, cutoff=0.0)
+        print(
+            f"gan-forensics: nothing to train is called {asked!r}; did you mean {close}? There are "
+            f"{', '.join(names)}",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     known: Any = None
-    for name in (*METHOD_NAMES, "detector"):
+    for name in names:
         command = _loaded(name) if name == asked else listed(name)
         known = command if known is None else known | command
 
@@ -116,19 +161,22 @@ def options_of(config: type, *, without: Sequence[str]) -> type:
 
 
 def _described(method: str) -> str:
-    """The help of a method: its published recipe, and an example."""
-    from gan_forensics.gans import METHODS
+    """The help of a method: who published it, the recipe and whose it is, and an example."""
+    from gan_forensics.gans.methods import METHODS, RECIPES
 
     recipes = "; ".join(
-        f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, "
-        f"{row.recipe.n_dis} discriminator move{'s' if row.recipe.n_dis > 1 else ''} a step"
+        f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, Adam betas "
+        f"{row.recipe.betas[0]:g} and {row.recipe.betas[1]:g}, {row.recipe.n_dis} discriminator "
+        f"move{'s' if row.recipe.n_dis > 1 else ''} a step, as {RECIPES[architecture]}"
         for architecture, row in METHODS[method].items()
     )
+    papers = " and ".join(dict.fromkeys(row.paper for row in METHODS[method].values()))
     conditional = any(row.conditional for row in METHODS[method].values())
     data = "folder:images_by_class" if conditional else "folder:my_images"
     return (
-        f"Train {method} on your images{', which need labels' if conditional else ''}.\n\n"
-        f"By default as published: {recipes}.\n\nTry it:\n\n"
+        f"Train {method} ({papers}) on your images"
+        f"{', which need labels' if conditional else ''}.\n\n"
+        f"By default: {recipes}.\n\nTry it:\n\n"
         f"$ gan-forensics train {method} --data {data} --size 32 --out runs/mine\n\n"
         "The same with --resume goes on."
     )

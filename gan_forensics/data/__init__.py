@@ -1,5 +1,6 @@
 """Data: sources of examples named by a string, image files in and out, endless batches."""
 
+from gan_forensics.data import account
 from gan_forensics.data.augment import (
     Augmentation,
     blur,
@@ -8,25 +9,31 @@ from gan_forensics.data.augment import (
     jpeg,
     resize_shorter,
 )
-from gan_forensics.data.images import (
+from gan_forensics.data.decoding import (
+    Header,
     ImageError,
-    center_crop,
     decode_image,
-    image_grid,
-    list_images,
     load_image,
+    read_header,
+)
+from gan_forensics.data.images import (
+    center_crop,
+    image_grid,
     resize,
     save_png,
     square,
     to_float,
     to_uint8,
 )
+from gan_forensics.data.listing import Listing, list_images
 from gan_forensics.data.names import SOURCES, open_source
 from gan_forensics.data.pipeline import Batches
 from gan_forensics.data.samples import PHOTO_NAMES
+from gan_forensics.data.skip_bad import SkipBad
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
+    Rgb,
     Rows,
     Source,
     batches_once,

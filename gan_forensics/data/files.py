@@ -111,6 +111,11 @@ def write_json(path: Path | str, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
+def shown(name: object) -> str:
+    """A name as text that stays in its line: what cannot be printed stands as its escape code."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+
+
 def write_archive(path: Path | str, header: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays and a header of JSON values as one .npz file."""
     named: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}

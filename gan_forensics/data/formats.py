@@ -11,26 +11,40 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data.images import check_pixels, list_images, square
+from gan_forensics.data.images import check_pixels, square
+from gan_forensics.data.listing import list_images, summary
 from gan_forensics.data.sources import ArraySource, FileSource, rows_of_split
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
 _LABEL_KEYS = ("label", "labels", "y")
+_TEST_FOLDERS = ("test", "val", "valid", "validation")
 _IDX_UBYTE = 0x08
 
 
-def read_folder(folder: Path, *, split: str, **fit: int | None) -> FileSource:
-    """Read the images below a folder, lazily.
+def read_folder(
+    folder: Path, *, split: str, follow_links: bool = False, **fit: int | None
+) -> FileSource:
+    """Read the images below a folder, lazily; what is among them says `list_images`.
 
     When every image lies in a subfolder, the first subfolder is its class and the label its rank
-    in the sorted class names. Where the folder holds both `train/` and `test/`, these are the
-    splits (and classes are the folders below them); otherwise `rows_of_split` divides the paths.
+    in the sorted class names. Where the folder holds `train/` and one of `test/`, `val/`, `valid/`,
+    `validation/` (the first that there is), these are the splits, and classes are the folders below
+    them; otherwise `rows_of_split` divides the paths.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it holds no image.
     """
-    paths = list_images(folder)
+    paths, left_out = list_images(folder, follow_links=follow_links)
+    if not paths:
+        others = f": {summary(left_out, 0)}" if left_out else ""
+        raise ValueError(f"{folder}: no images in this folder or below{others}")
     below = [path.relative_to(folder).parts for path in paths]
     tops = {parts[0] for parts in below if len(parts) > 1}
-    if {"train", "test"} <= tops:
-        keep = [row for row, parts in enumerate(below) if split in ("all", parts[0])]
+    test = next((name for name in _TEST_FOLDERS if name in tops), None)
+    if "train" in tops and test:
+        wanted = {"train": "train", "test": test}.get(split)
+        keep = [row for row, parts in enumerate(below) if split == "all" or parts[0] == wanted]
         classes = [parts[1:-1] for parts in below]
     else:
         keep = rows_of_split(("/".join(parts) for parts in below), split)
@@ -38,7 +52,13 @@ def read_folder(folder: Path, *, split: str, **fit: int | None) -> FileSource:
     # Ranks are taken over all images, so that every split numbers the classes alike.
     names = [part[0] if part else "" for part in classes]
     labels = None if "" in names else np.unique(names, return_inverse=True)[1].astype(np.int32)
-    return FileSource([paths[row] for row in keep], None if labels is None else labels[keep], **fit)
+    return FileSource(
+        [paths[row] for row in keep],
+        None if labels is None else labels[keep],
+        among=paths,
+        left_out=left_out,
+        **fit,
+    )
 
 
 def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
@@ -71,8 +91,13 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
     names = [row[0].strip() for _, row in lines]
     labels = _number([row[1].strip() for _, row in lines]) if columns == 2 else None
     keep = rows_of_split(names, split)
+    paths = [file.parent / name for name in names]
     return FileSource(
-        [file.parent / names[row] for row in keep], None if labels is None else labels[keep], **fit
+        [paths[row] for row in keep],
+        None if labels is None else labels[keep],
+        among=paths,
+        left_out={},
+        **fit,
     )
 
 
@@ -181,10 +206,13 @@ def _labels(file: Path, labels: np.ndarray, n: int) -> np.ndarray:
 
 def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> ArraySource:
     """The rows of a split, their images, where there are some, through `square`."""
+    listed = len(next(iter(arrays.values())))
     if split != "all":
-        rows = rows_of_split(range(len(next(iter(arrays.values())))), split)
+        rows = rows_of_split(range(listed), split)
         arrays = {key: array[rows] for key, array in arrays.items()}
     if "image" in arrays and any(fit.values()):
         squares = [square(image, **fit) for image in arrays["image"]]
         arrays = {**arrays, "image": np.stack(squares)}
-    return ArraySource(**arrays)
+    source = ArraySource(**arrays)
+    source.listed = listed
+    return source

@@ -1,170 +1,19 @@
-"""Image files in and out: decoding, cropping, resizing, quantising, saving.
+"""Images in memory: cropping, resizing, quantising, tiling, and PNG files out.
 
 Pixels are uint8 [h, w, c] in [0, 255] at the edges (files, sources, features of detectors) and
-float32 in [-1, 1] inside; `to_float` and `to_uint8` are the only bridge between the two.
-
-A spectrum shows every step that an image went through, so nothing is converted behind the
-caller's back. What decodes to 8-bit RGB without a choice is decoded: gray (repeated three
-times), bilevel, palette, a fully opaque alpha channel, the EXIF orientation (a permutation of
-pixels, applied as viewers do), the main picture of a phone's multi-picture JPEG. Everything
-that would need a choice (which background, which colour profile, which frame, how to come from
-16 bits to 8) is refused with an `ImageError` that says how to make the choice. Embedded colour
-profiles are ignored.
+float32 in [-1, 1] inside; `to_float` and `to_uint8` are the only bridge between the two. Files come
+in through `gan_forensics.data.decoding`.
 """
 
-import io
 import math
-import os
-import re
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gan_forensics.data.files import written_beside
-
-SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .avif".split()
-)
-_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-
-
-class ImageError(ValueError):
-    """One image that cannot be used; the message is one line: which, what, how to mend it."""
-
-
-def load_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode an image file to RGB, as the module's docstring says.
-
-    Returns:
-        uint8 [h, w, 3] in [0, 255].
-
-    Raises:
-        ImageError: the file is missing, empty, damaged, not an image, animated, too large, has
-            more than 8 bits a channel, a colour space other than RGB or gray, or transparency.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return decode_image(file, name=str(path))
-    except ImageError:
-        raise
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error})") from error
-
-
-def decode_image(file: BinaryIO | bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode an open image file or its bytes to RGB; `name` stands in error messages."""
-    file = io.BytesIO(file) if isinstance(file, bytes) else file
-    start = file.read(16)
-    file.seek(0)
-    if not start:
-        raise ImageError(f"{name}: the file is empty (0 bytes); copy or download it again")
-    try:
-        with Image.open(file) as image:
-            _refuse(image, name)
-            pixels = np.array(_as_rgb(image, name))
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        size = re.search(r"\d+ pixels", str(error))
-        raise ImageError(_too_large(name, size[0] if size else "too many pixels")) from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(
-            f"{name}: not an image that Pillow can read (it starts with {start[:8]!r}); "
-            "remove it or convert it to PNG"
-        ) from None
-    # Pillow's format plugins raise nearly every exception there is on damaged files.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(
-            f"{name}: damaged or truncated ({reason}); copy or download it again, or remove it"
-        ) from error
-    return pixels
-
-
-def _refuse(image: Image.Image, name: str) -> None:
-    """Raise for what cannot be decoded faithfully, as far as the header tells."""
-    # Between once and twice the limit Pillow only warns, and catching warnings is not thread-safe.
-    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise ImageError(_too_large(name, f"{image.width * image.height} pixels"))
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise ImageError(
-            f"{name}: animated or multi-page ({frames} frames); save the frame you want as PNG"
-        )
-    if image.mode in ("I", "F") or ";16" in image.mode or _stores_16_bits(image):
-        raise ImageError(
-            f"{name}: more than 8 bits a channel (mode {image.mode}, {image.format}); choose a "
-            "range and save it as 8-bit PNG"
-        )
-    if image.mode == "CMYK":
-        raise ImageError(
-            f"{name}: CMYK colours; convert it to RGB with its colour profile and save it as PNG"
-        )
-    if image.mode not in _EIGHT_BIT_MODES:
-        raise ImageError(f"{name}: colour mode {image.mode}; convert it to RGB and save it as PNG")
-
-
-def _stores_16_bits(image: Image.Image) -> bool:
-    """Whether Pillow would silently cut 16-bit colour down to 8 (PNG, TIFF, PPM)."""
-    for tile in getattr(image, "tile", ()):
-        for argument in tile[3] if isinstance(tile[3], tuple) else (tile[3],):
-            if isinstance(argument, str) and ";16" in argument:
-                return True
-            if image.format == "PPM" and isinstance(argument, int) and argument > 255:
-                return True
-    return False
-
-
-def _as_rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            raise ImageError(
-                f"{name}: has transparent pixels; flatten it onto a background and save it as RGB"
-            )
-    return ImageOps.exif_transpose(image).convert("RGB")
-
-
-def _too_large(name: str, size: str) -> str:
-    return (
-        f"{name}: {size}, more than the {Image.MAX_IMAGE_PIXELS} that are decoded for safety; "
-        "crop or shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
-    )
-
-
-def list_images(folder: str | os.PathLike) -> list[Path]:
-    """List the image files below a folder, sorted by path.
-
-    A file counts by its suffix (`SUFFIXES`, any case); hidden files and folders are skipped.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: the path is no folder, or holds no image.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no such folder; check the path")
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: not a folder; give the folder that holds the images")
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
-        ]
-    if not found:
-        raise ValueError(
-            f"{folder}: no images in this folder or below; looked for {' '.join(sorted(SUFFIXES))}"
-        )
-    return sorted(found)
 
 
 def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from gan_forensics.data import samples
 from gan_forensics.data.formats import part_of, read_folder, read_idx, read_list, read_npz
-from gan_forensics.data.sources import ArraySource, Source, check_split, rows_of_split
+from gan_forensics.data.sources import ArraySource, Source, check_split
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
 
@@ -38,7 +38,12 @@ _TFDS = re.compile(r"(?P<name>[\w./-]+(?::\d+\.\d+\.\d+)?)(?::(?P<part>[^?]+))?"
 
 
 def open_source(
-    name: str, *, size: int | None = None, split: str = "all", crop: int | None = None
+    name: str,
+    *,
+    size: int | None = None,
+    split: str = "all",
+    crop: int | None = None,
+    follow_links: bool = False,
 ) -> Source:
     """Open the source that a string names.
 
@@ -62,9 +67,10 @@ def open_source(
             For photographs and textures nothing is resized: it is the size at native pixels
             (default 32).
         split: "train", "test", or "all". Photographs are split by region, TensorFlow data sets,
-            folders with train/ and test/ and IDX folders by their own splits; all else is
-            divided at random but always alike, a quarter for test (`rows_of_split`).
+            folders with train/ and test/ (or val/) and IDX folders by their own splits; all else
+            is divided at random but always alike, a quarter for test (`rows_of_split`).
         crop: side of the centre crop that is resized; default the shorter side.
+        follow_links: of a folder, whether to follow links that leave it.
 
     Raises:
         ValueError: an unknown name, option or split, or unusable data.
@@ -82,7 +88,8 @@ def open_source(
             raise ValueError(f"{given} must be at least 1, got {value}")
     scheme, _, rest = name.partition(":")
     if scheme in _FILE_READERS:
-        return _open_files(_FILE_READERS[scheme], name, rest, split=split, **fit)
+        options = {"follow_links": follow_links} if scheme == "folder" else {}
+        return _open_files(_FILE_READERS[scheme], name, rest, split=split, **options, **fit)
     base, _, query = name.partition("?")
     if base in ("samples:photos", "toy:powerlaw"):
         if crop is not None:
@@ -96,7 +103,7 @@ def open_source(
         opener = partial(read_tfds, match["name"], part=match["part"], split=split, **fit)
         return _with_options(opener, name, query)
     if Path(name).is_dir():
-        return read_folder(Path(name), split=split, **fit)
+        return read_folder(Path(name), split=split, follow_links=follow_links, **fit)
     raise ValueError(_unknown(name))
 
 
@@ -112,8 +119,7 @@ def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
 def _open_textures(
     *, size: int, split: str, exponent: float = 1.5, n: int = 2000, seed: int = 0
 ) -> ArraySource:
-    textures = power_law_textures(n, size, exponent=exponent, seed=seed)
-    return ArraySource(image=textures[rows_of_split(range(n), split)])
+    return part_of({"image": power_law_textures(n, size, exponent=exponent, seed=seed)}, split)
 
 
 def _with_options(opener: Callable, name: str, query: str):

@@ -76,9 +76,12 @@ class Batches:
         }
         if not self.batches_per_epoch:
             among = f" over {count} processes" if count > 1 else ""
+            listed = getattr(source, "listed", examples)
+            held = f" (of {listed}; --split all takes those held out too)"
             raise ValueError(
-                f"{examples} examples are fewer than one batch of {batch_size}{among}; give "
-                f"more examples, or a batch size of at most {examples // count}"
+                f"{examples} examples{held if listed > examples else ''} are fewer than one batch "
+                f"of {batch_size}{among}; give more examples, or a batch size of at most "
+                f"{examples // count}"
             )
         if flip and "image" not in (example := source[0]):
             raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from gan_forensics.data.images import load_image
+from gan_forensics.data.decoding import load_image
 from gan_forensics.data.sources import ArraySource, check_split
 
 # (package, file below it). Of the motorcycle stereo pair only the left picture: the right one

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data.images import decode_image
+from gan_forensics.data.decoding import decode_image
 from gan_forensics.data.sources import rows_of_split, squared_example
 
 
@@ -41,6 +41,11 @@ class TfdsSource:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def listed(self) -> int:
+        """How many records the split or part has."""
+        return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         record, name = self.records[int(self.rows[index])], self.describe(index)

@@ -5,7 +5,8 @@ Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient
 
     alpha_c = mean over space of dy / dA_c,     L = ReLU(sum_c alpha_c A_c);
 
-scaled to [0, 1], resized to the input, and multiplied with guided backpropagation.
+scaled to [0, 1], resized to the input, scaled once more (resizing cuts peaks off), and multiplied
+with guided backpropagation: the steps of pytorch-grad-cam 1.3.7.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from jaxtyping import Array, Float
 from gan_forensics.explain.graph import evaluated_with, guided_handler
 from gan_forensics.explain.layers import Variables, as_images, logits_of
 
-# Added to the range when a map is scaled, so that an empty one stays 0; that of pytorch-grad-cam.
+# Added to the range when a map is scaled, so that an empty one stays 0; of pytorch-grad-cam too.
 _RANGE = 1e-7
 
 
@@ -27,7 +28,7 @@ class GradCam(NamedTuple):
 
     Attributes:
         weighted: sum_c alpha_c A_c, before its ReLU, at the layer's resolution.
-        map: L, scaled to [0, 1] and resized to the input.
+        map: L, resized to the input and scaled to [0, 1].
         guided: guided backpropagation, the gradient of the logit where ReLUs pass positive
             gradients only. A network without ReLUs has its plain gradient here.
         product: `map * guided`, Guided Grad-CAM.
@@ -91,7 +92,7 @@ def guided_grad_cam(
     slopes, maps = jax.grad(target, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
     weighted = (slopes.mean((1, 2), keepdims=True) * maps).sum(-1)
     cam = _scaled(jnp.maximum(weighted, 0))
-    cam = jax.image.resize(cam, (len(x), *x.shape[1:3]), "linear", antialias=False)
+    cam = _scaled(jax.image.resize(cam, (len(x), *x.shape[1:3]), "linear", antialias=False))
 
     logit = evaluated_with(guided_handler, lambda x: forward(x, 0)[0][:, class_index])
     logits, back = jax.vjp(logit, x)

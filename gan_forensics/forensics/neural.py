@@ -22,6 +22,7 @@ from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.features import lookup
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
+from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.resnet import resnet50, resnet_small
 from gan_forensics.runtime import jit
 
@@ -205,8 +206,8 @@ def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, Any]
         raise ValueError(f"its arrays are not those of its {arch}: {'; '.join(problems[:8])}{more}")
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def init_variables(network: nn.Module, key: jax.Array) -> dict[str, Any]:
     """Random variables of a network."""
     side = getattr(network, "stride", 32)
-    return network.init(key, jnp.zeros((1, side, side, 3)), train=False)  # pyright: ignore
+    shape = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    return initial_variables(network, key, shape, train=False)

@@ -84,7 +84,8 @@ class DetectorConfig:
         seed: of initialisation, order, augmentation, and the command's split.
 
     Raises:
-        ValueError: for a width, crop or epoch below 1.
+        ValueError: for a width, crop, epoch or batch below 1, a rate that is not positive, and
+            a probability or a share of false alarms out of range.
     """
 
     arch: str = "resnet50"
@@ -104,9 +105,18 @@ class DetectorConfig:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("width", "crop", "epoch"):
+        for name in ("width", "crop", "epoch", "batch_size"):
             if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}: leave it out for None")
+                raise ValueError(f"{name} must be at least 1, got {value}: leave it out")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0 < self.false_alarms < 1:
+            raise ValueError(
+                f"false_alarms is a share between 0 and 1 (exclusive), got {self.false_alarms}"
+            )
+        for name in ("probability", "gray_probability", "flip"):
+            if not 0 <= (chance := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {chance}")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from gan_forensics.gans.optimizers import adam, linear_decay
 from gan_forensics.gans.penalties import Kind, Sample, gradient_penalty
 from gan_forensics.gans.priors import Prior, normal
 from gan_forensics.gans.singular_values import singular_value_range
+from gan_forensics.nn.initial import initial_variables
 from gan_forensics.runtime import split_over_data
 from gan_forensics.train import Aux, Update
 
@@ -256,13 +257,14 @@ class Game:
         z = jnp.zeros((len(real), self.prior.latent))
         labels = (jnp.zeros(len(z), jnp.int32),) if self.classes else ()
         both = {
-            GENERATOR: _init(self.networks[GENERATOR], keys[0], z, *labels),
-            DISCRIMINATOR: _init(self.networks[DISCRIMINATOR], keys[1], real, *labels),
+            GENERATOR: init_network(self.networks[GENERATOR], keys[0], z, *labels),
+            DISCRIMINATOR: init_network(self.networks[DISCRIMINATOR], keys[1], real, *labels),
         }
         extra = [name for name in self.networks if name not in both]
         for place, (name, inputs) in enumerate(self._inputs(extra, both, batch).items()):
-            zeros = (jnp.zeros(x.shape, x.dtype) for x in inputs)
-            both[name] = _init(self.networks[name], jax.random.fold_in(key, 2 + place), *zeros)
+            both[name] = init_network(
+                self.networks[name], jax.random.fold_in(key, 2 + place), *inputs
+            )
         return {n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}
 
     def _inputs(self, extra: Sequence[str], both, batch) -> dict[str, tuple]:
@@ -276,6 +278,8 @@ class Game:
 
         def losses(params, stats, batch, key):
             for player, terms in self._terms.items():
+                if all(probe.inputs for probe in probes.values()):
+                    break
                 self._context(
                     player, params, stats, batch, key, 0, {**self.networks, **probes}
                 ).total(terms)
@@ -299,8 +303,5 @@ class _Probe:
 
 def init_network(network: nn.Module, key: Array, *inputs: Array) -> tuple[PyTree, PyTree]:
     """Initial (parameters, statistics) of a network for inputs shaped like these."""
-    variables = dict(network.init(key, *inputs, train=True))
+    variables = dict(initial_variables(network, key, *inputs, train=True))
     return variables.pop("params"), variables
-
-
-_init = jax.jit(init_network, static_argnums=0)

@@ -26,6 +26,7 @@ from gan_forensics.gans.priors import PRIORS, Prior
 from gan_forensics.gans.rotation import rotation_task
 from gan_forensics.nn import dcgan as strided
 from gan_forensics.nn import resgan
+from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import Learner, Update
 
 Architecture = Literal["dcgan", "resgan"]
@@ -47,8 +48,8 @@ class GanConfig:
         width: of strided networks, channels of the maps at full and half size; by default 32.
         latent: length of the noise.
         prior: law of the noise.
-        channels: of the images, 3 or 1; by default those of the data, of which files are read as
-            RGB (of a GAN without data, 3).
+        channels: of the images, 3 or 1; by default those of the data: files have 1 where all are
+            gray (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
         learning_rate: of both players; by default the method's own.
         discriminator_learning_rate: of the discriminator, where it differs.
@@ -66,6 +67,11 @@ class GanConfig:
         decay_steps: steps of the linear schedule; by default those of the run.
         average: decay of a moving average of the generator, which images are then drawn with; by
             default none is kept.
+        precision: float32 products; tf32, products of factors rounded to 10 bits; bfloat16,
+            activations of 7 bits (parameters, statistics and losses stay float32). By default the
+            backend's own: float32 on CPUs, tf32 on recent GPUs, products of bfloat16 on TPUs.
+        split: which images of the data train: train, or all, with those that are otherwise held
+            out for measuring (a quarter of a folder, or its test/); by default train.
     """
 
     method: str = "dcgan"
@@ -89,6 +95,8 @@ class GanConfig:
     schedule: Literal["none", "linear"] = "none"
     decay_steps: int | None = None
     average: float | None = None
+    precision: Precision | None = None
+    split: Literal["train", "all"] | None = None
 
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
@@ -103,6 +111,7 @@ class Method(NamedTuple):
         networks: generator and discriminator of a config.
         tasks: on top of the adversarial one.
         conditional: whether it takes classes.
+        paper: that published the method.
     """
 
     loss: Task
@@ -110,6 +119,7 @@ class Method(NamedTuple):
     networks: Callable[[GanConfig], Networks]
     tasks: tuple[Task, ...] = ()
     conditional: bool = False
+    paper: str = ""
 
     def game(
         self,
@@ -141,7 +151,10 @@ def _strided(config: GanConfig, *, norm: strided.Norm) -> Networks:
         raise ValueError(
             "dcgan networks have one width: set width, not generator_width or discriminator_width"
         )
-    width = config.width or 32
+    width, dtype = config.width or 32, computation_dtype(config.precision)
+    # The networks say so themselves, but only when they see an input.
+    strided.parse_tail(config.tail)
+    strided.generator_widths(config.size, width)
     return (
         strided.Generator(
             config.size,
@@ -149,8 +162,9 @@ def _strided(config: GanConfig, *, norm: strided.Norm) -> Networks:
             tail=config.tail,
             channels=config.channels or 3,
             latent=config.latent,
+            dtype=dtype,
         ),
-        strided.Discriminator(config.size, width=width, norm=norm),
+        strided.Discriminator(config.size, width=width, norm=norm, dtype=dtype),
     )
 
 
@@ -173,81 +187,114 @@ def _residual(
         "classes": config.classes or 0,
         "attention": attention,
         "outer_init": outer_init,
+        "dtype": computation_dtype(config.precision),
     }
-    return (
-        resgan.Generator(
-            config.size,
-            width=config.generator_width,
-            channels=config.channels or 3,
-            latent=config.latent,
-            spectral_norm=attention,
-            **shared,
-        ),
-        resgan.Discriminator(
-            config.size,
-            width=config.discriminator_width,
-            rotations=rotations,
-            spectral_norm=spectral_norm,
-            pooling=pooling,
-            **shared,
-        ),
+    generator = resgan.Generator(
+        config.size,
+        width=config.generator_width,
+        channels=config.channels or 3,
+        latent=config.latent,
+        spectral_norm=attention,
+        **shared,
     )
+    discriminator = resgan.Discriminator(
+        config.size,
+        width=config.discriminator_width,
+        rotations=rotations,
+        spectral_norm=spectral_norm,
+        pooling=pooling,
+        **shared,
+    )
+    # The networks say so themselves, but only when they see an input.
+    resgan.channels_of(generator)
+    resgan.channels_of(discriminator)
+    return generator, discriminator
 
 
 _LOSS = {name: adversarial(loss) for name, loss in LOSSES.items()}
 _HINGE = _LOSS["hinge"]
 _BATCH = partial(_strided, norm="batch")
 _PLAIN = partial(_residual, spectral_norm=False)
-# Chandrasegaran et al. (CVPR 2021), and Lee and Town (mimicry, arXiv 2005.02494).
 _STRIDED_RECIPE = Recipe(1e-4)
 _MIMICRY = Recipe(2e-4, betas=(0.0, 0.9), n_dis=5, first=DISCRIMINATOR)
 
+# Who published the rates and moves of an architecture's rows.
+RECIPES: dict[Architecture, str] = {
+    "dcgan": "Chandrasegaran et al., CVPR 2021",
+    "resgan": "Lee and Town, arXiv 2005.02494 (mimicry)",
+}
+
 # A method's own architecture comes first.
 METHODS: dict[str, dict[Architecture, Method]] = {
-    # Radford et al., ICLR 2016. The residual one is what mimicry calls DCGAN, with the loss "ns";
-    # the published tables do not say how often its discriminator moves.
+    # The residual one is what mimicry calls DCGAN, with the loss "ns"; the published tables do not
+    # say how often its discriminator moves.
     "dcgan": {
-        "dcgan": Method(_LOSS["non_saturating"], _STRIDED_RECIPE, _BATCH),
-        "resgan": Method(_LOSS["ns"], replace(_MIMICRY, n_dis=1), _PLAIN),
+        "dcgan": Method(
+            _LOSS["non_saturating"], _STRIDED_RECIPE, _BATCH, paper="Radford et al., ICLR 2016"
+        ),
+        "resgan": Method(
+            _LOSS["ns"], replace(_MIMICRY, n_dis=1), _PLAIN, paper="Radford et al., ICLR 2016"
+        ),
     },
-    # Mao et al., ICCV 2017: targets 1 for real and 0 for fake, without the factor 1/2.
-    "lsgan": {"dcgan": Method(_LOSS["least_squares"], _STRIDED_RECIPE, _BATCH)},
-    # Gulrajani et al., NeurIPS 2017. Chandrasegaran et al. train with the zero-centred penalty; the
-    # critic needs a norm that does not tie images of a batch together. That of mimicry has none,
-    # pools by the mean, and the penalty of the paper.
+    # Targets 1 for real and 0 for fake, without the factor 1/2.
+    "lsgan": {
+        "dcgan": Method(
+            _LOSS["least_squares"], _STRIDED_RECIPE, _BATCH, paper="Mao et al., ICCV 2017"
+        )
+    },
+    # Chandrasegaran et al. train with the zero-centred penalty; the critic needs a norm that does
+    # not tie images of a batch together. That of mimicry has none, pools by the mean, and the
+    # penalty of the paper.
     "wgan-gp": {
         "dcgan": Method(
             _LOSS["wasserstein"],
             replace(_STRIDED_RECIPE, learning_rate=2e-4, n_dis=5),
             partial(_strided, norm="layer"),
             (penalised("0-gp"),),
+            paper="Gulrajani et al., NeurIPS 2017",
         ),
         "resgan": Method(
             _LOSS["wasserstein"],
             _MIMICRY,
             partial(_PLAIN, pooling="mean", outer_init="torch"),
             (penalised("1-gp"),),
+            paper="Gulrajani et al., NeurIPS 2017",
         ),
     },
-    # Miyato et al., ICLR 2018: hinge losses; spectral norm alone bounds the discriminator.
-    "sngan": {"resgan": Method(_HINGE, _MIMICRY, _residual)},
-    # Chen et al., CVPR 2019.
+    # Hinge losses; spectral norm alone bounds the discriminator.
+    "sngan": {"resgan": Method(_HINGE, _MIMICRY, _residual, paper="Miyato et al., ICLR 2018")},
     "ssgan": {
-        "resgan": Method(_HINGE, _MIMICRY, partial(_residual, rotations=4), (rotation_task(),))
+        "resgan": Method(
+            _HINGE,
+            _MIMICRY,
+            partial(_residual, rotations=4),
+            (rotation_task(),),
+            paper="Chen et al., CVPR 2019",
+        )
     },
-    # Zhang et al., ICML 2019. The paper's own learning rates are 1e-4 and 4e-4.
+    # The paper's own learning rates are 1e-4 and 4e-4.
     "sagan": {
-        "resgan": Method(_HINGE, _MIMICRY, partial(_residual, attention=True), conditional=True)
+        "resgan": Method(
+            _HINGE,
+            _MIMICRY,
+            partial(_residual, attention=True),
+            conditional=True,
+            paper="Zhang et al., ICML 2019",
+        )
     },
-    # Miyato and Koyama, ICLR 2018: classes choose the generator's norms and project in the logit.
-    "cgan-pd": {"resgan": Method(_HINGE, _MIMICRY, _residual, conditional=True)},
-    # Lee et al., WACV 2021.
+    # Classes choose the generator's norms and project in the logit.
+    "cgan-pd": {
+        "resgan": Method(
+            _HINGE, _MIMICRY, _residual, conditional=True, paper="Miyato and Koyama, ICLR 2018"
+        )
+    },
     "infomax-gan": {
         "resgan": Method(
             _HINGE,
             _MIMICRY,
             _residual,
             (infomax_task(resgan.InfoMaxCritics(scores_only=True)),),
+            paper="Lee et al., WACV 2021",
         )
     },
 }
@@ -315,6 +362,7 @@ class Gan(NamedTuple):
             lambda seed: init(self, seed),
             average=(GENERATOR,) if average else (),
             average_decay=average or 0.0,
+            precision=self.config.precision,
         )
 
 
@@ -345,12 +393,15 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         )
     if config.schedule not in ("none", "linear"):
         raise ValueError(f"unknown schedule {config.schedule!r}; schedules are none and linear")
+    if config.schedule == "none" and config.decay_steps is not None:
+        raise ValueError("decay_steps are of the linear schedule: leave them out, or choose it")
     if config.schedule == "linear" and not config.decay_steps:
         raise ValueError("the linear schedule needs decay_steps, the steps until the rate is 0")
     if config.average is not None and not 0 < config.average < 1:
         raise ValueError(f"average is a decay between 0 and 1, got {config.average}")
     if config.prior not in PRIORS:
         raise ValueError(f"unknown prior {config.prior!r}; priors are {', '.join(PRIORS)}")
+    check_precision(config.precision)
     recipe = {
         "learning_rate": config.learning_rate or method.recipe.learning_rate,
         "n_dis": config.n_dis or method.recipe.n_dis,

@@ -1,18 +1,30 @@
 """Run folders of GANs: training into one, and loading from one."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from gan_forensics.data import Source, image_grid, open_source, save_png
+from gan_forensics.data import (
+    ImageError,
+    SkipBad,
+    Source,
+    account,
+    image_grid,
+    open_source,
+    save_png,
+)
+from gan_forensics.data.files import shown, write_json
 from gan_forensics.gans.context import Task
 from gan_forensics.gans.methods import METHODS, Gan, GanConfig, architecture_of, build
 from gan_forensics.gans.sampling import generate
 from gan_forensics.train import (
     Cadence,
+    InterruptedRunError,
+    NonFiniteLossError,
     RunFolderError,
     TrainState,
     fit,
@@ -31,24 +43,45 @@ def train_gan(
     cadence: Cadence,
     *,
     tasks: Sequence[Task] = (),
+    follow_links: bool = False,
+    on_bad_image: Literal["stop", "skip"] = "stop",
+    say: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> tuple[Gan, TrainState]:
     """Train a config in a run folder; what it leaves to the data or the run is filled in and saved.
 
     The samples of the run are grids of the same noise at every time: 8x8, or, for a conditional
-    GAN, a row for each class (the first 16).
+    GAN, a row for each class (the first 16). data.json holds which images were used, held out, left
+    out and skipped; it is not compared when resuming.
 
     Args:
         config: what to train.
         run: the run folder.
         cadence: how long, and how often to do what.
         tasks: on top of the method's; say in `facts` which, since a config does not name them.
+        follow_links: of a folder, whether to follow links that leave it.
+        on_bad_image: at a file that cannot be used: stop, or skip, which puts another image of the
+            data in its place, always the same one. A run that stopped so can go on with skip.
+        say: told, a line at a time, what is taken of the data, and at the end what was skipped.
         options: for `gan_forensics.train.fit`, such as `resume` and `facts`.
 
     Raises:
         ValueError: for a config that cannot be built, or data that do not fit it.
+        ImageError: for a file that cannot be used.
     """
-    source = open_source(config.data, size=config.size, split="train")
+    source = open_source(
+        config.data, size=config.size, split=config.split or "train", follow_links=follow_links
+    )
+    lines = (
+        account.left_out(source),
+        account.taken(source),
+        account.fitted(source, config.size),
+        account.coloured(source),
+    )
+    for line in filter(None, lines):
+        say(f"{config.data}: {line}")
+    if on_bad_image == "skip" and not hasattr(source, "take"):
+        source = SkipBad(source)
     config = _completed(config, source, cadence.steps)
     gan = build(config, tasks=tasks)
     batches = process_batches(
@@ -64,16 +97,36 @@ def train_gan(
         images = generate(gan, state, rows * _COLUMNS, seed=0, labels=labels)
         save_png(path.with_suffix(".png"), image_grid(images, columns=_COLUMNS))
 
-    state = fit(
-        gan.learner,
-        batches,
-        run=run,
-        cadence=cadence,
-        seed=config.seed,
-        sample=sample,
-        **options,
-    )
+    try:
+        state = fit(
+            gan.learner,
+            batches,
+            run=run,
+            cadence=cadence,
+            seed=config.seed,
+            sample=sample,
+            **options,
+        )
+    except (ImageError, InterruptedRunError, NonFiniteLossError):
+        _write_data(run, config, source, say)
+        raise
+    _write_data(run, config, source, say)
     return gan, state
+
+
+def _write_data(run: Path, config: GanConfig, source: Source, say: Callable[[str], None]) -> None:
+    """Leave data.json in a run folder, with what earlier parts of the run skipped as well."""
+    path, skipped = run / "data.json", list(getattr(source, "bad", {}).values())
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))["skipped"]
+        skipped = list(dict.fromkeys([*before, *skipped]))
+    named = {"data": config.data, "split": config.split or "train"}
+    write_json(path, {**named, **account.facts(source), "skipped": skipped})
+    if skipped:
+        say(
+            f"{len(skipped)} images could not be used, and others stood in for them: "
+            f"{shown(skipped[0])}; all are in {path}"
+        )
 
 
 def load_gan(
@@ -108,7 +161,7 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     if config.channels not in (None, channels):
         raise ValueError(
             f"{config.data} has images of {channels} channels, the config {config.channels}: "
-            "leave channels out"
+            "leave channels out, or convert the files"
         )
     config = replace(config, channels=channels)
     if METHODS[config.method][architecture_of(config)].conditional:

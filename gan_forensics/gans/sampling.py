@@ -13,6 +13,7 @@ from gan_forensics.data import to_uint8
 from gan_forensics.gans.context import GENERATOR
 from gan_forensics.gans.methods import Gan
 from gan_forensics.gans.priors import Prior
+from gan_forensics.runtime import products
 from gan_forensics.train import TrainState
 
 Labels = int | Sequence[int] | Int[np.ndarray, " n"] | None
@@ -173,7 +174,8 @@ def _drawn_labels(key: Array, places: Array, classes: int) -> Int[Array, " b"]:
 def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.ndarray:
     params = state.average.get(GENERATOR, state.params[GENERATOR])
     inputs = (z,) if labels is None else (z, labels)
-    return np.asarray(_passed(gan.generator, params, state.stats[GENERATOR], *inputs))
+    with products(gan.config.precision):
+        return np.asarray(_passed(gan.generator, params, state.stats[GENERATOR], *inputs))
 
 
 @partial(jax.jit, static_argnums=0)

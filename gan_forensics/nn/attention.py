@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
+from gan_forensics.nn.initial import zeros
 from gan_forensics.nn.spectral_norm import SNConv
 
 
@@ -47,7 +48,7 @@ class SelfAttention(nn.Module):
         scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
         weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
         found = jnp.einsum("bqk,bkc->bqc", weights, value).reshape(b, h, w, -1)
-        gamma = self.param("gamma", nn.initializers.zeros, (), jnp.float32)
+        gamma = self.param("gamma", zeros, (), jnp.float32)
         y = pointwise(found, "o", channels)
         return x + gamma.astype(y.dtype) * y
 

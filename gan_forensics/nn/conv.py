@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from gan_forensics.nn import conv_kernels
 from gan_forensics.nn.conv_kernels import Geometry
+from gan_forensics.nn.initial import Initializer, torch_uniform
 
 Padding = str | int | Sequence[tuple[int, int]]
 
@@ -125,25 +125,11 @@ def convolve_transpose(
     return conv_kernels.input_adjoint(x, kernel.swapaxes(2, 3), g, tuple(sides))
 
 
-def torch_uniform(fan_in: int):
-    """PyTorch's default initialiser of weights and biases: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
-
-    `fan_in` is kh kw in / groups for a convolution, and, as PyTorch reckons it for the weight
-    [in, out, kh, kw] of a transposed one, kh kw **out**.
-    """
-
-    def init(key, shape, dtype=jnp.float32):
-        bound = fan_in**-0.5
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
-
-
 def parameters(
     module: nn.Module,
     shape: Sequence[int],
     *,
-    kernel_init: Any = None,
+    kernel_init: Initializer | None = None,
     use_bias: bool = True,
     fan_in: int | None = None,
 ) -> tuple[Float[Array, "*rest out"], Float[Array, " out"] | None]:
@@ -176,7 +162,7 @@ class Conv(nn.Module):
     dilation: int | tuple[int, int] = 1
     groups: int = 1
     use_bias: bool = True
-    kernel_init: Any = None
+    kernel_init: Initializer | None = None
     dtype: Any = None
 
     @nn.compact

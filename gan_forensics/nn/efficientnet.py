@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.initial import lecun_normal, zeros
 from gan_forensics.nn.resnet import check_images, conv_norm, logits
 
 EPSILON = 1e-3  # of batch norm; TensorFlow's, as is the momentum
@@ -80,9 +81,9 @@ class SqueezeExcite(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Scale every channel by a number in (0, 1)."""
-        squeezed = x.mean((1, 2))
-        squeezed = nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="_se_reduce")(squeezed))
-        gate = nn.Dense(x.shape[-1], dtype=self.dtype, name="_se_expand")(squeezed)
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=lecun_normal(), bias_init=zeros)
+        squeezed = nn.silu(dense(self.hidden, name="_se_reduce")(x.mean((1, 2))))
+        gate = dense(x.shape[-1], name="_se_expand")(squeezed)
         return nn.sigmoid(gate)[:, None, None, :] * x
 
 

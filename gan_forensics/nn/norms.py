@@ -19,7 +19,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+from gan_forensics.nn.initial import normal, ones, zeros
 
 EPSILON = 1e-5  # PyTorch's, in all three layers; keeps constant maps finite
 MOMENTUM = 0.1  # PyTorch's convention: the weight of the newest batch
@@ -68,8 +71,9 @@ class ConditionalBatchNorm(nn.Module):
         channels = x.shape[-1]
 
         def start(key, shape, dtype):
-            scale = 1 + 0.02 * jax.random.normal(key, (shape[0], channels), dtype)
-            return jnp.concatenate([scale, jnp.zeros_like(scale)], axis=1)
+            scale = normal(0.02, mean=1)(key, (shape[0], channels), dtype)
+            both = [scale, zeros(key, scale.shape, dtype)]
+            return scale.__array_namespace__().concat(both, axis=1)
 
         shape = (self.classes, 2 * channels)
         embedding = self.param("embedding", start, shape, jnp.float32)
@@ -81,8 +85,8 @@ class ConditionalBatchNorm(nn.Module):
 def _batch_norm(module: BatchNorm | ConditionalBatchNorm, x, scale, bias, *, train: bool):
     """Batch norm of the layer `module`, with `scale` and `bias` [1 or b, 1, 1, c]."""
     features = (x.shape[-1],)
-    running_mean = module.variable("batch_stats", "mean", jnp.zeros, features, jnp.float32)
-    running_var = module.variable("batch_stats", "var", jnp.ones, features, jnp.float32)
+    running_mean = module.variable("batch_stats", "mean", np.zeros, features, np.float32)
+    running_var = module.variable("batch_stats", "var", np.ones, features, np.float32)
 
     values = at_least_float32(x)
     if not train:
@@ -142,8 +146,8 @@ def _each_normalised(module: GroupNorm1 | InstanceNorm, x, axes: tuple[int, ...]
 
 def _affine(module: nn.Module, features: int):
     """The parameters `scale` and `bias` of a layer, shaped to stand beside a map."""
-    scale = module.param("scale", nn.initializers.ones, (features,), jnp.float32)
-    bias = module.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+    scale = module.param("scale", ones, (features,), jnp.float32)
+    bias = module.param("bias", zeros, (features,), jnp.float32)
     return scale.reshape(1, 1, 1, -1), bias.reshape(1, 1, 1, -1)
 
 

@@ -25,6 +25,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.conv import convolve, parameters
+from gan_forensics.nn.initial import glorot
 from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm
 from gan_forensics.nn.spectral_norm import normalised_kernel
 from gan_forensics.nn.upsample import bilinear_half_pixel, convolve_upsampled, nearest
@@ -37,11 +38,6 @@ ShortcutPreact = Literal["relu", "identity"]
 Init = Literal["glorot", "torch"]
 
 UPSAMPLINGS = {"bilinear": bilinear_half_pixel, "nearest": nearest}
-
-
-def glorot(gain: float = 1.0):
-    """Glorot's uniform initialiser: U(-a, a) with a = gain sqrt(6 / (fan_in + fan_out))."""
-    return nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
 
 
 def mean_pool(x: Float[Array, "b 2*h 2*w c"]) -> Float[Array, "b h w c"]:

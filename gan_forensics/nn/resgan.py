@@ -132,7 +132,7 @@ class Generator(nn.Module):
         _check_choice("upsampling", self.upsampling, UPSAMPLINGS)
         _check_choice("output", self.output, _OUTPUTS)
         _check_choice("outer_init", self.outer_init, _INITS)
-        first, *rest = widths(self.width or shape.generator_width, shape.generator)
+        first, *rest = channels_of(self)
         if z.ndim != 2 or z.shape[-1] != self.latent:
             raise ValueError(f"noise must be [b, {self.latent}], got {list(z.shape)}")
         labels = _checked_labels("generator", labels, self.classes, z.shape[0])
@@ -216,7 +216,7 @@ class Discriminator(nn.Module):
         labels = _checked_labels("discriminator", labels, self.classes, x.shape[0])
 
         local = x
-        features = widths(self.width or shape.discriminator_width, shape.discriminator)
+        features = channels_of(self)
         options: dict[str, Any] = dict(
             spectral_norm=self.spectral_norm, outer_init=self.outer_init, dtype=self.dtype
         )
@@ -337,6 +337,18 @@ def widths(width: int, divisors: tuple[int, ...]) -> list[int]:
             f"width / {max(divisors)} channels"
         )
     return [width // divisor for divisor in divisors]
+
+
+def channels_of(network: Generator | Discriminator) -> list[int]:
+    """The channels of a network's maps, one after the other.
+
+    Raises:
+        ValueError: for a size or a width that it cannot have.
+    """
+    shape = _shape(network)
+    if isinstance(network, Generator):
+        return widths(network.width or shape.generator_width, shape.generator)
+    return widths(network.width or shape.discriminator_width, shape.discriminator)
 
 
 def _shape(network: Generator | Discriminator) -> Shape:

@@ -15,7 +15,8 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from gan_forensics.nn.conv import Conv, Padding, torch_uniform
+from gan_forensics.nn.conv import Conv, Padding
+from gan_forensics.nn.initial import he_normal_fan_out, normal, torch_uniform
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 
 EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
@@ -138,7 +139,7 @@ def conv_norm(
         kernel // 2 if padding is None else padding,
         groups=groups,
         use_bias=False,
-        kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+        kernel_init=he_normal_fan_out(),
         dtype=module.dtype,
         name=conv,
     )(x)
@@ -165,7 +166,7 @@ def logits(features: Float[Array, "b c"], classes: int, *, name: str, dtype: Any
     """
     layer = nn.Dense(
         classes,
-        kernel_init=nn.initializers.normal(0.02),
+        kernel_init=normal(0.02),
         bias_init=torch_uniform(features.shape[-1]),
         dtype=dtype,
         name=name,

@@ -6,6 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
+from gan_forensics.nn.initial import lecun_normal, zeros
 from gan_forensics.nn.norms import at_least_float32
 
 STAGES = 3
@@ -41,4 +42,5 @@ class SmallClassifier(nn.Module):
             if stage < STAGES - 1:
                 x = nn.avg_pool(x, (2, 2), (2, 2))
         features = at_least_float32(x).mean((1, 2))
-        return Classified(features, nn.Dense(self.classes, name="logits")(features))
+        start: dict[str, Any] = dict(kernel_init=lecun_normal(), bias_init=zeros)
+        return Classified(features, nn.Dense(self.classes, name="logits", **start)(features))

@@ -18,10 +18,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.conv import Padding, convolve, parameters
+from gan_forensics.nn.initial import Initializer, normal
 
 COLLECTION = "spectral_norm"
 SMALLEST = 1e-12  # no vector is divided by less: PyTorch's
@@ -62,7 +64,8 @@ def power_step(kernel_matrix: Matrix, u: Left) -> tuple[Left, Right]:
 
 
 def _unit(x):
-    return x / jnp.maximum(jnp.linalg.norm(x), SMALLEST)
+    xp = x.__array_namespace__()
+    return x / xp.maximum(xp.linalg.vector_norm(x), SMALLEST)
 
 
 def normalised_matrix(module: nn.Module, kernel_matrix: Matrix, *, train: bool) -> Matrix:
@@ -72,16 +75,19 @@ def normalised_matrix(module: nn.Module, kernel_matrix: Matrix, *, train: bool) 
 
     def drawn():
         key = module.make_rng("params")
-        return _unit(jax.random.normal(key, (outputs,), kernel_matrix.dtype))
+        return _unit(normal(1)(key, (outputs,), kernel_matrix.dtype))
 
     u = module.variable(COLLECTION, "u", drawn)
-    v = None
-    if keeps_v:
-        v = module.variable(COLLECTION, "v", jnp.zeros, (inputs,), kernel_matrix.dtype)
+    v = module.variable(COLLECTION, "v", np.zeros, (inputs,), np.float32) if keeps_v else None
     if module.is_initializing() and v is not None:
-        u.value, v.value = jax.lax.fori_loop(
-            0, WARM_UP, lambda _, pair: power_step(kernel_matrix, pair[0]), (u.value, v.value)
-        )
+        if isinstance(kernel_matrix, np.ndarray):
+            for _ in range(WARM_UP):
+                v.value = _unit(u.value @ kernel_matrix)
+                u.value = _unit(kernel_matrix @ v.value)
+        else:
+            u.value, v.value = jax.lax.fori_loop(
+                0, WARM_UP, lambda _, pair: power_step(kernel_matrix, pair[0]), (u.value, v.value)
+            )
         train = False
 
     normalised, new_u, new_v, _ = spectral_norm(
@@ -130,7 +136,7 @@ class SNDense(nn.Module):
     """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out]."""
 
     features: int
-    kernel_init: Any = None
+    kernel_init: Initializer | None = None
     dtype: Any = None
 
     @nn.compact
@@ -146,7 +152,7 @@ class Dense(nn.Module):
     """A linear layer started as PyTorch does: `kernel` [in, out] and `bias` [out]."""
 
     features: int
-    kernel_init: Any = None
+    kernel_init: Initializer | None = None
     dtype: Any = None
 
     @nn.compact
@@ -171,13 +177,13 @@ class SNEmbed(nn.Module):
 
     entries: int
     features: int
-    embedding_init: Any = None
+    embedding_init: Initializer | None = None
     dtype: Any = None
 
     @nn.compact
     def __call__(self, labels: Int[Array, " b"], *, train: bool) -> Float[Array, "b features"]:
         """Look the labels up."""
-        init = self.embedding_init or nn.initializers.normal(1.0)  # PyTorch's default
+        init = self.embedding_init or normal(1)  # PyTorch's default
         table = self.param("embedding", init, (self.entries, self.features), jnp.float32)
         table = normalised_matrix(self, table, train=train)
         return jnp.take(table, labels, axis=0, mode="fill").astype(self.dtype or table.dtype)

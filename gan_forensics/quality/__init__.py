@@ -4,7 +4,12 @@ Features are computed once and cached; every result carries its counts, seed, sp
 """
 
 from gan_forensics.quality.digests import images_digest
-from gan_forensics.quality.evaluate import METRICS, check_metrics, evaluate_images
+from gan_forensics.quality.evaluate import (
+    METRICS,
+    check_metrics,
+    computable,
+    evaluate_images,
+)
 from gan_forensics.quality.extract import Extracted, FeatureExtractor, extract, load_features
 from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features

@@ -3,37 +3,59 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan_forensics.data.sources import Source
 from gan_forensics.quality.extract import Extracted, FeatureExtractor, Images, extract
 from gan_forensics.quality.frechet import fid
-from gan_forensics.quality.inception_score import inception_score
+from gan_forensics.quality.inception_score import SPLITS, inception_score
 from gan_forensics.quality.kid import kid
-from gan_forensics.quality.prdc import prdc
+from gan_forensics.quality.prdc import NEIGHBOUR, prdc
 from gan_forensics.quality.score import Score
 
 
-def _inception_score(real: Extracted, fake: Extracted, name: str, seed: int) -> list[Score]:
-    if fake.logits is None:
-        raise ValueError(
-            f"{name} have no classifier, which the metric 'is' needs: leave it out, or choose "
-            "inception or small-classifier features"
-        )
-    return [inception_score(logits=fake.logits, features=name)]
+class Metric(NamedTuple):
+    """A metric, and what it needs: known before any feature is computed.
+
+    Attributes:
+        scores: of (real, fake, name of the features, seed).
+        real: at least so many real images.
+        fake: at least so many fakes.
+        logits: whether the features must come with the logits of a classifier.
+    """
+
+    scores: Callable[[Extracted, Extracted, str, int], list[Score]]
+    real: int
+    fake: int
+    logits: bool = False
 
 
-METRICS: dict[str, Callable[[Extracted, Extracted, str, int], list[Score]]] = {
-    "fid": lambda real, fake, name, seed: [fid(real.features, fake.features, features=name)],
-    "kid": lambda real, fake, name, seed: [
-        kid(real.features, fake.features, seed=seed, features=name)
-    ],
-    "is": _inception_score,
-    "prdc": lambda real, fake, name, seed: [
-        *prdc(real.features, fake.features, features=name).values()
-    ],
+METRICS = {
+    "fid": Metric(
+        lambda real, fake, name, seed: [fid(real.features, fake.features, features=name)], 2, 2
+    ),
+    "kid": Metric(
+        lambda real, fake, name, seed: [
+            kid(real.features, fake.features, seed=seed, features=name)
+        ],
+        2,
+        2,
+    ),
+    "is": Metric(
+        lambda real, fake, name, seed: [inception_score(logits=fake.logits, features=name)],
+        0,
+        SPLITS,
+        logits=True,
+    ),
+    "prdc": Metric(
+        lambda real, fake, name, seed: [
+            *prdc(real.features, fake.features, features=name).values()
+        ],
+        NEIGHBOUR + 1,
+        NEIGHBOUR + 1,
+    ),
 }
 
 
@@ -49,39 +71,82 @@ def check_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
     return metrics
 
 
+def computable(
+    metrics: Iterable[str] | None, *, real: int, fake: int, logits: bool
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What can be computed of some images, decided before any feature is.
+
+    Args:
+        metrics: those asked for, which must be possible; None for all that are.
+        real: how many real images there are.
+        fake: how many fakes there are.
+        logits: whether the features come with the logits of a classifier.
+
+    Returns:
+        The metrics to compute, and, by name, why others cannot be.
+
+    Raises:
+        ValueError: for unknown metrics, those asked for that are impossible, and when none is
+            possible, with the reasons.
+    """
+    asked = None if metrics is None else check_metrics(metrics)
+    reasons = {}
+    for name in asked or METRICS:
+        needed = METRICS[name]
+        if needed.logits and not logits:
+            reasons[name] = (
+                "these features have no classifier, whose logits it needs: choose inception or "
+                "small-classifier features"
+            )
+        elif real < needed.real:
+            reasons[name] = f"it needs at least {needed.real} real images, there are {real}"
+        elif fake < needed.fake:
+            reasons[name] = f"it needs at least {needed.fake} generated images, there are {fake}"
+    possible = tuple(name for name in asked or METRICS if name not in reasons)
+    if reasons and (asked or not possible):
+        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise ValueError(f"cannot compute {why}")
+    return possible, reasons
+
+
 def evaluate_images(
     real: Images | Source,
     fakes: Sequence[Images | Source],
     extractor: FeatureExtractor,
     *,
-    metrics: Iterable[str] = tuple(METRICS),
+    metrics: Iterable[str] | None = None,
     seed: int = 0,
     cache: Path | str | None = None,
     progress: Callable[[range], Any] = iter,
 ) -> list[Score]:
     """Compute metrics of one or several sets of fakes against one set of real images.
 
+    The same images in any order have the same scores, to the rounding of their features.
+
     Args:
         real: uint8 [n, h, w, c], or a source.
         fakes: sets of generated images; with several, values are means over the sets and spreads
             their population standard deviations.
         extractor: of the features.
-        metrics: of `METRICS`: fid, kid, is, prdc.
+        metrics: of `METRICS`: fid, kid, is, prdc; by default all that the features and the numbers
+            of images allow (`computable` says which).
         seed: of the metrics' own draws.
         cache: as for `extract`; holds the features of the real images.
         progress: as for `extract`.
 
     Raises:
-        ValueError: for an unknown metric, and what the metrics refuse.
+        ValueError: before any feature is computed, for a metric that is unknown or asks for more
+            images or for logits.
     """
-    metrics = check_metrics(metrics)
     if not fakes:
         raise ValueError("give at least one set of fakes")
+    fewest = min(len(fake) for fake in fakes)
+    names, _ = computable(metrics, real=len(real), fake=fewest, logits=extractor.logits)
     found = extract(extractor, real, cache=cache, progress=progress)
     draws = []
     for fake in fakes:
         other = extract(extractor, fake, progress=progress)
-        scores = [METRICS[name](found, other, extractor.name, seed) for name in metrics]
+        scores = [METRICS[name].scores(found, other, extractor.name, seed) for name in names]
         draws.append([score for part in scores for score in part])
     return [_over_draws(scores) for scores in zip(*draws, strict=True)]
 

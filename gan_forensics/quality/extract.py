@@ -18,7 +18,7 @@ from jaxtyping import Float32, UInt8
 from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.sources import ArraySource, Source, chunks
 from gan_forensics.quality.digests import images_digest
-from gan_forensics.runtime.mesh import data_mesh
+from gan_forensics.runtime import Precision, data_mesh, products
 
 Images = UInt8[np.ndarray, "n h w c"]
 
@@ -44,6 +44,7 @@ class FeatureExtractor:
         fingerprint: changes with every weight and setting; part of the key of cached features.
         run: images of one size to features and logits; must treat each image on its own.
         protocol: plain values that results record, such as the resize.
+        logits: whether the network is a classifier, whose logits come with the features.
         warning: what to mind when reading scores by these features.
     """
 
@@ -51,6 +52,7 @@ class FeatureExtractor:
     fingerprint: str
     run: Callable[[Images], Extracted]
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    logits: bool = False
     warning: str = ""
 
     def __call__(self, images: Images) -> Float32[np.ndarray, "n d"]:
@@ -77,8 +79,8 @@ def extract(
         progress: wraps the chunks, for a progress bar.
 
     Raises:
-        ValueError: for what are no uint8 images, and for features that are not finite, naming the
-            image.
+        ValueError: for what are no uint8 images, and for features or logits that are not finite,
+            naming the image.
     """
     if not len(images):
         raise ValueError("no images to extract features from: give at least one")
@@ -93,7 +95,10 @@ def extract(
     for part in chunks(source, chunk, progress=progress):
         features, logits = extractor.run(part["image"])
         features = np.asarray(features, np.float32)
-        bad = np.flatnonzero(~np.isfinite(features).all(1))
+        finite = np.isfinite(features).all(1)
+        if logits is not None:
+            finite &= np.isfinite(logits).all(1)
+        bad = np.flatnonzero(~finite)
         if len(bad):
             image = sum(len(before.features) for before in found) + bad[0]
             raise ValueError(
@@ -148,7 +153,11 @@ def joined(parts: Sequence[Extracted]) -> Extracted:
 
 
 def batched(
-    apply: Callable[[Any, Any], tuple[Any, Any]], variables: Any, *, batch_size: int
+    apply: Callable[[Any, Any], tuple[Any, Any]],
+    variables: Any,
+    *,
+    batch_size: int,
+    precision: Precision | None = None,
 ) -> Callable[[Images], Extracted]:
     """Run a network on batches of one size, so that it is compiled once for images of a size.
 
@@ -158,6 +167,7 @@ def batched(
         apply: pure function (variables, uint8 images) -> (features, logits or None).
         variables: of the network.
         batch_size: images at a time, rounded up to a multiple of the devices.
+        precision: of products; by default the backend's own.
     """
     mesh = data_mesh(jax.local_devices())
     size = -(-batch_size // mesh.size) * mesh.size
@@ -170,7 +180,8 @@ def batched(
         for first in range(0, len(images), size):
             part = np.asarray(images[first : first + size])
             filled = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-            outputs = Extracted(*compiled(placed, jax.device_put(filled, split)))
+            with products(precision):
+                outputs = Extracted(*compiled(placed, jax.device_put(filled, split)))
             found.append(jax.device_get(outputs))
         return jax.tree.map(lambda array: array[: len(images)], joined(found))
 

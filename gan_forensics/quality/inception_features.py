@@ -11,6 +11,7 @@ from gan_forensics.nn.weights import from_torch
 from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched
 from gan_forensics.quality.frechet import INCEPTION
+from gan_forensics.runtime import Precision, check_precision, computation_dtype
 
 # The start of the SHA-256 of the file that pytorch-fid and torch-fidelity publish.
 PUBLISHED = "6726825d"
@@ -26,6 +27,7 @@ def inception_features(
     *,
     resize: Resize = "tensorflow",
     batch_size: int = 32,
+    precision: Precision | None = None,
 ) -> FeatureExtractor:
     """The standard features of FID and KID (pool3, 2048) and logits of the inception score.
 
@@ -34,15 +36,18 @@ def inception_features(
             pytorch-fid and torch-fidelity.
         resize: "tensorflow" (the original, and torch-fidelity) or "pytorch-fid".
         batch_size: images at a time.
+        precision: "float32", "tf32" or "bfloat16"; by default that of the backend. The published
+            values are of float32.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a file of another network, or an unknown resize.
+        ValueError: for a file of another network, an unknown resize or precision.
     """
     if resize not in ("tensorflow", "pytorch-fid"):
         raise ValueError(f"unknown resize {resize!r}: choose 'tensorflow' or 'pytorch-fid'")
+    check_precision(precision)
     variables = from_torch("inception_v3_fid", load_weights(weights_path))
-    network = InceptionV3(dtype=jnp.float32)
+    network = InceptionV3(dtype=computation_dtype(precision) or jnp.float32)
 
     def apply(variables, images):
         outputs = network.apply(variables, inception_input(images, resize=resize))
@@ -52,15 +57,17 @@ def inception_features(
         "features": "pool3, 2048",
         "logits": "1008, without bias",
         "resize": f"{resize}, to 299x299",
-        "dtype": "float32",
+        "dtype": "bfloat16" if precision == "bfloat16" else "float32",
+        **({"precision": precision} if precision else {}),
     }
     with Path(weights_path).open("rb") as file:
         published = hashlib.file_digest(file, "sha256").hexdigest().startswith(PUBLISHED)
     return FeatureExtractor(
         name=INCEPTION,
         fingerprint=arrays_digest(variables, protocol),
-        run=batched(apply, variables, batch_size=batch_size),
+        run=batched(apply, variables, batch_size=batch_size, precision=precision),
         protocol=protocol | {"weights": Path(weights_path).name},
+        logits=True,
         warning=""
         if published
         else (

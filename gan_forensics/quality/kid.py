@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from gan_forensics.quality.order import Order, in_order
 from gan_forensics.quality.score import UNNAMED, Score, check_pair
 
 # Rows of the kernel matrix that exist at one time.
@@ -50,9 +51,12 @@ def kid(
     subsets: int = 10,
     subset_size: int | None = None,
     seed: int = 0,
+    order: Order = "content",
     features: str = UNNAMED,
 ) -> Score:
     """Mean of the unbiased MMD^2 over random subsets, each drawn without replacement.
+
+    The same examples in any order have the same value: subsets are drawn from sorted rows.
 
     Args:
         real: features.
@@ -61,6 +65,7 @@ def kid(
         subset_size: examples of each kind in a subset; by default the smaller count / `subsets`,
             as in mimicry (torch-fidelity: 1000), but not fewer than 2.
         seed: of the draws.
+        order: "content" as above; "given" draws from the rows as they come.
         features: what the features are.
 
     Returns:
@@ -68,7 +73,7 @@ def kid(
         the standard error of the mean (subsets are drawn anew each time, so they may overlap).
 
     Raises:
-        ValueError: for features as in `fid`, and subsets that cannot be drawn.
+        ValueError: for features as in `fid`, subsets that cannot be drawn, an unknown order.
     """
     real, fake = check_pair(real, fake)
     fewest = min(len(real), len(fake))
@@ -80,6 +85,7 @@ def kid(
             f"subsets of {size} cannot be drawn from {len(real)} real and {len(fake)} fake "
             f"examples: give a subset size from 2 to {fewest}"
         )
+    real, fake = in_order(real, order), in_order(fake, order)
     rng = np.random.default_rng(seed)
     scores = np.array([
         polynomial_mmd2(
@@ -100,6 +106,7 @@ def kid(
             "kernel": "(x.y / d + 1)^3",
             "subsets": subsets,
             "subset_size": size,
+            "order": "as given" if order == "given" else "drawn from rows sorted by their numbers",
             "spread": "population standard deviation over subsets",
             "standard_error": error,
         },

@@ -19,13 +19,15 @@ from gan_forensics.quality.score import UNNAMED, Score, check_pair
 CHUNK = 1024
 # Rounding of squared distances, as a share of the largest squared length.
 SLACK = 1e-12
+# Of the published evaluation.
+NEIGHBOUR = 5
 
 
 def prdc(
     real: Float[np.ndarray, "n d"],
     fake: Float[np.ndarray, "m d"],
     *,
-    k: int = 5,
+    k: int = NEIGHBOUR,
     features: str = UNNAMED,
 ) -> dict[str, Score]:
     """Precision, recall, density and coverage of fake features, by name.

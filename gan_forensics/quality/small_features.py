@@ -16,6 +16,7 @@ from gan_forensics.data import Source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
+from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 NETWORK = "classifier"
@@ -31,11 +32,12 @@ def small_classifier_features(
     width: int = 16,
     batch_size: int = 64,
     seed: int = 0,
+    precision: Precision | None = None,
 ) -> FeatureExtractor:
     """Train a `SmallClassifier` on the labels of a source, and take its last features.
 
     The logits serve a score like the inception score. The same images, labels and settings give
-    the same features.
+    the same features; in another order the images train another classifier.
 
     Args:
         source: labelled images of one size.
@@ -45,6 +47,7 @@ def small_classifier_features(
         width: of the network; it has 4 `width` features.
         batch_size: of training.
         seed: of initialisation and order.
+        precision: of the features, not of the training; by default that of the backend.
 
     Raises:
         ValueError: for a source without labels, or with a single class; and for a run folder of
@@ -107,22 +110,31 @@ def small_classifier_features(
             resume=True,
         )
     trained = jax.tree.map(np.asarray, state.params[NETWORK])
-    extractor = _extractor("small-classifier features", network, trained, config)
+    extractor = _extractor("small-classifier features", network, trained, config, precision)
     guesses = extract(extractor, source).logits
     assert guesses is not None
     accuracy = float((guesses.argmax(1) == labels).mean())
-    return replace(extractor, protocol={**config, "accuracy_on_training_images": accuracy})
+    protocol = {**extractor.protocol, "accuracy_on_training_images": accuracy}
+    return replace(extractor, protocol=protocol)
 
 
-def random_features(channels: int = 3, *, width: int = 16, seed: int = 0) -> FeatureExtractor:
+def random_features(
+    channels: int = 3, *, width: int = 16, seed: int = 0, precision: Precision | None = None
+) -> FeatureExtractor:
     """Features of the same network with random weights: they need neither labels nor weights."""
     network = SmallClassifier(2, width=width)
     params = jax.jit(network.init)(jax.random.key(seed), jnp.zeros((1, 8, 8, channels)))["params"]
     config = {"network": "SmallClassifier", "width": width, "seed": seed, "weights": "random"}
-    return _extractor("random-network features", network, params, config, logits=False)
+    return _extractor("random-network features", network, params, config, precision, logits=False)
 
 
-def _extractor(name, network, params, protocol, *, logits: bool = True) -> FeatureExtractor:
+def _extractor(
+    name, network, params, protocol, precision, *, logits: bool = True
+) -> FeatureExtractor:
+    check_precision(precision)
+    network = network.clone(dtype=computation_dtype(precision))
+    protocol = {**protocol, **({"precision": precision} if precision else {})}
+
     def apply(params, images):
         out = network.apply({"params": params}, images.astype(jnp.float32) / 127.5 - 1)
         return out.features, out.logits if logits else None
@@ -130,6 +142,7 @@ def _extractor(name, network, params, protocol, *, logits: bool = True) -> Featu
     return FeatureExtractor(
         name=name,
         fingerprint=arrays_digest(params, protocol),
-        run=batched(apply, params, batch_size=BATCH),
+        run=batched(apply, params, batch_size=BATCH, precision=precision),
         protocol=protocol,
+        logits=logits,
     )

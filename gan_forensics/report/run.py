@@ -19,8 +19,9 @@ GRIDS = 6
 def report_run(run: Path | str) -> Path:
     """Write `report.html` into a run folder from what lies in it.
 
-    Read are, as far as they are there: `config.json` (settings), `metrics.jsonl` (losses),
-    `samples/*.png` (grids) and `results.json`, an object whose entries become, by their form:
+    Read are, as far as they are there: `config.json` (settings), `data.json` (what was used, and
+    how much was left out), `metrics.jsonl` (losses), `samples/*.png` (grids) and `results.json`, an
+    object whose entries become, by their form:
 
     - a list of objects with equal keys: a table (such as `bypass`),
     - `spectra`, label -> {"mean": [...], "std": [...]}: a figure,
@@ -39,6 +40,9 @@ def report_run(run: Path | str) -> Path:
         sections.append(Section("Losses", [_loss_block(run / "metrics.jsonl")]))
     if config := _read_object(run / "config.json"):
         sections.append(Section("Settings", [Facts(flatten(config))]))
+    if data := _read_object(run / "data.json"):
+        counted = {k: len(v) if isinstance(v, list) else v for k, v in flatten(data).items() if v}
+        sections.append(Section("Data", [Facts(counted)]))
     if not sections:
         raise FileNotFoundError(
             f"{run} is not a run folder: it has no config.json, metrics.jsonl, results.json or "

@@ -1,5 +1,12 @@
 """The ground floor: compiling, memory, and the mesh of devices. Imports nothing of ours."""
 
+from gan_forensics.runtime.compilation_cache import keep_compiled, say_what_compiles
 from gan_forensics.runtime.compiler import jit
 from gan_forensics.runtime.memory import keep_scratch_memory
 from gan_forensics.runtime.mesh import data_mesh, jit_step, replicated, split_over_data, to_mesh
+from gan_forensics.runtime.precision import (
+    Precision,
+    check_precision,
+    computation_dtype,
+    products,
+)

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import tyro
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, save_png
 from gan_forensics.data.files import check_folder_out, write_json
-from gan_forensics.runtime import keep_scratch_memory
+from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 from gan_forensics.train import InterruptedRunError, RunFolderError
 from gan_forensics.train.run_folder import differences
 
@@ -66,19 +65,14 @@ def carry_out(
         print(error, file=sys.stderr)
         sys.exit(2)
     keep_scratch_memory()
+    keep_compiled()
+    say_what_compiles()
     try:
         results = run(experiment)
     except InterruptedRunError as error:
         print(f"{error} (the same command again)", file=sys.stderr)
         sys.exit(128 + error.signal)
     print(f"{say(results)}\nOpen {experiment.out / 'report.html'}")
-
-
-def remember_compiled(folder: Path) -> None:
-    """Let XLA keep what it compiles, unless told where already: seeds share their programs."""
-    if not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
-        jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def as_json(values: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gan_forensics.data import Batches, Source
-from gan_forensics.runtime import data_mesh, replicated
+from gan_forensics.runtime import Precision, data_mesh, replicated
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.update import Networks, TrainState, Update, init_state
 
@@ -27,6 +27,7 @@ class Learner(NamedTuple):
         init: seed -> initial (parameters, statistics) by network name.
         average: names of networks of which a moving average is kept.
         average_decay: its decay.
+        precision: of products in steps; by default the backend's own.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Learner(NamedTuple):
     init: Callable[[int], tuple[Networks, Networks]]
     average: tuple[str, ...] = ()
     average_decay: float = 0.999
+    precision: Precision | None = None
 
     def start(self, seed: int) -> TrainState:
         """The state before the first step."""

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
+from gan_forensics.runtime import data_mesh, jit_step, products, replicated, to_mesh
 from gan_forensics.train.checkpoint import Checkpoints
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.log import MetricLog
@@ -52,7 +52,10 @@ class Cadence:
         checkpoint_every: steps between checkpoints.
         sample_every: steps between calls of `sample`.
         evaluate_every: steps between calls of `evaluate`.
-        keep: how many of the newest checkpoints to keep.
+        keep: how many of the newest checkpoints to keep, 1 or more.
+
+    Raises:
+        ValueError: for a negative number.
     """
 
     steps: int
@@ -61,6 +64,12 @@ class Cadence:
     sample_every: int = 0
     evaluate_every: int = 0
     keep: int = 3
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            least = 1 if name == "keep" else 0
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -129,6 +138,7 @@ def fit(
     # the first step donates the state and others may hold its parameters.
     start = jax.tree.map(np.array, learner.start(seed))
     with ExitStack() as stack:
+        stack.enter_context(products(learner.precision))
         stack.enter_context(writing(run))
         claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
         checkpoints = stack.enter_context(closing(Checkpoints(run, keep=cadence.keep, best=best)))

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 from tqdm import tqdm
 
-from gan_forensics.runtime import jit
+from gan_forensics.runtime import jit, products
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.loop import NonFiniteLossError
 from gan_forensics.train.update import TrainState, Update, make_step, minibatches_per_step
@@ -68,7 +68,8 @@ def train_seeds(
     advance = _segment(learner.updates, learner.average_decay, metrics, batched)
     done, histories = 0, []
     quiet = None if progress else True
-    with tqdm(total=steps, unit="step", desc=learner.kind, disable=quiet) as bar:
+    bar = tqdm(total=steps, unit="step", desc=learner.kind, disable=quiet)
+    with bar, products(learner.precision):
         while True:
             if look and done % every == 0:
                 for place, seed in enumerate(seeds):

@@ -7,6 +7,7 @@ closed over by the updates, so that a state can be saved, sharded and compared a
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -139,9 +140,14 @@ def init_state(
         step=jnp.zeros((), jnp.int32),
         params=dict(params),
         stats={name: stats.get(name, {}) for name in params},
-        opt={u.name: u.optimizer.init({n: params[n] for n in u.trains}) for u in updates},
+        opt=_start_optimizers(tuple(updates), dict(params)),
         average={name: jax.tree.map(jnp.array, params[name]) for name in average},
     )
+
+
+@partial(jax.jit, static_argnums=0)  # One program: one for every shape would take far longer.
+def _start_optimizers(updates: tuple[Update, ...], params: Networks) -> dict[str, optax.OptState]:
+    return {u.name: u.optimizer.init({n: params[n] for n in u.trains}) for u in updates}
 
 
 def _move(update: Update, state: TrainState, batch: PyTree, key: Array):

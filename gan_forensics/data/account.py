@@ -1,0 +1,78 @@
+"""What a source takes of its files and what it makes of them: in words, and as JSON."""
+
+from typing import Any
+
+import numpy as np
+
+from gan_forensics.data.decoding import Header, ImageError, read_header
+from gan_forensics.data.listing import by_reason, summary
+from gan_forensics.data.sources import FileSource, Source
+
+# Files whose headers are read for a sentence.
+_LOOKED_AT = 64
+
+
+def left_out(source: Source) -> str:
+    """One line on what the listing of a folder left out, by reason; empty where it is nothing."""
+    others = getattr(source, "left_out", {})
+    return summary(others, source.listed) if others else ""  # pyright: ignore
+
+
+def taken(source: Source, *, use: str = "train") -> str:
+    """One line on how many examples are used and held out, for instance "6 of 9 images train"."""
+    listed = getattr(source, "listed", len(source))
+    if listed == len(source):
+        return f"{listed} images {use}"
+    return (
+        f"{len(source)} of {listed} images {use}, {listed - len(source)} are held out "
+        "(--split all takes everything)"
+    )
+
+
+def fitted(source: Source, size: int | None) -> str:
+    """One line on the crop and the size that files are brought to; empty where they keep theirs.
+
+    At most 64 headers are read, spread over all files.
+    """
+    headers = _headers(source) if size else []
+    sizes = sorted({(h.width, h.height) for h in headers}, key=lambda s: (s[0] * s[1], s))
+    if not sizes or sizes == [(size, size)]:
+        return ""
+    across = " to ".join(f"{w}x{h}" for w, h in dict.fromkeys((sizes[0], sizes[-1])))
+    few = f", as {len(headers)} of them say," if len(headers) < len(source) else ""
+    crop = "centre-cropped and " if any(w != h for w, h in sizes) else ""
+    return (
+        f"{len(source)} images of {across} (width x height){few} are {crop}resized to {size}x{size}"
+    )
+
+
+def coloured(source: Source) -> str:
+    """One line where files are gray: all of them, or, as up to 64 headers tell, some."""
+    if not isinstance(source, FileSource):
+        return ""
+    if source.channels == 1:
+        return "all files are gray: images of one channel"
+    mixed = any(header.gray for header in _headers(source))
+    return "some files are gray, some in colour: all are read as RGB" if mixed else ""
+
+
+def _headers(source: Source) -> list[Header]:
+    if not isinstance(source, FileSource):
+        return []
+    found = []
+    for row in np.unique(np.linspace(0, len(source) - 1, _LOOKED_AT).astype(int)):
+        try:
+            found.append(read_header(source.paths[row]))
+        except ImageError:  # It says so when it is read.
+            continue
+    return found
+
+
+def facts(source: Source) -> dict[str, Any]:
+    """What was used, held out and left out, JSON-able, for run folders."""
+    listed = getattr(source, "listed", len(source))
+    return {
+        "images": len(source),
+        "held_out": listed - len(source),
+        "left_out": by_reason(getattr(source, "left_out", {})),
+    }

@@ -1,0 +1,162 @@
+"""Initial variables of networks, drawn on the host.
+
+Compiling a network to draw its parameters takes XLA longer than all else of a short run: every
+kernel is a program of its own. Here a network is only traced, and its initialisers draw with NumPy.
+The numbers depend on the key and the layer's place in its network alone, so they are the same on
+every backend and for any number of devices.
+
+The initialisers below are Flax's kind, `init(key, shape, dtype)`. Called by Flax itself, inside or
+outside of `jit`, they draw with `jax.random` from the key as any other does.
+"""
+
+import contextvars
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+from scipy import special
+
+Initializer = Callable[[Any, Sequence[int], Any], Any]
+Law = Literal["uniform", "normal", "truncated"]
+
+# The deviation of a standard normal law that is cut at two deviations.
+_CUT = 0.87962566103423978
+
+_generator: contextvars.ContextVar[np.random.Generator | None] = contextvars.ContextVar(
+    "of the layer whose variables are drawn on the host", default=None
+)
+
+
+def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: Any) -> PyTree:
+    """What `network.init(key, *inputs, **options)` returns, without compiling the network.
+
+    Variables of layers with initialisers other than this module's are compiled and drawn by JAX.
+    Inside a transformation, where the key is not known, all of them are.
+
+    Args:
+        network: of any kind.
+        key: of the draw.
+        *inputs: arrays, or `jax.ShapeDtypeStruct`s in their place.
+        **options: of the network's call, such as `train`.
+    """
+    if isinstance(key, jax.core.Tracer):
+        return network.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs), **options)
+    entropy = np.asarray(jax.random.key_data(key)).ravel().tolist()
+    found: dict[str, Any] = {}
+
+    def traced(key, *inputs):
+        generators: dict[tuple[str, ...], np.random.Generator] = {}
+
+        def with_generator(call, args, kwargs, context):
+            path = context.module.path
+            if path not in generators:
+                place = list("/".join(path).encode())
+                generators[path] = np.random.default_rng([*entropy, *place])
+            token = _generator.set(generators[path])
+            try:
+                return call(*args, **kwargs)
+            finally:
+                _generator.reset(token)
+
+        with nn.intercept_methods(with_generator):
+            found["variables"] = network.init(key, *inputs, **options)
+        return found["variables"]
+
+    jax.eval_shape(traced, key, *inputs)
+    leaves, structure = jax.tree.flatten(found["variables"])
+    by_jax = [i for i, leaf in enumerate(leaves) if not isinstance(leaf, np.ndarray)]
+    if by_jax:
+        zeros = [jnp.zeros(x.shape, x.dtype) for x in inputs]
+        compiled = jax.jit(lambda *given: [jax.tree.leaves(traced(*given))[i] for i in by_jax])
+        for i, leaf in zip(by_jax, compiled(key, *zeros), strict=True):
+            leaves[i] = np.asarray(leaf)
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _draw(law: Law, key, shape: Sequence[int], dtype) -> Any:
+    """Standard numbers: uniform in [-1, 1), normal, or normal cut at two deviations."""
+    rng = _generator.get()
+    if rng is None:
+        if law == "uniform":
+            return jax.random.uniform(key, shape, dtype, -1, 1)
+        if law == "normal":
+            return jax.random.normal(key, shape, dtype)
+        return jax.random.truncated_normal(key, -2, 2, shape, dtype)
+    if law == "uniform":
+        return rng.uniform(-1, 1, shape).astype(dtype)
+    if law == "normal":
+        return rng.standard_normal(shape, np.float32).astype(dtype)
+    return special.ndtri(rng.uniform(special.ndtr(-2), special.ndtr(2), shape)).astype(dtype)
+
+
+def constant(value: float) -> Initializer:
+    """All entries are `value`."""
+
+    def init(key, shape, dtype=jnp.float32):
+        full = jnp.full if _generator.get() is None else np.full
+        return full(shape, value, dtype)
+
+    return init
+
+
+zeros, ones = constant(0), constant(1)
+
+
+def normal(deviation: float, mean: float = 0.0) -> Initializer:
+    """The normal law of this deviation and mean."""
+
+    def init(key, shape, dtype=jnp.float32):
+        return mean + deviation * _draw("normal", key, shape, dtype)
+
+    return init
+
+
+def torch_uniform(fan_in: int) -> Initializer:
+    """PyTorch's default initialiser of weights and biases: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+
+    `fan_in` is kh kw in / groups for a convolution, and, as PyTorch reckons it for the weight
+    [in, out, kh, kw] of a transposed one, kh kw **out**.
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        return fan_in**-0.5 * _draw("uniform", key, shape, dtype)
+
+    return init
+
+
+def glorot(gain: float = 1.0) -> Initializer:
+    """Glorot's uniform initialiser: U(-a, a) with a = gain sqrt(6 / (fan_in + fan_out)).
+
+    Kernels are [..., in, out]; a fan counts the places of the leading axes too.
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        places = math.prod(shape[:-2])
+        reach = gain * math.sqrt(6 / (places * (shape[-2] + shape[-1])))
+        return reach * _draw("uniform", key, shape, dtype)
+
+    return init
+
+
+def he_normal_fan_out() -> Initializer:
+    """He et al. (ICCV 2015), fan out: the normal law of deviation sqrt(2 / fan_out)."""
+
+    def init(key, shape, dtype=jnp.float32):
+        deviation = math.sqrt(2 / (math.prod(shape[:-2]) * shape[-1]))
+        return deviation * _draw("normal", key, shape, dtype)
+
+    return init
+
+
+def lecun_normal() -> Initializer:
+    """Flax's default of kernels: a cut normal law of deviation sqrt(1 / fan_in)."""
+
+    def init(key, shape, dtype=jnp.float32):
+        return math.prod(shape[:-1]) ** -0.5 / _CUT * _draw("truncated", key, shape, dtype)
+
+    return init

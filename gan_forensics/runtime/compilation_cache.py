@@ -1,0 +1,158 @@
+"""What XLA compiled is kept for the next run, in a folder that only its user can write to.
+
+Entries are machine code that later runs load, so a folder that others can write to is refused, and
+every kind of processor has a folder of its own. JAX bounds the size, and lets runs that share the
+folder take turns; an entry that cannot be read is compiled again.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import stat
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import jax
+from tqdm import tqdm
+
+# A folder in place of the user's cache folder; OFF switches the cache off.
+VARIABLE, OFF = "GAN_FORENSICS_CACHE", "off"
+MOST_BYTES = 2**30
+# Programs that took less are compiled anew: reading them would hardly be faster.
+LEAST_SECONDS = 0.1
+# An entry is written in less, or its writer was killed.
+WRITTEN_AFTER = 600
+PATIENCE = 2.0
+
+
+def keep_compiled() -> Path | None:
+    """Have JAX keep what it compiles; call before the first computation of a process.
+
+    Nothing is changed where JAX was told a folder of its own (`JAX_COMPILATION_CACHE_DIR`), or not
+    to keep anything. Where the folder cannot be used, a line on standard error says why.
+
+    Returns:
+        The folder that is used.
+    """
+    config = jax.config
+    told: str | None = config.jax_compilation_cache_dir  # pyright: ignore
+    if told or not config.jax_enable_compilation_cache:  # pyright: ignore
+        return Path(told) if told else None
+    try:
+        folder = cache_folder()
+        if folder is None:
+            return None
+        _own(folder)
+        _remove_unfinished(folder)
+    except OSError as error:
+        reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        print(f"compiled programs are not kept ({reason}); see {VARIABLE}", file=sys.stderr)
+        return None
+    # A damaged entry is no concern of the user's: it is compiled again.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
+    config.update("jax_compilation_cache_max_size", MOST_BYTES)
+    config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
+    config.update("jax_compilation_cache_dir", str(folder))
+    return folder
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs of this processor belong; None where they are not to be kept."""
+    told = os.environ.get(VARIABLE, "")
+    if told.lower() == OFF:
+        return None
+    if told:
+        base = Path(told).expanduser().absolute()
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # The standard has relative paths ignored.
+        base = (cache if cache.is_absolute() else Path.home() / ".cache") / "gan_forensics"
+    return base / f"compiled-{_processor()}"
+
+
+def _processor() -> str:
+    """A short name of the processor's abilities: code for another may not run here."""
+    flags = ""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        pass
+    known = f"{platform.system()} {platform.machine()} {platform.processor()} {flags}"
+    return hashlib.sha256(known.encode()).hexdigest()[:8]
+
+
+def _own(folder: Path) -> None:
+    """Make the folder, or check that it and its entries are the user's alone.
+
+    Raises:
+        PermissionError: when others own it or an entry, or can write to it.
+        OSError: when it cannot be made or written to.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "geteuid"):
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(1, "others could have written machine code to", str(folder))
+        for path in (folder, *folder.iterdir()):
+            if path.lstat().st_uid != os.geteuid():
+                raise PermissionError(1, "it belongs to somebody else", str(path))
+        folder.chmod(0o700)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(1, "cannot write to", str(folder))
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove entries whose writers were killed: JAX notes the time of an entry after it."""
+    for entry in folder.glob("*-cache"):
+        noted = entry.with_name(entry.name.removesuffix("-cache") + "-atime")
+        try:
+            if not noted.exists() and time.time() - entry.stat().st_mtime > WRITTEN_AFTER:
+                entry.unlink()
+        except FileNotFoundError:
+            pass  # Another run was faster.
+
+
+def say_what_compiles() -> None:
+    """Print a line on standard error about every program that takes long to compile."""
+    logger = logging.getLogger("jax._src.interpreters.pxla")
+    if not any(isinstance(known, _Patience) for known in logger.filters):
+        patience = _Patience(logger.getEffectiveLevel())
+        logger.addFilter(patience)
+        logger.setLevel(logging.DEBUG)
+        jax.monitoring.register_event_duration_secs_listener(patience.ended)
+
+
+class _Patience(logging.Filter):
+    """Reads in JAX's own log what begins to compile; says so when that takes `PATIENCE` seconds.
+
+    Records below `level`, which were not logged before, go no further.
+    """
+
+    def __init__(self, level: int):
+        super().__init__()
+        self.level = level
+        self.timer: threading.Timer | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if str(record.msg).startswith("Compiling %s with") and isinstance(record.args, tuple):
+            self.ended()
+            name = str(record.args[0]).removeprefix("jit(").removesuffix(")").removeprefix("jit_")
+            self.timer = threading.Timer(PATIENCE, _say, [name])
+            self.timer.daemon = True
+            self.timer.start()
+        return record.levelno >= self.level
+
+    def ended(self, event: str = "backend_compile", seconds: float = 0, **_: object) -> None:
+        if self.timer and "backend_compile" in event:
+            self.timer.cancel()
+
+
+def _say(name: str) -> None:
+    kept = jax.config.jax_compilation_cache_dir  # pyright: ignore
+    tqdm.write(f"compiling {name} ..." + (" (kept for the next run)" if kept else ""), sys.stderr)

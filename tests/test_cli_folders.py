@@ -1,0 +1,168 @@
+"""What the commands say of folders: what is left out, held out, made gray, converted."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_forensics.data import power_law_textures, save_png
+from tests.test_cli import detector, folders, plain_terminal, read_csv, refused, run  # noqa: F401
+from tests.test_data_listing import HEIC
+
+SMALL = ["--size", 16, "--width", 4, "--latent", 8, "--batch-size", 8]
+
+
+@pytest.fixture
+def suspects(tmp_path):
+    """Three images of whatever names, one of HEIC, a note, and a link to outside."""
+    images = power_law_textures(4, 32, exponent=1.5, seed=7)
+    folder = tmp_path / "suspects"
+    save_png(folder / "a.png", images[0])
+    Image.fromarray(images[1]).save(folder / "b.jfif", "JPEG")
+    Image.fromarray(images[2]).save(folder / "download", "JPEG")
+    (folder / "IMG_1.HEIC").write_bytes(HEIC)
+    (folder / "notes.txt").write_text("x")
+    save_png(tmp_path / "elsewhere" / "d.png", images[3])
+    (folder / "d.png").symlink_to("../elsewhere/d.png")
+    return folder
+
+
+LEFT_OUT = (
+    "3 of 6 files left out: 1 HEIC, which is not read: convert to PNG (IMG_1.HEIC); "
+    "1 a link that leaves the folder (see --follow-links) (d.png); 1 not an image (notes.txt)"
+)
+
+
+def test_detect_score_has_a_line_for_every_file(detector, suspects, tmp_path, capsys):  # noqa: F811
+    command = ["detect", "score", suspects, "--detector", detector, "--out", tmp_path / "s.csv"]
+    assert run(*command) == 0
+    said = capsys.readouterr()
+    assert f"{suspects}: {LEFT_OUT}\n" in said.err
+    assert "3 images scored" in said.out
+    lines = {os.path.basename(line["path"]): line for line in read_csv(tmp_path / "s.csv")}
+    assert list(lines) == sorted(lines) and len(lines) == 6
+    for name, reason in (("IMG_1.HEIC", "HEIC"), ("d.png", "link"), ("notes.txt", "not an image")):
+        assert lines[name]["error"].startswith(f"{suspects / name}: ") and reason in str(
+            lines[name]
+        )
+        assert lines[name]["score"] == ""
+    for name in ("a.png", "b.jfif", "download"):
+        assert lines[name]["error"] == "" and float(lines[name]["score"]) >= 0
+    assert run(*command, "--follow-links") == 0
+    assert "4 images scored" in capsys.readouterr().out
+
+
+def test_detect_score_of_a_folder_without_any_image_still_has_the_lines(
+    detector, tmp_path, capsys  # noqa: F811
+):  # fmt: skip
+    (tmp_path / "a.HEIC").write_bytes(HEIC)
+    out = tmp_path / "out" / "s.csv"
+    assert run("detect", "score", tmp_path, "--detector", detector, "--out", out) == 0
+    (line,) = read_csv(out)
+    assert "HEIC" in line["error"] and "0 images scored" in capsys.readouterr().out
+
+
+def test_one_image_may_be_a_link_and_not_a_pipe(detector, suspects, tmp_path, capsys):  # noqa: F811
+    score = ["--detector", detector, "--out", tmp_path / "s.csv"]
+    assert run("detect", "score", suspects / "d.png", *score) == 0
+    assert "1 images scored" in capsys.readouterr().out
+    os.mkfifo(tmp_path / "pipe.png")
+    assert run("detect", "score", tmp_path / "pipe.png", *score) == 0
+    (line,) = read_csv(tmp_path / "s.csv")
+    assert "not a regular file" in line["error"]
+
+
+def test_conversions_are_said_once_with_their_number(detector, tmp_path, capsys):  # noqa: F811
+    images = power_law_textures(3, 32, exponent=1.5, seed=7)
+    for k, image in enumerate(images):
+        Image.fromarray(image).convert("CMYK").save(tmp_path / f"{k}.jpg")
+    command = ["detect", "score", tmp_path, "--detector", detector, "--out", tmp_path / "s.csv"]
+    assert run(*command) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "CMYK" in line] == [
+        "3 CMYK images converted without a usable profile, as R = (1 - C) (1 - K)"
+    ]
+    assert all(line["score"] for line in read_csv(tmp_path / "s.csv"))
+
+
+def test_gray_images_have_the_scores_of_the_same_images_in_rgb(detector, tmp_path):  # noqa: F811
+    gray = power_law_textures(4, 32, exponent=1.5, seed=7)[..., :1]
+    scores = []
+    for name, images in (("gray", gray), ("rgb", gray.repeat(3, -1))):
+        for k, image in enumerate(images):
+            save_png(tmp_path / name / f"{k}.png", image)
+        out = tmp_path / f"{name}.csv"
+        assert run("detect", "score", tmp_path / name, "--detector", detector, "--out", out) == 0
+        scores.append([line["score"] for line in read_csv(out)])
+    assert scores[0] == scores[1] and all(scores[0])
+
+
+def test_detect_fit_takes_gray_and_coloured_folders_together(tmp_path, capsys):
+    real = power_law_textures(120, 16, exponent=1.5, seed=0)[..., :1]
+    for k, (a, b) in enumerate(
+        zip(real, power_law_textures(120, 16, exponent=0.5, seed=1), strict=True)
+    ):
+        save_png(tmp_path / "real" / f"{k}.png", a)
+        save_png(tmp_path / "fake" / f"{k}.png", b)
+    (tmp_path / "real" / "notes.txt").write_text("x")
+    out = tmp_path / "d.npz"
+    assert run("detect", "fit", tmp_path / "real", tmp_path / "fake", "--out", out) == 0
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'real'}: 1 of 121 files left out: 1 not an image (notes.txt)" in said
+    assert run("detect", "score", tmp_path, "--detector", out, "--out", tmp_path / "s.csv") == 0
+
+
+def test_train_says_what_it_takes_and_all_is_taken_when_asked(
+    suspects, tmp_path, monkeypatch, capsys
+):
+    seen = []
+
+    def fit(learner, batches, *, run, **options):
+        seen.append((learner.config, next(batches)["image"].shape))
+        return SimpleNamespace()
+
+    monkeypatch.setattr("gan_forensics.gans.runs.fit", fit)
+    monkeypatch.setattr("gan_forensics.report.report_run", lambda run: "page")
+    options = [*SMALL, "--data", suspects, "--batch-size", 1, "--out", tmp_path / "run"]
+    assert run("train", "dcgan", *options) == 0
+    said = capsys.readouterr().err
+    assert f"{suspects}: {LEFT_OUT}\n" in said
+    assert f"{suspects}: 2 of 3 images train, 1 are held out (--split all takes everything)" in said
+    assert "2 images of 32x32 (width x height) are resized to 16x16" in said
+    assert run("train", "dcgan", *options, "--split", "all", "--follow-links") == 0
+    assert f"{suspects}: 4 images train\n" in capsys.readouterr().err
+    (suspects / "a.png").write_bytes((suspects / "a.png").read_bytes()[:99])
+    bad = [*options, "--split", "all", "--batch-size", 3]
+    assert "a.png: damaged or truncated" in refused(capsys, "train", "dcgan", *bad)
+    assert run("train", "dcgan", *bad, "--on-bad-image", "skip") == 0
+    assert "1 images could not be used" in capsys.readouterr().err
+    assert seen[0][1] == (1, 16, 16, 3) and seen[1][0]["split"] == "all"
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["images"] == 3
+
+
+def test_evaluate_compares_gray_with_gray_and_with_colour(tmp_path, capsys):
+    images = power_law_textures(20, 16, exponent=1.5, seed=0)
+    for k, image in enumerate(images):
+        save_png(tmp_path / "gray" / f"{k}.png", image[..., :1])
+        save_png(tmp_path / "same" / f"{k}.png", image[..., :1].repeat(3, -1))
+    (tmp_path / "gray" / "notes.txt").write_text("x")
+    options = ["--features", "random", "--metrics", "fid", "--out", tmp_path / "r.json"]
+    values = []
+    for fake in ("gray", "same"):
+        assert run("evaluate", tmp_path / fake, "--data", tmp_path / "gray", *options) == 0
+        values.append(json.loads((tmp_path / "r.json").read_text())["quality"][0]["value"])
+        said = capsys.readouterr().err
+        assert "1 of 21 files left out: 1 not an image (notes.txt)" in said
+        assert ("all are read as RGB" in said) == (fake == "same")
+    np.testing.assert_allclose(values, 0, rtol=0, atol=1e-4)
+
+
+def test_folders_of_nothing_but_other_files_say_what_they_hold(tmp_path, capsys):
+    for k in range(3):
+        (tmp_path / f"{k}.HEIC").write_bytes(HEIC)
+    said = refused(capsys, "train", "dcgan", "--data", tmp_path, "--out", tmp_path / "run")
+    assert "no images in this folder or below: 3 of 3 files left out: 3 HEIC" in said
+    assert "(0.HEIC, ...)" in said
