@@ -82,6 +82,7 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
+        check_folder_out(self.out)
         config = self._checked()
         check_folder_out(self.out)
         shared = {"size": self.size, "follow_links": self.follow_links}
