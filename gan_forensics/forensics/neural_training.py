@@ -34,7 +34,7 @@ from gan_forensics.forensics.neural import (
     make_network,
     normalise,
 )
-from gan_forensics.forensics.neural_parts import Parts, RealAndFake, images_of
+from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, images_of
 from gan_forensics.train import (
     Aux,
     Cadence,
@@ -305,11 +305,14 @@ def _validation(
     """What `fit` calls after every epoch; every image is augmented alike at every time."""
 
     def scores(detector: NeuralDetector, kind: int) -> np.ndarray:
-        images = []
-        for i, image in enumerate(images_of(sources[kind])):
+        images = images_of(sources[kind])
+
+        def augmented(i: int) -> np.ndarray:
+            image = images[i]
             pixels = np.repeat(image, 3 // image.shape[-1], -1)
-            images.append(augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i))))
-        return detector.score(images)
+            return augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i)))
+
+        return detector.score(OnDemand(range(len(images)), augmented))
 
     def validate(state: TrainState) -> dict[str, float]:
         detector = _detector(config, state, {})
