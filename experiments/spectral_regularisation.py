@@ -29,7 +29,16 @@ from gan_forensics.data.files import write_json
 from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import LOSSES, Gan, GanConfig, generate, spectral_task, train_gan
 from gan_forensics.gans.spectral_regularisation import Mode
-from gan_forensics.report import Facts, Picture, Section, spectra_figure, table_of, write_report
+from gan_forensics.report import (
+    Facts,
+    Picture,
+    Section,
+    spectra_figure,
+    stored_curves,
+    table_of,
+    write_report,
+)
+from gan_forensics.spectra import ring_radii
 from gan_forensics.studies.runner import carry_out, chosen
 from gan_forensics.train import Cadence, TrainState
 
@@ -132,7 +141,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
     source = open_source(experiment.gan.data, size=experiment.gan.size, split="test")
     chosen = np.random.default_rng(0).permutation(len(source))[: experiment.images]
     real = FEATURES["durall"](take(source, chosen)["image"])
-    spectra = {"real": _curve(real)}
+    spectra = {"real": _curve(real, experiment.gan.size)}
     rows = []
     for name, variant in variants(experiment.weight).items():
         curves = []
@@ -144,7 +153,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
             )
             images = generate(gan, state, experiment.images, seed=1000 + seed)
             curves.append(FEATURES["durall"](images))
-        spectra[name] = _curve(np.concatenate(curves))
+        spectra[name] = _curve(np.concatenate(curves), experiment.gan.size)
         distances = [float(np.abs(c.mean(0) - real.mean(0)).mean()) for c in curves]
         ends = [float(c[:, -1].mean()) for c in curves]
         rows.append(
@@ -173,15 +182,17 @@ def run(experiment: Experiment) -> dict[str, Any]:
     return results
 
 
-def _curve(values: np.ndarray) -> dict[str, Any]:
-    return {"mean": values.mean(0).tolist(), "std": values.std(0).tolist(), "count": len(values)}
+def _curve(values: np.ndarray, size: int) -> dict[str, Any]:
+    found = {
+        "cycles_per_pixel": ring_radii(size, size),
+        "mean": values.mean(0),
+        "std": values.std(0),
+    }
+    return {name: array.tolist() for name, array in found.items()} | {"count": len(values)}
 
 
 def _write_page(out: Path, results: dict[str, Any]) -> None:
-    curves = {
-        label: (np.array(curve["mean"]), np.array(curve["std"]))
-        for label, curve in results["spectra"].items()
-    }
+    curves = stored_curves(results["spectra"])
     spectra = Picture(
         spectra_figure(curves, title="Mean radial log spectrum"),
         alt="Radial spectra of real images and of every variant",

@@ -14,8 +14,9 @@ import numpy as np
 from gan_forensics.data import list_images, load_image, resize
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.neural import NeuralDetector
+from gan_forensics.forensics.neural_parts import OnDemand
 from gan_forensics.forensics.neural_training import published_variables
-from gan_forensics.studies.transferable import OnDemand, probe_colour, rank_features, silence
+from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
 PER_CLASS, RANKED_SIZE = 50, 224
 

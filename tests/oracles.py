@@ -1,5 +1,8 @@
 """Slow, plain references in float64: each formula as the paper states it, one pixel at a time."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import scipy.interpolate
 import scipy.optimize
@@ -17,10 +20,25 @@ def radial_mean(image, center=None):
     return np.array([np.mean(rings[ring]) for ring in sorted(rings)[1:-1]])
 
 
-def raw_log_curve(gray, epsilon=1e-8):
+def frequency_mean(image):
+    """Mean per ring of one frequency step of the longer side; first and last ring left out.
+
+    The map is no square, its zero frequency at the pixel (h // 2, w // 2).
+    """
+    h, w = image.shape
+    rings = {}
+    for y in range(h):
+        for x in range(w):
+            down, across = Fraction(y - h // 2, h), Fraction(x - w // 2, w)
+            ring = math.isqrt(math.floor((down**2 + across**2) * max(h, w) ** 2))
+            rings.setdefault(ring, []).append(float(image[y, x]))
+    return np.array([np.mean(rings[ring]) for ring in sorted(rings)[1:-1]])
+
+
+def raw_log_curve(gray, epsilon=1e-8, mean=radial_mean):
     """Radial mean of 20 ln|fftshift(fft2(gray)) + epsilon| of one gray image."""
     spectrum = np.fft.fftshift(np.fft.fft2(np.asarray(gray, np.float64))) + epsilon
-    return radial_mean(20 * np.log(np.abs(spectrum)))
+    return mean(20 * np.log(np.abs(spectrum)))
 
 
 def min_max(curve):

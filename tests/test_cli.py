@@ -10,10 +10,12 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from PIL import Image
 
-from gan_forensics import cli
+from gan_forensics import cli, report
 from gan_forensics.data import power_law_textures, save_png
+from gan_forensics.spectra import ring_radii
 
 TRAIN = ["--data", "samples:lfw", "--size", "16", "--width", "4"]
 TRAIN += ["--latent", "8", "--batch-size", "8"]
@@ -312,8 +314,34 @@ def test_spectrum_writes_a_plot_and_a_line_for_every_folder_and_ring(folders, tm
     assert float(real[0]["mean"]) > 0.9 and float(real[-1]["mean"]) < 0.3
     # White-ish images fall less from the first ring to the last.
     assert float(fake[10]["mean"]) != float(real[10]["mean"])
+    assert [int(line["ring"]) for line in real] == list(range(20))
+    assert_allclose([float(line["cycles_per_pixel"]) for line in real], ring_radii(32, 32))
     with Image.open(tmp_path / "out" / "spectrum.png") as image:
         assert image.width > 300
+
+
+def test_spectrum_of_wide_images_is_over_rings_of_frequency_and_named_as_it_is(
+    tmp_path, rng, monkeypatch
+):
+    frequency = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(128)[None, :])
+    noise = np.fft.fft2(rng.normal(size=(3, 64, 128))) * (np.abs(frequency - 0.16) < 0.01)
+    band = np.fft.ifft2(noise).real
+    images = np.clip(128 + 40 * band / band.std(), 0, 255).astype(np.uint8)
+    folder = write_images(tmp_path / "wide", np.repeat(images[..., None], 3, -1))
+    drawn = {}
+    draw = report.spectra_figure
+    monkeypatch.setattr(
+        report, "spectra_figure", lambda *args, **kw: (drawn.update(kw), draw(*args, **kw))[1]
+    )
+    assert run("spectrum", folder, "--normalise", "none", "--out", tmp_path / "out") == 0
+    lines = read_csv(tmp_path / "out" / "spectrum.csv")
+    means = np.array([float(line["mean"]) for line in lines])
+    cycles = np.array([float(line["cycles_per_pixel"]) for line in lines])
+    assert abs(cycles[means.argmax()] - 0.16) < 0.01
+    height = means - np.median(means)
+    above = cycles[height > height.max() / 2]
+    assert np.ptp(above) < 0.025
+    assert drawn["normalise"] == "none"
 
 
 def test_spectrum_refuses_mixed_sizes_and_says_how_to_bring_them_to_one(folders, tmp_path, capsys):

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
+from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier, fit_table
 from gan_forensics.forensics.decisions import Classifier
 
 # The published settings, written out a second time.
@@ -185,3 +185,15 @@ def test_arrays_that_do_not_fit_together_are_refused():
         Classifier("neighbours", ones, 0 * ones, {**points, "k": np.array(1.0)})
     with pytest.raises(ValueError, match="unknown kind"):
         Classifier("forest", ones, ones, {})
+
+
+def test_a_wide_table_is_standardised_in_place_as_scikit_learn_does_it(rng):
+    x = np.exp(rng.normal(size=(30, 70_000)))  # Two blocks of columns.
+    twin = StandardScaler().fit(x)
+    expected = twin.transform(x)
+    generated = np.repeat([0.0, 1.0], 15)
+    model = fit_table(x, generated, classifier="knn", seed=0)
+    assert_array_equal(model.mean, twin.mean_)
+    assert_array_equal(model.scale, twin.scale_)
+    assert_array_equal(x, expected)
+    assert model.arrays["points"] is x

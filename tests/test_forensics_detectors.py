@@ -2,13 +2,14 @@
 
 import io
 import json
+import weakref
 import zipfile
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gan_forensics.forensics import archive, detectors
+from gan_forensics.forensics import archive, canvases, detectors
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import fit_detector, load_detector
 from gan_forensics.forensics.features import FEATURES
@@ -51,6 +52,32 @@ def rewrite(path, header, arrays):
     np.savez(path, header=np.array(json.dumps(header)), **arrays)
 
 
+@pytest.fixture
+def wide(rng, monkeypatch, tmp_path):
+    """A saved detector of images that are not square, by features that are taken over rings."""
+    monkeypatch.setitem(FEATURES, "unmasking", roughness)
+    real, fake = (make_images(rng, 120, contrast)[:, :5] for contrast in (30, 45))
+    fit_detector(real, fake, features="unmasking").save(tmp_path / "wide.npz")
+    return tmp_path / "wide.npz", fake
+
+
+def test_a_file_of_wide_images_from_before_rings_were_of_frequency_is_refused(wide):
+    path, fake = wide
+    assert load_detector(path).score(fake).shape == (120,)
+    with np.load(path) as opened:
+        arrays = dict(opened)
+    header = json.loads(str(arrays.pop("header")))
+    assert header.pop("rings") == "frequency"
+    rewrite(path, header, arrays)
+    with pytest.raises(ValueError, match="images of 5x6 by a version whose rings were ellipses"):
+        load_detector(path)
+    # Neither squares nor features without rings have changed.
+    rewrite(path, header | {"features": "dct"}, arrays)
+    load_detector(path)
+    rewrite(path, header | {"image_shape": [6, 6, 3]}, arrays)
+    load_detector(path)
+
+
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_a_loaded_detector_scores_bit_for_bit_the_same(classifier, images, tmp_path):
     detector = fit_detector(*images, classifier=classifier, seed=5)
@@ -79,12 +106,70 @@ def test_calibration_facts_describe_the_split_and_the_threshold(images):
 
 def test_held_out_images_do_not_reach_the_classifier(images, monkeypatch):
     seen = []
-    fit = detectors.fit_classifier
-    monkeypatch.setattr(
-        detectors, "fit_classifier", lambda *rows, **kw: (seen.extend(rows), fit(*rows, **kw))[1]
-    )
+    fit = detectors.fit_table
+
+    def watched(x, generated, **settings):
+        seen.append((x.copy(), generated))
+        return fit(x, generated, **settings)
+
+    monkeypatch.setattr(detectors, "fit_table", watched)
     facts = fit_detector(*images, held_out=0.5, calibration=0.1).calibration
-    assert [len(rows) for rows in seen] == [facts.n_real, facts.n_fake] == [60, 55]
+    ((x, generated),) = seen
+    assert [len(x) - generated.sum(), generated.sum()] == [facts.n_real, facts.n_fake] == [60, 55]
+    # Rows of real images first: those of the class they are said to be of.
+    for rows, some in ((x[:60], images[0]), (x[60:], images[1])):
+        assert {tuple(row) for row in rows} < {tuple(row) for row in roughness(some)}
+
+
+class Watched:
+    """A source of images that counts how many of them are alive."""
+
+    def __init__(self, images):
+        self.images, self.alive, self.most = images, 0, 0
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        image = self.images[index].copy()
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(image, self._gone)
+        return {"image": image}
+
+    def _gone(self):
+        self.alive -= 1
+
+
+@pytest.mark.parametrize("classifier", ["knn", "svm", "logistic"])
+def test_a_source_gives_the_same_detector_and_no_more_than_a_batch_is_in_memory(rng, classifier):
+    real, fake = make_images(rng, 300, 30), make_images(rng, 290, 45)
+    whole = fit_detector(real, fake, classifier=classifier)
+    sources = Watched(real), Watched(fake)
+    streamed = fit_detector(*sources, classifier=classifier)
+    assert_array_equal(streamed.score(fake), whole.score(fake))
+    assert streamed.calibration == whole.calibration
+    assert all(0 < source.most <= 65 for source in sources)
+
+
+def test_large_images_of_a_source_are_read_a_few_at_a_time(monkeypatch):
+    monkeypatch.setitem(FEATURES, "durall", lambda images: images[:, :2, 0, 0].astype(float))
+    monkeypatch.setattr(canvases, "PIXELS", 2**16)
+    images = np.random.default_rng(0).integers(0, 256, (30, 128, 128, 1), np.uint8)
+    sources = Watched(images), Watched(images)
+    fit_detector(*sources, calibration=0.2)
+    assert all(source.most <= 5 for source in sources)
+
+
+def test_images_of_a_source_that_differ_in_size_are_named(rng):
+    images = list(make_images(rng, 120, 30))
+    other = images[:70] + [image[:5] for image in images[:30]]
+    with pytest.raises(ValueError, match="real images of 5x6 .* among images of 6x6 .*--size N"):
+        fit_detector(Watched(other[:64] + other[70:]), Watched(images))
+    with pytest.raises(ValueError, match="different sizes cannot make one batch.*size=N"):
+        fit_detector(Watched(other), Watched(images))
+    with pytest.raises(ValueError, match="is empty: give at least one image"):
+        fit_detector(Watched([]), Watched(images))
 
 
 def test_real_images_rarely_raise_an_alarm(rng):
@@ -133,7 +218,7 @@ def test_unfit_images_are_refused(images, change, message):
 
 def test_the_advice_for_too_few_images_works(images):
     real, fake = images
-    with pytest.raises(ValueError, match="calibration=0.2"):
+    with pytest.raises(ValueError, match="calibration=0.2, --false-alarms 0.2"):
         fit_detector(real[:20], fake)
     assert fit_detector(real[:20], fake, calibration=0.2).calibration.achieved <= 0.2
     fit_detector(real[:95], fake)

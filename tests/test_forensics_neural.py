@@ -1,6 +1,7 @@
 """Neural detectors: scores of whole images, files, training, stopping, thresholds."""
 
 import json
+import weakref
 from dataclasses import asdict, replace
 
 import jax
@@ -14,12 +15,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_curve
 
 from gan_forensics.data import ArraySource, power_law_textures
-from gan_forensics.forensics import neural, neural_training
+from gan_forensics.forensics import canvases, neural, neural_training
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.detectors import fit_detector, load_detector
 from gan_forensics.forensics.metrics import geometric_mean_threshold, inclusive
 from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector, preprocess, size_batches
-from gan_forensics.forensics.neural_parts import RealAndFake, part
+from gan_forensics.forensics.neural_parts import OnDemand, RealAndFake, part
 from gan_forensics.forensics.neural_training import (
     METRIC,
     NETWORK,
@@ -79,6 +80,65 @@ def test_images_of_all_sizes_are_scored_whole_and_in_order(detector, variables, 
     assert scores.dtype == np.float64
     assert_allclose(scores, np.concatenate(expected)[:, 0], rtol=1e-4, atol=1e-5)
     assert np.ptp(scores) > 1e-3
+
+
+def compiled(caplog):
+    return sum("Finished XLA compilation" in record.message for record in caplog.records)
+
+
+def test_a_hundred_sizes_cost_a_handful_of_compilations_with_equal_scores(variables, rng, caplog):
+    # A network of its own: what is compiled already would not count.
+    detector = NeuralDetector("tiny", variables, settings={"width": 2})
+    network = tiny(width=2).clone(dtype="float32")
+    detector.__dict__["network"] = network
+    sides = rng.permutation([(h, w) for h in range(20, 30) for w in range(20, 30)])
+    images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in sides]
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        scores = detector.score(images)
+        # One by one as well, and in chunks of other lengths.
+        alone = [detector.score([image])[0] for image in images[:20]]
+        chunks = [detector.score(images[i : i + 7]) for i in range(0, 70, 7)]
+    assert 1 <= compiled(caplog) <= 8
+    mean, std = np.array(neural.MEAN, np.float32), np.array(neural.STD, np.float32)
+    expected = [
+        network.apply(variables, ((x / np.float32(255) - mean) / std)[None], train=False)[0, 0]
+        for x in images
+    ]
+    assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(alone, scores[:20], rtol=1e-4, atol=1e-5)
+    assert_allclose(np.concatenate(chunks), scores[:70], rtol=1e-4, atol=1e-5)
+
+
+def test_images_of_a_sequence_are_read_once_and_few_are_kept(detector, rng, monkeypatch):
+    monkeypatch.setattr(canvases, "WAITING", 20 * 64)
+    read, alive = [], []
+
+    def image(i):
+        read.append(i)
+        made = np.full((8, 8 + i % 3, 3), i, np.uint8)
+        weakref.finalize(made, alive.remove, i)
+        alive.append(i)
+        assert len(alive) <= 64
+        return made
+
+    detector.score(OnDemand(range(200), image))
+    assert read == list(range(200))
+
+
+@pytest.mark.parametrize(
+    ("sides", "stride", "expected"),
+    [
+        ((8, 8), 8, (8, 8)),
+        ((9, 8), 8, (16, 16)),
+        ((17, 20), 8, (24, 24)),
+        ((25, 20), 8, (32, 32)),
+        ((300, 500), 32, (512, 512)),
+        ((100, 1000), 32, (128, 1024)),  # a square would be ten times the image
+        ((3000, 4000), 32, (3072, 4096)),  # and here sixteen million pixels
+    ],
+)
+def test_canvases_hold_their_images_in_few_shapes(sides, stride, expected):
+    assert canvases.canvas(*sides, stride) == expected
 
 
 def test_an_array_of_either_library_and_gray_images_are_scored_alike(detector, rng):
@@ -458,3 +518,23 @@ def test_what_is_left_out_is_none_and_not_zero(name):
 def test_there_are_published_weights_of_two_architectures_only(tmp_path):
     with pytest.raises(ValueError, match="no published weights of tiny"):
         initial_variables(replace(CONFIG, weights=str(tmp_path / "x.npz")))
+
+
+def test_training_in_bfloat16_leaves_a_float32_detector(parts, tmp_path):
+    config = replace(CONFIG, precision="bfloat16")
+    detector = train_detector(parts, config, tmp_path / "run", steps=1, progress=False)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved[NETWORK]["precision"] == "bfloat16"
+    assert detector.network.dtype is None
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(dict(detector.variables)))
+    plain = train_detector(parts, CONFIG, tmp_path / "plain", steps=1, progress=False)
+    moved = jax.tree.map(
+        lambda a, b: float(np.abs(a - b).max()), detector.variables, plain.variables
+    )
+    # Adam's first step is the rate, either way; statistics show the rounding.
+    assert 0 < max(jax.tree.leaves(moved)) < 0.1
+
+
+def test_an_unknown_precision_of_training_is_refused():
+    with pytest.raises(ValueError, match="float32, tf32, bfloat16"):
+        replace(CONFIG, precision="double")

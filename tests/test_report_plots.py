@@ -1,6 +1,7 @@
 """Figures: what they draw, where labels lie, and image grids pixel by pixel."""
 
 import math
+from typing import get_args
 
 import matplotlib
 import numpy as np
@@ -10,8 +11,17 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import image_grid
-from gan_forensics.report import Bar, bars_figure, losses_figure, spectra_figure
+from gan_forensics.report import (
+    Bar,
+    Curve,
+    bars_figure,
+    losses_figure,
+    spectra_figure,
+    stored_curves,
+)
 from gan_forensics.report.plots import COLOURS, curve_style, spread_apart
+from gan_forensics.spectra import log_spectrum_curve, ring_radii
+from gan_forensics.spectra.curves import Normalise
 
 
 def curves(labels, length=20):
@@ -24,21 +34,64 @@ def texts(figure):
     return [text for axes in figure.axes for text in axes.texts]
 
 
-def test_spectra_run_over_the_unit_interval_with_a_band_each():
-    figure = spectra_figure(curves(["real", "BASELINE"]), title="Spectra")
+def test_spectra_run_over_the_frequency_of_their_rings_with_a_band_each():
+    known = {
+        label: Curve(mean, deviation, ring_radii(32, 32), 7 + i)
+        for i, (label, (mean, deviation)) in enumerate(curves(["real", "BASELINE"]).items())
+    }
+    figure = spectra_figure(known, title="Spectra")
     axes = figure.axes[0]
-    assert_allclose(axes.lines[0].get_xdata(), np.linspace(0, 1, 20))
+    assert_allclose(axes.lines[0].get_xdata(), ring_radii(32, 32))
+    assert axes.get_xlim() == (0, pytest.approx(ring_radii(32, 32)[-1]))
     assert axes.lines[0].get_color() == COLOURS[0] == "#000000"
     assert len(axes.collections) == 2
     band = axes.collections[0].get_paths()[0].vertices
     assert_allclose([band[:, 1].min(), band[:, 1].max()], [-0.05, 1.05])
     assert axes.get_title(loc="left") == "Spectra"
+    # What is drawn, and from how many images, can be read in the picture.
+    assert "cycles per pixel" in axes.get_xlabel()
+    assert "one standard deviation over images" in figure.get_supxlabel()
+    said = [text.get_text() for text in axes.texts]
+    assert "real (n = 7)" in said and "BASELINE (n = 8)" in said
 
 
-def test_spectra_mark_the_axis_nyquist_frequency():
-    axes = spectra_figure(curves(["real"])).axes[0]
-    assert_allclose(axes.lines[-1].get_xdata(), [1 / math.sqrt(2)] * 2)
+@pytest.mark.parametrize("h, w", [(32, 32), (33, 33), (32, 64)])
+def test_noise_that_ends_at_nyquist_ends_at_the_mark_of_the_picture(rng, h, w):
+    frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w)[None, :])
+    noise = np.fft.fft2(rng.normal(size=(9, h, w))) * np.where(frequency < 0.5, 1, 1e-3)
+    images = np.fft.ifft2(noise).real
+    mean = log_spectrum_curve(images, normalise="none", precision="float64").mean(0)
+    axes = spectra_figure({"noise": (mean, 0 * mean, ring_radii(h, w))}).axes[0]
+    (mark,) = {float(x) for x in axes.lines[-1].get_xdata()}
+    assert mark == 0.5
     assert "axis Nyquist" in [text.get_text() for text in axes.texts]
+    x, y = axes.lines[0].get_data()
+    low = (y.max() + y.min()) / 2
+    ends = x[y > low].max()
+    assert ends < mark + 0.5 / max(h, w) and mark - ends < 1 / max(h, w)
+
+
+def test_a_curve_of_unknown_frequency_runs_over_the_number_of_its_rings():
+    known = {"known": (np.ones(20), np.zeros(20), ring_radii(32, 32))}
+    axes = spectra_figure(known | curves(["earlier"])).axes[0]
+    assert_array_equal(axes.lines[1].get_xdata(), np.arange(20))
+    assert axes.get_xlabel().startswith("ring, ")
+    assert "axis Nyquist" not in [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("normalise", get_args(Normalise))
+def test_the_ordinate_says_how_curves_were_normalised(normalise):
+    label = spectra_figure(curves(["real"]), normalise=normalise).axes[0].get_ylabel()
+    assert label.startswith("20 ln|F|")
+    assert {"min-max": "[0, 1]", "first": "first value", "none": "20 ln|F|"}[normalise] in label
+    assert (label == "20 ln|F|") == (normalise == "none")
+
+
+def test_stored_curves_are_read_with_what_is_known_of_them():
+    entry = {"mean": [1, 0], "std": [0, 0]}
+    read = stored_curves({"a": entry, "b": {**entry, "cycles_per_pixel": [0.1, 0.2], "count": 3}})
+    assert read["a"].frequency is None and read["a"].images is None
+    assert (read["b"].frequency, read["b"].images) == ([0.1, 0.2], 3)
 
 
 def test_curves_of_different_lengths_share_the_abscissa():
@@ -63,11 +116,17 @@ def test_fourteen_curves_all_look_different_and_their_labels_do_not_overlap():
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({}, "no curve"), ({"a": (np.zeros(3), np.zeros(4))}, "'a'.* must be of one length")],
+    [
+        ({}, "no curve"),
+        ({"a": (np.zeros(3), np.zeros(4))}, "'a'.* must be of one length"),
+        ({"a": (np.zeros(3), np.zeros(3), np.zeros(2))}, "'a': 3 values at 2 frequencies"),
+    ],
 )
 def test_unfit_curves_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         spectra_figure(given)
+    with pytest.raises(ValueError, match="normalise is 'max'; use one of min-max, first, none"):
+        spectra_figure(curves(["a"]), normalise="max")
 
 
 places = st.lists(st.floats(0, 1), min_size=1, max_size=12)

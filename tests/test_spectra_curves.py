@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,12 +25,42 @@ UNIT = {"float64": dict(rtol=0, atol=1e-11), "float32": dict(rtol=0, atol=2e-5)}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("h, w", [(32, 32), (31, 31), (24, 17)])
+@pytest.mark.parametrize("h, w", [(32, 32), (31, 31), (24, 17), (16, 40)])
 def test_raw_curve_equals_the_slow_reference(rng, precision, h, w):
     gray = rng.uniform(-1, 1, (3, h, w)).astype(np.float32)
     curves = log_spectrum_curve(gray, normalise="none", precision=precision)
-    expected = [oracles.raw_log_curve(each) for each in gray]
+    mean = oracles.radial_mean if h == w else oracles.frequency_mean
+    expected = [oracles.raw_log_curve(each, mean=mean) for each in gray]
     np.testing.assert_allclose(curves, expected, **RAW[precision])
+
+
+def isotropic_noise(rng, n, h, w, kept):
+    """White noise with a thousandth of the amplitude where `kept` of the frequency is false."""
+    frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w)[None, :])
+    gain = np.where(kept(frequency), 1, 1e-3)
+    return np.fft.ifft2(np.fft.fft2(rng.normal(size=(n, h, w))) * gain).real
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("h, w", [(128, 128), (64, 128), (128, 64), (90, 128)])
+def test_isotropic_noise_shows_one_narrow_ring_at_its_frequency_on_any_shape(rng, precision, h, w):
+    noise = isotropic_noise(rng, 8, h, w, lambda f: np.abs(f - 0.16) < 0.01)
+    curve = np.asarray(log_spectrum_curve(noise, normalise="none", precision=precision)).mean(0)
+    height, radii = curve - np.median(curve), ring_radii(h, w)
+    # A thousandth of the amplitude is 20 ln 1000 = 138 below.
+    assert height.max() == pytest.approx(20 * np.log(1000), rel=0.02)
+    above = radii[height > height.max() / 2]
+    assert 0.15 < above.min() < above.max() < 0.17
+
+
+@pytest.mark.parametrize("h, w", [(32, 32), (33, 33), (32, 48), (64, 32)])
+def test_noise_that_ends_at_the_nyquist_frequency_ends_there_in_the_curve(rng, h, w):
+    noise = isotropic_noise(rng, 8, h, w, lambda f: f < 0.5)
+    curve = log_spectrum_curve(noise, normalise="none", precision="float64").mean(0)
+    radii, low = ring_radii(h, w), (curve.max() + curve.min()) / 2
+    assert (curve[radii < 0.5 - 1 / max(h, w)] > low).all()
+    assert (curve[radii > 0.5 + 1 / max(h, w)] < low).all()
+    assert abs(radii[curve > low].max() - 0.5) < 1 / max(h, w)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -150,6 +182,18 @@ def test_unmasking_features_are_the_resampled_curve_over_its_first_value(rng, pr
     features = unmasking_features(images, n, precision=precision)
     tolerance = {"float64": dict(rtol=1e-10), "float32": dict(rtol=1e-4)}[precision]
     np.testing.assert_allclose(features, expected, **tolerance)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_unmasking_features_draw_the_rings_of_the_authors_unless_told(rng, precision):
+    images = rng.integers(0, 256, (2, 22, 18), np.uint8)
+    raw = partial(unmasking_features, images, None, normalise="none", precision=precision)
+    cases = ({}, oracles.radial_mean), ({"rings": "frequency"}, oracles.frequency_mean)
+    for options, mean in cases:
+        expected = [oracles.raw_log_curve(each, mean=mean) for each in images]
+        np.testing.assert_allclose(raw(**options), expected, **RAW[precision])
+    with pytest.raises(ValueError, match="rings is 'ellipses'; use 'frequency'"):
+        raw(rings="ellipses")
 
 
 def test_resampling_to_the_own_length_changes_nothing(rng):

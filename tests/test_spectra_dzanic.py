@@ -39,6 +39,25 @@ def test_tail_equals_the_step_by_step_reference(rng, h, w):
     np.testing.assert_allclose(tail_values(image[None].astype(float))[0], smoothed, rtol=1e-10)
 
 
+@pytest.mark.parametrize("side", [48, 65])
+def test_tail_of_a_square_is_the_released_one_with_either_rings(rng, side):
+    images = texture(rng, side, side)[None]
+    np.testing.assert_array_equal(
+        dzanic_features(images, rings="frequency"), dzanic_features(images, rings="pixels")
+    )
+
+
+@pytest.mark.parametrize("h, w", [(64, 128), (128, 64), (96, 65)])
+def test_only_the_corners_of_the_spectrum_enter_the_tail_of_any_shape(rng, h, w):
+    frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w)[None, :])
+    noise = np.fft.fft2(rng.normal(size=(4, h, w)))
+    whole, disc = (np.fft.ifft2(noise * kept).real for kept in (1, frequency < 0.55))
+    assert tail_values(whole, "frequency").mean() > 10
+    np.testing.assert_allclose(tail_values(disc, "frequency"), 0, atol=1e-9)
+    # The rings of the released code reach into the disc.
+    assert tail_values(disc, "pixels").max() > 10
+
+
 def test_tail_without_empty_bins_equals_the_step_by_step_reference(rng):
     labels, _ = decay_bins(512, 512)
     assert len(np.unique(labels[labels >= 0])) == 200

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gan_forensics.spectra import radial_bins, radial_mean, ring_radii
+from gan_forensics.spectra import frequency_bins, radial_bins, radial_mean, ring_radii
 from gan_forensics.spectra.radial import half_plane_labels, segment_mean_matrix, segment_means
 from tests import oracles
 
@@ -111,9 +111,43 @@ def test_half_plane_labels_give_the_means_of_the_whole_spectrum(rng, h, w):
     np.testing.assert_allclose(segment_means(jnp.asarray(half), labels), expected, rtol=1e-5)
 
 
-def test_ring_radii_lie_within_their_rings():
-    radii = ring_radii(64, 64)
-    assert ((radii >= 1 + np.arange(43)) & (radii < 2 + np.arange(43))).all()
+@pytest.mark.parametrize("side", range(4, 140))
+def test_rings_of_frequency_are_the_published_ones_where_the_map_is_square(side):
+    np.testing.assert_array_equal(frequency_bins(side, side), radial_bins(side, side))
+
+
+@pytest.mark.parametrize("h, w", [(64, 128), (218, 178), (31, 32), (24, 17), (300, 9), (4, 100)])
+def test_no_ring_of_frequency_is_empty_and_the_radii_grow(h, w):
+    rings = frequency_bins(h, w)
+    assert (np.bincount(rings[rings >= 0]) > 0).all()
+    assert (np.diff(ring_radii(h, w)) > 0).all()
+    np.testing.assert_array_equal(frequency_bins(w, h), rings.T)
+
+
+def test_rings_of_frequency_are_as_wide_as_a_step_of_the_longer_side():
+    # 64x128: 0.25 cycles a pixel are 32 steps across and 16 down, the lowest values of ring 32.
+    rings = frequency_bins(64, 128)
+    assert rings[32, 64 + 32] == rings[32 + 16, 64] == 32 - 1
+    assert rings[32, 64 + 31] == 31 - 1
+    assert rings[32 + 15, 64] == 30 - 1
+
+
+@pytest.mark.parametrize("h, w", [(64, 64), (33, 33), (40, 64), (64, 33)])
+def test_ring_radii_are_cycles_per_pixel_and_lie_within_their_rings(h, w):
+    steps = ring_radii(h, w) * max(h, w)
+    k = np.arange(len(steps))
+    assert ((steps >= k + 1) & (steps < k + 2)).all()
+
+
+def test_a_plane_wave_lies_in_the_ring_of_its_frequency():
+    for h, w, down, across in ((48, 96, 12, 0), (48, 96, 0, 24), (48, 96, 6, 12), (60, 90, 9, 18)):
+        y, x = np.mgrid[:h, :w]
+        wave = np.cos(2 * np.pi * (down * y / h + across * x / w))
+        power = np.fft.fftshift(np.abs(np.fft.fft2(wave)) ** 2)
+        rings = frequency_bins(h, w)
+        means = segment_mean_matrix([rings]) @ power.ravel()
+        cycles = np.hypot(down / h, across / w)
+        assert abs(ring_radii(h, w)[means.argmax()] - cycles) < 1 / max(h, w)
 
 
 def test_a_map_without_a_ring_is_refused():

@@ -116,8 +116,9 @@ class Augment:
         from gan_forensics.anomaly.tables import check_table_path
         from gan_forensics.data.files import check_file_out
 
-        check_file_out(self.out)
         settings = self._checked()
+        check_table_path(self.out)
+        check_file_out(self.out)
         table = read_table(self.table, label=self.label)
         check_table_path(self.out, image=table.x.ndim != 2)
         rows, labels = table.x, table.y
@@ -211,8 +212,8 @@ class Anomaly:
         from gan_forensics.data.files import check_folder_out, write_json
         from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
-        check_folder_out(self.out)
         self._check()
+        check_folder_out(self.out)
         table = read_table(self.table, label=self.label)
         assert table.y is not None
         task = make_task(

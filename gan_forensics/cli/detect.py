@@ -1,25 +1,24 @@
 """`gan-forensics detect fit` and `detect score`."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, subcommand
 
 from gan_forensics.cli.checks import at_least, within
-from gan_forensics.cli.process import all_images, list_images, progress, write_csv
+from gan_forensics.cli.process import list_images, open_source, progress, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
 
 Features = Literal["durall", "unmasking", "dzanic", "dct"]
 Classifier = Literal["knn", "svm", "mlp", "logistic"]
-# Images that are read before they are scored together.
-AT_ONCE = 64
+# Images that are read before they are scored together: so many, and of so many pixels, at most.
+AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
 # How a folder below IMAGES says what its images are.
 LABELS = {
     **dict.fromkeys(("real", "0_real", "reals"), "real"),
@@ -57,19 +56,25 @@ class DetectFit:
 
     def __call__(self) -> None:
         """Run it."""
-        within(0, 1, false_alarms=self.false_alarms)
-        at_least(0, seed=self.seed)
+        from gan_forensics.data import Rgb
         from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import fit_detector
 
+        within(0, 1, false_alarms=self.false_alarms)
+        at_least(0, seed=self.seed)
         check_file_out(self.out)
+        # RGB, which `detect score` reads as well.
+        sources = [
+            Rgb(open_source(name, size=self.size, follow_links=self.follow_links))
+            for name in (self.real, self.fake)
+        ]
         detector = fit_detector(
-            all_images(self.real, self.size, follow_links=self.follow_links),
-            all_images(self.fake, self.size, follow_links=self.follow_links),
+            *sources,
             features=self.features,
             classifier=self.classifier,
             calibration=self.false_alarms,
             seed=self.seed,
+            progress=progress,
         )
         detector.save(self.out)
         facts = detector.calibration
@@ -161,30 +166,44 @@ class Detect:
 
 
 def _scored(detector: "Detector", paths: Iterable[Path]) -> Iterator[tuple[Path, float | str]]:
-    """The score of each image, or why it has none; images of one size are scored together."""
-    import numpy as np
+    """The score of each image, or why it has none; a batch is scored together."""
+    for some in _read(detector, paths):
+        images = {path: image for path, image in some.items() if not isinstance(image, str)}
+        scores = detector.score(list(images.values())) if images else []
+        for path, score in zip(images, scores, strict=True):
+            flat = f"{path}: a flat image has no spectrum to judge"
+            some[path] = float(score) if score == score else flat
+        del images  # or they would stay while the next ones are read
+        yield from some.items()
+        some.clear()
 
-    from gan_forensics.data import ImageError, load_image
 
-    paths = iter(paths)
-    while some := list(islice(paths, AT_ONCE)):
-        found, sizes = {}, defaultdict(dict)
-        for path in some:
+def _read(detector: "Detector", paths: Iterable[Path]) -> Iterator[dict[Path, Any]]:
+    """Images, or why they cannot be scored, as many at a time as their pixels allow.
+
+    Images of a size that the detector refuses are not decoded: headers say it.
+    """
+    from gan_forensics.data import ImageError, load_image, read_header
+
+    some, pixels = {}, 0
+    for path in paths:
+        try:
+            height, width, _ = read_header(path)
             try:
-                image = load_image(path)
-                sizes[image.shape][path] = image
-            except ImageError as error:
-                found[path] = str(error)
-        for images in sizes.values():
-            try:
-                values = detector.score(np.stack(list(images.values())))
+                detector.check_shape((height, width, 3))
             except ValueError as error:
-                found |= dict.fromkeys(images, str(error))
-                continue
-            for path, value in zip(images, values, strict=True):
-                flat = f"{path}: a flat image has no spectrum to judge"
-                found[path] = float(value) if value == value else flat
-        yield from ((path, found[path]) for path in some)
+                raise ImageError(f"{path}: {error}") from None
+            if some and pixels + height * width > PIXELS_AT_ONCE:
+                yield some
+                some, pixels = {}, 0
+            some[path] = load_image(path)
+            pixels += height * width
+        except ImageError as error:
+            some[path] = str(error)
+        if len(some) == AT_ONCE:
+            yield some
+            some, pixels = {}, 0
+    yield some
 
 
 def _label(path: Path, root: Path) -> str:

@@ -84,6 +84,7 @@ class TrainDetector:
         """Run it."""
         check_folder_out(self.out)
         config = self._checked()
+        check_folder_out(self.out)
         shared = {"size": self.size, "follow_links": self.follow_links}
         real, fake = (
             (open_source(name, split="train", **shared), open_again(name, split="test", **shared))

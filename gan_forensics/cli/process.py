@@ -78,26 +78,12 @@ def progress(things):
 
 
 def batches(source) -> Iterator[Any]:
-    """All images of a source, uint8 [b, h, w, c], a few at a time, with a progress bar."""
+    """All images of a source, uint8 [b, h, w, c], few at a time, with a progress bar."""
     from gan_forensics.data import chunks
+    from gan_forensics.forensics.canvases import room
 
-    return (part["image"] for part in chunks(source, 64, progress=progress))
-
-
-def all_images(name: str, size: int | None, *, follow_links: bool = False) -> Any:
-    """All images of the source of that name, uint8 [n, h, w, 3]; refused where sizes differ."""
-    import numpy as np
-
-    # RGB, which `detect score` reads as well.
-    gray_or_rgb = batches(open_source(name, size=size, follow_links=follow_links))
-    parts = [np.repeat(images, 3 // images.shape[-1], -1) for images in gray_or_rgb]
-    shapes = sorted({batch.shape[1:] for batch in parts})
-    if len(shapes) > 1:
-        raise ValueError(
-            f"{name} holds images of {by_sides(shapes[0][:2])} and {by_sides(shapes[1][:2])}: "
-            "give --size N to bring all to one size"
-        )
-    return np.concatenate(parts)
+    at_once = room(*source[0]["image"].shape[:2])
+    return (part["image"] for part in chunks(source, at_once, progress=progress))
 
 
 def by_sides(shape: tuple[int, ...]) -> str:

@@ -50,7 +50,6 @@ class Sample:
         from gan_forensics.data.files import check_folder_out, written_beside
         from gan_forensics.gans import generate, interpolate, load_gan
 
-        check_folder_out(self.out)
         at_least(1, n=self.n)
         at_least(0, seed=self.seed)
         if self.truncation is not None and not self.truncation > 0:
@@ -70,6 +69,7 @@ class Sample:
                 f"{len(self.labels)} --labels for {count} {what}: ask for a class each at most, "
                 f"or for more {what}"
             )
+        check_folder_out(self.out)
         gan, state = load_gan(self.run)
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import batches, by_sides, write_csv
+from gan_forensics.cli.process import batches, by_sides, open_source, write_csv
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,17 @@ class Spectrum:
     normalise: Literal["min-max", "first", "none"] = "min-max"
     """Of each curve: onto [0, 1], by its first value, or not at all (20 ln|F|)."""
     out: Path = Path("spectrum")
-    """Folder for spectrum.png and spectrum.csv."""
+    """Folder for spectrum.png and spectrum.csv: the mean and deviation of every ring, by its mean
+    frequency in cycles per pixel (0.5 is the Nyquist frequency of either axis)."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import open_source
+        import numpy as np
+
         from gan_forensics.data.files import check_folder_out, written_beside
-        from gan_forensics.report import spectra_figure
+        from gan_forensics.report import Curve, spectra_figure
         from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
 
         check_folder_out(self.out)
@@ -44,7 +48,10 @@ class Spectrum:
         curves, rows, shape = {}, [], None
         for folder in self.folders:
             statistic = None
-            for images in batches(open_source(f"folder:{folder}", size=self.resize)):
+            source = open_source(
+                f"folder:{folder}", size=self.resize, follow_links=self.follow_links
+            )
+            for images in batches(source):
                 if shape and images.shape[1:3] != shape:
                     raise ValueError(
                         f"{folder} holds images of {by_sides(images.shape[1:3])}, others are "
@@ -54,15 +61,16 @@ class Spectrum:
                 values = log_spectrum_curve(images, normalise=self.normalise, precision="float64")
                 statistic = (statistic or SpectrumStatistic.zero(values.shape[1])).update(values)
             assert statistic and shape
-            mean, std, count = statistic.result()
-            curves[str(folder)] = (mean, std)
-            rings = enumerate(zip(ring_radii(*shape), mean, std, strict=True))
+            mean, std, count = (np.asarray(value) for value in statistic.result())
+            radii = ring_radii(*shape)
+            curves[str(folder)] = Curve(mean, std, radii, int(count))
+            rings = enumerate(zip(radii, mean, std, strict=True))
             rows += [
-                dict(folder=folder, ring=i, radius=r, mean=m, std=s, images=int(count))
+                dict(folder=folder, ring=i, cycles_per_pixel=r, mean=m, std=s, images=int(count))
                 for i, (r, m, s) in rings
             ]
         write_csv(self.out / "spectrum.csv", rows)
-        figure = spectra_figure(curves, title="Mean radial log spectrum")
+        figure = spectra_figure(curves, title="Mean radial log spectrum", normalise=self.normalise)
         with written_beside(self.out / "spectrum.png") as partial:
             figure.savefig(partial)
         print(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")

@@ -12,8 +12,8 @@ a layer sum to its mean positive fraction, at most 1. The channels of highest om
 layers, are the transferable forensic features.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -153,7 +153,7 @@ def feature_relevance(
             size = len(batch)
             found = feature_layers(find_layers(module, variables, jnp.asarray(batch)))
             state = FeatureRelevance.zero({n: layer.channels for n, layer in found.items()})
-            step = jax.jit(partial(_step, module, tuple(found), composite, confidence))
+            step = _compiled(module, tuple(found), composite, confidence)
         if len(batch) > size:
             raise ValueError(
                 f"a batch of {len(batch)} after a first one of {size}: give the largest first"
@@ -165,6 +165,12 @@ def feature_relevance(
     if state is None:
         raise ValueError("no images: give at least one batch")
     return state
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(module, names, composite, confidence):
+    """One function for all calls that differ in images alone, so that it is compiled once."""
+    return jax.jit(functools.partial(_step, module, names, composite, confidence))
 
 
 def _step(module, names, composite, confidence, variables, x, mask) -> FeatureRelevance:

@@ -6,13 +6,13 @@ their features; those that start with "unmasking-" carry the settings of Durall 
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -127,7 +127,7 @@ def fit_classifier(
             finite (an image of one flat colour has no spectral decay), or when the fit does not
             converge.
     """
-    recipe = lookup(CLASSIFIERS, classifier, "classifier")
+    lookup(CLASSIFIERS, classifier, "classifier")
     rows = {"real": np.asarray(real_features), "generated": np.asarray(fake_features)}
     for name, array in rows.items():
         check_rows(name, array)
@@ -136,15 +136,39 @@ def fit_classifier(
             f"real and generated features differ in width ({rows['real'].shape[1]} and "
             f"{rows['generated'].shape[1]}): compute both from images of one size"
         )
-    x = np.concatenate(list(rows.values())).astype(np.float64)
+    x = np.empty((sum(map(len, rows.values())), rows["real"].shape[1]))
+    np.concatenate(list(rows.values()), out=x)
+    generated = np.repeat([0.0, 1.0], [len(array) for array in rows.values()])
+    return fit_table(x, generated, classifier=classifier, seed=seed)
+
+
+def fit_table(
+    x: Float64[np.ndarray, "n d"],
+    generated: Float64[np.ndarray, " n"],
+    *,
+    classifier: str,
+    seed: int,
+) -> Classifier:
+    """`fit_classifier` of one finite table, without a copy of it: `x` may be standardised in place.
+
+    Args:
+        x: a row for every training image.
+        generated: 1 for rows of generated images, 0 for real ones.
+        classifier, seed: as there.
+
+    Raises:
+        ValueError: on an unknown name, too few rows, or when the fit does not converge.
+    """
+    recipe = lookup(CLASSIFIERS, classifier, "classifier")
     if classifier == "knn" and len(x) < NEIGHBOURS:
         raise ValueError(f"knn needs at least {NEIGHBOURS} training images, got {len(x)}")
-    generated = np.repeat([0.0, 1.0], [len(array) for array in rows.values()])
     mean, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
     if recipe.standardise:
-        scaler = StandardScaler().fit(x)
-        mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
-        x = (x - mean) / scale
+        for columns in _few_columns(x):
+            scaler = StandardScaler().fit(x[:, columns])
+            mean[columns], scale[columns] = scaler.mean_, scaler.scale_
+        x -= mean
+        x /= scale
     estimator = recipe.build(x, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if recipe.stops_early else "error", ConvergenceWarning)
@@ -158,17 +182,28 @@ def fit_classifier(
             ) from error
     kind, arrays = _decision(estimator, x, generated, -1 if recipe.real_is_one else 1)
     # In row-major order a stored copy computes bit for bit the same.
-    arrays = {name: np.array(array, np.float64, order="C") for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, np.float64, order="C") for name, array in arrays.items()}
     return Classifier(kind, mean, scale, arrays)
+
+
+def _few_columns(x: np.ndarray) -> Iterator[slice]:
+    """Columns a few at a time: a fitted scaler needs three temporary copies of what it is given."""
+    width = max(1, 2**20 // len(x))
+    return (slice(first, first + width) for first in range(0, x.shape[1], width))
 
 
 def check_rows(name: str, array: np.ndarray) -> None:
     """Refuse features that are not a finite, non-empty table [n, d], naming the class."""
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} features must be [n, d] with n, d >= 1, got {list(array.shape)}")
-    broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if broken.size:
+    check_finite(name, np.asarray(np.isfinite(array).all(axis=1)))
+
+
+def check_finite(name: str, finite: Bool[np.ndarray, " n"]) -> None:
+    """Refuse images without finite features, naming the class and the first of them."""
+    if not finite.all():
+        broken = np.flatnonzero(~finite)
         raise ValueError(
-            f"{broken.size} of {len(array)} {name} images have features that are not finite "
+            f"{broken.size} of {len(finite)} {name} images have features that are not finite "
             f"(first at index {broken[0]}): leave out images of one flat colour"
         )

@@ -137,6 +137,8 @@ class Classifier:
         scores = np.full(len(features), np.nan)
         known = np.isfinite(features).all(axis=1)
         if known.any():
-            x = (features[known] - self.mean) / self.scale
+            x = features[known].astype(np.float64, copy=False)  # a copy already, scaled in place
+            x -= self.mean
+            x /= self.scale
             scores[known] = KINDS[self.kind].decide(x, **self.arrays)
         return scores

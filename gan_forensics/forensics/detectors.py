@@ -4,7 +4,7 @@ Scores rise with the evidence that an image was generated.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from gan_forensics.data import ArraySource, Source, chunks
 from gan_forensics.data.files import check_file_in
 from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
 from gan_forensics.forensics.calibration import Calibration, calibrate, smallest_calibration_set
-from gan_forensics.forensics.classifiers import check_rows, fit_classifier
+from gan_forensics.forensics.canvases import room
+from gan_forensics.forensics.classifiers import CLASSIFIERS, check_finite, fit_table
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.features import FEATURES, check_images, lookup
+from gan_forensics.forensics.features import FEATURES, RADIAL, Features, check_images, lookup
 
 Images = UInt8[np.ndarray, "n h w c"]
 
@@ -49,7 +51,7 @@ class SpectralDetector:
         """Features and classifier, for tables."""
         return f"{self.features}-{self.classifier}"
 
-    def score(self, images: Images) -> Float64[np.ndarray, " n"]:
+    def score(self, images: Images | Sequence[np.ndarray]) -> Float64[np.ndarray, " n"]:
         """Score images; higher = more likely generated.
 
         Neighbours give the share of generated neighbours in [0, 1], support vector machines a
@@ -57,19 +59,24 @@ class SpectralDetector:
         as one of a single flat colour.
 
         Args:
-            images: uint8 of the size that the detector was fitted on.
+            images: uint8 of the size that the detector was fitted on, or a list of such images.
 
         Raises:
             ValueError: on images of another type or size.
         """
+        images = np.asarray(images)
         check_images(images)
-        if images.shape[1:] != self.image_shape:
+        self.check_shape(images.shape[1:])
+        return self.model.decide(FEATURES[self.features](images))
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse images [h, w, c] of another size than it was fitted on (ValueError)."""
+        if shape != self.image_shape:
             raise ValueError(
-                f"images of {_size(images.shape[1:])} do not fit a detector fitted on "
+                f"images of {_size(shape)} do not fit a detector fitted on "
                 f"{_size(self.image_shape)}: crop them to that size (resizing changes the "
                 "spectrum), or fit a detector on images of this size"
             )
-        return self.model.decide(FEATURES[self.features](images))
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
@@ -78,6 +85,7 @@ class SpectralDetector:
             "features": self.features,
             "classifier": self.classifier,
             "image_shape": list(self.image_shape),
+            "rings": RINGS,
             "decision": self.model.kind,
             "threshold": self.threshold,
             "calibration": self.calibration,
@@ -87,19 +95,22 @@ class SpectralDetector:
         write_detector(path, header, scaling | arrays)
 
 
+# Of which the radii of features are; files of images that are not square had those of pixels once.
+RINGS = "frequency"
 # What tells generated images from real ones: `score`, a `threshold` for scores, a `name`, `save`.
 Detector = SpectralDetector | neural.NeuralDetector
 
 
 def fit_detector(
-    real: Images,
-    fake: Images,
+    real: Images | Source,
+    fake: Images | Source,
     *,
     features: str = "durall",
     classifier: str = "knn",
     seed: int = 0,
     calibration: float = 0.05,
     held_out: float = 0.2,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> SpectralDetector:
     """Fit a detector of generated images and calibrate its threshold on images kept out of it.
 
@@ -108,57 +119,111 @@ def fit_detector(
     probability at most `calibration` (the argument of split conformal prediction).
 
     Args:
-        real: uint8 real images.
-        fake: uint8 generated images of the same size.
+        real: real images: uint8 [n, h, w, c], or a source of such images, of which no more than a
+            batch is in memory at a time, beside the features of all.
+        fake: generated images of the same size, likewise.
         features: a key of `FEATURES`.
         classifier: a key of `CLASSIFIERS`.
         seed: of the split and of the classifier.
         calibration: accepted share of false alarms on real images, in (0, 1).
         held_out: share of either class kept out of training, in (0, 1).
+        progress: as in `chunks`, for each class.
 
     Raises:
         ValueError: on unknown names, sizes that differ, or too few images for the calibration.
     """
-    check_images(real)
-    check_images(fake)
     extract = lookup(FEATURES, features, "features")
-    if real.shape[1:] != fake.shape[1:]:
-        raise ValueError(
-            f"real images of {_size(real.shape[1:])} and generated images of "
-            f"{_size(fake.shape[1:])}: both must have one size and have passed through the same "
-            "decoding, cropping and compression, or the detector learns that difference"
-        )
+    lookup(CLASSIFIERS, classifier, "classifier")
     for name, share in (("calibration", calibration), ("held_out", held_out)):
         if not 0 < share < 1:
             raise ValueError(f"{name} is a share between 0 and 1 (exclusive), got {share}")
+    sources = {"real": _as_source(real), "generated": _as_source(fake)}
+    shape, other = (source[0]["image"].shape for source in sources.values())
+    if shape != other:
+        raise ValueError(
+            f"real images of {_size(shape)} and generated images of {_size(other)}: both must have "
+            "one size (images with size=N, --size N) and have passed through the same decoding, "
+            "cropping and compression, or the detector learns that difference"
+        )
     rng = np.random.default_rng(seed)
-    real_train, real_held = _split(len(real), held_out, rng, "real")
-    fake_train, fake_held = _split(len(fake), held_out, rng, "generated")
+    real_train, real_held = _split(len(sources["real"]), held_out, rng, "real")
+    fake_train, fake_held = _split(len(sources["generated"]), held_out, rng, "generated")
     needed = smallest_calibration_set(calibration)
     if len(real_held) < needed:
+        accepted = math.ceil(100 / (len(real_held) + 1)) / 100
         raise ValueError(
-            f"{len(real)} real images leave {len(real_held)} for calibrating the threshold, but "
-            f"calibration={calibration:g} needs at least {needed}: give "
+            f"{len(sources['real'])} real images leave {len(real_held)} for calibrating the "
+            f"threshold, but a share of {calibration:g} false alarms needs at least {needed}: give "
             f"{math.ceil(needed / held_out)} real images, hold out a larger share than "
-            f"{held_out:g}, or accept more false alarms "
-            f"(calibration={math.ceil(100 / (len(real_held) + 1)) / 100:g})"
+            f"{held_out:g}, or accept more false alarms (calibration={accepted:g}, --false-alarms "
+            f"{accepted:g})"
         )
 
-    real_features, fake_features = extract(real), extract(fake)
-    check_rows("real", real_features)
-    check_rows("generated", fake_features)
-    model = fit_classifier(
-        real_features[real_train], fake_features[fake_train], classifier=classifier, seed=seed
-    )
+    # One table of all features, the rows to train on before those that are held out.
+    n_train = len(real_train) + len(fake_train)
+    rows = {name: np.empty(len(source), int) for name, source in sources.items()}
+    rows["real"][real_train] = np.arange(len(real_train))
+    rows["generated"][fake_train] = np.arange(len(real_train), n_train)
+    rows["real"][real_held] = np.arange(n_train, n_train + len(real_held))
+    rows["generated"][fake_held] = np.arange(n_train + len(real_held), sum(map(len, rows.values())))
+    table = _feature_table(sources, rows, extract, shape, progress)
+    generated = np.repeat([0.0, 1.0], [len(real_train), len(fake_train)])
+    model = fit_table(table[:n_train], generated, classifier=classifier, seed=seed)
     threshold, facts = calibrate(
-        model.decide(real_features[real_held]),
-        model.decide(fake_features[fake_held]),
+        model.decide(table[n_train : n_train + len(real_held)]),
+        model.decide(table[n_train + len(real_held) :]),
         n_real=len(real_train),
         n_fake=len(fake_train),
         false_alarms=calibration,
         seed=seed,
     )
-    return SpectralDetector(features, classifier, real.shape[1:], model, threshold, facts)
+    return SpectralDetector(features, classifier, shape, model, threshold, facts)
+
+
+def _as_source(images: Images | Source) -> Source:
+    """The images as a source that is not empty."""
+    if hasattr(images, "dtype"):
+        check_images(images)  # pyright: ignore[reportArgumentType]
+        return ArraySource(image=images)  # pyright: ignore[reportArgumentType]
+    if not len(images):
+        raise ValueError("a source of images is empty: give at least one image")
+    return images  # pyright: ignore[reportReturnType]
+
+
+def _feature_table(
+    sources: Mapping[str, Source],
+    rows: Mapping[str, np.ndarray],
+    extract: Callable[[Images], Features],
+    shape: tuple[int, ...],
+    progress: Callable[[range], Iterable[int]],
+) -> Features:
+    """Features of all images, image i of a class in row `rows[class][i]`, a batch at a time.
+
+    Raises:
+        ValueError: for images of another shape, and for features that are not finite.
+    """
+    at_once = room(shape[0], shape[1])
+    table = np.empty((0, 0))
+    for name, source in sources.items():
+        finite = np.ones(len(source), bool)
+        done = 0
+        for part in chunks(source, at_once, progress=progress):
+            images = part["image"]
+            if images.shape[1:] != shape:
+                raise ValueError(
+                    f"{name} images of {_size(images.shape[1:])} among images of {_size(shape)}: "
+                    "bring all to one size (images with size=N, --size N)"
+                )
+            check_images(images)
+            values = extract(images)
+            if not table.size:
+                table = np.empty((sum(map(len, rows.values())), values.shape[1]))
+            here = slice(done, done + len(images))
+            table[rows[name][here]] = values
+            finite[here] = np.isfinite(values).all(axis=1)
+            done += len(images)
+        check_finite(name, finite)
+    return table
 
 
 def load_detector(path: Path | str) -> Detector:
@@ -192,6 +257,11 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
     if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(f"image shape {shape} is not [h, w, c]")
     lookup(FEATURES, header["features"], "features")
+    if shape[0] != shape[1] and header["features"] in RADIAL and header.get("rings") != RINGS:
+        raise ValueError(
+            f"it was fitted on images of {shape[0]}x{shape[1]} by a version whose rings were "
+            "ellipses of frequency on images that are not square: fit it again"
+        )
     if missing := {"mean", "scale"} - arrays.keys():
         raise ValueError(f"it lacks the arrays {sorted(missing)}")
     mean, scale = arrays.pop("mean"), arrays.pop("scale")
@@ -217,8 +287,8 @@ def _split(n: int, held_out: float, rng: np.random.Generator, what: str):
     n_held = round(n * held_out)
     if not 0 < n_held < n:
         raise ValueError(
-            f"{n} {what} images cannot be split with held_out={held_out:g}: both parts need at "
-            "least one image"
+            f"{n} {what} images cannot be split with a share of {held_out:g} held out: both parts "
+            "need at least one image"
         )
     order = rng.permutation(n)
     return np.sort(order[n_held:]), np.sort(order[:n_held])

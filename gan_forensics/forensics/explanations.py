@@ -56,6 +56,7 @@ class Patch(NamedTuple):
     pixels: UInt8[np.ndarray, "h w 3"]
 
 
+@functools.cache  # the same object every time, by which compiled functions are found again
 def composite_of(arch: str) -> Composite:
     """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
     if arch.startswith("efficientnet"):
@@ -65,6 +66,9 @@ def composite_of(arch: str) -> Composite:
 
 def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
     """Explain the logit of each image, at its own size.
+
+    Compiled for each size: relevance at the pixels is bounded by the values that pixels may have,
+    in the image but not in its padding, so that a canvas would change it along the borders.
 
     Raises:
         ValueError: for images smaller than the network's stride.

@@ -1,7 +1,8 @@
 """Features that spectral detectors look at: images in, one row of numbers per image out.
 
 Every entry of `FEATURES` maps uint8 images [n, h, w, c] (c = 1 or 3) to float64 [n, d] and treats
-each image on its own, so that scores do not depend on the company an image keeps.
+each image on its own, so that scores do not depend on the company an image keeps. Radii are those
+of frequency: on squares as published, on other shapes not the ellipses of the released code.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,12 +41,12 @@ def durall(images: Images) -> Features:
 
 def unmasking(images: Images) -> Features:
     """Spline-resampled radial mean, divided by its first value (arXiv 1911.00686), d = 80."""
-    return _rows(spectra.unmasking_features(images, UNMASKING_VALUES))
+    return _rows(spectra.unmasking_features(images, UNMASKING_VALUES, rings="frequency"))
 
 
 def dzanic(images: Images) -> Features:
     """Exponent, start and end of the high-frequency decay fit as released (Dzanic et al., 2020)."""
-    return _rows(spectra.dzanic_features(images, fit="released"))
+    return _rows(spectra.dzanic_features(images, fit="released", rings="frequency"))
 
 
 def dct(images: Images) -> Features:
@@ -64,6 +65,8 @@ FEATURES: dict[str, Callable[[Images], Features]] = {
     "dzanic": dzanic,
     "dct": dct,
 }
+# Those that are taken over rings of the spectrum, whose shape matters where images are not square.
+RADIAL = frozenset({"durall", "unmasking", "dzanic"})
 
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:

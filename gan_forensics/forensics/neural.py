@@ -20,7 +20,9 @@ from jaxtyping import Array, Float, Float64, UInt8
 
 from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.canvases import LENGTHS, MOST, check_image, few_shapes, room
 from gan_forensics.forensics.features import lookup
+from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.resnet import resnet50, resnet_small
@@ -28,8 +30,6 @@ from gan_forensics.runtime import jit
 
 # Of the ImageNet bodies that published detectors start from, for pixels in [0, 1].
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Batches are as large as this many pixels allow, and at most so many images.
-PIXELS, MOST = 2**22, 64
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
@@ -97,20 +97,44 @@ class NeuralDetector:
     def score(self, images: Images) -> Float64[np.ndarray, " n"]:
         """Logits of whole images, without resizing; higher = more likely generated.
 
-        Images of one size are scored together, in batches of 1, 4, 16 or 64, so that a size costs
-        few compilations. Scores do not depend on what else is scored, up to rounding.
+        A few sizes have programs of their own; images of others lie on canvases of fewer shapes,
+        with the scores that they have by themselves (`forensics.canvases`), so that a folder of
+        any number of sizes costs few compilations. Scores do not depend on what else is scored, up
+        to rounding. Networks that are neither a ResNet nor an EfficientNet of ours are compiled
+        for each size.
 
         Args:
             images: uint8 [n, h, w, c], or a sequence of images [h, w, c] of any sizes; c = 1 or 3.
+                A sequence is read once, and few of its images are in memory at a time.
 
         Raises:
             ValueError: on pixels of another type, and on images smaller than the network's stride.
         """
         images = images if isinstance(images, Sequence) else np.asarray(images)
-        logits, scores = logits_of(self.network), np.zeros(len(images))
-        for rows, batch in size_batches(images):
-            scores[rows] = np.asarray(logits(self.variables, batch))[: len(rows)]
+        whole, on_canvas = logits_of(self.network), _logits_on_canvas(self.network)
+        scores = np.zeros(len(images))
+        for places, batch, sides in few_shapes(self.network, self._checked(images)):
+            if sides is None:
+                logits = whole(self.variables, batch)
+            else:
+                logits = on_canvas(self.variables, batch, sides)
+            scores[places] = np.asarray(logits)[: len(places)]
         return scores
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse images [h, w, c] that are smaller than the network's stride (ValueError)."""
+        side = getattr(self.network, "stride", 1)
+        if min(shape[:2]) < side:
+            raise ValueError(
+                f"images of {shape[0]}x{shape[1]} pixels; {self.name} needs sides of at least "
+                f"{side} pixels"
+            )
+
+    def _checked(self, images: Images) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
+        for place in range(len(images)):
+            image = check_image(place, images[place])
+            self.check_shape(image.shape)
+            yield image
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
@@ -135,6 +159,16 @@ def logits_of(network: nn.Module) -> Callable[..., Float[Array, " b"]]:
     return jit(logits)
 
 
+@functools.cache
+def _logits_on_canvas(network: nn.Module) -> Callable[..., Float[Array, " b"]]:
+    """`(variables, uint8 images on a canvas, their sides) -> logits`."""
+
+    def logits(variables, images, sides):
+        return apply_on_canvas(network, variables, preprocess(images), sides)[:, 0]
+
+    return jit(logits)
+
+
 def size_batches(
     images: Images, *, most: int = MOST
 ) -> Iterator[tuple[np.ndarray, UInt8[np.ndarray, "_b _h _w 3"]]]:
@@ -148,8 +182,7 @@ def size_batches(
         ValueError: for what are no uint8 images of 1 or 3 channels.
     """
     for (height, width, _), places in by_size(images).items():
-        room = max(1, min(most, PIXELS // (height * width)))
-        lengths = [4**i for i in range(4) if 4**i <= room]
+        lengths = [n for n in LENGTHS if n <= room(height, width, most)]
         while places:
             # The largest batch that can be filled, or the smallest that holds all the rest.
             length = next((n for n in lengths if n >= len(places)), lengths[-1])
@@ -161,13 +194,8 @@ def size_batches(
 def by_size(images: Images) -> dict[tuple[int, ...], list[int]]:
     """The places of the images of each shape [h, w, c]; refuses what `size_batches` does."""
     places: dict[tuple[int, ...], list[int]] = {}
-    for place, image in enumerate(map(np.asarray, images)):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
-            raise ValueError(
-                f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
-                "[0, 255]"
-            )
-        places.setdefault(image.shape, []).append(place)
+    for place, image in enumerate(images):
+        places.setdefault(check_image(place, image).shape, []).append(place)
     return places
 
 

@@ -1,6 +1,7 @@
 """The images of a neural detector: real ones and generated ones, parted by what they are for."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -63,6 +64,19 @@ def part(
     return Parts(train, validation, calibration, split)
 
 
-def images_of(source: Source) -> list[UInt8[np.ndarray, "_h _w c"]]:
-    """All images of a source, of whatever sizes."""
-    return [source[i]["image"] for i in range(len(source))]
+class OnDemand(Sequence):
+    """Images made from things when asked for: a test set need not fit into memory."""
+
+    def __init__(self, things: Any, make: Callable[[Any], np.ndarray]):
+        self.things, self.make = things, make
+
+    def __len__(self) -> int:
+        return len(self.things)
+
+    def __getitem__(self, index):
+        return self.make(self.things[index])
+
+
+def images_of(source: Source) -> Sequence[UInt8[np.ndarray, "_h _w c"]]:
+    """All images of a source, of whatever sizes, each read when it is asked for."""
+    return OnDemand(source, lambda example: example["image"])

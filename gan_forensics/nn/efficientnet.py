@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.initial import lecun_normal, zeros
-from gan_forensics.nn.resnet import check_images, conv_norm, logits
+from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
 
 EPSILON = 1e-3  # of batch norm; TensorFlow's, as is the momentum
 MOMENTUM = 0.01
@@ -82,7 +82,7 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Scale every channel by a number in (0, 1)."""
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=lecun_normal(), bias_init=zeros)
-        squeezed = nn.silu(dense(self.hidden, name="_se_reduce")(x.mean((1, 2))))
+        squeezed = nn.silu(dense(self.hidden, name="_se_reduce")(GlobalMean()(x)))
         gate = dense(x.shape[-1], name="_se_expand")(squeezed)
         return nn.sigmoid(gate)[:, None, None, :] * x
 
@@ -150,7 +150,7 @@ class EfficientNet(nn.Module):
             drop = DROP_BRANCH * i / len(self.blocks)
             x = MBConv(Block(*block), drop, self.dtype, name=f"_blocks.{i}")(x, train=train)
         x = nn.silu(layer(x, "_conv_head", "_bn1", self.head))
-        features = nn.Dropout(DROPOUT, deterministic=not train)(x.mean((1, 2)))
+        features = nn.Dropout(DROPOUT, deterministic=not train)(GlobalMean()(x))
         return logits(features, self.classes, name="_fc", dtype=self.dtype)
 
 

@@ -22,6 +22,15 @@ from gan_forensics.nn.norms import BatchNorm, at_least_float32
 EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
 
 
+class GlobalMean(nn.Module):
+    """The mean of every channel over the whole map."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
+        """Average over height and width."""
+        return x.mean((1, 2))
+
+
 class Bottleneck(nn.Module):
     """1x1 to `width`, 3x3 with the stride, 1x1 to 4 `width`; a projection where shapes change."""
 
@@ -96,7 +105,7 @@ class ResNet(nn.Module):
                 name = f"layer{stage + 1}.{i}"
                 x = Bottleneck(width, stride, i == 0, self.dtype, name=name)(x, train=train)
 
-        return logits(x.mean((1, 2)), self.classes, name="fc", dtype=self.dtype)
+        return logits(GlobalMean()(x), self.classes, name="fc", dtype=self.dtype)
 
 
 def resnet50(classes: int = 1, *, dtype: Any = None) -> ResNet:

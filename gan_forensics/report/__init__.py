@@ -1,5 +1,12 @@
 """Reports: figures from arrays, and self-contained HTML pages from figures, tables and runs."""
 
 from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
-from gan_forensics.report.plots import Bar, bars_figure, losses_figure, spectra_figure
+from gan_forensics.report.plots import (
+    Bar,
+    Curve,
+    bars_figure,
+    losses_figure,
+    spectra_figure,
+    stored_curves,
+)
 from gan_forensics.report.run import report_run, table_of

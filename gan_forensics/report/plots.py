@@ -19,10 +19,48 @@ from scipy.optimize import isotonic_regression
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 INK, FAINT = "#222222", "#8a8a8a"
-# Beyond this point of the abscissa only the corners of the spectrum contribute.
-AXIS_NYQUIST = 1 / math.sqrt(2)
+# Cycles per pixel; beyond it only the corners of the spectrum contribute, up to 0.707.
+AXIS_NYQUIST = 0.5
+# What the values of curves are, by how they were normalised (`spectra.log_spectrum_curve`).
+CURVE_UNITS = {
+    "min-max": "20 ln|F|, each image's curve scaled onto [0, 1]",
+    "first": "20 ln|F|, each image's curve over its first value",
+    "none": "20 ln|F|",
+}
 
-Curve = tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
+
+class Curve(NamedTuple):
+    """A mean radial spectrum.
+
+    Attributes:
+        mean: over images, at each ring.
+        deviation: standard deviation over images.
+        frequency: of each ring in cycles per pixel (`spectra.ring_radii`); None where it is not
+            known, as in results of earlier versions.
+        images: how many there were, where that is known.
+    """
+
+    mean: Float[np.ndarray, " k"]
+    deviation: Float[np.ndarray, " k"]
+    frequency: Float[np.ndarray, " k"] | None = None
+    images: int | None = None
+
+
+def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
+    """Curves from the "spectra" of a results.json.
+
+    Args:
+        spectra: label -> mean, std, and where they are known count and cycles_per_pixel.
+    """
+    return {
+        label: Curve(
+            np.asarray(entry["mean"], float),
+            np.asarray(entry["std"], float),
+            entry.get("cycles_per_pixel"),
+            entry.get("count"),
+        )
+        for label, entry in spectra.items()
+    }
 
 
 class Bar(NamedTuple):
@@ -35,52 +73,77 @@ class Bar(NamedTuple):
     series: str = ""
 
 
-def spectra_figure(curves: Mapping[str, Curve], *, title: str = "") -> Figure:
+def spectra_figure(
+    curves: Mapping[str, Any], *, title: str = "", normalise: str = "min-max"
+) -> Figure:
     """Mean radial spectra with bands of one deviation, labelled at their right ends.
 
+    The abscissa is the frequency of the rings, 0.5 being the Nyquist frequency of either axis; or
+    the number of the ring, where the frequency of a curve is not known.
+
     Args:
-        curves: label -> (mean [k], deviation [k]) over the radius from 0 to the corner. The first
-            one is drawn in black as the reference.
+        curves: label -> `Curve`, or its fields. The first one is drawn in black as the reference.
         title: above the axes.
+        normalise: how the curves were normalised, a key of `CURVE_UNITS`.
 
     Raises:
-        ValueError: when there is no curve, or a mean and its deviation differ in shape.
+        ValueError: when there is no curve, a mean and its deviation or frequency differ in shape,
+            or for an unknown normalisation.
     """
     if not curves:
         raise ValueError("no curve to draw: give label -> (mean, deviation)")
+    if normalise not in CURVE_UNITS:
+        raise ValueError(f"normalise is {normalise!r}; use one of {', '.join(CURVE_UNITS)}")
+    drawn = {label: _checked(label, Curve(*curve)) for label, curve in curves.items()}
+    known = all(curve.frequency is not None for curve in drawn.values())
     figure = Figure(figsize=(7.6, 4.4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    ends = []
+    ends, last = [], 0.0
     # Many bands on top of each other would hide the lines.
-    alpha = min(0.12, 0.6 / len(curves))
-    for index, (label, (mean, deviation)) in enumerate(curves.items()):
-        mean, deviation = np.asarray(mean, float), np.asarray(deviation, float)
-        if mean.ndim != 1 or mean.shape != deviation.shape:
-            raise ValueError(
-                f"curve {label!r}: mean {list(mean.shape)} and deviation {list(deviation.shape)} "
-                "must be of one length"
-            )
+    alpha = min(0.12, 0.6 / len(drawn))
+    for index, (label, (mean, deviation, frequency, images)) in enumerate(drawn.items()):
         colour, dash = curve_style(index)
-        x = np.linspace(0, 1, len(mean))
+        x = frequency if known and frequency is not None else np.arange(len(mean))
         axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=alpha, lw=0)
         axes.plot(x, mean, color=colour, ls=dash, lw=2.2 if index == 0 else 1.6, label=label)
-        ends.append((float(mean[-1]), label, colour))
-    axes.axvline(AXIS_NYQUIST, color=FAINT, lw=1, ls=(0, (2, 2)), zorder=0)
-    axes.annotate(
-        "axis Nyquist",
-        (AXIS_NYQUIST, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, -4),
-        textcoords="offset points",
-        va="top",
-        color=FAINT,
-        fontsize=8,
-    )
-    axes.set(xlim=(0, 1), xlabel="spatial frequency (1 = corner of the spectrum)")
-    axes.set_ylabel("normalised log spectrum")
+        ends.append(
+            (float(mean[-1]), label if images is None else f"{label} (n = {images})", colour)
+        )
+        last = max(last, float(x[-1]))
+    if known:
+        axes.axvline(AXIS_NYQUIST, color=FAINT, lw=1, ls=(0, (2, 2)), zorder=0)
+        axes.annotate(
+            "axis Nyquist",
+            (AXIS_NYQUIST, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -4),
+            textcoords="offset points",
+            va="top",
+            color=FAINT,
+            fontsize=8,
+        )
+        axes.set(xlim=(0, last), xlabel="frequency in cycles per pixel")
+    else:
+        axes.set(xlim=(0, max(last, 1)), xlabel="ring, from low to high frequency")
+    axes.set_ylabel(CURVE_UNITS[normalise])
+    figure.supxlabel("band: one standard deviation over images", fontsize=8, color=FAINT)
     tidy(axes, title)
     label_ends(axes, ends)
     return figure
+
+
+def _checked(label: str, curve: Curve) -> Curve:
+    """The curve as arrays of one length."""
+    mean, deviation = np.asarray(curve.mean, float), np.asarray(curve.deviation, float)
+    frequency = None if curve.frequency is None else np.asarray(curve.frequency, float)
+    if mean.ndim != 1 or mean.shape != deviation.shape:
+        raise ValueError(
+            f"curve {label!r}: mean {list(mean.shape)} and deviation {list(deviation.shape)} "
+            "must be of one length"
+        )
+    if frequency is not None and frequency.shape != mean.shape:
+        raise ValueError(f"curve {label!r}: {len(mean)} values at {frequency.size} frequencies")
+    return Curve(mean, deviation, frequency, curve.images)
 
 
 def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") -> Figure:

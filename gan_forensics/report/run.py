@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
-from gan_forensics.report.plots import losses_figure, spectra_figure
+from gan_forensics.report.plots import losses_figure, spectra_figure, stored_curves
 from gan_forensics.train.log import read_metrics
 
 # Grids shown of a run: the first, the last, and evenly spaced ones between them.
@@ -105,18 +105,15 @@ def _result_sections(path: Path) -> list[Section]:
 
 def _spectra_picture(curves: Any, path: Path) -> Picture:
     try:
-        pairs = {
-            label: (np.asarray(curve["mean"], float), np.asarray(curve["std"], float))
-            for label, curve in curves.items()
-        }
-        figure = spectra_figure(pairs)
+        known = stored_curves(curves)
+        figure = spectra_figure(known)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path}: "spectra" must map labels to {{"mean": [...], "std": [...]}} ({error!r})'
         ) from error
     return Picture(
         figure,
-        alt=f"Mean radial spectra of {', '.join(pairs)}",
+        alt=f"Mean radial spectra of {', '.join(known)}",
         caption="Mean radial spectrum with a band of one standard deviation over images.",
     )
 

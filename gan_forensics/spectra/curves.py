@@ -2,7 +2,8 @@
 
 The curve of an image is the radial mean of 20 ln|F + 1e-8| over its shifted two-dimensional
 spectrum F (Durall et al., CVPR 2020): the log is averaged, not the power, and it is a natural log,
-so the unit is not the decibel.
+so the unit is not the decibel. The rings are those of frequency (`frequency_bins`), which for
+squares are the published ones.
 
 Each function has two paths, chosen by `precision`: "float32" is one jitted JAX function (usable
 inside jit), "float64" runs in NumPy on the host. They agree to about 1e-5 of the curve's range
@@ -24,11 +25,12 @@ from gan_forensics.spectra.chunks import over_chunks
 from gan_forensics.spectra.gray import check_8bit, check_images, to_gray
 from gan_forensics.spectra.radial import (
     Precision,
+    Rings,
     check_precision,
     half_plane_labels,
-    radial_bins,
     segment_mean_matrix,
     segment_means,
+    spectrum_bins,
 )
 
 Normalise = Literal["min-max", "first", "none"]
@@ -58,12 +60,13 @@ def log_spectrum_curve(
         precision: "float32" in JAX, jitted and differentiable; "float64" in NumPy on the host.
 
     Returns:
-        One curve per image, from low to high frequency: 88 values for 128x128.
+        One curve per image, from low to high frequency: 88 values for 128x128. `ring_radii` says
+        at which frequencies.
 
     Raises:
         ValueError: for other shapes or types, unknown names, or images under 4x4 pixels.
     """
-    return _curves(images, None, normalise, EPSILON, precision)
+    return _curves(images, None, normalise, EPSILON, precision, "frequency")
 
 
 def unmasking_features(
@@ -73,6 +76,7 @@ def unmasking_features(
     normalise: Normalise = "first",
     epsilon: float = EPSILON,
     precision: Precision = "float64",
+    rings: Rings = "pixels",
 ) -> Float[Array | np.ndarray, "b n"]:
     """Classifier features of Durall et al. (arXiv 1911.00686): the curve resampled to n values.
 
@@ -87,6 +91,8 @@ def unmasking_features(
         normalise: as in `log_spectrum_curve`, applied after resampling.
         epsilon: added to the complex spectrum before the log.
         precision: "float64" in NumPy on the host, "float32" in JAX.
+        rings: "pixels" as the authors draw them, which on images that are not square (theirs of
+            CelebA are 178x218) are ellipses of frequency; or "frequency". Alike for squares.
 
     Raises:
         ValueError: for images that are not uint8, n < 1, unknown names, or images with fewer than
@@ -95,37 +101,44 @@ def unmasking_features(
     check_8bit(images, "unmasking features")
     if n is not None and n < 1:
         raise ValueError(f"n is {n}; give a positive number of features, or None for the curve")
-    return _curves(images, n, normalise, epsilon, precision)
+    return _curves(images, n, normalise, epsilon, precision, rings)
 
 
-def _curves(images, n: int | None, normalise: Normalise, epsilon: float, precision: Precision):
+def _curves(
+    images,
+    n: int | None,
+    normalise: Normalise,
+    epsilon: float,
+    precision: Precision,
+    rings: Rings,
+):
     if normalise not in get_args(Normalise):
         raise ValueError(f"normalise is {normalise!r}; use 'min-max', 'first' or 'none'")
     check_precision(precision)
     if precision == "float32":
-        return _curves_jit(jnp.asarray(images), n, normalise, epsilon)
-    curves = _curves_on_host(np.asarray(images), epsilon)
+        return _curves_jit(jnp.asarray(images), n, normalise, epsilon, rings)
+    curves = _curves_on_host(np.asarray(images), epsilon, rings)
     if n is not None:
         curves = curves @ _resampling(curves.shape[1], n).T
     return _normalised(curves, normalise)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _curves_jit(images, n: int | None, normalise: Normalise, epsilon: float):
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _curves_jit(images, n: int | None, normalise: Normalise, epsilon: float, rings: Rings):
     gray = to_gray(images)
     spectrum = jnp.fft.rfft2(gray)
     # 20 ln|F| = 10 ln|F|^2 saves the root; the square stays within float32 for any 8-bit image.
     power = (spectrum.real + epsilon) ** 2 + spectrum.imag**2
-    labels = half_plane_labels(radial_bins(gray.shape[1], gray.shape[2]))
+    labels = half_plane_labels(spectrum_bins(gray.shape[1], gray.shape[2], rings))
     curves = 10 * segment_means(jnp.log(power).reshape(len(gray), labels[0].size), labels)
     if n is not None:
         curves = curves @ jnp.asarray(_resampling(curves.shape[1], n).T, jnp.float32)
     return _normalised(curves, normalise)
 
 
-def _curves_on_host(images: np.ndarray, epsilon: float) -> np.ndarray:
+def _curves_on_host(images: np.ndarray, epsilon: float, rings: Rings) -> np.ndarray:
     check_images(images)
-    means = _half_plane_means(*images.shape[1:3])
+    means = _half_plane_means(*images.shape[1:3], rings)
 
     def curves(chunk):
         spectrum = np.asarray(scipy.fft.rfft2(to_gray(chunk)))
@@ -136,8 +149,8 @@ def _curves_on_host(images: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=16)
-def _half_plane_means(h: int, w: int):
-    return segment_mean_matrix(half_plane_labels(radial_bins(h, w)))
+def _half_plane_means(h: int, w: int, rings: Rings):
+    return segment_mean_matrix(half_plane_labels(spectrum_bins(h, w, rings)))
 
 
 @functools.lru_cache(maxsize=16)

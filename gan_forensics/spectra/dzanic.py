@@ -21,7 +21,14 @@ from jaxtyping import Array, Float, Int, UInt8
 from gan_forensics.spectra.chunks import over_chunks
 from gan_forensics.spectra.exponent import fit_exponent
 from gan_forensics.spectra.gray import check_8bit, to_gray
-from gan_forensics.spectra.radial import DROPPED, half_plane_labels, segment_mean_matrix
+from gan_forensics.spectra.radial import (
+    DROPPED,
+    Rings,
+    check_rings,
+    frequencies,
+    half_plane_labels,
+    segment_mean_matrix,
+)
 
 BINS = 200
 KEPT_RADIUS = 0.5
@@ -41,6 +48,7 @@ def dzanic_features(
     images: UInt8[Array | np.ndarray, "b h w *c"],
     *,
     fit: Literal["released", "vector"] = "released",
+    rings: Rings = "pixels",
 ) -> Float[np.ndarray, "b 3"]:
     """Decay features (b, y_i, y_f) of each image.
 
@@ -53,6 +61,8 @@ def dzanic_features(
         fit: "released" minimises the largest singular value of the matrix y_i - f_j, which the
             authors' script arrives at by broadcasting a column against a row; "vector" the norm of
             y - f, which was meant. Both exactly, where the authors stop a simplex at 1e-4.
+        rings: "pixels" as released, which on images that are not square are ellipses of frequency,
+            so that the tail is no longer the corners alone; or "frequency". Alike for squares.
 
     Returns:
         float64 [b, 3].
@@ -63,28 +73,30 @@ def dzanic_features(
     """
     images = np.asarray(images)
     check_8bit(images, "decay features")
-    tail = tail_geometry(*images.shape[1:3])
-    values = over_chunks(lambda chunk: tail_values(np.asarray(to_gray(chunk))), images)
+    tail = tail_geometry(*images.shape[1:3], rings)
+    values = over_chunks(lambda chunk: tail_values(np.asarray(to_gray(chunk)), rings), images)
     return np.column_stack(
         [fit_exponent(tail.radius, values, fit=fit), values[:, 0], values[:, -1]]
     )
 
 
-def tail_values(gray: Float[np.ndarray, "b h w"]) -> Float[np.ndarray, "b tail"]:
+def tail_values(
+    gray: Float[np.ndarray, "b h w"], rings: Rings = "pixels"
+) -> Float[np.ndarray, "b tail"]:
     """Smoothed mean magnitude of the spectrum in the 60 outermost of the 200 radial bins."""
-    matrix = tail_geometry(*gray.shape[1:]).matrix
+    matrix = tail_geometry(*gray.shape[1:], rings).matrix
     magnitude = np.abs(np.asarray(scipy.fft.rfft2(gray)))
     return (matrix @ magnitude.reshape(len(gray), math.prod(magnitude.shape[1:])).T).T
 
 
 @functools.lru_cache(maxsize=16)
-def tail_geometry(h: int, w: int) -> Tail:
+def tail_geometry(h: int, w: int, rings: Rings = "pixels") -> Tail:
     """The tail's radii, relative to the outermost bin, and its map from half-plane magnitudes.
 
     Raises:
         ValueError: if fewer than five bins are occupied.
     """
-    labels, centres = decay_bins(h, w)
+    labels, centres = decay_bins(h, w, rings)
     occupied = np.unique(labels[labels >= 0])
     if len(occupied) < SPAN:
         raise ValueError(
@@ -102,17 +114,25 @@ def tail_geometry(h: int, w: int) -> Tail:
     return Tail(radius=centres[first:] / centres[-1], matrix=matrix)
 
 
-def decay_bins(h: int, w: int) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, " bins"]]:
+def decay_bins(
+    h: int, w: int, rings: Rings = "pixels"
+) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, " bins"]]:
     """Bin of every pixel of a shifted spectrum (-1 = not kept), and the bins' central radii.
 
     Distances are measured from the 1-based pixel round(S/2) of each axis. For an even side that is
     one row and one column short of the zero frequency, an oversight of the released code that its
-    published features contain; for an odd side it is the zero frequency.
+    published features contain; for an odd side it is the zero frequency. Rings of "frequency" on an
+    image that is not square are measured from the zero frequency itself, in cycles per pixel.
     """
-    n_y, n_x = (int(np.floor(side / 2 + 0.5)) for side in (h, w))
-    rows, columns = np.arange(1, h + 1)[:, None], np.arange(1, w + 1)[None, :]
-    radius = np.sqrt((rows - n_y) ** 2 + (columns - n_x) ** 2)
-    kept = radius > KEPT_RADIUS * np.sqrt(n_y**2 + n_x**2)
+    check_rings(rings)
+    if rings == "frequency" and h != w:
+        radius, largest = frequencies(h, w), np.sqrt(0.5)
+    else:
+        n_y, n_x = (int(np.floor(side / 2 + 0.5)) for side in (h, w))
+        rows, columns = np.arange(1, h + 1)[:, None], np.arange(1, w + 1)[None, :]
+        radius = np.sqrt((rows - n_y) ** 2 + (columns - n_x) ** 2)
+        largest = np.sqrt(n_y**2 + n_x**2)
+    kept = radius > KEPT_RADIUS * largest
     edges = np.linspace(radius[kept].min(), radius[kept].max(), BINS + 1)
     # A radius equal to an edge belongs to the bin below; the smallest has none below but its own.
     labels = np.maximum(np.searchsorted(edges, radius, side="left") - 1, 0)

@@ -19,7 +19,7 @@ def power_law_fit(
     """Least-squares line through (ln radius, ln curve).
 
     Args:
-        radius: positive distances, at least two of them different; see `ring_radii`.
+        radius: positive, at least two of them different; in cycles per pixel from `ring_radii`.
         curve: positive amplitudes at these radii, with any batch axes; a raw log-spectrum curve c
             is turned into amplitudes by exp(c / 20). NumPy computes in float64, JAX in float32.
 

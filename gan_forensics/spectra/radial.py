@@ -9,6 +9,11 @@ it is often called "azimuthal integration".
 For an even side the centre (S-1)/2 lies half a pixel beside the zero frequency of a shifted
 spectrum (index S/2), which therefore falls into the dropped innermost ring; for an odd side the
 zero frequency is the centre and is dropped as well.
+
+These are rings of pixels, as the authors' routine draws them on a map of any shape. On the spectrum
+of an image that is not square they are ellipses of frequency: a step of one pixel is 1/w cycles
+across and 1/h down. `frequency_bins` draws rings of frequency, which is what spectra of images are
+averaged over wherever no published number has to be met.
 """
 
 import functools
@@ -22,6 +27,7 @@ from jaxtyping import Array, Float, Int, Num
 
 Precision = Literal["float32", "float64"]
 Center = tuple[float, float] | None
+Rings = Literal["pixels", "frequency"]
 
 DROPPED = -1
 
@@ -33,6 +39,22 @@ def check_precision(precision: str) -> None:
             f"precision is {precision!r}; use 'float32' (JAX, works inside jit) or "
             "'float64' (NumPy on the host)"
         )
+
+
+def spectrum_bins(h: int, w: int, rings: Rings) -> Int[np.ndarray, "{h} {w}"]:
+    """`frequency_bins`, or `radial_bins` for "pixels", as in published code; alike for squares.
+
+    Raises:
+        ValueError: for other rings, and as `radial_bins`.
+    """
+    check_rings(rings)
+    return radial_bins(h, w) if rings == "pixels" else frequency_bins(h, w)
+
+
+def check_rings(rings: str) -> None:
+    """Refuse rings that nobody draws (ValueError)."""
+    if rings not in ("pixels", "frequency"):
+        raise ValueError(f"rings is {rings!r}; use 'frequency', or 'pixels' as published code does")
 
 
 def radial_bins(h: int, w: int, center: Center = None) -> Int[np.ndarray, "{h} {w}"]:
@@ -49,21 +71,42 @@ def radial_bins(h: int, w: int, center: Center = None) -> Int[np.ndarray, "{h} {
     Raises:
         ValueError: if fewer than three rings are occupied, so that none is left.
     """
-    _, inverse = np.unique(np.floor(_distances(h, w, center)), return_inverse=True)
-    ring = inverse.reshape(h, w) - 1
-    outermost = ring.max()
-    if outermost < 1:
-        raise ValueError(
-            f"a map of {h}x{w} pixels has no ring left after the innermost and the outermost are "
-            "dropped; give at least 4x4 pixels"
-        )
-    ring[ring == outermost] = DROPPED
-    return ring.astype(np.int32)
+    return _numbered(_distances(h, w, center))
 
 
-def ring_radii(h: int, w: int, center: Center = None) -> Float[np.ndarray, " rings"]:
-    """Mean distance from the centre, in pixels, of each ring of `radial_mean`; float64."""
-    return np.asarray(radial_mean(_distances(h, w, center), center, precision="float64"))
+def frequency_bins(h: int, w: int) -> Int[np.ndarray, "{h} {w}"]:
+    """Ring number of every coefficient of a shifted [h, w] spectrum, in rings of frequency.
+
+    A ring is as wide as one frequency step of the longer side, 1 / max(h, w) cycles per pixel: the
+    finest step that the image resolves. A step along that side changes the distance by at most one
+    ring, so no ring is empty; on the shorter side's coarser step a band of frequencies would smear
+    over its neighbours. For a square these are the rings of `radial_bins`, half a pixel beside the
+    zero frequency where the side is even, because published curves have them there; else the zero
+    frequency itself is the centre. The innermost and outermost ring are dropped alike.
+
+    Raises:
+        ValueError: as `radial_bins`.
+    """
+    if h == w:
+        return radial_bins(h, w)
+    # Multiplied before divided: whole distances come out whole, and floor() leaves them there.
+    y, x = ((np.arange(side) - side // 2) * max(h, w) / side for side in (h, w))
+    return _numbered(np.hypot(x[None, :], y[:, None]))
+
+
+def frequencies(h: int, w: int) -> Float[np.ndarray, "{h} {w}"]:
+    """Cycles per pixel of every coefficient of a shifted [h, w] spectrum; float64.
+
+    0.5 is the Nyquist frequency of either axis, whatever its length; corners reach 0.707.
+    """
+    y, x = (np.fft.fftshift(np.fft.fftfreq(side)) for side in (h, w))
+    return np.hypot(x[None, :], y[:, None])
+
+
+def ring_radii(h: int, w: int) -> Float[np.ndarray, " rings"]:
+    """Mean frequency, in cycles per pixel, of each ring of `frequency_bins`; float64."""
+    means = segment_mean_matrix([frequency_bins(h, w)]) @ frequencies(h, w).ravel()
+    return np.asarray(means)
 
 
 def radial_mean(
@@ -72,7 +115,7 @@ def radial_mean(
     *,
     precision: Precision = "float32",
 ) -> Float[Array | np.ndarray, "*batch rings"]:
-    """Mean of a map over each ring around its centre.
+    """Mean of a map over each ring of pixels around its centre (`radial_bins`).
 
     Args:
         image: any real map, with any leading batch axes.
@@ -142,8 +185,8 @@ def half_plane_labels(shifted: Int[np.ndarray, "h w"]) -> list[Int[np.ndarray, "
     """Labels of a full shifted spectrum, moved onto the coefficients that `rfft2` computes.
 
     A real image has F[-k, -l] = conj F[k, l], so a coefficient of the half plane stands for itself
-    and, in the inner columns, for its mirror image. For even sizes the two lie in different rings,
-    since the centre of the rings is not the zero frequency: hence two label maps.
+    and, in the inner columns, for its mirror image. For even squares the two lie in different
+    rings, since the centre of the rings is not the zero frequency: hence two label maps.
 
     Returns:
         [own, mirrored], each [h, w//2 + 1]; -1 where there is no label.
@@ -155,6 +198,21 @@ def half_plane_labels(shifted: Int[np.ndarray, "h w"]) -> list[Int[np.ndarray, "
     inner = np.arange(1, (w + 1) // 2)
     mirrored[:, inner] = plane[-np.arange(h)][:, w - inner]
     return [plane[:, :half], mirrored]
+
+
+def _numbered(distance: Float[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Whole distances, numbered from the second occupied ring on; -1 on the first and the last."""
+    h, w = distance.shape
+    _, inverse = np.unique(np.floor(distance), return_inverse=True)
+    ring = inverse.reshape(h, w) - 1
+    outermost = ring.max()
+    if outermost < 1:
+        raise ValueError(
+            f"a map of {h}x{w} pixels has no ring left after the innermost and the outermost are "
+            "dropped; give at least 4x4 pixels"
+        )
+    ring[ring == outermost] = DROPPED
+    return ring.astype(np.int32)
 
 
 def _distances(h: int, w: int, center: Center) -> np.ndarray:

@@ -9,7 +9,7 @@ from jaxtyping import Float64, UInt8
 
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.report.provenance import provenance
-from gan_forensics.spectra import SpectrumStatistic
+from gan_forensics.spectra import SpectrumStatistic, ring_radii
 from gan_forensics.studies.bypass_rates import BASELINE, bypass_protocol
 from gan_forensics.studies.pages import over_seeds
 
@@ -75,13 +75,14 @@ def measure(
         fakes: generated images by (method, tail, seed).
 
     Returns:
-        `protocol`, `finding`, `spectra` (label -> mean, std and count over images), `exponents`
-        (a row of the decay per label; first real images) and `bypass` (a row per method,
-        features, classifier and tail: means over seeds, their spread, and the value of each).
+        `protocol`, `finding`, `spectra` (label -> mean, std and count over images, and
+        cycles_per_pixel), `exponents` (a row of the decay per label; first real images) and
+        `bypass` (a row per method, features, classifier and tail: means over seeds, their spread,
+        and the value of each).
     """
     names = list(dict.fromkeys([*config.features, CURVE, DECAY]))
     real = {name: (_rows(name, real_train), _rows(name, real_test)) for name in names}
-    spectra = {REAL: _curve(real[CURVE][1])}
+    spectra = {REAL: _curve(real[CURVE][1], config.size)}
     exponents = [_decay(REAL, real[CURVE][1], real[DECAY][1])]
     bypass = []
     # A method at a time: the DCT features of all of them would not fit into memory.
@@ -100,7 +101,7 @@ def measure(
                 np.concatenate([rows[name, tail, seed] for seed in config.seeds])
                 for name in (CURVE, DECAY)
             )
-            spectra[label] = _curve(curves)
+            spectra[label] = _curve(curves, config.size)
             exponents.append({"method": method, "tail": tail, **_decay(label, curves, decays)})
         for name in config.features:
             for classifier in config.classifiers:
@@ -127,9 +128,11 @@ def _rows(name: str, images: Images, gan: str = "the data") -> Features:
     return values
 
 
-def _curve(values: Features) -> dict[str, Any]:
+def _curve(values: Features, size: int) -> dict[str, Any]:
     mean, std, count = SpectrumStatistic.zero(values.shape[1]).update(values).result()
-    return {"mean": np.asarray(mean).tolist(), "std": np.asarray(std).tolist(), "count": int(count)}
+    radii = ring_radii(size, size)
+    found = {"cycles_per_pixel": radii, "mean": np.asarray(mean), "std": np.asarray(std)}
+    return {name: array.tolist() for name, array in found.items()} | {"count": int(count)}
 
 
 def _decay(label: str, curves: Features, decays: Features) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gan_forensics.report import (
     Picture,
     Section,
@@ -13,6 +11,7 @@ from gan_forensics.report import (
     bars_figure,
     losses_figure,
     spectra_figure,
+    stored_curves,
 )
 from gan_forensics.studies import pages
 from gan_forensics.studies.bypass_rates import BASELINE
@@ -108,8 +107,8 @@ def _each(values: Sequence[float]) -> str:
 def _spectra(method: str, spectra: Mapping[str, Any], size: int) -> Picture:
     # Real images come first in the results, and the first curve is drawn as the reference.
     shown = {
-        label: (np.array(curve["mean"]), np.array(curve["std"]))
-        for label, curve in spectra.items()
+        label: curve
+        for label, curve in stored_curves(spectra).items()
         if " " not in label or label.startswith(f"{method} ")
     }
     return Picture(

@@ -11,7 +11,7 @@ Random draws are an ensemble: probabilities are averaged image by image before a
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -45,6 +45,7 @@ from gan_forensics.forensics.neural import (
     size_batches,
     stacked,
 )
+from gan_forensics.forensics.neural_parts import OnDemand
 from gan_forensics.runtime import jit
 
 # k of the publication; other networks silence the same share as our small twins need.
@@ -103,12 +104,12 @@ def rank_features(
     """
     state: FeatureRelevance | None = None
     for (height, width, _), places in by_size(fakes).items():
-        group = stacked(fakes, places)
         length = max(1, min(64, RELEVANCE_PIXELS // (height * width)))
+        some = (places[i : i + length] for i in range(0, len(places), length))
         found = feature_relevance(
             detector.network,
             detector.variables,
-            [np.asarray(preprocess(group[i : i + length])) for i in range(0, len(group), length)],
+            (np.asarray(preprocess(stacked(fakes, each))) for each in some),
             composite=composite_of(detector.arch),
             confidence=confidence,
         )
@@ -257,19 +258,6 @@ def _masked(network: nn.Module) -> Callable[..., jax.Array]:
         return jax.vmap(one)({n: jnp.asarray(m) for n, m in masks.items()})[..., 0]
 
     return jit(probabilities)
-
-
-class OnDemand(Sequence):
-    """Images made from things when asked for: a test set need not fit into memory."""
-
-    def __init__(self, things: Sequence | np.ndarray, make: Callable[[Any], np.ndarray]):
-        self.things, self.make = things, make
-
-    def __len__(self) -> int:
-        return len(self.things)
-
-    def __getitem__(self, index):
-        return self.make(self.things[index])
 
 
 def _gray(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:

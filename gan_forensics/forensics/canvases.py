@@ -1,0 +1,148 @@
+"""Batches of images of any sizes, in few shapes: what decides how often a network is compiled.
+
+One size is one program, which a network of 50 layers takes longer to compile than to run on many
+images. So a few sizes, those of which there are most, have programs of their own; all others share
+canvases (`gan_forensics.nn.canvas`), whose sides are 1 or 1.5 times a power of two.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import flax.linen as nn
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from gan_forensics.nn.canvas import NETWORKS
+
+# Sizes with programs of their own, for one network.
+OWN_SIZES = 4
+# Batches are as large as this many pixels allow, and at most so many images.
+PIXELS, MOST = 2**22, 64
+LENGTHS = (1, 4, 16, 64)
+# On canvases, where what is filled up costs as much as images do.
+CANVAS_PIXELS, CANVAS_MOST = 2**20, 16
+# Images that wait for others to fill a batch, at most.
+WAITING = 2**24
+
+Shape = tuple[int, int]
+Group = list[tuple[int, UInt8[np.ndarray, "_h _w c"]]]
+
+
+class Batch(NamedTuple):
+    """Images to be scored together; copies of the first image fill the batch up.
+
+    Attributes:
+        places: which images they are.
+        images: each at the top left.
+        sides: height and width of each on its canvas; None where the images fill theirs.
+    """
+
+    places: Int[np.ndarray, " k"]
+    images: UInt8[np.ndarray, "b h w 3"]
+    sides: Int[np.ndarray, "b 2"] | None
+
+
+def few_shapes(network: nn.Module, images: Iterable[np.ndarray]) -> Iterator[Batch]:
+    """Batches of all images (uint8 [h, w, 1 or 3]), in one pass, with few of them in memory."""
+    waiting: dict[Shape, Group] = {}
+    seen: set[Shape] = set()
+    pixels = 0
+    for place, image in enumerate(images):
+        shape = image.shape[:2]
+        seen.add(shape)
+        group = waiting.setdefault(shape, [])
+        group.append((place, image))
+        pixels += image.shape[0] * image.shape[1]
+        if len(group) == room(*shape):
+            pixels -= len(group) * shape[0] * shape[1]
+            yield from _batches(network, {shape: waiting.pop(shape)}, own=True)
+        elif pixels > WAITING:
+            yield from _batches(network, waiting, own=False)
+            waiting, pixels = {}, 0
+    yield from _batches(network, waiting, own=len(seen) == 1)
+
+
+def check_image(place: int, image: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
+    """The image as an array; refused (ValueError) unless uint8 of 1 or 3 channels."""
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
+            "[0, 255]"
+        )
+    return image
+
+
+def room(height: int, width: int, most: int = MOST) -> int:
+    """The largest batch of images of a size, of `LENGTHS`."""
+    allowed = max(1, min(most, PIXELS // (height * width)))
+    return max(n for n in LENGTHS if n <= allowed)
+
+
+def canvas(height: int, width: int, stride: int) -> Shape:
+    """The canvas of an image: square unless that were large, or four times the image.
+
+    Example:
+        >>> canvas(300, 500, 32), canvas(100, 1000, 32), canvas(3000, 4000, 32)
+        ((512, 512), (128, 1024), (3072, 4096))
+    """
+
+    def rounded(side: int) -> int:
+        steps = -(-side // stride)
+        power = 1 << (steps - 1).bit_length()  # the least that is not below
+        return stride * (3 * power // 4 if power > 2 and 3 * power // 4 >= steps else power)
+
+    sides = rounded(height), rounded(width)
+    if max(sides) ** 2 <= min(PIXELS, 4 * height * width):
+        return max(sides), max(sides)
+    return sides
+
+
+def _batches(network: nn.Module, groups: dict[Shape, Group], *, own: bool) -> Iterator[Batch]:
+    """Batches of images by size; `own` asks for programs of their own for sizes without one."""
+    shared: dict[Shape, Group] = {}
+    for shape, group in groups.items():
+        if _has_own(network, shape, ask=own):
+            yield from _filled(group, [n for n in LENGTHS if n <= room(*shape)], None)
+        else:
+            shared.setdefault(canvas(*shape, network.stride), []).extend(group)  # pyright: ignore
+    for shape, group in shared.items():
+        largest = max(1, min(CANVAS_MOST, CANVAS_PIXELS // (shape[0] * shape[1])))
+        yield from _filled(group, [1 if len(group) == 1 else largest], shape)
+
+
+def _filled(group: Group, lengths: list[int], shape: Shape | None) -> Iterator[Batch]:
+    while group:
+        # The largest batch that can be filled, or the smallest that holds all the rest.
+        length = next((n for n in lengths if n >= len(group)), lengths[-1])
+        some, group = group[:length], group[length:]
+        places = np.array([place for place, _ in some])
+        yield _drawn(places, [image for _, image in some], length, shape)
+
+
+def _drawn(places: np.ndarray, images: list[np.ndarray], length: int, shape: Shape | None) -> Batch:
+    height, width = shape or images[0].shape[:2]
+    drawn = np.zeros((length, height, width, 3), np.uint8)
+    sides = np.zeros((length, 2), np.int32)
+    for i in range(length):
+        image = images[i] if i < len(images) else images[0]
+        sides[i] = image.shape[:2]
+        drawn[i, : sides[i, 0], : sides[i, 1]] = image  # gray is repeated
+    return Batch(places, drawn, sides if shape else None)
+
+
+def _has_own(network: nn.Module, shape: Shape, *, ask: bool) -> bool:
+    """Whether images of a size are scored at it; always for networks that know no canvas."""
+    if not isinstance(network, NETWORKS):
+        return True
+    sizes = _own_sizes(network)  # pyright: ignore[reportArgumentType]
+    if ask and len(sizes) < OWN_SIZES:
+        sizes.add(shape)
+    return shape in sizes
+
+
+@functools.cache
+def _own_sizes(network: nn.Module) -> set[Shape]:
+    """The sizes that a network has programs for, of this process."""
+    return set()

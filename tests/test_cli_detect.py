@@ -1,0 +1,133 @@
+"""`detect fit` and `detect score`: what is decoded, and how much of it is in memory at a time."""
+
+import csv
+import weakref
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_forensics import cli, data
+from gan_forensics.cli import detect
+from gan_forensics.data import power_law_textures, save_png
+from gan_forensics.data import sources as data_sources
+from gan_forensics.forensics import canvases
+
+WIDE = (16, 24)
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as exit:
+        cli.main([str(argument) for argument in arguments])
+    return exit.value.code or 0
+
+
+def write_images(folder, exponent, n, seed, shape=WIDE):
+    images = power_law_textures(n, max(shape), exponent=exponent, seed=seed)
+    for i, image in enumerate(images):
+        save_png(folder / f"{i:03d}.png", image[: shape[0], : shape[1]])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folders")
+    return write_images(root / "real", 1.5, 130, 1), write_images(root / "fake", 0.5, 130, 2)
+
+
+@pytest.fixture(scope="module")
+def detector(folders, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fitted") / "detector.npz"
+    assert run("detect", "fit", *folders, "--features", "dct", "--out", out) == 0
+    return out
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Paths of the images that were decoded, and the most pixels of them that were alive."""
+    found = {"paths": [], "pixels": 0, "most": 0, "images": 0, "most_images": 0}
+    load = data.load_image
+
+    def watched(path, **options):
+        image = load(path, **options)
+        pixels = image.shape[0] * image.shape[1]
+
+        def gone():
+            found["pixels"] -= pixels
+            found["images"] -= 1
+
+        found["paths"].append(str(path))
+        found["pixels"] += pixels
+        found["images"] += 1
+        found["most"] = max(found["most"], found["pixels"])
+        found["most_images"] = max(found["most_images"], found["images"])
+        weakref.finalize(image, gone)
+        return image
+
+    monkeypatch.setattr(data, "load_image", watched)
+    monkeypatch.setattr(data_sources, "load_image", watched)
+    return found
+
+
+def score(folder, detector, out):
+    assert run("detect", "score", folder, "--detector", detector, "--out", out) == 0
+    with out.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_images_of_another_size_are_refused_without_being_decoded(
+    folders, detector, decoded, tmp_path
+):
+    suspects = write_images(tmp_path / "suspects", 1.0, 2, 3)
+    for i in range(5):
+        save_png(suspects / f"large{i}.png", np.zeros((300, 400, 3), np.uint8))
+    rows = score(suspects, detector, tmp_path / "scores.csv")
+    assert [row["verdict"] != "" for row in rows] == [True, True] + 5 * [False]
+    assert all("300x400 with 3 channels do not fit" in row["error"] for row in rows[2:])
+    assert decoded["paths"] == [str(suspects / f"00{i}.png") for i in range(2)]
+
+
+def test_sides_are_those_after_the_turn_that_a_camera_asks_for(detector, tmp_path):
+    (tmp_path / "suspects").mkdir()
+    for name, shape in (("turned", (24, 16, 3)), ("upright", (16, 24, 3))):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(pixels).save(tmp_path / "suspects" / f"{name}.png", exif=exif)
+    rows = score(tmp_path / "suspects", detector, tmp_path / "scores.csv")
+    assert [row["verdict"] != "" for row in rows] == [True, False]
+    assert "24x16 with 3 channels do not fit" in rows[1]["error"]
+
+
+def test_images_are_scored_a_few_pixels_at_a_time(
+    folders, detector, decoded, tmp_path, monkeypatch
+):
+    whole = score(folders[0], detector, tmp_path / "whole.csv")
+    assert decoded["most_images"] == 64
+    monkeypatch.setattr(detect, "PIXELS_AT_ONCE", 5 * WIDE[0] * WIDE[1])
+    decoded["most"] = 0
+    assert score(folders[0], detector, tmp_path / "few.csv") == whole
+    assert decoded["most"] <= 5 * WIDE[0] * WIDE[1]
+
+
+def test_fitting_keeps_no_more_than_a_batch_of_images(folders, decoded, tmp_path, monkeypatch):
+    fit = ("detect", "fit", *folders, "--features", "dct", "--out", tmp_path / "detector.npz")
+    assert run(*fit) == 0
+    assert len(decoded["paths"]) == 2 * 131  # the first of each tells the size
+    assert decoded["most_images"] <= 65
+    decoded["most_images"] = 0
+    monkeypatch.setattr(canvases, "PIXELS", 4 * WIDE[0] * WIDE[1])
+    assert run(*fit) == 0
+    assert decoded["most_images"] <= 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--false-alarms", "0.01"], "accept more false alarms (calibration=0.04, --false-alarms"),
+        (["--false-alarms", "2"], "--false-alarms 2: it must lie between 0 and 1"),
+    ],
+)
+def test_errors_of_fitting_name_the_option(options, message, folders, tmp_path, capsys):
+    assert run("detect", "fit", *folders, "--out", tmp_path / "d.npz", *options) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

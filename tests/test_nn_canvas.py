@@ -1,0 +1,52 @@
+"""Images on a canvas of zeros: the same logits as by themselves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from gan_forensics.nn.canvas import apply_on_canvas
+from gan_forensics.nn.efficientnet import efficientnet
+from gan_forensics.nn.resnet import ResNet, resnet_small
+from gan_forensics.nn.small_classifier import SmallClassifier
+
+NETWORKS = {
+    "a stem with a pool, as ResNet-50": ResNet((1, 2), (2, 3), 1, 7, 2, True),
+    "resnet_small": resnet_small(width=2),
+    "efficientnet": efficientnet(0.15, 0.3, divisor=2),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits_on_a_canvas_are_those_of_the_images_by_themselves(name, rng):
+    network = NETWORKS[name]
+    side = network.stride
+    variables = jax.jit(lambda key, x: network.init(key, x, train=False))(
+        jax.random.key(0), jnp.zeros((1, side, side, 3))
+    )
+    # Biases and statistics that are not 0, with which zeros do not stay zeros.
+    variables = jax.tree.map(
+        lambda a: np.asarray(a) + 0.1 * np.abs(rng.normal(size=a.shape)).astype(np.float32),
+        variables,
+    )
+    # Odd and even at every stage, and one that fills the canvas.
+    sides = [(2 * side, 2 * side), (side, side + 1), (2 * side - 1, side + 3), (side + 2, side + 5)]
+    canvas = np.full((4, 2 * side, 2 * side, 3), 7, np.float32)  # what lies beyond does not matter
+    expected = []
+    for i, (h, w) in enumerate(sides):
+        canvas[i, :h, :w] = rng.normal(size=(h, w, 3))
+        alone = network.apply(variables, canvas[i : i + 1, :h, :w], train=False)
+        expected.append(np.asarray(alone)[0])
+    found = jax.jit(lambda x, n: apply_on_canvas(network, variables, x, n))(canvas, np.array(sides))
+    # Sums over other shapes of arrays are rounded otherwise.
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    assert np.ptp(expected) > 1e-2 * np.abs(expected).max()
+
+
+def test_what_a_canvas_would_change_is_refused():
+    x, sides = np.zeros((1, 16, 16, 3), np.float32), np.array([[9, 9]])
+    with pytest.raises(ValueError, match="SmallClassifier is not known"):
+        apply_on_canvas(SmallClassifier(3), {}, x, sides)
+    with pytest.raises(ValueError, match="16x12 pixels: its sides must be multiples .* 8"):
+        apply_on_canvas(resnet_small(), {}, x[:, :, :12], sides)
