@@ -2,9 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The newest versions that pip finds, on the Python of `make newest PYTHON=python3.13`.
+NEWEST := .venv-newest
+# A little of every area, under two minutes together.
+NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge cli_paths data_pipeline \
+	explain_rules forensics_features gans_infomax gans_losses gans_penalties nn_layers \
+	quality_metrics report_html runtime_compiler spectra_curves studies_runner train_loop \
+	train_update))
 SOURCES := gan_forensics experiments benchmarks tests setup.py
 
-.PHONY: quickstart test slow lint format bench clean
+.PHONY: quickstart test newest slow lint format bench clean
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +27,15 @@ quickstart: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+$(NEWEST)/.installed: setup.py
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test]'
+	touch $@
+
+newest: $(NEWEST)/.installed
+	$(NEWEST)/bin/python -c 'import jax, sys; print("Python", sys.version.split()[0], "JAX", jax.__version__)'
+	$(NEWEST)/bin/python -m pytest -n auto --dist loadfile $(NEWEST_TESTS)
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
@@ -37,4 +53,4 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(NEWEST) build *.egg-info

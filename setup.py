@@ -43,7 +43,7 @@ setup(
     packages=find_packages(include=["gan_forensics", "gan_forensics.*"]),
     package_data={"gan_forensics.report": ["*.html"]},
     install_requires=[
-        "jax>=0.6",
+        "jax>=0.10",
         "flax>=0.10",
         "optax>=0.2.4",
         "orbax-checkpoint>=0.11",
@@ -70,6 +70,8 @@ setup(
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

@@ -31,6 +31,7 @@ from typing import Any, Literal
 
 from experiments.fourier_published import published_sections
 from experiments.plateau_schedule import EPOCHS, Distance, pixel_frechet, train_by_plateau
+from gan_forensics.cli.main import piped
 from gan_forensics.nn import TAILS
 from gan_forensics.studies.bypass import StudyConfig, run_study
 from gan_forensics.studies.runner import carry_out, chosen
@@ -149,4 +150,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -6,6 +6,7 @@ without a generator.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -69,7 +70,9 @@ class Encoder(NamedTuple):
         """Initial (parameters, statistics) by network name."""
         one, two = jax.random.split(key)
         first = init_network(self.discriminator, one, images)
-        seen = self.discriminator.apply({"params": first[0], **first[1]}, images, train=False)
+        known = {"params": first[0], **first[1]}
+        # The critics ask for the shapes alone: nothing is compiled.
+        seen = jax.eval_shape(partial(self.discriminator.apply, train=False), known, images)
         second = init_network(self.critics, two, seen.local, seen.pooled)  # pyright: ignore
         both = {DISCRIMINATOR: first, CRITICS: second}
         return {n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}
@@ -100,9 +103,6 @@ def encoder(width: int, critics: int, *, size: int = 32) -> Encoder:
     return Encoder(resgan.Discriminator(size, width=width), resgan.InfoMaxCritics(critics))
 
 
-_init = jax.jit(Encoder.init, static_argnums=0)
-
-
 def encoder_learner(
     network: Encoder,
     loss: Callable[[Encoded], Float[Array, ""]],
@@ -117,4 +117,4 @@ def encoder_learner(
 
     update = Update("encoder", (DISCRIMINATOR, CRITICS), of_images, optimizer)
     two = jnp.asarray(data.images[:2])
-    return Learner("encoder", {}, (update,), lambda seed: _init(network, jax.random.key(seed), two))
+    return Learner("encoder", {}, (update,), lambda seed: network.init(jax.random.key(seed), two))

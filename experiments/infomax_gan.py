@@ -5,7 +5,7 @@
     python -m experiments.infomax_gan paper --published.inception FILE
 
     preset  hardware      time         what
-    smoke   2 CPU cores   some minutes all three claims in a few steps, without SSGAN
+    smoke   2 CPU cores   a minute     all three claims in a few steps, without SSGAN
     cpu     2 CPU cores   25 minutes   digits 32x32, three seeds; see experiments/README.md
     paper   GPU or TPU    not run yet  CIFAR-10 for the first two claims; mimicry's eight recipes
 
@@ -21,16 +21,20 @@ overridden: `cpu --parts modes --modes.seeds 3 4 --out runs/more`. A run that wa
 when it is started again: parts that are finished are kept, GANs go on from their checkpoints.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import jax
 
 from experiments.infomax_diversity import Diversity, diversity
 from experiments.infomax_forgetting import Forgetting, forgetting
 from experiments.infomax_modes import Stacks, compare
 from experiments.infomax_page import QUESTION, finding, write_pages
 from experiments.infomax_published import Published, reproduce
+from gan_forensics.cli.main import piped
 from gan_forensics.data.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.runner import (
@@ -58,6 +62,8 @@ class Experiment:
         diversity: of the second.
         modes: of the third.
         published: the recipes of the paper preset.
+        compile_quickly: leave most of the compiler's optimisations out; for a few steps they cost
+            more than they save.
     """
 
     out: Path
@@ -66,6 +72,7 @@ class Experiment:
     diversity: Diversity = field(default_factory=Diversity)
     modes: Stacks = field(default_factory=Stacks)
     published: Published = field(default_factory=Published)
+    compile_quickly: bool = False
 
 
 SMOKE = Experiment(
@@ -86,6 +93,7 @@ SMOKE = Experiment(
         images=100,
         classifier_steps=20,
     ),
+    compile_quickly=True,
 )
 CPU = Experiment(Path("runs/infomax-cpu"))
 PAPER = Experiment(
@@ -135,7 +143,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
         "published": lambda: reproduce(experiment.published, out),
     }
     asked = {name: as_json(asdict(getattr(experiment, name))) for name in experiment.parts}
-    with writing(out):
+    with writing(out), _compiling(quickly=experiment.compile_quickly):
         if "modes" in asked:
             recipe = {name: value for name, value in asked["modes"].items() if name not in FREE}
             claim_recipe(out / "modes.json", recipe)
@@ -158,6 +166,18 @@ def run(experiment: Experiment) -> dict[str, Any]:
     return results
 
 
+@contextmanager
+def _compiling(*, quickly: bool) -> Iterator[None]:
+    """Compile what is called within with or without most of XLA's optimisations."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.values[name]
+    jax.config.update(name, before or quickly)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
     experiment = chosen(PRESETS, "infomax_gan", QUESTION, arguments)
@@ -165,4 +185,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

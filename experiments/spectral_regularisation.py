@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source, take
 from gan_forensics.data.files import write_json
 from gan_forensics.forensics import FEATURES
@@ -224,4 +225,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -40,6 +40,7 @@ from jaxtyping import UInt8
 from experiments import transferable_toy as toy
 from experiments.transferable_folders import measure_folders
 from experiments.transferable_page import QUESTION, finding, write_page
+from gan_forensics.cli.main import piped
 from gan_forensics.data import ArraySource, open_source, take
 from gan_forensics.data.files import write_json
 from gan_forensics.forensics.neural_parts import part
@@ -363,4 +364,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -288,7 +288,7 @@ def test_a_spectral_detector_has_no_channels(folders, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--channels", 0], "must be at least 1"),
-        (["--ranking", "x.csv"], "No such file"),
+        (["--ranking", "x.csv"], "no such file; give features.csv"),
     ],
 )
 def test_misuse_of_explain_is_answered_in_a_line(arguments, message, detector, folders, capsys):

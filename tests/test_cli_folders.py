@@ -122,7 +122,7 @@ def test_train_says_what_it_takes_and_all_is_taken_when_asked(
 
     def fit(learner, batches, *, run, **options):
         seen.append((learner.config, next(batches)["image"].shape))
-        return SimpleNamespace()
+        return SimpleNamespace(step=1)
 
     monkeypatch.setattr("gan_forensics.gans.runs.fit", fit)
     monkeypatch.setattr("gan_forensics.report.report_run", lambda run: "page")

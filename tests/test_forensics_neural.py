@@ -518,3 +518,23 @@ def test_what_is_left_out_is_none_and_not_zero(name):
 def test_there_are_published_weights_of_two_architectures_only(tmp_path):
     with pytest.raises(ValueError, match="no published weights of tiny"):
         initial_variables(replace(CONFIG, weights=str(tmp_path / "x.npz")))
+
+
+def test_training_in_bfloat16_leaves_a_float32_detector(parts, tmp_path):
+    config = replace(CONFIG, precision="bfloat16")
+    detector = train_detector(parts, config, tmp_path / "run", steps=1, progress=False)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved[NETWORK]["precision"] == "bfloat16"
+    assert detector.network.dtype is None
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(dict(detector.variables)))
+    plain = train_detector(parts, CONFIG, tmp_path / "plain", steps=1, progress=False)
+    moved = jax.tree.map(
+        lambda a, b: float(np.abs(a - b).max()), detector.variables, plain.variables
+    )
+    # Adam's first step is the rate, either way; statistics show the rounding.
+    assert 0 < max(jax.tree.leaves(moved)) < 0.1
+
+
+def test_an_unknown_precision_of_training_is_refused():
+    with pytest.raises(ValueError, match="float32, tf32, bfloat16"):
+        replace(CONFIG, precision="double")

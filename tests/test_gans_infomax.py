@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import NamedSharding, PartitionSpec
 from numpy.testing import assert_allclose
 from scipy.special import logsumexp
@@ -157,8 +158,9 @@ def largest_array(function, *arguments):
     def sizes(jaxpr):
         for equation in jaxpr.eqns:
             yield from (v.aval.size for v in equation.outvars)
-            for inner in jax.core.jaxprs_in_params(equation.params):
-                yield from sizes(inner)
+            for inner in jax.tree.leaves(list(equation.params.values())):
+                if isinstance(inner, Jaxpr | ClosedJaxpr):
+                    yield from sizes(getattr(inner, "jaxpr", inner))
 
     return max(sizes(jax.make_jaxpr(function)(*arguments).jaxpr))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from gan_forensics.data.files import written_beside
+from gan_forensics.data.files import check_file_in, written_beside
 
 SUFFIXES = (".csv", ".npz", ".mat")
 
@@ -45,9 +45,8 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
             that is not one value for each row, and other damage; naming the place.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if _suffix(path) == ".csv":
+    check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
+    if check_suffix(path) == ".csv":
         x, columns, y, place = _read_csv(path, label)
     else:
         x, columns, y, place = *_read_arrays(path, label), -1
@@ -72,7 +71,7 @@ def check_table_path(path: Path | str, *, image: bool = False) -> None:
     Raises:
         ValueError: for another suffix, or CSV for rows that are images.
     """
-    if _suffix(Path(path)) == ".csv" and image:
+    if check_suffix(Path(path)) == ".csv" and image:
         raise ValueError(f"{path}: images do not fit into a CSV file: write .npz")
 
 
@@ -90,7 +89,7 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
     """
     path = Path(path)
     check_table_path(path, image=table.x.ndim != 2)
-    suffix = _suffix(path)
+    suffix = path.suffix.lower()
     arrays = {"X": table.x} if table.y is None else {"X": table.x, table.label or "y": table.y}
     with written_beside(path) as partial:
         if suffix == ".csv":
@@ -123,7 +122,8 @@ def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:
     return (y == rarer).astype(np.int64)
 
 
-def _suffix(path: Path) -> str:
+def check_suffix(path: Path) -> str:
+    """The suffix of a table's file, in small letters; another one is refused."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}")

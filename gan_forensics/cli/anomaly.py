@@ -114,8 +114,11 @@ class Augment:
 
         from gan_forensics.anomaly import augment, read_table, write_table
         from gan_forensics.anomaly.tables import check_table_path
+        from gan_forensics.data.files import check_file_out
 
         settings = self._checked()
+        check_table_path(self.out)
+        check_file_out(self.out)
         table = read_table(self.table, label=self.label)
         check_table_path(self.out, image=table.x.ndim != 2)
         rows, labels = table.x, table.y
@@ -206,10 +209,11 @@ class Anomaly:
         """Run it."""
         from gan_forensics.anomaly import make_task, read_table
         from gan_forensics.anomaly.tables import anomaly_labels
-        from gan_forensics.data.files import write_json
+        from gan_forensics.data.files import check_folder_out, write_json
         from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
         self._check()
+        check_folder_out(self.out)
         table = read_table(self.table, label=self.label)
         assert table.y is not None
         task = make_task(

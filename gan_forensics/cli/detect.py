@@ -57,10 +57,12 @@ class DetectFit:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import Rgb
+        from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import fit_detector
 
         within(0, 1, false_alarms=self.false_alarms)
         at_least(0, seed=self.seed)
+        check_file_out(self.out)
         # RGB, which `detect score` reads as well.
         sources = [
             Rgb(open_source(name, size=self.size, follow_links=self.follow_links))
@@ -107,8 +109,10 @@ class DetectScore:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import evaluate, load_detector
 
+        check_file_out(self.out)
         detector = load_detector(self.detector)
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
         rows, scores = [], {"real": [], "generated": [], "": []}

@@ -9,7 +9,7 @@ from gan_forensics.cli.process import open_source, say
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import account, installed_encoders
 from gan_forensics.data import open_source as open_again
-from gan_forensics.data.files import write_json
+from gan_forensics.data.files import check_folder_out, write_json
 from gan_forensics.forensics import DetectorConfig, part, train_detector
 from gan_forensics.forensics.neural import make_network
 from gan_forensics.report import report_run
@@ -82,7 +82,9 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
+        check_folder_out(self.out)
         config = self._checked()
+        check_folder_out(self.out)
         shared = {"size": self.size, "follow_links": self.follow_links}
         real, fake = (
             (open_source(name, split="train", **shared), open_again(name, split="test", **shared))

@@ -72,7 +72,7 @@ class Evaluate:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import account
-        from gan_forensics.data.files import write_json
+        from gan_forensics.data.files import check_file_out, check_folder_out, write_json
         from gan_forensics.quality import computable, evaluate_images
         from gan_forensics.report import report_run
         from gan_forensics.report.provenance import provenance
@@ -80,6 +80,10 @@ class Evaluate:
         asked = self._checked()
         run = Path(self.run)
         is_run = (run / "config.json").exists()
+        out = self.out or (run if is_run else Path()) / "results.json"
+        check_file_out(out)
+        if self.cache:
+            check_folder_out(self.cache, "--cache")
         if not is_run and self.draws > 1:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
@@ -137,7 +141,6 @@ class Evaluate:
             }
             for score in scores
         ]
-        out = self.out or (run if is_run else Path()) / "results.json"
         results = {"protocol": protocol, "quality": rows}
         write_json(out, results | ({"left_out": left_out} if left_out else {}))
         width = max(len(score.name) for score in scores)

@@ -51,9 +51,11 @@ class Explain:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import ImageError, load_image, save_png
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.forensics.explanations import collage, explain, panel, patches
         from gan_forensics.report.detector import explanations_page
 
+        check_folder_out(self.out)
         at_least(1, channels=self.channels, patches=self.patches, most=self.most)
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
@@ -131,8 +133,10 @@ def read_neural(path: Path) -> "NeuralDetector":
 
 def read_ranking(path: Path) -> "list[Feature]":
     """Channels from a features.csv; a file without its columns is refused."""
+    from gan_forensics.data.files import check_file_in
     from gan_forensics.explain import Feature
 
+    check_file_in(path, "features.csv of `gan-forensics features`")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     try:

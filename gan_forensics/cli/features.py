@@ -47,6 +47,7 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.report.detector import features_page
         from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 
@@ -54,6 +55,7 @@ class Features:
         at_least(0, seed=self.seed)
         if not 0 <= self.confidence <= 1:
             raise ValueError(f"--confidence {self.confidence:g}: a probability from 0 to 1")
+        check_folder_out(self.out)
         detector = read_neural(self.detector)
         fakes = {name: self._images(name) for name in (self.fake, *self.others)}
         real = self._images(self.real) if self.real else None

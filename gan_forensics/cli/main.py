@@ -30,6 +30,17 @@ $ gan-forensics detect score suspects --detector detector.npz
 Every command has a --help with examples of its own.
 """
 
+# Paths that cannot serve are wrong use; a disk that is full is not.
+WRONG_USE = (
+    ValueError,
+    ImportError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
 
 def commands(arguments: list[str]) -> Any:
     """The type that a command line is parsed as."""
@@ -43,13 +54,18 @@ def commands(arguments: list[str]) -> Any:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command line; exits with 2 for wrong use, 1 for failure."""
+    piped(lambda: _main(arguments))
+
+
+def piped(program: Callable[[], None]) -> None:
+    """Run a program whose output may be read by `head` and its like, and end as quietly as they."""
     try:
         try:
-            _main(arguments)
+            program()
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Who reads the output, such as `head`, has read enough; Python must not flush it again.
+        # Who reads the output has read enough; Python must not flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # as a shell calls the end by SIGPIPE
 
@@ -88,8 +104,17 @@ def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
         if debug:
             traceback.print_exc()
         else:
-            print(f"gan-forensics: {error}", file=sys.stderr)
+            print(f"gan-forensics: {_said(error)}", file=sys.stderr)
         if number := getattr(error, "signal", 0):
             return 128 + number
-        return 2 if isinstance(error, ValueError | FileNotFoundError | ImportError) else 1
+        return 2 if isinstance(error, WRONG_USE) else 1
     return 0
+
+
+def _said(error: Exception) -> str:
+    """The message of an error; what the system refused is said without its number."""
+    if not isinstance(error, OSError):
+        return str(error)
+    from gan_forensics.data.files import in_words
+
+    return in_words(error)

@@ -27,10 +27,12 @@ class Quickstart:
 
     def __call__(self) -> None:
         """Run it."""
-        at_least(1, steps=self.steps)
-        at_least(0, seed=self.seed)
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.studies.bypass import StudyConfig, run_study
 
+        at_least(1, steps=self.steps)
+        at_least(0, seed=self.seed)
+        check_folder_out(self.out)
         config = StudyConfig(steps=self.steps, seeds=(self.seed,), images=600, learning_rate=4e-4)
         results = run_study(config, self.out)
         print(f"\n{results['finding']}\n")

@@ -47,7 +47,7 @@ class Sample:
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png
-        from gan_forensics.data.files import written_beside
+        from gan_forensics.data.files import check_folder_out, written_beside
         from gan_forensics.gans import generate, interpolate, load_gan
 
         at_least(1, n=self.n)
@@ -69,6 +69,7 @@ class Sample:
                 f"{len(self.labels)} --labels for {count} {what}: ask for a class each at most, "
                 f"or for more {what}"
             )
+        check_folder_out(self.out)
         gan, state = load_gan(self.run)
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:

@@ -38,10 +38,11 @@ class Spectrum:
         """Run it."""
         import numpy as np
 
-        from gan_forensics.data.files import written_beside
+        from gan_forensics.data.files import check_folder_out, written_beside
         from gan_forensics.report import Curve, spectra_figure
         from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
 
+        check_folder_out(self.out)
         if not self.folders:
             raise ValueError("name at least one folder of images")
         curves, rows, shape = {}, [], None

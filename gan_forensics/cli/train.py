@@ -1,4 +1,4 @@
-"""`gan-forensics train METHOD` and `gan-forensics train detector`.
+"""`gan-forensics train`: a GAN by the name of its method, or a detector.
 
 The options of a command are those of its config. What trains loads JAX, so the commands are listed
 by name, and only the one that is asked for is loaded.
@@ -63,6 +63,7 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.files import check_folder_out
         from gan_forensics.gans import train_gan
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
@@ -71,7 +72,8 @@ class TrainGan:
         strided = architecture_of(config) == "dcgan"
         name = [self.method, config.tail, config.size] if strided else [self.method, config.size]
         run = self.out or Path("runs") / "-".join(map(str, name))
-        train_gan(
+        check_folder_out(run)
+        _, state = train_gan(
             config,
             run,
             cadence,
@@ -81,7 +83,7 @@ class TrainGan:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
-        print(f"Trained {run}; open {report_run(run)}.")
+        print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         print(f"Next: gan-forensics sample {run} -n 64 --out samples")
 
     def _checked(self) -> "tuple[GanConfig, Cadence]":

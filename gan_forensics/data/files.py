@@ -1,8 +1,10 @@
 """Files out: written beside their place and renamed into it, so that nobody reads half of one.
 
 Archives of arrays come in again as well: plain numbers and a JSON header, nothing to be executed.
+Paths that cannot serve are refused in words, before any work.
 """
 
+import errno
 import json
 import math
 import os
@@ -13,6 +15,72 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_IN_WORDS = {
+    errno.ENOENT: "no such file or folder",
+    errno.EEXIST: "a file of that name is in the way",
+    errno.EISDIR: "is a folder, where a file is needed",
+    errno.ENOTDIR: "leads through a file, where a folder is needed",
+    errno.EACCES: "you have no permission for it",
+    errno.EPERM: "you have no permission for it",
+    errno.EROFS: "lies where nothing can be written",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "links that lead in a circle",
+    errno.ENOSPC: "the disk is full",
+}
+
+
+def in_words(error: OSError) -> str:
+    """What the system refused, in words: the path and what is wrong with it, without its number."""
+    if error.errno is None:
+        return str(error)
+    # Of a rename the second name is the one that was asked for.
+    path = error.filename2 or error.filename
+    words = _IN_WORDS.get(error.errno, error.strerror or str(error))
+    return f"{path}: {words}" if path else words
+
+
+def check_folder_out(path: Path | str, option: str = "--out") -> None:
+    """Refuse a folder for results that cannot be made, or not be written to.
+
+    Raises:
+        ValueError: naming the option and what is in the way.
+    """
+    path = Path(path)
+    # lexists: a link that leads nowhere is in the way too.
+    there = next((some for some in (path, *path.parents) if os.path.lexists(some)), Path())
+    if not there.is_dir():
+        what = "it" if there == path else str(there)
+        raise ValueError(
+            f"{option} {path}: {what} is no folder; give a folder, new or there already"
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {path}: you have no permission to write to {there}")
+
+
+def check_file_out(path: Path | str, option: str = "--out") -> None:
+    """Refuse a file for results that is a folder, or whose folder cannot be made or written to.
+
+    Raises:
+        ValueError: naming the option and what is in the way.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{option} {path}: it is a folder, where the name of a file is needed")
+    check_folder_out(path.parent, option)
+
+
+def check_file_in(path: Path | str, what: str) -> None:
+    """Refuse a file to read that is not there, or is a folder; `what` it must be.
+
+    Raises:
+        FileNotFoundError: when there is nothing.
+        ValueError: when there is a folder.
+    """
+    if os.path.isdir(path):
+        raise ValueError(f"{path}: it is a folder; give {what}")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: no such file; give {what}")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from gan_forensics.data import ArraySource, Source, chunks
+from gan_forensics.data.files import check_file_in
 from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
 from gan_forensics.forensics.calibration import Calibration, calibrate, smallest_calibration_set
@@ -232,6 +233,9 @@ def load_detector(path: Path | str) -> Detector:
         OSError: when the file is missing or cannot be read.
         ValueError: in one line, when it is no detector file or does not fit together.
     """
+    check_file_in(
+        path, "a detector file, which `gan-forensics detect fit` or `train detector` writes"
+    )
     try:
         header, arrays = read_detector(path)
         return lookup(KINDS, header["kind"], "kind of detector")(header, arrays)

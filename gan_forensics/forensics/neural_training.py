@@ -35,6 +35,7 @@ from gan_forensics.forensics.neural import (
     normalise,
 )
 from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, images_of
+from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import (
     Aux,
     Cadence,
@@ -82,6 +83,8 @@ class DetectorConfig:
         weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
             another is made anew.
         seed: of initialisation, order, augmentation, and the command's split.
+        precision: of training: float32, tf32 or bfloat16 as for GANs; by default the backend's own.
+            Validation and scores are of float32 networks in either case.
 
     Raises:
         ValueError: for a width, crop, epoch or batch below 1, a rate that is not positive, and
@@ -103,8 +106,10 @@ class DetectorConfig:
     false_alarms: float = 0.05
     weights: str | None = None
     seed: int = 0
+    precision: Precision | None = None
 
     def __post_init__(self):
+        check_precision(self.precision)
         for name in ("width", "crop", "epoch", "batch_size"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}: leave it out")
@@ -247,8 +252,9 @@ def train_detector(
         params, stats = initial_variables(config)
         return {NETWORK: params}, {NETWORK: stats}
 
-    update = detector_update(network, learning_rate=config.learning_rate)
-    learner = Learner(NETWORK, asdict(config), (update,), init)
+    trained = network.clone(dtype=computation_dtype(config.precision))
+    update = detector_update(trained, learning_rate=config.learning_rate)
+    learner = Learner(NETWORK, asdict(config), (update,), init, precision=config.precision)
     shared = {"split": parts.split, **(facts or {})}
     cadence = Cadence(
         EPOCHS * epoch if steps is None else steps,

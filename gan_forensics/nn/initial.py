@@ -18,6 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, PyTree
 from scipy import special
 
@@ -44,7 +45,7 @@ def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: A
         *inputs: arrays, or `jax.ShapeDtypeStruct`s in their place.
         **options: of the network's call, such as `train`.
     """
-    if isinstance(key, jax.core.Tracer):
+    if isinstance(key, Tracer):
         return network.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs), **options)
     entropy = np.asarray(jax.random.key_data(key)).ravel().tolist()
     found: dict[str, Any] = {}

@@ -19,7 +19,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.initial import normal, ones, zeros
@@ -85,8 +84,8 @@ class ConditionalBatchNorm(nn.Module):
 def _batch_norm(module: BatchNorm | ConditionalBatchNorm, x, scale, bias, *, train: bool):
     """Batch norm of the layer `module`, with `scale` and `bias` [1 or b, 1, 1, c]."""
     features = (x.shape[-1],)
-    running_mean = module.variable("batch_stats", "mean", np.zeros, features, np.float32)
-    running_var = module.variable("batch_stats", "var", np.ones, features, np.float32)
+    running_mean = module.variable("batch_stats", "mean", zeros, None, features, jnp.float32)
+    running_var = module.variable("batch_stats", "var", ones, None, features, jnp.float32)
 
     values = at_least_float32(x)
     if not train:

@@ -23,7 +23,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.conv import Padding, convolve, parameters
-from gan_forensics.nn.initial import Initializer, normal
+from gan_forensics.nn.initial import Initializer, normal, zeros
 
 COLLECTION = "spectral_norm"
 SMALLEST = 1e-12  # no vector is divided by less: PyTorch's
@@ -78,7 +78,9 @@ def normalised_matrix(module: nn.Module, kernel_matrix: Matrix, *, train: bool) 
         return _unit(normal(1)(key, (outputs,), kernel_matrix.dtype))
 
     u = module.variable(COLLECTION, "u", drawn)
-    v = module.variable(COLLECTION, "v", np.zeros, (inputs,), np.float32) if keeps_v else None
+    v = None
+    if keeps_v:
+        v = module.variable(COLLECTION, "v", zeros, None, (inputs,), kernel_matrix.dtype)
     if module.is_initializing() and v is not None:
         if isinstance(kernel_matrix, np.ndarray):
             for _ in range(WARM_UP):

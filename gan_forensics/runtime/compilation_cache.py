@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 from tqdm import tqdm
@@ -148,7 +149,7 @@ class _Patience(logging.Filter):
             self.timer.start()
         return record.levelno >= self.level
 
-    def ended(self, event: str = "backend_compile", seconds: float = 0, **_: object) -> None:
+    def ended(self, event: str = "backend_compile", duration_secs: float = 0, **_: Any) -> None:
         if self.timer and "backend_compile" in event:
             self.timer.cancel()
 

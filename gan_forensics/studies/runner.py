@@ -12,7 +12,7 @@ import tyro
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, save_png
-from gan_forensics.data.files import write_json
+from gan_forensics.data.files import check_folder_out, write_json
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 from gan_forensics.train import InterruptedRunError, RunFolderError
 from gan_forensics.train.run_folder import differences
@@ -59,6 +59,11 @@ def carry_out(
         run: experiment -> results.
         say: results -> what is printed of them.
     """
+    try:
+        check_folder_out(experiment.out)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     keep_scratch_memory()
     keep_compiled()
     say_what_compiles()
