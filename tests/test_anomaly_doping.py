@@ -418,6 +418,9 @@ def test_every_option_of_augment_acts_or_is_refused(method, tmp_path, table, cap
         else:
             assert code == 2 and f"{method} does not take it" in said and not asked
             assert option == "n" or NAMES[option] not in SETTINGS.get(method, ())
+    if method == "duplicate":  # Copies of rows have nothing to round.
+        assert run(*command, "--round") == 2 and not asked
+        return
     assert run(*command, "--round", "--seed", 3) == 0
     assert asked.pop() == plain | {"round_integers": True, "seed": 3}
 

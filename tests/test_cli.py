@@ -455,7 +455,7 @@ def test_detect_score_refuses_what_is_no_detector_or_no_folder(detector, folders
     assert "not a usable detector file" in score(folders[0], tmp_path / "text.npz")
     np.savez(tmp_path / "other.npz", image=np.zeros(3))
     assert "not a usable detector file" in score(folders[0], tmp_path / "other.npz")
-    assert "no such folder" in score(tmp_path / "missing", detector)
+    assert "no such file or folder" in score(tmp_path / "missing", detector)
     (tmp_path / "empty").mkdir()
     assert "no images" in score(tmp_path / "empty", detector)
 

@@ -138,7 +138,7 @@ def test_help_of_train_names_the_detector(capsys):
             ["--augment", "blur,noise"],
             "unknown augmentations ['noise']: choose of blur, jpeg, gray",
         ),
-        (["--false-alarms", "0.001"], "give more real images"),
+        (["--false-alarms", "0.001"], "are too few: 0.001 false alarms need 999; give about"),
         (["--crop", "99"], "cannot crop 99x99"),
         (["--weights", "none.pth"], "no published weights of resnet_small"),
         (["--real", "nowhere"], "unknown source 'nowhere'"),

@@ -189,14 +189,19 @@ def test_evaluate_computes_what_can_be_and_names_what_cannot(folders, tmp_path, 
     out = ["--features", "random", "--out", tmp_path / "r.json"]
     assert run("evaluate", folders[1], "--data", folders[0], *out) == 0
     said = capsys.readouterr().out
-    assert "Left out is: these features have no classifier" in said
+    assert "Left out 'is': these features have no classifier" in said
     results = json.loads((tmp_path / "r.json").read_text())
     assert len(results["quality"]) == 6 and list(results["left_out"]) == ["is"]
     assert run("evaluate", folders[1], "--data", folders[0], *out, "-n", 4) == 0
     said = capsys.readouterr().out
-    assert "Left out prdc: it needs at least 6 real images, there are 4." in said
+    assert "Left out 'prdc': it needs at least 6 real images, there are 4." in said
     results = json.loads((tmp_path / "r.json").read_text())
     assert len(results["quality"]) == 2 and list(results["left_out"]) == ["is", "prdc"]
+    # Also of those that are asked for by name.
+    assert run("evaluate", folders[1], "--data", folders[0], *out, "--metrics", "is,fid") == 0
+    assert "Left out 'is': these features" in capsys.readouterr().out
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert len(results["quality"]) == 1 and list(results["left_out"]) == ["is"]
     assert run("evaluate", folders[1], "--data", folders[0], *out, "--metrics", "fid") == 0
     assert "Left out" not in capsys.readouterr().out
     assert "left_out" not in json.loads((tmp_path / "r.json").read_text())
@@ -211,13 +216,13 @@ def test_evaluate_decides_before_any_feature_is_computed(folders, plain, capsys,
     monkeypatch.setattr("gan_forensics.quality.evaluate.extract", never)
     real = ["--data", folders[0]]
     random, small = (["--features", name, *real] for name in ("random", "small"))
-    said = refused(capsys, "evaluate", folders[1], *random, "--metrics", "is,fid")
-    assert "cannot compute is: these features have no classifier" in said
+    said = refused(capsys, "evaluate", folders[1], *random, "--metrics", "is")
+    assert "cannot compute 'is': these features have no classifier" in said
     said = refused(capsys, "evaluate", plain, *random, "--size", 16, "-n", 5, "--metrics", "prdc")
-    assert "cannot compute prdc: it needs at least 6 real images, there are 5" in said
+    assert "cannot compute 'prdc': it needs at least 6 real images, there are 5" in said
     said = refused(capsys, "evaluate", folders[1], *small, "-n", 9, "--metrics", "is")
     assert "it needs at least 10 generated images, there are 9" in said
-    assert "cannot compute fid" in refused(capsys, "evaluate", folders[1], *small, "-n", 1)
+    assert "cannot compute 'fid'" in refused(capsys, "evaluate", folders[1], *small, "-n", 1)
 
 
 def test_evaluate_of_a_run_goes_into_its_report_with_the_spread_of_draws(plain, capsys):

@@ -60,9 +60,9 @@ def test_detect_score_of_a_folder_without_any_image_still_has_the_lines(
 ):  # fmt: skip
     (tmp_path / "a.HEIC").write_bytes(HEIC)
     out = tmp_path / "out" / "s.csv"
-    assert run("detect", "score", tmp_path, "--detector", detector, "--out", out) == 0
+    assert run("detect", "score", tmp_path, "--detector", detector, "--out", out) == 2
     (line,) = read_csv(out)
-    assert "HEIC" in line["error"] and "0 images scored" in capsys.readouterr().out
+    assert "HEIC" in line["error"] and "none of 1 could be scored" in capsys.readouterr().err
 
 
 def test_one_image_may_be_a_link_and_not_a_pipe(detector, suspects, tmp_path, capsys):  # noqa: F811
@@ -70,7 +70,7 @@ def test_one_image_may_be_a_link_and_not_a_pipe(detector, suspects, tmp_path, ca
     assert run("detect", "score", suspects / "d.png", *score) == 0
     assert "1 images scored" in capsys.readouterr().out
     os.mkfifo(tmp_path / "pipe.png")
-    assert run("detect", "score", tmp_path / "pipe.png", *score) == 0
+    assert run("detect", "score", tmp_path / "pipe.png", *score) == 2
     (line,) = read_csv(tmp_path / "s.csv")
     assert "not a regular file" in line["error"]
 
@@ -166,3 +166,32 @@ def test_folders_of_nothing_but_other_files_say_what_they_hold(tmp_path, capsys)
     said = refused(capsys, "train", "dcgan", "--data", tmp_path, "--out", tmp_path / "run")
     assert "no images in this folder or below: 3 of 3 files left out: 3 HEIC" in said
     assert "(0.HEIC, ...)" in said
+
+
+def test_names_that_cannot_be_printed_have_a_line_each(detector, tmp_path, capsys):  # noqa: F811
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    image = power_law_textures(1, 32, exponent=1.5, seed=7)[0]
+    names = [b"caf\xe9.png", b"two\nlines.png", b"esc\x1b[31m.png"]
+    for name in names:
+        save_png(tmp_path / "x.png", image)
+        os.rename(tmp_path / "x.png", os.path.join(os.fsencode(folder), name))
+    out = tmp_path / "s.csv"
+    assert run("detect", "score", folder, "--detector", detector, "--out", out) == 0
+    lines = read_csv(out)
+    assert len(lines) == 3 and all(line["score"] for line in lines)
+    assert [line["path"].rsplit("/", 1)[1] for line in lines] == [
+        "caf\\udce9.png",
+        "esc\\x1b[31m.png",
+        "two\\nlines.png",
+    ]
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_no_score_at_all_is_a_failure_with_its_reason(detector, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "notes.txt").write_text("text")
+    out = tmp_path / "out" / "s.csv"
+    command = ["detect", "score", tmp_path / "notes.txt", "--detector", detector, "--out", out]
+    assert run(*command) == 2
+    assert "none of 1 could be scored" in capsys.readouterr().err
+    assert len(read_csv(out)) == 1

@@ -90,7 +90,7 @@ def test_every_command_with_a_place_for_results_is_tested():
 def test_a_folder_for_results_that_is_a_file_is_refused_first(command, capsys):
     for out in ("file.csv", "file.csv/below/it"):
         said = refused(capsys, *command.split(), *FOLDERS[command].split(), "--out", out)
-        assert f"--out {out}: " in said and "no folder; give a folder" in said
+        assert f"--out {out}: " in said and "is no folder; choose another place" in said
     assert Path("file.csv").read_text() == "kept"
 
 
@@ -100,7 +100,7 @@ def test_a_file_for_results_that_is_a_folder_is_refused_first(command, capsys):
     said = refused(capsys, *asked, "--out", "folder.csv")
     assert "--out folder.csv: it is a folder, where the name of a file is needed" in said
     said = refused(capsys, *asked, "--out", "file.csv/below.csv")
-    assert "--out file.csv: it is no folder" in said
+    assert "--out file.csv/below.csv: file.csv is no folder" in said
 
 
 @pytest.mark.parametrize("command", {**FOLDERS, **FILES})

@@ -60,13 +60,12 @@ def test_a_second_run_takes_what_the_first_has_compiled_and_damage_does_no_harm(
     assert os.stat(folder).st_mode & 0o777 == 0o700
     entries = sorted(Path(folder).glob("*long_sum*-cache"))
     assert hits == 0 and len(entries) == 1
-    assert run(None, XDG_CACHE_HOME=str(tmp_path))[1:] == (
-        value,
-        len(list(Path(folder).glob("*-cache"))),
-        "",
-    )
+    everything = len(list(Path(folder).glob("*-cache")))
+    assert run(None, XDG_CACHE_HOME=str(tmp_path)) == (folder, value, everything, "")
     entries[0].write_bytes(entries[0].read_bytes()[:100])
-    assert run(None, XDG_CACHE_HOME=str(tmp_path))[1:2] == (value,)
+    damaged = run(None, XDG_CACHE_HOME=str(tmp_path))
+    assert damaged[1] == value and damaged[2] < everything and damaged[3] == ""
+    assert run(None, XDG_CACHE_HOME=str(tmp_path)) == (folder, value, everything, "")
 
 
 def test_two_runs_share_it(tmp_path):

@@ -102,7 +102,8 @@ class Augment:
         ),
     ] = None
     round: bool = False
-    """Round new values in columns that hold only whole numbers."""
+    """Round new values in columns that hold only whole numbers; of all methods but duplicate, whose
+    rows are copies."""
     seed: int = 0
     """Of training and draws."""
 
@@ -117,7 +118,6 @@ class Augment:
         from gan_forensics.data.files import check_file_out
 
         settings = self._checked()
-        check_table_path(self.out)
         check_file_out(self.out)
         table = read_table(self.table, label=self.label)
         check_table_path(self.out, image=table.x.ndim != 2)
@@ -151,6 +151,8 @@ class Augment:
             if self.method not in methods:
                 why = f"{self.method} does not take it ({listed(methods)} do)"
                 not_given(why, **{option: getattr(self, option)})
+        if self.method == "duplicate":
+            not_given("duplicate copies rows as they are", round=self.round or None)
         at_least(1, n=self.n, latent=self.latent, width=self.width, steps=self.steps)
         at_least(0, seed=self.seed)
         from gan_forensics.anomaly import check_settings

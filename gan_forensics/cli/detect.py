@@ -109,7 +109,7 @@ class DetectScore:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_file_out
+        from gan_forensics.data.files import check_file_out, shown
         from gan_forensics.forensics import evaluate, load_detector
 
         check_file_out(self.out)
@@ -128,6 +128,11 @@ class DetectScore:
         write_csv(self.out, sorted(rows, key=lambda row: row["path"]))
         called = sum(row["verdict"] == "generated" for row in rows)
         errors = sum(row["error"] != "" for row in rows)
+        if errors == len(rows):
+            raise ValueError(
+                f"none of {len(rows)} could be scored, see {self.out}; first: "
+                f"{shown(rows[0]['error'])}"
+            )
         print(f"{len(rows) - errors} images scored, {called} called generated: {self.out}")
         if errors:
             print(f"{errors} could not be scored; see the error column", file=sys.stderr)

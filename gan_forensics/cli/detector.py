@@ -22,9 +22,9 @@ class TrainDetector:
     """Train a network that tells generated from real images, of GANs that it never saw too.
 
     The recipe of Wang et al. (CVPR 2020): images of one GAN, blurred and compressed at random; with
-    grayscale among the augmentations the detector does not lean on colour alone. Three quarters of
-    the images (or the train split of a source that has one) are trained on, half of the others
-    decide when to stop, and the other half set the threshold.
+    grayscale among the augmentations the detector does not lean on colour alone. About three
+    quarters of the images (or the train split of a source that has one) are trained on, half of the
+    others decide when to stop, and the other half set the threshold.
 
     Try it:
 

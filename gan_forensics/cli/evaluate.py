@@ -61,7 +61,8 @@ class Evaluate:
     """Of the choice of images, the noise, the classifier and the subsets."""
     precision: Literal["float32", "tf32", "bfloat16"] | None = None
     """Of the feature network: products of float32 numbers, of factors rounded to 10 bits, or all in
-    bfloat16; by default the backend's own (float32 on CPUs, tf32 on recent GPUs)."""
+    bfloat16; by default the backend's own: float32 on CPUs, which know no
+    tf32, and tf32 on recent GPUs."""
     cache: Path | None = None
     """Folder that keeps the features of the real images."""
     follow_links: bool = False
@@ -102,7 +103,7 @@ class Evaluate:
             asked, real=min(len(real), self.n), fake=fake, logits=self.features != "random"
         )
         for name, reason in left_out.items():
-            print(f"Left out {name}: {reason}.")
+            print(f"Left out {name!r}: {reason}.")
         fakes, made = self._draws(run, *gan) if gan else ([given], self.run)
         real, fakes = _of_equal_channels(real, fakes)
         extractor = self._extractor(real, run if is_run else None)

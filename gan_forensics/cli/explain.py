@@ -61,6 +61,8 @@ class Explain:
         chosen = read_ranking(self.ranking) if self.ranking else None
         listing = list_images(self.images, follow_links=self.follow_links)
         paths = listing.images[: self.most]
+        if len(paths) < len(listing.images):
+            say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
         images, errors = {}, []
         side = getattr(detector.network, "stride", 1)
         for path in progress(paths):

@@ -33,9 +33,12 @@ def open_source(
 def list_images(path: Path, *, follow_links: bool = False) -> "Listing":
     """The images of a folder, or the one that is named; says what was left out, by reason."""
     from gan_forensics import data
+    from gan_forensics.data.files import shown
     from gan_forensics.data.listing import summary
 
-    if path.exists() and not path.is_dir():
+    if not path.exists():
+        raise FileNotFoundError(f"{shown(path)}: no such file or folder; check the path")
+    if not path.is_dir():
         return data.Listing([path], {})
     images, left_out = data.list_images(path, follow_links=follow_links)
     if left_out:
@@ -92,10 +95,13 @@ def by_sides(shape: tuple[int, ...]) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table of one or more rows with equal keys."""
-    from gan_forensics.data.files import written_beside
+    """Write a table of one or more rows with equal keys; what cannot be printed is escaped."""
+    from gan_forensics.data.files import shown, written_beside
+
+    def cell(value: Any) -> Any:
+        return shown(value) if isinstance(value, str | Path) else value
 
     with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)

@@ -40,22 +40,27 @@ def in_words(error: OSError) -> str:
     return f"{path}: {words}" if path else words
 
 
-def check_folder_out(path: Path | str, option: str = "--out") -> None:
+def check_folder_out(
+    path: Path | str, option: str = "--out", *, given: Path | str | None = None
+) -> None:
     """Refuse a folder for results that cannot be made, or not be written to.
+
+    Args:
+        path: the folder.
+        option: that names it.
+        given: what the option says, where that is a file in the folder.
 
     Raises:
         ValueError: naming the option and what is in the way.
     """
-    path = Path(path)
+    path, given = Path(path), path if given is None else given
     # lexists: a link that leads nowhere is in the way too.
     there = next((some for some in (path, *path.parents) if os.path.lexists(some)), Path())
     if not there.is_dir():
-        what = "it" if there == path else str(there)
-        raise ValueError(
-            f"{option} {path}: {what} is no folder; give a folder, new or there already"
-        )
+        what = "it" if there == Path(given) else str(there)
+        raise ValueError(f"{option} {given}: {what} is no folder; choose another place")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"{option} {path}: you have no permission to write to {there}")
+        raise ValueError(f"{option} {given}: you have no permission to write to {there}")
 
 
 def check_file_out(path: Path | str, option: str = "--out") -> None:
@@ -67,7 +72,7 @@ def check_file_out(path: Path | str, option: str = "--out") -> None:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{option} {path}: it is a folder, where the name of a file is needed")
-    check_folder_out(path.parent, option)
+    check_folder_out(path.parent, option, given=path)
 
 
 def check_file_in(path: Path | str, what: str) -> None:

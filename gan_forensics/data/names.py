@@ -68,7 +68,7 @@ def open_source(
             (default 32).
         split: "train", "test", or "all". Photographs are split by region, TensorFlow data sets,
             folders with train/ and test/ (or val/) and IDX folders by their own splits; all else
-            is divided at random but always alike, a quarter for test (`rows_of_split`).
+            is divided at random but always alike, about a quarter for test (`rows_of_split`).
         crop: side of the centre crop that is resized; default the shorter side.
         follow_links: of a folder, whether to follow links that leave it.
 

@@ -154,9 +154,8 @@ def fit_detector(
         raise ValueError(
             f"{len(sources['real'])} real images leave {len(real_held)} for calibrating the "
             f"threshold, but a share of {calibration:g} false alarms needs at least {needed}: give "
-            f"{math.ceil(needed / held_out)} real images, hold out a larger share than "
-            f"{held_out:g}, or accept more false alarms (calibration={accepted:g}, --false-alarms "
-            f"{accepted:g})"
+            f"{math.ceil(needed / held_out)} real images, or accept more false alarms "
+            f"(--false-alarms {accepted:g})"
         )
 
     # One table of all features, the rows to train on before those that are held out.

@@ -9,6 +9,7 @@ Two things differ: the best checkpoint of the whole run is kept (the released co
 with the first one after every reduction), and the threshold is calibrated on images of its own.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -232,11 +233,12 @@ def train_detector(
         ValueError: for settings that cannot be built, and too few images.
     """
     needed = smallest_calibration_set(config.false_alarms)
-    if len(parts.calibration[0]) < needed:
+    if (few := len(parts.calibration[0])) < needed:
         raise ValueError(
-            f"{len(parts.calibration[0])} real images for calibrating the threshold are too few: "
-            f"{config.false_alarms:g} false alarms need {needed}; give more real images, or accept "
-            "more false alarms"
+            f"{few} real images for calibrating the threshold are too few: "
+            f"{config.false_alarms:g} false alarms need {needed}; give about "
+            f"{needed / max(few, 1):.1f} times as many, or accept more false alarms "
+            f"(--false-alarms {math.ceil(100 / (few + 1)) / 100:g})"
         )
     network = make_network(config.arch, config.settings)
     augmentation = config.augmentation

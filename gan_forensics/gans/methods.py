@@ -71,7 +71,7 @@ class GanConfig:
             activations of 7 bits (parameters, statistics and losses stay float32). By default the
             backend's own: float32 on CPUs, tf32 on recent GPUs, products of bfloat16 on TPUs.
         split: which images of the data train: train, or all, with those that are otherwise held
-            out for measuring (a quarter of a folder, or its test/); by default train.
+            out for measuring (about a quarter of a folder, or its test/); by default train.
     """
 
     method: str = "dcgan"

@@ -77,7 +77,7 @@ def computable(
     """What can be computed of some images, decided before any feature is.
 
     Args:
-        metrics: those asked for, which must be possible; None for all that are.
+        metrics: those asked for; None for all.
         real: how many real images there are.
         fake: how many fakes there are.
         logits: whether the features come with the logits of a classifier.
@@ -86,8 +86,7 @@ def computable(
         The metrics to compute, and, by name, why others cannot be.
 
     Raises:
-        ValueError: for unknown metrics, those asked for that are impossible, and when none is
-            possible, with the reasons.
+        ValueError: for unknown metrics, and when none is possible, with the reasons.
     """
     asked = None if metrics is None else check_metrics(metrics)
     reasons = {}
@@ -103,8 +102,8 @@ def computable(
         elif fake < needed.fake:
             reasons[name] = f"it needs at least {needed.fake} generated images, there are {fake}"
     possible = tuple(name for name in asked or METRICS if name not in reasons)
-    if reasons and (asked or not possible):
-        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    if not possible:
+        why = "; ".join(f"{name!r}: {reason}" for name, reason in reasons.items())
         raise ValueError(f"cannot compute {why}")
     return possible, reasons
 

@@ -2,18 +2,21 @@
 
 Entries are machine code that later runs load, so a folder that others can write to is refused, and
 every kind of processor has a folder of its own. JAX bounds the size, and lets runs that share the
-folder take turns; an entry that cannot be read is compiled again.
+folder take turns; an entry that cannot be read is removed and compiled again.
 """
 
+import glob
 import hashlib
 import logging
 import os
 import platform
+import re
 import stat
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ LEAST_SECONDS = 0.1
 # An entry is written in less, or its writer was killed.
 WRITTEN_AFTER = 600
 PATIENCE = 2.0
+# How JAX begins its warning.
+DAMAGED = "Error reading persistent compilation cache entry"
 
 
 def keep_compiled() -> Path | None:
@@ -53,8 +58,9 @@ def keep_compiled() -> Path | None:
         reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
         print(f"compiled programs are not kept ({reason}); see {VARIABLE}", file=sys.stderr)
         return None
-    # A damaged entry is no concern of the user's: it is compiled again.
-    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
+    warnings.filterwarnings("ignore", message="Error writing persistent compilation")
+    warnings.filterwarnings("always", message=DAMAGED)
+    warnings.showwarning = _mending(folder, warnings.showwarning)
     config.update("jax_compilation_cache_max_size", MOST_BYTES)
     config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
     config.update("jax_compilation_cache_dir", str(folder))
@@ -117,6 +123,22 @@ def _remove_unfinished(folder: Path) -> None:
                 entry.unlink()
         except FileNotFoundError:
             pass  # Another run was faster.
+
+
+def _mending(folder: Path, show: Callable[..., None]) -> Callable[..., None]:
+    """How warnings are shown: of an entry that cannot be read nothing, and it is removed.
+
+    JAX compiles such a program again, but would not write over the entry.
+    """
+
+    def showwarning(message: Warning | str, *where: Any, **options: Any) -> None:
+        if not (found := re.match(f"{DAMAGED} for '(.+?)'", str(message))):
+            show(message, *where, **options)
+            return
+        for entry in folder.glob(f"{glob.escape(found[1])}-*"):
+            entry.unlink(missing_ok=True)
+
+    return showwarning
 
 
 def say_what_compiles() -> None:
