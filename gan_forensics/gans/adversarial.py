@@ -35,7 +35,7 @@ from gan_forensics.gans.optimizers import adam, linear_decay
 from gan_forensics.gans.penalties import Kind, Sample, gradient_penalty
 from gan_forensics.gans.priors import Prior, normal
 from gan_forensics.gans.singular_values import singular_value_range
-from gan_forensics.nn.initial import initial_variables
+from gan_forensics.nn.initial import initial_variables, shapes_of
 from gan_forensics.runtime import split_over_data
 from gan_forensics.train import Aux, Update
 
@@ -284,7 +284,7 @@ class Game:
                     player, params, stats, batch, key, 0, {**self.networks, **probes}
                 ).total(terms)
 
-        jax.eval_shape(losses, params, stats, labelled, jax.random.key(0))
+        shapes_of(losses, params, stats, labelled, jax.random.key(0))
         if unused := [name for name in extra if probes[name].inputs is None]:
             raise ValueError(f"no term applies the networks {unused} that tasks bring")
         return {name: probes[name].inputs or () for name in extra}

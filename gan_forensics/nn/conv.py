@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn import conv_kernels
 from gan_forensics.nn.conv_kernels import Geometry
-from gan_forensics.nn.initial import Initializer, torch_uniform
+from gan_forensics.nn.initial import Initializer, only_shapes, torch_uniform
 
 Padding = str | int | Sequence[tuple[int, int]]
 
@@ -98,6 +98,9 @@ def convolve(
         dilation=dilation,
         groups=groups,
     )
+    if only_shapes():
+        sides = conv_kernels.out_size(x.shape[1:3], kernel.shape[:2], g)
+        return jnp.zeros((len(x), *sides, out), x.dtype)
     return conv_kernels.convolve(x, kernel, g)
 
 
@@ -121,6 +124,8 @@ def convolve_transpose(
     ]
     pads = ((padding, padding - output_padding),) * 2
     g = Geometry(strides, pads, (1, 1), 1)
+    if only_shapes():
+        return jnp.zeros((len(x), *sides, kernel.shape[3]), x.dtype)
     # The adjoint of a convolution from `out` channels to `in` channels.
     return conv_kernels.input_adjoint(x, kernel.swapaxes(2, 3), g, tuple(sides))
 

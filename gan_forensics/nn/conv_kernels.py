@@ -160,7 +160,8 @@ def _taps(x, kernel, out, g: Geometry):
     ]
 
 
-def _out_size(image, kernel, g: Geometry):
+def out_size(image, kernel, g: Geometry) -> tuple[int, ...]:
+    """Height and width of the outputs for images and kernels of these."""
     return tuple(
         (size + low + high - (taps - 1) * step - 1) // stride + 1
         for size, taps, (low, high), step, stride in zip(
@@ -195,7 +196,7 @@ def _convolve_cpu(x, w, *, g: Geometry):
     kernel, (channels, features) = w.shape[:2], w.shape[2:]
     if _whole_map(x.shape, kernel, g):
         return (x.reshape(x.shape[0], -1) @ w.reshape(-1, features))[:, None, None]
-    out = _out_size(x.shape[1:3], kernel, g)
+    out = out_size(x.shape[1:3], kernel, g)
     if features <= FEW_CHANNELS < channels and g == UNIT._replace(padding=g.padding):
         # The adjoint of another convolution, which makes few channels fast.
         mirrored = w[::-1, ::-1].swapaxes(2, 3)
