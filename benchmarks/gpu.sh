@@ -5,16 +5,19 @@
 #
 #     benchmarks/gpu.sh [PYTHON [PYTHON_WITH_TORCH]]
 #
-# QUICK=1 takes two rounds, narrow networks and few tests, to try the script itself on a CPU.
+# QUICK=1 takes two rounds, narrow networks and few tests, and more time, to try the script itself on a
+# CPU.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python="${1:-python3}"
 peer="${2:-$python}"
 rounds=30
+patience=1
 published=(--published)
 steps=(ours infomax infomax-64 torch)
 if [ -n "${QUICK:-}" ]; then
   rounds=2
+  patience=5
   published=()
   steps=(ours infomax torch)
 fi
@@ -22,11 +25,11 @@ fi
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
 
 run() { # seconds, then a command: what fails or takes too long does not stop the rest
-  local limit="$1"
+  local limit="$(($1 * patience))"
   shift
   echo
   echo "== $*"
-  timeout "$limit" "$@" 2>&1 | grep -v -e '^WARNING' -e '^I0000' -e '^W0000' || true
+  timeout "$limit" "$@" 2>&1 | grep -v -e '^WARNING' -e '^I0000' -e '^W0000'
   [ "${PIPESTATUS[0]}" = 0 ] || echo "(failed, or stopped after $limit s)"
 }
 
