@@ -103,9 +103,13 @@ def computable(
             reasons[name] = f"it needs at least {needed.fake} generated images, there are {fake}"
     possible = tuple(name for name in asked or METRICS if name not in reasons)
     if not possible:
-        why = "; ".join(f"{name!r}: {reason}" for name, reason in reasons.items())
-        raise ValueError(f"cannot compute {why}")
+        raise ValueError(_why(reasons))
     return possible, reasons
+
+
+def _why(reasons: dict[str, str]) -> str:
+    why = "; ".join(f"{name!r}: {reason}" for name, reason in reasons.items())
+    return f"cannot compute {why}"
 
 
 def evaluate_images(
@@ -140,7 +144,9 @@ def evaluate_images(
     if not fakes:
         raise ValueError("give at least one set of fakes")
     fewest = min(len(fake) for fake in fakes)
-    names, _ = computable(metrics, real=len(real), fake=fewest, logits=extractor.logits)
+    names, lost = computable(metrics, real=len(real), fake=fewest, logits=extractor.logits)
+    if lost and metrics is not None:  # A caller who names them counts on them.
+        raise ValueError(_why(lost))
     found = extract(extractor, real, cache=cache, progress=progress)
     draws = []
     for fake in fakes:
