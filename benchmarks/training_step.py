@@ -23,8 +23,8 @@ def training_step(config: GanConfig, *, native: bool = False) -> Call:
 
     if native:
         # As it would be without nn.conv: XLA's own derivatives too.
-        conv_kernels.convolve = lambda x, w, g: conv_kernels._convolve_native(x, w, g=g)
-        conv_kernels.input_adjoint = lambda y, w, g, image: conv_kernels._input_adjoint_native(
+        conv_kernels.convolve = lambda x, w, g: conv_kernels.convolve_native(x, w, g=g)
+        conv_kernels.input_adjoint = lambda y, w, g, image: conv_kernels.input_adjoint_native(
             y, w, g=g, image=image
         )
     else:

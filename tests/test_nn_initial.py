@@ -166,3 +166,14 @@ def test_inside_a_transformation_jax_draws():
     drawn = jax.vmap(lambda key: initial_variables(Conv(4, 3), key, x))(keys)
     expected = jax.vmap(lambda key: Conv(4, 3).init(key, x))(keys)
     jax.tree.map(np.testing.assert_array_equal, drawn, expected)
+
+
+def test_what_was_traced_for_shapes_alone_still_has_its_values():
+    """JAX keeps what it traced of a jitted function, whoever asked for it."""
+    x = jax.random.normal(KEY, (1, 8, 8, 3))
+    layer = Conv(4, 3)
+    variables = layer.init(KEY, x)
+    applied = jax.jit(lambda x: layer.apply(variables, x))
+    assert initial.shapes_of(applied, x).shape == (1, 8, 8, 4)
+    np.testing.assert_allclose(applied(x), layer.apply(variables, x), atol=1e-5)
+    assert np.abs(applied(x)).max() > 0.1

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
@@ -254,27 +255,28 @@ class Game:
         """
         keys = jax.random.split(key)
         real = self._real(batch)
-        z = jnp.zeros((len(real), self.prior.latent))
-        labels = (jnp.zeros(len(z), jnp.int32),) if self.classes else ()
+        z = jax.ShapeDtypeStruct((len(real), self.prior.latent), jnp.float32)
+        label = jax.ShapeDtypeStruct((len(real),), jnp.int32)
+        labels = (label,) if self.classes else ()
         both = {
             GENERATOR: init_network(self.networks[GENERATOR], keys[0], z, *labels),
             DISCRIMINATOR: init_network(self.networks[DISCRIMINATOR], keys[1], real, *labels),
         }
         extra = [name for name in self.networks if name not in both]
-        for place, (name, inputs) in enumerate(self._inputs(extra, both, batch).items()):
+        for place, (name, inputs) in enumerate(self._inputs(extra, both, batch, key).items()):
             both[name] = init_network(
                 self.networks[name], jax.random.fold_in(key, 2 + place), *inputs
             )
         return {n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}
 
-    def _inputs(self, extra: Sequence[str], both, batch) -> dict[str, tuple]:
+    def _inputs(self, extra: Sequence[str], both, batch, key) -> dict[str, tuple]:
         """The shapes that networks of tasks are first applied to, found by tracing the losses."""
         if not extra:
             return {}
         probes = {name: _Probe(self.networks[name]) for name in extra}
         params = {n: p for n, (p, _) in both.items()} | {name: {} for name in extra}
         stats = {n: s for n, (_, s) in both.items()} | {name: {} for name in extra}
-        labelled = {"label": jnp.zeros(len(self._real(batch)), jnp.int32), **batch}
+        labelled = {"label": np.zeros(len(self._real(batch)), np.int32), **batch}
 
         def losses(params, stats, batch, key):
             for player, terms in self._terms.items():
@@ -284,7 +286,7 @@ class Game:
                     player, params, stats, batch, key, 0, {**self.networks, **probes}
                 ).total(terms)
 
-        shapes_of(losses, params, stats, labelled, jax.random.key(0))
+        shapes_of(losses, params, stats, labelled, key)
         if unused := [name for name in extra if probes[name].inputs is None]:
             raise ValueError(f"no term applies the networks {unused} that tasks bring")
         return {name: probes[name].inputs or () for name in extra}
@@ -301,7 +303,7 @@ class _Probe:
         return self.network.init_with_output(jax.random.key(0), *inputs, train=train)[0], {}
 
 
-def init_network(network: nn.Module, key: Array, *inputs: Array) -> tuple[PyTree, PyTree]:
+def init_network(network: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
     """Initial (parameters, statistics) of a network for inputs shaped like these."""
     variables = dict(initial_variables(network, key, *inputs, train=True))
     return variables.pop("params"), variables

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.gans.adversarial import Game, Recipe, adversarial, penalised
@@ -425,5 +425,5 @@ def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str
     """
     config = gan.config
     # Two images, since batch norm cannot train on one.
-    images = jnp.zeros((2, config.size, config.size, config.channels or 3))
+    images: Any = np.zeros((2, config.size, config.size, config.channels or 3), np.float32)
     return gan.game.init(jax.random.key(config.seed if seed is None else seed), {"image": images})

@@ -99,8 +99,7 @@ def convolve(
         groups=groups,
     )
     if only_shapes():
-        sides = conv_kernels.out_size(x.shape[1:3], kernel.shape[:2], g)
-        return jnp.zeros((len(x), *sides, out), x.dtype)
+        return conv_kernels.convolve_native(x, kernel, g=g)
     return conv_kernels.convolve(x, kernel, g)
 
 
@@ -124,10 +123,11 @@ def convolve_transpose(
     ]
     pads = ((padding, padding - output_padding),) * 2
     g = Geometry(strides, pads, (1, 1), 1)
-    if only_shapes():
-        return jnp.zeros((len(x), *sides, kernel.shape[3]), x.dtype)
     # The adjoint of a convolution from `out` channels to `in` channels.
-    return conv_kernels.input_adjoint(x, kernel.swapaxes(2, 3), g, tuple(sides))
+    kernel = kernel.swapaxes(2, 3)
+    if only_shapes():
+        return conv_kernels.input_adjoint_native(x, kernel, g=g, image=tuple(sides))
+    return conv_kernels.input_adjoint(x, kernel, g, tuple(sides))
 
 
 def parameters(

@@ -52,7 +52,7 @@ class Geometry(NamedTuple):
 def convolve(x, w, g: Geometry):
     """Images [b, h, w, c] and kernel [kh, kw, c / groups, o] to [b, h2, w2, o]."""
     return lax.platform_dependent(
-        x, w, cpu=partial(_convolve_cpu, g=g), default=partial(_convolve_native, g=g)
+        x, w, cpu=partial(_convolve_cpu, g=g), default=partial(convolve_native, g=g)
     )
 
 
@@ -63,7 +63,7 @@ def input_adjoint(y, w, g: Geometry, image: tuple[int, int]):
         y,
         w,
         cpu=partial(_input_adjoint_cpu, g=g, image=image),
-        default=partial(_input_adjoint_native, g=g, image=image),
+        default=partial(input_adjoint_native, g=g, image=image),
     )
 
 
@@ -104,7 +104,8 @@ kernel_adjoint.defvjp(
 # --- native kernels ---------------------------------------------------------------------------
 
 
-def _convolve_native(x, w, *, g: Geometry):
+def convolve_native(x, w, *, g: Geometry):
+    """`convolve` as one operation of XLA."""
     return lax.conv_general_dilated(
         x,
         w,
@@ -116,14 +117,15 @@ def _convolve_native(x, w, *, g: Geometry):
     )
 
 
-def _input_adjoint_native(y, w, *, g: Geometry, image):
+def input_adjoint_native(y, w, *, g: Geometry, image):
+    """`input_adjoint` as one operation of XLA."""
     x = jax.ShapeDtypeStruct((y.shape[0], *image, w.shape[2] * g.groups), y.dtype)
-    return jax.linear_transpose(lambda x: _convolve_native(x, w, g=g), x)(y)[0]
+    return jax.linear_transpose(lambda x: convolve_native(x, w, g=g), x)(y)[0]
 
 
 def _kernel_adjoint_native(x, y, *, g: Geometry, kernel):
     w = jax.ShapeDtypeStruct((*kernel, x.shape[-1] // g.groups, y.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda w: _convolve_native(x, w, g=g), w)(y)[0]
+    return jax.linear_transpose(lambda w: convolve_native(x, w, g=g), w)(y)[0]
 
 
 # --- CPU kernels ------------------------------------------------------------------------------
@@ -160,8 +162,7 @@ def _taps(x, kernel, out, g: Geometry):
     ]
 
 
-def out_size(image, kernel, g: Geometry) -> tuple[int, ...]:
-    """Height and width of the outputs for images and kernels of these."""
+def _out_size(image, kernel, g: Geometry):
     return tuple(
         (size + low + high - (taps - 1) * step - 1) // stride + 1
         for size, taps, (low, high), step, stride in zip(
@@ -196,7 +197,7 @@ def _convolve_cpu(x, w, *, g: Geometry):
     kernel, (channels, features) = w.shape[:2], w.shape[2:]
     if _whole_map(x.shape, kernel, g):
         return (x.reshape(x.shape[0], -1) @ w.reshape(-1, features))[:, None, None]
-    out = out_size(x.shape[1:3], kernel, g)
+    out = _out_size(x.shape[1:3], kernel, g)
     if features <= FEW_CHANNELS < channels and g == UNIT._replace(padding=g.padding):
         # The adjoint of another convolution, which makes few channels fast.
         mirrored = w[::-1, ::-1].swapaxes(2, 3)
@@ -219,7 +220,7 @@ def _convolve_plain(x, w, *, g: Geometry):
         or g != UNIT._replace(padding=g.padding)
         or jnp.finfo(x.dtype).bits < 32
     ):
-        return _convolve_native(x, w, g=g)
+        return convolve_native(x, w, g=g)
     # Not inlined: XLA would compute x anew in each of the maps made of it, and y wherever it is
     # used.
     with set_xla_metadata(inlineable="false"):
@@ -230,7 +231,7 @@ def _convolve_plain(x, w, *, g: Geometry):
 def _convolve_winograd(x, w, *, g: Geometry):
     g = g._replace(padding=((0, 0), g.padding[1]))
     pairs = zip(winograd.images(x), winograd.kernels(w), strict=True)
-    return winograd.outputs([_convolve_native(x, w, g=g) for x, w in pairs])
+    return winograd.outputs([convolve_native(x, w, g=g) for x, w in pairs])
 
 
 def _input_adjoint_cpu(y, w, *, g: Geometry, image):
@@ -240,7 +241,7 @@ def _input_adjoint_cpu(y, w, *, g: Geometry, image):
         return x.reshape(y.shape[0], *image, channels)
     unit, dilated = g.strides == (1, 1), g.dilation != (1, 1)
     if g.groups > 1 or (dilated and not unit):
-        return _input_adjoint_native(y, w, g=g, image=image)
+        return input_adjoint_native(y, w, g=g, image=image)
     if dilated or (unit and channels > FEW_CHANNELS):
         return _input_adjoint_plain(y, w, g=g, image=image)
     return _input_adjoint_strided(y, w, g=g, image=image)
@@ -289,7 +290,7 @@ def _kernel_adjoint_plain(x, y, *, g: Geometry, kernel):
         1,
     )
     x = x.transpose(1, 2, 3, 0).reshape(1, h, width * channels, b)
-    w = _convolve_native(x, y.transpose(1, 2, 0, 3), g=rows)
+    w = convolve_native(x, y.transpose(1, 2, 0, 3), g=rows)
     return w.reshape(kernel[0], reach[1], channels, features)[:, :: g.dilation[1]]
 
 
@@ -314,7 +315,7 @@ def _input_adjoint_strided(y, w, *, g: Geometry, image):
     nh, nw, depth = blocks.shape[:3]
     if channels > FEW_CHANNELS:
         everywhere = UNIT._replace(padding=((nh - 1,) * 2, (nw - 1,) * 2))
-        total = _convolve_native(y, blocks[::-1, ::-1].swapaxes(2, 3), g=everywhere)
+        total = convolve_native(y, blocks[::-1, ::-1].swapaxes(2, 3), g=everywhere)
     else:
         parts = y.reshape(-1, features) @ blocks.reshape(-1, features).T
         parts = parts.reshape(b, h, width, nh, nw, depth)

@@ -22,7 +22,8 @@ from jax.core import Tracer
 from jaxtyping import Array, PyTree
 from scipy import special
 
-# Convolutions then return zeros: nothing but shapes is asked for, and theirs take long to trace.
+# Convolutions are then traced as one operation: the fast ones take long to trace. Their values are
+# the same, since JAX keeps what it traced of functions that are jitted within a network.
 _only_shapes: contextvars.ContextVar[bool] = contextvars.ContextVar("only shapes", default=False)
 
 Initializer = Callable[[Any, Sequence[int], Any], Any]

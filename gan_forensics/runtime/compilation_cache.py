@@ -54,8 +54,9 @@ def keep_compiled() -> Path | None:
             return None
         _own(folder)
         _remove_unfinished(folder)
-    except OSError as error:
-        reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
+        path = getattr(error, "filename", None)
+        reason = f"{error.strerror}: {path}" if path else str(error)  # pyright: ignore
         print(f"compiled programs are not kept ({reason}); see {VARIABLE}", file=sys.stderr)
         return None
     warnings.filterwarnings("ignore", message="Error writing persistent compilation")
@@ -126,7 +127,7 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 def _mending(folder: Path, show: Callable[..., None]) -> Callable[..., None]:
-    """How warnings are shown: of an entry that cannot be read nothing, and it is removed.
+    """How warnings are shown: of an entry that cannot be read nothing; those of its name go.
 
     JAX compiles such a program again, but would not write over the entry.
     """
