@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from gan_forensics.forensics.intervals import Interval
 from gan_forensics.forensics.metrics import (
     METRICS,
-    Interval,
     ScoreCounts,
     bootstrap_intervals,
     count_scores,

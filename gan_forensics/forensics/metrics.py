@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from gan_forensics.forensics.intervals import Interval
+
 # Images drawn in one block of the bootstrap: bounds its memory (32 MB per array).
 BLOCK = 2**22
 
@@ -28,15 +30,6 @@ class ScoreCounts:
     scores: Float64[np.ndarray, " u"]
     real: Float64[np.ndarray, "... u"]
     fake: Float64[np.ndarray, "... u"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval [low, high] of the stated level."""
-
-    low: float
-    high: float
-    level: float
 
 
 def count_scores(real_scores, fake_scores) -> ScoreCounts:
