@@ -92,10 +92,13 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
     made = load_detector(detector)
     assert made.name == "resnet_small-blur-jpeg-grayscale"
     facts = made.calibration
-    held_out = facts.n_real_held_out + facts.n_fake_held_out
-    # A quarter of the files is held out, and half of it is for calibration.
-    assert 25 <= held_out <= 55 and abs(facts.n_real + facts.n_fake + 2 * held_out - 320) <= 2
-    assert facts.achieved <= facts.target == 0.1
+    plain = facts.as_they_are
+    # A quarter of the files is held out, and a third of the real ones sets the threshold.
+    assert 9 <= facts.n_calibration <= 20 and abs(facts.n_calibration - plain.false_alarms.n) <= 1
+    assert facts.target == 0.1 and 100 <= facts.n_real <= 140
+    assert len(facts.measured) == 9
+    page = (detector.parent / "detector.html").read_text(encoding="utf-8")
+    assert "target of false alarms" in page and plain.detected.words in page
     assert made.facts["real"] == str(folders[0])
 
 
@@ -105,11 +108,11 @@ def test_train_detector_says_and_keeps_what_each_image_is_for(detector, folders,
     assert run(*arguments, "--false-alarms", "0.1", "--steps", 1, "--out", detector.parent) == 2
     said = capsys.readouterr().err
     for kind, name in zip(("real", "generated"), folders, strict=True):
-        numbers = [used[kind][use] for use in ("train", "validate", "calibrate")]
-        assert sum(numbers) == 160 and used[kind]["images"] == numbers[0]
-        train, validate, calibrate = numbers
-        line = f"{name}: of 160 images {train} train, {validate} validate, {calibrate} calibrate"
-        assert line in said
+        calibrate = ["calibrate"] if kind == "real" else []
+        numbers = {use: used[kind][use] for use in ("train", "validate", *calibrate, "measure")}
+        assert sum(numbers.values()) == 160 and used[kind]["images"] == numbers["train"]
+        line = ", ".join(f"{number} {use}" for use, number in numbers.items())
+        assert f"{name}: of 160 images {line}" in said
 
 
 def test_the_same_command_again_needs_resume(detector, folders, capsys):

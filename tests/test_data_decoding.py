@@ -213,7 +213,7 @@ def test_long_texts_in_a_png_do_not_cost_its_pixels(tmp_path, picture, compresse
         path.write_bytes(data[:first] + data[pixels:end] + data[first:pixels] + data[end:])
     turned = np.rot90(picture, -1)
     np.testing.assert_array_equal(load_image(path), turned)
-    assert read_header(path) == (10, 12, False)
+    assert read_header(path)[:3] == (10, 12, False)
     path.write_bytes(path.read_bytes()[:-60])
     if not after:
         with pytest.raises(ImageError, match="a.png: damaged or truncated"):
@@ -239,7 +239,7 @@ def _gray_files(folder, level):
 def test_gray_files_have_one_channel_where_that_is_asked_for(tmp_path, picture):
     for path in _gray_files(tmp_path, picture[..., 0]):
         one, three = load_image(path, channels=1), load_image(path)
-        assert is_gray(path) and read_header(path) == (12, 10, True), path
+        assert is_gray(path) and read_header(path)[:3] == (12, 10, True), path
         assert one.shape == (12, 10, 1) and one.flags.c_contiguous
         np.testing.assert_array_equal(np.repeat(one, 3, -1), three)
         if path.suffix != ".jpg" and path.name != "one.png":
@@ -261,7 +261,7 @@ def test_header_tells_the_size_that_is_decoded(tmp_path, picture, suffix):
     Image.fromarray(picture).save(tmp_path / f"a.{suffix}", exif=exif)
     header = read_header(tmp_path / f"a.{suffix}")
     assert load_image(tmp_path / f"a.{suffix}").shape == (*header[:2], 3)
-    assert header == (10, 12, False)
+    assert header[:3] == (10, 12, False)
 
 
 def test_header_of_what_cannot_be_read_is_refused_as_its_pixels_are(tmp_path, picture):
@@ -365,4 +365,4 @@ def test_cmyk_is_turned_as_its_exif_data_say(tmp_path):
     exif[0x0112] = 6
     Image.new("CMYK", (16, 8)).save(tmp_path / "a.jpg", exif=exif)
     assert load_image(tmp_path / "a.jpg").shape == (16, 8, 3)
-    assert read_header(tmp_path / "a.jpg") == (16, 8, False)
+    assert read_header(tmp_path / "a.jpg")[:3] == (16, 8, False)

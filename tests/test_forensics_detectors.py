@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gan_forensics.forensics import archive, canvases, detectors
+from gan_forensics.forensics import archive, canvases, fitting
 from gan_forensics.forensics.classifiers import CLASSIFIERS
-from gan_forensics.forensics.detectors import fit_detector, load_detector
+from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.features import FEATURES
+from gan_forensics.forensics.fitting import fit_detector
 
 
 def roughness(images):
@@ -84,7 +85,10 @@ def test_a_loaded_detector_scores_bit_for_bit_the_same(classifier, images, tmp_p
     detector.save(tmp_path / "detector.npz")
     loaded = load_detector(tmp_path / "detector.npz")
     assert_array_equal(loaded.score(images[1]), detector.score(images[1]))
-    for field in ("features", "classifier", "image_shape", "threshold", "calibration", "name"):
+    for field in (
+        "features", "classifier", "image_shape", "threshold", "calibration", "name",
+        "preprocessing", "facts",
+    ):  # fmt: skip
         assert getattr(loaded, field) == getattr(detector, field)
 
 
@@ -97,28 +101,68 @@ def test_generated_images_score_higher_and_are_detected(images, rng):
 
 def test_calibration_facts_describe_the_split_and_the_threshold(images):
     facts = fit_detector(*images, classifier="logistic", seed=7).calibration
-    assert (facts.n_real, facts.n_real_held_out) == (96, 24)
-    assert (facts.n_fake, facts.n_fake_held_out) == (88, 22)
-    assert facts.achieved <= facts.target == 0.05
-    assert facts.detection_rate > 0.3
-    assert facts.seed == 7
+    assert (facts.n_real, facts.n_calibration, facts.n_fake) == (72, 24, 88)
+    assert facts.target == 0.05 and facts.seed == 7 and facts.groups is None
+    plain = facts.as_they_are
+    assert (plain.false_alarms.n, plain.detected.n) == (24, 22)
+    assert plain.detected.rate == plain.detected.events / 22 > 0.3
+    assert plain.detected.low < plain.detected.rate < plain.detected.high
 
 
-def test_held_out_images_do_not_reach_the_classifier(images, monkeypatch):
-    seen = []
-    fit = detectors.fit_table
+@pytest.fixture
+def used(monkeypatch):
+    """Features that the classifier was fitted on, and scores that set and met the threshold."""
+    found = {}
 
-    def watched(x, generated, **settings):
-        seen.append((x.copy(), generated))
-        return fit(x, generated, **settings)
+    def watched(name, function):
+        def call(*arguments, **settings):
+            if name == "fit_table":
+                found["trained"] = arguments[0].copy(), arguments[1]
+            elif name == "threshold_of":
+                found["calibrated"] = np.asarray(arguments[2])
+            else:
+                found["measured"] = arguments[2]
+            return function(*arguments, **settings)
 
-    monkeypatch.setattr(detectors, "fit_table", watched)
-    facts = fit_detector(*images, held_out=0.5, calibration=0.1).calibration
-    ((x, generated),) = seen
-    assert [len(x) - generated.sum(), generated.sum()] == [facts.n_real, facts.n_fake] == [60, 55]
-    # Rows of real images first: those of the class they are said to be of.
-    for rows, some in ((x[:60], images[0]), (x[60:], images[1])):
-        assert {tuple(row) for row in rows} < {tuple(row) for row in roughness(some)}
+        monkeypatch.setattr(fitting, name, call)
+
+    for name in ("fit_table", "threshold_of", "measured"):
+        watched(name, getattr(fitting, name))
+    return found
+
+
+def places(rows, images):
+    """Which images some rows of features are of."""
+    every = {tuple(row): place for place, row in enumerate(roughness(images))}
+    return [every[tuple(row)] for row in rows]
+
+
+def test_what_trains_what_calibrates_and_what_is_measured_on_are_disjoint(images, used):
+    facts = fit_detector(*images, held_out=0.25, calibration=0.1, classifier="knn").calibration
+    x, generated = used["trained"]
+    assert [len(x) - generated.sum(), generated.sum()] == [facts.n_real, facts.n_fake]
+    trained = places(x[: facts.n_real], images[0]), places(x[facts.n_real :], images[1])
+    real = [*trained[0], *used["calibrated"], *used["measured"][0]]
+    assert sorted(real) == list(range(120)) and len(used["calibrated"]) == 30
+    assert sorted([*trained[1], *used["measured"][1]]) == list(range(110))
+
+
+def test_a_group_lies_in_one_part_and_has_one_vote(images, used):
+    """Every third real image is of one photograph, as is the generated one of its number."""
+    groups = np.arange(120) // 3, np.arange(110) // 3
+    detector = fit_detector(*images, calibration=0.15, groups=groups, classifier="knn")
+    facts, of = detector.calibration, {}
+    x, _ = used["trained"]
+    of["train"] = {*groups[0][places(x[: facts.n_real], images[0])]}
+    assert {*groups[1][places(x[facts.n_real :], images[1])]} <= of["train"]
+    of["calibrate"] = {*groups[0][used["calibrated"]]}
+    of["measure"] = {*groups[0][used["measured"][0]]}
+    assert [len(some) for some in of.values()] == [24, 8, 8]
+    assert len(set.union(*of.values())) == 40
+    assert {*groups[1][used["measured"][1]]} <= of["measure"]
+    assert facts.groups == 8 and facts.as_they_are.false_alarms.groups == 8
+    with pytest.raises(ValueError, match="40 groups of real images leave 8 .* at least 19"):
+        fit_detector(*images, groups=groups)
 
 
 class Watched:
@@ -166,7 +210,7 @@ def test_images_of_a_source_that_differ_in_size_are_named(rng):
     other = images[:70] + [image[:5] for image in images[:30]]
     with pytest.raises(ValueError, match="real images of 5x6 .* among images of 6x6 .*--size N"):
         fit_detector(Watched(other[:64] + other[70:]), Watched(images))
-    with pytest.raises(ValueError, match="different sizes cannot make one batch.*size=N"):
+    with pytest.raises(ValueError, match="images of 5x6 .*example .*--match-sizes"):
         fit_detector(Watched(other), Watched(images))
     with pytest.raises(ValueError, match="is empty: give at least one image"):
         fit_detector(Watched([]), Watched(images))
@@ -208,7 +252,7 @@ def test_images_of_another_size_are_refused(images):
         (lambda real, fake: (real[:0], fake), "at least one image"),
         (lambda real, fake: (real, fake[:, :5]), "must have one size"),
         (lambda real, fake: (real[:20], fake), "at least 19: give 95 real images"),
-        (lambda real, fake: (real, fake[:2]), "2 generated images cannot be split"),
+        (lambda real, fake: (real, fake[:1]), "1 generated images cannot be parted"),
     ],
 )
 def test_unfit_images_are_refused(images, change, message):
@@ -220,7 +264,7 @@ def test_the_advice_for_too_few_images_works(images):
     real, fake = images
     with pytest.raises(ValueError, match="--false-alarms 0.2"):
         fit_detector(real[:20], fake)
-    assert fit_detector(real[:20], fake, calibration=0.2).calibration.achieved <= 0.2
+    fit_detector(real[:20], fake, calibration=0.2)
     fit_detector(real[:95], fake)
 
 
@@ -231,6 +275,7 @@ def test_the_advice_for_too_few_images_works(images):
         ({"classifier": "tree"}, "unknown classifier 'tree'"),
         ({"calibration": 5}, "calibration is a share"),
         ({"held_out": 0}, "held_out is a share"),
+        ({"held_out": 0.5}, "held_out is a share between 0 and 0.5"),
     ],
 )
 def test_unknown_settings_are_refused(images, settings, message):
@@ -248,7 +293,7 @@ def test_images_without_finite_features_are_refused_in_training_and_nan_in_scori
         "durall",
         lambda images: np.where(images.std((1, 2, 3))[:, None] > 0, roughness(images), np.nan),
     )
-    with pytest.raises(ValueError, match="1 of 120 real images .* index 4"):
+    with pytest.raises(ValueError, match="1 of .* features that are not finite .* 4.: leave out"):
         fit_detector(real, fake)
     scores = fit_detector(np.delete(real, 4, 0), fake).score(real)
     assert_array_equal(np.flatnonzero(np.isnan(scores)), [4])
@@ -256,7 +301,7 @@ def test_images_without_finite_features_are_refused_in_training_and_nan_in_scori
 
 def test_a_file_holds_no_pickle_and_one_json_header(saved):
     path, header, arrays = saved
-    assert header["format"] == archive.FORMAT and header["version"] == 1
+    assert header["format"] == archive.FORMAT and header["version"] == 2
     assert all(array.dtype == np.float64 for array in arrays.values())
     with zipfile.ZipFile(path) as opened:
         assert not any(b"pickle" in opened.read(name)[:200] for name in opened.namelist())
@@ -319,7 +364,7 @@ HEADER_DAMAGE = {
         {"format": "gan_forensics spectral detector"},
         "written by an earlier version: fit or train it again",
     ),
-    "newer version": ({"version": 2}, "version 2, this gan_forensics reads version 1"),
+    "newer version": ({"version": 3}, "version 3, this gan_forensics reads version 2"),
     "unknown features": ({"features": "x"}, "unknown features"),
     "unknown kind": ({"kind": "x"}, "unknown kind of detector 'x': choose one of neural, spectral"),
     "no kind": ({"kind": ["x"]}, "no valid 'kind'"),
@@ -332,6 +377,10 @@ HEADER_DAMAGE = {
     "no calibration": ({"calibration": {}}, "calibration facts are incomplete"),
     "calibration of text": ({"calibration": "x"}, "no valid 'calibration'"),
     "calibration unknown": ({"calibration": None}, "no valid 'calibration'"),
+    "preprocessing of text": ({"preprocessing": "x"}, "no valid 'preprocessing'"),
+    "unknown preprocessing": ({"preprocessing": {"blur": 3}}, "no valid 'preprocessing'"),
+    "impossible preprocessing": ({"preprocessing": {"size": -1}}, "size must be a whole number"),
+    "facts of text": ({"facts": "x"}, "no valid 'facts'"),
     "other decision": ({"decision": "linear"}, "has the arrays"),
 }
 

@@ -15,9 +15,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_curve
 
 from gan_forensics.data import ArraySource, power_law_textures
+from gan_forensics.data.carriers import CARRIERS
 from gan_forensics.forensics import canvases, neural, neural_training
-from gan_forensics.forensics.calibration import Calibration
-from gan_forensics.forensics.detectors import fit_detector, load_detector
+from gan_forensics.forensics.calibration import (
+    Calibration,
+    Measured,
+    calibrated_threshold,
+    measured_rate,
+    rates_of,
+)
+from gan_forensics.forensics.detectors import load_detector
+from gan_forensics.forensics.fitting import fit_detector
 from gan_forensics.forensics.metrics import geometric_mean_threshold, inclusive
 from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import OnDemand, RealAndFake, part
@@ -30,6 +38,7 @@ from gan_forensics.forensics.neural_training import (
     initial_variables,
     train_detector,
 )
+from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.nn.resnet import ResNet
 from gan_forensics.train import Plateau, read_metrics
 from gan_forensics.train.plateau import PlateauState, observe
@@ -193,16 +202,19 @@ def test_an_unknown_architecture_or_setting_is_named():
 
 def test_a_loaded_detector_is_the_same(detector, rng, tmp_path):
     detector = replace(
-        detector, threshold=0.25, settings={"width": 2}, calibration=Calibration(
-            9, 8, 7, 6, 0.05, 0.04, 0.5, 0
-        ),
+        detector, threshold=0.25, settings={"width": 2}, preprocessing=Preprocessing(size=9),
+        calibration=Calibration(9, 8, 7, None, 0.05, 0, (
+            Measured("none", measured_rate([True, False]), measured_rate([True], [3]), 0.5),
+        )),
     )  # fmt: skip
     detector.save(tmp_path / "detector.npz")
     loaded = load_detector(tmp_path / "detector.npz")
     assert isinstance(loaded, NeuralDetector)
     images = rng.integers(0, 256, (5, 9, 10, 3), dtype=np.uint8)
     assert_array_equal(loaded.score(images), detector.score(images))
-    for field in ("name", "threshold", "calibration", "settings", "facts", "arch"):
+    for field in (
+        "name", "threshold", "calibration", "settings", "facts", "arch", "preprocessing",
+    ):  # fmt: skip
         assert getattr(loaded, field) == getattr(detector, field)
     assert loaded.name == "tiny-blur-jpeg"
 
@@ -238,6 +250,7 @@ def lengthen(header, arrays):
         (lambda h, a: h.update(threshold=float("nan")), "not finite"),
         (lambda h, a: h.update(settings=None), "no valid 'settings'"),
         (lambda h, a: h.update(calibration={"n_real": 3}), "calibration facts are incomplete"),
+        (lambda h, a: h.update(preprocessing={"crop": 0}), "crop must be a whole number"),
     ],
 )
 def test_a_file_that_does_not_fit_together_is_refused(detector, tmp_path, change, message):
@@ -409,12 +422,18 @@ def test_the_threshold_is_set_on_images_that_trained_nothing(trained, parts):
     detector, _ = trained
     facts = detector.calibration
     assert (facts.n_real, facts.n_fake) == (64, 48)
-    assert (facts.n_real_held_out, facts.n_fake_held_out) == (30, 30)
-    images = np.stack([parts.calibration[0][i]["image"] for i in range(30)])
-    assert facts.achieved == np.mean(detector.score(images) > detector.threshold) <= 0.05
-    every = [source[i]["image"].tobytes() for both in parts[:3] for source in both
-             for i in range(len(source))]  # fmt: skip
-    assert len(set(every)) == len(every)
+    assert (facts.n_calibration, facts.target, facts.groups) == (20, 0.05, None)
+    images = np.stack([parts.calibration[i]["image"] for i in range(20)])
+    scores = detector.score(images)
+    assert detector.threshold == calibrated_threshold(scores, false_alarms=0.05)
+    plain = facts.as_they_are
+    images = [np.stack([s[i]["image"] for i in range(len(s))]) for s in parts.measurement]
+    for rate, scores in zip(rates_of(plain), map(detector.score, images), strict=True):
+        assert (rate.events, rate.n) == ((scores > detector.threshold).sum(), len(scores))
+    assert [found.carrier for found in facts.measured] == ["none", *CARRIERS]
+    both = (*parts.train, *parts.validation, parts.calibration, *parts.measurement)
+    every = [source[i]["image"].tobytes() for source in both for i in range(len(source))]
+    assert len(set(every)) == len(every) == 64 + 48 + 60 + 60
 
 
 def test_a_finished_run_is_loaded_and_not_trained_again(trained, parts, monkeypatch):
@@ -463,7 +482,7 @@ def test_augmentations_are_those_that_are_named():
 
 def test_too_few_images_are_refused_before_training(parts, tmp_path):
     few = ArraySource(image=textures(30, 1.0, 0))
-    with pytest.raises(ValueError, match="15 real images .* too few: 0.05 false alarms need 19"):
+    with pytest.raises(ValueError, match="10 real images .* too few: 0.05 false alarms need 19"):
         train_detector(part((few, few), (few, few), split=""), CONFIG, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     one = ArraySource(image=textures(1, 1.0, 0))

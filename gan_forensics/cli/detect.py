@@ -1,38 +1,43 @@
 """`gan-forensics detect fit` and `detect score`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, subcommand
 
+from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, within
-from gan_forensics.cli.process import list_images, open_source, progress, write_csv
+from gan_forensics.cli.labels import labels_of
+from gan_forensics.cli.process import list_images, progress, say, write_csv
 
 if TYPE_CHECKING:
+    from gan_forensics.data import Header
     from gan_forensics.forensics.detectors import Detector
 
 Features = Literal["durall", "unmasking", "dzanic", "dct"]
 Classifier = Literal["knn", "svm", "mlp", "logistic"]
 # Images that are read before they are scored together: so many, and of so many pixels, at most.
 AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
-# How a folder below IMAGES says what its images are.
-LABELS = {
-    **dict.fromkeys(("real", "0_real", "reals"), "real"),
-    **dict.fromkeys(("fake", "1_fake", "fakes", "generated"), "generated"),
-}
 
 
 @dataclass(frozen=True)
 class DetectFit:
-    """Fit a spectral detector on real and generated images of one size.
+    """Fit a spectral detector on real and generated images, and measure what it is worth.
+
+    Of the real images three fifths train it, a fifth sets the threshold, and the false alarms are
+    measured on the last fifth, as those images are and after compression, resizing and noise. The
+    page beside the detector shows it. Images of one photograph belong together: see --groups.
 
     Try it:
 
     $ gan-forensics detect fit photographs generated --out detector.npz
+
+    $ gan-forensics detect fit photographs generated --out detector.npz --match-sizes
+    --recode jpeg:75 --robust
     """
 
     real: Positional[str]
@@ -40,15 +45,25 @@ class DetectFit:
     fake: Positional[str]
     """Source of generated images, prepared as the real ones (size, resizer, file format)."""
     out: Path
-    """The detector file: plain arrays and a JSON header, safe to pass on."""
+    """The detector file: plain arrays and a JSON header, safe to pass on. Its page lies beside."""
     features: Features = "durall"
     """What it looks at: radial spectrum curve, its resampled form, decay fit, or DCT."""
     classifier: Classifier = "knn"
     """What decides."""
     false_alarms: float = 0.05
-    """Accepted share of real images called generated, which sets the threshold."""
+    """Accepted share of real images called generated: the target that sets the threshold."""
+    groups: str | None = None
+    """What images belong together, such as crops of one photograph: a folder level (1 is the first
+    folder below the source), or a column of list:FILE.csv. No group trains and is measured on."""
     size: int | None = None
-    """Centre-crop and resize all images to this side."""
+    """Centre-crop and resize all images to this side, here and in `detect score`."""
+    match_sizes: bool = False
+    """Cut the same square out of the middle of all images, as large as the smallest one allows,
+    here and in `detect score`."""
+    recode: str | None = None
+    """jpeg:QUALITY compresses all images alike, here and in `detect score`."""
+    robust: bool = False
+    """Also train on images after the carriers, and bound the false alarms under each of them."""
     seed: int = 0
     """Of the split and the classifier."""
     follow_links: bool = False
@@ -59,43 +74,64 @@ class DetectFit:
         from gan_forensics.data import Rgb
         from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import fit_detector
+        from gan_forensics.report.detector_fit import fitted_page, sentences
 
         within(0, 1, false_alarms=self.false_alarms)
         at_least(0, seed=self.seed)
-        check_file_out(self.out)
-        # RGB, which `detect score` reads as well.
-        sources = [
-            Rgb(open_source(name, size=self.size, follow_links=self.follow_links))
-            for name in (self.real, self.fake)
+        at_least(1, size=self.size)
+        real_and_fake.check_sizes(self.size, match_sizes=self.match_sizes)
+        recode = real_and_fake.quality_of(self.recode)
+        page = self.out.with_suffix(".html")
+        for path in (self.out, page):
+            check_file_out(path)
+        names = self.real, self.fake
+        opened = [
+            real_and_fake.open_native(
+                name, size=self.size, split="all", follow_links=self.follow_links
+            )
+            for name in names
         ]
+        sources = opened[0], opened[1]
+        groups = real_and_fake.grouped(names, sources, self.groups)
+        preprocessing = real_and_fake.preprocessing_of(
+            names, sources, size=self.size, recode=recode, match_sizes=self.match_sizes
+        )
+        facts = real_and_fake.audited(
+            names, sources, preprocessing, robust=self.robust, seed=self.seed
+        )
         detector = fit_detector(
-            *sources,
+            # RGB, which `detect score` reads as well.
+            Rgb(sources[0]),
+            Rgb(sources[1]),
             features=self.features,
             classifier=self.classifier,
             calibration=self.false_alarms,
             seed=self.seed,
+            groups=groups,
+            preprocessing=preprocessing,
+            robust=self.robust,
+            facts=facts,
             progress=progress,
         )
         detector.save(self.out)
-        facts = detector.calibration
-        print(
-            f"{detector.name}: trained on {facts.n_real} real and {facts.n_fake} generated images; "
-            f"on {facts.n_real_held_out} + {facts.n_fake_held_out} held-out ones "
-            f"{facts.achieved:.1%} false alarms and {facts.detection_rate:.1%} detected. "
-            f"Saved to {self.out}"
-        )
+        print("\n".join(sentences(detector)))
+        print(f"Saved to {self.out}; open {fitted_page(page, detector)}.")
+        print(f"Next: gan-forensics detect score suspects --detector {self.out}")
 
 
 @dataclass(frozen=True)
 class DetectScore:
     """Score images with a detector: a CSV line for every file, with a score or the reason for none.
 
-    Where IMAGES has folders named real (or 0_real) and fake (or 1_fake, generated), both error
-    rates are reported.
+    Where IMAGES has folders for real and for generated images, both error rates are reported; which
+    names are taken for what is said, and --real-is says it for other names. With --carriers a
+    verdict that compression or resizing turns over is given as "unsure".
 
     Try it:
 
     $ gan-forensics detect score suspects --detector detector.npz --out scores.csv
+
+    $ gan-forensics detect score suspects --detector detector.npz --carriers
     """
 
     images: Positional[Path]
@@ -103,50 +139,57 @@ class DetectScore:
     detector: Path
     """A file of `detect fit` or `train detector`."""
     out: Path = Path("scores.csv")
-    """path, label, score (higher: more likely generated), verdict, error."""
+    """path, label, score (higher: more likely generated), verdict, spread (with --carriers: from
+    the lowest to the highest score), outside (how the file differs from those that the detector was
+    fitted on), error."""
+    carriers: bool = False
+    """Score each image also after JPEG, WebP and resizing: a verdict that does not hold is
+    "unsure"."""
+    real_is: str | None = None
+    """The name of the folders of real images; folders beside them are of generated ones."""
     follow_links: bool = False
     """Follow links that leave the folder."""
 
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data.files import check_file_out, shown
-        from gan_forensics.forensics import evaluate, load_detector
+        from gan_forensics.forensics import load_detector
+        from gan_forensics.forensics.format_audit import read_seen
 
         check_file_out(self.out)
         detector = load_detector(self.detector)
+        seen = read_seen(detector.facts.get("seen"))
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
-        rows, scores = [], {"real": [], "generated": [], "": []}
+        labels, lines = labels_of([*paths, *left_out], self.images, real_is=self.real_is)
+        for line in lines:
+            say(line)
+        if detector.preprocessing.words:
+            say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
+        if seen is None:
+            say("the detector does not tell what files it was fitted on: none is marked as outside")
         unread = ((path, f"{path}: {reason}") for path, reason in left_out.items())
-        for path, score in chain(_scored(detector, progress(paths)), unread):
-            row = {"path": path, "label": _label(path, self.images), "score": "", "verdict": ""}
-            if isinstance(score, str):
-                rows.append(row | {"error": score})
+        rows, known = [], []
+        for path, found in chain(_scored(detector, progress(paths), self.carriers), unread):
+            row = {"path": path, "label": labels[path]}
+            if isinstance(found, str):
+                rows.append(row | _BLANK | {"error": found})
                 continue
-            verdict = "generated" if score > detector.threshold else "real"
-            rows.append(row | {"score": f"{score:.6g}", "verdict": verdict, "error": ""})
-            scores[row["label"]].append(score)
+            cells = _cells(found, detector.threshold, seen)
+            rows.append(row | cells)
+            known.append((labels[path], found.scores[0], cells["verdict"]))
+        if not self.carriers:
+            for row in rows:
+                del row["spread"]
         write_csv(self.out, sorted(rows, key=lambda row: row["path"]))
-        called = sum(row["verdict"] == "generated" for row in rows)
-        errors = sum(row["error"] != "" for row in rows)
-        if errors == len(rows):
-            raise ValueError(
-                f"none of {len(rows)} could be scored, see {self.out}; first: "
-                f"{shown(rows[0]['error'])}"
+        errors = [row["error"] for row in rows if row["error"]]
+        if not known:
+            # No wrong use of the command, and no success either.
+            raise RuntimeError(
+                f"none of {len(rows)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
-        print(f"{len(rows) - errors} images scored, {called} called generated: {self.out}")
+        print("\n".join(_summary(rows, known, self.out)))
         if errors:
-            print(f"{errors} could not be scored; see the error column", file=sys.stderr)
-        if scores["real"] and scores["generated"]:
-            result = evaluate(scores["real"], scores["generated"], threshold=detector.threshold)
-            point, spans = result.points["fixed"], result.intervals
-            real, fake = spans["fixed/real_accuracy"], spans["fixed/fake_accuracy"]
-            print(
-                f"{result.n_real} real images: {point.false_alarm_rate:.1%} called generated "
-                f"(95 % interval {1 - real.high:.1%} to {1 - real.low:.1%})\n"
-                f"{result.n_fake} generated images: {point.miss_rate:.1%} missed "
-                f"(95 % interval {1 - fake.high:.1%} to {1 - fake.low:.1%})\n"
-                f"AUC {result.auc:.3f}, average precision {result.average_precision:.3f}"
-            )
+            print(f"{len(errors)} could not be scored; see the error column", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -170,21 +213,91 @@ class Detect:
         self.action()
 
 
-def _scored(detector: "Detector", paths: Iterable[Path]) -> Iterator[tuple[Path, float | str]]:
-    """The score of each image, or why it has none; a batch is scored together."""
+class Found(NamedTuple):
+    """The scores of an image, as it is and then after carriers, and what its file is like."""
+
+    scores: Sequence[float]
+    header: "Header"
+
+
+_BLANK = {"score": "", "verdict": "", "spread": "", "outside": "", "error": ""}
+
+
+def _cells(found: Found, threshold: float, seen: Any) -> dict[str, str]:
+    """The cells of a scored image."""
+    from gan_forensics.forensics.format_audit import outside
+
+    above = {score > threshold for score in found.scores}
+    verdict = "unsure" if len(above) > 1 else "generated" if above == {True} else "real"
+    return _BLANK | {
+        "score": f"{found.scores[0]:.6g}",
+        "verdict": verdict,
+        "spread": f"{max(found.scores) - min(found.scores):.6g}",
+        "outside": "" if seen is None else outside(found.header, seen),
+    }
+
+
+def _summary(rows: Sequence[dict], known: Sequence[tuple[str, float, str]], out: Path) -> list[str]:
+    """What came out, in lines; with error rates where both labels are known."""
+    from gan_forensics.forensics.calibration import measured_rate
+    from gan_forensics.forensics.metrics import average_precision, count_scores, roc_auc
+
+    verdicts = [verdict for *_, verdict in known]
+    unsure = f", {n} unsure" if (n := verdicts.count("unsure")) else ""
+    lines = [
+        f"{len(known)} images scored, {verdicts.count('generated')} called generated{unsure}: {out}"
+    ]
+    if strange := sum(row["outside"] != "" for row in rows):
+        lines.append(
+            f"{strange} are unlike the files that the detector was fitted on (column outside): its "
+            "error rates say nothing about them"
+        )
+    by_label = {
+        label: [(score, verdict) for of, score, verdict in known if of == label]
+        for label in ("real", "generated")
+    }
+    if all(by_label.values()):
+        for label, wrong, word in (
+            ("real", "generated", "called generated"), ("generated", "real", "missed")
+        ):  # fmt: skip
+            rate = measured_rate([verdict == wrong for _, verdict in by_label[label]])
+            some = sum(verdict == "unsure" for _, verdict in by_label[label])
+            more = f"; {some} unsure" if some else ""
+            lines.append(f"{rate.n} {label} images: {rate.words} {word}{more}")
+        counts = count_scores(*([score for score, _ in of] for of in by_label.values()))
+        lines.append(
+            f"AUC {roc_auc(counts):.3f}, average precision {average_precision(counts):.3f}"
+        )
+    return lines
+
+
+def _scored(
+    detector: "Detector", paths: Iterable[Path], carriers: bool
+) -> Iterator[tuple[Path, Found | str]]:
+    """The scores of each image, or why it has none; a batch is scored together."""
+    from gan_forensics.data.carriers import RESHIPPED
+    from gan_forensics.forensics.measure import score_carried
+
+    names = ("none", *RESHIPPED) if carriers else ("none",)
     for some in _read(detector, paths):
-        images = {path: image for path, image in some.items() if not isinstance(image, str)}
-        scores = detector.score(list(images.values())) if images else []
-        for path, score in zip(images, scores, strict=True):
-            flat = f"{path}: a flat image has no spectrum to judge"
-            some[path] = float(score) if score == score else flat
-        del images  # or they would stay while the next ones are read
-        yield from some.items()
+        images = {path: found for path, found in some.items() if not isinstance(found, str)}
+        result: dict[Path, Found | str] = {p: e for p, e in some.items() if isinstance(e, str)}
+        if images:
+            scores = score_carried(detector, [image for image, _ in images.values()], names)
+            for path, column in zip(images, scores.T, strict=True):
+                flat = f"{path}: a flat image has no spectrum to judge"
+                finite = [float(score) for score in column if score == score]
+                whole = column[0] == column[0]
+                result[path] = Found(finite, images[path][1]) if whole else flat
+        order = list(some)
+        # Or they would stay in memory while the next ones are read.
         some.clear()
+        images.clear()
+        yield from ((path, result[path]) for path in order)
 
 
 def _read(detector: "Detector", paths: Iterable[Path]) -> Iterator[dict[Path, Any]]:
-    """Images, or why they cannot be scored, as many at a time as their pixels allow.
+    """Images with headers, or why they cannot be scored, as many at a time as pixels allow.
 
     Images of a size that the detector refuses are not decoded: headers say it.
     """
@@ -193,25 +306,19 @@ def _read(detector: "Detector", paths: Iterable[Path]) -> Iterator[dict[Path, An
     some, pixels = {}, 0
     for path in paths:
         try:
-            height, width, _ = read_header(path)
+            header = read_header(path)
             try:
-                detector.check_shape((height, width, 3))
+                detector.check_shape((header.height, header.width, 3))
             except ValueError as error:
                 raise ImageError(f"{path}: {error}") from None
-            if some and pixels + height * width > PIXELS_AT_ONCE:
+            if some and pixels + header.height * header.width > PIXELS_AT_ONCE:
                 yield some
                 some, pixels = {}, 0
-            some[path] = load_image(path)
-            pixels += height * width
+            some[path] = load_image(path), header
+            pixels += header.height * header.width
         except ImageError as error:
             some[path] = str(error)
         if len(some) == AT_ONCE:
             yield some
             some, pixels = {}, 0
     yield some
-
-
-def _label(path: Path, root: Path) -> str:
-    """What the folders between the root and an image say about it; empty where they are silent."""
-    parts = path.relative_to(root).parts[:-1] if root.is_dir() else ()
-    return next((LABELS[part.lower()] for part in parts if part.lower() in LABELS), "")

@@ -4,15 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import open_source, say
+from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
-from gan_forensics.data import account, installed_encoders
-from gan_forensics.data import open_source as open_again
+from gan_forensics.data import Source, account, installed_encoders
 from gan_forensics.data.files import check_folder_out, write_json
-from gan_forensics.forensics import DetectorConfig, part, train_detector
+from gan_forensics.forensics import DetectorConfig, Parts, Preprocessing, part, train_detector
 from gan_forensics.forensics.neural import make_network
+from gan_forensics.forensics.neural_parts import part_by_groups
 from gan_forensics.report import report_run
+from gan_forensics.report.detector_fit import fitted_page, sentences
 
 Options: Any = options_of(DetectorConfig, without=("augment", "encoders"))
 
@@ -23,8 +25,9 @@ class TrainDetector:
 
     The recipe of Wang et al. (CVPR 2020): images of one GAN, blurred and compressed at random; with
     grayscale among the augmentations the detector does not lean on colour alone. About three
-    quarters of the images (or the train split of a source that has one) are trained on, half of the
-    others decide when to stop, and the other half set the threshold.
+    quarters of the images (or the train split of a source that has one) are trained on. Of the
+    others some decide when to stop, some real ones set the threshold, and on the rest is measured
+    what it achieves, also after compression, resizing and noise.
 
     Try it:
 
@@ -46,7 +49,16 @@ class TrainDetector:
     augment: str = ",".join(DetectorConfig.augment)
     """Some of blur, jpeg, grayscale; none for none."""
     size: int | None = None
-    """Centre-crop and resize all images to this side."""
+    """Centre-crop and resize all images to this side, here and in `detect score`."""
+    match_sizes: bool = False
+    """Cut the same square out of the middle of all images, as large as the smallest one allows,
+    here and in `detect score`."""
+    recode: str | None = None
+    """jpeg:QUALITY compresses all images alike, here and in `detect score`."""
+    groups: str | None = None
+    """What images belong together, such as crops of one photograph: a folder level (1 is the first
+    folder below the source), or a column of list:FILE.csv. No group has two uses; splits of the
+    source's own are then disregarded."""
     follow_links: bool = False
     """Follow links that leave a folder."""
     steps: int | None = None
@@ -63,6 +75,7 @@ class TrainDetector:
         config = DetectorConfig(**vars(self.config), augment=augment, encoders=installed_encoders())
         at_least(0, steps=self.steps, seed=config.seed)
         at_least(1, size=self.size)
+        real_and_fake.check_sizes(self.size, match_sizes=self.match_sizes)
         make_network(config.arch, config.settings)
         _ = config.augmentation  # for its names and probabilities
         idle = {}
@@ -84,44 +97,74 @@ class TrainDetector:
         """Run it."""
         check_folder_out(self.out)
         config = self._checked()
+        recode = real_and_fake.quality_of(self.recode)
         check_folder_out(self.out)
-        shared = {"size": self.size, "follow_links": self.follow_links}
-        real, fake = (
-            (open_source(name, split="train", **shared), open_again(name, split="test", **shared))
-            for name in (self.real, self.fake)
-        )
-        parts = part(
-            real,
-            fake,
-            split="train splits; of the test splits, half for validation, half for calibration",
-            seed=config.seed,
-        )
-        used = {}
-        for place, (kind, (train, _)) in enumerate((("real", real), ("generated", fake))):
-            name = (self.real, self.fake)[place]
-            numbers = {
-                "train": len(parts.train[place]),
-                "validate": len(parts.validation[place]),
-                "calibrate": len(parts.calibration[place]),
-            }
-            said = ", ".join(f"{number} {use}" for use, number in numbers.items())
-            say(f"{name}: of {sum(numbers.values())} images {said}")
-            used[kind] = {"data": name, **account.facts(train), **numbers}
-        facts = {"real": self.real, "fake": self.fake, "size": self.size}
+        names = self.real, self.fake
+        parts, used, preprocessing, facts = self._opened(names, recode, config.seed)
         detector = train_detector(
-            parts, config, self.out, steps=self.steps, resume=self.resume, facts=facts
+            parts,
+            config,
+            self.out,
+            steps=self.steps,
+            resume=self.resume,
+            facts=facts,
+            preprocessing=preprocessing,
         )
         detector.save(self.out / "detector.npz")
         write_json(self.out / "data.json", used)
-        calibration, validation = detector.calibration, detector.facts["validation"]
-        assert calibration is not None
+        validation = detector.facts["validation"]
         print(
             f"{detector.name}, step {detector.facts['step']}: validation accuracy "
-            f"{validation['validation/accuracy']:.1%}, average precision "
-            f"{validation['validation/average_precision']:.3f}; on "
-            f"{calibration.n_real_held_out} + {calibration.n_fake_held_out} images for calibration "
-            f"{calibration.achieved:.1%} false alarms and {calibration.detection_rate:.1%} "
-            f"detected. Saved to {self.out / 'detector.npz'}"
+            f"{validation['validation/accuracy']:.1%} at probability 1/2, average precision "
+            f"{validation['validation/average_precision']:.3f}, on the images that chose the step"
         )
+        print("\n".join(sentences(detector)))
+        print(f"Saved to {self.out / 'detector.npz'}")
+        print(f"Open {fitted_page(self.out / 'detector.html', detector)}.")
         print(f"Open {report_run(self.out)}.")
         print(f"Next: gan-forensics detect score suspects --detector {self.out / 'detector.npz'}")
+
+    def _opened(
+        self, names: tuple[str, str], recode: int | None, seed: int
+    ) -> tuple[Parts, dict[str, Any], Preprocessing, dict[str, Any]]:
+        """The images by use, what was used, what is done to them, and facts about them; said."""
+
+        def opened(split: str) -> tuple[Source, Source]:
+            # What is left out and resized is the same for all splits, and said once.
+            told = {"size": self.size, "split": split, "quiet": split == "test"}
+            made = [
+                real_and_fake.open_native(name, follow_links=self.follow_links, **told)
+                for name in names
+            ]
+            return made[0], made[1]
+
+        if self.groups is None:
+            train, held = opened("train"), opened("test")
+            parts = part(
+                (train[0], held[0]),
+                (train[1], held[1]),
+                split="train splits; of the test splits, equal parts for each other use",
+                seed=seed,
+            )
+        else:
+            train = opened("all")
+            groups = real_and_fake.grouped(names, train, self.groups)
+            assert groups is not None
+            parts = part_by_groups(*train, groups, split=f"by groups: {self.groups}", seed=seed)
+        preprocessing = real_and_fake.preprocessing_of(
+            names, train, size=self.size, recode=recode, match_sizes=self.match_sizes
+        )
+        facts = real_and_fake.audited(names, train, preprocessing, robust=False, seed=seed)
+        assert parts.measurement is not None
+        used = {}
+        for place, kind in enumerate(("real", "generated")):
+            numbers = {
+                "train": len(parts.train[place]),
+                "validate": len(parts.validation[place]),
+                **({"calibrate": len(parts.calibration)} if kind == "real" else {}),
+                "measure": len(parts.measurement[place]),
+            }
+            said = ", ".join(f"{number} {use}" for use, number in numbers.items())
+            say(f"{names[place]}: of {sum(numbers.values())} images {said}")
+            used[kind] = {"data": names[place], **account.facts(train[place]), **numbers}
+        return parts, used, preprocessing, facts

@@ -23,10 +23,12 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from gan_forensics.data.cmyk import cmyk_to_rgb
+from gan_forensics.data.jpeg_quality import jpeg_quality
 from gan_forensics.data.sniff import HEADER, image_format, why_not
 
 _GRAY_MODES = ("1", "L", "LA")
 _EIGHT_BIT_MODES = (*_GRAY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
+_COLOURS = {"P": "palette", "PA": "palette", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 _PNG, _XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
 _LARGEST_PNG = 1 << 30  # to be taken apart in memory
@@ -44,11 +46,17 @@ class Header(NamedTuple):
         height: in pixels, as the image is decoded (the EXIF orientation applied).
         width: likewise.
         gray: whether the file stores gray levels rather than colours.
+        container: the format, as Pillow names it: "PNG", "JPEG", "WEBP" ...
+        colours: how the file stores its pixels: "gray", "RGB", "palette" or "CMYK"; with alpha too.
+        quality: of JPEG, 1 to 100, as its quantisation table tells (`jpeg_quality`); else None.
     """
 
     height: int
     width: int
     gray: bool
+    container: str
+    colours: str
+    quality: int | None
 
 
 def load_image(
@@ -83,7 +91,12 @@ def read_header(path: str | os.PathLike) -> Header:
         # Pillow turns TIFF by itself.
         if image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED:
             width, height = height, width
-        return Header(height, width, _is_gray(image))
+        # The pictures of a phone's multi-picture JPEG are JPEGs.
+        container = "JPEG" if image.format == "MPO" else str(image.format)
+        tables = getattr(image, "quantization", None) if container == "JPEG" else None
+        quality = jpeg_quality(tables[min(tables)]) if tables else None
+        colours = "gray" if (gray := _is_gray(image)) else _COLOURS[image.mode]
+        return Header(height, width, gray, container, colours, quality)
 
     return _of_file(path, lambda file: _opened(file, str(path), header))
 

@@ -57,6 +57,8 @@ def read_folder(
         None if labels is None else labels[keep],
         among=paths,
         left_out=left_out,
+        root=folder,
+        columns=None,
         **fit,
     )
 
@@ -64,32 +66,39 @@ def read_folder(
 def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
     """Read the images that a CSV file names: `path` or `path,label` on each line, lazily.
 
-    Paths are relative to the file. A first line `path` or `path,label` is a header. Labels are
-    integers, or names (then numbered in sorted order).
+    Paths are relative to the file. A first line that begins with `path` is a header, below which
+    there may be more columns: one called label, others for `groups_of`. Labels are integers, or
+    names (then numbered in sorted order).
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             lines = [(number, row) for number, row in enumerate(csv.reader(stream), 1) if any(row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    header = ["path", "label"]
     if lines and lines[0][1][0].strip().lower() == "path":
-        lines = lines[1:]
+        header = [name.strip() for name in lines.pop(0)[1]]
+        header = [name.lower() if name.lower() in ("path", "label") else name for name in header]
+        if twice := sorted({name for name in header if header.count(name) > 1}):
+            raise ValueError(f"{file}: two columns are called {twice[0]!r}: rename one")
+    elif lines:
+        header = header[: len(lines[0][1])]
     if not lines:
         raise ValueError(f"{file}: names no image; write one path on each line")
-    columns = len(lines[0][1])
     for number, row in lines:
-        if len(row) != columns or columns > 2:
+        if len(row) != len(header):
             raise ValueError(
                 f"{file}, line {number}: {len(row)} columns; every line must read 'path' or every "
-                "line 'path,label'"
+                "line 'path,label', or as a first line 'path,...' names the columns"
             )
         if not (file.parent / row[0].strip()).is_file():
             raise FileNotFoundError(
                 f"{file}, line {number}: no file {row[0].strip()!r}; paths are relative to "
                 f"{file.parent}"
             )
-    names = [row[0].strip() for _, row in lines]
-    labels = _number([row[1].strip() for _, row in lines]) if columns == 2 else None
+    cells = {name: [row[i].strip() for _, row in lines] for i, name in enumerate(header)}
+    names = cells.pop("path")
+    labels = _number(cells.pop("label")) if "label" in cells else None
     keep = rows_of_split(names, split)
     paths = [file.parent / name for name in names]
     return FileSource(
@@ -97,6 +106,8 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
         None if labels is None else labels[keep],
         among=paths,
         left_out={},
+        root=None,
+        columns={name: [column[row] for row in keep] for name, column in cells.items()},
         **fit,
     )
 

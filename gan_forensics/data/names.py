@@ -33,6 +33,8 @@ NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:mnist5k": samples.mnist5k,
     "samples:lfw": samples.lfw,
 }
+# Made at the size that is asked for, so that nothing is resized.
+MADE = ("samples:photos", "toy:powerlaw")
 # name[/config][:1.2.3], then maybe :SPLIT, where SPLIT may hold a colon (train[:100]).
 _TFDS = re.compile(r"(?P<name>[\w./-]+(?::\d+\.\d+\.\d+)?)(?::(?P<part>[^?]+))?")
 
@@ -91,7 +93,7 @@ def open_source(
         options = {"follow_links": follow_links} if scheme == "folder" else {}
         return _open_files(_FILE_READERS[scheme], name, rest, split=split, **options, **fit)
     base, _, query = name.partition("?")
-    if base in ("samples:photos", "toy:powerlaw"):
+    if base in MADE:
         if crop is not None:
             raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
         opener = samples.photos if base == "samples:photos" else _open_textures

@@ -151,6 +151,8 @@ class FileSource:
         *,
         among: Sequence[Path] | None = None,
         left_out: Mapping[Path, str] | None = None,
+        root: Path | None = None,
+        columns: Mapping[str, Sequence[str]] | None = None,
         **fit: int | None,
     ):
         """Remember the paths.
@@ -160,11 +162,14 @@ class FileSource:
             labels: of each, if there are some.
             among: all files that these are a split of; they decide on the channels.
             left_out: why other files of the folder are not among them.
+            root: the folder that they lie in, or below.
+            columns: what a list says of each file beside its label, by the column's name.
             fit: `size` and `crop` as in `square`.
         """
         self.paths, self.labels, self._fit = list(paths), labels, fit
         self.among = self.paths if among is None else among
         self.listed, self.left_out = len(self.among), left_out or {}
+        self.root, self.columns = root, columns or {}
 
     @functools.cached_property
     def channels(self) -> Literal[1, 3]:

@@ -8,7 +8,6 @@ from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.detectors import (
     Detector,
     SpectralDetector,
-    fit_detector,
     load_detector,
 )
 from gan_forensics.forensics.evaluate import (
@@ -18,6 +17,7 @@ from gan_forensics.forensics.evaluate import (
     evaluate_sources,
 )
 from gan_forensics.forensics.features import FEATURES
+from gan_forensics.forensics.fitting import fit_detector
 from gan_forensics.forensics.intervals import Interval, grouped_rate, rate_interval
 from gan_forensics.forensics.metrics import (
     METRICS,
@@ -29,3 +29,4 @@ from gan_forensics.forensics.metrics import (
 from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
+from gan_forensics.forensics.preprocessing import Preprocessing

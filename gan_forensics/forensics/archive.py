@@ -5,17 +5,19 @@ The header's `kind` says what the arrays are of; a threshold and its calibration
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gan_forensics.data.files import read_archive, write_archive
-from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.calibration import read_calibration
 
 FORMAT = "gan_forensics detector"
-VERSION = 1
+VERSION = 2
+# Files that are read all the same; see `read_calibration` for what they lack.
+READABLE = (1, VERSION)
 EARLIER = ("gan_forensics spectral detector", "gan_forensics neural detector")
 # A detector of 20,000 training images of 128x128 DCT coefficients stays below this.
 LARGEST_FILE = 8 * 2**30
@@ -45,7 +47,7 @@ def read_detector(path: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarra
         raise ValueError("it was written by an earlier version: fit or train it again")
     if written != FORMAT:
         raise ValueError("its header is not that of a detector")
-    if header.get("version") != VERSION:
+    if header.get("version") not in READABLE:
         raise ValueError(
             f"it has version {header.get('version')!r}, this gan_forensics reads version {VERSION}"
         )
@@ -53,11 +55,7 @@ def read_detector(path: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarra
     if not math.isfinite(header["threshold"]):
         raise ValueError(f"threshold {header['threshold']} is not finite")
     if (facts := header["calibration"]) is not None:
-        if facts.keys() != {field.name for field in fields(Calibration)} or not all(
-            type(value) in (int, float) for value in facts.values()
-        ):
-            raise ValueError("its calibration facts are incomplete")
-        header["calibration"] = Calibration(**facts)
+        header["calibration"] = read_calibration(facts, header["version"])
     return header, arrays
 
 

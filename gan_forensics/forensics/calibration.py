@@ -1,59 +1,146 @@
-"""Thresholds that bound false alarms: set on real images that trained nothing."""
+"""Thresholds that bound false alarms, set on real images that trained nothing.
+
+What a threshold achieves is measured on further images (`forensics.measure`): on those that set it,
+the share of false alarms is known beforehand.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from gan_forensics.forensics.intervals import grouped_rate, rate_interval
 from gan_forensics.forensics.metrics import check_scores
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How a detector was fitted and how its threshold was chosen.
+class Rate:
+    """A measured rate, with the exact interval of 95 %.
 
     Attributes:
-        n_real: real images the classifier was trained on.
-        n_fake: generated images the classifier was trained on.
-        n_real_held_out: real images kept out of training, on which the threshold was set.
-        n_fake_held_out: generated images kept out of training.
-        target: accepted share of false alarms on real images.
-        achieved: share of false alarms on the held-out real images (those that set the threshold).
-        detection_rate: share of the held-out generated images above the threshold.
+        events: how often it happened.
+        n: among so many images.
+        groups: of which there were so many, each with one vote; None where each image has its own.
+        rate: mean over the votes.
+        low, high: of its interval, `rate_interval`.
+    """
+
+    events: int
+    n: int
+    groups: int | None
+    rate: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """The rate with its count and its interval."""
+        groups = "" if self.groups is None else f" in {self.groups} groups"
+        return (
+            f"{self.rate:.1%} ({self.events} of {self.n}{groups}; 95 % interval {self.low:.1%} to "
+            f"{self.high:.1%})"
+        )
+
+
+def measured_rate(happened, groups=None) -> Rate:
+    """The rate of what happened [n], bool; `groups` [n] as in `grouped_rate`."""
+    happened = np.asarray(happened, bool)
+    rate, votes = grouped_rate(happened, groups)
+    interval = rate_interval(min(rate * votes, votes), votes)
+    number = None if groups is None else votes
+    return Rate(int(happened.sum()), len(happened), number, rate, interval.low, interval.high)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a detector does on images that neither trained it nor set its threshold.
+
+    Attributes:
+        carrier: how the images came, of `gan_forensics.data.carriers`; "none" for as they are.
+        false_alarms: real images called generated.
+        detected: generated images called generated.
+        auc: of the scores, ties counting one half.
+    """
+
+    carrier: str
+    false_alarms: Rate
+    detected: Rate
+    auc: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a detector was fitted, how its threshold was chosen, and what that achieves.
+
+    Attributes:
+        n_real: real images it was trained on.
+        n_fake: generated images it was trained on.
+        n_calibration: further real images, which set the threshold.
+        groups: of these; None where every image is its own.
+        target: the share of false alarms that the threshold aims at. Not measured.
         seed: of the split and of the classifier.
+        measured: on images of neither kind, as they are and by carrier; empty if not measured.
     """
 
     n_real: int
     n_fake: int
-    n_real_held_out: int
-    n_fake_held_out: int
+    n_calibration: int
+    groups: int | None
     target: float
-    achieved: float
-    detection_rate: float
     seed: int
+    measured: tuple[Measured, ...] = ()
+
+    @property
+    def as_they_are(self) -> Measured | None:
+        """What was measured on images as they are."""
+        return next((found for found in self.measured if found.carrier == "none"), None)
 
 
-def calibrate(
-    real_scores, fake_scores, *, n_real: int, n_fake: int, false_alarms: float, seed: int
-) -> tuple[float, Calibration]:
-    """The threshold that scores of held-out images set, and the facts about it.
+def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
+    """The calibration of a detector file's header.
 
-    Args:
-        real_scores: [n], which alone set the threshold (`calibrated_threshold`).
-        fake_scores: [m].
-        n_real, n_fake, false_alarms, seed: as in `Calibration`; the third is its target.
+    Files of version 1 hold rates of the very images that set the threshold; they are dropped.
+
+    Raises:
+        ValueError: when facts are missing, unknown or of another type.
     """
-    threshold = calibrated_threshold(real_scores, false_alarms=false_alarms)
-    return threshold, Calibration(
-        n_real=n_real,
-        n_fake=n_fake,
-        n_real_held_out=len(real_scores),
-        n_fake_held_out=len(fake_scores),
-        target=false_alarms,
-        achieved=float(np.mean(real_scores > threshold)),
-        detection_rate=float(np.mean(fake_scores > threshold)),
-        seed=seed,
-    )
+    try:
+        if version == 1:
+            names = ("n_real", "n_fake", "target", "seed")
+            kept = {name: facts[name] for name in names}
+            found = Calibration(**kept, n_calibration=facts["n_real_held_out"], groups=None)
+        else:
+            measured = tuple(
+                Measured(**{
+                    **row,
+                    "false_alarms": Rate(**row["false_alarms"]),
+                    "detected": Rate(**row["detected"]),
+                })
+                for row in facts["measured"]
+            )  # fmt: skip
+            found = Calibration(**{**facts, "measured": measured})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"its calibration facts are incomplete ({error})") from None
+    for part in (found, *found.measured, *(r for m in found.measured for r in rates_of(m))):
+        for field in fields(part):
+            value = getattr(part, field.name)
+            kind = _TYPES.get(field.name, (int, float))
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise ValueError(f"its calibration facts are wrong: {field.name} is {value!r}")
+    return found
+
+
+_TYPES = {
+    "groups": (int, type(None)), "measured": tuple, "carrier": str,
+    "false_alarms": Rate, "detected": Rate,
+}  # fmt: skip
+
+
+def rates_of(found: Measured) -> tuple[Rate, Rate]:
+    """False alarms and detections."""
+    return found.false_alarms, found.detected
 
 
 def smallest_calibration_set(false_alarms: float) -> int:
@@ -61,21 +148,39 @@ def smallest_calibration_set(false_alarms: float) -> int:
     return math.ceil(1 / false_alarms - 1e-9) - 1
 
 
-def calibrated_threshold(real_scores, *, false_alarms: float) -> float:
+def calibrated_threshold(real_scores, *, false_alarms: float, groups=None) -> float:
     """Threshold that a new real image exceeds with probability at most `false_alarms`.
 
     With n exchangeable real images, a new one outscores the k-th largest of them with probability
-    at most k / (n + 1) (split conformal prediction), hence k = floor(false_alarms (n + 1)).
+    at most k / (n + 1) (split conformal prediction), hence k = floor(false_alarms (n + 1)). With
+    groups, an image of a new one of G groups outscores t with probability at most
+    (sum_g share_g(t) + 1) / (G + 1), share_g(t) being the share of group g above t; the smallest
+    such t is taken (hierarchical conformal prediction, Lee, Barber and Willett, 2023).
+
+    Args:
+        real_scores: [n].
+        false_alarms: in (0, 1).
+        groups: [n], which group each image is of, or None where each is its own.
 
     Raises:
         ValueError: when there are too few real images for the bound, or NaN among their scores.
     """
     scores = check_scores("real", real_scores)
+    names = np.arange(len(scores)) if groups is None else np.asarray(groups)
+    _, group = np.unique(names, return_inverse=True)
+    sizes = np.bincount(group)
     # Rounding must not cost an image: 0.29 * 100 is 28.999999999999996.
-    rank = math.floor(false_alarms * (len(scores) + 1) + 1e-9)
-    if rank < 1:
+    allowed = false_alarms * (len(sizes) + 1) - 1 + 1e-9
+    if allowed < 0:
+        what = "real images" if groups is None else "groups of real images"
         raise ValueError(
-            f"{len(scores)} real images cannot bound the false alarms by {false_alarms:g}: at "
+            f"{len(sizes)} {what} cannot bound the false alarms by {false_alarms:g}: at "
             f"least {smallest_calibration_set(false_alarms)} are needed"
         )
-    return float(np.sort(scores)[::-1][rank - 1])
+    order = np.argsort(-scores, kind="stable")
+    above = np.cumsum(1 / sizes[group[order]])
+    # The share above a score is that of all images before the first one with it.
+    ranked = scores[order]
+    first = np.searchsorted(-ranked, -ranked, side="left")
+    before = np.where(first > 0, above[first - 1], 0.0)
+    return float(ranked[np.flatnonzero(before <= allowed)[-1]])

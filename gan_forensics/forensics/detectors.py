@@ -3,24 +3,21 @@
 Scores rise with the evidence that an image was generated.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from gan_forensics.data import ArraySource, Source, chunks
 from gan_forensics.data.files import check_file_in
 from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
-from gan_forensics.forensics.calibration import Calibration, calibrate, smallest_calibration_set
-from gan_forensics.forensics.canvases import room
-from gan_forensics.forensics.classifiers import CLASSIFIERS, check_finite, fit_table
+from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.features import FEATURES, RADIAL, Features, check_images, lookup
+from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, lookup
+from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocessing
 
 Images = UInt8[np.ndarray, "n h w c"]
 
@@ -32,11 +29,13 @@ class SpectralDetector:
     Attributes:
         features: a key of `FEATURES`.
         classifier: the name it was fitted under, a key of `CLASSIFIERS`.
-        image_shape: (h, w, c) of the images it was fitted on; others are refused, because spectra
-            of resized images are not the same spectra.
+        image_shape: (h, w, c) of the images it was fitted on, after preprocessing; others are
+            refused, because spectra of resized images are not the same spectra.
         model: the fitted classifier as plain arrays.
         threshold: score above which an image is called generated.
-        calibration: sample counts and error rates behind the threshold.
+        calibration: what the threshold rests on and what it achieves.
+        preprocessing: what `score` does to every image first.
+        facts: JSON-able, such as what it was fitted on.
     """
 
     features: str
@@ -45,6 +44,8 @@ class SpectralDetector:
     model: Classifier
     threshold: float
     calibration: Calibration
+    preprocessing: Preprocessing = Preprocessing()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -59,24 +60,39 @@ class SpectralDetector:
         as one of a single flat colour.
 
         Args:
-            images: uint8 of the size that the detector was fitted on, or a list of such images.
+            images: uint8 of the size that the detector was fitted on, or a list of such images; of
+                any sizes where its preprocessing makes them one.
 
         Raises:
             ValueError: on images of another type or size.
         """
+        if self.preprocessing.words:
+            images = [self.preprocessing(np.asarray(image)) for image in images]
         images = np.asarray(images)
         check_images(images)
-        self.check_shape(images.shape[1:])
+        self._check_size(images.shape[1:])
         return self.model.decide(FEATURES[self.features](images))
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuse images [h, w, c] of another size than it was fitted on (ValueError)."""
+        """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
+        self._check_size(self.preprocessing.shape(shape))
+
+    def _check_size(self, shape: tuple[int, ...]) -> None:
         if shape != self.image_shape:
             raise ValueError(
-                f"images of {_size(shape)} do not fit a detector fitted on "
-                f"{_size(self.image_shape)}: crop them to that size (resizing changes the "
-                "spectrum), or fit a detector on images of this size"
+                f"images of {size_of(shape)} do not fit a detector fitted on "
+                f"{size_of(self.image_shape)}: crop them to that size (resizing changes the "
+                "spectrum), or fit a detector with --size or --match-sizes, which brings images "
+                "of any size to one"
             )
+
+    def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
+        """The middle of an image that is larger than the detector takes."""
+        if self.preprocessing.crop or self.preprocessing.size:
+            return image
+        height, width = self.image_shape[:2]
+        top, left = max(0, (image.shape[0] - height) // 2), max(0, (image.shape[1] - width) // 2)
+        return image[top : top + height, left : left + width]
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
@@ -89,6 +105,8 @@ class SpectralDetector:
             "decision": self.model.kind,
             "threshold": self.threshold,
             "calibration": self.calibration,
+            "preprocessing": asdict(self.preprocessing),
+            "facts": dict(self.facts),
         }
         arrays = {f"model/{name}": array for name, array in self.model.arrays.items()}
         scaling = {"mean": self.model.mean, "scale": self.model.scale}
@@ -99,130 +117,6 @@ class SpectralDetector:
 RINGS = "frequency"
 # What tells generated images from real ones: `score`, a `threshold` for scores, a `name`, `save`.
 Detector = SpectralDetector | neural.NeuralDetector
-
-
-def fit_detector(
-    real: Images | Source,
-    fake: Images | Source,
-    *,
-    features: str = "durall",
-    classifier: str = "knn",
-    seed: int = 0,
-    calibration: float = 0.05,
-    held_out: float = 0.2,
-    progress: Callable[[range], Iterable[int]] = iter,
-) -> SpectralDetector:
-    """Fit a detector of generated images and calibrate its threshold on images kept out of it.
-
-    The threshold is the score that at most `floor(calibration * (n + 1)) - 1` of the n held-out
-    real images exceed. A new real image of the same kind then raises a false alarm with
-    probability at most `calibration` (the argument of split conformal prediction).
-
-    Args:
-        real: real images: uint8 [n, h, w, c], or a source of such images, of which no more than a
-            batch is in memory at a time, beside the features of all.
-        fake: generated images of the same size, likewise.
-        features: a key of `FEATURES`.
-        classifier: a key of `CLASSIFIERS`.
-        seed: of the split and of the classifier.
-        calibration: accepted share of false alarms on real images, in (0, 1).
-        held_out: share of either class kept out of training, in (0, 1).
-        progress: as in `chunks`, for each class.
-
-    Raises:
-        ValueError: on unknown names, sizes that differ, or too few images for the calibration.
-    """
-    extract = lookup(FEATURES, features, "features")
-    lookup(CLASSIFIERS, classifier, "classifier")
-    for name, share in (("calibration", calibration), ("held_out", held_out)):
-        if not 0 < share < 1:
-            raise ValueError(f"{name} is a share between 0 and 1 (exclusive), got {share}")
-    sources = {"real": _as_source(real), "generated": _as_source(fake)}
-    shape, other = (source[0]["image"].shape for source in sources.values())
-    if shape != other:
-        raise ValueError(
-            f"real images of {_size(shape)} and generated images of {_size(other)}: both must have "
-            "one size (images with size=N, --size N) and have passed through the same decoding, "
-            "cropping and compression, or the detector learns that difference"
-        )
-    rng = np.random.default_rng(seed)
-    real_train, real_held = _split(len(sources["real"]), held_out, rng, "real")
-    fake_train, fake_held = _split(len(sources["generated"]), held_out, rng, "generated")
-    needed = smallest_calibration_set(calibration)
-    if len(real_held) < needed:
-        accepted = math.ceil(100 / (len(real_held) + 1)) / 100
-        raise ValueError(
-            f"{len(sources['real'])} real images leave {len(real_held)} for calibrating the "
-            f"threshold, but a share of {calibration:g} false alarms needs at least {needed}: give "
-            f"{math.ceil(needed / held_out)} real images, or accept more false alarms "
-            f"(--false-alarms {accepted:g})"
-        )
-
-    # One table of all features, the rows to train on before those that are held out.
-    n_train = len(real_train) + len(fake_train)
-    rows = {name: np.empty(len(source), int) for name, source in sources.items()}
-    rows["real"][real_train] = np.arange(len(real_train))
-    rows["generated"][fake_train] = np.arange(len(real_train), n_train)
-    rows["real"][real_held] = np.arange(n_train, n_train + len(real_held))
-    rows["generated"][fake_held] = np.arange(n_train + len(real_held), sum(map(len, rows.values())))
-    table = _feature_table(sources, rows, extract, shape, progress)
-    generated = np.repeat([0.0, 1.0], [len(real_train), len(fake_train)])
-    model = fit_table(table[:n_train], generated, classifier=classifier, seed=seed)
-    threshold, facts = calibrate(
-        model.decide(table[n_train : n_train + len(real_held)]),
-        model.decide(table[n_train + len(real_held) :]),
-        n_real=len(real_train),
-        n_fake=len(fake_train),
-        false_alarms=calibration,
-        seed=seed,
-    )
-    return SpectralDetector(features, classifier, shape, model, threshold, facts)
-
-
-def _as_source(images: Images | Source) -> Source:
-    """The images as a source that is not empty."""
-    if hasattr(images, "dtype"):
-        check_images(images)  # pyright: ignore[reportArgumentType]
-        return ArraySource(image=images)  # pyright: ignore[reportArgumentType]
-    if not len(images):
-        raise ValueError("a source of images is empty: give at least one image")
-    return images  # pyright: ignore[reportReturnType]
-
-
-def _feature_table(
-    sources: Mapping[str, Source],
-    rows: Mapping[str, np.ndarray],
-    extract: Callable[[Images], Features],
-    shape: tuple[int, ...],
-    progress: Callable[[range], Iterable[int]],
-) -> Features:
-    """Features of all images, image i of a class in row `rows[class][i]`, a batch at a time.
-
-    Raises:
-        ValueError: for images of another shape, and for features that are not finite.
-    """
-    at_once = room(shape[0], shape[1])
-    table = np.empty((0, 0))
-    for name, source in sources.items():
-        finite = np.ones(len(source), bool)
-        done = 0
-        for part in chunks(source, at_once, progress=progress):
-            images = part["image"]
-            if images.shape[1:] != shape:
-                raise ValueError(
-                    f"{name} images of {_size(images.shape[1:])} among images of {_size(shape)}: "
-                    "bring all to one size (images with size=N, --size N)"
-                )
-            check_images(images)
-            values = extract(images)
-            if not table.size:
-                table = np.empty((sum(map(len, rows.values())), values.shape[1]))
-            here = slice(done, done + len(images))
-            table[rows[name][here]] = values
-            finite[here] = np.isfinite(values).all(axis=1)
-            done += len(images)
-        check_finite(name, finite)
-    return table
 
 
 def load_detector(path: Path | str) -> Detector:
@@ -252,6 +146,8 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
     """Check a header and arrays against each other and build the detector."""
     wanted = {"features": str, "classifier": str, "image_shape": list, "decision": str}
     check_fields(header, {**wanted, "calibration": Calibration})
+    if not isinstance(header.get("facts", {}), dict):
+        raise ValueError("its header has no valid 'facts'")
     shape = header["image_shape"]
     if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(f"image shape {shape} is not [h, w, c]")
@@ -272,6 +168,8 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
         model=Classifier(header["decision"], mean, scale, named),
         threshold=header["threshold"],
         calibration=header["calibration"],
+        preprocessing=read_preprocessing(header),
+        facts=header.get("facts", {}),
     )
 
 
@@ -281,18 +179,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], dict[str, np.ndarray]], Detector]]
 }
 
 
-def _split(n: int, held_out: float, rng: np.random.Generator, what: str):
-    """Random disjoint indices of the training and the held-out images, neither empty."""
-    n_held = round(n * held_out)
-    if not 0 < n_held < n:
-        raise ValueError(
-            f"{n} {what} images cannot be split with a share of {held_out:g} held out: both parts "
-            "need at least one image"
-        )
-    order = rng.permutation(n)
-    return np.sort(order[n_held:]), np.sort(order[:n_held])
-
-
-def _size(shape) -> str:
+def size_of(shape: Sequence[int]) -> str:
+    """A shape [h, w, c] in words."""
     height, width, channels = shape
     return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"

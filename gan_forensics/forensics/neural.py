@@ -7,7 +7,7 @@ are scored whole and at their own size.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.canvases import LENGTHS, MOST, check_image, few_shapes, room
 from gan_forensics.forensics.features import lookup
+from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.initial import initial_variables
@@ -75,6 +76,7 @@ class NeuralDetector:
         calibration: how the threshold was chosen; None where it is 0, probability 1/2, unseen.
         settings: arguments of the architecture beside the number of logits.
         facts: JSON-able, such as what it was trained on.
+        preprocessing: what `score` does to every image first.
     """
 
     arch: str
@@ -83,6 +85,7 @@ class NeuralDetector:
     calibration: Calibration | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Preprocessing = Preprocessing()
 
     @property
     def name(self) -> str:
@@ -95,7 +98,7 @@ class NeuralDetector:
         return make_network(self.arch, self.settings)
 
     def score(self, images: Images) -> Float64[np.ndarray, " n"]:
-        """Logits of whole images, without resizing; higher = more likely generated.
+        """Logits of whole images after the preprocessing; higher = more likely generated.
 
         A few sizes have programs of their own; images of others lie on canvases of fewer shapes,
         with the scores that they have by themselves (`forensics.canvases`), so that a folder of
@@ -122,7 +125,8 @@ class NeuralDetector:
         return scores
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuse images [h, w, c] that are smaller than the network's stride (ValueError)."""
+        """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
+        shape = self.preprocessing.shape(shape)
         side = getattr(self.network, "stride", 1)
         if min(shape[:2]) < side:
             raise ValueError(
@@ -130,11 +134,15 @@ class NeuralDetector:
                 f"{side} pixels"
             )
 
+    def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
+        """The image: networks take any size."""
+        return image
+
     def _checked(self, images: Images) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
         for place in range(len(images)):
             image = check_image(place, images[place])
             self.check_shape(image.shape)
-            yield image
+            yield self.preprocessing(image)
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
@@ -145,6 +153,7 @@ class NeuralDetector:
             "threshold": self.threshold,
             "calibration": self.calibration,
             "facts": dict(self.facts),
+            "preprocessing": asdict(self.preprocessing),
         }
         write_detector(path, header, flatten_dict(self.variables, sep="/"))
 
@@ -213,7 +222,8 @@ def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Neural
     check_arrays(header["arch"], flatten_dict(shapes, sep="/"), arrays)
     names = ("arch", "threshold", "calibration", "settings", "facts")
     variables = unflatten_dict(arrays, sep="/")
-    return NeuralDetector(variables=variables, **{name: header[name] for name in names})
+    given = {name: header[name] for name in names}
+    return NeuralDetector(variables=variables, preprocessing=read_preprocessing(header), **given)
 
 
 def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import Rows, Source
+from gan_forensics.forensics.partition import parted
 
 
 class Parts(NamedTuple):
@@ -15,14 +16,19 @@ class Parts(NamedTuple):
     Attributes:
         train: (real, generated) to train on.
         validation: (real, generated) that decide when to stop and which checkpoint is kept.
-        calibration: (real, generated) that set the threshold and say what it achieves.
+        calibration: real images that set the threshold.
+        measurement: (real, generated) that what it achieves is measured on; None where the caller
+            measures on images of its own.
         split: the split in words.
+        groups: of the images of calibration and of measurement; None where each is its own.
     """
 
     train: tuple[Source, Source]
     validation: tuple[Source, Source]
-    calibration: tuple[Source, Source]
+    calibration: Source
+    measurement: tuple[Source, Source] | None
     split: str
+    groups: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
 
 
 class RealAndFake:
@@ -43,25 +49,92 @@ class RealAndFake:
 
 
 def part(
-    real: tuple[Source, Source], fake: tuple[Source, Source], *, split: str, seed: int = 0
+    real: tuple[Source, Source],
+    fake: tuple[Source, Source],
+    *,
+    split: str,
+    seed: int = 0,
+    measure: bool = True,
 ) -> Parts:
-    """Parts of (train, held-out) sources: the held-out images are halved at random.
+    """Parts of (train, held-out) sources: the held-out images are parted at random.
+
+    Real ones in equal parts for validation, calibration and measurement, generated ones for the
+    first and the last.
+
+    Args:
+        real, fake: (train, held-out) sources.
+        split: in words.
+        seed: of the choice.
+        measure: False leaves measuring to the caller, and its images to the other uses.
 
     Raises:
-        ValueError: for fewer than two held-out images of a kind.
+        ValueError: for too few held-out images of a kind.
     """
-    parts = []
-    for name, (train, held) in (("real", real), ("generated", fake)):
-        if len(held) < 2:
+    uses = {"real": ("validation", "calibration"), "generated": ("validation",)}
+    held: dict[str, dict[str, Source]] = {}
+    for name, (_, images) in (("real", real), ("generated", fake)):
+        wanted = uses[name] + ("measurement",) * measure
+        if len(images) < len(wanted):
             raise ValueError(
-                f"{len(held)} held-out {name} images cannot serve for validation and calibration: "
-                "give more images"
+                f"{len(images)} held-out {name} images cannot serve for {', '.join(wanted)}: give "
+                "more images"
             )
-        order = np.random.default_rng(seed).permutation(len(held))
-        halves = np.split(order, [len(held) // 2])
-        parts.append((train, *(Rows(held, np.sort(half)) for half in halves)))
-    train, validation, calibration = zip(*parts, strict=True)
-    return Parts(train, validation, calibration, split)
+        order = np.random.default_rng(seed).permutation(len(images))
+        pieces = np.array_split(order, len(wanted))
+        held[name] = {
+            use: Rows(images, np.sort(piece)) for use, piece in zip(wanted, pieces, strict=True)
+        }
+    a, b = held["real"], held["generated"]
+    return Parts(
+        (real[0], fake[0]),
+        (a["validation"], b["validation"]),
+        a["calibration"],
+        (a["measurement"], b["measurement"]) if measure else None,
+        split,
+    )
+
+
+# Of the groups of images with real ones, and of the others: about a quarter is held out.
+_SHARES = {"validation": 1 / 12, "calibration": 1 / 12, "measurement": 1 / 12}
+_FAKE_SHARES = {"validation": 1 / 8, "measurement": 1 / 8}
+
+
+def part_by_groups(
+    real: Source,
+    fake: Source,
+    groups: tuple[np.ndarray, np.ndarray],
+    *,
+    split: str,
+    seed: int = 0,
+) -> Parts:
+    """Parts of sources, no group of images (such as the crops of one photograph) in two of them.
+
+    Raises:
+        ValueError: for too few groups.
+    """
+    rows = parted(*groups, shares=_SHARES, fake_shares=_FAKE_SHARES, seed=seed)
+    for kind, name in enumerate(("real", "generated")):
+        for use in ("train", *(_SHARES if kind == 0 else _FAKE_SHARES)):
+            if not len(rows[kind][use]):
+                raise ValueError(
+                    f"{len(set(groups[kind]))} groups of {name} images leave none for {use}: give "
+                    "more groups"
+                )
+
+    def both(use: str) -> tuple[Source, Source]:
+        return Rows(real, rows[0][use]), Rows(fake, rows[1][use])
+
+    return Parts(
+        both("train"),
+        both("validation"),
+        both("calibration")[0],
+        both("measurement"),
+        split,
+        (
+            groups[0][rows[0]["calibration"]],
+            (groups[0][rows[0]["measurement"]], groups[1][rows[1]["measurement"]]),
+        ),
+    )
 
 
 class OnDemand(Sequence):

@@ -25,8 +25,9 @@ from jaxtyping import PyTree
 
 from gan_forensics.data import Augmentation, Source, installed_encoders
 from gan_forensics.data.augment import Encoder, Rounding
-from gan_forensics.forensics.calibration import calibrate, smallest_calibration_set
+from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
 from gan_forensics.forensics.evaluate import operating_point
+from gan_forensics.forensics.measure import measured, threshold_of
 from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
     NeuralDetector,
@@ -36,6 +37,7 @@ from gan_forensics.forensics.neural import (
     normalise,
 )
 from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, images_of
+from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
 from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import (
     Aux,
@@ -212,13 +214,14 @@ def train_detector(
     steps: int | None = None,
     resume: bool = False,
     facts: Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing = NATIVE,
     **options: Any,
 ) -> NeuralDetector:
     """Train a detector in a run folder and calibrate its threshold.
 
     The threshold is set as for spectral detectors: a new real image exceeds it with probability at
     most `config.false_alarms` (`calibrated_threshold`), on images that neither trained the network
-    nor chose its checkpoint.
+    nor chose its checkpoint. What it achieves is measured on others, also after each carrier.
 
     Args:
         parts: the images; without a crop all images to train on must have one size.
@@ -227,15 +230,18 @@ def train_detector(
         steps: at most; None leaves the end to the stopper, 0 only calibrates.
         resume: go on from the newest checkpoint.
         facts: about the images, saved with the run and the detector.
+        preprocessing: of all images, kept with the detector.
         options: for `gan_forensics.train.fit`.
 
     Raises:
         ValueError: for settings that cannot be built, and too few images.
     """
     needed = smallest_calibration_set(config.false_alarms)
-    if (few := len(parts.calibration[0])) < needed:
+    what = "real images" if parts.groups is None else "groups of real images"
+    votes = range(len(parts.calibration)) if parts.groups is None else parts.groups[0]
+    if (few := len(set(votes))) < needed:
         raise ValueError(
-            f"{few} real images for calibrating the threshold are too few: "
+            f"{few} {what} for calibrating the threshold are too few: "
             f"{config.false_alarms:g} false alarms need {needed}; give about "
             f"{needed / max(few, 1):.1f} times as many, or accept more false alarms "
             f"(--false-alarms {math.ceil(100 / (few + 1)) / 100:g})"
@@ -243,7 +249,7 @@ def train_detector(
     network = make_network(config.arch, config.settings)
     augmentation = config.augmentation
     batches = process_batches(
-        RealAndFake(*parts.train),
+        RealAndFake(*(Prepared(source, preprocessing) for source in parts.train)),
         batch_size=config.batch_size,
         seed=config.seed,
         transform=augmentation.transform,
@@ -257,14 +263,16 @@ def train_detector(
     trained = network.clone(dtype=computation_dtype(config.precision))
     update = detector_update(trained, learning_rate=config.learning_rate)
     learner = Learner(NETWORK, asdict(config), (update,), init, precision=config.precision)
-    shared = {"split": parts.split, **(facts or {})}
+    steps_before = {} if preprocessing == NATIVE else {"preprocessing": preprocessing.words}
+    shared = {"split": parts.split, **steps_before, **(facts or {})}
     cadence = Cadence(
         EPOCHS * epoch if steps is None else steps,
         log_every=max(1, min(50, epoch // 2)),
         checkpoint_every=0,
         evaluate_every=epoch,
     )
-    validate = _validation(parts.validation, augmentation.for_validation(), config)
+    real, fake = (Prepared(source, preprocessing) for source in parts.validation)
+    validate = _validation((real, fake), augmentation.for_validation(), config)
     with closing(batches):
         state = fit(
             learner,
@@ -281,21 +289,33 @@ def train_detector(
         )
     if int(state.step):  # without a step there is no checkpoint, and the start is the best
         state = load_state(run, learner, best=METRIC)
-    measured = {
+    reached = {
         "augment": list(config.augment),
         "probability": config.probability,
         "step": int(state.step),
         "validation": validate(state),
     }
-    detector = _detector(config, state, shared | measured)
-    threshold, calibration = calibrate(
-        *(detector.score(images_of(source)) for source in parts.calibration),
+    detector = replace(_detector(config, state, shared | reached), preprocessing=preprocessing)
+    grouped = (None, None) if parts.groups is None else parts.groups
+    threshold = threshold_of(
+        detector, parts.calibration, np.arange(len(parts.calibration)),
+        false_alarms=config.false_alarms, groups=grouped[0],
+    )  # fmt: skip
+    detector = replace(detector, threshold=threshold)
+    found = ()
+    if parts.measurement is not None:
+        every = np.arange(len(parts.measurement[0])), np.arange(len(parts.measurement[1]))
+        found = measured(detector, parts.measurement, every, groups=grouped[1], seed=config.seed)
+    calibration = Calibration(
         n_real=len(parts.train[0]),
         n_fake=len(parts.train[1]),
-        false_alarms=config.false_alarms,
+        n_calibration=len(parts.calibration),
+        groups=None if parts.groups is None else few,
+        target=config.false_alarms,
         seed=config.seed,
+        measured=found,
     )
-    return replace(detector, threshold=threshold, calibration=calibration)
+    return replace(detector, calibration=calibration)
 
 
 def _detector(

@@ -1,0 +1,145 @@
+"""What the commands that fit detectors do with their two sources before they fit."""
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from gan_forensics.cli.process import progress, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gan_forensics.data import Source
+    from gan_forensics.forensics.preprocessing import Preprocessing
+
+Two = tuple["Source", "Source"]
+
+
+def quality_of(recode: str | None) -> int | None:
+    """The quality of `jpeg:QUALITY`, as --recode takes it."""
+    if recode is None:
+        return None
+    codec, _, quality = recode.partition(":")
+    if codec != "jpeg" or not quality.isdecimal() or not 1 <= int(quality) <= 100:
+        raise ValueError(f"--recode {recode}: give jpeg:QUALITY with a quality of 1 to 100")
+    return int(quality)
+
+
+def check_sizes(size: int | None, *, match_sizes: bool) -> None:
+    """Refuse --size beside --match-sizes."""
+    if size is not None and match_sizes:
+        raise ValueError("--match-sizes cuts without resizing, --size resizes: give one of the two")
+
+
+def open_native(
+    name: str, *, size: int | None, split: str, follow_links: bool, quiet: bool = False
+) -> "Source":
+    """A source whose images keep their size; those that are made at a size get it."""
+    from gan_forensics import data
+    from gan_forensics.data.names import MADE
+
+    made = name.partition("?")[0] in MADE
+    source = data.open_source(
+        name, size=size if made else None, split=split, follow_links=follow_links
+    )
+    for line in (data.account.left_out(source), data.account.fitted(source, size)):
+        if line and not quiet:
+            say(f"{name}: {line}")
+    return source
+
+
+def preprocessing_of(
+    names: tuple[str, str], sources: Two, *, size: int | None, recode: int | None, match_sizes: bool
+) -> "Preprocessing":
+    """What will be done to every image; says how large the square is that --match-sizes cuts."""
+    from gan_forensics.data.names import MADE
+    from gan_forensics.forensics.preprocessing import Preprocessing
+
+    if all(name.partition("?")[0] in MADE for name in names):
+        size = None
+    crop = None
+    if match_sizes:
+        crop = min(map(_shortest, sources))
+        say(f"--match-sizes: the central {crop}x{crop} pixels of every image are cut out")
+    return Preprocessing(crop=crop, size=size, recode=recode)
+
+
+def _shortest(source: "Source") -> int:
+    """The shortest side of all images of a source."""
+    from gan_forensics.forensics.format_audit import file_headers
+
+    if (headers := file_headers(source)) is not None:
+        return min(min(header.height, header.width) for header in headers)
+    return min(min(source[i]["image"].shape[:2]) for i in progress(range(len(source))))
+
+
+def grouped(
+    names: tuple[str, str], sources: Two, by: str | None
+) -> "tuple[np.ndarray, np.ndarray] | None":
+    """The groups of all images; says how many there are."""
+    if by is None:
+        return None
+    import numpy as np
+
+    from gan_forensics.data.groups import groups_of
+
+    found = []
+    for name, source in zip(names, sources, strict=True):
+        try:
+            groups = groups_of(source, by)
+        except ValueError as error:
+            raise ValueError(f"--groups {by}: {name}: {error}") from None
+        say(f"{name}: {len(groups)} images in {len(set(groups))} groups")
+        found.append(np.array(groups))
+    if both := set(found[0]) & set(found[1]):
+        say(f"{len(both)} groups have real and generated images; they stay together")
+    return found[0], found[1]
+
+
+def audited(
+    names: tuple[str, str], sources: Two, preprocessing: "Preprocessing", *, robust: bool, seed: int
+) -> dict[str, Any]:
+    """What the files are like and whether that alone gives the classes away: said, and as facts.
+
+    Returns:
+        "real" and "fake", the sources; "seen" and "audit" where they are of files (`Seen`,
+        `Audit`).
+    """
+    from gan_forensics.data.carriers import CONTAINERS
+    from gan_forensics.forensics.format_audit import audit, file_headers, seen
+
+    facts: dict[str, Any] = dict(zip(("real", "fake"), names, strict=True))
+    headers = [file_headers(source) or [] for source in sources]
+    if not all(headers):
+        say("the format of the files is not audited: not both sources are of image files")
+        return facts
+    known = seen([*headers[0], *headers[1]])
+    if robust:
+        qualities = [int(c.partition("-")[2]) for c, kind in CONTAINERS.items() if kind == "JPEG"]
+        known = replace(
+            known,
+            containers=known.containers | {kind: 0 for kind in CONTAINERS.values()},
+            qualities=(
+                min([*qualities, *(known.qualities or ())]),
+                max([*qualities, *(known.qualities or ())]),
+            ),
+        )
+    facts["seen"] = asdict(known)
+    found = audit(headers[0], headers[1], preprocessing, seed=seed)
+    for name, some in zip(names, headers, strict=True):
+        say(f"{name}: {seen(some).words}")
+    if found is None:
+        say("too few files for an audit of their formats")
+        return facts
+    facts["audit"] = asdict(found)
+    if found.biased:
+        say(
+            f"WARNING: without a look at a pixel, container, quality, size and colours of the "
+            f"files tell generated from real in {found.remaining:.0%} (balanced; chance is 50%). "
+            f"The detector may learn that instead. {found.advice[:1].upper()}{found.advice[1:]}."
+        )
+    elif found.native:
+        say(
+            f"the files alone tell the classes apart in {found.accuracy:.0%} (balanced), what the "
+            f"preprocessing leaves of them in {found.remaining:.0%}: no better than chance"
+        )
+    return facts

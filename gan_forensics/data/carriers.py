@@ -1,0 +1,75 @@
+"""Carriers: what happens to a picture on its way, by name.
+
+Sites and messengers compress and shrink, screens enlarge, cameras and editors add noise. A verdict
+must not depend on it. Every carrier maps uint8 [h, w, c] to the same, deterministically; those that
+end in another size say so.
+"""
+
+import io
+import zlib
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from gan_forensics.data.augment import jpeg
+from gan_forensics.data.images import pillow_resize
+
+Pixels = UInt8[np.ndarray, "h w c"]
+
+
+def webp(image: Pixels, quality: int) -> Pixels:
+    """Compress and decompress as lossy WebP."""
+    stream = io.BytesIO()
+    _picture(image).save(stream, "WEBP", quality=quality)
+    with Image.open(stream) as opened:
+        decoded = np.array(opened.convert("RGB"))
+    return decoded[..., : image.shape[-1]]
+
+
+def down_up(image: Pixels, factor: float) -> Pixels:
+    """Shrink by a factor and enlarge to the size of before, bilinear with antialiasing."""
+    return pillow_resize(scaled(image, factor), *image.shape[:2])
+
+
+def scaled(image: Pixels, factor: float) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """Resize both sides by a factor, bilinear with antialiasing."""
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    return pillow_resize(image, height, width)
+
+
+def enlarged(image: Pixels, factor: float) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """Resize both sides by a factor, bicubic as editors do."""
+    height, width = (round(side * factor) for side in image.shape[:2])
+    resized = _picture(image).resize((width, height), Image.Resampling.BICUBIC)
+    return np.array(resized).reshape(height, width, image.shape[-1])
+
+
+def noise(image: Pixels, deviation: float) -> Pixels:
+    """Add Gaussian noise of so many levels, the same for the same pixels."""
+    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(image).tobytes()))
+    noisy = image + deviation * rng.standard_normal(image.shape)
+    return np.clip(np.floor(noisy + 0.5), 0, 255).astype(np.uint8)
+
+
+def _picture(image: Pixels) -> Image.Image:
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+# A screenshot is a picture as a screen of 125 % shows it, stored without loss.
+CARRIERS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "h2 w2 c"]]] = {
+    "jpeg-90": partial(jpeg, quality=90),
+    "jpeg-75": partial(jpeg, quality=75),
+    "jpeg-50": partial(jpeg, quality=50),
+    "webp-80": partial(webp, quality=80),
+    "down-up-0.75": partial(down_up, factor=0.75),
+    "up-1.5": partial(enlarged, factor=1.5),
+    "noise-3": partial(noise, deviation=3.0),
+    "screenshot": partial(scaled, factor=1.25),
+}
+# What they store their pictures in.
+CONTAINERS = {"jpeg-90": "JPEG", "jpeg-75": "JPEG", "jpeg-50": "JPEG", "webp-80": "WEBP"}
+# As messengers and sites carry pictures, for asking whether a verdict holds.
+RESHIPPED = ("jpeg-75", "webp-80", "down-up-0.75")

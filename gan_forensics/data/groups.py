@@ -1,0 +1,40 @@
+"""Which images belong together: crops of one photograph, frames of one film.
+
+What was learnt on one of them is no surprise on another, so that a group must not lie on both sides
+of a split.
+"""
+
+from gan_forensics.data.sources import FileSource, Source
+
+
+def groups_of(source: Source, by: str) -> list[str]:
+    """The group of every image.
+
+    Args:
+        source: a folder, or a list whose first line names its columns.
+        by: a folder level, "1" for the first folder below the source; or a column of the list.
+
+    Raises:
+        ValueError: when the source has no such level or column, or an image lies above the level.
+    """
+    if not isinstance(source, FileSource):
+        raise ValueError(f"groups by {by!r} need a folder or a list: FILE.csv of images")
+    if by in source.columns:
+        return list(source.columns[by])
+    if source.root is None:
+        known = ", ".join(source.columns) or "none beside path and label"
+        raise ValueError(f"groups by {by!r}: the list has no such column; it has {known}")
+    if not (by.isdecimal() and int(by)):
+        raise ValueError(
+            f"groups by {by!r}: of a folder give a level, 1 for the first folder below it"
+        )
+    level, groups = int(by), []
+    for path in source.paths:
+        folders = path.relative_to(source.root).parts[:-1]
+        if len(folders) < level:
+            raise ValueError(
+                f"groups by folder level {level}: {path} lies in {len(folders)} folders below "
+                f"{source.root}: sort the images into folders, or give a list with a column"
+            )
+        groups.append("/".join(folders[:level]))
+    return groups

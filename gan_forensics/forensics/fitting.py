@@ -1,0 +1,229 @@
+"""Fitting spectral detectors: three disjoint parts of the images, for three purposes."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from gan_forensics.data import ArraySource, Source
+from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.sources import describe
+from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
+from gan_forensics.forensics.canvases import room
+from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_table
+from gan_forensics.forensics.decisions import Classifier
+from gan_forensics.forensics.detectors import Images, SpectralDetector, size_of
+from gan_forensics.forensics.features import FEATURES, check_images, lookup
+from gan_forensics.forensics.measure import carried, measured, threshold_of
+from gan_forensics.forensics.partition import own_groups, parted
+from gan_forensics.forensics.preprocessing import NATIVE, Preprocessing
+
+Progress = Callable[[range], Iterable[int]]
+# Carriers that a robust detector sees each training image after, beside the image as it is.
+COPIES = 2
+
+
+def fit_detector(
+    real: Images | Source,
+    fake: Images | Source,
+    *,
+    features: str = "durall",
+    classifier: str = "knn",
+    seed: int = 0,
+    calibration: float = 0.05,
+    held_out: float = 0.2,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    preprocessing: Preprocessing = NATIVE,
+    robust: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    progress: Progress = iter,
+) -> SpectralDetector:
+    """Fit a detector of generated images, calibrate its threshold, and measure what it does.
+
+    The real images are parted in three: those that train, those that set the threshold, those that
+    the threshold is measured on; of the generated ones none is needed for the second. A new real
+    image of the same kind raises a false alarm with probability at most `calibration`
+    (`calibrated_threshold`); what was measured stands in the detector's calibration, also after
+    each carrier.
+
+    Args:
+        real: real images: uint8 [n, h, w, c], or a source of such images, of which no more than a
+            batch is in memory at a time, beside the features of those that train.
+        fake: generated images, likewise.
+        features: a key of `FEATURES`.
+        classifier: a key of `CLASSIFIERS`.
+        seed: of the split and of the classifier.
+        calibration: accepted share of false alarms on real images, in (0, 1).
+        held_out: share of the real images that set the threshold, and again of either class that is
+            measured on, in (0, 0.5).
+        groups: of each real and of each generated image, such as the photograph that it was cut
+            from; a group lies in one part, and has one vote.
+        preprocessing: what makes images one size, among other things; kept with the detector.
+        robust: also train on images after carriers, and bound the false alarms under each.
+        facts: about the images, kept with the detector.
+        progress: as in `chunks`, for each class and part.
+
+    Raises:
+        ValueError: on unknown names, sizes that differ, or too few images for the calibration.
+    """
+    lookup(FEATURES, features, "features")
+    lookup(CLASSIFIERS, classifier, "classifier")
+    if not 0 < calibration < 1:
+        raise ValueError(f"calibration is a share between 0 and 1 (exclusive), got {calibration}")
+    if not 0 < held_out < 0.5:
+        raise ValueError(f"held_out is a share between 0 and 0.5 (exclusive), got {held_out}")
+    sources = as_source(real), as_source(fake)
+    shape, other = (preprocessing.shape(source[0]["image"].shape) for source in sources)
+    if shape != other:
+        raise ValueError(
+            f"real images of {size_of(shape)} and generated images of {size_of(other)}: both must "
+            "have one size (--match-sizes cuts squares of one size, --size N resizes) and have "
+            "passed through the same decoding, cropping and compression, or the detector learns "
+            "that difference"
+        )
+    counts = len(sources[0]), len(sources[1])
+    of = [np.asarray(names) for names in groups or own_groups(*counts)]
+    rows = parted(
+        *of, shares={"calibrate": held_out, "measure": held_out},
+        fake_shares={"measure": held_out}, seed=seed,
+    )  # fmt: skip
+    _check_parts(rows, of, counts, calibration, held_out, grouped=groups is not None)
+    carriers = ("none", *CARRIERS) if robust else ("none",)
+    trained = rows[0]["train"], rows[1]["train"]
+    blank = SpectralDetector(
+        features, classifier, shape, _UNFITTED, math.inf, _uncalibrated(calibration, seed),
+        preprocessing, {"robust": robust, **(facts or {})},
+    )  # fmt: skip
+    table, generated = _training_table(blank, sources, trained, carriers[1:], progress)
+    detector = replace(blank, model=fit_table(table, generated, classifier=classifier, seed=seed))
+    del table
+    chosen = rows[0]["calibrate"]
+    threshold = threshold_of(
+        detector, sources[0], chosen, false_alarms=calibration,
+        groups=None if groups is None else of[0][chosen], carriers=carriers, progress=progress,
+    )  # fmt: skip
+    detector = replace(detector, threshold=threshold)
+    tested = rows[0]["measure"], rows[1]["measure"]
+    found = measured(
+        detector, sources, tested, seed=seed, progress=progress,
+        groups=None if groups is None else (of[0][tested[0]], of[1][tested[1]]),
+    )  # fmt: skip
+    return replace(
+        detector,
+        calibration=Calibration(
+            n_real=len(trained[0]),
+            n_fake=len(trained[1]),
+            n_calibration=len(chosen),
+            groups=None if groups is None else len(np.unique(of[0][chosen])),
+            target=calibration,
+            seed=seed,
+            measured=found,
+        ),
+    )
+
+
+# What a detector is made of until it is fitted.
+_UNFITTED = Classifier(
+    "linear", np.zeros(1), np.ones(1), {"weights": np.zeros(1), "intercept": np.zeros(())}
+)
+
+
+def _uncalibrated(target: float, seed: int) -> Calibration:
+    return Calibration(0, 0, 0, None, target, seed)
+
+
+def as_source(images: Images | Source) -> Source:
+    """The images as a source that is not empty."""
+    if hasattr(images, "dtype"):
+        check_images(images)  # pyright: ignore[reportArgumentType]
+        return ArraySource(image=images)  # pyright: ignore[reportArgumentType]
+    if not len(images):
+        raise ValueError("a source of images is empty: give at least one image")
+    return images  # pyright: ignore[reportReturnType]
+
+
+def _check_parts(rows, groups, counts, false_alarms: float, held_out: float, *, grouped: bool):
+    """Refuse parts that are empty, or too few real images to bound the false alarms."""
+    for kind, name in enumerate(("real", "generated")):
+        wanted = ("calibrate", "measure", "train") if kind == 0 else ("measure", "train")
+        if empty := [part for part in wanted if not len(rows[kind][part])]:
+            of = f" of {len(np.unique(groups[kind]))} groups" if grouped else ""
+            raise ValueError(
+                f"{counts[kind]} {name} images{of} cannot be parted: none would be left to "
+                f"{empty[0]}; give more"
+            )
+    needed = smallest_calibration_set(false_alarms)
+    few = len(np.unique(groups[0][rows[0]["calibrate"]]))
+    if few < needed:
+        accepted = math.ceil(100 / (few + 1)) / 100
+        what = "groups of real images" if grouped else "real images"
+        raise ValueError(
+            f"{len(np.unique(groups[0]))} {what} leave {few} for calibrating the threshold, but a "
+            f"share of {false_alarms:g} false alarms needs at least {needed}: give "
+            f"{math.ceil(needed / held_out)} {what}, or accept more false alarms "
+            f"(--false-alarms {accepted:g})"
+        )
+
+
+def _training_table(
+    detector: SpectralDetector,
+    sources: tuple[Source, Source],
+    rows: tuple[np.ndarray, np.ndarray],
+    carriers: Sequence[str],
+    progress: Progress,
+) -> tuple[Float64[np.ndarray, "n d"], Float64[np.ndarray, " n"]]:
+    """Features of the training images, real before generated; and 1 where they are generated.
+
+    With carriers, `COPIES` rows follow that of each image, the carriers taking turns.
+
+    Raises:
+        ValueError: for images of another shape, and for features that are not finite.
+    """
+    extract, prepare = FEATURES[detector.features], detector.preprocessing
+    at_once = room(*detector.image_shape[:2])
+    copies = min(COPIES, len(carriers))
+    table = np.empty((0, 0))
+    done = 0
+    for kind, name in enumerate(("real", "generated")):
+        broken: list[int] = []
+        for first in progress(range(0, len(rows[kind]), at_once)):
+            some = rows[kind][first : first + at_once]
+            prepared = []
+            for place, row in enumerate(some, first):
+                image = sources[kind][int(row)]["image"]
+                turns = [carriers[(copies * place + i) % len(carriers)] for i in range(copies)]
+                forms = [carried(detector, image, form) for form in ("none", *turns)]
+                prepared += [_prepared(prepare, form, detector, sources[kind], row, name)
+                             for form in forms]  # fmt: skip
+            images = np.stack(prepared)
+            prepared.clear()
+            check_images(images)
+            values = extract(images)
+            if not table.size:
+                table = np.empty((sum(map(len, rows)) * (1 + copies), values.shape[1]))
+            table[done : done + len(values)] = values
+            finite = np.isfinite(values).all(axis=1).reshape(len(some), -1)
+            broken += some[~finite.all(1)].tolist()
+            done += len(values)
+        if broken:
+            raise ValueError(
+                f"{len(broken)} of {len(rows[kind])} {name} images to train on have features that "
+                f"are not finite (first at index {broken[0]}): leave out images of one flat colour"
+            )
+    generated = np.repeat([0.0, 1.0], [(1 + copies) * len(some) for some in rows])
+    return table, generated
+
+
+def _prepared(prepare, image, detector, source, row, name):
+    """An image through the preprocessing, refused where it is then of another shape."""
+    image = prepare(image)
+    if image.shape != detector.image_shape:
+        raise ValueError(
+            f"{name} images of {size_of(image.shape)} among images of "
+            f"{size_of(detector.image_shape)} ({describe(source, row)}): bring all to one size "
+            "(--match-sizes cuts squares of one size, --size N resizes)"
+        )
+    return image

@@ -1,0 +1,240 @@
+"""Can real and generated images be told apart without a look at their pixels?
+
+Grommelt, Weiss, Pfreundt and Keuper, "Fake or JPEG? Revealing common biases in generated image
+detection data sets" (2024): where real images are JPEGs of many sizes and generated ones PNGs of
+one, a detector learns that, scores well, and says nothing about generated images. So the facts of
+the files (container, JPEG quality, size, aspect, colours) are given to a classifier of their own.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gan_forensics.data import FileSource, Header, ImageError, Source, read_header
+from gan_forensics.forensics.intervals import rate_interval
+from gan_forensics.forensics.preprocessing import Preprocessing
+
+# Fewer files of a class say nothing.
+FEWEST = 5
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the files of some images are like.
+
+    Attributes:
+        containers: how many files of each, such as PNG.
+        qualities: lowest and highest JPEG quality; None without JPEGs.
+        shorter: the shortest and the longest of the shorter sides, in pixels.
+        longer: likewise of the longer sides.
+        colours: how many files store gray, RGB, palette, CMYK.
+    """
+
+    containers: dict[str, int]
+    qualities: tuple[int, int] | None
+    shorter: tuple[int, int]
+    longer: tuple[int, int]
+    colours: dict[str, int]
+
+    @property
+    def words(self) -> str:
+        """One line."""
+        kinds = [f"{n} {name}" for name, n in sorted(self.containers.items())]
+        if self.qualities:
+            low, high = self.qualities
+            kinds.append(f"JPEG quality {low}" + (f" to {high}" if high > low else ""))
+        (a, b), (c, d) = self.shorter, self.longer
+        kinds.append(f"{c}x{a}" if (a, c) == (b, d) else f"sides of {a} to {d}")
+        return ", ".join([*kinds, " and ".join(sorted(self.colours))])
+
+
+def seen(headers: Sequence[Header]) -> Seen:
+    """Sum up what some files are like."""
+    qualities = [header.quality for header in headers if header.quality is not None]
+    sides = [sorted((header.height, header.width)) for header in headers]
+    shorter, longer = ([side[i] for side in sides] for i in (0, 1))
+    return Seen(
+        dict(Counter(header.container for header in headers)),
+        (min(qualities), max(qualities)) if qualities else None,
+        (min(shorter), max(shorter)),
+        (min(longer), max(longer)),
+        dict(Counter(header.colours for header in headers)),
+    )
+
+
+def read_seen(facts: Any) -> Seen | None:
+    """What a detector's facts say that it saw; None where they are silent.
+
+    Raises:
+        ValueError: for facts that are not of `Seen`.
+    """
+    if facts is None:
+        return None
+
+    def two(values) -> tuple[int, int]:
+        low, high = values
+        return int(low), int(high)
+
+    def counts(values) -> dict[str, int]:
+        return {str(name): int(n) for name, n in values.items()}
+
+    try:
+        return Seen(
+            containers=counts(facts["containers"]),
+            qualities=facts["qualities"] and two(facts["qualities"]),
+            shorter=two(facts["shorter"]),
+            longer=two(facts["longer"]),
+            colours=counts(facts["colours"]),
+        )
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"the detector's facts about the files that it saw: {error}") from None
+
+
+def outside(header: Header, known: Seen) -> str:
+    """How a file differs from those that a detector saw, in words; empty where it does not."""
+    found = []
+    if header.container not in known.containers:
+        found.append(f"{header.container} (fitted on {' and '.join(sorted(known.containers))})")
+    elif header.quality is not None and known.qualities:
+        low, high = known.qualities
+        if not low <= header.quality <= high:
+            found.append(f"JPEG quality {header.quality} (fitted on {low} to {high})")
+    sides = sorted((header.height, header.width))
+    for side, name, (low, high) in zip(
+        sides, ("shorter", "longer"), (known.shorter, known.longer), strict=True
+    ):
+        if not low <= side <= high:
+            of = f"{low} to {high}" if high > low else str(low)
+            found.append(f"{name} side {side} (fitted on {of})")
+    if header.colours not in known.colours:
+        found.append(f"{header.colours} (fitted on {' and '.join(sorted(known.colours))})")
+    return "; ".join(found)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the files of real and generated images give away.
+
+    Attributes:
+        real, generated: what they are like.
+        accuracy: balanced accuracy of a classifier of these facts, cross-validated; chance is 0.5.
+        remaining: the same of the facts that the preprocessing leaves.
+        biased: whether the latter beats chance, with a confidence of at least 95 %.
+        native: whether the former does.
+        advice: what to do about it; empty where nothing needs to be done.
+    """
+
+    real: Seen
+    generated: Seen
+    accuracy: float
+    remaining: float
+    biased: bool
+    native: bool
+    advice: str
+
+
+def file_headers(source: Source) -> list[Header] | None:
+    """The headers of all files of a source, of all its splits; None where it is not of files."""
+    if not isinstance(source, FileSource):
+        return None
+    found = []
+    for path in source.among:
+        try:
+            found.append(read_header(path))
+        except ImageError:  # It says so when it is read.
+            continue
+    return found
+
+
+def audit(
+    real: Sequence[Header],
+    generated: Sequence[Header],
+    preprocessing: Preprocessing,
+    *,
+    seed: int = 0,
+) -> Audit | None:
+    """Cross-validate a classifier of the facts of files; None for fewer than `FEWEST` of a class.
+
+    Args:
+        real, generated: headers of the files.
+        preprocessing: what will be done to the images. A crop leaves no fact about sizes, `recode`
+            none about containers and quality, unless files are coarser than it.
+        seed: of the folds.
+    """
+    if min(len(real), len(generated)) < FEWEST:
+        return None
+    headers = [*real, *generated]
+    label = np.repeat([0, 1], [len(real), len(generated)])
+    seen_real, seen_fake = seen(real), seen(generated)
+    qualities = [h.quality for h in headers if h.quality is not None]
+    coarser = bool(qualities) and preprocessing.recode is not None and min(
+        qualities) < preprocessing.recode  # fmt: skip
+    recoded = preprocessing.recode is not None and not coarser
+    every = _facts(headers)
+    left = {
+        name: values
+        for name, values in every.items()
+        if not (recoded and name.startswith(("container", "quality")))
+        and not (preprocessing.crop and name.startswith("size"))
+    }
+    accuracy, native = _accuracy(every, label, seed)
+    remaining, biased = _accuracy(left, label, seed)
+    return Audit(
+        seen_real, seen_fake, accuracy, remaining, biased, native,
+        _advice(left, label, preprocessing, qualities, seed) if biased else "",
+    )  # fmt: skip
+
+
+def _facts(headers: Sequence[Header]) -> dict[str, np.ndarray]:
+    """Columns of numbers; the first word of a name says what they are of."""
+    facts = {}
+    for name in sorted({header.container for header in headers}):
+        facts[f"container {name}"] = np.array([h.container == name for h in headers], float)
+    facts["quality"] = np.array([h.quality or 0 for h in headers], float)
+    facts["size height"] = np.log([h.height for h in headers])
+    facts["size width"] = np.log([h.width for h in headers])
+    facts["size aspect"] = facts["size width"] - facts["size height"]
+    for name in sorted({header.colours for header in headers}):
+        facts[f"colours {name}"] = np.array([h.colours == name for h in headers], float)
+    return facts
+
+
+def _accuracy(facts: dict[str, np.ndarray], label: np.ndarray, seed: int) -> tuple[float, bool]:
+    """Cross-validated balanced accuracy, and whether it beats chance."""
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.tree import DecisionTreeClassifier
+
+    x = np.stack(list(facts.values()), 1) if facts else np.zeros((len(label), 1))
+    tree = DecisionTreeClassifier(max_depth=4, class_weight="balanced", random_state=seed)
+    folds = StratifiedKFold(min(FOLDS, *np.bincount(label)), shuffle=True, random_state=seed)
+    right = np.asarray(cross_val_predict(tree, x, label, cv=folds)) == label
+    rates = [right[label == kind].mean() for kind in (0, 1)]
+    # 97.5 % for each of the two ends, so that both hold with 95 %.
+    ends = [rate_interval(int(r.sum()), len(r)).low for r in (right[label == k] for k in (0, 1))]
+    return float(np.mean(rates)), bool(np.mean(ends) > 0.5)
+
+
+def _advice(facts, label, preprocessing: Preprocessing, qualities: Sequence[int], seed: int) -> str:
+    """What would remove the facts that tell the classes apart."""
+    steps = []
+    kinds = {name.split()[0] for name in facts}
+    telling = {
+        kind
+        for kind in sorted(kinds)
+        if _accuracy({n: v for n, v in facts.items() if n.split()[0] == kind}, label, seed)[1]
+    }
+    if telling & {"container", "quality"}:
+        quality = min([*qualities, 75])
+        why = (
+            "" if preprocessing.recode is None else f", no finer than the coarsest file ({quality})"
+        )
+        steps.append(f"--recode jpeg:{quality} compresses all alike{why}")
+    if "size" in telling:
+        steps.append("--match-sizes cuts squares of one size out of all, without resizing")
+    if "colours" in telling:
+        steps.append("give both in the same colours, gray or not")
+    return "; ".join(steps) or "prepare both alike: they differ in several facts together"

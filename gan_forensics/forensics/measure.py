@@ -1,0 +1,171 @@
+"""What a detector does on images of its own, as they are and after each carrier."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from gan_forensics.data import Source
+from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.sources import describe
+from gan_forensics.forensics import canvases
+from gan_forensics.forensics.calibration import Measured, calibrated_threshold, measured_rate
+from gan_forensics.forensics.metrics import count_scores, roc_auc
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.detectors import Detector
+
+Image = UInt8[np.ndarray, "_h _w c"]
+Scores = Float64[np.ndarray, "k n"]
+Progress = Callable[[range], Iterable[int]]
+# Images of a class that carriers are measured on, at most: 2 points of a rate are enough.
+MOST_CARRIED = 500
+
+
+def carried(detector: "Detector", image: Image, carrier: str) -> Image:
+    """An image after a carrier ("none" leaves it), cut to what the detector takes.
+
+    Carriers that enlarge leave more than a detector of one size takes: its middle is scored.
+    """
+    if carrier == "none":
+        return image
+    return detector.middle(CARRIERS[carrier](image))
+
+
+def score_carried(detector: "Detector", images: Sequence[Image], carriers: Sequence[str]) -> Scores:
+    """Scores [k, n] of n images after each of k carriers."""
+    return np.stack([
+        detector.score([carried(detector, image, name) for image in images]) for name in carriers
+    ])  # fmt: skip
+
+
+def score_source(
+    detector: "Detector",
+    source: Source,
+    rows: np.ndarray,
+    carriers: Sequence[str] = ("none",),
+    *,
+    progress: Progress = iter,
+) -> Scores:
+    """Scores [k, n] of some images of a source after each of k carriers, few in memory at a time.
+
+    Raises:
+        ValueError: for images that cannot be scored as they are; their number and the first.
+    """
+    scores = np.empty((len(carriers), len(rows)))
+    done = 0
+    for images in _read(source, rows, progress):
+        scores[:, done : done + len(images)] = score_carried(detector, images, carriers)
+        done += len(images)
+        images.clear()  # or they would stay in memory while the next ones are read
+    broken = np.flatnonzero(np.isnan(scores[0]))
+    if len(broken) and carriers[0] == "none":
+        raise ValueError(
+            f"{len(broken)} of {len(rows)} images have features that are not finite (first "
+            f"{describe(source, int(rows[broken[0]]))}): leave out images of one flat colour"
+        )
+    return scores
+
+
+def threshold_of(
+    detector: "Detector",
+    real: Source,
+    rows: np.ndarray,
+    *,
+    false_alarms: float,
+    groups: np.ndarray | None = None,
+    carriers: Sequence[str] = ("none",),
+    progress: Progress = iter,
+) -> float:
+    """The threshold that bounds the false alarms under each of some carriers: the largest.
+
+    Args:
+        detector: that scores.
+        real: a source of real images.
+        rows: of those that set the threshold.
+        false_alarms: accepted share.
+        groups: of each of the rows, or None.
+        carriers: the bound holds for each of them.
+        progress: as in `chunks`.
+
+    Raises:
+        ValueError: as `calibrated_threshold` and `score_source`.
+    """
+    scores = score_source(detector, real, rows, carriers, progress=progress)
+    known = ~np.isnan(scores)
+    thresholds = [
+        calibrated_threshold(row[k], false_alarms=false_alarms, groups=_some(groups, k))
+        for row, k in zip(scores, known, strict=True)
+    ]
+    return max(thresholds)
+
+
+def measured(
+    detector: "Detector",
+    sources: tuple[Source, Source],
+    rows: tuple[np.ndarray, np.ndarray],
+    *,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    seed: int = 0,
+    progress: Progress = iter,
+) -> tuple[Measured, ...]:
+    """Rates of a detector at its threshold, on images as they are and after each carrier.
+
+    Args:
+        detector: with its threshold.
+        sources: real and generated images.
+        rows: of each, those to measure on; they must have neither trained it nor set its threshold.
+        groups: of each of these rows.
+        seed: of the choice of `MOST_CARRIED` images that go through carriers.
+        progress: as in `chunks`.
+
+    Returns:
+        "none" first, on all rows; then `CARRIERS`, on at most `MOST_CARRIED` of either class.
+    """
+    chosen = [np.random.default_rng(seed).permutation(len(r))[:MOST_CARRIED] for r in rows]
+    both = list(zip(sources, rows, chosen, strict=True))
+    plain = [score_source(detector, source, r, progress=progress)[0] for source, r, _ in both]
+    after = [
+        score_source(detector, source, r[c], tuple(CARRIERS), progress=progress)
+        for source, r, c in both
+    ]
+    some = None if groups is None else [g[c] for g, c in zip(groups, chosen, strict=True)]
+    result = [_measured("none", plain, groups, detector.threshold)]
+    for place, name in enumerate(CARRIERS):
+        known = [~np.isnan(scores[place]) for scores in after]
+        scores = [scores[place][k] for scores, k in zip(after, known, strict=True)]
+        of = None if some is None else [g[k] for g, k in zip(some, known, strict=True)]
+        if all(len(s) for s in scores):
+            result.append(_measured(name, scores, of, detector.threshold))
+    return tuple(result)
+
+
+def _measured(
+    carrier: str,
+    scores: Sequence[np.ndarray],
+    groups: Sequence[np.ndarray] | None,
+    threshold: float,
+) -> Measured:
+    real, fake = (
+        measured_rate(scores[kind] > threshold, None if groups is None else groups[kind])
+        for kind in (0, 1)
+    )
+    return Measured(carrier, real, fake, float(roc_auc(count_scores(*scores))))
+
+
+def _some(groups: np.ndarray | None, known: np.ndarray) -> np.ndarray | None:
+    return None if groups is None else groups[known]
+
+
+def _read(source: Source, rows: np.ndarray, progress: Progress) -> Iterator[list[Image]]:
+    """Images of some rows, as many at a time as their pixels allow."""
+    some: list[Image] = []
+    for place in progress(range(len(rows))):
+        image = source[int(rows[place])]["image"]
+        some.append(image)
+        if len(some) == canvases.room(*image.shape[:2]):
+            yield some
+            some = []
+    if some:
+        yield some

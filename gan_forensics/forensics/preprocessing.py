@@ -1,0 +1,110 @@
+"""What a detector does to every image before it looks: part of the detector, and of its file."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from gan_forensics.data import Source, center_crop, jpeg, square
+from gan_forensics.data.sources import describe
+
+Pixels = UInt8[np.ndarray, "h w c"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Steps in this order, for images of any size; without any, images are taken as they are.
+
+    Attributes:
+        crop: side of the central square that is cut out, without resizing.
+        size: side that the central square is resized to.
+        recode: quality of a JPEG that the image is compressed to and decompressed from.
+
+    Raises:
+        ValueError: for a side below 1, a quality out of 1 to 100, or a crop beside a size.
+    """
+
+    crop: int | None = None
+    size: int | None = None
+    recode: int | None = None
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if value is not None and (type(value) is not int or value < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.recode is not None and self.recode > 100:
+            raise ValueError(f"the quality of JPEG is 1 to 100, got {self.recode}")
+        if self.crop is not None and self.size is not None:
+            raise ValueError("crop cuts squares of one size, size resizes: give one of the two")
+
+    def __call__(self, image: Pixels) -> UInt8[np.ndarray, "h2 w2 c"]:
+        """Apply it.
+
+        Raises:
+            ValueError: for an image that is smaller than the crop.
+        """
+        if self.crop is not None:
+            self.shape(image.shape)
+            image = center_crop(image, self.crop)
+        elif self.size is not None:
+            image = square(image, size=self.size)
+        return image if self.recode is None else jpeg(np.ascontiguousarray(image), self.recode)
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """What becomes of a shape [h, w, c]; refused (ValueError) where it is below the crop."""
+        height, width, channels = shape
+        if self.crop is not None and self.crop > min(height, width):
+            raise ValueError(
+                f"images of {height}x{width} are smaller than the square of {self.crop} that the "
+                "detector cuts out of every image: give larger ones"
+            )
+        side = self.crop or self.size
+        return (side, side, channels) if side else (height, width, channels)
+
+    @property
+    def words(self) -> str:
+        """The steps, as a sentence lists them; empty where there is none."""
+        steps = {
+            f"cut to the central {self.crop}x{self.crop}": self.crop,
+            f"centre-cropped and resized to {self.size}x{self.size}": self.size,
+            f"compressed as JPEG {self.recode}": self.recode,
+        }
+        return ", ".join(step for step, given in steps.items() if given is not None)
+
+
+NATIVE = Preprocessing()  # images as they are
+
+
+def read_preprocessing(header: Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing of a detector file's header; files of before have none.
+
+    Raises:
+        ValueError: for steps that cannot be.
+    """
+    steps = header.get("preprocessing", {})
+    if not isinstance(steps, dict) or not steps.keys() <= {"crop", "size", "recode"}:
+        raise ValueError("its header has no valid 'preprocessing'")
+    return Preprocessing(**steps)
+
+
+class Prepared:
+    """A source whose images went through a preprocessing."""
+
+    def __init__(self, source: Source, preprocessing: Preprocessing):
+        self.source, self.preprocessing = source, preprocessing
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        example = self.source[index]
+        try:
+            return {**example, "image": self.preprocessing(example["image"])}
+        except ValueError as error:
+            raise ValueError(f"{self.describe(index)}: {error}") from None
+
+    def describe(self, index: int) -> str:
+        """Name the example as the source does."""
+        return describe(self.source, index)

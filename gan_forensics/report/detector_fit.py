@@ -1,0 +1,160 @@
+"""What a fitted detector is worth, in sentences and as a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
+from gan_forensics.report.plots import Bar, bars_figure
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.calibration import Calibration
+    from gan_forensics.forensics.detectors import Detector
+
+# What `gan_forensics.data.carriers` does, for readers.
+CARRIER_WORDS = {
+    "none": "as they are",
+    "jpeg-90": "JPEG, quality 90",
+    "jpeg-75": "JPEG, quality 75",
+    "jpeg-50": "JPEG, quality 50",
+    "webp-80": "WebP, quality 80",
+    "down-up-0.75": "shrunk to 75 % and back",
+    "up-1.5": "enlarged to 150 %",
+    "noise-3": "noise of 3 levels",
+    "screenshot": "screenshot at 125 %",
+}
+
+
+def sentences(detector: "Detector") -> list[str]:
+    """What was measured, a line each: as images are, then the carriers that harm the verdict."""
+    calibration = detector.calibration
+    if calibration is None:
+        return [f"{detector.name}: not calibrated"]
+    lines = [f"{detector.name}: {parts_in_words(calibration)}"]
+    plain = calibration.as_they_are
+    if plain is None:
+        return [*lines, "What the threshold achieves was not measured."]
+    lines += [
+        f"False alarms: target {calibration.target:.1%}; measured on other real images "
+        f"{plain.false_alarms.words}",
+        f"Detected: {plain.detected.words}; AUC {plain.auc:.3f}",
+    ]
+    after = [found for found in calibration.measured if found.carrier != "none"]
+    if after:
+        lines.append("After carriers (false alarms, detected):")
+        lines += [
+            f"  {CARRIER_WORDS.get(found.carrier, found.carrier):24} "
+            f"{found.false_alarms.rate:6.1%} {found.detected.rate:7.1%}"
+            for found in after
+        ]
+    return lines
+
+
+def parts_in_words(calibration: "Calibration") -> str:
+    """What images were for what."""
+    groups = f" in {calibration.groups} groups" if calibration.groups is not None else ""
+    said = (
+        f"{calibration.n_real} real and {calibration.n_fake} generated images trained it, "
+        f"{calibration.n_calibration} other real ones{groups} set the threshold"
+    )
+    if plain := calibration.as_they_are:
+        said += (
+            f", {plain.false_alarms.n} real and {plain.detected.n} generated ones of neither kind "
+            "are measured on"
+        )
+    return said
+
+
+def measured_table(calibration: "Calibration") -> Table:
+    """Rates as images are and after carriers, with intervals."""
+    return Table(
+        "On images that neither trained it nor set its threshold; rates with exact 95 % intervals",
+        ["images", "false alarms", "detected", "AUC"],
+        [
+            [
+                CARRIER_WORDS.get(found.carrier, found.carrier),
+                found.false_alarms.words,
+                found.detected.words,
+                found.auc,
+            ]
+            for found in calibration.measured
+        ],
+    )
+
+
+def fitted_page(path: Path, detector: "Detector") -> Path:
+    """The page of a detector: what it achieves, how it bears carriers, what its files were like."""
+    calibration, facts = detector.calibration, detector.facts
+    assert calibration is not None
+    blocks: list[Any] = []
+    lead = f"{detector.name}: {parts_in_words(calibration)}."
+    if calibration.measured:
+        bars = [
+            Bar(CARRIER_WORDS.get(found.carrier, found.carrier), r.rate, r.low, r.high, series)
+            for found in calibration.measured
+            for series, r in (("false alarms", found.false_alarms), ("detected", found.detected))
+        ]
+        blocks = [
+            "A verdict should not depend on how a picture was carried. Where detection falls or "
+            "false alarms rise, verdicts on pictures that came that way say little.",
+            Picture(
+                bars_figure(bars, title="After carriers", value_label="share of images"),
+                alt="False alarms and detections as images are and after each carrier",
+                caption=f"Lines: exact 95 % intervals. Target of false alarms: "
+                f"{calibration.target:.1%}, {_bound(facts)}.",
+            ),
+            measured_table(calibration),
+        ]
+    values = {
+        "target of false alarms": f"{calibration.target:.1%}",
+        "threshold": detector.threshold,
+        "real images that trained it": calibration.n_real,
+        "generated images that trained it": calibration.n_fake,
+        "real images that set the threshold": calibration.n_calibration,
+        "groups of these": calibration.groups,
+        "preprocessing": detector.preprocessing.words or "none",
+        "trained on carriers too": facts.get("robust"),
+        "real": facts.get("real"),
+        "generated": facts.get("fake"),
+        "seed": calibration.seed,
+    }
+    known = {name: value for name, value in values.items() if value is not None}
+    return write_report(
+        path,
+        title="A detector and what it is worth",
+        lead=lead,
+        sections=[
+            Section("What it achieves", blocks or ["Not measured."]),
+            Section("The files", _files(facts)),
+            Section("The detector", [Facts(known)]),
+        ],
+    )
+
+
+def _bound(facts: Any) -> str:
+    if facts.get("robust"):
+        return "which the threshold was set to keep after every carrier"
+    return "which the threshold was set to keep for images as they are"
+
+
+def _files(facts: Any) -> list[Any]:
+    """What the audit found."""
+    from gan_forensics.forensics.format_audit import read_seen
+
+    found = facts.get("audit")
+    if not found:
+        return ["The formats of the files were not audited: too few, or not files of images."]
+    rows = []
+    for kind in ("real", "generated"):
+        known = read_seen(found[kind])
+        assert known is not None
+        rows.append([kind, known.words])
+    verdict = (
+        "Warning: without a look at a pixel, these facts tell generated from real in "
+        f"{found['remaining']:.0%} (balanced accuracy after the preprocessing; chance is 50 %). "
+        f"The detector may have learnt that instead. {found['advice']}."
+        if found["biased"]
+        else "A classifier of these facts alone tells generated from real in "
+        f"{found['accuracy']:.0%} (balanced accuracy; chance is 50 %), after the preprocessing in "
+        f"{found['remaining']:.0%}, which is no better than chance."
+    )
+    return [verdict, Table("The files of either class", ["class", "files"], rows)]
