@@ -400,7 +400,7 @@ def test_detect_score_has_a_line_for_every_image_and_both_errors(detector, tmp_p
     assert run("detect", "score", folder, "--detector", detector, "--out", out) == 0
     lines = read_csv(out)
     assert len(lines) == 35
-    assert list(lines[0]) == ["path", "label", "score", "verdict", "error"]
+    assert list(lines[0]) == ["path", "label", "score", "verdict", "outside", "error"]
     right = [line["label"] == line["verdict"] for line in lines]
     assert sum(right) > 30
     said = capsys.readouterr().out

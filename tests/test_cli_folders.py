@@ -60,7 +60,7 @@ def test_detect_score_of_a_folder_without_any_image_still_has_the_lines(
 ):  # fmt: skip
     (tmp_path / "a.HEIC").write_bytes(HEIC)
     out = tmp_path / "out" / "s.csv"
-    assert run("detect", "score", tmp_path, "--detector", detector, "--out", out) == 2
+    assert run("detect", "score", tmp_path, "--detector", detector, "--out", out) == 1
     (line,) = read_csv(out)
     assert "HEIC" in line["error"] and "none of 1 could be scored" in capsys.readouterr().err
 
@@ -70,7 +70,7 @@ def test_one_image_may_be_a_link_and_not_a_pipe(detector, suspects, tmp_path, ca
     assert run("detect", "score", suspects / "d.png", *score) == 0
     assert "1 images scored" in capsys.readouterr().out
     os.mkfifo(tmp_path / "pipe.png")
-    assert run("detect", "score", tmp_path / "pipe.png", *score) == 2
+    assert run("detect", "score", tmp_path / "pipe.png", *score) == 1
     (line,) = read_csv(tmp_path / "s.csv")
     assert "not a regular file" in line["error"]
 
@@ -192,6 +192,6 @@ def test_no_score_at_all_is_a_failure_with_its_reason(detector, tmp_path, capsys
     (tmp_path / "notes.txt").write_text("text")
     out = tmp_path / "out" / "s.csv"
     command = ["detect", "score", tmp_path / "notes.txt", "--detector", detector, "--out", out]
-    assert run(*command) == 2
+    assert run(*command) == 1
     assert "none of 1 could be scored" in capsys.readouterr().err
     assert len(read_csv(out)) == 1

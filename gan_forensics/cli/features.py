@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
 from gan_forensics.cli.process import open_source, progress, write_csv
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,9 @@ class Features:
             raise ValueError(f"--confidence {self.confidence:g}: a probability from 0 to 1")
         check_folder_out(self.out)
         detector = read_neural(self.detector)
-        fakes = {name: self._images(name) for name in (self.fake, *self.others)}
-        real = self._images(self.real) if self.real else None
+        prepare = detector.preprocessing
+        fakes = {name: self._images(name, prepare) for name in (self.fake, *self.others)}
+        real = self._images(self.real, prepare) if self.real else None
         ranking = rank_features(detector, fakes[self.fake], confidence=self.confidence, k=self.k)
         silenced = silence(detector, ranking, real, fakes, draws=self.draws, seed=self.seed)
         colour = probe_colour(detector, ranking, real, fakes, seed=self.seed)
@@ -89,9 +94,12 @@ class Features:
             print(f"{row['source']}, silenced {row['silenced']}: {what} {row[what]:.3f}")
         print(f"Open {page}.")
 
-    def _images(self, name: str):
+    def _images(self, name: str, prepare: "Preprocessing"):
+        """Images of a source as the detector sees them."""
         import numpy as np
 
-        source = open_source(name, follow_links=self.follow_links)
+        from gan_forensics.forensics.preprocessing import Prepared
+
+        source = Prepared(open_source(name, follow_links=self.follow_links), prepare)
         rows = np.random.default_rng(self.seed).permutation(len(source))[: self.most]
         return [source[int(i)]["image"] for i in progress(np.sort(rows))]

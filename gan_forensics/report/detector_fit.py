@@ -7,7 +7,7 @@ from gan_forensics.report.html import Facts, Picture, Section, Table, write_repo
 from gan_forensics.report.plots import Bar, bars_figure
 
 if TYPE_CHECKING:
-    from gan_forensics.forensics.calibration import Calibration
+    from gan_forensics.forensics.calibration import Calibration, Rate
     from gan_forensics.forensics.detectors import Detector
 
 # What `gan_forensics.data.carriers` does, for readers.
@@ -38,6 +38,11 @@ def sentences(detector: "Detector") -> list[str]:
         f"{plain.false_alarms.words}",
         f"Detected: {plain.detected.words}; AUC {plain.auc:.3f}",
     ]
+    if not plain.detected.events:
+        lines.append(
+            "It called no generated image generated: accept more false alarms (--false-alarms), or "
+            "choose another classifier or other features."
+        )
     after = [found for found in calibration.measured if found.carrier != "none"]
     if after:
         lines.append("After carriers (false alarms, detected):")
@@ -68,16 +73,24 @@ def measured_table(calibration: "Calibration") -> Table:
     """Rates as images are and after carriers, with intervals."""
     return Table(
         "On images that neither trained it nor set its threshold; rates with exact 95 % intervals",
-        ["images", "false alarms", "detected", "AUC"],
+        ["images", "false alarms", "", "detected", "", "AUC"],
         [
             [
                 CARRIER_WORDS.get(found.carrier, found.carrier),
-                found.false_alarms.words,
-                found.detected.words,
+                *_cells(found.false_alarms),
+                *_cells(found.detected),
                 found.auc,
             ]
             for found in calibration.measured
         ],
+    )
+
+
+def _cells(rate: "Rate") -> tuple[str, str]:
+    groups = "" if rate.groups is None else f" in {rate.groups} groups"
+    return (
+        f"{rate.events} of {rate.n}{groups}",
+        f"{rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%})",
     )
 
 
@@ -104,6 +117,8 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
             ),
             measured_table(calibration),
         ]
+    if (facts.get("audit") or {}).get("biased"):
+        blocks.insert(0, _verdict_of(facts["audit"]))
     values = {
         "target of false alarms": f"{calibration.target:.1%}",
         "threshold": detector.threshold,
@@ -148,13 +163,27 @@ def _files(facts: Any) -> list[Any]:
         known = read_seen(found[kind])
         assert known is not None
         rows.append([kind, known.words])
-    verdict = (
-        "Warning: without a look at a pixel, these facts tell generated from real in "
-        f"{found['remaining']:.0%} (balanced accuracy after the preprocessing; chance is 50 %). "
-        f"The detector may have learnt that instead. {found['advice']}."
-        if found["biased"]
-        else "A classifier of these facts alone tells generated from real in "
-        f"{found['accuracy']:.0%} (balanced accuracy; chance is 50 %), after the preprocessing in "
-        f"{found['remaining']:.0%}, which is no better than chance."
+    table = Table("The files of either class", ["class", "files"], rows)
+    return [_verdict_of(found), table]
+
+
+def _verdict_of(found: Any) -> str:
+    """What an audit says about the files, in a paragraph."""
+    if found["biased"]:
+        advice = f"{found['advice'][:1].upper()}{found['advice'][1:]}"
+        return (
+            "Warning: without a look at a pixel, what the preprocessing leaves of container, "
+            "quality, size and colours of the files tells generated from real in "
+            f"{found['remaining']:.0%} (balanced accuracy; chance is 50 %). The detector may have "
+            f"learnt that instead. {advice}."
+        )
+    if found["native"]:
+        return (
+            f"The files alone tell generated from real in {found['accuracy']:.0%} (balanced "
+            "accuracy; chance is 50 %); what the preprocessing leaves of them in "
+            f"{found['remaining']:.0%}, no better than chance."
+        )
+    return (
+        "Container, quality, size and colours of the files tell generated from real no better than "
+        f"chance: {found['accuracy']:.0%} (balanced accuracy; chance is 50 %)."
     )
-    return [verdict, Table("The files of either class", ["class", "files"], rows)]
