@@ -20,6 +20,11 @@ from gan_forensics.forensics.preprocessing import Preprocessing
 # Fewer files of a class say nothing.
 FEWEST = 5
 FOLDS = 5
+# A second compression hides the first where its quality is lower by this much. Measured with
+# regressions of spectra and DCTs, real images against real ones of which half were JPEGs: AUC .81
+# and .68 for 70 then 60 and 90 then 75 on textures, .50 to .64 for 70 then 40 and 90 then 60;
+# photographs of quality 80 to 95 are told from others with .45 to .53 after 75 already.
+GAP, ADVISED = 25, 30
 
 
 @dataclass(frozen=True)
@@ -161,8 +166,8 @@ def audit(
 
     Args:
         real, generated: headers of the files.
-        preprocessing: what will be done to the images. A crop leaves no fact about sizes, `recode`
-            none about containers and quality, unless files are coarser than it.
+        preprocessing: what will be done to the images. A crop leaves no fact about sizes; `recode`
+            none about containers and quality, where it is `GAP` below the coarsest file.
         seed: of the folds.
     """
     if min(len(real), len(generated)) < FEWEST:
@@ -171,9 +176,9 @@ def audit(
     label = np.repeat([0, 1], [len(real), len(generated)])
     seen_real, seen_fake = seen(real), seen(generated)
     qualities = [h.quality for h in headers if h.quality is not None]
-    coarser = bool(qualities) and preprocessing.recode is not None and min(
-        qualities) < preprocessing.recode  # fmt: skip
-    recoded = preprocessing.recode is not None and not coarser
+    recoded = preprocessing.recode is not None and preprocessing.recode <= min(
+        [*qualities, 100]
+    ) - GAP  # fmt: skip
     every = _facts(headers)
     left = {
         name: values
@@ -185,7 +190,7 @@ def audit(
     remaining, biased = _accuracy(left, label, seed)
     return Audit(
         seen_real, seen_fake, accuracy, remaining, biased, native,
-        _advice(left, label, preprocessing, qualities, seed) if biased else "",
+        _advice(left, label, qualities, seed) if biased else "",
     )  # fmt: skip
 
 
@@ -218,7 +223,9 @@ def _accuracy(facts: dict[str, np.ndarray], label: np.ndarray, seed: int) -> tup
     return float(np.mean(rates)), bool(np.mean(ends) > 0.5)
 
 
-def _advice(facts, label, preprocessing: Preprocessing, qualities: Sequence[int], seed: int) -> str:
+def _advice(
+    facts: dict[str, np.ndarray], label: np.ndarray, qualities: Sequence[int], seed: int
+) -> str:
     """What would remove the facts that tell the classes apart."""
     steps = []
     kinds = {name.split()[0] for name in facts}
@@ -228,11 +235,8 @@ def _advice(facts, label, preprocessing: Preprocessing, qualities: Sequence[int]
         if _accuracy({n: v for n, v in facts.items() if n.split()[0] == kind}, label, seed)[1]
     }
     if telling & {"container", "quality"}:
-        quality = min([*qualities, 75])
-        why = (
-            "" if preprocessing.recode is None else f", no finer than the coarsest file ({quality})"
-        )
-        steps.append(f"--recode jpeg:{quality} compresses all alike{why}")
+        quality = max(10, min([50, *(quality - ADVISED for quality in qualities)]))
+        steps.append(f"--recode jpeg:{quality} compresses all alike")
     if "size" in telling:
         steps.append("--match-sizes cuts squares of one size out of all, without resizing")
     if "colours" in telling:
