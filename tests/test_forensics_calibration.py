@@ -166,6 +166,21 @@ def test_what_is_measured_is_what_score_says(images, detector):
         assert found.auc == roc_auc(count_scores(*scores))
 
 
+def test_a_score_at_the_threshold_is_no_alarm(images):
+    """Neighbours give sixths, of which many lie at the threshold."""
+    detector = fit_detector(*images, classifier="knn", calibration=0.3)
+    rows, of_fakes = parted(
+        *own_groups(140, 130), shares=SHARES, fake_shares={"measure": 0.2}, seed=0
+    )
+    plain = detector.calibration.as_they_are
+    for rate, scores in (
+        (plain.false_alarms, detector.score(images[0][rows["measure"]])),
+        (plain.detected, detector.score(images[1][of_fakes["measure"]])),
+    ):
+        assert (scores == detector.threshold).any()
+        assert rate.events == (scores > detector.threshold).sum()
+
+
 def test_the_threshold_is_that_of_the_calibration_part(images, detector):
     rows, _ = parted(*own_groups(140, 130), shares=SHARES, fake_shares={"measure": 0.2}, seed=0)
     scores = detector.score(images[0][rows["calibrate"]])
