@@ -196,6 +196,17 @@ def test_measuring_uses_training_scores_for_its_threshold_and_finds_rare_false_a
     assert got.auc == pytest.approx((100 + 0) / 200)
 
 
+def test_the_threshold_is_of_the_training_scores_whatever_is_tested():
+    train = np.linspace(-1, 0, 101)
+    fitted = Fitted(train, lambda x: x[:, 0])
+    y = np.repeat([0, 1], [50, 5])
+    for far, found in ((5.0, 0.0), (-5.0, 1.0)):
+        x = far + np.linspace(0, 1, 55)[:, None]
+        got = measure(fitted, x, y, contamination=0.3, rarity=x[:, 0])
+        assert got.false_alarms == got.rare_false_alarms == found
+        assert all((at.tpr, at.fpr) == (found, found) for at in got.by_grid)
+
+
 def test_paired_intervals_are_students(rng):
     a, b = rng.standard_normal(12), rng.standard_normal(12)
     got = paired_difference(a, b)
@@ -250,14 +261,22 @@ def test_a_task_uses_every_row_once_and_trains_on_normal_rows_alone(rng):
     assert (make_task("t", x, y, seed=1).train != make_task("t", x, y, seed=2).train).any()
 
 
+def test_anomalies_may_be_the_greater_part_of_a_table(rng):
+    x, y = rng.standard_normal((40, 2)), np.repeat([0, 1], [10, 30])
+    task = make_task("t", x, y)
+    assert task.contamination == 0.5 and len(task.train) == 5 and task.y.sum() == 15
+    assert make_task("t", x, y, contamination=0.1).contamination == 0.1
+
+
 def test_tables_that_make_no_task_are_refused(rng):
     x, y = rng.standard_normal((40, 2)), np.repeat([0, 1], [35, 5])
     with pytest.raises(ValueError, match="all 40 labels are 0"):
         make_task("t", x, 0 * y)
     with pytest.raises(ValueError, match="not finite"):
         make_task("t", x * np.nan, y)
-    with pytest.raises(ValueError, match="not rare"):
-        make_task("t", x, 1 - y)
+    for share in (0, 0.6, 1, np.nan):
+        with pytest.raises(ValueError, match="no share of rare rows: .* at most 0.5"):
+            make_task("t", x, y, contamination=share)
     with pytest.raises(ValueError, match="cannot be split"):
         make_task("t", x[-11:], y[-11:], contamination=0.1)
     with pytest.raises(ValueError, match="do not fit"):

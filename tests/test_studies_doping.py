@@ -41,3 +41,31 @@ def test_test_rows_choose_nothing_and_train_nothing():
     a, b = compare(SMALL, task), compare(SMALL, other)
     assert a["chosen"] == b["chosen"] and a["prior"] == b["prior"]
     assert a["rows"] != b["rows"]
+
+
+def test_the_settings_that_were_chosen_are_those_that_are_measured():
+    """ "doping" has the published edge; "doping (chosen)" the one that won on validation rows."""
+
+    def pair(edge, share):
+        config = replace(SMALL, edges=(edge,), shares=(share,))
+        rows = {row["augmentation"]: row for row in compare(config, small_task())["rows"]}
+        return rows["doping"], rows["doping (chosen)"]
+
+    published, chosen = pair("data", SMALL.share)
+    assert chosen == {**published, "augmentation": "doping (chosen)"}
+    for edge, share in ((("shell", 3.0), SMALL.share), ("data", 0.5)):
+        published, chosen = pair(edge, share)
+        assert chosen["edge"] == (list(edge) if isinstance(edge, tuple) else edge)
+        assert chosen["share"] == share
+        assert chosen["auc_by_seed"] != published["auc_by_seed"]
+
+
+def test_the_best_setting_on_validation_rows_is_chosen():
+    config = replace(SMALL, tuned=("doping", "duplicate"), shares=(0.1, 0.5))
+    results = compare(config, small_task())
+    for method, settings in (("doping", 4), ("duplicate", 2)):
+        tried = [t for t in results["chosen"] if t["method"] == method]
+        best = max(tried, key=lambda t: t["validation_average_precision"])
+        assert len(tried) == settings and [t for t in tried if t["chosen"]] == [best]
+        (row,) = [r for r in results["rows"] if r["augmentation"] == f"{method} (chosen)"]
+        assert row["share"] == best["share"]
