@@ -24,6 +24,19 @@ def test_two_thirds_make_a_label_normal_and_less_is_not_guessed():
         normal_label(rows(ok=19, dos=5, probe=6))
 
 
+@pytest.mark.parametrize("pair", [(0, 1), (0.0, 1.0), (False, True), (1, -1)])
+def test_the_label_that_stands_for_anomalies_is_not_normal_by_being_frequent(pair):
+    normal, anomaly = pair
+    assert normal_label(np.repeat(pair, [9, 1])) == normal
+    often = np.repeat(pair, [1, 9])
+    with pytest.raises(UnclearLabels, match="marks most, though it mostly stands for anomalies"):
+        normal_label(often)
+    assert normal_label(often, anomaly=anomaly) == normal
+    assert normal_label(often, anomaly=normal) == anomaly
+    assert normal_label(often[1:]) == anomaly  # the only one
+    assert normal_label(np.repeat([1, 2], [9, 1])) == 1
+
+
 def test_the_anomaly_that_is_told_may_be_the_frequent_one():
     # As in a table of attacks: 240 of 400 rows.
     y = np.repeat([1, 0], [240, 160])

@@ -8,6 +8,8 @@ from jaxtyping import Int
 
 # Of all rows: the share from which the most frequent label is normal without being told.
 CLEAR = 2 / 3
+# Pairs that have a meaning of their own, (normal, anomaly): of this library, of scikit-learn.
+CUSTOMARY = ((0, 1), (1, -1))
 
 
 class UnclearLabels(ValueError):
@@ -42,10 +44,11 @@ def normal_label(y, *, anomaly: Any = None) -> Any:
     Args:
         y: labels [n].
         anomaly: the label of anomalies; the other one of two is then normal, however rare. By
-            default the most frequent label is normal, if two thirds of the rows carry it.
+            default the most frequent label is normal, if two thirds of the rows carry it and it is
+            not the one that custom calls the anomaly (1 of 0 and 1, -1 of -1 and 1).
 
     Raises:
-        UnclearLabels: when nothing is told and no label is as frequent as that.
+        UnclearLabels: when nothing is told and there is no such label.
         ValueError: for missing labels, an anomaly that is no label, and one that leaves no label,
             or several, for the normal rows.
     """
@@ -54,11 +57,16 @@ def normal_label(y, *, anomaly: Any = None) -> Any:
     shown += ", ..." if len(counts) > 6 else ""
     if anomaly is None:
         label, count = counts.most_common(1)[0]
+        why = ""
         if count < CLEAR * counts.total():
+            why = "none marks two thirds, as normal rows should"
+        elif any(set(counts) == set(pair) and label == pair[1] for pair in CUSTOMARY):
+            why = f"{label!r} marks most, though it mostly stands for anomalies"
+        if why:
             one = "" if len(counts) == 2 else ", after giving all kinds of anomalies one label"
             raise UnclearLabels(
-                f"which label is the anomaly? Of {counts.total()} rows, {shown}: none marks two "
-                f"thirds, as normal rows should. Say it by anomaly= (--anomaly){one}"
+                f"which label is the anomaly? Of {counts.total()} rows, {shown}: {why}. Say it by "
+                f"anomaly= (--anomaly){one}"
             )
         return label
     normal = [label for label in counts if label != anomaly]

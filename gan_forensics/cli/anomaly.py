@@ -67,8 +67,8 @@ class Augment:
     """Append new rows to a table, so that rare normal rows become less rare.
 
     The rows of TABLE come first and unchanged. Where a label is named, only rows of the normal
-    label are learnt from, and the new rows carry it: the most frequent label, if two thirds of the
-    rows carry it, or the other one of two where --anomaly is given.
+    label are learnt from, and the new rows carry it: the other one of two where --anomaly is given,
+    else the most frequent one, if two thirds of the rows carry it.
 
     Try it:
 
@@ -90,7 +90,8 @@ class Augment:
     label: str | None = None
     """The column (CSV) or array (others) of labels, which is not learnt from."""
     anomaly: str | None = None
-    """The label of anomalies."""
+    """The label of anomalies; needed where the numbers of rows do not tell it, or 1 of 0 and 1 is
+    the frequent one."""
     edge: Annotated[
         tuple[str, ...] | None,
         _taken(
@@ -193,8 +194,8 @@ class Anomaly:
     """Measure a detector of anomalies with and without every augmentation.
 
     Half of the normal rows train; the others and half of the anomalies test; the other anomalies
-    are kept back for choosing settings. The rarer of the two labels is the anomaly, if at most a
-    third of the rows carry it, or the one that --anomaly says. Gains are paired by seed.
+    are kept back for choosing settings. The anomaly is the label that --anomaly says, else the rarer
+    of the two, if at most a third of the rows carry it. Gains are paired by seed.
 
     Try it:
 
@@ -210,7 +211,8 @@ class Anomaly:
     label: str
     """The column (CSV) or array (others) that says which rows are anomalies."""
     anomaly: str | None = None
-    """The label of anomalies."""
+    """The label of anomalies; needed where the numbers of rows do not tell it, or 1 of 0 and 1 is
+    the frequent one."""
     detector: DetectorName = "isolation_forest"
     """What is measured."""
     contamination: float | None = None
