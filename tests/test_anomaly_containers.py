@@ -45,6 +45,13 @@ def test_a_frame_keeps_its_dtypes_names_and_index(frame):
     assert list(again.index[-2:]) == ["doped-9", "doped-10"]
 
 
+def test_no_new_rows_are_no_change(frame):
+    y = pandas.Series(["ok"] * 35 + ["odd"] * 5, index=frame.index, name="state")
+    rows, labels = Doping(n_samples=0, **QUICK).fit_resample(frame, y)
+    assert_frame_equal(rows, frame)
+    assert_series_equal(labels, y)
+
+
 def test_indices_of_numbers_go_on_and_others_are_marked():
     def index_after(index):
         frame = pandas.DataFrame({"a": [0.5, 1.5, 2.5]}, index=index)
@@ -110,10 +117,12 @@ def test_a_column_constant_in_the_normal_rows_alone_is_named(frame):
 
 def test_whole_numbers_in_floating_columns_are_rounded_if_asked(frame):
     whole = frame[["single", "double"]].assign(count=np.arange(40.0))
+    whole.iloc[::2, 1] = 0.0  # whole in places only
     for rounded in (False, True):
         rows, _ = Doping(n_samples=9, round_integers=rounded, **QUICK).fit_resample(whole)
         new = rows["count"].iloc[40:]
         assert (new == new.round()).all() == rounded and new.dtype == np.float64
+        assert (rows["double"].iloc[40:] % 1 > 0).all()
 
 
 def test_a_nameless_first_column_of_row_numbers_is_pointed_out(frame):

@@ -21,7 +21,9 @@ from gan_forensics.anomaly import (
     train_gans,
 )
 from gan_forensics.anomaly.augment import SETTINGS
+from gan_forensics.anomaly.edge import weights_of
 from gan_forensics.anomaly.resample import rows_of_share
+from gan_forensics.anomaly.scaling import fit_scaler
 
 # A few steps bring no codes to their prior.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -86,6 +88,24 @@ def test_resamplers_do_what_they_say(models):
     for name in ("doping", "plain_gan"):
         with pytest.raises(ValueError, match="needs a trained"):
             resample(name, FittedModels(x), 3, rng=np.random.default_rng(0))
+
+
+def test_jitter_goes_by_the_deviation_of_each_column(rng):
+    models = FittedModels(rng.standard_normal((90, 3)) * [1, 100, 0.01])
+    made = (resample(n, models, 400, rng=np.random.default_rng(1)) for n in ("jitter", "duplicate"))
+    noise = np.subtract(*made)
+    assert_allclose(noise.std(0), 0.01 * models.x.std(0), rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("edge", ["data", ("empirical", 0.2, 0.4)])
+def test_latent_interpolation_is_between_codes_at_the_edge_and_their_neighbours(edge, models):
+    got = resample("latent_interpolation", models, 9, rng=np.random.default_rng(1), edge=edge)
+    z, rng = models.codes, np.random.default_rng(1)
+    chosen = rng.choice(len(z), 9, p=weights_of(z, edge))
+    gaps = np.linalg.norm(z[:, None] - z[None], axis=2) + 1e9 * np.eye(len(z))
+    near, u = z[gaps.argmin(1)][chosen], rng.uniform(size=(9, 1))
+    between = models.autoencoder.decode(near + u * (z[chosen] - near))
+    assert_allclose(got, between, rtol=0, atol=1e-6)
 
 
 def test_smote_without_its_extra_names_it(models, monkeypatch):
@@ -226,6 +246,13 @@ def test_every_parameter_changes_what_is_drawn(name, by_default):
     assert drawn.shape == by_default.shape and np.abs(drawn - by_default).max() > 1e-6
 
 
+def test_draws_follow_from_the_seed_of_the_draw():
+    doping = Doping(**QUICK).fit(ROWS)
+    assert_array_equal(doping.sample(20), doping.sample(20))
+    assert_array_equal(doping.sample(20, seed=5), doping.sample(20, seed=5))
+    assert np.abs(doping.sample(20, seed=5) - doping.sample(20)).max() > 1e-6
+
+
 def test_no_parameter_is_without_a_test():
     # Those that change how many rows are drawn, what trains, and what is refused.
     elsewhere = {"share", "n_samples", "anomaly", "constant_columns"}
@@ -239,6 +266,16 @@ def test_images_keep_their_shape_and_their_constant_pixels(rng):
     assert rows.shape == (33, 3, 1, 1) and rows.dtype == np.float32
     assert_array_equal(rows[:30], images)
     assert_array_equal(rows[30:, 0], 0.25)
+
+
+def test_scales_are_those_of_the_training_rows(table):
+    standard = fit_scaler(table, scale="standard")
+    assert_allclose(standard(table).mean(0), 0, rtol=0, atol=1e-9)
+    assert_allclose(standard(table).std(0), 1, rtol=1e-9, atol=0)
+    minmax = fit_scaler(table)(table)
+    assert_allclose([minmax.min(0), minmax.max(0)], [[0] * 3, [1] * 3], rtol=0, atol=1e-12)
+    assert_array_equal(fit_scaler(table, scale="none")(table), table)
+    assert_allclose(standard.undo(standard(table)), table, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("scale", ["standard", "none"])
@@ -334,6 +371,14 @@ def test_augment_takes_the_settings_that_act_and_no_others(table):
         augment(table, 3, method="plain_gan", hidden=(0,))
     with pytest.raises(ValueError, match="steps must be 1 or more"):
         augment(table, 3, method="plain_gan", steps=0)
+
+
+def test_every_setting_of_a_plain_gan_acts(table):
+    quick = {"hidden": (8,), "steps": 3, "batch_size": 16}
+    usual = augment(table, 9, method="plain_gan", **quick)
+    for changed in ({"hidden": (9,)}, {"steps": 4}, {"batch_size": 17}, {"seed": 1}):
+        other = augment(table, 9, method="plain_gan", **{**quick, **changed})
+        assert (other != usual).any(), changed
 
 
 @pytest.mark.parametrize("method", ["jitter", "interpolation", "plain_gan", "doping"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from gan_forensics import cli
 from gan_forensics.anomaly import Doping, toy_world
 from gan_forensics.anomaly.augment import SETTINGS
 from gan_forensics.cli.anomaly import TAKEN, Augment, Method
+from gan_forensics.studies.doping import CompareConfig
 from tests.test_anomaly_tables import write_csv
 
 
@@ -152,6 +154,45 @@ def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
     flat = write_csv(tmp_path / "flat.csv", x, 0 * y)
     assert run("anomaly", flat, "--label", "kind", *quick) == 2
     assert "must be two" in capsys.readouterr().err
+
+
+def test_every_option_of_anomaly_reaches_the_comparison(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def noted(config, task):
+        asked.append((config, task))
+        raise ValueError("noted")
+
+    monkeypatch.setattr("gan_forensics.studies.doping.compare", noted)
+    x, y = toy_world("B", n=120, anomalies=12, seed=0)
+    source = write_csv(tmp_path / "t.csv", x, y)
+
+    def told(*options):
+        assert run("anomaly", source, "--label", "kind", "--out", tmp_path / "o", *options) == 2
+        assert "noted" in capsys.readouterr().err
+        return asked.pop()
+
+    config, task = told()
+    assert config == CompareConfig(
+        tuned=(),
+        detectors=("isolation_forest",),
+        seeds=tuple(range(5)),
+        hidden=(64, 64),
+        steps=2000,
+    )
+    for option, value, settings in (
+        ("--detector", "lof", {"detectors": ("lof",)}),
+        ("--share", 0.3, {"share": 0.3}),
+        ("--seeds", 3, {"seeds": (0, 1, 2)}),
+        ("--width", 9, {"hidden": (9, 9)}),
+        ("--steps", 11, {"steps": 11}),
+    ):
+        changed, same = told(option, value)
+        assert changed == replace(config, **settings) and np.array_equal(same.test, task.test)
+    assert task.contamination == 0.1
+    assert told("--contamination", 0.2)[1].contamination == 0.2
+    other = told("--split-seed", 1)[1]
+    assert other.test.shape == task.test.shape and (other.test != task.test).any()
 
 
 @pytest.fixture

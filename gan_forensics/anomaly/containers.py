@@ -60,6 +60,8 @@ def append_rows(X: Any, new: Float[np.ndarray, "k ..."]) -> Any:
         x = np.asarray(X)
         x = x.astype(np.float64) if x.dtype == object else x
         return np.concatenate([x, _as_dtype(new, x.dtype)])
+    if not len(new):
+        return X.copy()
     import pandas
 
     columns = {
@@ -76,6 +78,8 @@ def append_labels(y: Any, label: Any, n: int) -> Any:
     if not hasattr(y, "iloc"):
         labels = np.asarray(y)
         return np.concatenate([labels, np.repeat(np.asarray([label], labels.dtype), n)])
+    if not n:
+        return y.copy()
     import pandas
 
     added = pandas.Series([label] * n, index=_more(y.index, n), dtype=y.dtype, name=y.name)

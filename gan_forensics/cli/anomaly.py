@@ -90,8 +90,8 @@ class Augment:
     label: str | None = None
     """The column (CSV) or array (others) of labels, which is not learnt from."""
     anomaly: str | None = None
-    """The label of anomalies; needed where the numbers of rows do not tell it, or 1 of 0 and 1 is
-    the frequent one."""
+    """The label of anomalies; needed where none marks two thirds of the rows, or 1 of 0 and 1
+    does."""
     edge: Annotated[
         tuple[str, ...] | None,
         _taken(
@@ -194,8 +194,8 @@ class Anomaly:
     """Measure a detector of anomalies with and without every augmentation.
 
     Half of the normal rows train; the others and half of the anomalies test; the other anomalies
-    are kept back for choosing settings. The anomaly is the label that --anomaly says, else the rarer
-    of the two, if at most a third of the rows carry it. Gains are paired by seed.
+    are kept back for choosing settings. The anomaly is the label that --anomaly says, else the
+    rarer of the two, if at most a third of the rows carry it. Gains are paired by seed.
 
     Try it:
 
@@ -211,8 +211,8 @@ class Anomaly:
     label: str
     """The column (CSV) or array (others) that says which rows are anomalies."""
     anomaly: str | None = None
-    """The label of anomalies; needed where the numbers of rows do not tell it, or 1 of 0 and 1 is
-    the frequent one."""
+    """The label of anomalies; needed where none marks two thirds of the rows, or 1 of 0 and 1
+    does."""
     detector: DetectorName = "isolation_forest"
     """What is measured."""
     contamination: float | None = None

@@ -191,7 +191,12 @@ def _models(
         )
         coders = train_autoencoders(recipe, x, seeds=seeds, steps=config.steps)
     if "plain_gan" in methods:
-        gan = GANConfig(x.shape[1], hidden=config.hidden, batch=config.batch)
+        gan = GANConfig(
+            x.shape[1],
+            hidden=config.hidden,
+            learning_rate=config.learning_rate,
+            batch=config.batch,
+        )
         gans = train_gans(gan, x, seeds=seeds, steps=config.steps)
     return [
         FittedModels(x, coder, None if coder is None else coder.encode(x), gan)
