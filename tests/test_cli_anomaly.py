@@ -205,7 +205,8 @@ def attacks(tmp_path, rng):
 
 
 def test_frequent_anomalies_are_asked_for_and_told(attacks, tmp_path, capsys, monkeypatch):
-    quick = ["--label", "kind", "--seeds", 2, "--steps", 5, "--width", 8, "--out", tmp_path / "o"]
+    quick = ["--label", "kind", "--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof"]
+    quick += ["--out", tmp_path / "o"]
     assert run("anomaly", attacks, *quick) == 2
     said = capsys.readouterr().err
     assert "1 in 240, 0 in 160: none marks two thirds" in said and "--anomaly" in said
