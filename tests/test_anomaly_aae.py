@@ -20,6 +20,7 @@ from gan_forensics.anomaly import (
 )
 from gan_forensics.anomaly.aae import DECODER, DISCRIMINATOR, ENCODER, with_noise
 from gan_forensics.anomaly.minibatches import row_order
+from gan_forensics.anomaly.plain_gan import gan_learner
 from gan_forensics.nn.mlp import MLP, init_mlp, map_rows
 from gan_forensics.train import Cadence, fit, init_state, load_state, make_step, read_config
 from gan_forensics.train.loop import NonFiniteLossError
@@ -314,6 +315,23 @@ def test_rows_are_mapped_in_chunks_of_any_number(monkeypatch):
     assert_allclose(map_rows(network, params, x), whole, rtol=1e-5, atol=1e-6)
     assert map_rows(network, params, x[:0]).shape == (0, 3)
     assert_allclose(whole, chain(params, x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_moves_of_a_plain_gan_have_noise_of_their_own(rng):
+    learner = gan_learner(GANConfig(2, latent=3, hidden=(8,)))
+    params = learner.start(0).params
+    x, noise = rng.uniform(size=(5, 2)), rng.standard_normal((5, 2, 3))
+
+    def losses(noise):
+        batch = {"x": np.float32(x), "noise": np.float32(noise)}
+        return [float(u.loss(params, params, {}, batch, None, 0)[0]) for u in learner.updates]
+
+    first, second = noise.copy(), noise.copy()
+    first[:, 0] += 1
+    second[:, 1] += 1
+    (generator, discriminator) = losses(noise)
+    assert losses(first)[0] != generator and losses(first)[1] == discriminator
+    assert losses(second)[0] == generator and losses(second)[1] != discriminator
 
 
 def test_a_plain_gan_learns_where_the_rows_are(rng):

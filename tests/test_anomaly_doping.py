@@ -1,20 +1,11 @@
-"""Resamplers, the estimator, tables, and both commands."""
-
-import csv
-import json
-from typing import get_args
+"""Resamplers, and the estimator that draws by them."""
 
 import numpy as np
-import pandas
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.ensemble import IsolationForest
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.exceptions import ConvergenceWarning
 
-from gan_forensics import cli
 from gan_forensics.anomaly import (
     RESAMPLERS,
     AAEConfig,
@@ -25,16 +16,17 @@ from gan_forensics.anomaly import (
     check_settings,
     edge_weights,
     neighbours,
-    read_table,
     resample,
-    toy_world,
     train_autoencoders,
     train_gans,
 )
 from gan_forensics.anomaly.augment import SETTINGS
-from gan_forensics.anomaly.tables import anomaly_labels
-from gan_forensics.cli.anomaly import TAKEN, Augment, Method
+from gan_forensics.anomaly.edge import weights_of
+from gan_forensics.anomaly.resample import rows_of_share
+from gan_forensics.anomaly.scaling import fit_scaler
 
+# A few steps bring no codes to their prior.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 QUICK = {"hidden": (8,), "steps": 15, "batch_size": 16, "random_state": 0}
 
 
@@ -81,8 +73,9 @@ def test_resamplers_do_what_they_say(models):
     assert_allclose(gaps, 0.01 * np.sqrt(2 / np.pi), rtol=0.25, atol=0)
     assert_allclose(draw["reconstruct_all"], coder.decode(codes), rtol=0, atol=1e-6)
     decoded = coder.decode(codes[edge_weights(codes) > 0])
-    far = np.abs(draw["doping"][:, None] - decoded[None]).max(2).min(1)
-    assert far.max() < 1e-6
+    for n in (200, 80, 8):  # more rows than trained, as many, and the usual tenth
+        new = resample("doping", models, n, rng=np.random.default_rng(1))
+        assert np.abs(new[:, None] - decoded[None]).max(2).min(1).max() < 1e-6
     near = neighbours(x)[0][:, 0]
     for row in draw["interpolation"][:40]:
         # On a segment, the distances to its ends add up to its length.
@@ -95,6 +88,24 @@ def test_resamplers_do_what_they_say(models):
     for name in ("doping", "plain_gan"):
         with pytest.raises(ValueError, match="needs a trained"):
             resample(name, FittedModels(x), 3, rng=np.random.default_rng(0))
+
+
+def test_jitter_goes_by_the_deviation_of_each_column(rng):
+    models = FittedModels(rng.standard_normal((90, 3)) * [1, 100, 0.01])
+    made = (resample(n, models, 400, rng=np.random.default_rng(1)) for n in ("jitter", "duplicate"))
+    noise = np.subtract(*made)
+    assert_allclose(noise.std(0), 0.01 * models.x.std(0), rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("edge", ["data", ("empirical", 0.2, 0.4)])
+def test_latent_interpolation_is_between_codes_at_the_edge_and_their_neighbours(edge, models):
+    got = resample("latent_interpolation", models, 9, rng=np.random.default_rng(1), edge=edge)
+    z, rng = models.codes, np.random.default_rng(1)
+    chosen = rng.choice(len(z), 9, p=weights_of(z, edge))
+    gaps = np.linalg.norm(z[:, None] - z[None], axis=2) + 1e9 * np.eye(len(z))
+    near, u = z[gaps.argmin(1)][chosen], rng.uniform(size=(9, 1))
+    between = models.autoencoder.decode(near + u * (z[chosen] - near))
+    assert_allclose(got, between, rtol=0, atol=1e-6)
 
 
 def test_smote_without_its_extra_names_it(models, monkeypatch):
@@ -115,84 +126,168 @@ def test_smote_makes_rows_between_training_rows(models, rng):
 
 # --- the estimator ------------------------------------------------------------------------------
 
-ADDS_ROWS = "fit_transform appends rows for the detector behind it; transform passes rows through"
-EXPECTED_FAILURES = {
-    "check_transformer_general": ADDS_ROWS,
-    "check_transformer_data_not_an_array": ADDS_ROWS,
-    "check_transformer_preserve_dtypes": ADDS_ROWS,
-    "check_set_output_transform": "rows are passed through in their own container",
-    "check_set_output_transform_pandas": "rows are passed through in their own container",
-}
-
-
-@parametrize_with_checks(
-    [Doping(**{**QUICK, "steps": 2})],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-)
-def test_doping_passes_scikit_learns_checks(estimator, check):
-    check(estimator)
-
 
 def test_originals_come_first_unchanged_and_the_seed_decides_the_rest(table):
     doping = Doping(n_samples=7, **QUICK)
-    rows = doping.fit_resample(table)
-    assert rows.shape == (67, 3)
+    rows, labels = doping.fit_resample(table)
+    assert rows.shape == (67, 3) and labels is None
     assert_array_equal(rows[:60], table)
-    assert_array_equal(clone(doping).fit_resample(table), rows)
-    assert (clone(doping).set_params(random_state=1).fit_resample(table)[60:] != rows[60:]).any()
+    assert_array_equal(clone(doping).fit_resample(table)[0], rows)
     # Within the training range, up to the rounding of float32.
     slack = 1e-6 * np.ptp(table, axis=0)
     assert (rows[60:] >= table.min(0) - slack).all() and (rows[60:] <= table.max(0) + slack).all()
-    assert Doping(n_samples=0.5, **QUICK).fit_resample(table).shape == (90, 3)
-    assert_array_equal(Doping(n_samples=0, **QUICK).fit_resample(table), table)
+    assert_array_equal(Doping(n_samples=0, **QUICK).fit_resample(table)[0], table)
 
 
-def test_labels_keep_the_rare_class_out_of_training(table):
-    y = np.array(["ok"] * 50 + ["odd"] * 10)
-    doping = Doping(n_samples=5, **QUICK)
-    rows, labels = doping.fit_resample(table, y)
-    assert_array_equal(rows[:60], table)
-    assert_array_equal(labels, [*y, *["ok"] * 5])
-    assert len(doping.codes_) == 50
-    with pytest.raises(ValueError, match="one for each"):
-        doping.fit_resample(table, y[:9])
+def test_a_share_is_of_the_training_rows_and_never_of_none_of_them(table):
+    y = np.repeat([0, 1], [50, 10])
+    assert Doping(share=0.5, **QUICK).fit(table).added_ == 30
+    assert Doping(share=1, **QUICK).fit(table).added_ == 60
+    assert Doping(share=0.5, **QUICK).fit(table, y).added_ == 25
+    assert Doping(share=0.5, n_samples=1, **QUICK).fit(table).added_ == 1
+    assert len(Doping(**QUICK).fit_resample(table[:4])[0]) == 5
+    assert [rows_of_share(0.1, n) for n in (4, 5, 14, 16, 100)] == [1, 1, 1, 2, 10]
+    assert rows_of_share(0, 100) == 0
 
 
-def test_data_frames_stay_data_frames_and_whole_numbers_whole(rng):
-    frame = pandas.DataFrame(rng.uniform(size=(40, 2)), columns=["a", "b"])
-    frame["k"] = rng.integers(0, 9, 40)
-    rows = Doping(n_samples=6, round_integers=True, **QUICK).fit_resample(frame)
-    assert list(rows.columns) == ["a", "b", "k"] and rows.shape == (46, 3)
-    pandas.testing.assert_frame_equal(rows.iloc[:40], frame)
-    assert rows["k"].dtype == frame["k"].dtype
+@pytest.fixture
+def two_groups(rng):
+    """Normal rows around 0, anomalies, of label 1, around 20."""
+    x = rng.standard_normal((60, 2))
+    x[50:] += 20
+    return x, np.repeat([0, 1], [50, 10])
+
+
+def test_labels_mean_the_same_in_every_method(two_groups):
+    x, y = two_groups
+    fitted, resampled = (Doping(n_samples=40, **QUICK) for _ in range(2))
+    new = fitted.fit(x, y).sample(40)
+    rows, labels = resampled.fit_resample(x, y)
+    assert_array_equal(rows[60:], new)
+    assert_array_equal(labels, [*y, *[0] * 40])
+    for doping in (fitted, resampled):
+        assert len(doping.codes_) == 50 and doping.normal_label_ == 0
+    # No decoder with a sigmoid leaves the range of what it was trained on.
+    assert new.max() < 5
+    rare = Doping(n_samples=40, anomaly=0, **QUICK)
+    rows, labels = rare.fit_resample(x, y)
+    assert rare.normal_label_ == 1 and (labels[60:] == 1).all() and rows[60:].min() > 15
+    assert Doping(**QUICK).fit(x).normal_label_ is None
+
+
+def test_labels_that_do_not_tell_are_refused_where_new_rows_are_labelled(two_groups):
+    x, _ = two_groups
+    even = np.arange(60) % 2
+    with pytest.raises(ValueError, match="0 in 30, 1 in 30: none marks two thirds.*anomaly="):
+        Doping(**QUICK).fit_resample(x, even)
+    with pytest.warns(UserWarning, match="Till then all rows train"):
+        doping = Doping(**QUICK).fit(x, even)
+    assert doping.normal_label_ is None and len(doping.codes_) == 60
+    rows, labels = Doping(anomaly=0, n_samples=3, **QUICK).fit_resample(x, even)
+    assert_array_equal(labels[60:], [1, 1, 1])
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_resample"])
+@pytest.mark.parametrize(
+    ("y", "settings", "message"),
+    [
+        (
+            np.repeat([0.0, np.nan], [50, 10]),
+            {},
+            "10 of 60 labels are missing, the first in row 51",
+        ),
+        (np.zeros(9), {}, r"\[9\] labels for 60 rows"),
+        (np.zeros((60, 2)), {}, "one for each"),
+        (np.repeat([0, 1], [50, 10]), {"anomaly": "1"}, "anomaly '1' is none of the labels"),
+        (np.ones(60), {"anomaly": 1}, "none is normal"),
+        (np.repeat([0, 1, 2], 20), {"anomaly": 1}, "leaves 2 labels"),
+        (np.repeat([1, 0], [1, 59]), {"anomaly": 0}, "1 rows of label 1 cannot fill"),
+        (None, {"anomaly": 1}, "anomaly=1 needs labels"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(method, y, settings, message, two_groups):
+    with pytest.raises(ValueError, match=message):
+        getattr(Doping(**QUICK, **settings), method)(two_groups[0], y)
+
+
+def test_codes_that_miss_their_prior_are_warned_of(table):
+    with pytest.warns(ConvergenceWarning, match="do not follow their prior: .*deviations are"):
+        doping = Doping(**QUICK).fit(table)
+    assert not doping.prior_fit_.matches
+
+
+ROWS = np.column_stack([np.random.default_rng(7).uniform(size=(40, 3)), np.arange(40) % 5])
+# Of every parameter another value than by default, and what else must be given for it to act.
+OTHERS = {
+    "edge": (("shell", 3.0), {}),
+    "method": ("prior", {}),
+    "jitter": (5.0, {}),
+    "latent_dim": (3, {}),
+    "prior_scale": (2.0, {}),
+    "hidden": ((9,), {}),
+    "steps": (16, {}),
+    "batch_size": (17, {}),
+    "learning_rate": (1e-2, {}),
+    "scale": ("standard", {}),
+    "round_integers": (True, {}),
+    "random_state": (1, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def by_default():
+    return Doping(**QUICK).fit(ROWS).sample(20)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_parameter_changes_what_is_drawn(name, by_default):
+    value, more = OTHERS[name]
+    drawn = Doping(**{**QUICK, **more, name: value}).fit(ROWS).sample(20)
+    assert drawn.shape == by_default.shape and np.abs(drawn - by_default).max() > 1e-6
+
+
+def test_draws_follow_from_the_seed_of_the_draw():
+    doping = Doping(**QUICK).fit(ROWS)
+    assert_array_equal(doping.sample(20), doping.sample(20))
+    assert_array_equal(doping.sample(20, seed=5), doping.sample(20, seed=5))
+    assert np.abs(doping.sample(20, seed=5) - doping.sample(20)).max() > 1e-6
+
+
+def test_no_parameter_is_without_a_test():
+    # Those that change how many rows are drawn, what trains, and what is refused.
+    elsewhere = {"share", "n_samples", "anomaly", "constant_columns"}
+    assert {*OTHERS, *elsewhere} == set(Doping().get_params())
 
 
 def test_images_keep_their_shape_and_their_constant_pixels(rng):
     images = rng.uniform(size=(30, 3, 1, 1)).astype(np.float32)
     images[:, 0] = 0.25
-    rows = Doping(n_samples=3, **QUICK).fit_resample(images)
+    rows, _ = Doping(n_samples=3, **QUICK).fit_resample(images)
     assert rows.shape == (33, 3, 1, 1) and rows.dtype == np.float32
     assert_array_equal(rows[:30], images)
     assert_array_equal(rows[30:, 0], 0.25)
 
 
-def test_a_pipeline_fits_its_detector_on_more_rows_and_scores_rows_as_they_are(table):
-    pipeline = make_pipeline(StandardScaler(), Doping(n_samples=20, **QUICK), IsolationForest())
-    pipeline = clone(pipeline).fit(table)
-    assert pipeline[-1].max_samples_ == 80
-    assert pipeline.score_samples(table[:9]).shape == (9,)
+def test_scales_are_those_of_the_training_rows(table):
+    standard = fit_scaler(table, scale="standard")
+    assert_allclose(standard(table).mean(0), 0, rtol=0, atol=1e-9)
+    assert_allclose(standard(table).std(0), 1, rtol=1e-9, atol=0)
+    minmax = fit_scaler(table)(table)
+    assert_allclose([minmax.min(0), minmax.max(0)], [[0] * 3, [1] * 3], rtol=0, atol=1e-12)
+    assert_array_equal(fit_scaler(table, scale="none")(table), table)
+    assert_allclose(standard.undo(standard(table)), table, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("scale", ["standard", "none"])
 def test_unbounded_decoders_serve_tables_of_any_range(scale, table):
-    rows = Doping(n_samples=4, scale=scale, **QUICK).fit_resample(table / table.max(0))
+    rows, _ = Doping(n_samples=4, scale=scale, **QUICK).fit_resample(table / table.max(0))
     assert rows.shape == (64, 3) and np.isfinite(rows).all()
 
 
 @pytest.mark.parametrize("edge", ["data", ("quantile", 0.9, 0.997), ("shell", 2.0)])
 def test_latent_spaces_of_other_dimensions_work_with_any_edge(edge, table):
     doping = Doping(n_samples=4, latent_dim=5, edge=edge, **QUICK)
-    assert doping.fit_resample(table).shape == (64, 3)
+    assert doping.fit_resample(table)[0].shape == (64, 3)
     assert doping.codes_.shape == (60, 5) and len(doping.prior_fit_.spread) == 5
 
 
@@ -210,7 +305,10 @@ def test_latent_spaces_of_other_dimensions_work_with_any_edge(edge, table):
         (lambda x: x, {"edge": ("annulus", 1e6, 2e6)}, "selects no code"),
         (lambda x: x, {"edge": ("quantile", 1.0, 1.0)}, "select nothing"),
         (lambda x: x, {"n_samples": -1}, "n_samples"),
-        (lambda x: x, {"n_samples": float("nan")}, "n_samples"),
+        (lambda x: x, {"n_samples": 1.0}, "n_samples must be a number.*given by share="),
+        (lambda x: x, {"n_samples": True}, "n_samples"),
+        (lambda x: x, {"share": float("nan")}, "share must be"),
+        (lambda x: x, {"share": -0.1}, "share must be"),
         (lambda x: x, {"method": "smote"}, "unknown method"),
         (lambda x: x, {"scale": "log"}, "minmax, standard or none"),
         (lambda x: x, {"constant_columns": "drop"}, "raise or keep"),
@@ -242,12 +340,6 @@ def test_an_edge_that_selects_nothing_is_told_before_training(edge, message, tab
         Doping(edge=edge, **QUICK).fit(table)
 
 
-def test_rows_of_another_shape_are_refused_after_fitting(rng):
-    doping = Doping(**QUICK).fit(rng.uniform(size=(20, 3, 1)))
-    with pytest.raises(ValueError, match="fitted on rows of"):
-        doping.transform(rng.uniform(size=(5, 1, 3)))
-
-
 def test_augment_makes_rows_in_the_tables_units(table):
     quick = {"hidden": (8,), "steps": 3, "batch_size": 16}
     for method in ("duplicate", "interpolation", "plain_gan", "doping"):
@@ -264,7 +356,8 @@ def test_augment_makes_rows_in_the_tables_units(table):
 
 def test_augment_takes_the_settings_that_act_and_no_others(table):
     """Every setting of the estimator, by method: it acts or is refused."""
-    named = set(Doping().get_params()) - {"n_samples", "method", "random_state", "round_integers"}
+    apart = {"share", "n_samples", "anomaly", "method", "random_state", "round_integers"}
+    named = set(Doping().get_params()) - apart
     for method in RESAMPLERS:
         for setting in named:
             given = {setting: Doping().get_params()[setting]}
@@ -280,6 +373,14 @@ def test_augment_takes_the_settings_that_act_and_no_others(table):
         augment(table, 3, method="plain_gan", steps=0)
 
 
+def test_every_setting_of_a_plain_gan_acts(table):
+    quick = {"hidden": (8,), "steps": 3, "batch_size": 16}
+    usual = augment(table, 9, method="plain_gan", **quick)
+    for changed in ({"hidden": (9,)}, {"steps": 4}, {"batch_size": 17}, {"seed": 1}):
+        other = augment(table, 9, method="plain_gan", **{**quick, **changed})
+        assert (other != usual).any(), changed
+
+
 @pytest.mark.parametrize("method", ["jitter", "interpolation", "plain_gan", "doping"])
 def test_augment_rounds_columns_of_whole_numbers_with_every_method(method, table):
     whole = np.column_stack([np.round(100 * table[:, 0]), table[:, 1]])
@@ -291,195 +392,3 @@ def test_augment_rounds_columns_of_whole_numbers_with_every_method(method, table
     assert (rows[:, 0] != np.round(rows[:, 0])).any()
     assert_array_equal(rounded[:, 0], np.round(rows[:, 0]))
     assert_array_equal(rounded[:, 1], rows[:, 1])
-
-
-# --- tables and commands --------------------------------------------------------------------------
-
-
-def write_csv(path, x, y=None):
-    names = [f"c{i}" for i in range(x.shape[1])] + (["kind"] if y is not None else [])
-    lines = [[*map(repr, map(float, row)), *([y[i]] if y is not None else [])]
-             for i, row in enumerate(x)]  # fmt: skip
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([names, *lines])
-    return path
-
-
-def test_tables_are_read_from_every_format(tmp_path, rng):
-    from scipy.io import savemat
-
-    x, y = rng.uniform(size=(9, 2)), np.repeat([0, 1], [7, 2])
-    np.savez(tmp_path / "t.npz", X=x, y=y)
-    savemat(tmp_path / "t.mat", {"X": x, "y": y[:, None]})
-    write_csv(tmp_path / "t.csv", x, y)
-    for name, label in (("t.npz", "y"), ("t.mat", "y"), ("t.csv", "kind")):
-        got = read_table(tmp_path / name, label=label)
-        assert_array_equal(got.x, x)
-        assert_array_equal(got.y, y)
-    assert read_table(tmp_path / "t.csv").columns == ("c0", "c1", "kind")
-    assert_array_equal(anomaly_labels(np.array(["b", "a", "b"])), [0, 1, 0])
-    assert_array_equal(anomaly_labels(np.array([1, 1, 0])), [0, 0, 1])
-
-
-@pytest.mark.parametrize(
-    ("text", "label", "message"),
-    [
-        ("a,b\n1,2\n3,x\n", None, "column 'b' is not of numbers: line 3 holds 'x'"),
-        ("a,b\n1,2\n3,nan\n", None, "first in row 2 .column 'b'"),
-        ("a,b\n1,2\n3\n", None, "line 3 has 1 cells for 2"),
-        ("1,2\n3,4\n", None, "must name the columns"),
-        ("a,b\n", None, "no rows"),
-        ("a,b\n1,2\n", "c", "no column 'c'"),
-    ],
-)
-def test_damaged_csv_files_are_refused_with_the_place(text, label, message, tmp_path):
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_table(tmp_path / "t.csv", label=label)
-
-
-def test_other_damaged_tables_are_refused(tmp_path):
-    (tmp_path / "t.mat").write_text("no")
-    np.savez(tmp_path / "a.npz", rows=np.ones((3, 2)))
-    np.savez(tmp_path / "b.npz", X=np.ones((3, 2)), y=np.ones(2))
-    np.savez(tmp_path / "c.npz", X=np.array([["a", "b"]]))
-    for name, label, message in (
-        ("t.mat", None, "not a readable"),
-        ("a.npz", None, r"no rows under 'X' or 'x'; it holds rows \[3, 2\]"),
-        ("b.npz", "y", "2 labels in 'y' for 3 rows"),
-        ("b.npz", "z", "no array 'z'"),
-        ("c.npz", None, "must be numbers"),
-        ("t.txt", None, "no such file"),
-    ):
-        with pytest.raises((ValueError, FileNotFoundError), match=message):
-            read_table(tmp_path / name, label=label)
-    for wrong in (np.zeros(4), np.arange(4)):
-        with pytest.raises(ValueError, match="must be two"):
-            anomaly_labels(wrong)
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as exit:
-        cli.main([str(argument) for argument in arguments])
-    return exit.value.code or 0
-
-
-def test_augment_copies_the_lines_and_appends_rows_with_the_common_label(tmp_path, table, capsys):
-    y = ["ok"] * 52 + ["odd"] * 8
-    source, out = write_csv(tmp_path / "t.csv", table, y), tmp_path / "more.csv"
-    quick = ["--steps", 5, "--width", 8]
-    assert run("augment", source, "--n", 11, "--label", "kind", "--out", out, *quick) == 0
-    lines, more = source.read_text().splitlines(), out.read_text().splitlines()
-    assert more[: len(lines)] == lines and len(more) == len(lines) + 11
-    assert all(line.endswith(",ok") for line in more[len(lines) :])
-    edge = ["--edge", "quantile", 0.9, 0.99, "--out", tmp_path / "more.npz"]
-    assert run("augment", source, "-n", 4, "--label", "kind", *edge, *quick) == 0
-    assert np.load(tmp_path / "more.npz")["X"].shape == (64, 3)
-    capsys.readouterr()
-    assert run("augment", source, "--n", 4, "--out", out) == 2
-    assert "'kind' is not of numbers" in capsys.readouterr().err
-    assert run("augment", source, "--n", 0, "--label", "kind", "--out", out) == 2
-
-
-VALUES = {
-    "n": 7,
-    "edge": ("empirical", "0.5", "0.9"),
-    "latent": 3,
-    "width": 9,
-    "steps": 11,
-    "constant_columns": "keep",
-}
-NAMES = {"n": "n", "edge": "edge", "latent": "latent_dim", "width": "hidden", "steps": "steps",
-         "constant_columns": "constant_columns"}  # fmt: skip
-
-
-@pytest.mark.parametrize("method", get_args(Method))
-def test_every_option_of_augment_acts_or_is_refused(method, tmp_path, table, capsys, monkeypatch):
-    asked = []
-
-    def noted(rows, n, **settings):
-        asked.append({"n": n, **settings})
-        return rows[:1]
-
-    monkeypatch.setattr("gan_forensics.anomaly.augment", noted)
-    source, out = write_csv(tmp_path / "t.csv", table), tmp_path / "more.csv"
-    command = ["augment", source, "--method", method, "--out", out]
-    assert run(*command) == 0
-    plain = {"method": method, "n": 100, "seed": 0, "round_integers": False}
-    assert asked.pop() == plain
-    for option, value in VALUES.items():
-        values = value if isinstance(value, tuple) else [value]
-        code = run(*command, f"--{option.replace('_', '-')}", *values)
-        said = capsys.readouterr().err
-        if method in TAKEN[option].methods:
-            given = {k: v for k, v in asked.pop().items() if k not in plain or v != plain[k]}
-            assert given == {NAMES[option]: (9, 9) if option == "width" else value}, said
-            assert option == "n" or NAMES[option] in SETTINGS[method]
-        else:
-            assert code == 2 and f"{method} does not take it" in said and not asked
-            assert option == "n" or NAMES[option] not in SETTINGS.get(method, ())
-    if method == "duplicate":  # Copies of rows have nothing to round.
-        assert run(*command, "--round") == 2 and not asked
-        return
-    assert run(*command, "--round", "--seed", 3) == 0
-    assert asked.pop() == plain | {"round_integers": True, "seed": 3}
-
-
-def test_the_defaults_in_the_help_of_augment_are_those_of_doping():
-    own = Doping().get_params()
-    for option, name in NAMES.items():
-        default = TAKEN[option].default
-        if option == "edge":
-            default = default[0]
-        if option == "width":
-            default = (default, default)
-        assert option == "n" or own[name] == default
-    given = {f for f in Augment.__dataclass_fields__ if getattr(Augment, f, 0) is None}
-    assert given == {*TAKEN, "label"}
-
-
-def test_settings_of_tables_are_checked_before_a_table_is_read(tmp_path, capsys):
-    missing, out = tmp_path / "missing.csv", ["--out", tmp_path / "more.csv"]
-    for options, message in (
-        (["--n", 0], "-n 0: it must be at least 1"),
-        (["--steps", -1], "--steps -1: it must be at least 1"),
-        (["--edge", "shell", -1], "positive, finite radius"),
-        (["--edge", "shell", 2, "--method", "edge_duplicate"], "choose one of data, band"),
-        (["--out", tmp_path / "more.xls"], "a table is one of"),
-        (["--seed", -1], "--seed -1"),
-    ):
-        assert run("augment", missing, *out, *options) == 2
-        assert message in capsys.readouterr().err
-    for options, message in (
-        (["--seeds", 1], "two or more"),
-        (["--steps", 0], "--steps 0: it must be at least 1"),
-        (["--share", 0], "--share 0"),
-        (["--share", "nan"], "--share nan"),
-        (["--contamination", 0.6], "--contamination 0.6"),
-        (["--split-seed", -1], "--split-seed -1"),
-    ):
-        assert run("anomaly", missing, "--label", "kind", *options) == 2
-        assert message in capsys.readouterr().err
-
-
-def test_augment_refuses_images_into_csv_before_training(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("gan_forensics.anomaly.augment", None)
-    np.savez(tmp_path / "t.npz", X=np.zeros((9, 4, 4)))
-    assert run("augment", tmp_path / "t.npz", "--out", tmp_path / "t.csv") == 2
-    assert "images do not fit into a CSV file" in capsys.readouterr().err
-
-
-def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
-    x, y = toy_world("B", n=120, anomalies=12, seed=0)
-    source = write_csv(tmp_path / "t.csv", x, y)
-    quick = ["--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof"]
-    assert run("anomaly", source, "--label", "kind", "--out", tmp_path / "out", *quick) == 0
-    said = capsys.readouterr().out
-    assert "54 normal rows train" in said and "reconstruct_all" in said
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert {row["augmentation"] for row in results["rows"]} >= {"none", "doping", "plain_gan"}
-    with (tmp_path / "out" / "results.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == len(results["rows"])
-    flat = write_csv(tmp_path / "flat.csv", x, 0 * y)
-    assert run("anomaly", flat, "--label", "kind", *quick) == 2
-    assert "must be two" in capsys.readouterr().err

@@ -180,6 +180,15 @@ def test_edges_draw_what_they_say(rng):
     assert draw("prior").min() < 5
 
 
+def test_codes_at_hand_are_drawn_by_their_weights(rng):
+    z = np.concatenate([rng.standard_normal((50, 2)), 2.5 * rng.standard_normal((50, 2))])
+    drawn = codes_at_edge(z, 40_000, edge=("data", 0.0), scale=1.0, rng=rng)
+    _, counts = np.unique(np.concatenate([z, drawn]), axis=0, return_counts=True)
+    weights = edge_weights(z, start=0.0)[np.lexsort((z[:, 1], z[:, 0]))]
+    assert_allclose((counts - 1) / 40_000, weights, rtol=0, atol=5 * np.sqrt(0.03 / 40_000))
+    assert (counts - 1)[weights == 0].sum() == 0
+
+
 # --- neighbours ---------------------------------------------------------------------------------
 
 

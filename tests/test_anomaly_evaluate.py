@@ -6,6 +6,8 @@ import scipy.stats
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.svm import OneClassSVM
 
 from gan_forensics.anomaly import (
     DETECTORS,
@@ -121,6 +123,22 @@ def test_every_detector_scores_far_rows_lower(name, rng):
     assert fitted.score(x[:20] + 12).max() < np.median(fitted.training_scores)
 
 
+def test_detectors_are_scikit_learns_with_their_seed_and_contamination(rng):
+    x, new = rng.standard_normal((120, 3)), rng.standard_normal((30, 3))
+    for nu, used in ((0.05, 0.05), (0.4, 0.4), (1e-9, 1e-3)):
+        fitted = fit_detector("one_class_svm", x, contamination=nu)
+        assert_allclose(fitted.score(new), OneClassSVM(nu=used).fit(x).score_samples(new))
+    factor = LocalOutlierFactor(n_neighbors=20, novelty=True).fit(x)
+    fitted = fit_detector("lof", x, contamination=0.1)
+    assert_allclose(fitted.score(new), factor.score_samples(new))
+    # Of its own training rows, each without itself among its neighbours.
+    assert_allclose(fitted.training_scores, factor.negative_outlier_factor_)
+    for seed in (0, 1):
+        fitted = fit_detector("isolation_forest", x, contamination=0.1, seed=seed)
+        forest = IsolationForest(random_state=seed).fit(x)
+        assert_allclose(fitted.score(new), forest.score_samples(new), rtol=0, atol=1e-12)
+
+
 def test_unknown_detectors_and_contaminations_are_refused(rng):
     x = rng.standard_normal((9, 2))
     with pytest.raises(ValueError, match="isolation_forest, one_class_svm, lof"):
@@ -180,7 +198,10 @@ def test_the_oracle_is_the_largest_mean_not_the_mean_of_the_largest():
     runs = [measured([1.0, 0.0, *flat]), measured([0.0, 0.8, *flat])]
     assert best_over_grid(runs) == (0.5, GRID[0])
     assert len(GRID) == 19 and GRID[-1] == 0.29
-    assert 0 <= grid_auc(runs) <= 1
+    # `measured` makes rates of true alarms that are twice those of false ones.
+    tpr = np.array([0.5, 0.4, *flat])
+    assert grid_auc(runs) == pytest.approx(trapezoid_auc(tpr / 2, tpr))
+    assert grid_auc(runs) > 0.5
 
 
 def test_measuring_uses_training_scores_for_its_threshold_and_finds_rare_false_alarms():
@@ -194,6 +215,34 @@ def test_measuring_uses_training_scores_for_its_threshold_and_finds_rare_false_a
     assert (got.rare_false_alarms, got.false_alarms) == (1.0, 0.1)
     assert got.f1 == pytest.approx(2 * (1 / 11) * 0.5 / (1 / 11 + 0.5))
     assert got.auc == pytest.approx((100 + 0) / 200)
+
+
+def test_the_threshold_is_of_the_training_scores_whatever_is_tested():
+    train = np.linspace(-1, 0, 101)
+    fitted = Fitted(train, lambda x: x[:, 0])
+    y = np.repeat([0, 1], [50, 5])
+    for far, found in ((5.0, 0.0), (-5.0, 1.0)):
+        x = far + np.linspace(0, 1, 55)[:, None]
+        got = measure(fitted, x, y, contamination=0.3, rarity=x[:, 0])
+        assert got.false_alarms == got.rare_false_alarms == found
+        assert all((at.tpr, at.fpr) == (found, found) for at in got.by_grid)
+
+
+def test_precision_is_of_anomalies_and_the_rarest_tenth_is_of_normal_rows():
+    # Low to high: anomaly, 30 normal, anomaly, 10 normal.
+    scores = np.arange(42.0)
+    y = np.zeros(42, int)
+    y[[0, 31]] = 1
+    fitted = Fitted(np.array([2.5, 2.5]), lambda x: x[:, 0])
+    got = measure(fitted, scores[:, None], y, contamination=0.1, rarity=-scores)
+    assert got.average_precision == pytest.approx((1 + 2 / 32) / 2)
+    # Called: the anomaly and two normal rows, which are among the four rarest of 40.
+    assert got.rare_false_alarms == 2 / 4 and got.false_alarms == 2 / 40
+    more = np.concatenate([scores, -np.arange(1.0, 31)])
+    got = measure(
+        fitted, more[:, None], np.repeat([0, 1], [42, 30]), contamination=0.1, rarity=-more
+    )
+    assert got.rare_false_alarms == 3 / 4 and got.false_alarms == 3 / 42
 
 
 def test_paired_intervals_are_students(rng):
@@ -247,7 +296,16 @@ def test_a_task_uses_every_row_once_and_trains_on_normal_rows_alone(rng):
     assert len(task.fitted_on) == 20 and labels.sum() == 2
     assert_array_equal(np.concatenate([task.fitted_on, held_out[labels == 0]]), task.train)
     assert task.contamination == pytest.approx(5 / 60)
+    # What is held out is not the end of the file, whose order may mean something.
+    assert len(set(held_out[labels == 0][:, 0]) & set(x[y == 0][20:27, 0])) < 7
     assert (make_task("t", x, y, seed=1).train != make_task("t", x, y, seed=2).train).any()
+
+
+def test_anomalies_may_be_the_greater_part_of_a_table(rng):
+    x, y = rng.standard_normal((40, 2)), np.repeat([0, 1], [10, 30])
+    task = make_task("t", x, y)
+    assert task.contamination == 0.5 and len(task.train) == 5 and task.y.sum() == 15
+    assert make_task("t", x, y, contamination=0.1).contamination == 0.1
 
 
 def test_tables_that_make_no_task_are_refused(rng):
@@ -256,8 +314,9 @@ def test_tables_that_make_no_task_are_refused(rng):
         make_task("t", x, 0 * y)
     with pytest.raises(ValueError, match="not finite"):
         make_task("t", x * np.nan, y)
-    with pytest.raises(ValueError, match="not rare"):
-        make_task("t", x, 1 - y)
+    for share in (0, 0.6, 1, np.nan):
+        with pytest.raises(ValueError, match="no share of rare rows: .* at most 0.5"):
+            make_task("t", x, y, contamination=share)
     with pytest.raises(ValueError, match="cannot be split"):
         make_task("t", x[-11:], y[-11:], contamination=0.1)
     with pytest.raises(ValueError, match="do not fit"):

@@ -3,6 +3,7 @@
 from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, aae_learner, train_autoencoders
 from gan_forensics.anomaly.augment import augment, check_settings
 from gan_forensics.anomaly.detectors import DETECTORS, fit_detector
+from gan_forensics.anomaly.doped_detector import DopedDetector
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.edge import (
     annulus_weights,
@@ -24,6 +25,7 @@ from gan_forensics.anomaly.evaluate import (
     trapezoid_auc,
 )
 from gan_forensics.anomaly.isolation_forest import Trees, forest_scores, trees_of
+from gan_forensics.anomaly.labels import anomaly_labels, normal_label
 from gan_forensics.anomaly.plain_gan import GANConfig, PlainGAN, train_gans
 from gan_forensics.anomaly.prior_fit import PriorFit, prior_fit
 from gan_forensics.anomaly.resample import RESAMPLERS, FittedModels, resample

@@ -1,18 +1,22 @@
-"""DOPING as a scikit-learn estimator: the resampler that Lim et al. (ICDM 2018) propose."""
+"""DOPING as a resampler of imbalanced-learn's kind: what Lim et al. (ICDM 2018) propose."""
 
 import math
-from numbers import Integral
+import warnings
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import TransformerTags, check_random_state
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gan_forensics.anomaly.aae import AAEConfig, train_autoencoders
+from gan_forensics.anomaly.containers import append_labels, append_rows, check_columns, is_frame
 from gan_forensics.anomaly.edge import WEIGHTED, Edge, parse_edge, weights_of
+from gan_forensics.anomaly.labels import UnclearLabels, normal_label
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, EDGED, FittedModels, resample
+from gan_forensics.anomaly.resample import CODING, EDGED, FittedModels, resample, rows_of_share
 from gan_forensics.anomaly.scaling import constant_columns, fit_scaler
 
 
@@ -23,12 +27,20 @@ class Doping(BaseEstimator):
     trains an autoencoder whose codes follow N(0, prior_scale^2 I), draws codes at the edge of
     that law, decodes them, and appends them to the training rows, which stay first and unchanged.
 
-    Rows may be tables [n, d] or images [n, h, w] or [n, h, w, c]; data frames stay data frames.
-    In a scikit-learn `Pipeline` the step gives its detector the added rows while fitting and
-    passes rows through as they are afterwards. `fit_resample` has the shape of imbalanced-learn.
+    A resampler as imbalanced-learn's pipelines and grid searches take it: `fit_resample` and no
+    `transform`. (In a pipeline of scikit-learn, which adds no rows, take `DopedDetector`.) Labels
+    mean the same in every method: the rows of the normal label train, those of others do not, and
+    new rows carry the normal label. It is the other one of two where `anomaly` is given; else the
+    most frequent one, if two thirds of the rows carry it and custom does not call it the anomaly
+    (1 of 0 and 1, -1 of -1 and 1).
+
+    Rows may be tables [n, d] or images [n, h, w] or [n, h, w, c]. Data frames, Series and dtypes
+    stay what they are: new values of integer and boolean columns are rounded.
 
     Args:
-        n_samples: rows to add: a share of the training rows (float) or a number (int).
+        share: rows to add, a share of the training rows; one row at least, where it is not 0.
+        n_samples: the number of rows to add, in place of `share`.
+        anomaly: the label of anomalies, where there are two labels.
         edge: where codes are drawn; "data" is the published outermost tenth,
             ("quantile", 0.9, 0.997) a range of the prior's chi law in any latent dimension; others
             are listed in `gan_forensics.anomaly.edge`. "prior" and "reconstruct_all" know none.
@@ -45,12 +57,14 @@ class Doping(BaseEstimator):
             their range, "standard" or "none" with an unbounded one.
         constant_columns: "raise", or "keep" to pass columns of a single value through. Pixels of
             images are always kept.
-        round_integers: round the new rows' columns that hold only whole numbers in training.
+        round_integers: round also the new rows' floating columns that hold only whole numbers in
+            training.
         random_state: of training and draws; the same number gives the same rows.
 
     Attributes:
         autoencoder_: trained on the scaled rows.
         codes_: of the training rows, [n, latent_dim].
+        normal_label_: of the training rows; None where there were no labels, or none was used.
         prior_fit_: do the codes follow the prior?
         scaler_: of the columns.
         added_: rows that `fit_resample` appends.
@@ -58,14 +72,19 @@ class Doping(BaseEstimator):
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(60, 3))
-        >>> Doping(n_samples=5, hidden=(8,), steps=10, random_state=0).fit_resample(x).shape
-        (65, 3)
+        >>> y = np.repeat(["normal", "fraud"], [50, 10])
+        >>> doping = Doping(n_samples=5, hidden=(8,), steps=10, random_state=0)
+        >>> rows, labels = doping.fit_resample(x, y)
+        >>> rows.shape, labels[-5:]
+        ((65, 3), array(['normal', 'normal', 'normal', 'normal', 'normal'], dtype='<U6'))
     """
 
     def __init__(
         self,
         *,
-        n_samples: float = 0.1,
+        share: float = 0.1,
+        n_samples: int | None = None,
+        anomaly: Any = None,
         edge: Edge = "data",
         method: str = "doping",
         jitter: float = 0.0,
@@ -80,7 +99,9 @@ class Doping(BaseEstimator):
         round_integers: bool = False,
         random_state: Any = None,
     ):
+        self.share = share
         self.n_samples = n_samples
+        self.anomaly = anomaly
         self.edge = edge
         self.method = method
         self.jitter = jitter
@@ -105,6 +126,14 @@ class Doping(BaseEstimator):
             raise ValueError(f"constant_columns must be raise or keep, got {self.constant_columns}")
         if self.method not in CODING:
             raise ValueError(f"unknown method {self.method!r}: one of {', '.join(CODING)}")
+        n, share = self.n_samples, self.share
+        if n is not None and (not isinstance(n, Integral) or isinstance(n, bool) or n < 0):
+            raise ValueError(
+                f"n_samples must be a number of rows (a whole number >= 0) or None, got {n!r}: a "
+                "share of the rows is given by share="
+            )
+        if not isinstance(share, Real) or isinstance(share, bool) or not 0 <= share < math.inf:
+            raise ValueError(f"share must be a share of the training rows (>= 0), got {share!r}")
         if self.steps < 1:
             raise ValueError(f"steps must be 1 or more, got {self.steps}")
         name, _ = parse_edge(self.edge)
@@ -121,53 +150,47 @@ class Doping(BaseEstimator):
             raise ValueError(f"jitter is of doping: leave it out with {self.method}")
 
     def fit(self, X, y=None) -> "Doping":
-        """Train the autoencoder.
+        """Train the autoencoder on the normal rows.
 
         Args:
-            X: training rows, finite numbers.
-            y: ignored.
+            X: rows, finite numbers.
+            y: a label for each, or None. Labels that do not tell which rows are normal are left
+                aside with a warning, since scikit-learn's contract is that `fit` takes any;
+                `fit_resample`, which labels new rows, refuses them.
 
         Raises:
-            ValueError: for rows that are not finite numbers, fewer than two rows or than the
-                latent dimension, constant columns, an edge that selects nothing, a parameter out
-                of range, or one that the method ignores.
+            ValueError: for rows that are not finite numbers, fewer than two normal rows or than
+                the latent dimension, constant columns, labels that are missing or do not fit, an
+                edge that selects nothing, a parameter out of range, or one that the method ignores.
         """
-        self._fit(X)
+        self._fit(X, y, strict=False)
         return self
 
     def fit_resample(self, X, y=None):
-        """Train and append new rows.
+        """Train on the normal rows and append new ones.
 
         Args:
-            X: training rows.
-            y: a label for each, or None. With labels, only rows of the most frequent one train the
-                autoencoder, and the new rows carry it.
+            X: rows.
+            y: a label for each, or None.
 
         Returns:
-            The rows, originals first and unchanged; with labels, the pair of rows and labels.
+            The pair of rows and labels, originals first and unchanged; labels are None without y.
+
+        Raises:
+            ValueError: as `fit`, and for labels that do not tell which rows are normal.
         """
-        if y is None:
-            self._fit(X)
-            return self._appended(X)
-        original, labels = np.asarray(X), np.asarray(y)
-        if labels.shape != original.shape[:1]:
-            raise ValueError(f"{list(labels.shape)} labels for {len(original)} rows: one for each")
-        values, counts = np.unique(labels, return_counts=True)
-        common = values[counts.argmax()]
-        chosen = np.flatnonzero(labels == common)
-        self._fit(X.iloc[chosen] if hasattr(X, "iloc") else original[chosen])
-        rows = self._appended(X)
-        return rows, np.concatenate([labels, np.repeat(common, len(rows) - len(labels))])
+        self._fit(X, y, strict=True)
+        return self.appended(X, y)
 
-    def fit_transform(self, X, y=None):
-        """What a pipeline calls while fitting: train and append, labels ignored."""
-        return self.fit_resample(X)
+    def appended(self, X, y=None):
+        """The pair of X and y with `added_` new rows, after `fit`, in the containers of X and y.
 
-    def transform(self, X):
-        """What a pipeline calls afterwards: the rows as they are."""
-        check_is_fitted(self, "autoencoder_")
-        self._validated(X, reset=False)
-        return X
+        Labels of new rows are `normal_label_`; y is returned as it is where that is None.
+        """
+        rows = append_rows(X, self.sample(self.added_))
+        if self.normal_label_ is not None:
+            y = append_labels(y, self.normal_label_, self.added_)
+        return rows, y
 
     def sample(self, n: int, *, seed: int | None = None) -> np.ndarray:
         """Draw n new rows [n, ...] in the units and shape of the training rows.
@@ -188,29 +211,32 @@ class Doping(BaseEstimator):
             rows = np.where(self.whole_, np.round(rows), rows)
         return rows.reshape(len(rows), *self.shape_in_)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # A step that passes rows through as they are, so their kind is kept.
-        tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
-        return tags
-
-    def _fit(self, X) -> None:
+    def _fit(self, X, y, *, strict: bool) -> None:
         self.check_parameters()
-        x = self._validated(X, reset=True)
-        if len(x) < self.latent_dim:
+        x = self._validated(X)
+        self.normal_label_ = self._normal(y, len(x), strict)
+        among = ""
+        if self.normal_label_ is not None:
+            x = x[np.asarray(y) == self.normal_label_]
+            among = f" of label {self.normal_label_!r}"
+        if len(x) < max(2, self.latent_dim):
             raise ValueError(
-                f"{len(x)} rows cannot fill a latent space of {self.latent_dim} dimensions: give "
-                "more rows or a smaller latent_dim"
+                f"{len(x)} rows{among} cannot fill a latent space of {self.latent_dim} dimensions: "
+                "give more rows or a smaller latent_dim"
             )
         constant = np.flatnonzero(constant_columns(x))
         if len(constant) == x.shape[1]:
-            raise ValueError("all rows are alike: there is nothing to learn an edge from")
+            raise ValueError(f"all rows{among} are alike: there is nothing to learn an edge from")
         if len(constant) and self.constant_columns == "raise" and len(self.shape_in_) == 1:
+            names = getattr(self, "feature_names_in_", np.arange(x.shape[1]))[constant].tolist()
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             raise ValueError(
-                f"columns {constant[:5].tolist()} hold a single value: leave them out, or pass "
-                "constant_columns='keep'"
+                f"columns {names[:5]}{more} hold a single value in all rows{among}: leave them "
+                "out, or pass constant_columns='keep'"
             )
-        self.added_ = self._count(len(x))
+        self.added_ = (
+            rows_of_share(self.share, len(x)) if self.n_samples is None else (int(self.n_samples))
+        )
         self.scaler_ = fit_scaler(x, scale=self.scale)  # pyright: ignore[reportArgumentType]
         self.rows_ = self.scaler_(x)
         if self.scale == "minmax":
@@ -237,46 +263,41 @@ class Doping(BaseEstimator):
             scale=self.prior_scale,
             losses=self.autoencoder_.history["discriminator/both"],
         )
+        if self.prior_fit_.amiss:
+            warnings.warn(
+                f"the codes do not follow their prior: {self.prior_fit_.amiss}. Their edge may not "
+                "be that of the rows: take more steps, another width or learning rate",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         if self.method in EDGED and parse_edge(self.edge)[0] in WEIGHTED:
             # An edge that selects nothing is told now rather than at the first draw.
             weights_of(self.codes_, self.edge)
 
-    def _validated(self, X, *, reset: bool) -> np.ndarray:
+    def _validated(self, X) -> np.ndarray:
         """Rows as float64 [n, d]."""
-        shape = getattr(X, "shape", None) or np.shape(X)
+        if is_frame(X):
+            check_columns(X)
+        shape = getattr(X, "shape", None) or np.asarray(X).shape
         images = len(shape) > 2
         flat: Any = np.asarray(X).reshape(shape[0], -1) if images else X
-        checked: Any = validate_data(self, flat, reset=reset, ensure_min_samples=1 + reset)
-        x = checked.astype(np.float64)
-        inner = tuple(shape[1:]) if images else x.shape[1:]
-        if reset:
-            self.shape_in_ = inner
-        elif inner != self.shape_in_:
-            raise ValueError(f"rows of shape {inner}, fitted on rows of {self.shape_in_}")
-        return x
+        checked: Any = validate_data(self, flat, ensure_min_samples=2)
+        self.shape_in_ = tuple(shape[1:]) if images else checked.shape[1:]
+        return checked.astype(np.float64)
 
-    def _count(self, rows: int) -> int:
-        """How many to add to so many rows."""
-        n = self.n_samples
-        if isinstance(n, Integral) and not isinstance(n, bool) and n >= 0:
-            return int(n)
-        if isinstance(n, float) and math.isfinite(n) and n >= 0:
-            return round(n * rows)
-        raise ValueError(
-            f"n_samples must be a share of the rows (float >= 0) or a number (int >= 0), got {n!r}"
-        )
-
-    def _appended(self, X):
-        """All rows, in the container of X: the originals, then new ones."""
-        rows = self.sample(self.added_)
-        if hasattr(X, "iloc"):
-            import pandas
-
-            # Column by column, so that columns of whole numbers stay so where the new ones are.
-            new = pandas.DataFrame(rows, columns=X.columns)
-            if self.round_integers:
-                new = new.astype({c: X[c].dtype for c in X.columns[self.whole_]})
-            return pandas.concat([X, new], ignore_index=True)
-        x = np.asarray(X)
-        kind = x.dtype if np.issubdtype(x.dtype, np.floating) else np.float64
-        return np.concatenate([x.astype(kind), rows.astype(kind)])
+    def _normal(self, y, rows: int, strict: bool) -> Any:
+        """The label of the rows that train, or None for all of them."""
+        if y is None:
+            if self.anomaly is not None:
+                raise ValueError(f"anomaly={self.anomaly!r} needs labels: give y, or leave it out")
+            return None
+        shape = np.asarray(y).shape
+        if shape != (rows,):
+            raise ValueError(f"{list(shape)} labels for {rows} rows: one for each")
+        try:
+            return normal_label(y, anomaly=self.anomaly)
+        except UnclearLabels as error:
+            if strict:
+                raise
+            warnings.warn(f"{error}. Till then all rows train", stacklevel=4)
+            return None

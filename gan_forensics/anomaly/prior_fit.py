@@ -33,10 +33,22 @@ class PriorFit:
     loss: float | None = None
 
     @property
+    def amiss(self) -> str:
+        """What lies beyond the tolerances of this module, in words; empty where nothing does."""
+        said = []
+        if not self.centre <= CENTRE:
+            said.append(f"their centre is {self.centre:.2g} prior deviations off")
+        if not all(abs(s - 1) <= SPREAD for s in self.spread):
+            spread = ", ".join(f"{s:.2g}" for s in self.spread)
+            said.append(f"their deviations are {spread} of the prior's")
+        if self.loss is not None and not self.loss >= INDISTINGUISHABLE - LOSS:
+            said.append(f"the discriminator tells them apart (loss {self.loss:.2f} of 1.39)")
+        return "; ".join(said)
+
+    @property
     def matches(self) -> bool:
         """Whether centre, spread and (if known) loss are within the tolerances of this module."""
-        near = self.centre <= CENTRE and all(abs(s - 1) <= SPREAD for s in self.spread)
-        return near and (self.loss is None or self.loss >= INDISTINGUISHABLE - LOSS)
+        return not self.amiss
 
 
 def prior_fit(

@@ -201,6 +201,11 @@ def resample(
     return rows
 
 
+def rows_of_share(share: float, rows: int) -> int:
+    """How many new rows a share of the training rows is: one at least, where it is not 0."""
+    return max(1, round(share * rows)) if share else 0
+
+
 def _interpolated(x: Rows, chosen: np.ndarray, rng: np.random.Generator) -> Rows:
     near = x[neighbours(x)[0][chosen, 0]]
     return near + rng.uniform(size=(len(chosen), 1)) * (x[chosen] - near)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
+from gan_forensics.anomaly.containers import counts_rows
 from gan_forensics.data.files import check_file_in, written_beside
 
 SUFFIXES = (".csv", ".npz", ".mat")
@@ -22,18 +23,24 @@ class TableData:
         columns: names of the columns; empty for images.
         y: labels [n], or None.
         label: name of the labels, where there are any.
-        place: of the label among a CSV file's columns.
+        place: of the label among a CSV file's columns, the row numbers not counted.
+        numbers: of the rows [n], where a CSV file begins with a nameless column of them, as pandas
+            writes its index. They are no column of x.
     """
 
     x: Float[np.ndarray, "n ..."]
     columns: tuple[str, ...]
-    y: Int[np.ndarray, " n"] | None = None
+    y: Shaped[np.ndarray, " n"] | None = None
     label: str | None = None
     place: int = -1
+    numbers: Int[np.ndarray, " n"] | None = None
 
 
 def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     """Read a table.
+
+    A nameless first CSV column of whole numbers that never repeat is pandas' index: it is kept
+    apart, as `numbers`. With a name of its own it is a column like any other.
 
     Args:
         path: a .csv file with a header line; an .npz or .mat file with rows in "X" or "x".
@@ -46,8 +53,12 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     """
     path = Path(path)
     check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
+    numbers = None
     if check_suffix(path) == ".csv":
         x, columns, y, place = _read_csv(path, label)
+        if columns and place != 0 and counts_rows(columns[0], x[:, 0]):
+            numbers, x, columns = x[:, 0].astype(np.int64), x[:, 1:], columns[1:]
+            place -= place > 0
     else:
         x, columns, y, place = *_read_arrays(path, label), -1
     if not x.size:
@@ -62,7 +73,7 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
         )
     if y is not None and y.dtype.kind == "f" and (y == np.round(y)).all():
         y = y.astype(np.int64)
-    return TableData(x, columns, y, label, place)
+    return TableData(x, columns, y, label, place, numbers)
 
 
 def check_table_path(path: Path | str, *, image: bool = False) -> None:
@@ -102,26 +113,6 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
             savemat(partial, arrays)
 
 
-def anomaly_labels(y: np.ndarray) -> Int[np.ndarray, " n"]:
-    """1 for the rarer of two labels, 0 for the other.
-
-    Raises:
-        ValueError: unless there are exactly two labels, one rarer than the other.
-    """
-    values, counts = np.unique(y, return_counts=True)
-    if len(values) != 2:
-        shown = ", ".join(map(str, values[:6].tolist()))
-        raise ValueError(
-            f"the labels must be two, normal and anomaly; found {len(values)}: {shown}"
-        )
-    rarer = values[counts.argmin()]
-    if counts[0] == counts[1]:
-        if set(values.tolist()) != {0, 1}:
-            raise ValueError(f"{counts[0]} rows of either label: label anomalies 1 and others 0")
-        rarer = 1
-    return (y == rarer).astype(np.int64)
-
-
 def check_suffix(path: Path) -> str:
     """The suffix of a table's file, in small letters; another one is refused."""
     suffix = path.suffix.lower()
@@ -137,7 +128,7 @@ def _lines(path: Path | str) -> list[list[str]]:
 
 def _number(cell: str) -> float | None:
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)  # Python reads 2020_01 as 202001
     except ValueError:
         return None
 
@@ -206,6 +197,11 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
     place = table.place if table.place >= 0 else len(header)
     if table.y is not None:
         header.insert(place, table.label or "label")
+    numbers = table.numbers
+    if numbers is not None:
+        header.insert(0, "")
+        new = len(table.x) - len(numbers)
+        numbers = np.concatenate([numbers, numbers.max() + 1 + np.arange(new)])
     lines = [header] if source is None else _lines(source)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -214,4 +210,6 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
             cells = [repr(float(value)) for value in table.x[row]]
             if table.y is not None:
                 cells.insert(place, str(table.y[row]))
+            if numbers is not None:
+                cells.insert(0, str(numbers[row]))
             writer.writerow(cells)

@@ -9,6 +9,8 @@ from gan_forensics.anomaly.evaluate import check_labels
 
 # Share of the training rows that settings are chosen on.
 HELD_OUT = 0.25
+# Contamination that detectors take at most.
+LARGEST = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +71,26 @@ def make_task(
         x: rows.
         y: 1 for anomalies.
         seed: of a shuffle before the split; None splits by the order of the rows, as published.
-        contamination: a-priori share of anomalies, in (0, 0.5]; by default that of the table.
+        contamination: a-priori share of anomalies, in (0, 0.5]; by default that of the table, and
+            0.5 where more than half of its rows are anomalies.
         note: what the table is.
 
     Raises:
-        ValueError: when the parts would be empty, or labels are of one class.
+        ValueError: when the parts would be empty, labels are of one class, or the contamination is
+            out of range.
     """
     x, y = np.asarray(x, np.float64), check_labels(y)
     if x.ndim != 2 or len(x) != len(y):
         raise ValueError(f"rows {list(x.shape)} do not fit {len(y)} labels: give [n, d] and [n]")
     if not np.isfinite(x).all():
         raise ValueError(f"{name}: {int((~np.isfinite(x)).any(1).sum())} rows are not finite")
-    contamination = float(y.mean()) if contamination is None else contamination
-    if not 0 < contamination <= 0.5:
+    if contamination is None:
+        # It sets a threshold alone, and detectors take none above a half.
+        contamination = min(LARGEST, float(y.mean()))
+    if not 0 < contamination <= LARGEST:
         raise ValueError(
-            f"{name}: a contamination of {contamination:.3g} is not rare: anomalies (label 1) must "
-            "be at most half of the rows"
+            f"{name}: a contamination of {contamination:.3g} is no share of rare rows: give one "
+            f"above 0 and at most {LARGEST:g}"
         )
     if seed is not None:
         order = np.random.default_rng(seed).permutation(len(x))

@@ -1,14 +1,19 @@
 """`gan-forensics augment` and `gan-forensics anomaly`: tables with rare rows."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least, listed, not_given
-from gan_forensics.cli.process import write_csv
+from gan_forensics.cli.process import say, write_csv
+
+if TYPE_CHECKING:
+    from gan_forensics.anomaly import TableData
 
 Method = Literal[
     "doping",
@@ -61,8 +66,9 @@ def _taken(option: str, what: str, **more: Any) -> Any:
 class Augment:
     """Append new rows to a table, so that rare normal rows become less rare.
 
-    The rows of TABLE come first and unchanged. Where a label is named, only rows of the most
-    frequent label are learnt from, and the new rows carry it.
+    The rows of TABLE come first and unchanged. Where a label is named, only rows of the normal
+    label are learnt from, and the new rows carry it: the other one of two where --anomaly is given,
+    else the most frequent one, if two thirds of the rows carry it.
 
     Try it:
 
@@ -83,6 +89,9 @@ class Augment:
     refused."""
     label: str | None = None
     """The column (CSV) or array (others) of labels, which is not learnt from."""
+    anomaly: str | None = None
+    """The label of anomalies; needed where none marks two thirds of the rows, or 1 of 0 and 1
+    does."""
     edge: Annotated[
         tuple[str, ...] | None,
         _taken(
@@ -113,29 +122,36 @@ class Augment:
 
         import numpy as np
 
-        from gan_forensics.anomaly import augment, read_table, write_table
+        from gan_forensics.anomaly import augment, normal_label, write_table
+        from gan_forensics.anomaly.containers import append_labels
+        from gan_forensics.anomaly.labels import label_spelt
         from gan_forensics.anomaly.tables import check_table_path
         from gan_forensics.data.files import check_file_out
 
         settings = self._checked()
         check_file_out(self.out)
-        table = read_table(self.table, label=self.label)
+        table = _read(self.table, self.label)
         check_table_path(self.out, image=table.x.ndim != 2)
-        rows, labels = table.x, table.y
+        rows, labels, normal = table.x, table.y, None
         if labels is not None:
-            values, counts = np.unique(labels, return_counts=True)
-            common = values[counts.argmax()]
-            rows = rows[labels == common]
-        new = augment(
-            rows,
-            TAKEN["n"].default if self.n is None else self.n,
-            method=self.method,
-            seed=self.seed,
-            round_integers=self.round,
-            **settings,
-        )
+            anomaly = None if self.anomaly is None else label_spelt(labels, self.anomaly)
+            normal = normal_label(labels, anomaly=anomaly)
+            rows = rows[labels == normal]
+            print(
+                f"{self.label}: {normal} is normal, {len(rows)} of {len(labels)} rows; new rows "
+                f"carry it{_guessed(self.anomaly)}"
+            )
+        with _unmatched_said():
+            new = augment(
+                rows,
+                TAKEN["n"].default if self.n is None else self.n,
+                method=self.method,
+                seed=self.seed,
+                round_integers=self.round,
+                **settings,
+            )
         if labels is not None:
-            labels = np.concatenate([labels, np.repeat(common, len(new))])
+            labels = append_labels(labels, normal, len(new))
         both = dataclasses.replace(table, x=np.concatenate([table.x, new]), y=labels)
         csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
         write_table(self.out, both, source=self.table if csv_to_csv else None)
@@ -155,6 +171,8 @@ class Augment:
             not_given("duplicate copies rows as they are", round=self.round or None)
         at_least(1, n=self.n, latent=self.latent, width=self.width, steps=self.steps)
         at_least(0, seed=self.seed)
+        if self.label is None:
+            not_given("it is one of the labels; name their column by --label", anomaly=self.anomaly)
         from gan_forensics.anomaly import check_settings
         from gan_forensics.anomaly.tables import check_table_path
 
@@ -176,12 +194,14 @@ class Anomaly:
     """Measure a detector of anomalies with and without every augmentation.
 
     Half of the normal rows train; the others and half of the anomalies test; the other anomalies
-    are kept back for choosing settings. The rarer of the two labels is the anomaly. Gains are
-    paired by seed.
+    are kept back for choosing settings. The anomaly is the label that --anomaly says, else the
+    rarer of the two, if at most a third of the rows carry it. Gains are paired by seed.
 
     Try it:
 
     $ gan-forensics anomaly table.csv --label fraud
+
+    $ gan-forensics anomaly table.csv --label attack --anomaly 1
 
     $ gan-forensics anomaly cardio.mat --label y --detector lof --seeds 10 --out cardio
     """
@@ -190,10 +210,14 @@ class Anomaly:
     """A .csv file with a header of names, or an .npz or .mat file with rows in X."""
     label: str
     """The column (CSV) or array (others) that says which rows are anomalies."""
+    anomaly: str | None = None
+    """The label of anomalies; needed where none marks two thirds of the rows, or 1 of 0 and 1
+    does."""
     detector: DetectorName = "isolation_forest"
     """What is measured."""
     contamination: float | None = None
-    """The a-priori share of anomalies, which sets the threshold; by default that of the table."""
+    """The a-priori share of anomalies, which sets the threshold; by default that of the table, at
+    most 0.5."""
     share: float = 0.1
     """New rows a training row."""
     seeds: int = 5
@@ -209,19 +233,21 @@ class Anomaly:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.anomaly import make_task, read_table
-        from gan_forensics.anomaly.tables import anomaly_labels
+        from gan_forensics.anomaly import anomaly_labels, make_task
+        from gan_forensics.anomaly.labels import label_spelt
         from gan_forensics.data.files import check_folder_out, write_json
         from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
         self._check()
         check_folder_out(self.out)
-        table = read_table(self.table, label=self.label)
+        table = _read(self.table, self.label)
         assert table.y is not None
+        told = None if self.anomaly is None else label_spelt(table.y, self.anomaly)
+        labels = anomaly_labels(table.y, anomaly=told)
         task = make_task(
             self.table.stem,
             table.x.reshape(len(table.x), -1),
-            anomaly_labels(table.y),
+            labels.y,
             seed=self.split_seed,
             contamination=self.contamination,
         )
@@ -234,10 +260,28 @@ class Anomaly:
             steps=self.steps,
         )
         results = compare(config, task)
+        anomalies = int(labels.y.sum())
+        results["labels"] = {
+            "name": self.label,
+            "anomaly": labels.anomaly,
+            "normal": labels.normal,
+            "anomaly_rows": anomalies,
+            "normal_rows": len(labels.y) - anomalies,
+            "chosen_by": "rarity" if self.anomaly is None else "--anomaly",
+        }
         lines = summary_rows(results)
         write_json(self.out / "results.json", results)
         write_csv(self.out / "results.csv", lines)
         facts = results["task"]
+        print(
+            f"{self.label}: {labels.anomaly} is the anomaly, {anomalies} of {len(labels.y)} rows; "
+            f"{labels.normal} is normal{_guessed(self.anomaly)}"
+        )
+        if self.contamination is None and task.contamination < anomalies / len(labels.y):
+            print(
+                f"The a-priori share of anomalies is taken as {task.contamination:g}, the most "
+                "that detectors take: --contamination sets it"
+            )
         print(
             f"{facts['train']} normal rows train, {facts['test_normal']} test beside "
             f"{facts['test_anomalies']} anomalies; {self.seeds} seeds; {self.detector}.\n"
@@ -267,3 +311,42 @@ class Anomaly:
                 f"--contamination {self.contamination:g}: a share of anomalies, more than 0 and at "
                 "most 0.5"
             )
+
+
+def _read(path: Path, label: str | None) -> "TableData":
+    """`read_table`, saying where row numbers were left out."""
+    from gan_forensics.anomaly import read_table
+
+    table = read_table(path, label=label)
+    if (numbers := table.numbers) is not None:
+        say(
+            f"{path}: the first column has no name and only numbers the rows ({numbers.min()} to "
+            f"{numbers.max()}): left out; give it a name to keep it"
+        )
+    return table
+
+
+def _guessed(anomaly: str | None) -> str:
+    """What to say of a label that was chosen by its frequency."""
+    return "" if anomaly is not None else " (by frequency; --anomaly says otherwise)"
+
+
+@contextmanager
+def _unmatched_said() -> Iterator[None]:
+    """Say on a line what `Doping` warns of: codes that do not follow their prior."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConvergenceWarning)
+        others = warnings.showwarning
+
+        def show(message, category, *place, **more):
+            if issubclass(category, ConvergenceWarning):
+                say(str(message))
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield

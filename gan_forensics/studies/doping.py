@@ -25,7 +25,7 @@ from gan_forensics.anomaly.evaluate import (
 )
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, FittedModels, resample
+from gan_forensics.anomaly.resample import CODING, FittedModels, resample, rows_of_share
 from gan_forensics.anomaly.scaling import fit_scaler
 from gan_forensics.anomaly.tasks import Task
 from gan_forensics.studies.pages import over_seeds, plus_minus
@@ -191,7 +191,12 @@ def _models(
         )
         coders = train_autoencoders(recipe, x, seeds=seeds, steps=config.steps)
     if "plain_gan" in methods:
-        gan = GANConfig(x.shape[1], hidden=config.hidden, batch=config.batch)
+        gan = GANConfig(
+            x.shape[1],
+            hidden=config.hidden,
+            learning_rate=config.learning_rate,
+            batch=config.batch,
+        )
         gans = train_gans(gan, x, seeds=seeds, steps=config.steps)
     return [
         FittedModels(x, coder, None if coder is None else coder.encode(x), gan)
@@ -203,7 +208,8 @@ def _augmented(setting: Setting, models: FittedModels, seed: int) -> np.ndarray:
     """Training rows of a detector: the originals, then the new ones."""
     rng = np.random.default_rng(seed)
     options = {"edge": setting.edge} if setting.method == "doping" else {}
-    new = resample(setting.method, models, round(setting.share * len(models.x)), rng=rng, **options)
+    n = rows_of_share(setting.share, len(models.x))
+    new = resample(setting.method, models, n, rng=rng, **options)
     return np.concatenate([models.x, new])
 
 
