@@ -55,7 +55,7 @@ setup(
         "jaxtyping>=0.2.34",
         "numpy>=2",
         "scipy>=1.13",
-        "scikit-learn>=1.5",
+        "scikit-learn>=1.6",
         "scikit-image>=0.24",
         "pillow>=11",
         "matplotlib>=3.9",

@@ -24,6 +24,15 @@ def test_two_thirds_make_a_label_normal_and_less_is_not_guessed():
         normal_label(rows(ok=19, dos=5, probe=6))
 
 
+def test_where_custom_says_the_same_less_is_enough():
+    for pair in ((0, 1), (1, -1)):
+        assert normal_label(np.repeat(pair, [56, 44])) == pair[0]
+        with pytest.raises(UnclearLabels):
+            normal_label(np.repeat(pair, [54, 46]))
+    with pytest.raises(UnclearLabels):
+        normal_label(np.repeat([1, 2], [56, 44]))
+
+
 @pytest.mark.parametrize("pair", [(0, 1), (0.0, 1.0), (False, True), (1, -1)])
 def test_the_label_that_stands_for_anomalies_is_not_normal_by_being_frequent(pair):
     normal, anomaly = pair

@@ -11,7 +11,7 @@ import pytest
 from gan_forensics import cli
 from gan_forensics.anomaly import Doping, toy_world
 from gan_forensics.anomaly.augment import SETTINGS
-from gan_forensics.cli.anomaly import TAKEN, Augment, Method
+from gan_forensics.cli.augment import TAKEN, Augment, Method
 from gan_forensics.studies.doping import CompareConfig
 from tests.test_anomaly_tables import write_csv
 

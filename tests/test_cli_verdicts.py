@@ -176,9 +176,12 @@ def test_verdicts_that_a_carrier_turns_over_are_unsure(folders, detector, tmp_pa
     assert run("detect", "score", root, "--detector", detector, "--out", out) == 0
     plain = {row["path"]: row for row in scores_of(out)}
     assert "spread" not in plain[str(folders[0] / "000.png")]
+    made = load_detector(detector)
+    for row in plain.values():
+        called = float(row["score"]) > made.threshold
+        assert row["verdict"] == ("generated" if called else "real")
     assert run("detect", "score", root, "--detector", detector, "--out", out, "--carriers") == 0
     said = capsys.readouterr().out
-    made = load_detector(detector)
     carriers = ("none", "jpeg-75", "webp-80", "down-up-0.75")
     verdicts = []
     for row in scores_of(out)[::20]:
@@ -218,6 +221,7 @@ def test_files_unlike_those_of_the_fit_are_marked(detector, tmp_path, capsys):
 def test_a_robust_detector_has_seen_what_carriers_make(folders, tmp_path, capsys):
     out = tmp_path / "d.npz"
     assert run("detect", "fit", *folders, *LOGISTIC, "--robust", "--out", out) == 0
+    assert load_detector(out).facts["robust"] is True
     suspects = write(tmp_path / "s", 1.0, 1, 4, suffix="jpg", quality=60)
     write(suspects, 1.0, 2, 4, suffix="webp")
     write(suspects / "coarse", 1.0, 1, 4, suffix="jpg", quality=30)

@@ -73,6 +73,15 @@ def test_few_files_say_nothing_and_a_slight_bias_is_not_chance(rng):
     assert audit(half * 5, ([jpg(90)] * 40 + [png()] * 60) * 5, NATIVE).biased
 
 
+def test_chance_is_seldom_taken_for_a_bias(rng):
+    """Of classes of 15 files drawn from one lot, one in twenty may look biased."""
+    flagged = 0
+    for seed in range(20):
+        lot = [png(int(a), int(b)) for a, b in rng.integers(50, 90, (30, 2))]
+        flagged += audit(lot[:15], lot[15:], NATIVE, seed=seed).biased
+    assert flagged <= 1
+
+
 def test_seen_sums_up_and_comes_back_from_json():
     found = seen([jpg(90, 30, 40), jpg(75, 50, 20), png(20, 20, "gray")])
     assert found.containers == {"JPEG": 2, "PNG": 1} and found.qualities == (75, 90)

@@ -398,6 +398,13 @@ def test_the_loss_is_the_cross_entropy_of_one_logit(variables, rng):
     assert float(aux.metrics["accuracy"]) == np.mean((p > 0.5) == (label == 1))
 
 
+def test_pixels_are_normalised_as_imagenets_are():
+    """By the numbers that the bodies of published detectors were trained with, red first."""
+    pixels = np.array([[[[255, 0, 51]]]], np.uint8)
+    expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]
+    assert_allclose(preprocess(pixels)[0, 0, 0], expected, rtol=1e-6)
+
+
 def test_pixels_of_files_and_of_batches_are_normalised_alike(rng):
     pixels = rng.integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     inside = jnp.asarray(pixels, jnp.float32) / 127.5 - 1

@@ -8,6 +8,8 @@ from jaxtyping import Int
 
 # Of all rows: the share from which the most frequent label is normal without being told.
 CLEAR = 2 / 3
+# The same where custom says so too.
+AGREED = 0.55
 # Pairs that have a meaning of their own, (normal, anomaly): of this library, of scikit-learn.
 CUSTOMARY = ((0, 1), (1, -1))
 
@@ -44,8 +46,8 @@ def normal_label(y, *, anomaly: Any = None) -> Any:
     Args:
         y: labels [n].
         anomaly: the label of anomalies; the other one of two is then normal, however rare. By
-            default the most frequent label is normal, if two thirds of the rows carry it and it is
-            not the one that custom calls the anomaly (1 of 0 and 1, -1 of -1 and 1).
+            default the most frequent label is normal, if two thirds of the rows carry it, or 55 %
+            where custom says so too (0 of 0 and 1, 1 of -1 and 1); not against custom.
 
     Raises:
         UnclearLabels: when nothing is told and there is no such label.
@@ -58,9 +60,10 @@ def normal_label(y, *, anomaly: Any = None) -> Any:
     if anomaly is None:
         label, count = counts.most_common(1)[0]
         why = ""
-        if count < CLEAR * counts.total():
+        custom = next((pair for pair in CUSTOMARY if set(counts) == set(pair)), (None, None))
+        if count < (AGREED if label == custom[0] else CLEAR) * counts.total():
             why = "none marks two thirds, as normal rows should"
-        elif any(set(counts) == set(pair) and label == pair[1] for pair in CUSTOMARY):
+        elif custom[1] is not None and label == custom[1]:
             why = f"{label!r} marks most, though it mostly stands for anomalies"
         if why:
             one = "" if len(counts) == 2 else ", after giving all kinds of anomalies one label"

@@ -1,192 +1,16 @@
-"""`gan-forensics augment` and `gan-forensics anomaly`: tables with rare rows."""
+"""`gan-forensics anomaly`: a detector of anomalies with and without every augmentation."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
+from typing import Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
-from gan_forensics.cli.checks import at_least, listed, not_given
-from gan_forensics.cli.process import say, write_csv
+from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import guessed, read_table, write_csv
 
-if TYPE_CHECKING:
-    from gan_forensics.anomaly import TableData
-
-Method = Literal[
-    "doping",
-    "duplicate",
-    "jitter",
-    "interpolation",
-    "smote",
-    "plain_gan",
-    "prior",
-    "edge_duplicate",
-    "latent_interpolation",
-    "reconstruct_all",
-]
 DetectorName = Literal["isolation_forest", "one_class_svm", "lof"]
-AUTOENCODERS = ("doping", "prior", "edge_duplicate", "latent_interpolation", "reconstruct_all")
-
-
-class Taken(NamedTuple):
-    """Which methods take an option; the others, which would ignore it, refuse it.
-
-    Attributes:
-        methods: those that take it.
-        default: what it is where it is not given.
-    """
-
-    methods: tuple[str, ...]
-    default: Any
-
-
-TAKEN = {
-    "n": Taken(tuple(name for name in get_args(Method) if name != "reconstruct_all"), 100),
-    "edge": Taken(("doping", "edge_duplicate", "latent_interpolation"), ("data",)),
-    "latent": Taken(AUTOENCODERS, 2),
-    "width": Taken((*AUTOENCODERS, "plain_gan"), 128),
-    "steps": Taken((*AUTOENCODERS, "plain_gan"), 3000),
-    "constant_columns": Taken(AUTOENCODERS, "raise"),
-}
-
-
-def _taken(option: str, what: str, **more: Any) -> Any:
-    """The help of an option: what it is, of which methods, and its default."""
-    methods, default = TAKEN[option]
-    others = [name for name in get_args(Method) if name not in methods]
-    of = f"all methods but {listed(others)}" if len(others) < len(methods) else listed(methods)
-    default = " ".join(default) if isinstance(default, tuple) else default
-    return arg(help=f"{what}; of {of}, by default {default}.", **more)
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Append new rows to a table, so that rare normal rows become less rare.
-
-    The rows of TABLE come first and unchanged. Where a label is named, only rows of the normal
-    label are learnt from, and the new rows carry it: the other one of two where --anomaly is given,
-    else the most frequent one, if two thirds of the rows carry it.
-
-    Try it:
-
-    $ gan-forensics augment normal.csv --method doping --n 500 --out more.csv
-
-    $ gan-forensics augment normal.csv --n 500 --edge quantile 0.9 0.997 --out more.csv
-
-    $ gan-forensics augment table.mat --label y --n 100 --out more.npz
-    """
-
-    table: Positional[Path]
-    """A .csv file with a header of names, or an .npz or .mat file with rows in X."""
-    out: Path
-    """A .csv, .npz or .mat file."""
-    n: Annotated[int | None, _taken("n", "How many rows", aliases=["-n"])] = None
-    method: Method = "doping"
-    """How they are made; reconstruct_all makes one for every row. What a method does not take is
-    refused."""
-    label: str | None = None
-    """The column (CSV) or array (others) of labels, which is not learnt from."""
-    anomaly: str | None = None
-    """The label of anomalies; needed where none marks two thirds of the rows, or 1 of 0 and 1
-    does."""
-    edge: Annotated[
-        tuple[str, ...] | None,
-        _taken(
-            "edge",
-            "Where codes are drawn: data; band LOW HIGH; annulus LOW HIGH; empirical LOW HIGH; "
-            "and, of doping alone, quantile LOW HIGH; shell R (prior deviations); prior",
-        ),
-    ] = None
-    latent: Annotated[int | None, _taken("latent", "Length of a code")] = None
-    width: Annotated[int | None, _taken("width", "Of the networks' two hidden layers")] = None
-    steps: Annotated[int | None, _taken("steps", "Of training")] = None
-    constant_columns: Annotated[
-        Literal["raise", "keep"] | None,
-        _taken(
-            "constant_columns",
-            "What to do with columns of a single value, which the other methods leave as they are",
-        ),
-    ] = None
-    round: bool = False
-    """Round new values in columns that hold only whole numbers; of all methods but duplicate, whose
-    rows are copies."""
-    seed: int = 0
-    """Of training and draws."""
-
-    def __call__(self) -> None:
-        """Run it."""
-        import dataclasses
-
-        import numpy as np
-
-        from gan_forensics.anomaly import augment, normal_label, write_table
-        from gan_forensics.anomaly.containers import append_labels
-        from gan_forensics.anomaly.labels import label_spelt
-        from gan_forensics.anomaly.tables import check_table_path
-        from gan_forensics.data.files import check_file_out
-
-        settings = self._checked()
-        check_file_out(self.out)
-        table = _read(self.table, self.label)
-        check_table_path(self.out, image=table.x.ndim != 2)
-        rows, labels, normal = table.x, table.y, None
-        if labels is not None:
-            anomaly = None if self.anomaly is None else label_spelt(labels, self.anomaly)
-            normal = normal_label(labels, anomaly=anomaly)
-            rows = rows[labels == normal]
-            print(
-                f"{self.label}: {normal} is normal, {len(rows)} of {len(labels)} rows; new rows "
-                f"carry it{_guessed(self.anomaly)}"
-            )
-        with _unmatched_said():
-            new = augment(
-                rows,
-                TAKEN["n"].default if self.n is None else self.n,
-                method=self.method,
-                seed=self.seed,
-                round_integers=self.round,
-                **settings,
-            )
-        if labels is not None:
-            labels = append_labels(labels, normal, len(new))
-        both = dataclasses.replace(table, x=np.concatenate([table.x, new]), y=labels)
-        csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
-        write_table(self.out, both, source=self.table if csv_to_csv else None)
-        print(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
-
-    def _checked(self) -> dict[str, Any]:
-        """The settings that were given, as `augment` names them; others have its defaults.
-
-        Raises:
-            ValueError: for an option that the method does not take, or a value that cannot be.
-        """
-        for option, (methods, _) in TAKEN.items():
-            if self.method not in methods:
-                why = f"{self.method} does not take it ({listed(methods)} do)"
-                not_given(why, **{option: getattr(self, option)})
-        if self.method == "duplicate":
-            not_given("duplicate copies rows as they are", round=self.round or None)
-        at_least(1, n=self.n, latent=self.latent, width=self.width, steps=self.steps)
-        at_least(0, seed=self.seed)
-        if self.label is None:
-            not_given("it is one of the labels; name their column by --label", anomaly=self.anomaly)
-        from gan_forensics.anomaly import check_settings
-        from gan_forensics.anomaly.tables import check_table_path
-
-        check_table_path(self.out)
-        settings = {
-            "edge": self.edge,
-            "latent_dim": self.latent,
-            "hidden": None if self.width is None else (self.width, self.width),
-            "steps": self.steps,
-            "constant_columns": self.constant_columns,
-        }
-        given = {name: value for name, value in settings.items() if value is not None}
-        check_settings(self.method, **given)
-        return given
 
 
 @dataclass(frozen=True)
@@ -195,7 +19,7 @@ class Anomaly:
 
     Half of the normal rows train; the others and half of the anomalies test; the other anomalies
     are kept back for choosing settings. The anomaly is the label that --anomaly says, else the
-    rarer of the two, if at most a third of the rows carry it. Gains are paired by seed.
+    rarer of the two, if it is clearly rarer. Gains are paired by seed.
 
     Try it:
 
@@ -211,8 +35,8 @@ class Anomaly:
     label: str
     """The column (CSV) or array (others) that says which rows are anomalies."""
     anomaly: str | None = None
-    """The label of anomalies; needed where none marks two thirds of the rows, or 1 of 0 and 1
-    does."""
+    """The label of anomalies; needed where no label marks two thirds of the rows (55 % where it is
+    0 of 0 and 1), or where 1 of 0 and 1 does."""
     detector: DetectorName = "isolation_forest"
     """What is measured."""
     contamination: float | None = None
@@ -240,7 +64,7 @@ class Anomaly:
 
         self._check()
         check_folder_out(self.out)
-        table = _read(self.table, self.label)
+        table = read_table(self.table, self.label)
         assert table.y is not None
         told = None if self.anomaly is None else label_spelt(table.y, self.anomaly)
         labels = anomaly_labels(table.y, anomaly=told)
@@ -275,7 +99,7 @@ class Anomaly:
         facts = results["task"]
         print(
             f"{self.label}: {labels.anomaly} is the anomaly, {anomalies} of {len(labels.y)} rows; "
-            f"{labels.normal} is normal{_guessed(self.anomaly)}"
+            f"{labels.normal} is normal{guessed(self.anomaly)}"
         )
         if self.contamination is None and task.contamination < anomalies / len(labels.y):
             print(
@@ -311,42 +135,3 @@ class Anomaly:
                 f"--contamination {self.contamination:g}: a share of anomalies, more than 0 and at "
                 "most 0.5"
             )
-
-
-def _read(path: Path, label: str | None) -> "TableData":
-    """`read_table`, saying where row numbers were left out."""
-    from gan_forensics.anomaly import read_table
-
-    table = read_table(path, label=label)
-    if (numbers := table.numbers) is not None:
-        say(
-            f"{path}: the first column has no name and only numbers the rows ({numbers.min()} to "
-            f"{numbers.max()}): left out; give it a name to keep it"
-        )
-    return table
-
-
-def _guessed(anomaly: str | None) -> str:
-    """What to say of a label that was chosen by its frequency."""
-    return "" if anomaly is not None else " (by frequency; --anomaly says otherwise)"
-
-
-@contextmanager
-def _unmatched_said() -> Iterator[None]:
-    """Say on a line what `Doping` warns of: codes that do not follow their prior."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", ConvergenceWarning)
-        others = warnings.showwarning
-
-        def show(message, category, *place, **more):
-            if issubclass(category, ConvergenceWarning):
-                say(str(message))
-            else:
-                others(message, category, *place, **more)
-
-        warnings.showwarning = show
-        yield

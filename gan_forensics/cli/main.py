@@ -9,7 +9,8 @@ from typing import Any
 import tyro
 
 from gan_forensics.cli import train
-from gan_forensics.cli.anomaly import Anomaly, Augment
+from gan_forensics.cli.anomaly import Anomaly
+from gan_forensics.cli.augment import Augment
 from gan_forensics.cli.detect import Detect
 from gan_forensics.cli.evaluate import Evaluate
 from gan_forensics.cli.explain import Explain

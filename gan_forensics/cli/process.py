@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gan_forensics.anomaly import TableData
     from gan_forensics.data import Listing, Source
 
 
@@ -105,3 +106,21 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+
+
+def read_table(path: Path, label: str | None) -> "TableData":
+    """`gan_forensics.anomaly.read_table`, saying where row numbers were left out."""
+    from gan_forensics import anomaly
+
+    table = anomaly.read_table(path, label=label)
+    if (numbers := table.numbers) is not None:
+        say(
+            f"{path}: the first column has no name and only numbers the rows ({numbers.min()} to "
+            f"{numbers.max()}): left out; give it a name to keep it"
+        )
+    return table
+
+
+def guessed(anomaly: str | None) -> str:
+    """What to say of a label that was chosen by its frequency."""
+    return "" if anomaly is not None else " (by frequency; --anomaly says otherwise)"
