@@ -178,7 +178,8 @@ def test_verdicts_that_a_carrier_turns_over_are_unsure(folders, detector, tmp_pa
     assert "spread" not in plain[str(folders[0] / "000.png")]
     made = load_detector(detector)
     for row in plain.values():
-        called = float(row["score"]) > made.threshold
+        # One image set the threshold; six digits do not tell on which side it lies.
+        called = float(row["score"]) > made.threshold * (1 + 1e-5)
         assert row["verdict"] == ("generated" if called else "real")
     assert run("detect", "score", root, "--detector", detector, "--out", out, "--carriers") == 0
     said = capsys.readouterr().out
