@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from gan_forensics.explain import bounding_box, heat_map, unit_relevance
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.explanations import overlay, patches
 from gan_forensics.forensics.neural import ARCHITECTURES, preprocess
+from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.nn.resnet import ResNet
 from gan_forensics.studies.transferable import channel_maxima, rank_features
 
@@ -331,3 +333,51 @@ def test_an_overlay_is_orange_where_it_is_hot():
     made = overlay(image, np.array([[1.0, 0.0], [0.0, 0.0]]))
     assert made[0, 0, 0] > made[0, 0, 1] > made[0, 0, 2]
     assert made[1, 1].tolist() == [45, 45, 45]
+
+
+def test_a_network_carries_its_preprocessing_and_groups_have_one_use(tmp_path, capsys):
+    root = tmp_path / "images"
+    for kind, exponent in (("real", 1.5), ("fake", 0.3)):
+        for photo in range(60):
+            write_images(root / kind / f"p{photo:02d}", exponent, photo, n=2, size=16 + photo % 3)
+    train = ("train", "detector", "--real", root / "real", "--fake", root / "fake", *SETTINGS)
+    train += ("--steps", 2, "--false-alarms", 0.2, "--out", tmp_path / "run")
+    steps = ("--groups", 1, "--match-sizes", "--recode", "jpeg:60")
+    assert run(*train, *steps) == 0
+    said = capsys.readouterr()
+    assert "120 images in 60 groups" in said.err and "central 16x16 pixels" in said.err
+    made = load_detector(tmp_path / "run" / "detector.npz")
+    assert (made.preprocessing.crop, made.preprocessing.recode) == (16, 60)
+    facts = made.calibration
+    assert (facts.groups, facts.n_calibration) == (5, 10)
+    plain = facts.as_they_are
+    assert (plain.false_alarms.n, plain.false_alarms.groups) == (10, 5)
+    assert (facts.n_real, facts.n_fake) == (90, 90) and plain.detected.n == 10
+    assert f"measured on other real images {plain.false_alarms.words}" in said.out
+    images = [load_image(root / "fake" / f"p0{i}" / "000.png") for i in range(3)]
+    by_hand = replace(made, preprocessing=Preprocessing()).score(
+        [made.preprocessing(image) for image in images]
+    )
+    assert made.score(images) == pytest.approx(by_hand, abs=1e-5)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert "compressed as JPEG 60" in json.dumps(config)
+    # Another preprocessing is another run.
+    assert "jpeg" in refused(capsys, *train, *steps[:-1], "jpeg:61", "--resume").lower()
+
+
+def test_explain_sees_images_as_the_detector_does(detector, folders, tmp_path):
+    made = replace(load_detector(detector), preprocessing=Preprocessing(crop=8))
+    made.save(tmp_path / "small.npz")
+    suspects = write_images(tmp_path / "suspects", 0.3, 9, n=2)
+    out = tmp_path / "out"
+    assert run("explain", suspects, "--detector", tmp_path / "small.npz", "--out", out) == 0
+    images = [load_image(suspects / f"{i:03d}.png") for i in range(2)]
+    scores = [float(row["score"]) for row in read_csv(out / "scores.csv")]
+    assert scores == pytest.approx(made.score(images), abs=1e-4)
+    fakes = write_images(tmp_path / "fakes", 0.3, 9, n=6)
+    ranks = ("features", "--fake", fakes, "--confidence", 0, "--k", 2, "--draws", 1)
+    tables = []
+    for path in (detector, tmp_path / "small.npz"):
+        assert run(*ranks, "--detector", path, "--out", tmp_path / path.stem) == 0
+        tables.append(read_csv(tmp_path / path.stem / "features.csv"))
+    assert tables[0] != tables[1]
