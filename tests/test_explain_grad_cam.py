@@ -137,7 +137,7 @@ def test_a_map_weighs_its_channels_by_their_mean_slope(rng):
     slopes = variables["params"]["head"]["kernel"].reshape(3, 3, 2)
     by_hand = (np.asarray(slopes).mean((0, 1)) * np.asarray(maps)).sum(-1)
     assert_allclose(found.weighted, by_hand, rtol=1e-4, atol=1e-6)
-    assert np.abs(by_hand - (slopes * maps).sum(-1)).max() > 0.1
+    assert np.abs(by_hand - (np.asarray(slopes) * np.asarray(maps)).sum(-1)).max() > 0.1
 
 
 def test_a_heat_map_is_the_positive_part_over_its_maximum():
