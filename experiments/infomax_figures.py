@@ -98,7 +98,7 @@ def _band(axes, x, runs: Float[np.ndarray, "seeds n"], colour: str, label: str) 
     axes.plot(x, mean, color=colour, lw=1.5, label=label)
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation between seeds (n - 1); 0 for one seed."""
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and standard deviation between seeds (n - 1); None for one seed."""
     array = np.asarray(values, float)
-    return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else 0.0
+    return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None

@@ -200,5 +200,4 @@ def _modes_blocks(out: Path, result: Results) -> list[Any]:
 
 def _each(values: Sequence[float], form: str = ".3f") -> str:
     """Mean and deviation of what each seed has, the value alone of one seed."""
-    mean, deviation = spread(values)
-    return plus_minus(mean, deviation if len(values) > 1 else None, form)
+    return plus_minus(*spread(values), form)

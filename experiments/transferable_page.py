@@ -64,8 +64,8 @@ def sources(rows: Rows) -> list[str]:
 
 def spread(
     rows: Rows, table: str, value: str, *, source: str | None, silenced: str | None = None
-) -> tuple[float, float]:
-    """Mean and standard deviation between seeds; over all sources if none is named."""
+) -> tuple[float, float | None]:
+    """Mean and deviation between seeds (None for one); over all sources if none is named."""
     per_seed = []
     for row in rows:
         values = [
@@ -78,8 +78,8 @@ def spread(
         if values:
             per_seed.append(float(np.mean(values)))
     if not per_seed:
-        return float("nan"), float("nan")
-    return float(np.mean(per_seed)), float(np.std(per_seed))
+        return float("nan"), None
+    return float(np.mean(per_seed)), float(np.std(per_seed)) if len(per_seed) > 1 else None
 
 
 def write_page(out: Path, results: Mapping[str, Any]) -> Path:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from typing import get_args
@@ -14,8 +15,8 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from gan_forensics import cli, report
-from gan_forensics.data import power_law_textures, save_png
-from gan_forensics.spectra import ring_radii
+from gan_forensics.data import load_image, power_law_textures, save_png
+from gan_forensics.spectra import log_spectrum_curve, ring_radii
 
 TRAIN = ["--data", "samples:lfw", "--size", "16", "--width", "4"]
 TRAIN += ["--latent", "8", "--batch-size", "8"]
@@ -152,13 +153,13 @@ def test_wrong_words_are_answered_with_usage(capsys):
 def test_choices_are_the_names_that_the_areas_know(capsys):
     """They stand in the commands once more, so that --help need not load the areas."""
     from gan_forensics.anomaly import DETECTORS, RESAMPLERS
-    from gan_forensics.cli import anomaly, detect, evaluate, spectrum
+    from gan_forensics.cli import anomaly, augment, detect, evaluate, spectrum
     from gan_forensics.forensics import CLASSIFIERS, FEATURES
     from gan_forensics.nn.inception import Resize
     from gan_forensics.quality.evaluate import METRICS
     from gan_forensics.spectra.curves import Normalise
 
-    assert {*get_args(anomaly.Method), "none"} == set(RESAMPLERS)
+    assert {*get_args(augment.Method), "none"} == set(RESAMPLERS)
     assert set(get_args(anomaly.DetectorName)) == set(DETECTORS)
     assert set(get_args(detect.Features)) == set(FEATURES)
     assert set(get_args(detect.Classifier)) < set(CLASSIFIERS)  # without those of one paper
@@ -318,6 +319,21 @@ def test_spectrum_writes_a_plot_and_a_line_for_every_folder_and_ring(folders, tm
     assert_allclose([float(line["cycles_per_pixel"]) for line in real], ring_radii(32, 32))
     with Image.open(tmp_path / "out" / "spectrum.png") as image:
         assert image.width > 300
+
+
+@pytest.mark.parametrize("normalise", ["min-max", "first", "none"])
+def test_spectrum_normalises_each_curve_as_it_is_told(normalise, folders, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    paths = sorted(folders[0].rglob("*.png"))[:3]
+    for path in paths:
+        shutil.copy(path, few)
+    assert run("spectrum", few, "--normalise", normalise, "--out", tmp_path / "out") == 0
+    lines = read_csv(tmp_path / "out" / "spectrum.csv")
+    images = np.stack([load_image(path) for path in paths])
+    curves = np.asarray(log_spectrum_curve(images, normalise=normalise, precision="float64"))
+    assert_allclose([float(line["mean"]) for line in lines], curves.mean(0), rtol=1e-6, atol=1e-9)
+    assert_allclose([float(line["std"]) for line in lines], curves.std(0), rtol=1e-6, atol=1e-9)
 
 
 def test_spectrum_of_wide_images_is_over_rings_of_frequency_and_named_as_it_is(

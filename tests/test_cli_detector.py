@@ -8,16 +8,28 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from PIL import Image
 
 from gan_forensics import cli
 from gan_forensics.data import load_image, power_law_textures, save_png
-from gan_forensics.explain import bounding_box, heat_map, unit_relevance
+from gan_forensics.explain import bounding_box, heat_map, relevance, unit_relevance
 from gan_forensics.forensics.detectors import load_detector
-from gan_forensics.forensics.explanations import overlay, patches
+from gan_forensics.forensics.explanations import (
+    Explanation,
+    common_scale,
+    evidence,
+    explain,
+    faded,
+    overlay,
+    panel,
+    patches,
+)
 from gan_forensics.forensics.neural import ARCHITECTURES, preprocess
 from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.nn.resnet import ResNet
+from gan_forensics.report.detector import fact_rows
+from gan_forensics.report.explanations import verdict_words
 from gan_forensics.studies.transferable import channel_maxima, rank_features
 
 SETTINGS = ["--arch", "resnet_small", "--augment", "blur,jpeg,grayscale", "--batch-size", "16"]
@@ -100,7 +112,8 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
     assert facts.target == 0.1 and 100 <= facts.n_real <= 140
     assert len(facts.measured) == 9
     page = (detector.parent / "detector.html").read_text(encoding="utf-8")
-    assert "target of false alarms" in page and plain.detected.words in page
+    assert "target of false alarms" in page
+    assert f"{plain.detected.events} of {plain.detected.n}" in page
     assert made.facts["real"] == str(folders[0])
 
 
@@ -240,15 +253,25 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
     pictures = sorted(out.glob("0*.png"))
     assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
     with Image.open(pictures[0]) as panel:
-        assert panel.size == (3 * 16 + 2 * 2, 16)
+        assert panel.size == (3 * 16 + 3 + 3 * 2, 16)
     shown = load_image(pictures[0])
     assert (shown[:, :16] == load_image(suspects / "000.png")).all()
     with Image.open(out / "channels.png") as collage:
         assert collage.size == (3 * 66 + 2, 2 * 66 + 2)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert read_csv(features / "features.csv")[0]["name"] in page
-    assert "small.png: 1x1 pixels" in page
-    assert len(read_csv(out / "scores.csv")) == 4
+    assert "small.png: images of 1x1 pixels" in page
+    rows, made = read_csv(out / "scores.csv"), load_detector(detector)
+    assert len(rows) == 4
+    for row in rows:
+        odds = np.exp(float(row["score"]))
+        assert float(row["probability"]) == pytest.approx(odds / (1 + odds), rel=1e-6)
+        called = "generated" if float(row["score"]) > made.threshold else "real"
+        assert row["verdict"] == called and f"{row['path'][-7:]}: called {called}." in page
+    assert page.count('class="over pixels"') == 4
+    # People read percent and words, no Python: the facts are a table.
+    assert "validation: real images called real" in page and "{&#39;" not in page
+    assert f"aims at calling at most {100 * made.calibration.target:g} % of real images" in page
 
 
 def test_explain_without_confident_images_says_so_on_the_page(detector, tmp_path, capsys):
@@ -328,11 +351,111 @@ def test_patches_show_what_makes_the_most_active_unit_fire(detector, folders):
             assert patch.activation == pytest.approx(maxima[patch.image], rel=1e-5)
 
 
-def test_an_overlay_is_orange_where_it_is_hot():
+def test_evidence_is_signed_by_what_it_speaks_for_whatever_the_verdict(detector, folders):
+    """A detector that says the opposite has the opposite evidence, not the same."""
+    made = load_detector(detector)
+    images = [load_image(folder / "000.png") for folder in folders]
+    head = jax.tree.map(lambda leaf: -leaf, made.variables["params"]["fc"])
+    params = {**made.variables["params"], "fc": head}
+    opposite = replace(made, variables={**made.variables, "params": params})
+    for there, back in zip(explain(made, images), explain(opposite, images), strict=True):
+        assert there.score == pytest.approx(-back.score, rel=1e-5)
+        size = np.abs(there.relevance).max()
+        assert_allclose(there.relevance, -back.relevance, atol=1e-4 * size)
+
+
+def test_evidence_adds_up_to_the_logit_less_the_biases(detector, folders):
+    made = load_detector(detector)
+    image = load_image(folders[1] / "000.png")
+    found = explain(made, [image])[0]
+    x = preprocess(image[None])
+    told = jax.jit(lambda v, x: relevance(made.network, v, x, start=lambda logits: logits))(
+        made.variables, x
+    )
+    kept = float(told.logits[0, 0]) - sum(float(lost[0]) for lost in told.lost.values())
+    assert found.score == pytest.approx(float(told.logits[0, 0]), rel=1e-4)
+    assert found.relevance.mean() == pytest.approx(kept, rel=1e-3, abs=1e-5)
+
+
+def test_evidence_is_orange_for_generated_blue_for_real_and_clear_for_nothing():
     image = np.full((2, 2, 1), 100, np.uint8)
-    made = overlay(image, np.array([[1.0, 0.0], [0.0, 0.0]]))
+    layer = evidence(np.array([[2.0, -2.0], [0.0, -9.0]]), scale=4.0)
+    assert layer[..., 3].tolist() == [[128, 128], [0, 255]]
+    base = faded(image)
+    assert base[0, 0].tolist() == [114, 114, 114]
+    made = overlay(base, layer, opacity=1.0).astype(int)
     assert made[0, 0, 0] > made[0, 0, 1] > made[0, 0, 2]
-    assert made[1, 1].tolist() == [45, 45, 45]
+    assert made[0, 1, 0] < made[0, 1, 1] < made[0, 1, 2]
+    assert made[1, 0].tolist() == [114, 114, 114]
+    # Twice the opacity, twice the way to the colour.
+    halfway = overlay(base, layer, opacity=0.5).astype(int)
+    assert_allclose(made - 114, 2 * (halfway - 114), atol=2)
+
+
+def test_a_faded_image_is_gray_at_half_contrast():
+    image = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]]], np.uint8)
+    assert faded(image)[0].tolist() == [[64] * 3, [192] * 3, [64 + 38] * 3]
+
+
+def test_all_images_of_a_page_have_one_scale():
+    weak, strong = (
+        Explanation(0.0, np.full((10, 10), size), np.zeros((10, 10, 3))) for size in (0.5, -2.0)
+    )
+    image = np.zeros((10, 10, 3), np.uint8)
+    scale = common_scale([weak, strong])
+    assert scale == 2.0 == common_scale([strong, weak])
+    alphas = [panel(image, found, scale)[1][0, 12:22, 3] for found in (weak, strong)]
+    assert (alphas[0] == 64).all() and (alphas[1] == 255).all()
+    assert common_scale([Explanation(0.0, np.zeros((4, 4)), np.zeros((4, 4, 3)))]) == 1.0
+
+
+def test_the_layer_lies_on_the_faded_image_alone():
+    image = np.zeros((48, 96, 3), np.uint8)
+    base, layer = panel(image, Explanation(0.0, np.ones((48, 96)), np.zeros((48, 96, 3))), 1.0)
+    assert base.shape == (48, 3 * 96 + 4 + 3 * 2, 3) and layer.shape == (48, 298, 4)
+    seen = layer[..., 3] > 0
+    assert seen[:, 98:194].all() and seen.sum() == 48 * 96
+    assert (base[:, 98:194] == 64).all()
+    # The strip of the scale: "generated" on top.
+    assert base[0, 198, 0] > base[0, 198, 2] and base[-1, 198, 0] < base[-1, 198, 2]
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        (2.0, "called generated. Logit 2, above the threshold 1.5; probability 88.1% by the"),
+        (1.5, "called real. Logit 1.5, not above the threshold 1.5; probability 81.8% by the"),
+        (30.0, "probability over 99.9% by"),
+        (-30.0, "probability under 0.1% by"),
+    ],
+)
+def test_a_verdict_comes_with_its_probability(score, words, detector):
+    made = replace(load_detector(detector), threshold=1.5)
+    said = verdict_words(made, score)
+    assert words in said and "not calibrated" in said
+    assert ("of real images generated" in said) == (score > 1.5)
+    assert ("called real too" in said) == (score <= 1.5)
+    unknown = verdict_words(replace(made, calibration=None), score)
+    assert "not known" in unknown
+
+
+def test_facts_are_told_in_words_and_percent():
+    facts = {
+        "size": 32,
+        "augment": ["blur", "jpeg"],
+        "probability": 0.5,
+        "validation": {"validation/accuracy": 0.625, "validation/negative_accuracy": -0.625},
+        "odd_one": {"a": 1},
+    }
+    assert fact_rows(facts) == [
+        ("images brought to", "32 pixels a side"),
+        ("augmentation in training", "blur, jpeg"),
+        ("probability of blur, of JPEG", "50.0%"),
+        ("validation: accuracy at probability 1/2", "62.5%"),
+        ("odd one: a", "1"),
+    ]
+    plain = fact_rows({"size": None, "augment": [], "probability": 0.5})
+    assert plain == [("images brought to", "their own size"), ("augmentation in training", "none")]
 
 
 def test_a_network_carries_its_preprocessing_and_groups_have_one_use(tmp_path, capsys):

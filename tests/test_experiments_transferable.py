@@ -124,7 +124,8 @@ def test_spread_is_between_seeds_and_ignores_what_was_not_measured():
     ]
     assert spread(rows, "colour", "x", source="a") == (0.5, 0.5)
     assert spread(rows, "colour", "x", source=None) == (0.75, 0.25)
-    assert np.isnan(spread(rows, "colour", "x", source="c")).all()
+    assert spread(rows, "colour", "x", source="b") == (1.0, None)
+    assert np.isnan(spread(rows, "colour", "x", source="c")[0])
 
 
 # --- runs ---------------------------------------------------------------------------------------

@@ -134,6 +134,13 @@ def test_names_are_read_back():
         parse_name("layer1.0.conv1")
 
 
+def test_the_seed_draws_the_random_masks():
+    ranking = rank({"a": np.arange(12.0), "b": np.arange(9.0)})
+    one, same, other = (mask_sets(ranking, 4, draws=3, seed=seed).random for seed in (1, 1, 2))
+    assert all((one[name] == same[name]).all() for name in one)
+    assert any((one[name] != other[name]).any() for name in one)
+
+
 def test_mask_sets_hold_the_first_the_last_and_others_than_the_first():
     ranking = rank({"a": np.arange(6.0), "b": np.arange(6.0) / 7})
     sets = mask_sets(ranking, 3, draws=20, seed=1)

@@ -119,11 +119,34 @@ def test_what_is_not_there_is_refused(two):
         guided_grad_cam(Two(), variables, x, layer="stage", class_index=2)
 
 
+class Placed(nn.Module):
+    """A convolution whose places count differently: no pooling makes their slopes equal."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        """Images to one logit."""
+        maps = Conv(2, (1, 1), name="conv")(x)
+        return nn.Dense(1, name="head")(maps.reshape(len(x), -1))
+
+
+def test_a_map_weighs_its_channels_by_their_mean_slope(rng):
+    x = jnp.asarray(rng.normal(size=(2, 3, 3, 3)), jnp.float32)
+    variables = Placed().init(jax.random.key(0), x, train=False)
+    found = guided_grad_cam(Placed(), variables, x, layer="conv")
+    maps = Conv(2, (1, 1)).apply({"params": variables["params"]["conv"]}, x)
+    slopes = variables["params"]["head"]["kernel"].reshape(3, 3, 2)
+    by_hand = (np.asarray(slopes).mean((0, 1)) * np.asarray(maps)).sum(-1)
+    assert_allclose(found.weighted, by_hand, rtol=1e-4, atol=1e-6)
+    assert np.abs(by_hand - (np.asarray(slopes) * np.asarray(maps)).sum(-1)).max() > 0.1
+
+
 def test_a_heat_map_is_the_positive_part_over_its_maximum():
     image = np.zeros((2, 2, 2, 3))
     image[0, 0, 0], image[0, 1, 1], image[0, 0, 1] = (1, 1, 2), (3, -1, 0), (-3, 1, 1)
     assert_array_equal(heat_map(image)[0], [[1, 0], [0, 0.5]])
     assert_array_equal(heat_map(jnp.asarray(image))[1], np.zeros((2, 2)))
+    # Each image has a maximum of its own.
+    assert_array_equal(heat_map(np.stack([image[0], 8 * image[0]]))[0], heat_map(image)[0])
 
 
 def test_the_box_holds_all_hot_pixels():

@@ -59,6 +59,16 @@ def test_colour_conditional_channels_are_those_that_gray_moves(rng):
     assert found.share == 0.5
 
 
+def test_the_level_decides_which_channels_count(rng):
+    colour = rng.normal(size=(60, 8))
+    gray = colour + np.linspace(0, 0.8, 8)[None]
+    found = [colour_conditional(colour, gray, level=level) for level in (1e-9, 0.05, 1.0)]
+    for one, level in zip(found, (1e-9, 0.05, 1.0), strict=True):
+        assert_array_equal(one.conditional, one.pvalue <= level)
+        assert one.share == (one.pvalue <= level).mean()
+    assert found[0].share < found[1].share < found[2].share == 1.0
+
+
 def test_the_fall_of_scores_is_of_medians_over_images_recognised_in_colour():
     drop = gray_drop(np.array([0.9, 0.8, 0.1, 1.0]), np.array([0.5, 0.2, 1.0, 0.4]))
     assert (drop.colour, drop.gray, drop.count) == (0.9, 0.4, 3)

@@ -17,6 +17,7 @@ from gan_forensics.explain import (
     rules,
     unit_relevance,
 )
+from gan_forensics.explain.canonize import effective
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dcgan import Discriminator
 from gan_forensics.nn.efficientnet import Block, EfficientNet
@@ -110,6 +111,24 @@ def test_relevance_is_only_lost_where_it_is_said_to_be(resnet):
     lost = sum(explained.lost.values())
     # Sums and the mean lose epsilon's share alone, which is not listed.
     assert_allclose(explained.image.sum((1, 2, 3)) + lost, 1, rtol=1e-3)
+
+
+def test_pixels_have_the_rule_of_the_first_convolution(resnet):
+    variables, x, boxed = resnet
+    layers = find_layers(RESNET, variables, jnp.asarray(x))
+    with jax.enable_x64(True):
+        layer = layers["conv1"]
+        kernel, bias = effective(variables, layer)
+        arrives = rules.box(
+            layer.linear,
+            jnp.asarray(x),
+            kernel,
+            bias,
+            jnp.asarray(boxed.layers["conv1"]),
+            low=composites.LOW,
+            high=composites.HIGH,
+        )
+        assert_allclose(boxed.image, arrives, rtol=1e-9, atol=1e-12)
 
 
 def test_without_biases_all_relevance_arrives(rng):

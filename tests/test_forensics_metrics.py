@@ -1,4 +1,4 @@
-"""Metrics of scores: closed forms, scikit-learn, brute force, and the bootstrap."""
+"""Metrics of scores: closed forms, scikit-learn, brute force."""
 
 import numpy as np
 import pytest
@@ -11,20 +11,12 @@ from gan_forensics.forensics.calibration import calibrated_threshold, smallest_c
 from gan_forensics.forensics.metrics import (
     METRICS,
     average_precision,
-    bootstrap_intervals,
     count_scores,
     equal_error_rate,
     fake_accuracy,
     real_accuracy,
     roc_auc,
 )
-
-
-def bootstrap_interval(metric, real, fake, **settings):
-    """The interval of one metric."""
-    counts = count_scores(real, fake)
-    return bootstrap_intervals({"metric": metric}, counts, **settings)["metric"]
-
 
 # Few distinct values, so that ties within and across the classes are common.
 scores = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
@@ -113,7 +105,7 @@ def test_metrics_of_stacked_counts_equal_those_one_by_one(name, rng):
     single = [
         METRICS[name](type(counts)(counts.scores, r, f)) for r, f in zip(real, fake, strict=True)
     ]
-    # Dropping the scores that a resample does not hold must not change a metric.
+    # Dropping the scores that a sample does not hold must not change a metric.
     direct = [
         METRICS[name](count_scores(np.repeat(counts.scores, r.astype(int)),
                                    np.repeat(counts.scores, f.astype(int))))
@@ -123,7 +115,7 @@ def test_metrics_of_stacked_counts_equal_those_one_by_one(name, rng):
     assert_allclose(stacked, direct, atol=1e-12)
 
 
-def test_scores_that_no_resampled_image_has_leave_every_metric_as_it_is():
+def test_scores_that_no_sampled_image_has_leave_every_metric_as_it_is():
     full = count_scores([1, 2, 4], [2, 3, 5])
     padded = type(full)(
         np.array([9.0, *full.scores, 0.0]),
@@ -132,39 +124,6 @@ def test_scores_that_no_resampled_image_has_leave_every_metric_as_it_is():
     )
     for metric in METRICS.values():
         assert metric(padded) == metric(full)
-
-
-def test_bootstrap_interval_agrees_with_resampling_the_images(rng):
-    real, fake = rng.normal(size=60), rng.normal(1, 1, size=40)
-    interval = bootstrap_interval(roc_auc, real, fake, resamples=4000, seed=1)
-    values = [
-        roc_auc_score(
-            np.repeat([0, 1], [60, 40]),
-            np.concatenate([rng.choice(real, 60), rng.choice(fake, 40)]),
-        )
-        for _ in range(800)
-    ]
-    assert_allclose([interval.low, interval.high], np.quantile(values, [0.025, 0.975]), atol=0.015)
-
-
-def test_bootstrap_interval_of_a_rate_has_the_binomial_width(rng):
-    real, fake = np.zeros(10), np.repeat([0.0, 1.0], [200, 200])
-    interval = bootstrap_interval(lambda c: fake_accuracy(c, 0.5), real, fake, resamples=4000)
-    width = 2 * 1.96 * np.sqrt(0.25 / 400)
-    assert interval.high - interval.low == pytest.approx(width, rel=0.08)
-    assert interval.level == 0.95
-
-
-def test_bootstrap_is_seeded_and_does_not_depend_on_block_size(rng, monkeypatch):
-    counts = rng.normal(size=50), rng.normal(1, 1, size=50)
-    first = bootstrap_interval(roc_auc, *counts, resamples=300, seed=4)
-    assert first == bootstrap_interval(roc_auc, *counts, resamples=300, seed=4)
-    assert first != bootstrap_interval(roc_auc, *counts, resamples=300, seed=5)
-    with pytest.raises(ValueError, match="0 < level < 1"):
-        bootstrap_interval(roc_auc, *counts, level=95)
-    monkeypatch.setattr("gan_forensics.forensics.metrics.BLOCK", 1)
-    small = bootstrap_interval(roc_auc, *counts, resamples=300, seed=4)
-    assert_allclose([small.low, small.high], [first.low, first.high], atol=0.02)
 
 
 @pytest.mark.parametrize("n", [19, 20, 40, 137])

@@ -165,6 +165,20 @@ def test_every_pass_is_made_once_and_moves_statistics(game, d_turn, g_turn, rng)
         assert passes(aux.stats) == counts
 
 
+def test_the_infomax_task_seeks_negatives_in_groups_and_masks_as_it_is_told(rng):
+    beginning, draws, found = start(G, D, C), drawn(rng), {}
+    real = passed(D, beginning, "discriminator", beginning.batch["image"])
+    p, q = passed(C, beginning, "critics", real.local, real.pooled)
+    for options in ({}, {"group_size": 2}, {"mask_value": 1.0}):
+        updates = residual("sngan", G, D, tasks=[infomax_task(C, **options)])
+        _, aux, _ = losses_of(updates, beginning, draws, "discriminator")
+        assert_allclose(aux.metrics["infomax"], infomax_loss(p, q, **options), rtol=1e-5)
+        found[str(options)] = float(aux.metrics["infomax"])
+        chance = np.log(1 + (options.get("group_size", BATCH) - 1) * 4)
+        assert_allclose(aux.metrics["infomax_chance"], chance, rtol=1e-6)
+    assert len({round(value, 3) for value in found.values()}) == 3
+
+
 def test_fakes_do_not_enter_the_discriminators_infomax(rng):
     updates, *networks = GAMES["infomax-gan"]()
     beginning = start(*networks)
@@ -294,6 +308,19 @@ def test_the_first_adam_step_is_the_rate_along_the_signs():
     state, _ = stepped(updates, beginning)
     a, b = (dict(p)["discriminator"]["local"]["kernel"] for p in (state.params, beginning.params))
     assert_allclose(np.abs(a - b), np.full(b.shape, 1e-3), rtol=2e-3)
+
+
+def test_each_player_has_the_rate_and_the_betas_of_its_recipe():
+    recipe = Recipe(1e-3, discriminator_learning_rate=4e-3, betas=(0.2, 0.7))
+    slopes = [jnp.asarray([1.0, -2.0]), jnp.asarray([0.5, 3.0])]
+    for player, rate in zip(recipe.players(), (1e-3, 4e-3), strict=True):
+        moves = []
+        for optimizer in (player.optimizer, optax.adam(rate, b1=0.2, b2=0.7)):
+            state = optimizer.init(jnp.zeros(2))
+            for slope in slopes:
+                move, state = optimizer.update(slope, state)
+            moves.append(move)
+        assert_allclose(*moves, rtol=1e-6)
 
 
 def test_drawn_and_given_numbers_make_the_same_loss():

@@ -17,6 +17,7 @@ from gan_forensics.gans import (
     infomax_task,
     init,
     load_gan,
+    runs,
     train_gan,
 )
 from gan_forensics.gans.runs import _completed
@@ -170,6 +171,21 @@ def test_the_run_says_and_keeps_what_it_took_of_a_folder(folder, tmp_path):
     whole = replace(config, split="all")
     train_gan(whole, tmp_path / "whole", Cadence(1), say=said.append, progress=False)
     assert said[1] == f"folder:{folder}: 59 images train"
+
+
+def test_half_of_the_images_are_mirrored_if_asked(tmp_path, monkeypatch):
+    """What training would read, without training."""
+    steps = np.arange(SIDE, dtype=np.uint8).reshape(1, SIDE, 1) * 50
+    images = np.repeat(steps[None], 64, 0).repeat(SIDE, 1)
+    source = ArraySource(image=images)
+    monkeypatch.setattr(runs, "open_source", lambda *_, **__: source)
+    read = []
+    monkeypatch.setattr(runs, "fit", lambda gan, batches, **_: read.append(next(iter(batches))))
+    for flip in (False, True):
+        config = replace(PLAIN, data="npz:x", batch_size=64, flip=flip)
+        train_gan(config, tmp_path / str(flip), Cadence(1), progress=False)
+    falling = [(part["image"][:, 0, 0] > part["image"][:, 0, -1]).mean() for part in read]
+    assert falling[0] == 0 and 0.25 < falling[1] < 0.75
 
 
 def test_few_images_count_the_split(folder, tmp_path):

@@ -1,11 +1,13 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose
 
-from gan_forensics.gans import largest_singular_values
+from gan_forensics.gans import LOSSES, Game, Recipe, adversarial, largest_singular_values
 from gan_forensics.gans.singular_values import singular_value_range
 from gan_forensics.nn.spectral_norm import SNConv, SNDense, SNEmbed
+from tests.tiny_gans import Discriminator, Generator, start
 
 
 def variables_of(layer, *inputs, passes=40):
@@ -61,6 +63,33 @@ def test_range_is_over_all_layers_of_all_networks():
         dict(zip(names, params, strict=False)), dict(zip(names, stats, strict=False))
     )
     assert {k: float(v) for k, v in values.items()} == {"sigma_min": 0.5, "sigma_max": 3.0}
+
+
+class Judge(nn.Module):
+    """Images to logits through one spectrally normalised layer."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return SNDense(6, name="dense")(x.reshape(len(x), -1), train=train).sum(-1)
+
+
+def test_a_move_reports_sigma_by_the_vectors_of_its_own_passes():
+    generator, judge = Generator(), Judge()
+    game = Game(generator, judge, (adversarial(LOSSES["hinge"]),), Recipe(1e-3).players())
+    batch = {"image": start(generator, Discriminator()).batch["image"]}
+    params, stats = game.init(jax.random.key(3), batch)
+    # Vectors that do not fit the kernel yet, as after a step: each pass brings them nearer.
+    kernel = params["discriminator"]["dense"]["kernel"]
+    params["discriminator"]["dense"]["kernel"] = kernel[::-1] * jnp.arange(1.0, 7.0)[None]
+    (update,) = [u for u in game.updates if u.name == "discriminator"]
+    trained, frozen = ({n: params[n]} for n in ("discriminator", "generator"))
+    _, aux = update.loss(trained, frozen, stats, batch, jax.random.key(4), 0)
+    moved, before = (
+        largest_singular_values(params["discriminator"], s["discriminator"])["dense"]
+        for s in (aux.stats, stats)
+    )
+    assert_allclose(aux.metrics["sigma_max"], moved, rtol=1e-6)
+    assert abs(moved - before) > 1e-3 * moved
 
 
 def test_networks_without_spectral_norm_have_none():

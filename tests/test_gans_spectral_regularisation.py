@@ -86,6 +86,12 @@ def test_the_differentiable_total_adds_and_turns_the_gradient(game):
     assert np.isfinite(a).all() and cosine < 0.999
 
 
+def test_the_weight_may_follow_the_step(game):
+    fixed, _, _ = generator_gradient(game, regularised(game, weight=0.7, mode="released"))
+    falling = regularised(game, weight=lambda step: 0.7 - 0.1 * step, mode="released")
+    assert_allclose(generator_gradient(game, falling)[0], fixed, rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["released", "differentiable"])
 def test_weight_zero_is_the_plain_game(game, mode):
     loss, aux, plain = generator_gradient(game, game[0].updates)

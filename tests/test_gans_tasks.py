@@ -25,7 +25,17 @@ from gan_forensics.gans import (
 from gan_forensics.gans.priors import normal
 from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
 from gan_forensics.train import init_state, make_step, minibatches_per_step
-from tests.tiny_gans import BATCH, LATENT, SIDE, Discriminator, Generator, passed, passes, start
+from tests.tiny_gans import (
+    BATCH,
+    CLASSES,
+    LATENT,
+    SIDE,
+    Discriminator,
+    Generator,
+    passed,
+    passes,
+    start,
+)
 
 G, D = Generator(), Discriminator()
 PLAYERS = Recipe(1e-3, n_dis=2, first="discriminator").players()
@@ -100,6 +110,47 @@ def test_two_penalties_of_one_name_are_refused(draws):
     game = Game(G, D, (NON_SATURATING, penalised("0-gp"), penalised("lp")), PLAYERS)
     with pytest.raises(ValueError, match="two tasks report the metric 'penalty'.*name="):
         value_and_gradient(game, start(G, D), "discriminator", draws)
+
+
+def test_a_penalty_asks_a_conditional_critic_with_the_labels_of_real_images(rng):
+    g, d = Generator(classes=CLASSES), Discriminator(classes=CLASSES)
+    beginning = start(g, d)
+    real, labels = beginning.batch["image"], beginning.batch["label"]
+    z = jnp.asarray(rng.standard_normal((BATCH, LATENT)), jnp.float32)
+    other = Draws(z, (labels + 1) % CLASSES, key=jax.random.key(1))
+    game = Game(g, d, (NON_SATURATING, penalised("1-gp", sample="real", weight=2.0)), PLAYERS)
+    expected = gradient_penalty(
+        lambda x: passed(d, beginning, "discriminator", x, labels).logits,
+        real,
+        real,
+        kind="1-gp",
+        sample="real",
+    )
+    _, _, aux = value_and_gradient(game, beginning, "discriminator", other)
+    assert_allclose(aux.metrics["penalty"], expected, rtol=1e-5)
+    # The penalty's own look at the critic leaves its statistics where they were.
+    assert passes(aux.stats) == {"generator": 1, "discriminator": 2}
+
+
+def test_keys_differ_by_purpose_and_by_move_and_are_found_again(draws):
+    drawn = {}
+
+    def asks(purpose):
+        def term(context):
+            drawn.setdefault(purpose, []).append(context.key(purpose))
+            return Loss(jnp.zeros(()))
+
+        return term
+
+    game = Game(G, D, (NON_SATURATING, Task((asks("mix"), asks("mix"), asks("crop")))), PLAYERS)
+    for key in (1, 2):
+        value_and_gradient(
+            game, start(G, D), "discriminator", draws._replace(key=jax.random.key(key))
+        )
+    mix, crop = ([jax.random.key_data(k).tolist() for k in drawn[name]] for name in ("mix", "crop"))
+    assert mix[0] == mix[1] and mix[2] == mix[3]
+    assert len({str(k) for k in (*mix, *crop)}) == 4
+    assert jax.random.key_data(draws.key).tolist() not in (*mix, *crop)
 
 
 # --- a head of its own on transformed images, in both moves ---------------------------------------

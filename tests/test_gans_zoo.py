@@ -143,6 +143,16 @@ def test_size_48_is_residual_where_strided_networks_cannot_be():
         init(built)
 
 
+@pytest.mark.parametrize("method", ["dcgan", "sngan", "ssgan", "sagan", "cgan-pd", "infomax-gan"])
+def test_only_the_critic_of_wgan_gp_pools_by_the_mean(method):
+    classes = 3 if method in ("sagan", "cgan-pd") else None
+    found = build(GanConfig(method, size=32, architecture="resgan", classes=classes)).discriminator
+    assert found.pooling == "sum"
+    assert found.spectral_norm == (method != "dcgan")
+    assert found.attention == (method == "sagan")
+    assert found.rotations == (4 if method == "ssgan" else 0)
+
+
 def test_wgan_gp_pools_by_the_mean_and_starts_as_published():
     generator, discriminator = build(small("wgan-gp")).game.networks.values()
     assert discriminator.pooling == "mean"

@@ -18,6 +18,7 @@ from gan_forensics.quality import (
     extract,
     images_digest,
     inception_features,
+    kid,
     load_features,
     random_features,
     small_classifier_features,
@@ -251,6 +252,20 @@ def test_by_default_all_metrics_are_computed_that_can_be(images):
     assert [score.name for score in scores][2:] == ["precision", "recall", "density", "coverage"]
     assert len(evaluate_images(images[:5], [images], counting([]))) == 2
     assert len(evaluate_images(images, [images[:2], images[:5]], counting([]))) == 2
+    # The smallest set decides, wherever it stands.
+    assert len(evaluate_images(images, [images, images[:5]], counting([]))) == 2
+
+
+def test_the_seed_draws_the_subsets_of_the_kernel_distance(images):
+    extractor = counting([])
+    real, fake = extract(extractor, images), extract(extractor, images[5:])
+    found = []
+    for seed in (1, 2):
+        (score,) = evaluate_images(images, [images[5:]], extractor, metrics=["kid"], seed=seed)
+        assert score.value == kid(real.features, fake.features, seed=seed).value
+        assert score.seed == seed
+        found.append(score.value)
+    assert found[0] != found[1]
 
 
 @pytest.mark.parametrize("logits", [False, True])

@@ -96,6 +96,29 @@ def test_every_picture_loads_and_nothing_overflows(page, tmp_path, width):
     assert console == []
 
 
+def test_the_opacity_of_layers_is_what_the_reader_chose(tmp_path):
+    image, layer = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 4), 255, np.uint8)
+    page = tmp_path / "layers.html"
+    section = Section("Layers", [Picture(image, alt="Black", layer=layer)])
+    write_report(page, title="Layers", lead="", sections=[section])
+    probe = """<script>addEventListener("load", () => {
+      const over = document.querySelector(".over"), seen = [];
+      const note = () => seen.push(+getComputedStyle(over).opacity);
+      note();
+      for (const value of [0, 40, 100]) {
+        document.querySelector(`input[value="${value}"]`).click();
+        note();
+      }
+      document.title = JSON.stringify([seen, over.getBoundingClientRect().width]);
+    })</script>"""
+    text = re.sub(r"<meta http-equiv=\"Content-Security.*?>", probe, page.read_text("utf-8"))
+    page.write_text(text, encoding="utf-8")
+    dom, console = browse(page, tmp_path / "profile")
+    seen, width = json.loads(unescape(re.search("<title>(.*?)</title>", dom)[1]))
+    assert seen == [0.8, 0, 0.4, 1] and width > 700
+    assert console == []
+
+
 def test_a_script_in_the_page_would_be_blocked_and_reported(page, tmp_path):
     """The console is really listened to, and the page's policy really holds."""
     copy = tmp_path / "copy.html"

@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img"):
+        if tag not in ("meta", "link", "img", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -116,6 +116,21 @@ def test_pictures_are_embedded_with_alt_text_and_size(page, pixels):
     assert images[2]["class"] == "pixels"
 
 
+def test_a_layer_lies_over_its_picture_and_readers_set_its_opacity(tmp_path, pixels, page):
+    layer = np.concatenate([pixels, pixels[..., :1]], -1)
+    sections = [Section("One", [Picture(pixels, alt="Noise", layer=layer)]), Section("Two", ["x"])]
+    made = Page(write_report(tmp_path / "layers.html", title="t", lead="", sections=sections))
+    below, over = made.all("img")
+    assert (below["alt"], over["alt"], over["class"]) == ("Noise", "", "over pixels")
+    assert (below["width"], below["height"]) == (over["width"], over["height"])
+    data = base64.b64decode(over["src"].split(",")[1])
+    assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), layer)
+    choices = made.all("input")
+    assert [choice["value"] for choice in choices] == ["0", "20", "40", "60", "80", "100"]
+    assert [choice["value"] for choice in choices if "checked" in choice] == ["80"]
+    assert not made.all("script") and not page.all("input")
+
+
 def test_tables_have_a_caption_and_scopes(page):
     assert len(page.all("table")) == len(page.all("caption")) == 1
     assert [th["scope"] for th in page.all("th")] == ["col"] * 3 + ["row"] * 2
@@ -161,10 +176,15 @@ def test_unfit_blocks_are_refused_and_the_old_page_stays(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old")
     (tmp_path / "fake.png").write_text("text")
+    image = np.zeros((2, 2, 3), np.uint8)
     for block, message in [
         (Table("t", ["a", "b"], [[1]]), "table 't': row 1 has 1 cells for 2 columns"),
         (Picture(np.zeros((2, 2)), alt=""), "uint8 .*h, w, 3"),
         (Picture(tmp_path / "fake.png", alt=""), "fake.png is not a readable PNG"),
+        (Picture(image, alt="", layer=np.zeros((3, 2, 4), np.uint8)), "layer .* over .2, 2, 3"),
+        (Picture(image, alt="", layer=np.zeros((2, 2, 3), np.uint8)), "layer must be uint8"),
+        (Picture(image, alt="", layer=np.zeros((2, 2, 4))), "layer must be uint8"),
+        (Picture(tmp_path / "a.png", alt="", layer=np.zeros((2, 2, 4), np.uint8)), "over PosixP"),
     ]:
         with pytest.raises(ValueError, match=message):
             write_report(path, title="t", lead="", sections=[Section("s", [block])])

@@ -2,7 +2,7 @@
 
 import math
 
-from gan_forensics.report import Facts, Section, Table
+from gan_forensics.report import Bar, Facts, Section, Table
 from gan_forensics.studies.pages import bar, markdown, over_seeds, plus_minus, write_markdown
 
 
@@ -21,9 +21,11 @@ def test_deviations_have_no_sign_and_what_is_missing_is_left_out():
     assert plus_minus(math.nan, math.nan) == "–"
 
 
-def test_intervals_of_shares_stay_between_none_and_all():
+def test_lines_of_shares_stay_between_none_and_all():
     assert bar("a", 0.9, 0.2, "x")[1:4] == (0.9, 0.7, 1.0)
     assert bar("a", 0.1, 0.2, "x").low == 0
+    # One seed has no spread: no line of no length, which would say that nothing varies.
+    assert bar("a", 0.1, None, "x") == Bar("a", 0.1, None, None, "x")
 
 
 def test_a_table_in_markdown():

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Explain:
     """Show where a detector sees that images were generated, and which channels see it.
 
-    Beside every image stand its heat map (layer-wise relevance propagation) and Guided Grad-CAM;
-    below, the channels of highest relevance with the patches that they fire most at.
+    Beside every image stand the evidence for "generated" and for "real" in it (layer-wise relevance
+    propagation), in colours of one scale, and Guided Grad-CAM; below, the channels of highest
+    relevance with the patches that they fire most at.
 
     Try it:
 
@@ -50,10 +51,19 @@ class Explain:
 
     def __call__(self) -> None:
         """Run it."""
+        from scipy.special import expit
+
         from gan_forensics.data import ImageError, load_image, save_png
         from gan_forensics.data.files import check_folder_out
-        from gan_forensics.forensics.explanations import collage, explain, panel, patches
-        from gan_forensics.report.detector import explanations_page
+        from gan_forensics.forensics.explanations import (
+            collage,
+            common_scale,
+            explain,
+            overlay,
+            panel,
+            patches,
+        )
+        from gan_forensics.report.explanations import Verdict, explanations_page
 
         check_folder_out(self.out)
         at_least(1, channels=self.channels, patches=self.patches, most=self.most)
@@ -64,28 +74,37 @@ class Explain:
         if len(paths) < len(listing.images):
             say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
         images, errors = {}, []
-        side = getattr(detector.network, "stride", 1)
         for path in progress(paths):
             try:
                 image = load_image(path)
-                if min(image.shape[:2]) < side:
-                    raise ImageError(
-                        f"{path}: {image.shape[0]}x{image.shape[1]} pixels; {detector.name} needs "
-                        f"sides of at least {side}"
-                    )
-                images[path] = image
+                try:
+                    detector.check_shape(image.shape)
+                except ValueError as error:
+                    raise ImageError(f"{path}: {error}") from None
+                # Shown as the detector sees it.
+                images[path] = detector.preprocessing(image)
             except ImageError as error:
                 errors.append([str(path), str(error)])
         if not images:
             reason = errors[0][1] if errors else "it holds none"
             raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
-        pixels, verdicts = list(images.values()), []
-        for path, found in zip(images, explain(detector, pixels), strict=True):
-            verdict = "generated" if found.score > detector.threshold else "real"
-            picture = self.out / f"{len(verdicts):03d}-{path.stem}.png"
-            save_png(picture, panel(images[path], found))
-            verdicts.append((path, found.score, verdict, picture))
-        scores = [dict(path=p, score=score, verdict=v) for p, score, v, _ in verdicts]
+        pixels = list(images.values())
+        explanations = explain(detector, pixels)
+        scale, verdicts = common_scale(explanations), []
+        for path, found in zip(images, explanations, strict=True):
+            verdict = Verdict(path, found.score, *panel(images[path], found, scale))
+            name = f"{len(verdicts):03d}-{path.stem}.png"
+            save_png(self.out / name, overlay(verdict.base, verdict.layer))
+            verdicts.append(verdict)
+        scores = [
+            {
+                "path": verdict.image,
+                "score": verdict.score,
+                "probability": float(expit(verdict.score)),
+                "verdict": "generated" if verdict.score > detector.threshold else "real",
+            }
+            for verdict in verdicts
+        ]
         write_csv(self.out / "scores.csv", scores)
         features, ranked = self._features(detector, pixels, chosen)
         rows = patches(detector, pixels, features, n=self.patches) if features else []
@@ -93,7 +112,7 @@ class Explain:
             save_png(self.out / "channels.png", collage(rows))
         channels = list(zip(features, rows, strict=True))
         page = explanations_page(
-            self.out / "report.html", detector, verdicts, ranked, channels, errors
+            self.out / "report.html", detector, verdicts, ranked, channels, errors, scale=scale
         )
         if errors:
             say(f"{len(errors)} images left out; see the page")

@@ -72,7 +72,9 @@ def relevance(
         x: images as the network reads them.
         composite: which rule where, by default `beta_zero()`; mind its bounds of a pixel.
         start: relevance of the logits, or a function that makes it of them. By default 1 for the
-            one logit of each image: evidence for "generated" is positive, whatever the logit.
+            one logit of each image, as published: relevance is a share of the logit, and what
+            speaks for the logit's own sign is positive, so for "real" where it is negative. With
+            `lambda logits: logits` what speaks for "generated" is positive, whatever the logit.
 
     Raises:
         ValueError: if the network has several logits and `start` is not given, has no convolution,

@@ -18,10 +18,14 @@ from gan_forensics.forensics.evaluate import (
 )
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.fitting import fit_detector
-from gan_forensics.forensics.intervals import Interval, grouped_rate, rate_interval
+from gan_forensics.forensics.intervals import (
+    Interval,
+    grouped_rate,
+    rate_interval,
+    two_sample_interval,
+)
 from gan_forensics.forensics.metrics import (
     METRICS,
-    bootstrap_intervals,
     count_scores,
     geometric_mean_threshold,
     inclusive,

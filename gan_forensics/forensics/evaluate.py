@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from gan_forensics.forensics.intervals import Interval
+from gan_forensics.forensics.intervals import Interval, rate_interval, two_sample_interval
 from gan_forensics.forensics.metrics import (
     METRICS,
     ScoreCounts,
-    bootstrap_intervals,
     count_scores,
     fake_accuracy,
     real_accuracy,
@@ -47,12 +45,12 @@ class DetectionResult:
         n_real: number of real images.
         n_fake: number of generated images.
         average_precision: area under precision over recall (step rule); at chance it is the share
-            of generated images.
+            of generated images. It has no interval: none is known that holds for few images.
         auc: area under the ROC curve; 0.5 at chance.
         eer: equal error rate.
         points: one operating point per named threshold rule.
-        intervals: confidence intervals by metric, and by "<rule>/real_accuracy" and
-            "<rule>/fake_accuracy"; empty when no resamples were asked for.
+        intervals: confidence intervals, that of images drawn one by one: "auc", "eer",
+            "<rule>/real_accuracy" and "<rule>/fake_accuracy".
         protocol: what the numbers rest on.
     """
 
@@ -73,8 +71,6 @@ def evaluate(
     threshold: float | Mapping[str, float],
     protocol: Mapping[str, Any] | None = None,
     level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> DetectionResult:
     """Evaluate scores of real [n] and generated [m] images.
 
@@ -85,8 +81,6 @@ def evaluate(
             `{"fixed": 0.5, "calibrated": detector.threshold}`.
         protocol: facts to carry along (data, features, classifier, seeds, ...).
         level: of the confidence intervals.
-        resamples: of the bootstrap; 0 leaves the intervals out.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: when a class is empty or a score is NaN.
@@ -103,24 +97,22 @@ def evaluate(
     facts = {
         "positive_class": "generated",
         "decision": "generated when score > threshold",
+        "intervals": f"level {level:g}; rates: Clopper-Pearson; auc and eer: as rates over the "
+        "smaller class",
         **(protocol or {}),
     }
-    intervals = {}
-    if resamples:
-        facts["intervals"] = (
-            f"stratified percentile bootstrap, level {level:g}, {resamples} resamples, seed {seed}"
-        )
-        rates = {
-            f"{rule}/{rate.__name__}": partial(rate, threshold=value)
-            for rule, value in thresholds.items()
-            for rate in (real_accuracy, fake_accuracy)
-        }
-        intervals = bootstrap_intervals(
-            METRICS | rates, counts, level=level, resamples=resamples, seed=seed
-        )
+    n_real, n_fake = int(counts.real.sum()), int(counts.fake.sum())
+    intervals = {
+        name: two_sample_interval(values[name], n_real, n_fake, level=level)
+        for name in ("auc", "eer")
+    }
+    for rule, point in points.items():
+        for name, n in (("real_accuracy", n_real), ("fake_accuracy", n_fake)):
+            events = round(getattr(point, name) * n)
+            intervals[f"{rule}/{name}"] = rate_interval(events, n, level=level)
     return DetectionResult(
-        n_real=int(counts.real.sum()),
-        n_fake=int(counts.fake.sum()),
+        n_real=n_real,
+        n_fake=n_fake,
         **values,
         points=points,
         intervals=intervals,

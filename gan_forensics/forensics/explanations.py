@@ -1,8 +1,11 @@
 """Pictures of a detector's reasons: relevance of pixels, Guided Grad-CAM, patches of its channels.
 
-Chandrasegaran et al. (ECCV 2022), section 5 and supplement: heat maps are positive relevance summed
-over colours, smoothed by a 5x5 median; a patch of a channel is the box around the hottest quarter
-of what makes its most active unit fire, in the images that it fires most at.
+The rules of relevance and the patches are those of Chandrasegaran et al. (ECCV 2022), section 5 and
+supplement: a patch of a channel is the box around the hottest quarter of what makes its most active
+unit fire, in the images that it fires most at. They show where images are generated that the
+detector is sure of. Here images of either verdict are explained on one scale, so relevance keeps
+its sign and its size: it starts as the logit, and evidence for "generated" is positive also where
+the logit is negative.
 """
 
 import functools
@@ -29,9 +32,12 @@ from gan_forensics.explain import (
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.runtime import jit
 
-# What a hot pixel is drawn in, and how much of the picture remains below it.
-ORANGE, REMAINS = (255.0, 140.0, 0.0), 0.45
+# Evidence for "generated" and for "real", apart for the colour-blind too, and both from gray.
+GENERATED, REAL = (255, 112, 0), (0, 120, 255)
+OPACITY = 0.8  # of the strongest evidence in files; readers of the page set their own
+SMOOTHED = 5  # side of the square that relevance is averaged over
 _AT_ONCE = 4
+_COLOURS = np.array([0.299, 0.587, 0.114])  # of gray, ITU-R BT.601
 
 
 class Explanation(NamedTuple):
@@ -39,12 +45,14 @@ class Explanation(NamedTuple):
 
     Attributes:
         score: the logit.
-        heat: positive relevance of each pixel, in [0, 1].
+        relevance: of each pixel, averaged over its neighbourhood, as if all pixels were like it:
+            its mean over the image is the logit less what the biases hold. Positive for
+            "generated", negative for "real".
         guided: Guided Grad-CAM of the last stage, signed, one value for each colour.
     """
 
     score: float
-    heat: Float[np.ndarray, "h w"]
+    relevance: Float[np.ndarray, "h w"]
     guided: Float[np.ndarray, "h w 3"]
 
 
@@ -76,9 +84,9 @@ def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
     found: dict[int, Explanation] = {}
     run = _explain(detector.network, detector.arch)
     for rows, batch in size_batches(images, most=_AT_ONCE):
-        logits, heat, guided = (np.asarray(a) for a in run(detector.variables, batch))
+        logits, image, guided = (np.asarray(a) for a in run(detector.variables, batch))
         for place, row in enumerate(rows):
-            smooth = _smoothed(heat[place])
+            smooth = _smoothed(image[place])
             found[int(row)] = Explanation(float(logits[place]), smooth, guided[place])
     return [found[i] for i in range(len(images))]
 
@@ -124,13 +132,37 @@ def channel_maxima(
     return result
 
 
+def common_scale(explanations: Sequence[Explanation]) -> float:
+    """The relevance that is drawn in full colour: the 99th percentile of its size over all images.
+
+    1 where there is no relevance at all.
+    """
+    sizes = np.concatenate([np.abs(found.relevance).ravel() for found in explanations])
+    return float(np.percentile(sizes, 99)) or float(sizes.max()) or 1.0
+
+
+def faded(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The image in gray at half contrast, on which colours stand out and which they leave seen."""
+    gray = image @ _COLOURS if image.shape[-1] == 3 else image[..., 0]
+    return np.repeat((64 + 0.5 * gray + 0.5).astype(np.uint8)[..., None], 3, -1)
+
+
+def evidence(relevance: Float[np.ndarray, "h w"], scale: float) -> UInt8[np.ndarray, "h w 4"]:
+    """Relevance as a layer of colours, whose alpha grows with its size up to `scale`."""
+    colour = np.where((relevance > 0)[..., None], np.array(GENERATED), np.array(REAL))
+    alpha = 255 * np.clip(np.abs(relevance) / scale, 0, 1) + 0.5
+    return np.concatenate([colour, alpha[..., None]], -1).astype(np.uint8)
+
+
 def overlay(
-    image: UInt8[np.ndarray, "h w c"], heat: Float[np.ndarray, "h w"]
+    image: UInt8[np.ndarray, "h w 3"],
+    layer: UInt8[np.ndarray, "h w 4"],
+    *,
+    opacity: float = OPACITY,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An image, darkened, with hot pixels in orange."""
-    pixels = np.repeat(image, 3 // image.shape[-1], -1).astype(np.float64)
-    glow = np.clip(heat, 0, 1)[..., None] * np.array(ORANGE).reshape(1, 1, 3)
-    return np.clip(REMAINS * pixels + (1 - REMAINS) * glow + 0.5, 0, 255).astype(np.uint8)
+    """The image below the layer, of which no place is more opaque than `opacity`."""
+    alpha = opacity * layer[..., 3:] / 255
+    return ((1 - alpha) * image + alpha * layer[..., :3] + 0.5).astype(np.uint8)
 
 
 def signed_picture(values: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -141,13 +173,32 @@ def signed_picture(values: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w
 
 
 def panel(
-    image: UInt8[np.ndarray, "h w c"], explanation: Explanation
-) -> UInt8[np.ndarray, "h w3 3"]:
-    """The image, its heat map upon it, and Guided Grad-CAM, side by side."""
-    shown = np.repeat(image, 3 // image.shape[-1], -1)
-    gap = np.full((len(image), max(2, image.shape[1] // 64), 3), 255, np.uint8)
-    heat = overlay(image, explanation.heat)
-    return np.concatenate([shown, gap, heat, gap, signed_picture(explanation.guided)], 1)
+    image: UInt8[np.ndarray, "h w c"], explanation: Explanation, scale: float
+) -> tuple[UInt8[np.ndarray, "h W 3"], UInt8[np.ndarray, "h W 4"]]:
+    """The image, the faded image, the colours of the scale and Guided Grad-CAM, side by side.
+
+    The second of the two is the layer of the evidence, to be laid over it: on the faded image. The
+    strip of the scale runs from "real" at the bottom to "generated" at the top.
+    """
+    height, width = image.shape[:2]
+    steps = np.linspace(scale, -scale, height)[:, None]
+    strip = np.repeat(evidence(steps, scale), max(3, width // 24), 1)
+    gap = np.full((height, max(2, width // 64), 3), 255, np.uint8)
+    middle = np.full((*strip.shape[:2], 3), 128, np.uint8)
+    parts = [
+        np.repeat(image, 3 // image.shape[-1], -1),
+        gap,
+        faded(image),
+        gap,
+        overlay(middle, strip, opacity=1.0),
+        gap,
+        signed_picture(explanation.guided),
+    ]
+    base = np.concatenate(parts, 1)
+    layer = np.zeros((*base.shape[:2], 4), np.uint8)
+    start = width + gap.shape[1]
+    layer[:, start : start + width] = evidence(explanation.relevance, scale)
+    return base, layer
 
 
 def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndarray, "H W 3"]:
@@ -173,9 +224,10 @@ def _explain(network: nn.Module, arch: str) -> Callable:
 
     def run(variables, images):
         x = preprocess(images)
-        found = relevance(network, variables, x, composite=composite)
+        found = relevance(network, variables, x, composite=composite, start=lambda logits: logits)
         cam = guided_grad_cam(network, variables, x, layer=layer)
-        return found.logits[:, 0], heat_map(found.image), cam.product
+        pixels = found.image.shape[1] * found.image.shape[2]
+        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product
 
     return jit(run)
 
@@ -197,7 +249,7 @@ def _maxima(network: nn.Module) -> Callable[..., dict[str, jax.Array]]:
     return jit(lambda variables, images: max_activations(network, variables, preprocess(images)))
 
 
-def _smoothed(heat: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import median_filter
+def _smoothed(relevance: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import uniform_filter
 
-    return median_filter(heat, size=5, mode="reflect")
+    return uniform_filter(relevance, size=SMOOTHED, mode="reflect")

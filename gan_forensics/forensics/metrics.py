@@ -1,20 +1,15 @@
 """Metrics of two-class scores; the positive class is "generated", higher scores say so.
 
 All metrics are functions of how many real and generated images fall on each distinct score
-(`ScoreCounts`). A bootstrap resample only changes those counts, so metrics take any leading batch
-axes in the counts and a thousand resamples are one call.
+(`ScoreCounts`). Another sample of the same images only changes those counts, so metrics take any
+leading batch axes in the counts and a thousand samples are one call.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
-
-from gan_forensics.forensics.intervals import Interval
-
-# Images drawn in one block of the bootstrap: bounds its memory (32 MB per array).
-BLOCK = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +65,7 @@ def average_precision(counts: ScoreCounts) -> np.ndarray:
     """Sum over thresholds of recall step x precision; depends on the share of fakes."""
     found = np.cumsum(counts.fake, axis=-1)
     called = found + np.cumsum(counts.real, axis=-1)
-    # Resampled counts may leave the highest scores empty: no image called, no recall step.
+    # A sample may leave the highest scores empty: no image called, no recall step.
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
     return (counts.fake * precision).sum(-1) / counts.fake.sum(-1)
 
@@ -105,52 +100,6 @@ METRICS: dict[str, Callable[[ScoreCounts], np.ndarray]] = {
     "auc": roc_auc,
     "eer": equal_error_rate,
 }
-
-
-def bootstrap_intervals(
-    metrics: Mapping[str, Callable[[ScoreCounts], np.ndarray]],
-    counts: ScoreCounts,
-    *,
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Stratified percentile bootstrap: real and generated images are resampled separately.
-
-    Args:
-        metrics: such as `METRICS`; every metric is computed on the same resamples.
-        counts: of the scores at hand, from `count_scores`.
-        level: share of resampled values inside the interval.
-        resamples: how many times both classes are drawn anew with replacement.
-        seed: of the draws.
-
-    Returns:
-        One interval per metric.
-    """
-    if not 0 < level < 1 or resamples < 1:
-        raise ValueError(f"need 0 < level < 1 and resamples >= 1, got {level} and {resamples}")
-    rng = np.random.default_rng(seed)
-    block = max(1, BLOCK // int(counts.real.sum() + counts.fake.sum()))
-    values = {name: [] for name in metrics}
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = ScoreCounts(
-            counts.scores, _resample(counts.real, size, rng), _resample(counts.fake, size, rng)
-        )
-        for name, metric in metrics.items():
-            values[name].append(metric(drawn))
-    tails = [(1 - level) / 2, 1 - (1 - level) / 2]
-    ends = {name: np.quantile(np.concatenate(parts), tails) for name, parts in values.items()}
-    return {name: Interval(float(low), float(high), level) for name, (low, high) in ends.items()}
-
-
-def _resample(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Counts [size, u] of as many images drawn with replacement."""
-    places = np.repeat(np.arange(len(counts)), counts.astype(int))
-    drawn = places[rng.integers(len(places), size=(size, len(places)))]
-    drawn += len(counts) * np.arange(size)[:, None]
-    flat = np.bincount(drawn.ravel(), minlength=size * len(counts))
-    return flat.reshape(size, -1).astype(np.float64)
 
 
 def geometric_mean_threshold(real_scores, fake_scores) -> float:

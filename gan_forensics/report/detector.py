@@ -1,17 +1,18 @@
-"""Pages about a neural detector: its forensic features, and why it says so of single images."""
+"""What a neural detector is, for people, and the page of its forensic features."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
+import jax
+from scipy.special import expit
+
+from gan_forensics.report.html import Picture, Section, Table, format_cell, write_report
 from gan_forensics.report.plots import Bar, bars_figure
-from gan_forensics.report.run import table_of
+from gan_forensics.report.run import flatten, table_of
 
 if TYPE_CHECKING:
-    from gan_forensics.explain import Feature
-    from gan_forensics.forensics.explanations import Patch
+    from gan_forensics.forensics.calibration import Calibration
     from gan_forensics.forensics.neural import NeuralDetector
     from gan_forensics.studies.transferable import Ranking
 
@@ -78,73 +79,83 @@ def features_page(
             Section("The ranking", ranked),
             Section("Silenced channels", [picture, table_of(silenced, caption=rates)]),
             Section("Colour", [table_of(colour, caption=drained)]),
-            _about(detector),
+            about(detector),
         ],
     )
 
 
-def explanations_page(
-    path: Path,
-    detector: "NeuralDetector",
-    verdicts: Sequence[tuple[Path, float, str, Path]],
-    ranked: str,
-    channels: Sequence[tuple["Feature", Sequence["Patch"]]],
-    errors: Sequence[Sequence[str]],
-) -> Path:
-    """The page that shows where a detector sees that images were generated.
+def probability_words(score: float) -> str:
+    """1 / (1 + exp(-score)), what a network was trained to give, in percent; never 0 or 100."""
+    probability = float(expit(score))
+    if probability > 0.999:
+        return "over 99.9%"
+    return "under 0.1%" if probability < 0.001 else f"{probability:.1%}"
 
-    Args:
-        path: of the page; channels.png, the collage of the patches, lies beside it.
-        detector: that says so.
-        verdicts: of each image its path, score, verdict, and the PNG file of its panel.
-        ranked: how the channels were chosen, in words.
-        channels: each with its patches.
-        errors: path and reason of images that were left out.
-    """
-    pictures = [
-        Picture(
-            panel,
-            alt=f"{image.name}, its heat map and Guided Grad-CAM",
-            caption=f"{image.name}: score {score:.3g} (threshold {detector.threshold:.3g}), "
-            f'{verdict}. Image; where relevance says "generated" (orange); Guided Grad-CAM.',
-        )
-        for image, score, verdict, panel in verdicts
+
+def calibration_rows(calibration: "Calibration | None") -> list[tuple[str, str]]:
+    """How the threshold was chosen and what it does, in words: (what, value)."""
+    if calibration is None:
+        return [("threshold set on", "no images: it stands for the probability 1/2")]
+    groups = "" if calibration.groups is None else f" in {calibration.groups} groups"
+    rows = [
+        ("trained on", f"{calibration.n_real} real and {calibration.n_fake} generated images"),
+        ("threshold set on", f"{calibration.n_calibration} further real images{groups}"),
+        ("false alarms aimed at", f"at most {100 * calibration.target:g} %"),
     ]
-    collage = Picture(
-        path.with_name("channels.png"),
-        alt="Patches that the channels fire most at, a row for each channel",
-        caption="A row for each channel, strongest first: the box around what makes its most "
-        "active unit fire, brought to one size.",
-    )
-    table = Table(
-        "The channels, and the images of their patches",
-        ["channel", "omega", "largest activation", "images"],
-        [
-            [f.name, f.omega, row[0].activation, [verdicts[p.image][0].name for p in row]]
-            for f, row in channels
-        ],
-    )
-    left_out = [Section("Not explained", [Table("Images left out", ["path", "reason"], errors)])]
-    return write_report(
-        path,
-        title="Why the detector says so",
-        lead=f"{len(verdicts)} images explained with {detector.name}.",
-        sections=[
-            Section("Images", pictures),
-            Section("Channels", [ranked, collage, table] if channels else [ranked]),
-            *(left_out if errors else []),
-            _about(detector),
-        ],
-    )
+    if plain := calibration.as_they_are:
+        rows += [
+            ("false alarms measured", plain.false_alarms.words),
+            ("generated images detected", plain.detected.words),
+        ]
+    return [*rows, ("seed of split and network", str(calibration.seed))]
 
 
-def _about(detector: "NeuralDetector") -> Section:
-    calibration = asdict(detector.calibration) if detector.calibration else {}
-    facts = {
-        "network": detector.arch,
-        **{f"setting {name}": value for name, value in detector.settings.items()},
-        "threshold": detector.threshold,
-        **{f"calibration {name}": value for name, value in calibration.items()},
-        **{name: str(value) for name, value in detector.facts.items()},
-    }
-    return Section("Detector", [Facts(facts)])
+# Names of facts that `train detector` writes, as people say them.
+SAID = {
+    "real": "real images from",
+    "fake": "generated images from",
+    "size": "images brought to",
+    "split": "split",
+    "augment": "augmentation in training",
+    "probability": "probability of blur, of JPEG",
+    "step": "training steps",
+    "validation.validation/accuracy": "validation: accuracy at probability 1/2",
+    "validation.validation/real_accuracy": "validation: real images called real",
+    "validation.validation/fake_accuracy": "validation: generated images called generated",
+    "validation.validation/average_precision": "validation: average precision",
+    "width": "channels of its first map",
+}
+
+
+def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Facts of a detector for people: (what, value), shares in percent."""
+    rows = []
+    for name, value in flatten(facts).items():
+        if name.endswith("negative_accuracy"):  # The accuracy once more, as the stopper wants it.
+            continue
+        if name == "probability" and not {"blur", "jpeg"} & {*facts["augment"]}:
+            continue
+        if name == "size":
+            value = "their own size" if value is None else f"{value} pixels a side"
+        elif name == "augment":
+            value = ", ".join(value) or "none"
+        elif name == "probability" or name.endswith("accuracy"):
+            value = f"{value:.1%}"
+        rows.append((SAID.get(name, name.replace("_", " ").replace(".", ": ")), format_cell(value)))
+    return rows
+
+
+def about(detector: "NeuralDetector") -> Section:
+    """What a page says of the detector that it is about."""
+    sizes = (leaf.size for leaf in jax.tree.leaves(detector.variables["params"]))
+    share = f"probability {probability_words(detector.threshold)} by the network itself"
+    rows = [
+        ("network", f"{detector.arch}, {sum(sizes):,} parameters"),
+        *fact_rows(detector.settings),
+        ("threshold", f"logit {detector.threshold:.3g}, {share}"),
+        *calibration_rows(detector.calibration),
+        *fact_rows(detector.facts),
+    ]
+    return Section(
+        "Detector", [Table("What says so, and what it rests on", ["fact", "value"], rows)]
+    )

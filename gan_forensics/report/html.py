@@ -21,6 +21,8 @@ from gan_forensics.report.plots import is_number
 
 # Grids of small images are enlarged by whole factors up to about this width in CSS pixels.
 GRID_WIDTH = 760
+# Percent that readers may set for layers, without a script: the page's policy allows none.
+OPACITIES = (0, 20, 40, 60, 80, 100)
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class Picture:
         content: what to show; it is embedded into the page.
         alt: what can be seen, for readers who cannot see it.
         caption: below the picture.
+        layer: uint8 [h, w, 4] to lie over an array [h, w, 3], as opaque as the reader sets.
     """
 
     content: Figure | np.ndarray | Path
     alt: str
     caption: str = ""
+    layer: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     Raises:
         ValueError: when a table's rows do not fit its columns, or a picture is none.
     """
+    for picture in (b for section in sections for b in section.blocks if isinstance(b, Picture)):
+        if picture.layer is not None:
+            _check_layer(picture.content, picture.layer)
     for table in (b for section in sections for b in section.blocks if isinstance(b, Table)):
         for number, row in enumerate(table.rows, start=1):
             if len(row) != len(table.columns):
@@ -103,10 +110,25 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     environment.filters["cell"] = format_cell
     environment.tests["numeric"] = is_number
     page = environment.get_template("report.html").render(
-        title=title, lead=lead, sections=sections, embed=_embed, version=__version__
+        title=title,
+        lead=lead,
+        sections=sections,
+        embed=_embed,
+        opacities=OPACITIES,
+        version=__version__,
     )
     write_text(path, page)
     return Path(path)
+
+
+def _check_layer(content: Figure | np.ndarray | Path, layer: np.ndarray) -> None:
+    """Refuse a layer that does not lie on its picture pixel by pixel."""
+    below = list(content.shape) if isinstance(content, np.ndarray) else type(content).__name__
+    if layer.dtype != np.uint8 or [*layer.shape[:2], 3] != below or layer.shape[2:] != (4,):
+        raise ValueError(
+            "a layer must be uint8 [h, w, 4] over an array [h, w, 3], got "
+            f"{layer.dtype} {list(layer.shape)} over {below}"
+        )
 
 
 def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
@@ -127,7 +149,8 @@ def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
             raise ValueError(f"{content} is not a readable PNG image: {error}") from error
     else:
         array = np.asarray(content)
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3 or not array.size:
+        fits = array.ndim == 3 and array.shape[-1] in (3, 4) and array.size
+        if array.dtype != np.uint8 or not fits:
             raise ValueError(
                 f"a picture must be a Figure, a PNG path or uint8 [h, w, 3], got {array.dtype} "
                 f"{list(array.shape)}: tile images with image_grid"

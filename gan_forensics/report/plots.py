@@ -64,7 +64,7 @@ def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
 
 
 class Bar(NamedTuple):
-    """One bar: what it is, its value, its interval if known, and the series it belongs to."""
+    """One bar: what it is, its value, the ends of its line if known, the series it belongs to."""
 
     label: str
     value: float
@@ -147,7 +147,7 @@ def _checked(label: str, curve: Curve) -> Curve:
 
 
 def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") -> Figure:
-    """Horizontal bars over [0, 1] with intervals, grouped by label and coloured by series.
+    """Horizontal bars over [0, 1], lines from low to high; grouped by label, coloured by series.
 
     Args:
         rows: the bars; labels and series keep the order of their first appearance.

@@ -55,9 +55,9 @@ def bypass_protocol(
     Returns:
         A row for BASELINE and one per variant, in that order: `tail`, `features`, `classifier`,
         means over runs of `detection_rate`, `real_accuracy` (each with `_std`, the sample
-        deviation) and `auc`, and `n_real`, `n_fake` (test images per run), `n_train` (training
-        images per class), `runs`. A detection rate means nothing without the real accuracy beside
-        it: a classifier that calls everything generated detects 100 %.
+        deviation, None for one run) and `auc`, and `n_real`, `n_fake` (test images per run),
+        `n_train` (training images per class), `runs`. A detection rate means nothing without the
+        real accuracy beside it: a classifier that calls everything generated detects 100 %.
 
     Raises:
         ValueError: when a part would be empty, or a name or width does not fit.
@@ -125,6 +125,6 @@ def _draw(pool: np.ndarray, n_train: int, rng: np.random.Generator):
     return pool[order[:n_train]], pool[order[n_train:]]
 
 
-def _spread(values: np.ndarray) -> float:
-    """Sample standard deviation over runs; 0 for a single run."""
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+def _spread(values: np.ndarray) -> float | None:
+    """Sample standard deviation over runs; None for a single run, which has no spread."""
+    return float(values.std(ddof=1)) if len(values) > 1 else None

@@ -25,8 +25,10 @@ def plus_minus(mean: float, deviation: float | None, form: str = ".2f") -> str:
     return f"{mean:{form}}" + ("" if deviation is None else f" ± {deviation:{form.lstrip('+')}}")
 
 
-def bar(label: str, mean: float, deviation: float, series: str) -> Bar:
-    """A bar of a share, with its interval within [0, 1]."""
+def bar(label: str, mean: float, deviation: float | None, series: str) -> Bar:
+    """A bar of a share with a line of one deviation to either side, within [0, 1], if known."""
+    if deviation is None:
+        return Bar(label, mean, series=series)
     return Bar(label, mean, max(0.0, mean - deviation), min(1.0, mean + deviation), series)
 
 

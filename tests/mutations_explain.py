@@ -1,0 +1,191 @@
+"""Mutations of `gan_forensics.explain` and of the pictures that are made of it."""
+
+from tests.mutations import Mutation
+
+E = "gan_forensics/explain"
+PAGE = "tests/test_cli_detector.py -k 'evidence or scale'"
+CHANNELS = "tests/test_explain_channels.py"
+RELEVANCE = "tests/test_explain_relevance.py"
+FEATURES = "tests/test_explain_forensic_features.py"
+PROBES = "tests/test_explain_probes.py"
+CAM = "tests/test_explain_grad_cam.py"
+RULES = "tests/test_explain_rules.py"
+LRP = "tests/test_explain_lrp.py"
+NORMS = "tests/test_explain_spectral_norm.py"
+
+MUTATIONS = [
+    # Rules.
+    Mutation(f"{E}/rules.py", "alpha=1 + beta, beta=beta", "alpha=1 + beta, beta=0.0", RULES),
+    Mutation(
+        f"{E}/rules.py",
+        "jnp.minimum(-z_minus / jnp.where(z > 0, z, 1), maximum)",
+        "-z_minus / jnp.where(z > 0, z, 1)",
+        RULES,
+    ),
+    Mutation(
+        f"{E}/rules.py",
+        "sides = ((z > 0, up, down, _plus), (z < 0, down, up, _minus))",
+        "sides = ((z > 0, up, down, _plus), (z < 0, up, down, _minus))",
+        RULES,
+    ),
+    Mutation(
+        f"{E}/rules.py",
+        "linear(lowest, _plus(w)) + linear(highest, _minus(w))",
+        "linear(lowest, _plus(w)) - linear(highest, _minus(w))",
+        RULES,
+    ),
+    Mutation(
+        f"{E}/rules.py", "jnp.where(z >= 0, epsilon, -epsilon)", "epsilon * jnp.ones_like(z)", RULES
+    ),
+    Mutation(
+        f"{E}/composites.py",
+        "return self.first if first and self.first is not None else self.conv",
+        "return self.conv",
+        f"{RELEVANCE} -k first_convolution",
+    ),
+    Mutation(f"{E}/lrp.py", "return p * s, q * s", "return q * s, p * s", LRP),
+    Mutation(f"{E}/lrp.py", "(jnp.zeros_like(g), r))", "(r, jnp.zeros_like(g)))", LRP),
+    # Relevance of networks and units.
+    Mutation(
+        f"{E}/relevance.py",
+        "maps * chosen[:, None, None]",
+        "maps * chosen[:1, None, None]",
+        f"{RELEVANCE} -k 'unit or units'",
+    ),
+    Mutation(
+        f"{E}/relevance.py",
+        "chosen = chosen * (which == i)[:, None]",
+        "chosen = chosen * 1",
+        f"{RELEVANCE} -k 'unit or units'",
+    ),
+    Mutation(
+        f"{E}/relevance.py",
+        "first = _start(logits, start)",
+        "first = _start(logits, None)",
+        f"{RELEVANCE} -k 'without_epsilon or start'",
+    ),
+    Mutation(
+        f"{E}/canonize.py",
+        "kernel = kernel / spectral_norm(",
+        "kernel = kernel * spectral_norm(",
+        NORMS,
+    ),
+    Mutation(
+        f"{E}/canonize.py",
+        'jnp.sqrt(running["var"] + layer.epsilon)',
+        'jnp.sqrt(running["var"])',
+        f"{RELEVANCE} -k 'batch_norm or logits_are'",
+    ),
+    # Forensic features and their masks.
+    Mutation(
+        f"{E}/forensic_features.py",
+        "positive = xp.maximum(r, 0).sum((1, 2))",
+        "positive = r.sum((1, 2))",
+        FEATURES,
+    ),
+    Mutation(f"{E}/forensic_features.py", ">= confidence))", ">= CONFIDENCE))", FEATURES),
+    Mutation(
+        f"{E}/forensic_features.py",
+        "mask = np.arange(size) < len(batch)",
+        "mask = np.arange(size) < size",
+        FEATURES,
+    ),
+    Mutation(
+        f"{E}/ranking.py",
+        "chosen = k + rng.choice(len(ranking) - k, k, replace=False)",
+        "chosen = rng.choice(len(ranking), k, replace=False)",
+        CHANNELS,
+    ),
+    Mutation(
+        f"{E}/ranking.py",
+        "low=channel_masks(ranking[-k:], channels)",
+        "low=channel_masks(ranking[k : 2 * k], channels)",
+        CHANNELS,
+    ),
+    Mutation(
+        f"{E}/ranking.py",
+        "np.random.default_rng(seed)",
+        "np.random.default_rng(0)",
+        CHANNELS,
+    ),
+    Mutation(
+        f"{E}/ranking.py",
+        "key=lambda pair: -pair[0]",
+        "key=lambda pair: pair[0]",
+        CHANNELS,
+    ),
+    Mutation(
+        f"{E}/ranking.py",
+        "enumerate(_SCALES[scale](omega))",
+        "enumerate(omega)",
+        CHANNELS,
+    ),
+    Mutation(
+        f"{E}/channels.py",
+        "maxima[name] = y.max((1, 2))",
+        "maxima[name] = jnp.abs(y).max((1, 2))",
+        CHANNELS,
+    ),
+    Mutation(
+        f"{E}/channels.py",
+        'np.argsort(-maxima, axis=0, kind="stable")',
+        'np.argsort(maxima, axis=0, kind="stable")',
+        CHANNELS,
+    ),
+    # Probes and Grad-CAM.
+    Mutation(
+        f"{E}/probes.py",
+        "np.maximum(off - 0.5, 0) if correction else off",
+        "np.maximum(off - 0.5, 0)",
+        PROBES,
+    ),
+    Mutation(
+        f"{E}/probes.py", "conditional = pvalue <= level", "conditional = pvalue <= LEVEL", PROBES
+    ),
+    Mutation(f"{E}/probes.py", "kept = colour >= least", "kept = gray >= least", PROBES),
+    Mutation(
+        f"{E}/probes.py",
+        "100 * (medians[0] - medians[1])",
+        "100 * (medians[1] - medians[0])",
+        PROBES,
+    ),
+    Mutation(f"{E}/grad_cam.py", "slopes.mean((1, 2), keepdims=True)", "slopes", CAM),
+    Mutation(
+        f"{E}/grad_cam.py",
+        "cam = _scaled(jnp.maximum(weighted, 0))",
+        "cam = _scaled(weighted)",
+        CAM,
+    ),
+    Mutation(f"{E}/grad_cam.py", "return (named or stage)[-1]", "return (named or stage)[0]", CAM),
+    Mutation(
+        f"{E}/heat_maps.py", "np.percentile(heat, percentile)", "np.percentile(heat, 75)", CAM
+    ),
+    Mutation(
+        f"{E}/heat_maps.py",
+        "self.left : self.right + 1 - short",
+        "self.left : self.right + 1",
+        CAM,
+    ),
+    Mutation(
+        f"{E}/heat_maps.py",
+        "positive.max((-2, -1), keepdims=True)",
+        "positive.max(keepdims=True)",
+        CAM,
+    ),
+    # The pictures of the page.
+    Mutation(
+        "gan_forensics/forensics/explanations.py", ", start=lambda logits: logits)", ")", PAGE
+    ),
+    Mutation(
+        "gan_forensics/forensics/explanations.py",
+        "np.array(GENERATED), np.array(REAL))",
+        "np.array(REAL), np.array(GENERATED))",
+        PAGE,
+    ),
+    Mutation(
+        "gan_forensics/forensics/explanations.py",
+        "evidence(explanation.relevance, scale)",
+        "evidence(explanation.relevance, common_scale([explanation]))",
+        PAGE,
+    ),
+]

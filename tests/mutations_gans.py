@@ -1,0 +1,233 @@
+"""Mutations of `gan_forensics.gans`."""
+
+from tests.mutations import Mutation
+
+G = "gan_forensics/gans"
+LOSSES = "tests/test_gans_losses.py"
+PENALTIES = "tests/test_gans_penalties.py"
+INFOMAX = "tests/test_gans_infomax.py"
+ROTATION = "tests/test_gans_rotation.py"
+ADVERSARIAL = "tests/test_gans_adversarial.py"
+TASKS = "tests/test_gans_tasks.py"
+METHODS = "tests/test_gans_methods.py"
+SAMPLING = "tests/test_gans_sampling.py"
+RUNS = "tests/test_gans_runs.py"
+
+MUTATIONS = [
+    # Losses.
+    Mutation(
+        f"{G}/losses.py",
+        "_mean(self.on_real, real_logits) + _mean(self.on_fake, fake_logits)",
+        "_mean(self.on_real, fake_logits) + _mean(self.on_fake, real_logits)",
+        LOSSES,
+    ),
+    Mutation(
+        f"{G}/losses.py",
+        "on_generated=lambda f: softplus(f) - real_label * f",
+        "on_generated=lambda f: softplus(f) - f",
+        LOSSES,
+    ),
+    Mutation(
+        f"{G}/losses.py",
+        "on_generated=lambda f: jax.nn.relu(1 - f)",
+        "on_generated=lambda f: jax.nn.relu(-f)",
+        LOSSES,
+    ),
+    Mutation(
+        f"{G}/losses.py",
+        "jnp.log(jax.nn.sigmoid(f) + _NS_EPSILON)",
+        "jnp.log(jax.nn.sigmoid(f))",
+        LOSSES,
+    ),
+    # Penalties.
+    Mutation(f"{G}/penalties.py", "jax.nn.relu(n - 1) ** 2", "(n - 1) ** 2", PENALTIES),
+    Mutation(
+        f"{G}/penalties.py",
+        "jnp.square(slopes).sum(range(1, slopes.ndim))",
+        "jnp.square(slopes).mean(range(1, slopes.ndim))",
+        PENALTIES,
+    ),
+    Mutation(f"{G}/penalties.py", "0.5 * real.std(ddof=1)", "0.5 * real.std()", PENALTIES),
+    Mutation(f"{G}/penalties.py", "* (end - real)", "* (end - fake)", PENALTIES),
+    Mutation(
+        f"{G}/penalties.py",
+        "jax.lax.stop_gradient(\n        _points(",
+        "(\n        _points(",
+        PENALTIES,
+    ),
+    # InfoMax and rotation.
+    Mutation(
+        f"{G}/infomax.py",
+        "return math.log(1 + ((group_size or n) - 1) * places)",
+        "return math.log((group_size or n) * places)",
+        INFOMAX,
+    ),
+    Mutation(
+        f"{G}/infomax.py", "max(mask_value, _floor(q.dtype))", "max(MASK, _floor(q.dtype))", INFOMAX
+    ),
+    Mutation(
+        f"{G}/infomax.py",
+        "mask_value=mask_value, group_size=group_size)\n            chance",
+        "mask_value=mask_value)\n            chance",
+        f"{ADVERSARIAL} -k infomax_task",
+    ),
+    Mutation(
+        f"{G}/infomax.py", "first + jnp.arange(some)[None, :]", "jnp.arange(some)[None, :]", INFOMAX
+    ),
+    Mutation(
+        f"{G}/infomax.py",
+        '(of("real"),), (of("fake"),)',
+        '(of("fake"),), (of("real"),)',
+        f"{ADVERSARIAL} -k 'infomax or published_terms'",
+    ),
+    Mutation(f"{G}/infomax.py", "own > scores.max((2, 3))", "own >= scores.max((2, 3))", INFOMAX),
+    Mutation(
+        f"{G}/rotation.py", "return 4 * jnp.arange(n) // n", "return jnp.arange(n) % 4", ROTATION
+    ),
+    Mutation(f"{G}/rotation.py", "axes=(1, 2)), result)", "axes=(2, 1)), result)", ROTATION),
+    Mutation(
+        f"{G}/rotation.py",
+        '(of("real", discriminator_weight),), (of("fake", generator_weight),)',
+        '(of("real", generator_weight),), (of("fake", discriminator_weight),)',
+        f"{ADVERSARIAL} -k 'published_terms'",
+    ),
+    # The frame.
+    Mutation(
+        f"{G}/context.py",
+        "return weight(self.step) if callable(weight) else weight",
+        "return weight(0) if callable(weight) else weight",
+        f"{TASKS} -k follow",
+    ),
+    Mutation(
+        f"{G}/context.py",
+        "images = images if transform is None else transform(images)",
+        "pass",
+        f"{TASKS} -k transformed",
+    ),
+    Mutation(
+        f"{G}/context.py",
+        'return self.batch["label"]',
+        "return self.draws.labels",
+        f"{TASKS} -k 'labels or penalty or keys'",
+    ),
+    Mutation(
+        f"{G}/context.py",
+        "        self.stats = moved\n",
+        "",
+        f"{TASKS} -k 'labels or penalty or keys'",
+    ),
+    Mutation(
+        f"{G}/context.py",
+        "jax.random.fold_in(self.draws.key, zlib.crc32(purpose.encode()))",
+        "self.draws.key",
+        f"{TASKS} -k keys",
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "lambda x: context.logits_at(x, labels)",
+        'lambda x: context.logits_at(x, context.labels("fake"))',
+        f"{TASKS} -k 'labels or penalty or keys'",
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "return both if self.first == GENERATOR else both[::-1]",
+        "return both",
+        f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "own = self.discriminator_learning_rate or self.learning_rate",
+        "own = self.learning_rate",
+        f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "return adam(rate, betas=self.betas)",
+        "return adam(rate)",
+        f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "sample=sample,\n            key=context",
+        "key=context",
+        f"{TASKS} -k penalties",
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "own = singular_value_range(trainable, context.stats)",
+        "own = singular_value_range(trainable, stats)",
+        "tests/test_gans_singular_values.py",
+    ),
+    Mutation(
+        f"{G}/optimizers.py",
+        "1 - (moves // repeats) / steps",
+        "1 - moves / steps",
+        "tests/test_gans_optimizers.py",
+    ),
+    Mutation(
+        f"{G}/spectral_regularisation.py",
+        "context.weigh(weight) * spectral",
+        "weight * spectral",
+        "tests/test_gans_spectral_regularisation.py",
+    ),
+    Mutation(f"{G}/priors.py", "minval=-1.0", "minval=0.0", SAMPLING),
+    # Methods from configs, samples, runs.
+    Mutation(
+        f"{G}/methods.py",
+        "partial(_residual, rotations=4)",
+        'partial(_residual, rotations=4, pooling="mean")',
+        "tests/test_gans_zoo.py -k pools",
+    ),
+    Mutation(
+        f"{G}/methods.py",
+        "prior=PRIORS[config.prior](config.latent)",
+        'prior=PRIORS["normal"](config.latent)',
+        "tests/test_gans_zoo.py -k prior",
+    ),
+    Mutation(
+        f"{G}/methods.py",
+        "average=(GENERATOR,) if average else ()",
+        "average=(DISCRIMINATOR,) if average else ()",
+        RUNS,
+    ),
+    Mutation(
+        f"{G}/methods.py",
+        "jax.random.key(config.seed if seed is None else seed)",
+        "jax.random.key(config.seed)",
+        METHODS,
+    ),
+    Mutation(
+        f"{G}/sampling.py",
+        "state.average.get(GENERATOR, state.params[GENERATOR])",
+        "state.params[GENERATOR]",
+        SAMPLING,
+    ),
+    Mutation(
+        f"{G}/sampling.py",
+        "jax.random.truncated_normal(own, -truncation, truncation,",
+        "jax.random.truncated_normal(own, -2.0, 2.0,",
+        SAMPLING,
+    ),
+    Mutation(
+        f"{G}/sampling.py",
+        "jnp.sin((1 - t) * angle) / safe, 1 - t)",
+        "jnp.sin((1 - t) * angle) / safe, t)",
+        SAMPLING,
+    ),
+    Mutation(
+        f"{G}/sampling.py",
+        "jnp.full(columns, classes[row], jnp.int32)",
+        "jnp.full(columns, classes[0], jnp.int32)",
+        SAMPLING,
+    ),
+    Mutation(
+        f"{G}/sampling.py",
+        "jnp.asarray(classes)[places.clip(0, n - 1)]",
+        "jnp.asarray(classes)[(places - first).clip(0, n - 1)]",
+        SAMPLING,
+    ),
+    Mutation(f"{G}/runs.py", "seed=config.seed, flip=config.flip", "seed=config.seed", RUNS),
+    Mutation(
+        f"{G}/runs.py", 'split=config.split or "train", follow', 'split="train", follow', RUNS
+    ),
+]

@@ -1,0 +1,118 @@
+"""Mutations of `gan_forensics.quality`."""
+
+from tests.mutations import Mutation
+
+METRICS = "tests/test_quality_metrics.py"
+FEATURES = "tests/test_quality_features.py"
+Q = "gan_forensics/quality"
+
+MUTATIONS = [
+    # The Frechet distance.
+    Mutation(f"{Q}/frechet.py", "- 2 * cross), 0.0)", "- cross), 0.0)", METRICS),
+    Mutation(f"{Q}/frechet.py", "/ np.sqrt(n - 1)\n", "/ np.sqrt(n)\n", METRICS),
+    Mutation(
+        f"{Q}/frechet.py",
+        "values = np.linalg.eigvalsh(small @ small.T)\n    return float(np.sqrt(",
+        "values = np.linalg.eigvalsh(small @ small.T)\n    return float((",
+        METRICS,
+    ),
+    Mutation(f"{Q}/frechet.py", "if features.startswith(INCEPTION)", "if features", METRICS),
+    Mutation(f"{Q}/frechet.py", "if count < d + 1]", "if count < d]", METRICS),
+    # The kernel distance.
+    Mutation(
+        f"{Q}/kid.py", "within - 2 * between / (n * m)", "within - 2 * between / (n * n)", METRICS
+    ),
+    Mutation(
+        f"{Q}/kid.py",
+        "/ x.shape[1] + 1) ** 3).sum()) for part",
+        "+ 1) ** 3).sum()) for part",
+        METRICS,
+    ),
+    Mutation(
+        f"{Q}/kid.py", "fake[rng.choice(len(fake), size, replace=False)]", "fake[:size]", METRICS
+    ),
+    Mutation(f"{Q}/kid.py", "in_order(real, order), in_order(fake, order)", "real, fake", METRICS),
+    Mutation(f"{Q}/kid.py", "np.random.default_rng(seed)", "np.random.default_rng(0)", METRICS),
+    Mutation(
+        f"{Q}/kid.py",
+        "scores.std(ddof=1) / np.sqrt(subsets)",
+        "scores.std() / np.sqrt(subsets)",
+        METRICS,
+    ),
+    # Precision, recall, density, coverage.
+    Mutation(
+        f"{Q}/prdc.py",
+        "distances < fake_radii[None, :]",
+        "distances < real_radii[rows, None]",
+        METRICS,
+    ),
+    Mutation(
+        f"{Q}/prdc.py", "covered[rows] = inside.any(1)", "covered[rows] = inside.all(1)", METRICS
+    ),
+    Mutation(f"{Q}/prdc.py", "in_real_balls.mean() / k", "in_real_balls.mean()", METRICS),
+    Mutation(
+        f"{Q}/prdc.py",
+        "np.partition(distances, k, axis=1)[:, k]",
+        "np.partition(distances, k - 1, axis=1)[:, k - 1]",
+        METRICS,
+    ),
+    # The inception score.
+    Mutation(
+        f"{Q}/inception_score.py",
+        "part.mean(0, keepdims=True)",
+        "p.mean(0, keepdims=True)",
+        METRICS,
+    ),
+    Mutation(
+        f"{Q}/inception_score.py",
+        "p = p[np.random.default_rng(SHUFFLE_SEED).permutation(n)]",
+        "pass",
+        METRICS,
+    ),
+    Mutation(f"{Q}/inception_score.py", "range(splits + 1))", "range(splits))", METRICS),
+    # Moments, order, quantisation.
+    Mutation(f"{Q}/moments.py", "np.outer(delta, delta * (self.count * share))", "0", METRICS),
+    Mutation(f"{Q}/moments.py", "values = values[mask]", "pass", METRICS),
+    Mutation(f"{Q}/moments.py", "max(int(self.count) - 1, 1)", "int(self.count)", METRICS),
+    Mutation(
+        f"{Q}/quantise.py",
+        "np.float32(255) + np.float32(0.5)",
+        "np.float32(255)",
+        f"{METRICS} {FEATURES}",
+    ),
+    # From images to scores.
+    Mutation(
+        f"{Q}/extract.py", "lambda array: array[: len(images)]", "lambda array: array", FEATURES
+    ),
+    Mutation(
+        f"{Q}/extract.py",
+        "{digest[:16]}-{extractor.fingerprint[:16]}.npz",
+        "{digest[:16]}.npz",
+        FEATURES,
+    ),
+    Mutation(
+        f"{Q}/evaluate.py",
+        "scores(found, other, extractor.name, seed)",
+        "scores(other, found, extractor.name, seed)",
+        FEATURES,
+    ),
+    Mutation(
+        f"{Q}/evaluate.py",
+        "scores(found, other, extractor.name, seed)",
+        "scores(found, other, extractor.name, 0)",
+        FEATURES,
+    ),
+    Mutation(f"{Q}/evaluate.py", "fewest = min(len(fake)", "fewest = max(len(fake)", FEATURES),
+    Mutation(
+        f"{Q}/evaluate.py",
+        "float(values.mean()), float(values.std())",
+        "float(values[0]), float(values.std())",
+        FEATURES,
+    ),
+    Mutation(
+        f"{Q}/small_features.py",
+        "astype(jnp.float32) / 127.5 - 1)",
+        "astype(jnp.float32) / 127.5)",
+        FEATURES,
+    ),
+]

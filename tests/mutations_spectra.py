@@ -1,0 +1,26 @@
+"""Mutations of the command `spectrum`: options that no test told from their default."""
+
+from tests.mutations import Mutation
+
+CLI = "tests/test_cli.py -k spectrum"
+
+MUTATIONS = [
+    Mutation(
+        "gan_forensics/cli/spectrum.py",
+        "normalise=self.normalise, precision",
+        'normalise="min-max", precision',
+        CLI,
+    ),
+    Mutation(
+        "gan_forensics/cli/spectrum.py",
+        'title="Mean radial log spectrum", normalise=self.normalise',
+        'title="Mean radial log spectrum"',
+        CLI,
+    ),
+    Mutation(
+        "gan_forensics/cli/spectrum.py",
+        "size=self.resize, follow_links=self.follow_links",
+        "size=self.resize, follow_links=False",
+        "tests/test_cli.py tests/test_cli_folders.py -k spectrum",
+    ),
+]
