@@ -95,6 +95,12 @@ MUTATIONS = [
         "tests/test_forensics_neural.py tests/test_cli_detector.py",
     ),
     Mutation(
+        "gan_forensics/forensics/neural_training.py",
+        "parts.calibration, np.arange(len(parts.calibration)),",
+        "parts.validation[0], np.arange(len(parts.validation[0])),",
+        "tests/test_forensics_neural.py",
+    ),
+    Mutation(
         "gan_forensics/forensics/detectors.py",
         "        self._check_size(self.preprocessing.shape(shape))",
         "        self._check_size(shape)",

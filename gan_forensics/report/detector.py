@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 from scipy.special import expit
 
+from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.report.html import Picture, Section, Table, format_cell, write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.run import flatten, table_of
@@ -145,6 +146,12 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def audit_words(audit: Mapping[str, Any]) -> str:
+    """What a detector's facts say of the formats of its files."""
+    verdict = "better than chance: see the detector's page" if audit["biased"] else "chance"
+    return f"{audit['remaining']:.0%} of real and generated images, {verdict}"
+
+
 def about(detector: "NeuralDetector") -> Section:
     """What a page says of the detector that it is about."""
     sizes = (leaf.size for leaf in jax.tree.leaves(detector.variables["params"]))
@@ -154,8 +161,12 @@ def about(detector: "NeuralDetector") -> Section:
         *fact_rows(detector.settings),
         ("threshold", f"logit {detector.threshold:.3g}, {share}"),
         *calibration_rows(detector.calibration),
-        *fact_rows(detector.facts),
+        *fact_rows({k: v for k, v in detector.facts.items() if k not in ("seen", "audit")}),
     ]
+    if seen := read_seen(detector.facts.get("seen")):
+        rows.append(("files it was fitted on", seen.words))
+    if audit := detector.facts.get("audit"):
+        rows.append(("told apart by container, size and colours", audit_words(audit)))
     return Section(
         "Detector", [Table("What says so, and what it rests on", ["fact", "value"], rows)]
     )
