@@ -194,7 +194,7 @@ MUTATIONS = [
         f"{G}/methods.py",
         "jax.random.key(config.seed if seed is None else seed)",
         "jax.random.key(config.seed)",
-        METHODS,
+        f"{RUNS} -k seed",
     ),
     Mutation(
         f"{G}/sampling.py",

@@ -21,6 +21,6 @@ MUTATIONS = [
         "gan_forensics/cli/spectrum.py",
         "size=self.resize, follow_links=self.follow_links",
         "size=self.resize, follow_links=False",
-        "tests/test_cli.py tests/test_cli_folders.py -k spectrum",
+        CLI,
     ),
 ]

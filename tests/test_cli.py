@@ -336,6 +336,17 @@ def test_spectrum_normalises_each_curve_as_it_is_told(normalise, folders, tmp_pa
     assert_allclose([float(line["std"]) for line in lines], curves.std(0), rtol=1e-6, atol=1e-9)
 
 
+def test_spectrum_follows_links_only_when_asked(folders, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    inside, outside = sorted(folders[0].rglob("*.png"))[:2]
+    shutil.copy(inside, few)
+    (few / "link.png").symlink_to(outside)
+    for option, count in (([], "1"), (["--follow-links"], "2")):
+        assert run("spectrum", few, *option, "--out", tmp_path / "out") == 0
+        assert read_csv(tmp_path / "out" / "spectrum.csv")[0]["images"] == count
+
+
 def test_spectrum_of_wide_images_is_over_rings_of_frequency_and_named_as_it_is(
     tmp_path, rng, monkeypatch
 ):

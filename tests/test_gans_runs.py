@@ -173,6 +173,19 @@ def test_the_run_says_and_keeps_what_it_took_of_a_folder(folder, tmp_path):
     assert said[1] == f"folder:{folder}: 59 images train"
 
 
+def test_a_gan_begins_by_its_own_seed_or_by_the_one_that_is_given():
+    kernels = [
+        params["generator"]["dense"]["kernel"]
+        for params, _ in (
+            init(build(replace(PLAIN, seed=1))),
+            init(build(replace(PLAIN, seed=2)), 1),
+            init(build(replace(PLAIN, seed=2))),
+        )
+    ]
+    assert_array_equal(kernels[0], kernels[1])
+    assert (np.asarray(kernels[0]) != np.asarray(kernels[2])).any()
+
+
 def test_half_of_the_images_are_mirrored_if_asked(tmp_path, monkeypatch):
     """What training would read, without training."""
     steps = np.arange(SIDE, dtype=np.uint8).reshape(1, SIDE, 1) * 50
