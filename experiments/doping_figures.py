@@ -93,9 +93,10 @@ def gains_figure(tables: Sequence[Mapping[str, Any]], *, detector: str, metric: 
         axes.axvline(0, color=FAINT, lw=1)
         for place, name in enumerate(names):
             mean, low, high = members[name][f"{metric}_gain"]
-            clear = low > 0 or high < 0
+            clear = low is not None and (low > 0 or high < 0)
             colour = (NORMAL if mean > 0 else ANOMALY) if clear else FAINT
-            axes.plot([low, high], [place, place], color=colour, lw=1.6)
+            if low is not None:
+                axes.plot([low, high], [place, place], color=colour, lw=1.6)
             axes.plot([mean], [place], "o", color=colour, ms=4)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)

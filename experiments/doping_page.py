@@ -62,6 +62,7 @@ def _clear(tables: Sequence[Mapping[str, Any]], augmentation: str, metric: str):
         if (row["detector"], row["augmentation"]) == (FOREST, augmentation)
         and f"{metric}_gain" in row
     ]
+    gains = [gain for gain in gains if gain[1] is not None]
     return sum(g[1] > 0 for g in gains), sum(g[2] < 0 for g in gains), len(gains)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, train_autoencoders
 from gan_forensics.anomaly.detectors import fit_detector
 from gan_forensics.anomaly.edge import shell
-from gan_forensics.anomaly.evaluate import paired_difference
+from gan_forensics.anomaly.evaluate import paired_gain
 from gan_forensics.anomaly.prior_fit import prior_fit
 from gan_forensics.anomaly.toy import Labelled, World, toy_world
 from gan_forensics.nn.mlp import Start
@@ -104,7 +104,7 @@ def sweep(toys: Toys, world: World, variant: str) -> dict[str, Any]:
             auc(np.concatenate([train.x, shell_rows(coder, radius, toys.added, seed)]), seed)
             for seed, coder in zip(toys.seeds, coders, strict=True)
         ]
-        gain = list(paired_difference(values, none)[:3]) if len(values) > 1 else None
+        gain = list(paired_gain(values, none)) if len(values) > 1 else None
         rows.append({"radius": float(radius), **over_seeds("auc", values), "gain": gain})
     fits = [prior_fit(c.encode(train.x), scale=SCALE) for c in coders]
     return {

@@ -54,8 +54,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/studies/doping.py",
-        "            gain = paired_difference(values, reference)",
-        "            gain = paired_difference(reference, values)",
+        "list(paired_gain(values, reference))",
+        "list(paired_gain(reference, values))",
         "tests/test_studies_doping.py",
     ),
     Mutation(

@@ -25,7 +25,7 @@ from gan_forensics.anomaly import (
     trees_of,
 )
 from gan_forensics.anomaly.detectors import Fitted
-from gan_forensics.anomaly.evaluate import GRID, Measured, Rates, rarity_of
+from gan_forensics.anomaly.evaluate import GRID, Measured, Rates, paired_gain, rarity_of
 from gan_forensics.anomaly.isolation_forest import average_path_length, contamination_offset
 
 # --- isolation forest ---------------------------------------------------------------------------
@@ -252,6 +252,16 @@ def test_paired_intervals_are_students(rng):
     assert_allclose(got[:3], [(a - b).mean(), oracle.low, oracle.high], rtol=1e-10, atol=0)
     with pytest.raises(ValueError, match="pairs"):
         paired_difference([1.0], [2.0])
+
+
+def test_gains_at_a_bound_or_without_spread_have_no_interval():
+    a, b = [0.9, 0.8, 0.95], [0.7, 0.75, 0.8]
+    assert paired_gain(a, b) == paired_difference(a, b)[:3]
+    top, bottom = [1.0, 0.99, 0.98], [0.01, 0.0, 0.02]
+    for treated, control in ((top, b), (b, top), (bottom, b), ([0.5] * 3, [0.25] * 3)):
+        mean, low, high = paired_gain(treated, control)
+        assert mean == pytest.approx(np.mean(treated) - np.mean(control))
+        assert low is None and high is None
 
 
 def test_rarity_is_the_mean_distance_to_the_nearest_rows(rng):

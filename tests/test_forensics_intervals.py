@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from gan_forensics.anomaly.evaluate import paired_difference
+from gan_forensics.anomaly.evaluate import paired_difference, paired_gain
 from gan_forensics.forensics.intervals import grouped_rate, rate_interval, two_sample_interval
 from gan_forensics.forensics.metrics import ScoreCounts, equal_error_rate, roc_auc
 
@@ -175,3 +175,21 @@ def test_intervals_of_paired_gains_hold_the_gain(n):
         pairs = zip(treated.tolist(), control.tolist(), strict=True)
         ends = np.array([paired_difference(a, b) for a, b in pairs])  # mean, low, high
         assert np.mean((ends[:, 1] <= truth) & (truth <= ends[:, 2])) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
+@pytest.mark.parametrize("apart", [(5.0, 3.0), (4.0, 3.2), (3.0, 2.5), (2.5, 2.0)])
+def test_gains_that_are_printed_near_the_ceiling_hold(n, apart):
+    """Of those that are given; the others are too near to 1 and are left out."""
+    rng = np.random.default_rng(n)
+
+    def areas(distance):
+        rows, anomalies = rng.normal(size=(400, n, 1, 54)), rng.normal(distance, 1, (400, n, 6, 1))
+        return (anomalies > rows).mean((2, 3))
+
+    truth = np.diff(stats.norm.cdf(np.array(apart[::-1]) / 2**0.5))[0]
+    treated, control = (np.concatenate([areas(a) for _ in range(10)]) for a in apart)
+    gains = [paired_gain(a, b) for a, b in zip(treated.tolist(), control.tolist(), strict=True)]
+    wrong = [low is not None and not low <= truth <= high for _, low, high in gains]
+    assert np.mean(wrong) <= 0.07

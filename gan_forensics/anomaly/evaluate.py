@@ -17,6 +17,8 @@ from gan_forensics.anomaly.detectors import Fitted
 GRID = (0.001, 0.003, 0.005, 0.007, *(round(0.01 + 0.02 * i, 2) for i in range(15)))
 # Of the mechanism that the paper proposes: false alarms on this share of the rarest normal rows.
 RAREST = 0.1
+# Means of shares that lie so near to 0 or 1 have no Student interval.
+CEILING = 0.015
 
 
 class Rates(NamedTuple):
@@ -169,6 +171,26 @@ def paired_difference(
     mean = float(d.mean())
     reach = float(stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
     return Difference(mean, mean - reach, mean + reach)
+
+
+def paired_gain(
+    treated: Sequence[float], control: Sequence[float]
+) -> tuple[float, float | None, float | None]:
+    """Mean gain of shares in [0, 1] over seeds, and the ends of its 95 % interval if it has one.
+
+    Student's interval covers 94 % and more up to a mean of .985 (six anomalies, two to twenty
+    seeds), but 85 to 93 % above, where single seeds reach the bound; and equal differences would
+    give it no width. There the ends are None.
+
+    Raises:
+        ValueError: as `paired_difference`.
+    """
+    gain = paired_difference(treated, control)
+    means = float(np.mean(treated)), float(np.mean(control))
+    at_bound = max(means) > 1 - CEILING or min(means) < CEILING
+    if at_bound or not gain.high > gain.low:
+        return gain.mean, None, None
+    return gain.mean, gain.low, gain.high
 
 
 def check_labels(y) -> Int[np.ndarray, " n"]:

@@ -109,7 +109,8 @@ class Anomaly:
         print(
             f"{facts['train']} normal rows train, {facts['test_normal']} test beside "
             f"{facts['test_anomalies']} anomalies; {self.seeds} seeds; {self.detector}.\n"
-            "Means ± deviations; gains over none with 95 % intervals.\n"
+            "Means ± deviations; gains over none with 95 % intervals, where they hold (not near 0 "
+            "or 1).\n"
         )
         print(f"{'augmentation':22}{'AUC':>16}{'AP':>16}{'F1 a priori':>16}  AP gain")
         for line in lines:

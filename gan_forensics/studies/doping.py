@@ -20,7 +20,7 @@ from gan_forensics.anomaly.evaluate import (
     best_over_grid,
     grid_auc,
     measure,
-    paired_difference,
+    paired_gain,
     rarity_of,
 )
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
@@ -254,8 +254,7 @@ def _row(
         values, reference = _by_seed(runs, metric), _by_seed(control, metric)
         row |= over_seeds(metric, values)
         if setting.method != "none" and len(values) > 1:
-            gain = paired_difference(values, reference)
-            row[f"{metric}_gain"] = [gain.mean, gain.low, gain.high]
+            row[f"{metric}_gain"] = list(paired_gain(values, reference))
     flat = [run for seed in runs for run in seed]
     row["best_over_grid_f1"], row["best_over_grid_contamination"] = best_over_grid(flat)
     row["grid_auc"] = grid_auc(flat)
@@ -325,6 +324,9 @@ def summary_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def interval(gain: Sequence[float] | None) -> str | None:
-    """A paired difference with its interval, as text."""
-    return f"{gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]" if gain else None
+def interval(gain: Sequence[float | None] | None) -> str | None:
+    """A paired gain with its interval, as text."""
+    if not gain:
+        return None
+    mean, low, high = gain
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]" if low is not None else f"{mean:+.3f} [none]"
