@@ -66,8 +66,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/measure.py",
-        "permutation(len(r))[:MOST_CARRIED]",
-        "permutation(len(r))",
+        "return min(MOST_CARRIED, max(FEWEST_CARRIED, allowed))",
+        "return max(FEWEST_CARRIED, allowed)",
         "tests/test_forensics_calibration.py",
     ),
     Mutation(

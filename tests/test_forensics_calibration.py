@@ -204,6 +204,12 @@ def test_carriers_are_measured_on_some_of_many_images(images, monkeypatch):
     plain, *after = fit_detector(*images, classifier="logistic").calibration.measured
     assert plain.false_alarms.n == 28 and plain.detected.n == 26
     assert {(found.false_alarms.n, found.detected.n) for found in after} == {(10, 10)}
+    # Large images are fewer, though not below a floor.
+    monkeypatch.setattr(measure, "PIXELS_CARRIED", 24 * 24 * 7)
+    for floor, expected in ((3, 7), (9, 9)):
+        monkeypatch.setattr(measure, "FEWEST_CARRIED", floor)
+        _, *after = fit_detector(*images, classifier="logistic").calibration.measured
+        assert {(found.false_alarms.n, found.detected.n) for found in after} == {(expected,) * 2}
 
 
 def test_a_robust_detector_trains_and_calibrates_on_carriers(images, monkeypatch):

@@ -21,6 +21,8 @@ Scores = Float64[np.ndarray, "k n"]
 Progress = Callable[[range], Iterable[int]]
 # Images of a class that carriers are measured on, at most: 2 points of a rate are enough.
 MOST_CARRIED = 500
+# All carriers take about half a second a million pixels: of large images fewer are measured on.
+PIXELS_CARRIED, FEWEST_CARRIED = 2**29, 50
 
 
 def carried(detector: "Detector", image: Image, carrier: str) -> Image:
@@ -117,13 +119,17 @@ def measured(
         sources: real and generated images.
         rows: of each, those to measure on; they must have neither trained it nor set its threshold.
         groups: of each of these rows.
-        seed: of the choice of `MOST_CARRIED` images that go through carriers.
+        seed: of the choice of images that go through carriers.
         progress: as in `chunks`.
 
     Returns:
-        "none" first, on all rows; then `CARRIERS`, on at most `MOST_CARRIED` of either class.
+        "none" first, on all rows; then `CARRIERS`, on at most `MOST_CARRIED` of either class, fewer
+        where images are large.
     """
-    chosen = [np.random.default_rng(seed).permutation(len(r))[:MOST_CARRIED] for r in rows]
+    chosen = [
+        np.random.default_rng(seed).permutation(len(r))[: _most_carried(source[int(r[0])]["image"])]
+        for source, r in zip(sources, rows, strict=True)
+    ]
     both = list(zip(sources, rows, chosen, strict=True))
     plain = [score_source(detector, source, r, progress=progress)[0] for source, r, _ in both]
     after = [
@@ -139,6 +145,12 @@ def measured(
         if all(len(s) for s in scores):
             result.append(_measured(name, scores, of, detector.threshold))
     return tuple(result)
+
+
+def _most_carried(image: Image) -> int:
+    """How many images of about this size go through carriers."""
+    allowed = PIXELS_CARRIED // (image.shape[0] * image.shape[1])
+    return min(MOST_CARRIED, max(FEWEST_CARRIED, allowed))
 
 
 def _measured(
