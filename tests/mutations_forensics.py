@@ -47,9 +47,9 @@ MUTATIONS = [
         "tests/test_forensics_calibration.py",
     ),
     Mutation(
-        "gan_forensics/forensics/measure.py",
-        "    return max(thresholds)",
-        "    return min(thresholds)",
+        "gan_forensics/forensics/fitting.py",
+        "strictest = max(thresholds, key",
+        "strictest = min(thresholds, key",
         "tests/test_forensics_calibration.py",
     ),
     Mutation(

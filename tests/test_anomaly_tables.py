@@ -108,3 +108,9 @@ def test_text_that_python_reads_as_a_number_is_text(tmp_path):
         ValueError, match="column 'batch' is not of numbers: line 2 holds '2020_01'"
     ):
         read_table(tmp_path / "t.csv")
+
+
+def test_an_empty_cell_is_a_missing_value_and_not_a_word(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3, \n")
+    with pytest.raises(ValueError, match="column 'b' has no value in line 3: fill it"):
+        read_table(tmp_path / "t.csv")

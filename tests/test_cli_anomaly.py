@@ -263,3 +263,14 @@ def test_missing_labels_are_refused(tmp_path, table, capsys):
     for command in (["anomaly"], ["augment", "--out", tmp_path / "more.csv"]):
         assert run(command[0], source, "--label", "kind", *command[1:]) == 2
         assert "1 of 60 labels are missing, the first in row 60" in capsys.readouterr().err
+
+
+def test_augment_names_columns_of_a_single_value_and_the_option(tmp_path, capsys):
+    rows = "".join(f"{i % 7},{i % 5},3\n" for i in range(20))
+    (tmp_path / "t.csv").write_text("a,b,c\n" + rows)
+    augment = ("augment", tmp_path / "t.csv", "-n", 2, "--steps", 5, "--out", tmp_path / "o.csv")
+    assert run(*augment) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "columns of a single value ('c')" in said and "--constant-columns keep" in said
+    assert run(*augment, "--constant-columns", "keep") == 0
+    assert run(*augment, "--method", "prior") == 2

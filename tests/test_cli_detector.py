@@ -468,7 +468,7 @@ def test_a_network_carries_its_preprocessing_and_groups_have_one_use(tmp_path, c
     steps = ("--groups", 1, "--match-sizes", "--recode", "jpeg:60")
     assert run(*train, *steps) == 0
     said = capsys.readouterr()
-    assert "120 images in 60 groups" in said.err and "central 16x16 pixels" in said.err
+    assert "120 images in 60 groups" in said.err and "cut to the central 16x16" in said.err
     made = load_detector(tmp_path / "run" / "detector.npz")
     assert (made.preprocessing.crop, made.preprocessing.recode) == (16, 60)
     facts = made.calibration

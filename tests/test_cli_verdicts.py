@@ -12,6 +12,7 @@ from gan_forensics.cli.real_and_fake import quality_of
 from gan_forensics.data import load_image, power_law_textures
 from gan_forensics.forensics import load_detector
 from gan_forensics.forensics.measure import score_carried
+from gan_forensics.report.detector_fit import CARRIER_WORDS
 
 LOGISTIC = ("--classifier", "logistic")
 
@@ -124,7 +125,9 @@ def test_matched_sizes_are_cut_from_images_of_all_sizes(tmp_path, capsys):
     assert "--match-sizes" in capsys.readouterr().err
     assert run(*fit, "--match-sizes", "--size", 24) == 2
     assert run(*fit, "--match-sizes") == 0
-    assert "the central 24x24 pixels of every image are cut out" in capsys.readouterr().err
+    assert (
+        "every image is cut to the central 24x24, here and when scored" in capsys.readouterr().err
+    )
     assert load_detector(out).preprocessing.crop == 24
     small = write(tmp_path / "suspects", 1.5, 1, 3, size=20)
     write(small / "large", 1.5, 1, 4, size=60)
@@ -222,7 +225,10 @@ def test_files_unlike_those_of_the_fit_are_marked(detector, tmp_path, capsys):
 def test_a_robust_detector_has_seen_what_carriers_make(folders, tmp_path, capsys):
     out = tmp_path / "d.npz"
     assert run("detect", "fit", *folders, *LOGISTIC, "--robust", "--out", out) == 0
-    assert load_detector(out).facts["robust"] is True
+    facts = load_detector(out).facts
+    assert facts["robust"] is True
+    said = capsys.readouterr().out
+    assert f"it was set by images {CARRIER_WORDS[facts['strictest']]}, at the cost" in said
     suspects = write(tmp_path / "s", 1.0, 1, 4, suffix="jpg", quality=60)
     write(suspects, 1.0, 2, 4, suffix="webp")
     write(suspects / "coarse", 1.0, 1, 4, suffix="jpg", quality=30)
@@ -288,3 +294,24 @@ def test_score_says_what_it_took_and_asks_with_an_option(folders, detector, tmp_
         "real", "generated",
     }  # fmt: skip
     assert run(*score, "--real-is", "photos") == 2
+
+
+def test_images_of_one_class_have_their_rate(folders, detector, tmp_path, capsys):
+    write(tmp_path / "fake", 1.0, 5, 4)
+    score = ("detect", "score", tmp_path, "--detector", detector, "--out", tmp_path / "s.csv")
+    assert run(*score) == 0
+    said = capsys.readouterr()
+    assert "5 generated images: " in said.out and "missed" in said.out and "AUC" not in said.out
+    plain = load_detector(detector).calibration.as_they_are
+    assert f"called {plain.false_alarms.words} of real and {plain.detected.words}" in said.err
+
+
+def test_files_that_cannot_be_read_are_told_before_the_fit(folders, tmp_path, capsys):
+    broken = write(tmp_path / "broken", 1.5, 30, 1)
+    whole = (broken / "003.png").read_bytes()
+    (broken / "a.png").write_bytes(whole[:20])
+    out = tmp_path / "d.npz"
+    assert run("detect", "fit", broken, folders[1], "--false-alarms", 0.2, "--out", out) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "broken: 1 files cannot be read, and training would stop there" in said
+    assert "a.png: damaged" in said

@@ -34,6 +34,9 @@ def test_a_column_of_a_list_is_in_the_order_of_its_images(folder):
     assert source.labels.tolist() == [0, 1, 1]
     with pytest.raises(ValueError, match="no such column; it has photo"):
         groups_of(source, "scene")
+    file.write_text("path,photo\na/x/1.png,\nb/x/3.png,p2\n")
+    with pytest.raises(ValueError, match="1 images have no 'photo', the first is .*1.png"):
+        groups_of(open_source(f"list:{file}"), "photo")
     file.write_text("path,photo,photo\na/x/1.png,p1,p1\n")
     with pytest.raises(ValueError, match="two columns are called 'photo'"):
         open_source(f"list:{file}")

@@ -118,7 +118,7 @@ def used(monkeypatch):
         def call(*arguments, **settings):
             if name == "fit_table":
                 found["trained"] = arguments[0].copy(), arguments[1]
-            elif name == "threshold_of":
+            elif name == "thresholds_of":
                 found["calibrated"] = np.asarray(arguments[2])
             else:
                 found["measured"] = arguments[2]
@@ -126,7 +126,7 @@ def used(monkeypatch):
 
         monkeypatch.setattr(fitting, name, call)
 
-    for name in ("fit_table", "threshold_of", "measured"):
+    for name in ("fit_table", "thresholds_of", "measured"):
         watched(name, getattr(fitting, name))
     return found
 

@@ -31,8 +31,8 @@ class Doping(BaseEstimator):
     `transform`. (In a pipeline of scikit-learn, which adds no rows, take `DopedDetector`.) Labels
     mean the same in every method: the rows of the normal label train, those of others do not, and
     new rows carry the normal label. It is the other one of two where `anomaly` is given; else the
-    most frequent one, if two thirds of the rows carry it and custom does not call it the anomaly
-    (1 of 0 and 1, -1 of -1 and 1).
+    most frequent one, if two thirds of the rows carry it (55 % where custom calls it normal, as 0
+    of 0 and 1) and custom does not call it the anomaly (1 of 0 and 1, -1 of -1 and 1).
 
     Rows may be tables [n, d] or images [n, h, w] or [n, h, w, c]. Data frames, Series and dtypes
     stay what they are: new values of integer and boolean columns are rounded.

@@ -62,7 +62,8 @@ def normal_label(y, *, anomaly: Any = None) -> Any:
         why = ""
         custom = next((pair for pair in CUSTOMARY if set(counts) == set(pair)), (None, None))
         if count < (AGREED if label == custom[0] else CLEAR) * counts.total():
-            why = "none marks two thirds, as normal rows should"
+            share = "55 %" if label == custom[0] else "two thirds"
+            why = f"none marks {share}, as normal rows should"
         elif custom[1] is not None and label == custom[1]:
             why = f"{label!r} marks most, though it mostly stands for anomalies"
         if why:

@@ -149,6 +149,11 @@ def _read_csv(path: Path, label: str | None):
     for i, column in enumerate(columns):
         if i != place and None in column:
             row = column.index(None)
+            if not body[row][i].strip():
+                raise ValueError(
+                    f"{path}: column {header[i]!r} has no value in line {row + 2}: fill it, or "
+                    "leave the row out"
+                )
             raise ValueError(
                 f"{path}: column {header[i]!r} is not of numbers: line {row + 2} holds "
                 f"{body[row][i]!r}. Remove the column, or give it as the label"

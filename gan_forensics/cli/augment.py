@@ -136,6 +136,7 @@ class Augment:
                 f"{self.label}: {normal} is normal, {len(rows)} of {len(labels)} rows; new rows "
                 f"carry it{guessed(self.anomaly)}"
             )
+        self._check_constant(rows, table.columns)
         with _unmatched_said():
             new = augment(
                 rows,
@@ -151,6 +152,20 @@ class Augment:
         csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
         write_table(self.out, both, source=self.table if csv_to_csv else None)
         print(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
+
+    def _check_constant(self, rows: Any, columns: tuple[str, ...]) -> None:
+        """Refuse columns of a single value by their names, where the method would."""
+        from gan_forensics.anomaly.scaling import constant_columns
+
+        if self.method not in AUTOENCODERS or self.constant_columns == "keep" or not columns:
+            return
+        alike = constant_columns(rows)
+        if alike.any() and not alike.all():
+            named = listed([repr(columns[i]) for i in alike.nonzero()[0][:5]])
+            raise ValueError(
+                f"{self.table}: columns of a single value ({named}): leave them out, or pass "
+                "--constant-columns keep"
+            )
 
     def _checked(self) -> dict[str, Any]:
         """The settings that were given, as `augment` names them; others have its defaults.

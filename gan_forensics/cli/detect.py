@@ -188,6 +188,13 @@ class DetectScore:
                 f"none of {len(rows)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
         print("\n".join(_summary(rows, known, self.out)))
+        if detector.calibration and (plain := detector.calibration.as_they_are):
+            say(
+                f"when it was measured, the detector called {plain.false_alarms.words} of real and "
+                f"{plain.detected.words} of generated images generated"
+            )
+        if any(verdict == "unsure" for *_, verdict in known) and not detector.facts.get("robust"):
+            say("unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that")
         if errors:
             print(f"{len(errors)} could not be scored; see the error column", file=sys.stderr)
 
@@ -256,14 +263,15 @@ def _summary(rows: Sequence[dict], known: Sequence[tuple[str, float, str]], out:
         label: [(score, verdict) for of, score, verdict in known if of == label]
         for label in ("real", "generated")
     }
-    if all(by_label.values()):
-        for label, wrong, word in (
-            ("real", "generated", "called generated"), ("generated", "real", "missed")
-        ):  # fmt: skip
+    for label, wrong, word in (
+        ("real", "generated", "called generated"), ("generated", "real", "missed")
+    ):  # fmt: skip
+        if by_label[label]:
             rate = measured_rate([verdict == wrong for _, verdict in by_label[label]])
             some = sum(verdict == "unsure" for _, verdict in by_label[label])
             more = f"; {some} unsure" if some else ""
             lines.append(f"{rate.n} {label} images: {rate.words} {word}{more}")
+    if all(by_label.values()):
         counts = count_scores(*([score for score, _ in of] for of in by_label.values()))
         lines.append(
             f"AUC {roc_auc(counts):.3f}, average precision {average_precision(counts):.3f}"

@@ -41,9 +41,8 @@ def open_native(
     source = data.open_source(
         name, size=size if made else None, split=split, follow_links=follow_links
     )
-    for line in (data.account.left_out(source), data.account.fitted(source, size)):
-        if line and not quiet:
-            say(f"{name}: {line}")
+    if not quiet and (line := data.account.left_out(source)):
+        say(f"{name}: {line}")
     return source
 
 
@@ -59,16 +58,18 @@ def preprocessing_of(
     crop = None
     if match_sizes:
         crop = min(map(_shortest, sources))
-        say(f"--match-sizes: the central {crop}x{crop} pixels of every image are cut out")
-    return Preprocessing(crop=crop, size=size, recode=recode)
+    made = Preprocessing(crop=crop, size=size, recode=recode)
+    if made.words:
+        say(f"every image is {made.words}, here and when scored")
+    return made
 
 
 def _shortest(source: "Source") -> int:
     """The shortest side of all images of a source."""
     from gan_forensics.forensics.format_audit import file_headers
 
-    if (headers := file_headers(source)) is not None:
-        return min(min(header.height, header.width) for header in headers)
+    if (files := file_headers(source)) is not None:
+        return min(min(header.height, header.width) for header in files[0])
     return min(min(source[i]["image"].shape[:2]) for i in progress(range(len(source))))
 
 
@@ -91,7 +92,10 @@ def grouped(
         say(f"{name}: {len(groups)} images in {len(set(groups))} groups")
         found.append(np.array(groups))
     if both := set(found[0]) & set(found[1]):
-        say(f"{len(both)} groups have real and generated images; they stay together")
+        say(
+            f"{len(both)} groups have real and generated images; they stay together, and generated "
+            "ones of those that set the threshold are not used"
+        )
     return found[0], found[1]
 
 
@@ -108,7 +112,14 @@ def audited(
     from gan_forensics.forensics.format_audit import audit, file_headers, seen
 
     facts: dict[str, Any] = dict(zip(("real", "fake"), names, strict=True))
-    headers = [file_headers(source) or [] for source in sources]
+    files = [file_headers(source) or ([], []) for source in sources]
+    for name, (_, errors) in zip(names, files, strict=True):
+        if errors:
+            say(
+                f"{name}: {len(errors)} files cannot be read, and training would stop there: "
+                f"remove them; first: {errors[0]}"
+            )
+    headers = [found for found, _ in files]
     if not all(headers):
         say("the format of the files is not audited: not both sources are of image files")
         return facts

@@ -20,7 +20,11 @@ def groups_of(source: Source, by: str) -> list[str]:
     if not isinstance(source, FileSource):
         raise ValueError(f"groups by {by!r} need a folder or a list: FILE.csv of images")
     if by in source.columns:
-        return list(source.columns[by])
+        groups = list(source.columns[by])
+        if blank := groups.count(""):
+            where = source.paths[groups.index("")]
+            raise ValueError(f"{blank} images have no {by!r}, the first is {where}: fill it in")
+        return groups
     if source.root is None:
         known = ", ".join(source.columns) or "none beside path and label"
         raise ValueError(f"groups by {by!r}: the list has no such column; it has {known}")

@@ -17,7 +17,7 @@ from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_table
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.detectors import Images, SpectralDetector, size_of
 from gan_forensics.forensics.features import FEATURES, check_images, lookup
-from gan_forensics.forensics.measure import carried, measured, threshold_of
+from gan_forensics.forensics.measure import carried, measured, thresholds_of
 from gan_forensics.forensics.partition import own_groups, parted
 from gan_forensics.forensics.preprocessing import NATIVE, Preprocessing
 
@@ -101,11 +101,14 @@ def fit_detector(
     detector = replace(blank, model=fit_table(table, generated, classifier=classifier, seed=seed))
     del table
     chosen = rows[0]["calibrate"]
-    threshold = threshold_of(
+    thresholds = thresholds_of(
         detector, sources[0], chosen, false_alarms=calibration,
         groups=None if groups is None else of[0][chosen], carriers=carriers, progress=progress,
     )  # fmt: skip
-    detector = replace(detector, threshold=threshold)
+    strictest = max(thresholds, key=lambda carrier: thresholds[carrier])
+    if robust:
+        detector = replace(detector, facts={**detector.facts, "strictest": strictest})
+    detector = replace(detector, threshold=thresholds[strictest])
     tested = rows[0]["measure"], rows[1]["measure"]
     found = measured(
         detector, sources, tested, seed=seed, progress=progress,

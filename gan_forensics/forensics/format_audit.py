@@ -142,17 +142,20 @@ class Audit:
     advice: str
 
 
-def file_headers(source: Source) -> list[Header] | None:
-    """The headers of all files of a source, of all its splits; None where it is not of files."""
+def file_headers(source: Source) -> tuple[list[Header], list[str]] | None:
+    """The headers of all files of a source, of all its splits, and why others cannot be read.
+
+    None where it is not of files.
+    """
     if not isinstance(source, FileSource):
         return None
-    found = []
+    found, errors = [], []
     for path in source.among:
         try:
             found.append(read_header(path))
-        except ImageError:  # It says so when it is read.
-            continue
-    return found
+        except ImageError as error:
+            errors.append(str(error))
+    return found, errors
 
 
 def audit(

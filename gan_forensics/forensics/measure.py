@@ -70,7 +70,7 @@ def score_source(
     return scores
 
 
-def threshold_of(
+def thresholds_of(
     detector: "Detector",
     real: Source,
     rows: np.ndarray,
@@ -79,8 +79,8 @@ def threshold_of(
     groups: np.ndarray | None = None,
     carriers: Sequence[str] = ("none",),
     progress: Progress = iter,
-) -> float:
-    """The threshold that bounds the false alarms under each of some carriers: the largest.
+) -> dict[str, float]:
+    """For each of some carriers the threshold that bounds the false alarms under it.
 
     Args:
         detector: that scores.
@@ -88,7 +88,7 @@ def threshold_of(
         rows: of those that set the threshold.
         false_alarms: accepted share.
         groups: of each of the rows, or None.
-        carriers: the bound holds for each of them.
+        carriers: the largest threshold bounds the false alarms under each of them.
         progress: as in `chunks`.
 
     Raises:
@@ -96,11 +96,10 @@ def threshold_of(
     """
     scores = score_source(detector, real, rows, carriers, progress=progress)
     known = ~np.isnan(scores)
-    thresholds = [
-        calibrated_threshold(row[k], false_alarms=false_alarms, groups=_some(groups, k))
-        for row, k in zip(scores, known, strict=True)
-    ]
-    return max(thresholds)
+    return {
+        name: calibrated_threshold(row[k], false_alarms=false_alarms, groups=_some(groups, k))
+        for name, row, k in zip(carriers, scores, known, strict=True)
+    }
 
 
 def measured(

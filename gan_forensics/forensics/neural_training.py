@@ -27,7 +27,7 @@ from gan_forensics.data import Augmentation, Source, installed_encoders
 from gan_forensics.data.augment import Encoder, Rounding
 from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
 from gan_forensics.forensics.evaluate import operating_point
-from gan_forensics.forensics.measure import measured, threshold_of
+from gan_forensics.forensics.measure import measured, thresholds_of
 from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
     NeuralDetector,
@@ -297,11 +297,11 @@ def train_detector(
     }
     detector = replace(_detector(config, state, shared | reached), preprocessing=preprocessing)
     grouped = (None, None) if parts.groups is None else parts.groups
-    threshold = threshold_of(
+    thresholds = thresholds_of(
         detector, parts.calibration, np.arange(len(parts.calibration)),
         false_alarms=config.false_alarms, groups=grouped[0],
     )  # fmt: skip
-    detector = replace(detector, threshold=threshold)
+    detector = replace(detector, threshold=thresholds["none"])
     found = ()
     if parts.measurement is not None:
         every = np.arange(len(parts.measurement[0])), np.arange(len(parts.measurement[1]))

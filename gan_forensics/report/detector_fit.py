@@ -40,8 +40,14 @@ def sentences(detector: "Detector") -> list[str]:
     ]
     if not plain.detected.events:
         lines.append(
-            "It called no generated image generated: accept more false alarms (--false-alarms), or "
-            "choose another classifier or other features."
+            "It called no generated image generated, and will hardly do so: its threshold lies "
+            "where its scores end. Give more real images, accept more false alarms "
+            "(--false-alarms), or choose another classifier or other features."
+        )
+    if strictest := detector.facts.get("strictest"):
+        lines.append(
+            "The threshold keeps the target after every carrier; it was set by images "
+            f"{CARRIER_WORDS.get(strictest, strictest)}, at the cost of detection."
         )
     after = [found for found in calibration.measured if found.carrier != "none"]
     if after:
@@ -63,7 +69,7 @@ def parts_in_words(calibration: "Calibration") -> str:
     )
     if plain := calibration.as_they_are:
         said += (
-            f", {plain.false_alarms.n} real and {plain.detected.n} generated ones of neither kind "
+            f", {plain.false_alarms.n} real and {plain.detected.n} generated ones of neither use "
             "are measured on"
         )
     return said
@@ -71,9 +77,12 @@ def parts_in_words(calibration: "Calibration") -> str:
 
 def measured_table(calibration: "Calibration") -> Table:
     """Rates as images are and after carriers, with intervals."""
+    plain = calibration.as_they_are
+    grouped = plain is not None and plain.false_alarms.groups is not None
+    votes = "; every group has one vote" if grouped else ""
     return Table(
-        "On images that neither trained it nor set its threshold; rates with exact 95 % intervals",
-        ["images", "false alarms", "", "detected", "", "AUC"],
+        f"On images that neither trained it nor set its threshold; exact 95 % intervals{votes}",
+        ["images", "false alarms", "rate and interval", "detected", "rate and interval", "AUC"],
         [
             [
                 CARRIER_WORDS.get(found.carrier, found.carrier),
@@ -87,9 +96,8 @@ def measured_table(calibration: "Calibration") -> Table:
 
 
 def _cells(rate: "Rate") -> tuple[str, str]:
-    groups = "" if rate.groups is None else f" in {rate.groups} groups"
     return (
-        f"{rate.events} of {rate.n}{groups}",
+        f"{rate.events} of {rate.n}",
         f"{rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%})",
     )
 
@@ -128,6 +136,7 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         "groups of these": calibration.groups,
         "preprocessing": detector.preprocessing.words or "none",
         "trained on carriers too": facts.get("robust"),
+        "carrier that set the threshold": facts.get("strictest"),
         "real": facts.get("real"),
         "generated": facts.get("fake"),
         "seed": calibration.seed,
@@ -164,7 +173,8 @@ def _files(facts: Any) -> list[Any]:
         assert known is not None
         rows.append([kind, known.words])
     table = Table("The files of either class", ["class", "files"], rows)
-    return [_verdict_of(found), table]
+    # A warning stands at the head of the page.
+    return [table] if found["biased"] else [_verdict_of(found), table]
 
 
 def _verdict_of(found: Any) -> str:
