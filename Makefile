@@ -4,11 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The newest versions that pip finds, on the Python of `make newest PYTHON=python3.13`.
 NEWEST := .venv-newest
-# A little of every area, under two minutes together.
-NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge cli_paths data_pipeline \
-	explain_rules forensics_features gans_infomax gans_losses gans_penalties nn_layers \
-	quality_metrics report_html runtime_compiler spectra_curves studies_runner train_loop \
-	train_update))
+# A little of every area, about a minute together.
+NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge data_pipeline explain_rules \
+	forensics_features gans_losses gans_penalties nn_layers quality_metrics report_html \
+	runtime_compiler spectra_curves studies_runner train_update))
 SOURCES := gan_forensics experiments benchmarks tests setup.py
 
 .PHONY: quickstart test newest slow lint format bench clean

@@ -497,6 +497,12 @@ def test_explain_sees_images_as_the_detector_does(detector, folders, tmp_path):
     images = [load_image(suspects / f"{i:03d}.png") for i in range(2)]
     scores = [float(row["score"]) for row in read_csv(out / "scores.csv")]
     assert scores == pytest.approx(made.score(images), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_features_sees_images_as_the_detector_does(detector, tmp_path):
+    made = replace(load_detector(detector), preprocessing=Preprocessing(crop=8))
+    made.save(tmp_path / "small.npz")
     fakes = write_images(tmp_path / "fakes", 0.3, 9, n=6)
     ranks = ("features", "--fake", fakes, "--confidence", 0, "--k", 2, "--draws", 1)
     tables = []
