@@ -66,6 +66,14 @@ def test_fit_says_target_and_measurement_and_writes_a_page(folders, tmp_path, ca
     assert made.facts["real"] == str(folders[0]) and made.facts["audit"]["biased"] is False
 
 
+def test_the_seed_of_the_command_parts_the_images(folders, detector, tmp_path):
+    out = tmp_path / "d.npz"
+    assert run("detect", "fit", *folders, *LOGISTIC, "--seed", 3, "--out", out) == 0
+    made, first = load_detector(out), load_detector(detector)
+    assert (made.calibration.seed, first.calibration.seed) == (3, 0)
+    assert made.threshold != first.threshold
+
+
 def test_a_detector_that_never_fires_says_so(tmp_path, capsys):
     alike = write(tmp_path / "a", 1.5, 60, 1), write(tmp_path / "b", 1.5, 60, 5)
     out = tmp_path / "d.npz"

@@ -68,7 +68,7 @@ def _shortest(source: "Source") -> int:
     """The shortest side of all images of a source."""
     from gan_forensics.forensics.format_audit import file_headers
 
-    if (files := file_headers(source)) is not None:
+    if (files := file_headers(source)) and files[0]:
         return min(min(header.height, header.width) for header in files[0])
     return min(min(source[i]["image"].shape[:2]) for i in progress(range(len(source))))
 

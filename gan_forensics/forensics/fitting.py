@@ -75,7 +75,7 @@ def fit_detector(
         raise ValueError(f"calibration is a share between 0 and 1 (exclusive), got {calibration}")
     if not 0 < held_out < 0.5:
         raise ValueError(f"held_out is a share between 0 and 0.5 (exclusive), got {held_out}")
-    sources = as_source(real), as_source(fake)
+    sources = _as_source(real), _as_source(fake)
     shape, other = (preprocessing.shape(source[0]["image"].shape) for source in sources)
     if shape != other:
         raise ValueError(
@@ -138,7 +138,7 @@ def _uncalibrated(target: float, seed: int) -> Calibration:
     return Calibration(0, 0, 0, None, target, seed)
 
 
-def as_source(images: Images | Source) -> Source:
+def _as_source(images: Images | Source) -> Source:
     """The images as a source that is not empty."""
     if hasattr(images, "dtype"):
         check_images(images)  # pyright: ignore[reportArgumentType]
