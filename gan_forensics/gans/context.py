@@ -8,7 +8,8 @@ for is made when first asked for, and shared by the terms that follow:
     context.judged("fake", flipped)["..."]  its output for transformed images
     context.discriminate(images, labels)    one more pass of the discriminator
     context.apply(name, *inputs)            one pass of any network of the game, in training mode
-    context.weigh(weight)                   a number, or a schedule at this step
+    context.once(name, make)                anything else that several terms look at
+    context.weigh(weight)                   a number, a schedule at this step, or a traced one
     context.key("mix")                      a PRNG key for a term's own draws
 
 Either player may look at real *and* at generated images. Every pass moves the statistics of its
@@ -18,7 +19,7 @@ network (batch norm averages, spectral norm vectors) before the next one, whosev
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import flax.linen as nn
 import jax
@@ -30,7 +31,10 @@ Owner = Literal["real", "fake"]
 Images = Float[Array, "b *shape"]
 Labels = Int[Array, " b"] | None
 Transform = Callable[[Images], Images]
-Weight = float | Callable[[Int[Array, ""]], Float[Array, ""]]
+# A number, a schedule of the step, or the name of one of the game's traced `weights`.
+Weight = float | str | Callable[[Int[Array, ""]], Float[Array, ""]]
+WEIGHTS = "weights"
+Made = TypeVar("Made")
 
 
 class Draws(NamedTuple):
@@ -136,6 +140,7 @@ class Context:
         self.stats: dict[str, PyTree] = {}
         self._images: dict[Owner, Images] = {"real": batch[data]}
         self._judged: dict[tuple[Owner, Transform | None], DiscriminatorOutput] = {}
+        self._made: dict[str, Any] = {}
 
     def images(self, owner: Owner) -> Images:
         """The real images, or the generated ones of the move's noise.
@@ -213,8 +218,26 @@ class Context:
         )
         return outputs
 
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` returns, made by the first term that asks for the name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
     def weigh(self, weight: Weight) -> Float[Array, ""] | float:
-        """A weight at this step."""
+        """A weight at this step.
+
+        Raises:
+            ValueError: for the name of a weight that the game lacks.
+        """
+        if isinstance(weight, str):
+            known = self._params.get(WEIGHTS, {})
+            if weight not in known:
+                raise ValueError(
+                    f"no weight {weight!r} in this game, only {', '.join(known) or 'none'}: name "
+                    "it in weights="
+                )
+            return known[weight]
         return weight(self.step) if callable(weight) else weight
 
     def key(self, purpose: str) -> Array:
