@@ -244,6 +244,7 @@ def test_a_loaded_gan_is_the_trained_one(trained, loaded):
     run, state = trained
     gan, again = loaded
     filled = {"architecture": "dcgan", "learning_rate": 1e-4, "n_dis": 1}
+    filled |= {"prior": "normal", "schedule": "none"}
     assert gan.config == replace(TINY, **filled)
     for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(state), strict=True):
         assert_array_equal(a, b)

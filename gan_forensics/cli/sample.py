@@ -11,7 +11,7 @@ from gan_forensics.cli.checks import at_least
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw images from a trained GAN.
+    """Draw images, or points, from a trained GAN.
 
     Try it:
 
@@ -22,6 +22,8 @@ class Sample:
     $ gan-forensics sample runs/sagan-32 --labels 0 1 2 --truncation 1.5
 
     $ gan-forensics sample runs/sngan-32 --interpolate 8
+
+    $ gan-forensics sample runs/gn-gan-grid9 -n 2000 --form npz
     """
 
     run: Positional[Path]
@@ -31,7 +33,8 @@ class Sample:
     out: Path = Path("samples")
     """Folder to write to."""
     form: Literal["grid", "png", "npz"] = "grid"
-    """One picture of all, a PNG file each, or one array `image` uint8 [n, h, w, c]."""
+    """One picture of all, a PNG file each, or one array `image` uint8 [n, h, w, c]. Points: the
+    picture shows them, the array is `point` float32 [n, d]."""
     seed: int = 0
     """Image i depends on the seed, i and its class alone."""
     labels: Annotated[tuple[int, ...], arg(aliases=["--class"])] = ()
@@ -48,6 +51,7 @@ class Sample:
 
         from gan_forensics.data import image_grid, save_png
         from gan_forensics.data.files import check_folder_out, written_beside
+        from gan_forensics.data.point_pictures import points_picture
         from gan_forensics.gans import generate, interpolate, load_gan
 
         at_least(1, n=self.n)
@@ -71,6 +75,12 @@ class Sample:
             )
         check_folder_out(self.out)
         gan, state = load_gan(self.run)
+        key = gan.game.data
+        if key == "point" and (self.form == "png" or rows is not None):
+            raise ValueError(
+                "this GAN makes points: take --form grid, a picture of them, or npz, and leave "
+                "--interpolate out"
+            )
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:
             chosen = {"labels": labels, "truncation": self.truncation}
@@ -78,12 +88,14 @@ class Sample:
         else:
             columns = self.n // rows
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)
-        if self.form == "grid":
+        if self.form == "grid" and key == "point":
+            save_png(self.out / "points.png", points_picture(images, like=images))
+        elif self.form == "grid":
             save_png(self.out / "grid.png", image_grid(images, columns))
         elif self.form == "npz":
-            with written_beside(self.out / "images.npz") as partial:
-                np.savez(partial, image=images)
+            with written_beside(self.out / f"{key}s.npz") as partial:
+                np.savez(partial, **{key: images})
         else:
             for i, image in enumerate(images):
                 save_png(self.out / f"{i:06d}.png", image)
-        print(f"{len(images)} images of step {int(state.step)} in {self.out}")
+        print(f"{len(images)} {key}s of step {int(state.step)} in {self.out}")

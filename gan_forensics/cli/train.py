@@ -34,7 +34,9 @@ $ gan-forensics train detector --real photographs --fake generated
 """
 
 # The keys of `gan_forensics.gans.METHODS`.
-METHOD_NAMES = "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan".split()
+METHOD_NAMES = (
+    "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan dist-gan gn-gan rgan mdgan"
+).split()
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,20 @@ class TrainGan:
         """Run it."""
         from gan_forensics.data.files import check_folder_out
         from gan_forensics.gans import train_gan
+        from gan_forensics.gans.config import POINTS
+        from gan_forensics.gans.dist_gan_methods import DIST_GANS
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
 
         config, cadence = self._checked()
-        strided = architecture_of(config) == "dcgan"
-        name = [self.method, config.tail, config.size] if strided else [self.method, config.size]
+        architecture = architecture_of(config)
+        if architecture in POINTS:
+            name = [self.method, *config.data.partition("?")[0].split(":")[-1:]]
+            name = [part.rpartition("/")[2].removesuffix(".npz") for part in name]
+        elif architecture == "dcgan" and self.method not in DIST_GANS:
+            name = [self.method, config.tail, config.size]
+        else:
+            name = [self.method, config.size]
         run = self.out or Path("runs") / "-".join(map(str, name))
         check_folder_out(run)
         _, state = train_gan(
@@ -88,7 +98,9 @@ class TrainGan:
 
     def _checked(self) -> "tuple[GanConfig, Cadence]":
         """What is trained and for how long; what cannot be is refused before any data are read."""
+        from gan_forensics.data.toy_points import has_points, world_of
         from gan_forensics.gans import METHODS, GanConfig, build
+        from gan_forensics.gans.build import spans_run
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.train import Cadence
 
@@ -99,10 +111,12 @@ class TrainGan:
         at_least(0, seed=config.seed)
         # With stand-ins for what the data and the run will say.
         stand_ins: dict[str, Any] = {}
-        if config.schedule == "linear" and config.decay_steps is None:
+        if spans_run(config) and config.decay_steps is None:
             stand_ins["decay_steps"] = self.steps
         if METHODS[config.method][architecture_of(config)].conditional and config.classes is None:
             stand_ins["classes"] = 2
+        if has_points(config.data) and not world_of(config.data):
+            stand_ins |= {"dimensions": config.dimensions or 2, "point_scale": 1.0}
         build(replace(config, **stand_ins))
         return config, Cadence(self.steps, **every)
 
@@ -162,12 +176,12 @@ def options_of(config: type, *, without: Sequence[str]) -> type:
 
 def _described(method: str) -> str:
     """The help of a method: who published it, the recipe and whose it is, and an example."""
-    from gan_forensics.gans.methods import METHODS, RECIPES
+    from gan_forensics.gans.methods import METHODS
 
     recipes = "; ".join(
         f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, Adam betas "
         f"{row.recipe.betas[0]:g} and {row.recipe.betas[1]:g}, {row.recipe.n_dis} discriminator "
-        f"move{'s' if row.recipe.n_dis > 1 else ''} a step, as {RECIPES[architecture]}"
+        f"move{'s' if row.recipe.n_dis > 1 else ''} a step, as {row.recipe_of}"
         for architecture, row in METHODS[method].items()
     )
     papers = " and ".join(dict.fromkeys(row.paper for row in METHODS[method].values()))

@@ -25,6 +25,7 @@ from jaxtyping import Array, PyTree
 from gan_forensics.gans.context import (
     DISCRIMINATOR,
     GENERATOR,
+    WEIGHTS,
     Context,
     Draws,
     Loss,
@@ -32,8 +33,8 @@ from gan_forensics.gans.context import (
     Weight,
 )
 from gan_forensics.gans.losses import AdversarialLoss
-from gan_forensics.gans.optimizers import adam, linear_decay
-from gan_forensics.gans.penalties import Kind, Sample, gradient_penalty
+from gan_forensics.gans.optimizers import adam, half_linear_decay, linear_decay, staircase_decay
+from gan_forensics.gans.penalties import Kind, Norm, Sample, gradient_penalty
 from gan_forensics.gans.priors import Prior, normal
 from gan_forensics.gans.singular_values import singular_value_range
 from gan_forensics.nn.initial import initial_variables, shapes_of
@@ -58,7 +59,12 @@ def adversarial(loss: AdversarialLoss) -> Task:
 
 
 def penalised(
-    kind: Kind, *, sample: Sample = "line", weight: Weight = 10.0, name: str = "penalty"
+    kind: Kind,
+    *,
+    sample: Sample = "line",
+    norm: Norm = "l2",
+    weight: Weight = 10.0,
+    name: str = "penalty",
 ) -> Task:
     """A gradient penalty on the discriminator, see `gan_forensics.gans.penalties`.
 
@@ -74,6 +80,7 @@ def penalised(
             context.images("fake"),
             kind=kind,
             sample=sample,
+            norm=norm,
             key=context.draws.key,
             alpha=context.draws.alpha,
         )
@@ -100,6 +107,12 @@ class Player(NamedTuple):
     own_minibatches: bool = False
 
 
+Schedule = Literal["none", "linear", "half-linear", "staircase"]
+SCHEDULES: tuple[Schedule, ...] = ("none", "linear", "half-linear", "staircase")
+# Those that end with the run.
+SPANNING: tuple[Schedule, ...] = ("linear", "half-linear")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a generator and a discriminator move.
@@ -109,31 +122,61 @@ class Recipe:
         discriminator_learning_rate: of the discriminator's, where it differs.
         betas: of both Adams.
         n_dis: the discriminator's moves a step, each on fresh images.
-        decay_steps: the rates fall linearly to 0 over so many steps; None for constant rates.
+        schedule: of the rates: "none" (constant), "linear" (to 0), or those of
+            `gan_forensics.gans.optimizers` that released code has, "half-linear", "staircase".
+        decay_steps: steps until the rate is 0, of the schedules that end.
         first: who moves first in a step.
+        own_minibatches: whether every move has minibatches of its own; otherwise moves share them.
     """
 
     learning_rate: float
     discriminator_learning_rate: float | None = None
     betas: tuple[float, float] = (0.5, 0.999)
     n_dis: int = 1
+    schedule: Schedule = "none"
     decay_steps: int | None = None
     first: Literal["generator", "discriminator"] = "generator"
+    own_minibatches: bool = False
 
-    def players(self) -> tuple[Player, ...]:
-        """The two, in the order of their moves."""
+    def players(self, others: Mapping[str, tuple[str, ...]] | None = None) -> tuple[Player, ...]:
+        """The two, in the order of their moves.
 
-        def optimizer(rate: float, repeats: int):
-            if self.decay_steps:
-                return adam(linear_decay(rate, self.decay_steps, repeats=repeats), betas=self.betas)
-            return adam(rate, betas=self.betas)
+        Args:
+            others: further players, who move once a step before the two, and what each trains.
+
+        Raises:
+            ValueError: for an unknown schedule, and one that ends without the steps until then.
+        """
+        others = others or {}
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"unknown schedule {self.schedule!r}; schedules are {', '.join(SCHEDULES)}"
+            )
+        steps = self.decay_steps
+        if self.schedule in SPANNING and not steps:
+            raise ValueError(
+                f"the {self.schedule} schedule needs decay_steps, the steps until the rate is 0"
+            )
+
+        def player(name: str, rate: float, repeats: int, trains: tuple[str, ...] = ()) -> Player:
+            schedules = {
+                "none": lambda: rate,
+                "linear": lambda: linear_decay(rate, steps or 0, repeats=repeats),
+                "half-linear": lambda: half_linear_decay(rate, steps or 0, repeats=repeats),
+                "staircase": lambda: staircase_decay(
+                    rate, moves_per_step=self.n_dis + 1 + len(others), repeats=repeats
+                ),
+            }
+            optimizer = adam(schedules[self.schedule](), betas=self.betas)
+            return Player(name, optimizer, trains, repeats, self.own_minibatches)
 
         own = self.discriminator_learning_rate or self.learning_rate
         both = (
-            Player(GENERATOR, optimizer(self.learning_rate, 1)),
-            Player(DISCRIMINATOR, optimizer(own, self.n_dis), repeats=self.n_dis),
+            player(GENERATOR, self.learning_rate, 1),
+            player(DISCRIMINATOR, own, self.n_dis),
         )
-        return both if self.first == GENERATOR else both[::-1]
+        before = [player(name, self.learning_rate, 1, nets) for name, nets in others.items()]
+        return (*before, *(both if self.first == GENERATOR else both[::-1]))
 
 
 class Game:
@@ -152,6 +195,10 @@ class Game:
         players: in the order of their moves, `Recipe(1e-4).players()` for instance.
         prior: of the generator's noise; by default normal.
         data: the batch key of what the discriminator looks at.
+        scale: m, where networks and all terms see (x / m + 1) / 2 instead of the data x: images
+            in [-1, 1] come into [0, 1] by 1. What the generator makes is in that range too.
+        weights: numbers that terms weigh by under a name; they are traced, a part of the state
+            that nobody trains, so that games which differ in them share what is compiled.
 
     Raises:
         ValueError: when two tasks bring a network of one name or have terms for nobody, a prior
@@ -167,6 +214,8 @@ class Game:
         *,
         prior: Prior | None = None,
         data: str = "image",
+        scale: float | None = None,
+        weights: Mapping[str, float] | None = None,
     ):
         latent: int = generator.latent  # pyright: ignore[reportAttributeAccessIssue]
         self.prior, self.classes = prior or normal(latent), getattr(generator, "classes", 0)
@@ -185,7 +234,9 @@ class Game:
                     f"a task has terms for {lost}, who are not in the game: its players are "
                     f"{', '.join(player.name for player in players)}"
                 )
-        self._data = data
+        if scale is not None and not 0 < scale < float("inf"):
+            raise ValueError(f"scale must be positive and finite, got {scale}")
+        self.data, self.scale, self._weights = data, scale, dict(weights or {})
         self._terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
         taken = {name for player in players for name in player.trains or (player.name,)}
         left = tuple(name for name in self.networks if name not in taken)
@@ -213,9 +264,13 @@ class Game:
     def _context(self, player, params, stats, batch, key, step, networks=None) -> Context:
         draws = key if isinstance(key, Draws) else self._draws(player, batch, key)
         networks = networks or self.networks
-        return Context(
-            networks, params, stats, batch=batch, draws=draws, step=step, data=self._data
-        )
+        if self.scale is not None:
+            batch = {**batch, self.data: (batch[self.data] / self.scale + 1) / 2}
+        return Context(networks, params, stats, batch=batch, draws=draws, step=step, data=self.data)
+
+    def as_data(self, made: Array) -> Array:
+        """What the generator makes, in the range of the data."""
+        return made if self.scale is None else (2 * made - 1) * self.scale
 
     def _draws(self, player: str, batch: Mapping[str, Array], key: Array) -> Draws:
         """Labels, then noise, as many as the batch has examples, and a key for the rest."""
@@ -239,12 +294,12 @@ class Game:
 
     def _real(self, batch: Mapping[str, Array]) -> Array:
         """What the discriminator looks at."""
-        if self._data not in batch:
+        if self.data not in batch:
             raise ValueError(
-                f"the game looks at {self._data!r}, the batch has {', '.join(batch)}: give a "
+                f"the game looks at {self.data!r}, the batch has {', '.join(batch)}: give a "
                 "source with it, or the game data=..."
             )
-        return batch[self._data]
+        return batch[self.data]
 
     def init(self, key: Array, batch: Mapping[str, Array]) -> tuple[dict, dict]:
         """Initial (parameters, statistics) by network name.
@@ -267,7 +322,12 @@ class Game:
             both[name] = init_network(
                 self.networks[name], jax.random.fold_in(key, 2 + place), *inputs
             )
-        return {n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}
+        params, stats = ({n: pair[i] for n, pair in both.items()} for i in (0, 1))
+        return params | self._traced(), stats
+
+    def _traced(self) -> dict[str, dict[str, Array]]:
+        weights = {name: jnp.float32(value) for name, value in self._weights.items()}
+        return {WEIGHTS: weights} if weights else {}
 
     def _inputs(self, extra: Sequence[str], both, batch, key) -> dict[str, tuple]:
         """The shapes that networks of tasks are first applied to, found by tracing the losses."""
@@ -275,6 +335,7 @@ class Game:
             return {}
         probes = {name: _Probe(self.networks[name]) for name in extra}
         params = {n: p for n, (p, _) in both.items()} | {name: {} for name in extra}
+        params |= self._traced()
         stats = {n: s for n, (_, s) in both.items()} | {name: {} for name in extra}
         labelled = {"label": np.zeros(len(self._real(batch)), np.int32), **batch}
 

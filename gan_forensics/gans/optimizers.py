@@ -44,3 +44,35 @@ def linear_decay(
             f"a linear decay takes at least one step and one move a step, got {steps} and {repeats}"
         )
     return lambda moves: learning_rate * jnp.maximum(1 - (moves // repeats) / steps, 0)
+
+
+def half_linear_decay(
+    learning_rate: float, steps: int, *, repeats: int = 1
+) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+    """The rate lr max(0, min(1 - t / T, 1/2)): half of lr up to T / 2, then linearly to 0.
+
+    As released for the residual networks of Tran et al. (ECCV 2018); arguments and errors as those
+    of `linear_decay`.
+    """
+    linear = linear_decay(learning_rate, steps, repeats=repeats)
+    return lambda moves: jnp.minimum(linear(moves), learning_rate / 2)
+
+
+def staircase_decay(
+    learning_rate: float, *, moves_per_step: int, repeats: int = 1
+) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+    """The rate lr 0.9^floor(m / 10,000), where m counts the moves of all players of a game.
+
+    As released for the 2-D points of Tran et al. (ECCV 2018), whose optimisers share one counter.
+
+    Args:
+        learning_rate: lr.
+        moves_per_step: of all players together.
+        repeats: moves that this player makes in one step.
+
+    Example:
+        >>> rate = staircase_decay(1.0, moves_per_step=7)
+        >>> [round(float(rate(steps)), 2) for steps in (0, 1428, 1429, 2858)]
+        [1.0, 1.0, 0.9, 0.81]
+    """
+    return lambda moves: learning_rate * 0.9 ** ((moves // repeats) * moves_per_step // 10_000)

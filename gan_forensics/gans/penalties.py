@@ -1,7 +1,7 @@
 """Gradient penalties: how steep may the critic be, and where is it asked.
 
-At points x^ of the image space (`sample`) the norm n = ||grad_x D(x^)|| over all pixels of each
-image is penalised by (`kind`), as a mean over the batch:
+At points x^ of the image space (`sample`) the norm n of grad_x D(x^) is penalised by (`kind`), as a
+mean over the batch:
 
     0-gp   n^2               Mescheder et al., ICML 2018; Thanh-Tung et al., ICLR 2019
     1-gp   (n - 1)^2         Gulrajani et al., NeurIPS 2017 (WGAN-GP), equation 3
@@ -12,6 +12,11 @@ image is penalised by (`kind`), as a mean over the batch:
     fake     x_f
     dragan   x_r + alpha (x_p - x_r) with x_p = x_r + 0.5 std(x_r) U[0, 1), std over the whole batch
              and U for each value (Kodali et al., arXiv 1705.07215)
+
+What n is (`norm`): "l2", the Euclidean norm over all pixels of each image, as published; and two
+norms that released code computes instead (Tran et al., ECCV 2018): "rms", the root of the *mean*
+over pixels, so that the target is a Euclidean norm of sqrt(pixels); and "batch", one Euclidean
+norm over the whole batch.
 
 The points are constants: no gradient flows to the generator. A critic that normalises over the
 batch ties images together, and its n is then not the slope at one image.
@@ -28,8 +33,10 @@ from gan_forensics.runtime import split_over_data
 
 Kind = Literal["0-gp", "1-gp", "lp"]
 Sample = Literal["line", "real", "fake", "dragan"]
+Norm = Literal["l2", "rms", "batch"]
 KINDS: tuple[Kind, ...] = ("0-gp", "1-gp", "lp")
 SAMPLES: tuple[Sample, ...] = ("line", "real", "fake", "dragan")
+NORMS: tuple[Norm, ...] = ("l2", "rms", "batch")
 
 
 def gradient_penalty(
@@ -39,6 +46,7 @@ def gradient_penalty(
     *,
     kind: Kind,
     sample: Sample = "line",
+    norm: Norm = "l2",
     key: Array | None = None,
     alpha: Float[Array, " b"] | None = None,
     noise: Float[Array, "b *shape"] | None = None,
@@ -51,21 +59,26 @@ def gradient_penalty(
         fake: images x_f, of the same shape; not used by the samples "real" and "dragan".
         kind: the penalty, one of `KINDS`.
         sample: where the critic is asked, one of `SAMPLES`.
+        norm: of its slopes, one of `NORMS`.
         key: PRNG key from which alpha and noise are drawn if they are not given.
         alpha: one number in [0, 1] for each image, instead of drawing it.
         noise: one number in [0, 1] for each value, for "dragan", instead of drawing it.
 
     Raises:
-        ValueError: for an unknown kind or sample, for images of different shapes, and if random
-            numbers are needed and neither they nor a key are given.
+        ValueError: for an unknown kind, sample or norm, for images of different shapes, and if
+            random numbers are needed and neither they nor a key are given.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown penalty {kind!r}; kinds are {', '.join(KINDS)}")
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}; norms are {', '.join(NORMS)}")
     points = jax.lax.stop_gradient(
         _points(real, fake, sample=sample, key=key, alpha=alpha, noise=noise)
     )
     slopes = jax.grad(lambda x: critic(x).sum())(points)
-    squared_norms = jnp.square(slopes).sum(range(1, slopes.ndim))
+    axes = range(0 if norm == "batch" else 1, slopes.ndim)
+    squares = jnp.square(slopes)
+    squared_norms = squares.mean(axes) if norm == "rms" else squares.sum(axes)
     return penalty_of_squared_norm(squared_norms, kind=kind).mean()
 
 

@@ -18,8 +18,12 @@ from gan_forensics.data import (
     save_png,
 )
 from gan_forensics.data.files import shown, write_json
+from gan_forensics.data.point_pictures import points_picture
+from gan_forensics.data.toy_points import has_points, world_of
+from gan_forensics.gans.build import Gan, build, spans_run
+from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.context import Task
-from gan_forensics.gans.methods import METHODS, Gan, GanConfig, architecture_of, build
+from gan_forensics.gans.methods import METHODS, architecture_of
 from gan_forensics.gans.sampling import generate
 from gan_forensics.train import (
     Cadence,
@@ -35,6 +39,8 @@ from gan_forensics.train import (
 
 # The grids of a run: a square of one noise, or a row for each of the first classes.
 _COLUMNS, _MOST_ROWS = 8, 16
+# Points in the picture of a run on points.
+_POINTS = 2000
 
 
 def train_gan(
@@ -51,8 +57,8 @@ def train_gan(
     """Train a config in a run folder; what it leaves to the data or the run is filled in and saved.
 
     The samples of the run are grids of the same noise at every time: 8x8, or, for a conditional
-    GAN, a row for each class (the first 16). data.json holds which images were used, held out, left
-    out and skipped; it is not compared when resuming.
+    GAN, a row for each class (the first 16); of points a picture beside the real ones. data.json
+    holds which images were used, held out, left out and skipped; it is not compared when resuming.
 
     Args:
         config: what to train.
@@ -69,13 +75,15 @@ def train_gan(
         ValueError: for a config that cannot be built, or data that do not fit it.
         ImageError: for a file that cannot be used.
     """
+    points = has_points(config.data)
+    size = None if points else config.size
     source = open_source(
-        config.data, size=config.size, split=config.split or "train", follow_links=follow_links
+        config.data, size=size, split=config.split or "train", follow_links=follow_links
     )
     lines = (
         account.left_out(source),
         account.taken(source),
-        account.fitted(source, config.size),
+        account.fitted(source, size),
         account.coloured(source),
     )
     for line in filter(None, lines):
@@ -89,6 +97,10 @@ def train_gan(
     )
 
     def sample(state: TrainState, path: Path) -> None:
+        if points:
+            made = generate(gan, state, _POINTS, seed=0)
+            save_png(path.with_suffix(".png"), points_picture(made, like=source.arrays["point"]))  # pyright: ignore
+            return
         if config.classes:
             rows = min(config.classes, _MOST_ROWS)
             labels = np.repeat(np.arange(rows), _COLUMNS)
@@ -154,9 +166,30 @@ def load_gan(
 
 def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     """The config with what the data and the length of the run decide."""
-    if config.schedule == "linear" and config.decay_steps is None:
-        config = replace(config, decay_steps=steps)
     first = source[0]
+    if "point" in first:
+        dimensions = len(first["point"])
+        if config.dimensions not in (None, dimensions):
+            raise ValueError(
+                f"{config.data} has points of {dimensions} numbers, the config says "
+                f"{config.dimensions}: leave dimensions out"
+            )
+        config = replace(config, dimensions=dimensions)
+        if architecture_of(config) == "perceptron" and not world_of(config.data):
+            largest = float(np.abs(source.arrays["point"]).max())  # pyright: ignore
+            config = replace(config, point_scale=config.point_scale or largest or 1.0)
+    elif (architecture := architecture_of(config)) in POINTS:
+        raise ValueError(
+            f"{config.data} has {' and '.join(first)}, and {architecture} networks are for points: "
+            "give a source of points (toy:grid9, an npz file with `point` [n, d]), or leave "
+            "the architecture out"
+        )
+    if spans_run(config) and config.decay_steps is None:
+        config = replace(config, decay_steps=steps)
+    if "point" in first:
+        if METHODS[config.method][architecture_of(config)].conditional:
+            raise ValueError(f"{config.method} is for images: points have no conditional networks")
+        return config
     channels = first["image"].shape[-1]
     if config.channels not in (None, channels):
         raise ValueError(

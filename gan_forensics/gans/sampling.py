@@ -1,4 +1,8 @@
-"""Images from a trained generator: drawn, of chosen classes, truncated, or between two others."""
+"""Images from a trained generator: drawn, of chosen classes, truncated, or between two others.
+
+A generator of points makes points: where this says images, they are float32 [n, d], in the range of
+the data.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
+from gan_forensics.gans.build import Gan
 from gan_forensics.gans.context import GENERATOR
-from gan_forensics.gans.methods import Gan
 from gan_forensics.gans.priors import Prior
 from gan_forensics.runtime import products
 from gan_forensics.train import TrainState
@@ -28,8 +32,8 @@ def generate(
     labels: Labels = None,
     truncation: float | None = None,
     batch_size: int = 64,
-) -> UInt8[np.ndarray, "n h w c"]:
-    """Draw n images, uint8, with running batch norm statistics.
+) -> UInt8[np.ndarray, "n h w c"] | Float[np.ndarray, "n d"]:
+    """Draw n images, uint8 [n, h, w, c], or points, with running batch norm statistics.
 
     Image i depends on the seed and on i (and its label) alone, not on n or the batch size. Where
     the state keeps a moving average of the generator, that is used.
@@ -69,7 +73,7 @@ def generate(
         else:
             chosen = None
         batches.append(_images(gan, state, z, chosen))
-    return to_uint8(np.concatenate(batches)[:n])
+    return _finished(gan, np.concatenate(batches)[:n])
 
 
 def interpolate(
@@ -80,7 +84,7 @@ def interpolate(
     *,
     seed: int,
     labels: Labels = None,
-) -> UInt8[np.ndarray, "rows*columns h w c"]:
+) -> UInt8[np.ndarray, "rows*columns h w c"] | Float[np.ndarray, "rows*columns d"]:
     """Strips of images from one noise to another, row by row, along great circles (`slerp`).
 
     Args:
@@ -108,7 +112,7 @@ def interpolate(
         z = jax.vmap(partial(slerp, ends[2 * row], ends[2 * row + 1]))(steps)
         chosen = None if classes is None else jnp.full(columns, classes[row], jnp.int32)
         strips.append(_images(gan, state, z, chosen))
-    return to_uint8(np.concatenate(strips))
+    return _finished(gan, np.concatenate(strips))
 
 
 def slerp(
@@ -171,11 +175,17 @@ def _drawn_labels(key: Array, places: Array, classes: int) -> Int[Array, " b"]:
     return jax.vmap(one)(places)
 
 
+def _finished(gan: Gan, made: np.ndarray) -> np.ndarray:
+    """Images as uint8; points as they are."""
+    return to_uint8(made) if gan.game.data == "image" else made
+
+
 def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.ndarray:
     params = state.average.get(GENERATOR, state.params[GENERATOR])
     inputs = (z,) if labels is None else (z, labels)
     with products(gan.config.precision):
-        return np.asarray(_passed(gan.generator, params, state.stats[GENERATOR], *inputs))
+        made = _passed(gan.generator, params, state.stats[GENERATOR], *inputs)
+        return np.asarray(gan.game.as_data(made))
 
 
 @partial(jax.jit, static_argnums=0)

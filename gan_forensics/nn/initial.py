@@ -178,6 +178,15 @@ def he_normal_fan_out() -> Initializer:
     return init
 
 
+def he_normal() -> Initializer:
+    """He et al. (ICCV 2015), fan in: the normal law of deviation sqrt(2 / fan_in)."""
+
+    def init(key, shape, dtype=jnp.float32):
+        return _draw("normal", math.sqrt(2 / math.prod(shape[:-1])), key, shape, dtype)
+
+    return init
+
+
 def lecun_normal() -> Initializer:
     """Flax's default of kernels: a cut normal law of deviation sqrt(1 / fan_in)."""
 

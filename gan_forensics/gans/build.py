@@ -1,0 +1,199 @@
+"""From a config to a GAN: the networks, the game, and the initial state."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from gan_forensics.data.toy_points import world_of
+from gan_forensics.gans.adversarial import SPANNING, Game
+from gan_forensics.gans.architectures import latent_of
+from gan_forensics.gans.config import POINTS, Architecture, GanConfig
+from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR, Task
+from gan_forensics.gans.method import Method
+from gan_forensics.gans.methods import METHODS, architecture_of
+from gan_forensics.gans.priors import PRIORS
+from gan_forensics.runtime import check_precision
+from gan_forensics.train import Learner, Update
+
+_POSITIVE = (
+    "batch_size latent width generator_width discriminator_width learning_rate "
+    "discriminator_learning_rate n_dis classes decay_steps dimensions point_scale"
+).split()
+
+
+class Gan(NamedTuple):
+    """A built GAN: its config, with the method's own values filled in, and its game."""
+
+    config: GanConfig
+    game: Game
+
+    @property
+    def generator(self) -> nn.Module:
+        """From noise (and labels) to images."""
+        return self.game.networks[GENERATOR]
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """From images (and labels) to logits and what else it returns."""
+        return self.game.networks[DISCRIMINATOR]
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """The moves of a step."""
+        return self.game.updates
+
+    @property
+    def learner(self) -> Learner:
+        """What `gan_forensics.train.fit` trains."""
+        average = self.config.average
+        return Learner(
+            "gan",
+            asdict(self.config),
+            self.updates,
+            lambda seed: init(self, seed),
+            average=(GENERATOR,) if average else (),
+            average_decay=average or 0.0,
+            precision=self.config.precision,
+        )
+
+
+def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
+    """The networks and updates of a config, with further tasks on top of the method's.
+
+    Raises:
+        ValueError: for an unknown method, tail, size, prior or architecture, and for settings that
+            do not go together.
+    """
+    architecture = architecture_of(config)
+    for name in _POSITIVE:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}: leave it out for the default")
+    method = METHODS[config.method][architecture]
+    if method.conditional and not config.classes:
+        raise ValueError(
+            f"{config.method} is conditional: set classes to the number of classes of the data"
+        )
+    if config.classes and not method.conditional:
+        conditional = [
+            n for n, rows in METHODS.items() if any(r.conditional for r in rows.values())
+        ]
+        raise ValueError(
+            f"{config.method} knows no classes: leave classes out, or choose "
+            f"{' or '.join(conditional)}"
+        )
+    if not spans_run(config) and config.decay_steps is not None:
+        raise ValueError(
+            f"decay_steps are of the schedules {' and '.join(SPANNING)}: leave them out, or "
+            "choose one"
+        )
+    if spans_run(config) and not config.decay_steps:
+        raise ValueError(
+            "the linear schedule and the losses of dist-gan and gn-gan need decay_steps, the steps "
+            "of the run"
+        )
+    if config.bundle is not None and not method.bundles:
+        bundled = [n for n, rows in METHODS.items() if any(r.bundles for r in rows.values())]
+        raise ValueError(
+            f"{config.method} comes in no bundles: leave bundle out, or choose "
+            f"{' or '.join(bundled)}"
+        )
+    if config.average is not None and not 0 < config.average < 1:
+        raise ValueError(f"average is a decay between 0 and 1, got {config.average}")
+    if config.prior is not None and config.prior not in PRIORS:
+        raise ValueError(f"unknown prior {config.prior!r}; priors are {', '.join(PRIORS)}")
+    check_precision(config.precision)
+    config = _filled(config, architecture, method)
+    recipe = replace(
+        method.recipe,
+        learning_rate=config.learning_rate,
+        n_dis=config.n_dis,
+        discriminator_learning_rate=config.discriminator_learning_rate,
+        schedule=config.schedule,
+        decay_steps=config.decay_steps,
+    )
+    points = architecture in POINTS
+    game = Game(
+        *method.networks(config),
+        (*method.tasks(config), *tasks),
+        recipe.players(method.others(config)),
+        prior=PRIORS[config.prior or ""](latent_of(config)),
+        data="point" if points else "image",
+        scale=config.point_scale if points else 1.0 if method.unit else None,
+    )
+    return Gan(config, game)
+
+
+def spans_run(config: GanConfig) -> bool:
+    """Whether a config depends on the length of its run."""
+    method = METHODS[config.method][architecture_of(config)]
+    return method.timed or (config.schedule or method.recipe.schedule) in SPANNING
+
+
+def _filled(config: GanConfig, architecture: Architecture, method: Method) -> GanConfig:
+    """A config with what the method says in the place of what is left out."""
+    config = replace(
+        config,
+        architecture=architecture,
+        learning_rate=config.learning_rate or method.recipe.learning_rate,
+        n_dis=config.n_dis or method.recipe.n_dis,
+        schedule=config.schedule or method.recipe.schedule,
+        bundle=config.bundle or ("corrected" if method.bundles else None),
+    )
+    if architecture not in POINTS:
+        _refuse(config, "points", dimensions=config.dimensions, point_scale=config.point_scale)
+        config = replace(config, channels=config.channels or 3)
+    else:
+        _refuse(config, "images", channels=config.channels)
+        config = _measured(config, architecture)
+    return replace(
+        config,
+        latent=config.latent or method.latent(config),
+        prior=config.prior or method.prior(config),
+    )
+
+
+def _refuse(config: GanConfig, what: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} {value} is for {what}, and {config.architecture} networks are not: "
+                "leave it out"
+            )
+
+
+def _measured(config: GanConfig, architecture: Architecture) -> GanConfig:
+    """The config of points with their dimensions and scale, where it names a toy world."""
+    world = world_of(config.data)
+    if config.dimensions is None:
+        if world is None:
+            raise ValueError("points need dimensions, the numbers that each has")
+        own = 1 if world.centres is None else world.centres.shape[1]
+        config = replace(config, dimensions=own)
+    if architecture == "small-perceptron":
+        # Its generator ends in no sigmoid, so it makes points as they are.
+        _refuse(config, "perceptrons", point_scale=config.point_scale)
+        return config
+    scale = config.point_scale or (world.scale if world else None)
+    if scale is None:
+        raise ValueError("points need point_scale, about their largest number")
+    return replace(config, point_scale=scale)
+
+
+def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    """Initial (parameters, statistics) by network name, from the config's seed or another.
+
+    Methods of one architecture start alike from one seed, as far as they have the same layers.
+    """
+    config = gan.config
+    shape = (config.size, config.size, config.channels or 3)
+    if config.architecture in POINTS:
+        shape = (config.dimensions or 1,)
+    # Two examples, since batch norm cannot train on one.
+    batch: Any = {gan.game.data: np.zeros((2, *shape), np.float32)}
+    return gan.game.init(jax.random.key(config.seed if seed is None else seed), batch)

@@ -1,0 +1,97 @@
+"""What a GAN is made from: the config that run folders keep and the command line is made of."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_forensics.gans.adversarial import Schedule
+from gan_forensics.runtime import Precision
+
+Architecture = Literal[
+    "dcgan", "resgan", "sngan", "resnet", "stacked", "perceptron", "small-perceptron"
+]
+POINTS: tuple[Architecture, ...] = ("perceptron", "small-perceptron")
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Everything that decides what a training run computes.
+
+    Attributes:
+        method: a key of `METHODS`.
+        data: a source: folder:PATH (or just a path), list:FILE.csv, idx:PATH, npz:FILE.npz,
+            tfds:NAME, samples:photos|digits|mnist5k|lfw, stacked:SOURCE, toy:powerlaw; or points:
+            toy:line|grid9|grid25|plus|sine, or an npz file with `point` [n, d].
+        size: side of the images: for strided networks a power of two from 16, for residual ones
+            32, 48, 64 or 128, for those of dist-gan and gn-gan 28, 32, 48 or 64.
+        tail: the last upsampling of a strided generator: BASELINE (transposed convolution),
+            {N,Z,B}.1.{3,5,7} or {N,Z,B}.3.5 for nearest, zero insertion, bilinear, then that many
+            convolutions of that kernel.
+        width: of strided networks, channels of the maps at full and half size, by default 32; of
+            dist-gan and gn-gan the narrowest map, of perceptrons the hidden layers, by default as
+            published.
+        latent: length of the noise; by default the method's own: 128 for most, for points as many
+            numbers as these have.
+        prior: law of the noise; by default the method's own: normal for most, uniform in [-1, 1)
+            for dist-gan, gn-gan and points of two numbers or more.
+        channels: of the images, 3 or 1; by default those of the data: files have 1 where all are
+            gray (of a GAN without data, 3).
+        batch_size: images a minibatch, over all processes.
+        learning_rate: of both players; by default the method's own.
+        discriminator_learning_rate: of the discriminator, where it differs.
+        flip: whether to mirror half of the images.
+        seed: of initialisation, data order and noise.
+        architecture: strided (dcgan) or residual (resgan) networks; by default the method's own,
+            and residual ones at size 48. "resgan" makes of dcgan and wgan-gp the residual GANs of
+            mimicry, with its recipe. dist-gan and gn-gan have a dcgan of their own, sngan (the
+            convolutions of SN-GAN, by default at size 48), resnet, and stacked, for three stacked
+            digits. Points have a perceptron, on a line a small-perceptron.
+        generator_width: of a residual generator, channels of its first map; by default as
+            published for the size.
+        discriminator_width: of a residual discriminator, its features; by default as published.
+        classes: of a conditional method; by default as many as the data have.
+        n_dis: the discriminator's moves a step, each on fresh images; by default the method's own.
+        schedule: of the learning rates: none (constant), linear (to 0), half-linear (half of the
+            rate, from half of the run on linearly to 0), staircase (times 0.9 every 10,000 moves);
+            by default the method's own.
+        decay_steps: steps until the rate is 0, and which other schedules of the method are a share
+            of; by default those of the run.
+        average: decay of a moving average of the generator, which images are then drawn with; by
+            default none is kept.
+        precision: float32 products; tf32, products of factors rounded to 10 bits; bfloat16,
+            activations of 7 bits (parameters, statistics and losses stay float32). By default the
+            backend's own: float32 on CPUs, tf32 on recent GPUs, products of bfloat16 on TPUs.
+        split: which images of the data train: train, or all, with those that are otherwise held
+            out for measuring (about a quarter of a folder, or its test/); by default train.
+        bundle: of dist-gan and gn-gan: corrected, the idea of the paper, or released, what the
+            authors' code does where it differs; by default corrected.
+        dimensions: of points, how many numbers each has; by default as the data.
+        point_scale: m, where networks see points x as (x / m + 1) / 2; by default that of the toy
+            world, or the largest number of the data, for points of two numbers or more.
+    """
+
+    method: str = "dcgan"
+    data: str = "samples:photos"
+    size: int = 64
+    tail: str = "BASELINE"
+    width: int | None = None
+    latent: int | None = None
+    prior: Literal["normal", "uniform"] | None = None
+    channels: Literal[1, 3] | None = None
+    batch_size: int = 64
+    learning_rate: float | None = None
+    discriminator_learning_rate: float | None = None
+    flip: bool = False
+    seed: int = 2021
+    architecture: Architecture | None = None
+    generator_width: int | None = None
+    discriminator_width: int | None = None
+    classes: int | None = None
+    n_dis: int | None = None
+    schedule: Schedule | None = None
+    decay_steps: int | None = None
+    average: float | None = None
+    precision: Precision | None = None
+    split: Literal["train", "all"] | None = None
+    bundle: Literal["released", "corrected"] | None = None
+    dimensions: int | None = None
+    point_scale: float | None = None
