@@ -136,7 +136,8 @@ def test_same_padding_is_xlas(size, kernel, stride, dilation):
 
 
 @pytest.mark.parametrize(
-    "kernel, strides, padding, extra", [(4, 2, 1, 0), (4, 1, 0, 0), (3, 2, 1, 1)]
+    "kernel, strides, padding, extra",
+    [(4, 2, 1, 0), (4, 1, 0, 0), (3, 2, 1, 1), (4, 2, "SAME", 0), (5, 2, "SAME", 0)],
 )
 def test_transposed_convolution_scatters_every_input_through_the_kernel(
     kernel, strides, padding, extra, rng
@@ -144,10 +145,15 @@ def test_transposed_convolution_scatters_every_input_through_the_kernel(
     # The definition y[s i + u - p] += x[i] k[u], as loops.
     x = rng.standard_normal((2, 3, 5, 4))
     k = rng.standard_normal((kernel, kernel, 4, 3))
-    h, w = ((n - 1) * strides - 2 * padding + kernel + extra for n in x.shape[1:3])
+    if padding == "SAME":  # TensorFlow's: of an odd number of places to cut, one more at the end
+        before = (kernel - strides) // 2
+        h, w = (n * strides for n in x.shape[1:3])
+    else:
+        before = padding
+        h, w = ((n - 1) * strides - 2 * padding + kernel + extra for n in x.shape[1:3])
     y = np.zeros((2, h, w, 3))
     for i, j, u, v in itertools.product(range(3), range(5), range(kernel), range(kernel)):
-        row, column = strides * i + u - padding, strides * j + v - padding
+        row, column = strides * i + u - before, strides * j + v - before
         if 0 <= row < h and 0 <= column < w:
             y[:, row, column] += x[:, i, j] @ k[u, v]
     own = convolve_transpose(

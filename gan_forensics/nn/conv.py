@@ -7,7 +7,7 @@ CPUs too (`gan_forensics.nn.conv_kernels`).
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -108,20 +108,27 @@ def convolve_transpose(
     kernel: Float[Array, "kh kw i o"],
     *,
     strides: int | tuple[int, int] = 1,
-    padding: int = 0,
+    padding: int | Literal["SAME"] = 0,
     output_padding: int = 0,
 ) -> Float[Array, "b h2 w2 o"]:
-    """Transposed convolution with PyTorch's geometry: y[s i + u - p] += x[i] kernel[u].
+    """Transposed convolution: y[s i + u - p] += x[i] kernel[u], with PyTorch's or TF's geometry.
 
-    The output side is (h - 1) s - 2 p + k + output_padding. A PyTorch weight [in, out, kh, kw]
-    is this kernel after `transpose(2, 3, 0, 1)`, without a flip.
+    With a number for `padding` the output side is (h - 1) s - 2 p + k + output_padding. A PyTorch
+    weight [in, out, kh, kw] is this kernel after `transpose(2, 3, 0, 1)`, without a flip. With
+    "SAME" it is h s, and p what "SAME" pads before a map of that side: the adjoint of the "SAME"
+    convolution of stride s, TensorFlow's `conv2d_transpose`. Its filter [kh, kw, out, in] is this
+    kernel after `swapaxes(2, 3)`.
     """
-    strides = _pair(strides)
-    sides = [
-        (size - 1) * step - 2 * padding + taps + output_padding
-        for size, step, taps in zip(x.shape[1:3], strides, kernel.shape[:2], strict=True)
-    ]
-    pads = ((padding, padding - output_padding),) * 2
+    strides, taps = _pair(strides), kernel.shape[:2]
+    if padding == "SAME":
+        sides = [size * step for size, step in zip(x.shape[1:3], strides, strict=True)]
+        pads = tuple(map(same_padding, sides, taps, strides))
+    else:
+        sides = [
+            (size - 1) * step - 2 * padding + reach + output_padding
+            for size, step, reach in zip(x.shape[1:3], strides, taps, strict=True)
+        ]
+        pads = ((padding, padding - output_padding),) * 2
     g = Geometry(strides, pads, (1, 1), 1)
     # The adjoint of a convolution from `out` channels to `in` channels.
     kernel = kernel.swapaxes(2, 3)
