@@ -7,10 +7,18 @@ from gan_forensics.gans.adversarial import Game, Player, Recipe, adversarial, pe
 from gan_forensics.gans.build import Gan, build, init
 from gan_forensics.gans.config import GanConfig
 from gan_forensics.gans.context import Context, Draws, Loss, Task
+from gan_forensics.gans.gradient_matching import (
+    TaylorCoefficients,
+    TaylorGaps,
+    gradient_matching_task,
+    taylor_coefficients,
+    taylor_gaps,
+)
 from gan_forensics.gans.infomax import chance_level, infomax_accuracy, infomax_loss, infomax_task
 from gan_forensics.gans.losses import LOSSES, AdversarialLoss, cross_entropy
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS
+from gan_forensics.gans.neighbours import neighbour_embedding, neighbour_task, similarities
 from gan_forensics.gans.optimizers import adam, linear_decay
 from gan_forensics.gans.penalties import gradient_penalty
 from gan_forensics.gans.priors import PRIORS, Prior
