@@ -33,7 +33,9 @@ def test_points_lie_around_the_centres_that_are_published(name, modes):
 
 def test_centres_by_hand():
     def rows(name):
-        return {tuple(np.round(c, 4)) for c in WORLDS[name].centres}
+        centres = WORLDS[name].centres
+        assert centres is not None
+        return {tuple(np.round(c, 4)) for c in centres}
 
     assert rows("toy:grid9") == {(x, y) for x in (-2, 0, 2) for y in (-2, 0, 2)}
     assert rows("toy:grid25") == {(x, y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)}
@@ -48,7 +50,7 @@ def test_centres_by_hand():
 def test_scale_is_a_constant_above_the_largest_coordinate():
     expected = {"grid9": 2.18, "grid25": 4.18, "plus": 3.18, "sine": 2.18}
     for name, scale in expected.items():
-        assert_allclose(WORLDS[f"toy:{name}"].scale, scale, rtol=1e-12, atol=0)
+        assert WORLDS[f"toy:{name}"].scale == pytest.approx(scale, rel=1e-12)
     assert WORLDS["toy:line"].scale is None
 
 
