@@ -210,7 +210,7 @@ def _examples(archive: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"it has points and, under {images[0]}, images: save them in two files"
             )
-        return {"point": check_points(archive[_POINT_KEY])}
+        return {"point": check_points(archive[_POINT_KEY], np.float32)}
     if not images:
         raise ValueError(
             f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from gan_forensics.data.decoding import ImageError, is_gray, load_image
 from gan_forensics.data.images import check_pixels, square, to_float
@@ -29,8 +29,8 @@ def check_split(split: str) -> None:
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
 
 
-def check_points(points: np.ndarray, what: str = "points") -> Float32[np.ndarray, "n d"]:
-    """Points as float32 [n, d].
+def check_points(points: np.ndarray, dtype: type = np.float64) -> Float[np.ndarray, "n d"]:
+    """Points [n, d] of a type.
 
     Raises:
         ValueError: for what are no numbers [n, d], or when some are not finite (it says how many).
@@ -38,15 +38,15 @@ def check_points(points: np.ndarray, what: str = "points") -> Float32[np.ndarray
     points = np.asarray(points)
     if points.ndim != 2 or 0 in points.shape or points.dtype.kind not in "fiu":
         raise ValueError(
-            f"{what} must be numbers [n, d], a row for each point, got {points.dtype} "
-            f"{list(points.shape)}"
+            "points must be numbers [n, d], a row for each point, got "
+            f"{points.dtype} {list(points.shape)}"
         )
-    with np.errstate(over="ignore"):  # Beyond the range of float32 is not finite either.
-        points = points.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # What lies beyond the range of the type is not finite either.
+        points = points.astype(dtype, copy=False)
     bad = np.flatnonzero(~np.isfinite(points).all(1))
     if len(bad):
         raise ValueError(
-            f"{len(bad)} of {len(points)} {what} are not finite (the first is row {bad[0]}): leave "
+            f"{len(bad)} of {len(points)} points are not finite (the first is row {bad[0]}): leave "
             "them out, or look at what made them"
         )
     return points
@@ -123,7 +123,7 @@ class ArraySource:
         if "image" in arrays:
             check_pixels(arrays["image"])
         if "point" in arrays:
-            arrays["point"] = check_points(arrays["point"])
+            arrays["point"] = check_points(arrays["point"], np.float32)
         shapes = {key: array.shape for key, array in arrays.items()}
         lengths = {shape[:1] for shape in shapes.values()}
         if len(lengths) != 1 or () in lengths:
