@@ -6,6 +6,7 @@ All take `size` and `crop` as `square` does.
 import csv
 import gzip
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,15 @@ def read_npz(file: Path, *, split: str, **fit: int | None) -> ArraySource:
         (examples,) = arrays.values()
         arrays["label"] = _labels(file, labels[0], len(examples))
     return part_of(arrays, split, **fit)
+
+
+def holds_points(file: Path) -> bool:
+    """Whether an archive has points; False for what is no archive, which `read_npz` refuses."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return f"{_POINT_KEY}.npy" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def _examples(archive: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:

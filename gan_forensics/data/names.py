@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import get_args
 
 from gan_forensics.data import samples, toy_points
-from gan_forensics.data.formats import part_of, read_folder, read_idx, read_list, read_npz
+from gan_forensics.data.formats import (
+    holds_points,
+    part_of,
+    read_folder,
+    read_idx,
+    read_list,
+    read_npz,
+)
 from gan_forensics.data.sources import ArraySource, Source, check_split
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
@@ -122,6 +129,14 @@ def open_source(
     if Path(name).is_dir():
         return read_folder(Path(name), split=split, follow_links=follow_links, **fit)
     raise ValueError(_unknown(name))
+
+
+def has_points(name: str) -> bool:
+    """Whether a name is that of points, not of images, known before the source is opened."""
+    scheme, _, rest = name.partition(":")
+    if scheme == "npz":
+        return holds_points(Path(rest).expanduser())
+    return toy_points.world_of(name) is not None
 
 
 def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
