@@ -70,12 +70,14 @@ def modes_figure(result: Mapping[str, Any]) -> Figure:
     methods = list(dict.fromkeys(row["method"] for row in result["rows"]))
     seeds = list(dict.fromkeys(row["seed"] for row in result["rows"]))
     panels = (
-        ("modes", "modes of 1000"),
-        ("kl", "KL to uniform, nats"),
+        ("seen", "modes seen"),
+        ("half_share", "half share"),
+        ("effective", "effective modes"),
+        ("kl", "KL, nats"),
         ("frechet", "Frechet distance"),
     )
-    figure = Figure(figsize=(7.6, 3.0), dpi=150, layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(1, 3), panels, strict=True):
+    figure = Figure(figsize=(9.6, 3.0), dpi=150, layout="constrained")
+    for axes, (name, title) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for place, method in enumerate(methods):
             rows = [row for row in result["rows"] if row["method"] == method]
             colour = COLOURS[1 + place]

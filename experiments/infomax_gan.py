@@ -82,7 +82,6 @@ SMOKE = Experiment(
     ),
     diversity=Diversity(width=8, critics=8, batch_size=8, steps=40, looks=2, draws=4, seeds=(0,)),
     modes=Stacks(
-        count=400,
         methods=("sngan", "infomax-gan"),
         seeds=(0,),
         steps=2,

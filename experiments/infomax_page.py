@@ -20,7 +20,15 @@ SWITCH = {
     "seen_before": "all seen tasks, before a switch",
     "seen_after": "all seen tasks, after a switch",
 }
-QUALITY = {"modes": ("modes", ".0f"), "kl": ("KL, nats", ".2f"), "frechet": ("Frechet", ".2f")}
+COUNTS = {
+    "seen": ("modes seen", ".0f"),
+    "half_share": ("half share", ".0f"),
+    "effective": ("effective modes", ".0f"),
+    "kl": ("KL, nats", ".2f"),
+}
+QUALITY = {**COUNTS, "frechet": ("Frechet", ".2f")}
+# Of what more is better.
+MORE = ("seen", "half_share", "effective")
 
 QUESTION = "Does a discriminator that keeps information make a better GAN?"
 
@@ -63,11 +71,10 @@ def _diversity_finding(result: Results) -> str:
 def _modes_finding(result: Results) -> str:
     parts = []
     for other in ("sngan", "ssgan"):
-        for name, better in (("frechet", -1), ("modes", 1), ("kl", -1)):
+        for name, (label, form) in QUALITY.items():
             gains = paired(result["rows"], name, "method", other, "infomax-gan")
             if gains:
-                agree = sum(better * gain > 0 for gain in gains)
-                label, form = QUALITY[name]
+                agree = sum((gain > 0) == (name in MORE) and gain != 0 for gain in gains)
                 parts.append(
                     f"{label} {plus_minus(*spread(gains), f'+{form}')} "
                     f"against {other} (better for {agree} of {len(gains)} seeds)"
@@ -120,7 +127,7 @@ def diversity_table(result: Results) -> Table:
 
 
 def modes_table(result: Results) -> Table:
-    """Modes, KL and Frechet distance of every method."""
+    """Mode counts and Frechet distance of every method."""
     lines = [["real, other stacks", *(f"{result['real'][n]:{f}}" for n, (_, f) in QUALITY.items())]]
     for method in dict.fromkeys(row["method"] for row in result["rows"]):
         rows = [row for row in result["rows"] if row["method"] == method]
@@ -129,8 +136,24 @@ def modes_table(result: Results) -> Table:
     return Table(
         f"{result['counts']['fake']} images of each GAN against {result['counts']['real']} real "
         "stacks of held-out digits; means over training seeds ± standard deviation between them. "
+        "Of 1000 modes: seen at least once (the published count), with half of their share or "
+        "more, inverse Simpson index (effective). "
         f"Frechet distance on {result['features']}, not FID",
-        ["images", "modes of 1000", "KL to uniform, nats", "Frechet distance"],
+        ["images", *(label for label, _ in QUALITY.values())],
+        lines,
+    )
+
+
+def calibration_table(result: Results) -> Table:
+    """What the same counts say of real stacks whose modes are known."""
+    lines = [
+        [row["true"], *(f"{row[name]:{form}}" for name, (_, form) in COUNTS.items())]
+        for row in result["calibration"]
+    ]
+    return Table(
+        f"{result['counts']['fake']} real stacks of held-out digits restricted to so many modes, "
+        "by the same classifier",
+        ["true modes", *(label for label, _ in COUNTS.values())],
         lines,
     )
 
@@ -185,17 +208,18 @@ def _modes_blocks(out: Path, result: Results) -> list[Any]:
     ]
     figure = Picture(
         modes_figure(result),
-        alt="Modes, KL and Frechet distance of each GAN",
+        alt="Mode counts, KL and Frechet distance of each GAN",
         caption="A dot for each training seed, a line for their mean; dotted: real stacks of the "
         "training digits.",
     )
     said = (
         f"The classifier gets {result['classifier']['accuracy']:.3f} of held-out single digits "
-        "right. An image that shows no digits is counted as some mode all the same: read the modes "
+        "right, and mistakes are further modes seen: the second table says what counts mean. An "
+        "image that shows no digits is counted as some mode all the same: read the modes "
         "together with the distance."
     )
     shown = pages.samples(out, grids, ", not chosen")
-    return [figure, modes_table(result), said, *shown, *losses]
+    return [figure, modes_table(result), said, calibration_table(result), *shown, *losses]
 
 
 def _each(values: Sequence[float], form: str = ".3f") -> str:

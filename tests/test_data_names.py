@@ -219,7 +219,7 @@ def test_damaged_idx_is_refused(tmp_path, images):
 def test_idx_labels_must_be_as_many_as_the_images(tmp_path, images):
     _idx(tmp_path / "images-idx3-ubyte", images[..., 0])
     _idx(tmp_path / "labels-idx1-ubyte", np.arange(39, dtype=np.uint8))
-    with pytest.raises(ValueError, match="the 40 images need 40 integers"):
+    with pytest.raises(ValueError, match="the 40 examples need 40 integers"):
         open_source(f"idx:{tmp_path / 'images-idx3-ubyte'}")
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,15 +15,7 @@ from experiments.infomax_diversity import KINDS, Diversity, asked, diversity
 from experiments.infomax_encoder import Labelled
 from experiments.infomax_forgetting import Forgetting, accuracies, forgetting, summary
 from experiments.infomax_gan import PAPER, PRESETS, Experiment
-from experiments.infomax_modes import (
-    METHODS,
-    Judge,
-    Stacks,
-    coverage,
-    gan_config,
-    stack_file,
-    stacks,
-)
+from experiments.infomax_modes import METHODS, Stacks, gan_config
 from experiments.infomax_published import (
     PUBLISHED,
     RECIPES,
@@ -30,9 +23,7 @@ from experiments.infomax_published import (
     published_section,
     recipe_config,
 )
-from gan_forensics.data import open_source
 from gan_forensics.gans import build, init
-from gan_forensics.quality import Extracted, FeatureExtractor
 from gan_forensics.studies.pages import markdown
 from gan_forensics.train import RunFolderError, minibatches_per_step
 from tests.small_experiments import command, step_fits_together
@@ -46,7 +37,7 @@ def test_an_experiment_without_parts_is_refused(tmp_path):
 
 
 def test_gans_of_one_seed_differ_in_nothing_but_their_method():
-    one, *others = (gan_config(Stacks(), method, 3, "npz:x") for method in METHODS)
+    one, *others = (gan_config(Stacks(), method, 3, "stacked:x") for method in METHODS)
     assert one.seed == 3 and one.architecture == "resgan"
     for other in others:
         assert replace(other, method=one.method) == one
@@ -55,7 +46,7 @@ def test_gans_of_one_seed_differ_in_nothing_but_their_method():
 @pytest.mark.slow
 def test_gans_of_one_seed_start_from_the_same_generator_and_discriminator():
     config = Stacks(generator_width=8, discriminator_width=8, latent=8)
-    one, *others = (init(build(gan_config(config, m, 3, "npz:x")))[0] for m in METHODS)
+    one, *others = (init(build(gan_config(config, m, 3, "stacked:x")))[0] for m in METHODS)
     for other in others:
         jax.tree.map(np.testing.assert_array_equal, one["generator"], other["generator"])
         shared = {name: other["discriminator"][name] for name in one["discriminator"]}
@@ -133,83 +124,42 @@ def test_looks_that_do_not_divide_the_training_are_refused():
         diversity(Diversity(steps=10, looks=3))
 
 
-# --- modes --------------------------------------------------------------------------------------
-
-
-def test_coverage_of_uniform_and_of_collapsed_modes():
-    assert coverage(np.repeat(np.arange(10), 3), 10) == (10, 0)
-    modes, divergence = coverage(np.full(7, 4), 10)
-    assert modes == 1
-    assert_allclose(divergence, math.log(10), rtol=1e-12, atol=0)
-    modes, divergence = coverage(np.array([0, 0, 0, 1]), 2)
-    expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    assert_allclose(divergence, expected, rtol=1e-12, atol=0)
-
-
-def test_the_channels_of_a_stack_are_the_digits_of_its_mode():
-    found = stacks("samples:digits", 50, split="train")
-    digits = open_source("samples:digits", size=32, split="train")
-    known = {digits[i]["image"].tobytes(): int(digits[i]["label"]) for i in range(len(digits))}
-    for image, mode in zip(found["image"], found["label"], strict=True):
-        channels = [known[np.ascontiguousarray(image[..., c]).tobytes()] for c in range(3)]
-        assert mode == 100 * channels[0] + 10 * channels[1] + channels[2]
-
-
-def test_the_stack_file_keeps_held_out_digits_for_its_test_split(tmp_path):
-    path = stack_file(tmp_path / "stacks.npz", Stacks(count=60))
-    digits = {
-        split: open_source("samples:digits", size=32, split=split) for split in ("train", "test")
-    }
-    for split, source in digits.items():
-        own = {source[i]["image"].tobytes() for i in range(len(source))}
-        stack = open_source(f"npz:{path}", size=32, split=split)
-        assert len(stack) > 5
-        for i in range(len(stack)):
-            channels = np.moveaxis(stack[i]["image"], -1, 0)
-            assert all(np.ascontiguousarray(c).tobytes() in own for c in channels)
-
-
-def test_a_judge_reads_channels_in_their_order():
-    def run(images):
-        # "Digits" are flat images of ten times their value.
-        values = images[:, 0, 0, 0] // 10
-        return Extracted(values[:, None].astype(np.float32), np.eye(10, dtype=np.float32)[values])
-
-    judge = Judge(FeatureExtractor("flat features", "0123456789", run), 1.0)
-    images = np.broadcast_to(np.array([70, 0, 30], np.uint8), (2, 4, 4, 3))
-    features, modes = judge(images)
-    assert modes.tolist() == [703, 703]
-    assert features.tolist() == [[7, 0, 3], [7, 0, 3]]
-    assert "flat features of three channels" in judge.features
-
-
 # --- tables and words ---------------------------------------------------------------------------
 
-ROWS = [
-    {"method": method, "seed": seed, "modes": modes, "kl": kl, "frechet": frechet}
-    for method, seed, modes, kl, frechet in (
-        ("sngan", 0, 800, 0.5, 2.0),
-        ("sngan", 1, 820, 0.6, 3.0),
-        ("infomax-gan", 0, 810, 0.4, 1.0),
-        ("infomax-gan", 1, 800, 0.5, 3.5),
+ROWS: list[dict[str, Any]] = [
+    dict(
+        zip(
+            ("method", "seed", "seen", "half_share", "effective", "kl", "frechet"), row, strict=True
+        )
+    )
+    for row in (
+        ("sngan", 0, 800, 300, 250.0, 0.5, 2.0),
+        ("sngan", 1, 820, 310, 255.0, 0.6, 3.0),
+        ("infomax-gan", 0, 810, 310, 249.0, 0.4, 1.0),
+        ("infomax-gan", 1, 800, 310, 254.0, 0.5, 3.5),
     )
 ]
+REAL = {"seen": 980, "half_share": 900, "effective": 800.0, "kl": 0.1}
 MODES = {
     "rows": ROWS,
-    "real": {"modes": 980, "kl": 0.1, "frechet": 0.25},
+    "real": {**REAL, "frechet": 0.25},
+    "calibration": [{"true": 1000, **REAL}],
     "features": "own features",
     "counts": {"real": 40, "fake": 50},
 }
 
 
 def test_differences_are_paired_by_seed():
-    assert infomax_page.paired(ROWS, "modes", "method", "sngan", "infomax-gan") == [10, -20]
-    assert infomax_page.paired(ROWS, "modes", "method", "ssgan", "infomax-gan") == []
+    assert infomax_page.paired(ROWS, "seen", "method", "sngan", "infomax-gan") == [10, -20]
+    assert infomax_page.paired(ROWS, "seen", "method", "ssgan", "infomax-gan") == []
 
 
 def test_the_finding_says_for_how_many_seeds_it_holds():
     said = infomax_page.finding({"modes": MODES})
-    assert "modes -5 ± 21 against sngan (better for 1 of 2 seeds)" in said
+    assert "modes seen -5 ± 21 against sngan (better for 1 of 2 seeds)" in said
+    # What does not change is not better.
+    assert "half share +5 ± 7 against sngan (better for 1 of 2 seeds)" in said
+    assert "effective modes -1 ± 0 against sngan (better for 0 of 2 seeds)" in said
     assert "Frechet -0.25 ± 1.06 against sngan (better for 1 of 2 seeds)" in said
     assert "KL, nats -0.10 ± 0.00 against sngan (better for 2 of 2 seeds)" in said
     assert "ssgan" not in said and "FID" not in said
@@ -218,8 +168,9 @@ def test_the_finding_says_for_how_many_seeds_it_holds():
 def test_tables_render_with_spread_and_without_calling_the_distance_fid():
     table = infomax_page.modes_table(MODES)
     text = markdown(table)
-    assert "| sngan | 810 ± 14 | 0.55 ± 0.07 | 2.50 ± 0.71 |" in text
-    assert "| real, other stacks | 980 | 0.10 | 0.25 |" in text
+    assert "| sngan | 810 ± 14 | 305 ± 7 | 252 ± 4 | 0.55 ± 0.07 | 2.50 ± 0.71 |" in text
+    assert "| real, other stacks | 980 | 900 | 800 | 0.10 | 0.25 |" in text
+    assert "| 1000 | 980 | 900 | 800 | 0.10 |" in markdown(infomax_page.calibration_table(MODES))
     assert "own features, not FID" in table.caption
     rows = [
         {"arm": arm, "seed": seed, **dict.fromkeys(infomax_page.SWITCH, value)}
@@ -329,8 +280,9 @@ def test_the_smoke_preset_leaves_results_and_a_page(smoke):
         assert title in page
     assert [row["method"] for row in results["modes"]["rows"]] == ["sngan", "infomax-gan"]
     for row in results["modes"]["rows"]:
-        assert 1 <= row["modes"] <= 100 and row["frechet"] > 0
-        assert 0 <= row["kl"] <= math.log(1000)
+        assert 1 <= row["half_share"] <= row["seen"] <= 100 and row["frechet"] > 0
+        assert 1 <= row["effective"] <= row["seen"] and 0 <= row["kl"] <= math.log(1000)
+    assert [row["true"] for row in results["modes"]["calibration"]][-1] == 1000
     assert np.shape(results["forgetting"]["curves"]["with"]) == (2, 10 * 2 + 1, 10)
     assert {"commit", "spread", "modes"} <= set(results["protocol"])
     tables = (out / "results.md").read_text()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
@@ -11,7 +11,16 @@ from gan_forensics.cli.process import open_source, progress, say
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
-    from gan_forensics.quality import FeatureExtractor
+    from gan_forensics.quality import FeatureExtractor, Score
+
+
+class Judged(NamedTuple):
+    """Scores, settings for the protocol, further entries of results.json, and what to mind."""
+
+    scores: "list[Score]"
+    protocol: dict[str, Any]
+    tables: dict[str, Any]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,11 @@ class Evaluate:
 
     The same images in any order have the same scores.
 
+    Points (--data toy:grid25 and its like, or npz:FILE with an array `point`) are judged by the
+    modes they cover and the points near them; on toy:line, and without known centres, by distances.
+    With --data stacked:SOURCE modes are counted by a classifier of the digits of SOURCE; what these
+    counts say of real stacks of known modes stands beside them.
+
     Try it:
 
     $ gan-forensics evaluate runs/sngan-32 --data tfds:cifar10 --weights inception.npz -n 10000
@@ -32,6 +46,10 @@ class Evaluate:
     $ gan-forensics evaluate generated --data photographs --weights inception.npz --size 64
 
     $ gan-forensics evaluate runs/sngan-32 --data samples:digits --features small --draws 3
+
+    $ gan-forensics evaluate runs/sngan-32 --data stacked:samples:mnist5k -n 25600
+
+    $ gan-forensics evaluate npz:points.npz --data toy:grid25 -n 2000
     """
 
     run: Positional[str]
@@ -72,13 +90,21 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data import account
-        from gan_forensics.data.files import check_file_out, check_folder_out, write_json
-        from gan_forensics.quality import computable, evaluate_images
-        from gan_forensics.report import report_run
-        from gan_forensics.report.provenance import provenance
+        from gan_forensics.cli.evaluate_modes import (
+            check_kinds,
+            check_options,
+            of_points,
+            of_stacks,
+        )
+        from gan_forensics.data.files import check_file_out, check_folder_out
+        from gan_forensics.data.names import has_points
 
-        asked = self._checked()
+        at_least(1, n=self.n, draws=self.draws)
+        at_least(0, seed=self.seed)
+        stacks, points = self.data.startswith("stacked:"), has_points(self.data)
+        if stacks or points:
+            check_options(self, points=points)
+        asked = None if stacks or points else self._checked()
         run = Path(self.run)
         is_run = (run / "config.json").exists()
         out = self.out or (run if is_run else Path()) / "results.json"
@@ -89,14 +115,32 @@ class Evaluate:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
-        gan, size = self._gan(run) if is_run else (None, self.size)
+        check_kinds(self, run, is_run=is_run, points=points)
+        if stacks:
+            judged = of_stacks(self, run, is_run=is_run)
+        elif points:
+            judged = of_points(self, run, is_run=is_run)
+        else:
+            judged = self._of_images(run, asked, is_run=is_run)
+        self._report(judged, out)
+        if is_run and self.out is None:
+            from gan_forensics.report import report_run
+
+            print(f"Open {report_run(run)}.")
+
+    def _of_images(self, run: Path, asked: tuple[str, ...] | None, *, is_run: bool) -> Judged:
+        """Scores by features of images."""
+        from gan_forensics.data import account
+        from gan_forensics.quality import computable, evaluate_images
+
+        gan, size = self.gan(run) if is_run else (None, self.size)
         links = self.follow_links
         real = open_source(self.data, size=size, split=self.split, follow_links=links)
         if line := account.coloured(real):
             say(f"{self.data}: {line}")
         given = None
         if gan is None:
-            given = self._some(open_source(self.run, size=size, follow_links=links))
+            given = self.some(open_source(self.run, size=size, follow_links=links))
         fake = self.n if given is None else len(given)
         # Before the judge is trained and the GAN draws.
         metrics, left_out = computable(
@@ -104,11 +148,11 @@ class Evaluate:
         )
         for name, reason in left_out.items():
             print(f"Left out {name!r}: {reason}.")
-        fakes, made = self._draws(run, *gan) if gan else ([given], self.run)
+        fakes, made = self.drawn(run, *gan) if gan else ([given], self.run)
         real, fakes = _of_equal_channels(real, fakes)
         extractor = self._extractor(real, run if is_run else None)
         scores = evaluate_images(
-            self._some(real),
+            self.some(real),
             fakes,
             extractor,
             metrics=metrics,
@@ -118,14 +162,26 @@ class Evaluate:
         )
         protocol = {
             "generated": made,
-            "real": f"{self.data}, split {self.split}",
             "size": size or "as they are",
+            "quantisation": "fixed: (x + 1) 127.5, to the nearest",
+            "features": {"name": extractor.name, **extractor.protocol},
+        }
+        tables = {"left_out": left_out} if left_out else {}
+        return Judged(scores, protocol, tables, [extractor.warning])
+
+    def _report(self, judged: Judged, out: Path) -> None:
+        """Write results.json and print the scores."""
+        from gan_forensics.data.files import write_json
+        from gan_forensics.report.provenance import provenance
+
+        scores = judged.scores
+        protocol = {
+            "real": f"{self.data}, split {self.split}",
             "asked_for": self.n,
             "chosen": "all, or as many as asked for by seed and place in the source",
             "draws": self.draws,
             "seed": self.seed,
-            "quantisation": "fixed: (x + 1) 127.5, to the nearest",
-            "features": {"name": extractor.name, **extractor.protocol},
+            **judged.protocol,
             "metrics": {score.name: score.protocol for score in scores},
             **provenance(),
         }
@@ -142,8 +198,7 @@ class Evaluate:
             }
             for score in scores
         ]
-        results = {"protocol": protocol, "quality": rows}
-        write_json(out, results | ({"left_out": left_out} if left_out else {}))
+        write_json(out, {"protocol": protocol, "quality": rows, **judged.tables})
         width = max(len(score.name) for score in scores)
         print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
         for row in rows:
@@ -152,19 +207,15 @@ class Evaluate:
                 f"{row['metric']:{width}}  {row['value']:10.5g}  {spread:>10}  "
                 f"{row['real'] or '-':>6}  {row['fake']:>6}"
             )
-        for warning in dict.fromkeys([*(score.warning for score in scores), extractor.warning]):
+        for warning in dict.fromkeys([*(score.warning for score in scores), *judged.notes]):
             if warning:
                 print(f"Note: {warning}.")
         print(f"The protocol is in {out}.")
-        if is_run and self.out is None:
-            print(f"Open {report_run(run)}.")
 
     def _checked(self) -> tuple[str, ...] | None:
         """The metrics asked for, if any; options that cannot be or would do nothing are refused."""
         from gan_forensics.quality import check_metrics
 
-        at_least(1, n=self.n, draws=self.draws)
-        at_least(0, seed=self.seed)
         if self.features != "inception":
             why = f"only --features inception have it, these are {self.features}"
             not_given(why, weights=self.weights, resize=self.resize)
@@ -179,7 +230,7 @@ class Evaluate:
             return None
         return check_metrics(name.strip() for name in self.metrics.split(","))
 
-    def _gan(self, run: Path) -> tuple[tuple, int]:
+    def gan(self, run: Path) -> tuple[tuple, int]:
         """The GAN of a run with its state, and the side of its images."""
         from gan_forensics.gans import load_gan
 
@@ -189,7 +240,7 @@ class Evaluate:
             raise ValueError(f"--size {self.size}: this GAN makes images of {size}; leave it out")
         return (gan, state), size
 
-    def _draws(self, run: Path, gan, state) -> tuple[list, str]:
+    def drawn(self, run: Path, gan, state) -> tuple[list, str]:
         """Draws of a GAN, and what they are."""
         from gan_forensics.gans import generate
 
@@ -214,7 +265,7 @@ class Evaluate:
             real, kept, seed=self.seed, precision=self.precision
         )
 
-    def _some(self, source: "Source") -> "Source":
+    def some(self, source: "Source") -> "Source":
         """At most n examples, chosen without replacement."""
         import numpy as np
 

@@ -14,19 +14,31 @@ _LOOKED_AT = 64
 
 def left_out(source: Source) -> str:
     """One line on what the listing of a folder left out, by reason; empty where it is nothing."""
+    source = _read(source)
     others = getattr(source, "left_out", {})
     return summary(others, source.listed) if others else ""  # pyright: ignore
 
 
 def taken(source: Source, *, use: str = "train") -> str:
     """One line on how many examples are used and held out, for instance "6 of 9 images train"."""
-    listed = getattr(source, "listed", len(source))
-    if listed == len(source):
-        return f"{listed} images {use}"
+    read = _read(source)
+    stacks = "" if read is source else f"{len(source)} stacks of three: "
+    listed, kind = getattr(read, "listed", len(read)), _kind(read)
+    if listed == len(read):
+        return f"{stacks}{listed} {kind} {use}"
     return (
-        f"{len(source)} of {listed} images {use}, {listed - len(source)} are held out "
+        f"{stacks}{len(read)} of {listed} {kind} {use}, {listed - len(read)} are held out "
         "(--split all takes everything)"
     )
+
+
+def _read(source: Source) -> Source:
+    """What is read: of stacks the single digits."""
+    return getattr(source, "inner", source)
+
+
+def _kind(source: Source) -> str:
+    return "points" if "point" in getattr(source, "arrays", {}) else "images"
 
 
 def fitted(source: Source, size: int | None) -> str:
@@ -34,6 +46,7 @@ def fitted(source: Source, size: int | None) -> str:
 
     At most 64 headers are read, spread over all files.
     """
+    source = _read(source)
     headers = _headers(source) if size else []
     sizes = sorted({(h.width, h.height) for h in headers}, key=lambda s: (s[0] * s[1], s))
     if not sizes or sizes == [(size, size)]:
@@ -48,6 +61,7 @@ def fitted(source: Source, size: int | None) -> str:
 
 def coloured(source: Source) -> str:
     """One line where files are gray: all of them, or, as up to 64 headers tell, some."""
+    source = _read(source)
     if not isinstance(source, FileSource):
         return ""
     if source.channels == 1:
@@ -70,9 +84,11 @@ def _headers(source: Source) -> list[Header]:
 
 def facts(source: Source) -> dict[str, Any]:
     """What was used, held out and left out, JSON-able, for run folders."""
-    listed = getattr(source, "listed", len(source))
+    read = _read(source)
+    listed = getattr(read, "listed", len(read))
     return {
-        "images": len(source),
-        "held_out": listed - len(source),
-        "left_out": by_reason(getattr(source, "left_out", {})),
+        **({} if read is source else {"stacks": len(source)}),
+        _kind(read): len(read),
+        "held_out": listed - len(read),
+        "left_out": by_reason(getattr(read, "left_out", {})),
     }

@@ -6,6 +6,7 @@ All take `size` and `crop` as `square` does.
 import csv
 import gzip
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from jaxtyping import Int
 
 from gan_forensics.data.images import check_pixels, square
 from gan_forensics.data.listing import list_images, summary
-from gan_forensics.data.sources import ArraySource, FileSource, rows_of_split
+from gan_forensics.data.sources import ArraySource, FileSource, check_points, rows_of_split
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
+_POINT_KEY = "point"
 _LABEL_KEYS = ("label", "labels", "y")
 _TEST_FOLDERS = ("test", "val", "valid", "validation")
 _IDX_UBYTE = 0x08
@@ -177,10 +179,11 @@ def _read_idx_array(path: Path) -> np.ndarray:
 
 
 def read_npz(file: Path, *, split: str, **fit: int | None) -> ArraySource:
-    """Read a NumPy archive into memory: images under `image`, `images`, `x` or `arr_0`.
+    """Read a NumPy archive into memory: points under `point`, or images.
 
-    Images are uint8 [n, h, w] or [n, h, w, 1 or 3]; labels, integers [n], are optional, under
-    `label`, `labels` or `y`. Pickled objects are refused.
+    Points are finite numbers [n, d]. Images, under `image`, `images`, `x` or `arr_0`, are uint8
+    [n, h, w] or [n, h, w, 1 or 3]. Labels, integers [n], are optional, under `label`, `labels` or
+    `y`. Pickled objects are refused.
     """
     try:
         # Opened here, since np.load leaves the file open when the archive is damaged.
@@ -188,40 +191,73 @@ def read_npz(file: Path, *, split: str, **fit: int | None) -> ArraySource:
             archive = np.load(stream, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise ValueError("a single array, not an archive; save it with numpy.savez")
-            found = [archive[key] for key in _IMAGE_KEYS if key in archive.files][:1]
-            if not found:
-                raise ValueError(
-                    f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "
-                    f"{', '.join(_IMAGE_KEYS)}"
-                )
-            image = found[0][..., None] if found[0].ndim == 3 else found[0]
-            check_pixels(image)
+            arrays = _examples(archive)
             labels = [archive[key] for key in _LABEL_KEYS if key in archive.files][:1]
     # A damaged archive raises errors of zipfile, zlib, struct or NumPy.
     except Exception as error:
-        raise ValueError(f"{file}: cannot be read as an archive of images: {error}") from error
-    arrays = {"image": image}
+        kind = "images or points"
+        raise ValueError(f"{file}: cannot be read as an archive of {kind}: {error}") from error
     if labels:
-        arrays["label"] = _labels(file, labels[0], len(image))
+        (examples,) = arrays.values()
+        arrays["label"] = _labels(file, labels[0], len(examples))
     return part_of(arrays, split, **fit)
+
+
+def holds_points(file: Path) -> bool:
+    """Whether an archive has points; False for what is no archive, which `read_npz` refuses."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return f"{_POINT_KEY}.npy" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+def _examples(archive: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
+    """The points of an archive, or its images."""
+    images = [key for key in _IMAGE_KEYS if key in archive.files]
+    if _POINT_KEY in archive.files:
+        if images:
+            raise ValueError(
+                f"it has points and, under {images[0]}, images: save them in two files"
+            )
+        return {"point": check_points(archive[_POINT_KEY], np.float32)}
+    if not images:
+        raise ValueError(
+            f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "
+            f"{', '.join(_IMAGE_KEYS)}, points [n, d] under {_POINT_KEY}"
+        )
+    image = archive[images[0]]
+    image = image[..., None] if image.ndim == 3 else image
+    check_pixels(image)
+    return {"image": image}
 
 
 def _labels(file: Path, labels: np.ndarray, n: int) -> np.ndarray:
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"{file}: labels are {labels.dtype} {list(labels.shape)}; the {n} images need {n} "
+            f"{file}: labels are {labels.dtype} {list(labels.shape)}; the {n} examples need {n} "
             "integers"
         )
     return labels
 
 
 def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> ArraySource:
-    """The rows of a split, their images, where there are some, through `square`."""
+    """The rows of a split, their images, where there are some, through `square`.
+
+    Raises:
+        ValueError: for a size or crop where there are no images.
+    """
+    if any(fit.values()) and "image" not in arrays:
+        given = ", ".join(f"{name}={value}" for name, value in fit.items() if value)
+        raise ValueError(
+            f"{given}: size and crop are for images, and there are none, but {', '.join(arrays)}: "
+            "leave it out"
+        )
     listed = len(next(iter(arrays.values())))
     if split != "all":
         rows = rows_of_split(range(listed), split)
         arrays = {key: array[rows] for key, array in arrays.items()}
-    if "image" in arrays and any(fit.values()):
+    if any(fit.values()):
         squares = [square(image, **fit) for image in arrays["image"]]
         arrays = {**arrays, "image": np.stack(squares)}
     source = ArraySource(**arrays)

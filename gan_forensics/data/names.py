@@ -8,9 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from gan_forensics.data import samples
-from gan_forensics.data.formats import part_of, read_folder, read_idx, read_list, read_npz
+from gan_forensics.data import samples, toy_points
+from gan_forensics.data.formats import (
+    holds_points,
+    part_of,
+    read_folder,
+    read_idx,
+    read_list,
+    read_npz,
+)
 from gan_forensics.data.sources import ArraySource, Source, check_split
+from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
 
@@ -20,6 +28,12 @@ SOURCES = (
     "samples:mnist5k",
     "samples:lfw",
     "toy:powerlaw",
+    "toy:line",
+    "toy:grid9",
+    "toy:grid25",
+    "toy:plus",
+    "toy:sine",
+    "stacked:SOURCE",
     "folder:PATH",
     "list:FILE.csv",
     "idx:PATH",
@@ -32,6 +46,7 @@ NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:digits": samples.digits,
     "samples:mnist5k": samples.mnist5k,
     "samples:lfw": samples.lfw,
+    **{name: partial(toy_points.draw, world) for name, world in toy_points.WORLDS.items()},
 }
 # Made at the size that is asked for, so that nothing is resized.
 MADE = ("samples:photos", "toy:powerlaw")
@@ -54,20 +69,25 @@ def open_source(
     `samples:digits`              1797 digits of 8x8; `samples:mnist5k` 5000 of 28x28
     `samples:lfw`                 200 gray crops of 25x25, half of them faces
     `toy:powerlaw`                textures of a known spectrum (`exponent`, `n`, `seed`)
+    `toy:line`                    points of N(4, 1) (options `n`, `seed`)
+    `toy:grid9`, `toy:grid25`     points around 3x3 or 5x5 centres, `toy:plus` 13, `toy:sine` 12
+    `stacked:SOURCE`              three gray digits as red, green, blue: 1000 modes (`n`, `seed`)
     `folder:PATH`, or `PATH`      images below a folder; subfolders are classes
     `list:FILE.csv`               a path, or a path and a label, on each line
     `idx:PATH`                    MNIST's format, a file or a folder of them, also .gz
-    `npz:FILE.npz`                uint8 arrays
+    `npz:FILE.npz`                uint8 images, or points under `point`
     `tfds:NAME[:SPLIT]`           a TensorFlow data set (option `data_dir`)
     ============================  =====================================================
 
-    Options are appended as in `toy:powerlaw?exponent=1&n=500`.
+    Options are appended as in `toy:powerlaw?exponent=1&n=500`. Those behind the last ? of
+    `stacked:SOURCE` are the stacks', any before it the SOURCE's own:
+    `stacked:tfds:mnist?data_dir=DIR?n=64000`.
 
     Args:
         name: one of the above.
         size: images are centre-cropped to a square, then resized to `size` with antialiasing.
             For photographs and textures nothing is resized: it is the size at native pixels
-            (default 32).
+            (default 32). Points have none. Of stacks it is that of the digits.
         split: "train", "test", or "all". Photographs are split by region, TensorFlow data sets,
             folders with train/ and test/ (or val/) and IDX folders by their own splits; all else
             is divided at random but always alike, about a quarter for test (`rows_of_split`).
@@ -92,6 +112,8 @@ def open_source(
     if scheme in _FILE_READERS:
         options = {"follow_links": follow_links} if scheme == "folder" else {}
         return _open_files(_FILE_READERS[scheme], name, rest, split=split, **options, **fit)
+    if scheme == "stacked":
+        return _open_stacks(name, split=split, follow_links=follow_links, **fit)
     base, _, query = name.partition("?")
     if base in MADE:
         if crop is not None:
@@ -109,6 +131,14 @@ def open_source(
     raise ValueError(_unknown(name))
 
 
+def has_points(name: str) -> bool:
+    """Whether a name is that of points, not of images, known before the source is opened."""
+    scheme, _, rest = name.partition(":")
+    if scheme == "npz":
+        return holds_points(Path(rest).expanduser())
+    return toy_points.world_of(name) is not None
+
+
 def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
     path = Path(rest).expanduser()
     if not rest or not path.exists():
@@ -122,6 +152,21 @@ def _open_textures(
     *, size: int, split: str, exponent: float = 1.5, n: int = 2000, seed: int = 0
 ) -> ArraySource:
     return part_of({"image": power_law_textures(n, size, exponent=exponent, seed=seed)}, split)
+
+
+def _open_stacks(name: str, *, split: str, **arguments) -> Stacked:
+    """Stacks of the source that stands between `stacked:` and the last question mark."""
+    rest = name.removeprefix("stacked:")
+    inner, _, query = rest.rpartition("?") if "?" in rest else (rest, "", "")
+    if not inner:
+        raise ValueError(f"{name}: name the source of digits, as in stacked:samples:mnist5k")
+    try:
+        digits = open_source(inner, split=split, **arguments)
+        return _with_options(partial(Stacked, digits, split=split), name, query)
+    except ValueError as error:
+        if str(error).startswith(name):
+            raise
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _with_options(opener: Callable, name: str, query: str):

@@ -1,9 +1,9 @@
 """Sources: `len` and integer indexing to a dict of numpy arrays: images, points, tokens.
 
-The key "image", where there is one, is uint8 [h, w, c] in [0, 255] with c = 1 or 3; "label" an
-int32 scalar. Sources are safe to read from several threads. What is in memory is an
-`ArraySource`, files that are decoded when asked for are a `FileSource`; anything else with
-these two methods is a source too.
+The key "image", where there is one, is uint8 [h, w, c] in [0, 255] with c = 1 or 3; "point" float32
+[d], finite; "label" an int32 scalar. Sources are safe to read from several threads. What is in
+memory is an `ArraySource`, files that are decoded when asked for are a `FileSource`; anything else
+with these two methods is a source too.
 """
 
 import functools
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from gan_forensics.data.decoding import ImageError, is_gray, load_image
 from gan_forensics.data.images import check_pixels, square, to_float
@@ -27,6 +27,29 @@ def check_split(split: str) -> None:
     """Refuse an unknown split."""
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+
+
+def check_points(points: np.ndarray, dtype: type = np.float64) -> Float[np.ndarray, "n d"]:
+    """Points [n, d] of a type.
+
+    Raises:
+        ValueError: for what are no numbers [n, d], or when some are not finite (it says how many).
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or 0 in points.shape or points.dtype.kind not in "fiu":
+        raise ValueError(
+            "points must be numbers [n, d], a row for each point, got "
+            f"{points.dtype} {list(points.shape)}"
+        )
+    with np.errstate(over="ignore"):  # What lies beyond the range of the type is not finite either.
+        points = points.astype(dtype, copy=False)
+    bad = np.flatnonzero(~np.isfinite(points).all(1))
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(points)} points are not finite (the first is row {bad[0]}): leave "
+            "them out, or look at what made them"
+        )
+    return points
 
 
 class Source(Protocol):
@@ -90,8 +113,8 @@ class ArraySource:
         """Keep the arrays.
 
         Args:
-            **arrays: one or more [n, ...] of any kind, such as points [n, 2]; `image` must be
-                uint8 [n, h, w, c] with c = 1 or 3, and `label` integers [n].
+            **arrays: one or more [n, ...] of any kind; `image` must be uint8 [n, h, w, c] with
+                c = 1 or 3, `point` finite numbers [n, d], and `label` integers [n].
 
         Raises:
             ValueError: no array, arrays of different n, or an `image` of another kind.
@@ -99,6 +122,8 @@ class ArraySource:
         arrays = {key: np.asarray(array) for key, array in arrays.items()}
         if "image" in arrays:
             check_pixels(arrays["image"])
+        if "point" in arrays:
+            arrays["point"] = check_points(arrays["point"], np.float32)
         shapes = {key: array.shape for key, array in arrays.items()}
         lengths = {shape[:1] for shape in shapes.values()}
         if len(lengths) != 1 or () in lengths:

@@ -210,6 +210,13 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
 
 def _count_classes(source: Source, config: GanConfig) -> int:
     """How many classes a source has, checked against the config where that says something."""
+    known = getattr(source, "classes", None)
+    if known is not None:
+        if config.classes not in (None, known):
+            raise ValueError(
+                f"{config.data} has {known} classes, the config {config.classes}: leave classes out"
+            )
+        return known
     labels = _labels(source, config)
     if labels is None:
         assert config.classes

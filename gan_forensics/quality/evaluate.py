@@ -153,11 +153,18 @@ def evaluate_images(
         other = extract(extractor, fake, progress=progress)
         scores = [METRICS[name].scores(found, other, extractor.name, seed) for name in names]
         draws.append([score for part in scores for score in part])
-    return [_over_draws(scores) for scores in zip(*draws, strict=True)]
+    return over_draws(draws)
 
 
-def _over_draws(scores: Sequence[Score]) -> Score:
-    """Mean over draws of fakes, with their population standard deviation as spread."""
+def over_draws(draws: Sequence[Sequence[Score]]) -> list[Score]:
+    """The scores of several draws of fakes, each with the same metrics, as one of each metric.
+
+    Values are means over the draws, spreads their population standard deviations.
+    """
+    return [_mean(scores) for scores in zip(*draws, strict=True)]
+
+
+def _mean(scores: Sequence[Score]) -> Score:
     if len(scores) == 1:
         return scores[0]
     values = np.array([score.value for score in scores])
