@@ -233,6 +233,7 @@ def test_what_does_not_fit_is_told_in_one_message(digits):
     del wrong["encoder/encoder/Conv_1/BatchNorm/beta"]
     wrong["encoder/encoder/Conv_7/weights"] = np.zeros(3)
     wrong["global_step"] = np.zeros(())
+    wrong["encoder/encoder/Conv/biases"] = np.array([1, np.nan])
     with pytest.raises(ValueError, match="another width") as caught:
         read_dist_gan_weights(networks, wrong)
     message = str(caught.value)
@@ -240,6 +241,7 @@ def test_what_does_not_fit_is_told_in_one_message(digits):
     assert "missing: encoder/Conv_1/BatchNorm/beta [4]" in message
     assert "unknown: encoder/encoder/Conv_7/weights [3]" in message
     assert "unknown: global_step []" in message
+    assert "not finite: encoder/encoder/Conv/biases" in message
 
 
 @pytest.mark.parametrize("arrays", [{}, {"net.0.weight": np.zeros((1, 1, 4, 4))}])

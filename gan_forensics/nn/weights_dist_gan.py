@@ -58,8 +58,8 @@ def read_dist_gan_weights(
         authors saved none, since they use those of the batch.
 
     Raises:
-        ValueError: if no name tells its player, and for names that are missing, unknown, or of
-            another shape (all of them, in one message).
+        ValueError: if no name tells its player, and for arrays that are missing, unknown, of
+            another shape or not finite (all of them, in one message).
     """
     found: dict[str, dict[Place, Any]] = {}
     unknown = []
@@ -103,7 +103,7 @@ def _place(name: str) -> tuple[str | None, Place | None]:
 
 def _filled(network, player: str, found: dict[Place, Any]) -> tuple[dict, list[str]]:
     """The variables of a network, and what is wrong with what was found for them."""
-    expected = _shapes(network)
+    expected = _shapes(network, player)
     variables: dict[str, dict] = {"params": {}, "batch_stats": {}}
     problems = []
     for place, shape in expected.items():
@@ -116,6 +116,8 @@ def _filled(network, player: str, found: dict[Place, Any]) -> tuple[dict, list[s
                     f"wrong shape: {name} is {list(array.shape)}, should be {list(theirs)}"
                 )
                 continue
+            if not np.isfinite(array).all():
+                problems.append(f"not finite: {name}")
             array = array.swapaxes(2, 3) if turned else array
         elif place[0] == "batch_stats":
             array = np.full(shape, float(place[-1] == "var"), np.float32)
@@ -138,9 +140,9 @@ def _filled(network, player: str, found: dict[Place, Any]) -> tuple[dict, list[s
     return variables, problems
 
 
-def _shapes(network) -> dict[Place, tuple[int, ...]]:
+def _shapes(network, player: str) -> dict[Place, tuple[int, ...]]:
     """The shape of every variable of a network."""
-    if hasattr(network, "start"):  # a generator
+    if player == "generator":
         shape = (1, network.latent)
     else:
         shape = (1, network.size, network.size, network.channels)
