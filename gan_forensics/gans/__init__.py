@@ -16,7 +16,7 @@ from gan_forensics.gans.gradient_matching import (
 )
 from gan_forensics.gans.infomax import chance_level, infomax_accuracy, infomax_loss, infomax_task
 from gan_forensics.gans.losses import LOSSES, AdversarialLoss, cross_entropy
-from gan_forensics.gans.method import Method
+from gan_forensics.gans.method import Method, only
 from gan_forensics.gans.methods import METHODS
 from gan_forensics.gans.neighbours import neighbour_embedding, neighbour_task, similarities
 from gan_forensics.gans.optimizers import adam, linear_decay

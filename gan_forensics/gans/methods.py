@@ -146,7 +146,8 @@ def architecture_of(config: GanConfig) -> Architecture:
         ValueError: for an unknown method, and for an architecture that it does not come in.
     """
     if config.method not in METHODS:
-        close = difflib.get_close_matches(config.method, METHODS, n=1, cutoff=0.0)
+        longer = [name for name in METHODS if config.method and name.startswith(config.method)]
+        close = longer or difflib.get_close_matches(config.method, METHODS, n=1, cutoff=0.0)
         raise ValueError(
             f"unknown method {config.method!r}; did you mean {close[0]!r}? "
             f"Methods are {', '.join(METHODS)}"
