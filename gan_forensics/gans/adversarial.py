@@ -237,6 +237,7 @@ class Game:
         if scale is not None and not 0 < scale < float("inf"):
             raise ValueError(f"scale must be positive and finite, got {scale}")
         self.data, self.scale, self._weights = data, scale, dict(weights or {})
+        self.players = tuple(players)
         self._terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
         taken = {name for player in players for name in player.trains or (player.name,)}
         left = tuple(name for name in self.networks if name not in taken)
