@@ -56,10 +56,6 @@ def similarities(points: Float[Array, "n *shape"], *, power: Power = 2) -> Float
 
     Raises:
         ValueError: for another power.
-
-    Example:
-        >>> similarities(jnp.array([[0.0], [3.0]])).tolist()
-        [[0.0, 0.5], [0.5, 0.0]]
     """
     if power not in (1, 2):
         raise ValueError(
