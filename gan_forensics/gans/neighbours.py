@@ -131,9 +131,10 @@ def neighbour_task(
     """Neighbour embedding in the move of the autoencoder, or of the generator of any GAN.
 
         place          latents       samples
-        autoencoder    z and E(x)    G(z) and G(E(x)), as GN-GAN has it
+        autoencoder    z and E(x)    G(z) and G(E(x)), by recollection as in GN-GAN
         generator      z             G(z); needs no encoder
 
+    (The third party, with one seed on 25 Gaussians, saw the first collapse and the second not.)
     Pairs are of the whole batch, over all devices. Reports "neighbours", the loss without its
     weight.
 
