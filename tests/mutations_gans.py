@@ -105,8 +105,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/neighbours.py",
-        "(p * (log_p - log_q))",
-        "(q * (log_q - log_p))",
+        "p * jnp.log(jnp.where(apart, p, 1) / jnp.where(apart, q, 1))",
+        "q * jnp.log(jnp.where(apart, q, 1) / jnp.where(apart, p, 1))",
         f"{NEIGHBOURS} -k formula",
     ),
     Mutation(
