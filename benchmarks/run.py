@@ -7,6 +7,7 @@ NAMES = (
     "dcgan_step",
     "sngan_step",
     "infonce_memory",
+    "neighbours",
     "spectra",
     "quality",
     "detector",

@@ -6,6 +6,8 @@ G = "gan_forensics/gans"
 LOSSES = "tests/test_gans_losses.py"
 PENALTIES = "tests/test_gans_penalties.py"
 INFOMAX = "tests/test_gans_infomax.py"
+NEIGHBOURS = "tests/test_gans_neighbours.py"
+MATCHING = "tests/test_gans_gradient_matching.py"
 ROTATION = "tests/test_gans_rotation.py"
 ADVERSARIAL = "tests/test_gans_adversarial.py"
 TASKS = "tests/test_gans_tasks.py"
@@ -90,6 +92,94 @@ MUTATIONS = [
         '(of("real", discriminator_weight),), (of("fake", generator_weight),)',
         '(of("real", generator_weight),), (of("fake", discriminator_weight),)',
         f"{ADVERSARIAL} -k 'published_terms'",
+    ),
+    # Neighbour embedding and gradient matching.
+    Mutation(
+        f"{G}/neighbours.py",
+        "far, variance = squared, jnp.square(deviations).sum() / pairs",
+        "far, variance = squared, jnp.square(deviations).sum() / (pairs - 1)",
+        f"{NEIGHBOURS} -k formula",
+    ),
+    Mutation(
+        f"{G}/neighbours.py", "distances.var(ddof=1)", "distances.var()", f"{NEIGHBOURS} -k formula"
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "p * jnp.log(jnp.where(apart, p, 1) / jnp.where(apart, q, 1))",
+        "q * jnp.log(jnp.where(apart, q, 1) / jnp.where(apart, p, 1))",
+        f"{NEIGHBOURS} -k formula",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "root = apart & (squared != 0)",
+        "root = apart",
+        f"{NEIGHBOURS} -k equal_samples",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "root = apart & (squared != 0)",
+        "root = apart & (squared > 0)",
+        f"{NEIGHBOURS} -k hidden",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "jax.lax.stop_gradient(inverse.max())",
+        "jnp.ones_like(inverse.max())",
+        f"{NEIGHBOURS} -k equal_samples",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "points = points - jax.lax.stop_gradient(points[:1])",
+        "pass",
+        f"{NEIGHBOURS} -k origin",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "if n * n * d <= _DIFFERENCES_AT_ONCE:",
+        "if n * d <= _DIFFERENCES_AT_ONCE:",
+        f"{NEIGHBOURS} -k memory",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        'more = [reconstructed(context)] if place == "autoencoder" else []',
+        'more = [context.images("real")] if place == "autoencoder" else []',
+        f"{NEIGHBOURS} -k codes_together",
+    ),
+    Mutation(
+        f"{G}/neighbours.py",
+        "            stop_gradient=stop_gradient,\n        )\n        return Loss",
+        "        )\n        return Loss",
+        f"{NEIGHBOURS} -k told",
+    ),
+    Mutation(
+        f"{G}/gradient_matching.py",
+        "jnp.square(real.gradient - fake.gradient).sum()",
+        "jnp.square(real.gradient - fake.gradient).mean()",
+        f"{MATCHING} -k finite",
+    ),
+    Mutation(
+        f"{G}/gradient_matching.py",
+        "(slopes * samples).sum() / b",
+        "(slopes.mean(0) * samples.mean(0)).sum()",
+        f"{MATCHING} -k finite",
+    ),
+    Mutation(
+        f"{G}/gradient_matching.py",
+        "labels = context.labels(owner)",
+        'labels = context.labels("fake")',
+        f"{MATCHING} -k both_gaps",
+    ),
+    Mutation(
+        f"{G}/gradient_matching.py",
+        "logits = context.logits_at(images, labels)",
+        'logits = context.discriminate(images, labels)["logits"]',
+        f"{MATCHING} -k both_gaps",
+    ),
+    Mutation(
+        f"{G}/gradient_matching.py",
+        'return jax.nn.sigmoid(logits) if of == "score" else logits',
+        "return jax.nn.sigmoid(logits)",
+        f"{MATCHING} -k both_gaps",
     ),
     # The frame.
     Mutation(

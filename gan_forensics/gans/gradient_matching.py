@@ -55,7 +55,8 @@ def taylor_coefficients(
 
     Args:
         score: samples to one number each; their sum is differentiated, so that a score that
-            normalises over the batch ties its samples together.
+            normalises over the batch ties its samples together (one that begins by subtracting the
+            batch's mean has a mean gradient of 0).
         samples: x, in the range that the score takes; slopes in [-1, 1] are half those in [0, 1].
     """
     samples = samples.astype(jnp.promote_types(samples.dtype, jnp.float32))
