@@ -4,6 +4,8 @@ from tests.mutations import Mutation
 
 METRICS = "tests/test_quality_metrics.py"
 FEATURES = "tests/test_quality_features.py"
+MODES = "tests/test_quality_modes.py"
+POINTS = "tests/test_quality_points.py"
 Q = "gan_forensics/quality"
 
 MUTATIONS = [
@@ -114,5 +116,30 @@ MUTATIONS = [
         "astype(jnp.float32) / 127.5 - 1)",
         "astype(jnp.float32) / 127.5)",
         FEATURES,
+    ),
+    # Mode counts.
+    Mutation(f"{Q}/modes.py", "(2 * n_modes * counts >= n)", "(2 * n_modes * counts > n)", MODES),
+    Mutation(f"{Q}/modes.py", "(2 * n_modes * counts >= n)", "(n_modes * counts >= n)", MODES),
+    Mutation(f"{Q}/modes.py", "1 / (p**2).sum()", "1 / (p**2).mean()", MODES),
+    Mutation(f"{Q}/modes.py", "np.log(p * n_modes)", "np.log(p * len(p))", MODES),
+    Mutation(
+        f"{Q}/modes.py", "judge.guesses[rng.choice(rows", "judge.truth[rng.choice(rows", MODES
+    ),
+    Mutation(
+        f"{Q}/modes.py",
+        "rng.choice(rng.choice(MODES, count, replace=False), n)",
+        "rng.choice(MODES, n)",
+        MODES,
+    ),
+    Mutation(
+        f"{Q}/modes.py", "np.moveaxis(images, -1, 1)", "np.moveaxis(images, -1, 1)[:, ::-1]", MODES
+    ),
+    # Points.
+    Mutation(f"{Q}/points.py", "<= radius + _SLACK", "< radius - _SLACK", POINTS),
+    Mutation(f"{Q}/points.py", "self.counts >= self.least", "self.counts > self.least", POINTS),
+    Mutation(f"{Q}/points.py", "RADIUS = 0.1 * 2**0.5", "RADIUS = 0.1", POINTS),
+    Mutation(f"{Q}/points.py", "-(-LEAST * len(points) // SAMPLES)", "LEAST", POINTS),
+    Mutation(
+        f"{Q}/points.py", "axes /= np.linalg.norm(axes, axis=1, keepdims=True)", "pass", POINTS
     ),
 ]

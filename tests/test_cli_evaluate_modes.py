@@ -66,6 +66,14 @@ def test_points_and_images_are_not_compared(points, tmp_path, capsys):
     assert "has images, toy:plus points" in refused(capsys, "evaluate", gan, "--data", "toy:plus")
 
 
+@pytest.mark.parametrize("command", [["detect", "fit"], ["train", "detector", "--real"]])
+def test_points_are_refused_where_images_are_meant(command, points, tmp_path, capsys):
+    fake = ["--fake"] if "--real" in command else []
+    for real in ("toy:grid9", points):
+        options = [*command, real, *fake, "samples:photos", "--out", tmp_path / "d.npz"]
+        assert f"{real} has points, and images are needed" in refused(capsys, *options)
+
+
 def test_options_of_images_are_refused(points, capsys):
     given = {"--size": 8, "--metrics": "fid", "--features": "small", "--precision": "float32"}
     for option, value in given.items():

@@ -51,16 +51,16 @@ def check_kinds(command: "Evaluate", run: Path, *, is_run: bool, points: bool) -
 
 def of_points(command: "Evaluate", run: Path, *, is_run: bool) -> Judged:
     """Modes and registered points of a toy world, or distances."""
-    from gan_forensics.data.toy_points import world_of
+    from gan_forensics import data
     from gan_forensics.quality.evaluate import over_draws
     from gan_forensics.quality.points import point_scores
 
-    real = _whole(command, open_source(command.data, split=command.split), "point")
+    real = _whole(command, data.open_source(command.data, split=command.split), "point")
     if is_run:
         draws, made = command.drawn(run, *command.gan(run)[0])
     else:
-        draws, made = [_whole(command, open_source(command.run), "point")], command.run
-    world = world_of(command.data)
+        draws, made = [_whole(command, data.open_source(command.run), "point")], command.run
+    world = data.world_of(command.data)
     scores = over_draws([point_scores(d, real, world, seed=command.seed) for d in draws])
     return Judged(scores, {"generated": made}, {}, [])
 

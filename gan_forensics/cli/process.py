@@ -21,14 +21,23 @@ def say(line: str) -> None:
 def open_source(
     name: str, *, size: int | None = None, split: str = "all", follow_links: bool = False
 ) -> "Source":
-    """`gan_forensics.data.open_source`, saying what is left out, by reason, cropped and resized."""
+    """`gan_forensics.data.open_source` of images, saying what is left out, cropped and resized."""
     from gan_forensics import data
 
+    refuse_points(name)
     source = data.open_source(name, size=size, split=split, follow_links=follow_links)
     for line in (data.account.left_out(source), data.account.fitted(source, size)):
         if line:
             say(f"{name}: {line}")
     return source
+
+
+def refuse_points(name: str) -> None:
+    """Refuse a source of points where images are meant."""
+    from gan_forensics.data import has_points
+
+    if has_points(name):
+        raise ValueError(f"{name} has points, and images are needed: give another source")
 
 
 def list_images(path: Path, *, follow_links: bool = False) -> "Listing":

@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.cli.process import progress, say
+from gan_forensics.cli.process import progress, refuse_points, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,7 @@ def open_native(
     from gan_forensics import data
     from gan_forensics.data.names import MADE
 
+    refuse_points(name)
     made = name.partition("?")[0] in MADE
     source = data.open_source(
         name, size=size if made else None, split=split, follow_links=follow_links

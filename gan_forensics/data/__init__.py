@@ -26,7 +26,7 @@ from gan_forensics.data.images import (
     to_uint8,
 )
 from gan_forensics.data.listing import Listing, list_images
-from gan_forensics.data.names import SOURCES, open_source
+from gan_forensics.data.names import SOURCES, has_points, open_source
 from gan_forensics.data.pipeline import Batches
 from gan_forensics.data.samples import PHOTO_NAMES
 from gan_forensics.data.skip_bad import SkipBad
@@ -41,4 +41,6 @@ from gan_forensics.data.sources import (
     rows_of_split,
     take,
 )
+from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy import power_law_textures
+from gan_forensics.data.toy_points import WORLDS, World, world_of

@@ -1,4 +1,4 @@
-"""How good generated images are: FID, KID, inception score, precision and recall.
+"""How good generated images and points are: FID, KID, inception score, precision, recall, modes.
 
 Features are computed once and cached; every result carries its counts, seed, spread and features.
 """
@@ -15,7 +15,15 @@ from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score
 from gan_forensics.quality.kid import kid, polynomial_mmd2
+from gan_forensics.quality.modes import Judge, ModeCount, calibration, count_modes, train_judge
 from gan_forensics.quality.moments import FeatureMoments, Moments, over_processes
+from gan_forensics.quality.points import (
+    Registered,
+    ceiling,
+    point_scores,
+    registered,
+    sliced_wasserstein,
+)
 from gan_forensics.quality.prdc import prdc
 from gan_forensics.quality.quantise import quantise
 from gan_forensics.quality.score import Score
