@@ -30,7 +30,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-
 from experiments.gn_gan_arms import (
     groups,
 )
