@@ -136,7 +136,7 @@ MUTATIONS = [
     Mutation(
         f"{G}/neighbours.py",
         "if n * n * d <= _DIFFERENCES_AT_ONCE:",
-        "if n * d <= _DIFFERENCES_AT_ONCE:",
+        "if n * n * d > _DIFFERENCES_AT_ONCE:",
         f"{NEIGHBOURS} -k memory",
     ),
     Mutation(
