@@ -8,6 +8,7 @@ NAMES = (
     "sngan_step",
     "infonce_memory",
     "neighbours",
+    "toy_gans",
     "spectra",
     "quality",
     "detector",

@@ -98,7 +98,8 @@ class TrainGan:
 
     def _checked(self) -> "tuple[GanConfig, Cadence]":
         """What is trained and for how long; what cannot be is refused before any data are read."""
-        from gan_forensics.data.toy_points import has_points, world_of
+        from gan_forensics.data import has_points
+        from gan_forensics.data.toy_points import world_of
         from gan_forensics.gans import METHODS, GanConfig, build
         from gan_forensics.gans.build import spans_run
         from gan_forensics.gans.methods import architecture_of

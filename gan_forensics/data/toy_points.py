@@ -3,9 +3,7 @@
 Layouts of the Dist-GAN release (Tran et al., ECCV 2018), drawn anew; its files are not needed.
 """
 
-from pathlib import Path
 from typing import NamedTuple
-from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from jaxtyping import Float64
@@ -97,14 +95,3 @@ def world_of(name: str) -> World | None:
 def draw(world: World, *, n: int | None = None, seed: int = 0) -> ArraySource:
     """The source of a world: `n` points, by default 10,000 of the line, 2000 or 4000 a mode."""
     return world.sample(world.n if n is None else n, seed)
-
-
-def has_points(name: str) -> bool:
-    """Whether a source's name stands for points: a toy world, or an archive that holds some."""
-    if world_of(name):
-        return True
-    path = Path(name.removeprefix("npz:")).expanduser()
-    if not name.startswith("npz:") or not is_zipfile(path):
-        return False
-    with ZipFile(path) as archive:
-        return "point.npy" in archive.namelist()

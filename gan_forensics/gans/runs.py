@@ -13,13 +13,14 @@ from gan_forensics.data import (
     SkipBad,
     Source,
     account,
+    has_points,
     image_grid,
     open_source,
     save_png,
 )
 from gan_forensics.data.files import shown, write_json
 from gan_forensics.data.point_pictures import points_picture
-from gan_forensics.data.toy_points import has_points, world_of
+from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.context import Task

@@ -99,7 +99,7 @@ def points_figure(
             step, points = some[column][0], np.asarray(some[column][1], float)
             panel.set_xlim(low[0] - margin[0], high[0] + margin[0])
             if real.shape[1] == 1:
-                bins = np.linspace(*panel.get_xlim(), 40).tolist()
+                bins = np.linspace(low[0] - margin[0], high[0] + margin[0], 40).tolist()
                 panel.hist(real[:, 0], bins, density=True, color=_REAL)
                 inside = points[:, 0]
                 panel.hist(inside, bins, density=True, histtype="step", color=COLOURS[1], lw=1.2)

@@ -46,11 +46,19 @@ def said_mean(values: Sequence[float | None], form: str = ".0f") -> str:
     return plus_minus(float(np.mean(known)), spread, form) + lost
 
 
-def said_interval(values: Sequence[float | None], form: str = ".0f") -> str:
-    """The 95 % interval of the mean over seeds, or a dash."""
+def said_interval(
+    values: Sequence[float | None],
+    form: str = ".0f",
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> str:
+    """The 95 % interval of the mean over seeds, cut where no value can be, or a dash."""
     known = [value for value in values if value is not None]
     ends = student_interval(known)
-    return "–" if ends is None else f"{ends[0]:{form}} to {ends[1]:{form}}"
+    if ends is None:
+        return "–"
+    return f"{max(ends[0], low):{form}} to {min(ends[1], high):{form}}"
 
 
 def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
@@ -66,7 +74,7 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
             [
                 name,
                 said_mean(at_end(f, "wasserstein"), ".3f"),
-                said_interval(at_end(f, "wasserstein"), ".3f"),
+                said_interval(at_end(f, "wasserstein"), ".3f", low=0),
                 said_mean(late_mean(f, "wasserstein"), ".3f"),
                 said_mean(at_end(f, "kolmogorov_smirnov"), ".3f"),
             ]
@@ -80,7 +88,7 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
         rows = [
             [name]
             + [said_mean(at_end(f, m), form) for m, form in zip(names, forms, strict=True)]
-            + [said_interval(at_end(f, "effective"))]
+            + [said_interval(at_end(f, "effective"), low=1, high=1000)]
             for name, f in arms.items()
         ]
         columns = ["arm", *(MEASURES[m] for m in names), "effective, 95 % of the mean"]
@@ -101,7 +109,7 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
                 name,
                 " ".join("–" if m is None else str(m) for m in at_end(f, "modes")),
                 said_mean(at_end(f, "points")),
-                said_interval(at_end(f, "points")),
+                said_interval(at_end(f, "points"), low=0, high=f["samples"]),
                 said_mean(late_mean(f, "modes"), ".1f"),
                 said_mean(late_mean(f, "points")),
                 first,

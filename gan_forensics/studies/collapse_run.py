@@ -217,6 +217,7 @@ def run(study: Collapse, *, say: Callable[[str], None] = lambda line: None) -> d
         say(f"left out {world}: {why}")
     gans = {world: gan_of(study, world) for world in worlds}
     found: dict[str, Followed] = {}
+    seconds: dict[str, float] = {}
     with writing(study.out):
         for world, (gan, digests) in gans.items():
             say(f"{world}: {_steps(study, world):,} steps for each of {len(study.seeds)} seeds")
@@ -229,7 +230,7 @@ def run(study: Collapse, *, say: Callable[[str], None] = lambda line: None) -> d
                 "images": study.images if world == STACKED else None,
             }
             path = study.out / "parts" / f"{world}.json"
-            found[world], _ = stored_part(
+            found[world], seconds[world] = stored_part(
                 path, asked, lambda world=world, gan=gan: _followed(study, world, gan)
             )
         name = " + ".join([study.method, *study.tasks])
@@ -237,7 +238,7 @@ def run(study: Collapse, *, say: Callable[[str], None] = lambda line: None) -> d
             "protocol": {**as_json(asdict(study)), **provenance()},
             "worlds": found,
             "left_out": lost,
-            "seconds": {},
+            "seconds": {world: round(took, 1) for world, took in seconds.items()},
             "finding": f"{name}: " + "; ".join(_said(f) for f in found.values()) + ".",
         }
         write_json(study.out / "results.json", results)
@@ -269,7 +270,13 @@ def _write_pages(out: Path, name: str, results: Mapping[str, Any]) -> None:
         left = [f"{world}: {why}" for world, why in results["left_out"].items()]
         sections.append(Section("Left out", left))
     write_markdown(out, results, sections)
-    write_page(out, results, title=f"{name}: {QUESTION.lower()}", sections=sections)
+    write_page(
+        out,
+        results,
+        title=f"{name}: {QUESTION.lower()}",
+        sections=sections,
+        timed="Training and looking, all seeds of a world.",
+    )
 
 
 def _overview(worlds: Mapping[str, Followed]) -> Table:
@@ -284,7 +291,7 @@ def _overview(worlds: Mapping[str, Followed]) -> Table:
                 modes_of(followed["world"]),
                 counted,
                 said_mean(values, ".1f"),
-                said_interval(values, ".1f"),
+                said_interval(values, ".1f", low=0, high=modes_of(followed["world"]) or 0),
             ]
         )
     columns = ["world", "modes", "counted", "mean ± deviation", "95 % of the mean"]
