@@ -8,6 +8,7 @@ import pytest
 from experiments import (
     doping,
     fourier_discrepancies,
+    gn_gan,
     infomax_gan,
     spectral_regularisation,
     transferable_features,
@@ -16,6 +17,7 @@ from experiments import (
 EXPERIMENTS = (
     doping,
     fourier_discrepancies,
+    gn_gan,
     infomax_gan,
     spectral_regularisation,
     transferable_features,
@@ -60,6 +62,15 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
             fourier_discrepancies,
             "--steps 200 --seeds 4 5 --tails BASELINE Z.1.7 --width 8",
             {"study": {"steps": 200, "seeds": (4, 5), "tails": ("BASELINE", "Z.1.7"), "width": 8}},
+        ),
+        (
+            gn_gan,
+            "--parts grid9 line --grid9.groups gan fake --grid9.seeds 4 --line.steps 7",
+            {
+                "parts": ("grid9", "line"),
+                "grid9": {"groups": ("gan", "fake"), "seeds": (4,)},
+                "line": {"steps": 7},
+            },
         ),
         (
             infomax_gan,
