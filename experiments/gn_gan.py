@@ -102,7 +102,7 @@ class Stacks:
     batch_size: int = 64
     digits: str = "samples:mnist5k"
     images: int = 5000
-    classifier_steps: int = 1000
+    classifier_steps: int = 3000
 
 
 ALL = (

@@ -94,11 +94,9 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
         columns = ["arm", *(MEASURES[m] for m in names), "effective, 95 % of the mean"]
         return Table(_caption(arms, "Modes of stacked digits, of 1000"), columns, rows)
     count = modes_of(world) or 0
+    half = -(-count // 2)
     rows = []
     for name, f in arms.items():
-        reached = steps_to(f, count)
-        when = [step for step in reached if step is not None]
-        first = f"{int(np.median(when)):,} ({len(when)} of {len(reached)})" if when else "never"
         on_the_way = [
             said_mean([row[f["steps"].index(step)] for row in f["measures"]["points"]])
             for step in at
@@ -112,7 +110,7 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
                 said_interval(at_end(f, "points"), low=0, high=f["samples"]),
                 said_mean(late_mean(f, "modes"), ".1f"),
                 said_mean(late_mean(f, "points")),
-                first,
+                *(_reached(steps_to(f, k)) for k in (half, count)),
                 *on_the_way,
             ]
         )
@@ -123,12 +121,20 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
         "95 % of the mean",
         "modes, last 10 looks",
         "points, last 10 looks",
-        f"median step to {count} modes (seeds)",
+        *(f"median step to {k} modes (seeds)" for k in (half, count)),
         *(f"points at {step:,}" for step in at if step in next(iter(arms.values()))["steps"]),
     ]
     best = ceiling(WORLDS[world])
     note = f"of {count} modes and 2000 points, of which a perfect generator registers {best:.1%}"
     return Table(_caption(arms, f"{world}, {note}"), columns, rows)
+
+
+def _reached(steps: Sequence[int | None]) -> str:
+    """The median of the seeds that got there, and how many did."""
+    known = [step for step in steps if step is not None]
+    if not known:
+        return "never"
+    return f"{int(np.median(known)):,} ({len(known)} of {len(steps)})"
 
 
 def _caption(arms: Arms, what: str) -> str:
