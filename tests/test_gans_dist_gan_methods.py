@@ -125,6 +125,22 @@ def test_weights_and_rates_are_the_published_ones():
     }
 
 
+@pytest.mark.parametrize(("method", "step"), [("dist-gan", 1429), ("dcgan", 1667)])
+def test_rates_in_the_plane_fall_by_the_moves_of_all_players(method, step):
+    """Seven a step, or six without an autoencoder."""
+    for update in build(GanConfig(method, data="toy:grid9")).updates:
+        x = {"x": jnp.zeros(1)}
+        for steps, expected in ((step - 1, 1e-3), (step, 0.9e-3)):
+            state = update.optimizer.init(x)
+            # As after so many moves.
+            (schedule,) = state.hyperparams_states.values()  # pyright: ignore
+            done = schedule._replace(count=jnp.asarray(steps * update.repeats))
+            state = state._replace(hyperparams_states={"learning_rate": done})  # pyright: ignore
+            _, after = update.optimizer.update(x, state, x)
+            rate = after.hyperparams["learning_rate"]  # pyright: ignore
+            assert_allclose(rate, expected, rtol=1e-5)
+
+
 # --- minibatches --------------------------------------------------------------------------------
 
 
