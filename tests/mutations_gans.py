@@ -14,6 +14,10 @@ TASKS = "tests/test_gans_tasks.py"
 METHODS = "tests/test_gans_methods.py"
 SAMPLING = "tests/test_gans_sampling.py"
 RUNS = "tests/test_gans_runs.py"
+DIST_GAN = "tests/test_gans_dist_gan.py"
+DIST_GAN_METHODS = "tests/test_gans_dist_gan_methods.py"
+POINTS = "tests/test_gans_points.py"
+OPTIMIZERS = "tests/test_gans_optimizers.py"
 
 MUTATIONS = [
     # Losses.
@@ -45,8 +49,8 @@ MUTATIONS = [
     Mutation(f"{G}/penalties.py", "jax.nn.relu(n - 1) ** 2", "(n - 1) ** 2", PENALTIES),
     Mutation(
         f"{G}/penalties.py",
-        "jnp.square(slopes).sum(range(1, slopes.ndim))",
-        "jnp.square(slopes).mean(range(1, slopes.ndim))",
+        'if norm == "rms" else squares.sum(axes)',
+        'if norm == "rms" else squares.mean(axes)',
         PENALTIES,
     ),
     Mutation(f"{G}/penalties.py", "0.5 * real.std(ddof=1)", "0.5 * real.std()", PENALTIES),
@@ -220,8 +224,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/adversarial.py",
-        "return both if self.first == GENERATOR else both[::-1]",
-        "return both",
+        "(*before, *(both if self.first == GENERATOR else both[::-1]))",
+        "(*before, *both)",
         f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
     ),
     Mutation(
@@ -232,14 +236,14 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/adversarial.py",
-        "return adam(rate, betas=self.betas)",
-        "return adam(rate)",
+        "adam(schedules[self.schedule](), betas=self.betas)",
+        "adam(schedules[self.schedule]())",
         f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
     ),
     Mutation(
         f"{G}/adversarial.py",
-        "sample=sample,\n            key=context",
-        "key=context",
+        "sample=sample,\n            norm=norm,\n            key=context",
+        "norm=norm,\n            key=context",
         f"{TASKS} -k penalties",
     ),
     Mutation(
@@ -261,27 +265,152 @@ MUTATIONS = [
         "tests/test_gans_spectral_regularisation.py",
     ),
     Mutation(f"{G}/priors.py", "minval=-1.0", "minval=0.0", SAMPLING),
+    # Dist-GAN.
+    Mutation(
+        f"{G}/dist_gan.py",
+        "weight=switches.penalty_sign * setting.penalty",
+        "weight=setting.penalty",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "(1 - share) * loss.on_real(real).mean()",
+        "share * loss.on_real(real).mean()",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "            judged = context.real if real else judged_reconstruction(context)",
+        "            judged = judged_reconstruction(context)",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "math.sqrt(z.shape[-1] / (switches.features or fake.shape[-1]))",
+        "math.sqrt(z.shape[-1] / fake.shape[-1])",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "jnp.clip(2 * (0.1 * step / steps - 0.05), 0, 0.05)",
+        "2 * (0.1 * step / steps - 0.05)",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "        return 0.05 - real_weight_gain(context.step, steps)",
+        "        return 0.05 + real_weight_gain(context.step, steps)",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        'if loss.name == "hinge" and switches.hinge_on == "score":',
+        'if loss.name == "hinge":',
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        'loss.on_real if switches.reconstruction == "real" else loss.on_fake',
+        "loss.on_real",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "jnp.abs(jax.nn.sigmoid(real_logits).mean() - jax.nn.sigmoid(fake_logits).mean())",
+        "jnp.abs(real_logits.mean() - fake_logits.mean())",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/dist_gan.py",
+        "        own = setting.regulariser if weight is None else weight",
+        "        own = setting.regulariser",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/mode_regularised.py",
+        "Loss(WEIGHT * (error + score)",
+        "Loss(WEIGHT * (error - score)",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/mode_regularised.py",
+        "        return Loss(error - WEIGHT * score",
+        "        return Loss(error + WEIGHT * score",
+        DIST_GAN,
+    ),
+    Mutation(
+        f"{G}/penalties.py",
+        'squares.mean(axes) if norm == "rms" else',
+        'squares.sum(axes) if norm == "rms" else',
+        PENALTIES,
+    ),
+    Mutation(f"{G}/penalties.py", '0 if norm == "batch" else 1', "1", PENALTIES),
+    Mutation(
+        f"{G}/optimizers.py",
+        "jnp.minimum(linear(moves), learning_rate / 2)",
+        "linear(moves) / 2",
+        OPTIMIZERS,
+    ),
+    Mutation(
+        f"{G}/optimizers.py",
+        "((moves // repeats) * moves_per_step // 10_000)",
+        "(moves // 10_000)",
+        OPTIMIZERS,
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "moves_per_step=self.n_dis + 1 + len(others)",
+        "moves_per_step=self.n_dis + 1",
+        DIST_GAN_METHODS,
+    ),
+    Mutation(
+        f"{G}/adversarial.py",
+        "(batch[self.data] / self.scale + 1) / 2",
+        "batch[self.data] / self.scale",
+        DIST_GAN_METHODS,
+    ),
+    Mutation(
+        f"{G}/adversarial.py", "(2 * made - 1) * self.scale", "2 * made - 1", DIST_GAN_METHODS
+    ),
+    Mutation(
+        f"{G}/dist_gan_methods.py",
+        'released = Switches(penalty="rms", trains=(ENCODER,))',
+        'released = Switches(penalty="rms")',
+        DIST_GAN_METHODS,
+    ),
+    Mutation(
+        f"{G}/dist_gan_methods.py",
+        "n_dis=3, first=DISCRIMINATOR, own_minibatches=True)",
+        "n_dis=3, first=DISCRIMINATOR)",
+        DIST_GAN_METHODS,
+    ),
+    Mutation(
+        f"{G}/sampling.py",
+        "np.count_nonzero(~np.isfinite(made).all(1))",
+        "np.count_nonzero(np.isinf(made).all(1))",
+        POINTS,
+    ),
     # Methods from configs, samples, runs.
     Mutation(
         f"{G}/methods.py",
-        "partial(_residual, rotations=4)",
-        'partial(_residual, rotations=4, pooling="mean")',
+        "partial(residual_networks, rotations=4)",
+        'partial(residual_networks, rotations=4, pooling="mean")',
         "tests/test_gans_zoo.py -k pools",
     ),
     Mutation(
-        f"{G}/methods.py",
-        "prior=PRIORS[config.prior](config.latent)",
-        'prior=PRIORS["normal"](config.latent)',
+        f"{G}/build.py",
+        'prior=PRIORS[config.prior or ""](latent_of(config))',
+        'prior=PRIORS["normal"](latent_of(config))',
         "tests/test_gans_zoo.py -k prior",
     ),
     Mutation(
-        f"{G}/methods.py",
+        f"{G}/build.py",
         "average=(GENERATOR,) if average else ()",
         "average=(DISCRIMINATOR,) if average else ()",
         RUNS,
     ),
     Mutation(
-        f"{G}/methods.py",
+        f"{G}/build.py",
         "jax.random.key(config.seed if seed is None else seed)",
         "jax.random.key(config.seed)",
         f"{RUNS} -k seed",

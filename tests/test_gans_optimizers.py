@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gan_forensics.gans import adam, linear_decay, optimizers
+from gan_forensics.gans.optimizers import half_linear_decay, staircase_decay
 
 
 @pytest.mark.parametrize("rate", [2e-4, 1e-4])
@@ -21,6 +22,26 @@ def test_repeats_within_a_step_share_its_rate():
     once, often = linear_decay(1.0, 7), linear_decay(1.0, 7, repeats=5)
     for move in range(40):
         assert often(move) == once(move // 5)
+
+
+def test_half_of_the_rate_is_kept_for_half_of_the_run():
+    rate = half_linear_decay(2e-4, 10)
+    at = [float(rate(jnp.asarray(t))) for t in (0, 5, 6, 9, 10, 11)]
+    assert_allclose(at, 2e-4 * np.array([0.5, 0.5, 0.4, 0.1, 0, 0]), rtol=1e-5, atol=1e-12)
+    # Two moves a step share its rate.
+    twice = half_linear_decay(2e-4, 10, repeats=2)
+    assert_allclose([twice(12), twice(13)], [rate(6)] * 2, rtol=1e-6)
+    with pytest.raises(ValueError, match="at least one step"):
+        half_linear_decay(0.1, 0)
+
+
+def test_the_staircase_counts_the_moves_of_all_players():
+    """Seven a step: the 10,000th is in step 1429."""
+    one, five = (staircase_decay(1e-3, moves_per_step=7, repeats=n) for n in (1, 5))
+    for steps, expected in ((0, 1), (1428, 1), (1429, 0.9), (2858, 0.81), (14286, 0.9**10)):
+        for within in (0, 4):
+            rates = one(jnp.asarray(steps)), five(jnp.asarray(5 * steps + within))
+            assert_allclose(rates, 1e-3 * expected, rtol=1e-5)
 
 
 def test_a_decay_over_nothing_is_refused():

@@ -140,6 +140,18 @@ def test_every_image_draws_its_own_alpha_between_its_two_ends(getkey):
     assert abs(float(penalty) - 1 / 3) < 0.05
 
 
+@kinds
+def test_norms_of_slopes_differ_by_what_they_take_together(kind, batch, rng):
+    """The root of the mean over 75 pixels, and one norm over the 4 images."""
+    w = rng.normal(size=(5, 5, 3)).astype("f")
+    length = np.linalg.norm(w)
+    for norm, n in (("l2", length), ("rms", length / np.sqrt(75)), ("batch", 2 * length)):
+        penalty = gradient_penalty(
+            lambda x: jnp.einsum("bhwc,hwc->b", x, w), **batch, kind=kind, norm=norm
+        )
+        assert_allclose(penalty, CHARGE[kind](n), rtol=1e-5, atol=1e-6)
+
+
 def test_wrong_arguments_are_answered_with_what_is_allowed(batch, getkey):
     def critic(x):
         return x.sum((1, 2, 3))
@@ -147,6 +159,8 @@ def test_wrong_arguments_are_answered_with_what_is_allowed(batch, getkey):
     real, fake = batch["real"], batch["fake"]
     with pytest.raises(ValueError, match="kinds are 0-gp, 1-gp, lp"):
         gradient_penalty(critic, real, fake, kind="2-gp")  # pyright: ignore
+    with pytest.raises(ValueError, match="unknown norm 'l1'; norms are l2, rms, batch"):
+        gradient_penalty(critic, real, fake, kind="1-gp", norm="l1")  # pyright: ignore
     with pytest.raises(ValueError, match="samples are line, real, fake, dragan"):
         gradient_penalty(critic, real, fake, kind="0-gp", sample="both")  # pyright: ignore
     with pytest.raises(ValueError, match="pass key, or alpha$"):

@@ -47,8 +47,8 @@ class TrainGan:
     steps: int = 5000
     """Steps of the whole run, resumed parts included."""
     out: Path | None = None
-    """Run folder; by default runs/<method>-<tail>-<size>, without the tail where it is BASELINE of
-    a residual generator."""
+    """Run folder; by default runs/<method>-<tail>-<size>, without the tail where networks have
+    none, and for points runs/<method>-<data>."""
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
     checkpoint_every: int = 500
@@ -67,21 +67,10 @@ class TrainGan:
         """Run it."""
         from gan_forensics.data.files import check_folder_out
         from gan_forensics.gans import train_gan
-        from gan_forensics.gans.config import POINTS
-        from gan_forensics.gans.dist_gan_methods import DIST_GANS
-        from gan_forensics.gans.methods import architecture_of
         from gan_forensics.report import report_run
 
         config, cadence = self._checked()
-        architecture = architecture_of(config)
-        if architecture in POINTS:
-            name = [self.method, *config.data.partition("?")[0].split(":")[-1:]]
-            name = [part.rpartition("/")[2].removesuffix(".npz") for part in name]
-        elif architecture == "dcgan" and self.method not in DIST_GANS:
-            name = [self.method, config.tail, config.size]
-        else:
-            name = [self.method, config.size]
-        run = self.out or Path("runs") / "-".join(map(str, name))
+        run = self.out or Path("runs") / _run_name(config)
         check_folder_out(run)
         _, state = train_gan(
             config,
@@ -102,6 +91,7 @@ class TrainGan:
         from gan_forensics.data.toy_points import world_of
         from gan_forensics.gans import METHODS, GanConfig, build
         from gan_forensics.gans.build import spans_run
+        from gan_forensics.gans.config import POINTS
         from gan_forensics.gans.methods import architecture_of
         from gan_forensics.train import Cadence
 
@@ -111,15 +101,33 @@ class TrainGan:
         config = GanConfig(self.method, **vars(self.gan))  # pyright: ignore
         at_least(0, seed=config.seed)
         # With stand-ins for what the data and the run will say.
-        stand_ins: dict[str, Any] = {}
-        if spans_run(config) and config.decay_steps is None:
-            stand_ins["decay_steps"] = self.steps
-        if METHODS[config.method][architecture_of(config)].conditional and config.classes is None:
-            stand_ins["classes"] = 2
-        if has_points(config.data) and not world_of(config.data):
-            stand_ins |= {"dimensions": config.dimensions or 2, "point_scale": 1.0}
-        build(replace(config, **stand_ins))
+        known = config
+        if not world_of(config.data) and (has_points(config.data) or config.architecture in POINTS):
+            on_line = config.architecture == "small-perceptron"
+            known = replace(known, dimensions=config.dimensions or (1 if on_line else 2))
+            if architecture_of(known) == "perceptron":
+                known = replace(known, point_scale=config.point_scale or 1.0)
+        if spans_run(known) and known.decay_steps is None:
+            known = replace(known, decay_steps=self.steps)
+        if METHODS[known.method][architecture_of(known)].conditional and known.classes is None:
+            known = replace(known, classes=2)
+        build(known)
         return config, Cadence(self.steps, **every)
+
+
+def _run_name(config: "GanConfig") -> str:
+    """The run folder of a config for which none was named."""
+    from gan_forensics.data.toy_points import has_points, world_of
+    from gan_forensics.gans.dist_gan_methods import DIST_GANS
+    from gan_forensics.gans.methods import architecture_of
+
+    if has_points(config.data):
+        world = world_of(config.data)
+        source = world.name if world else Path(config.data).stem
+        return f"{config.method}-{source.rpartition(':')[2]}"
+    if architecture_of(config) == "dcgan" and config.method not in DIST_GANS:
+        return f"{config.method}-{config.tail}-{config.size}"
+    return f"{config.method}-{config.size}"
 
 
 def commands(asked: str | None) -> Any:

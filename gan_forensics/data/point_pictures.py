@@ -18,8 +18,10 @@ def points_picture(
         points: finite numbers.
         like: the real ones, which set the range.
     """
+    # In float64, and of equal points too a range that their numbers do not swallow.
+    points, like = points.astype(np.float64), like.astype(np.float64)
     low, high = like.min(0), like.max(0)
-    margin = 0.1 * np.maximum(high - low, 1e-6)
+    margin = 0.1 * np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1))
     low, high = low - margin, high + margin
     picture = np.full((SIDE, SIDE, 3), 255, np.uint8)
     for some, colour in ((like, (200, 200, 200)), (points, (31, 90, 166))):

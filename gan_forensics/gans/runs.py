@@ -169,6 +169,11 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     """The config with what the data and the length of the run decide."""
     first = source[0]
     if "point" in first:
+        if config.architecture and config.architecture not in POINTS:
+            raise ValueError(
+                f"{config.data} has points, and {config.architecture} networks are for images: "
+                "leave the architecture out, or give a source of images"
+            )
         dimensions = len(first["point"])
         if config.dimensions not in (None, dimensions):
             raise ValueError(
@@ -183,13 +188,11 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
         raise ValueError(
             f"{config.data} has {' and '.join(first)}, and {architecture} networks are for points: "
             "give a source of points (toy:grid9, an npz file with `point` [n, d]), or leave "
-            "the architecture out"
+            "architecture and dimensions out"
         )
     if spans_run(config) and config.decay_steps is None:
         config = replace(config, decay_steps=steps)
     if "point" in first:
-        if METHODS[config.method][architecture_of(config)].conditional:
-            raise ValueError(f"{config.method} is for images: points have no conditional networks")
         return config
     channels = first["image"].shape[-1]
     if config.channels not in (None, channels):

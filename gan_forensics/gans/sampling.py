@@ -51,7 +51,8 @@ def generate(
 
     Raises:
         ValueError: for labels of a GAN without classes, labels out of range or of another number
-            than n, and a truncation that is not positive or of a prior that is not normal.
+            than n, a truncation that is not positive or of a prior that is not normal, and a
+            generator whose pixels or points are no numbers.
     """
     classes = _chosen(gan, labels, n)
     if truncation is not None and not truncation > 0:
@@ -176,8 +177,12 @@ def _drawn_labels(key: Array, places: Array, classes: int) -> Int[Array, " b"]:
 
 
 def _finished(gan: Gan, made: np.ndarray) -> np.ndarray:
-    """Images as uint8; points as they are."""
-    return to_uint8(made) if gan.game.data == "image" else made
+    """Images as uint8; points as they are, if they are numbers."""
+    if gan.game.data == "image":
+        return to_uint8(made)
+    if bad := np.count_nonzero(~np.isfinite(made).all(1)):
+        raise ValueError(f"{bad} of {len(made)} points are not finite; the generator has diverged")
+    return made
 
 
 def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.ndarray:

@@ -151,6 +151,11 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, template: TrainState):
+        if misfit := _misfit(self.folder / str(step), template):
+            raise CheckpointError(
+                f"checkpoint {self.folder / str(step)} does not fit this game: {misfit}; was it "
+                "made with other networks?"
+            )
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
         try:
             restored = self._manager.restore(
@@ -169,6 +174,22 @@ class Checkpoints:
     def close(self) -> None:
         """Release Orbax's resources."""
         self._manager.close()
+
+
+def _misfit(folder: Path, template: TrainState) -> str | None:
+    """The first network array of another shape in a checkpoint, in words; None if there is none."""
+    stored = ocp.StandardCheckpointHandler().metadata(folder / "state").tree["params"]
+    shapes = {name: list(x.shape) for name, x in _named(stored)}
+    for name, x in _named(template.params):
+        there = shapes.get(name)
+        if there not in (None, list(x.shape)):
+            return f"{name} is {there} in the checkpoint and {list(x.shape)} in the game"
+    return None
+
+
+def _named(arrays: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(arrays, is_leaf=lambda x: hasattr(x, "shape"))
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), x) for path, x in leaves]
 
 
 def _first_line(error: BaseException) -> str:
