@@ -16,6 +16,7 @@
     grid9     3x3 modes, all arms, the released code's peculiarities one at a time
     grid25    5x5 modes, four arms
     stacked   stacked digits, whose 1000 modes are counted, four arms
+    images    single digits, four arms
 
 Arms of one part have the same networks, penalty, rates, seeds and points. Which numbers to expect
 stands in experiments/README.md. A run that was stopped goes on when it is started again: groups of
@@ -40,14 +41,15 @@ from gan_forensics.data.files import write_json
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS
 from gan_forensics.gans import GanConfig, build
+from gan_forensics.quality import small_classifier_features
 from gan_forensics.quality.modes import calibration, train_judge
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
-from gan_forensics.studies.collapse import follow_points, follow_stacks
+from gan_forensics.studies.collapse import follow_images, follow_points, follow_stacks
 from gan_forensics.studies.runner import as_json, carry_out, chosen, stored_part
 from gan_forensics.train.run_folder import writing
 
-Part = Literal["line", "grid9", "grid25", "stacked"]
+Part = Literal["line", "grid9", "grid25", "stacked", "images"]
 LINE_METHODS = ("dcgan", "wgan-gp", "mdgan", "rgan", "dist-gan", "gn-gan")
 
 
@@ -97,11 +99,30 @@ class Stacks:
 
     groups: tuple[str, ...] = ("gan", "distance", "neighbours", "neighbours_matching")
     seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 2000
-    every: int = 500
-    batch_size: int = 64
+    steps: int = 1000
+    every: int = 250
+    batch_size: int = 32
     digits: str = "samples:mnist5k"
     images: int = 5000
+    classifier_steps: int = 3000
+
+
+@dataclass(frozen=True)
+class Images:
+    """Arms on single digits; fields as those of `Stacks`, and
+
+    Attributes:
+        width: of the discriminator's first map.
+    """
+
+    groups: tuple[str, ...] = ("gan", "distance", "neighbours", "neighbours_matching")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 600
+    every: int = 150
+    batch_size: int = 32
+    width: int = 8
+    digits: str = "samples:mnist5k"
+    images: int = 2000
     classifier_steps: int = 3000
 
 
@@ -134,15 +155,17 @@ class Experiment:
         grid9: the 9-mode grid.
         grid25: the 25-mode grid.
         stacked: stacked digits.
+        images: single digits.
         processes: groups of arms that are trained at once; by default as many as cores.
     """
 
     out: Path
-    parts: tuple[Part, ...] = ("line", "grid9", "grid25", "stacked")
+    parts: tuple[Part, ...] = ("line", "grid9", "grid25", "stacked", "images")
     line: Line = field(default_factory=Line)
     grid9: Plane = field(default_factory=lambda: Plane(ALL))
     grid25: Plane = field(default_factory=lambda: Plane(FOUR, steps=24_000, every=800))
     stacked: Stacks = field(default_factory=Stacks)
+    images: Images = field(default_factory=Images)
     processes: int | None = None
 
 
@@ -193,6 +216,8 @@ def trained(part: Part, group: str, settings: Any, out: Path) -> dict[str, Any]:
         return {group: follow_points(gan, WORLDS["toy:line"], **shared)}
     if part == "stacked":
         return _trained_on_stacks(group, settings, out)
+    if part == "images":
+        return _trained_on_images(group, settings, out)
     config = GanConfig(
         "dist-gan",
         data=f"toy:{part}",
@@ -251,6 +276,38 @@ def _trained_on_stacks(group: str, settings: Stacks, out: Path) -> dict[str, Any
     return found
 
 
+def _trained_on_images(group: str, settings: Images, out: Path) -> dict[str, Any]:
+    train, test = (open_source(settings.digits, size=28, split=s) for s in ("train", "test"))
+    classifier = small_classifier_features(
+        train, out / f"classifier-{group}", steps=settings.classifier_steps
+    )
+    config = GanConfig(
+        "dist-gan",
+        data=settings.digits,
+        size=28,
+        channels=1,
+        width=settings.width,
+        batch_size=settings.batch_size,
+        decay_steps=settings.steps,
+    )
+    gan, arms = groups(config)[group]
+    return {
+        name: follow_images(
+            gan,
+            train,
+            test,
+            classifier,
+            seeds=settings.seeds,
+            steps=settings.steps,
+            every=settings.every,
+            images=settings.images,
+            weights=weights,
+        )
+        for name, weights in arms.items()
+        if name not in ONLY_ON_GRID9
+    }
+
+
 def _stacks(settings: Stacks, split: str) -> Stacked:
     source = open_source(f"stacked:{settings.digits}", size=28, split=split)
     assert isinstance(source, Stacked)
@@ -276,7 +333,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
         RunFolderError: when the folder is in use.
     """
     if not experiment.parts:
-        raise ValueError("no parts to carry out: choose from line, grid9, grid25, stacked")
+        raise ValueError("no parts to carry out: choose from line, grid9, grid25, stacked, images")
     jobs = []
     for part in experiment.parts:
         settings = getattr(experiment, part)

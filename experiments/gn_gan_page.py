@@ -23,6 +23,7 @@ TITLES = {
     "grid9": "The 9-mode grid",
     "grid25": "The 25-mode grid",
     "stacked": "Stacked digits",
+    "images": "Single digits",
 }
 # Steps at which registered points stand in the tables.
 AT = (2000, 4000, 8000)
@@ -58,6 +59,12 @@ def finding(results: Results) -> str:
             f"{name} {said_mean(at_end(f, 'effective'))}" for name, f in results["stacked"].items()
         )
         said.append(f"Stacked digits, effective modes of 1000: {ends}.")
+    if "images" in results:
+        ends = "; ".join(
+            f"{name} {said_mean(at_end(f, 'frechet'), '.0f')}"
+            for name, f in results["images"].items()
+        )
+        said.append(f"Single digits, Frechet distance (no FID): {ends}.")
     return "\n".join(said)
 
 
@@ -70,7 +77,9 @@ def sections_of(results: Results) -> list[Section]:
         arms = results[part]
         blocks: list[Any] = [] if part == "line" else [LABELS]
         blocks.append(world_table(arms, at=AT))
-        measures = {"line": (), "stacked": ("effective",)}.get(part, ("modes", "points"))
+        measures = {"line": (), "stacked": ("effective",), "images": ("frechet",)}.get(
+            part, ("modes", "points")
+        )
         base = GAN if GAN in arms else next(iter(arms))
         for measure in measures:
             form = "+.1f" if measure == "modes" else "+.0f"

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from gan_forensics.data.sources import Source
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS, World
 from gan_forensics.gans import Gan, generate, init
 from gan_forensics.gans.context import WEIGHTS
+from gan_forensics.quality import FeatureExtractor, extract, fid
 from gan_forensics.quality.modes import Judge, count_modes
 from gan_forensics.quality.points import SAMPLES, registered
 from gan_forensics.train import (
@@ -106,6 +108,43 @@ def follow_stacks(
 
     return _followed(
         gan, weights, batches, measured, "stacked", seeds, steps, every, False, progress, images
+    )
+
+
+def follow_images(
+    gan: Gan,
+    train: Source,
+    held_out: Source,
+    extractor: FeatureExtractor,
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    every: int,
+    images: int,
+    weights: Mapping[str, float] | None = None,
+    progress: bool = False,
+) -> Followed:
+    """The same for images of a few classes, by a classifier of them.
+
+    Measured are "effective" classes (inverse Simpson index of what the classifier says) and
+    "frechet", the distance of its features from those of held-out images: no FID.
+    """
+    real = extract(extractor, held_out).features
+
+    def batches(seed: int):
+        made = process_batches(train, batch_size=gan.config.batch_size, seed=seed)
+        with closing(made):
+            yield from made
+
+    def measured(made: np.ndarray) -> dict[str, float | None]:
+        found = extract(extractor, made)
+        assert found.logits is not None
+        counted = count_modes(found.logits.argmax(1), found.logits.shape[1])
+        distance = fid(real, found.features, features=extractor.name)
+        return {"effective": counted.effective, "frechet": distance.value}
+
+    return _followed(
+        gan, weights, batches, measured, "images", seeds, steps, every, False, progress, images
     )
 
 
