@@ -94,7 +94,7 @@ class Sample:
             save_png(self.out / "grid.png", image_grid(images, columns))
         elif self.form == "npz":
             with written_beside(self.out / f"{key}s.npz") as partial:
-                np.savez(partial, **{key: images})
+                np.savez(partial, **{key: images})  # pyright: ignore
         else:
             for i, image in enumerate(images):
                 save_png(self.out / f"{i:06d}.png", image)
