@@ -72,7 +72,9 @@ def test_classes_and_the_length_of_the_schedule_are_filled_in(trained):
 def test_a_loaded_gan_draws_with_the_average(trained):
     run, state = trained
     gan, again = load_gan(run)
-    assert gan.config == replace(CONFIG, classes=10, decay_steps=4, architecture="resgan")
+    assert gan.config == replace(
+        CONFIG, classes=10, decay_steps=4, architecture="resgan", prior="normal"
+    )
     for a, b in zip(*map(jax.tree.leaves, (again, state)), strict=True):
         assert_array_equal(a, b)
     assert list(again.average) == ["generator"]
