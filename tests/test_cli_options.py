@@ -59,7 +59,7 @@ def test_settings_are_checked_before_anything_is_read(arguments, message, capsys
         (["--n-dis", 0], "n_dis must be positive"),
         (["--average", 1], "average is a decay between 0 and 1"),
         (["--size", 40], "40"),
-        (["--decay-steps", 9], "decay_steps are of the linear schedule"),
+        (["--decay-steps", 9], "decay_steps are of the schedules linear and half-linear"),
         (["--decay-steps", 0, "--schedule", "linear"], "decay_steps must be positive"),
     ],
 )

@@ -10,8 +10,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from gan_forensics.cli.train import _run_name
+from gan_forensics.data import open_source
 from gan_forensics.data.point_pictures import SIDE, points_picture
-from gan_forensics.gans import GanConfig, generate, load_gan, train_gan
+from gan_forensics.gans import GanConfig, build, generate, load_gan, train_gan
+from gan_forensics.gans.runs import _completed
 from gan_forensics.train import Cadence, CheckpointError
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 
@@ -89,23 +91,30 @@ def test_another_latent_than_the_checkpoints_is_named(trained, tmp_path):
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("dimensions", [1, 3])
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
 def test_points_of_ones_own_have_the_networks_that_fit(dimensions, points_of, tmp_path, rng):
     own = rng.uniform(-3, 3, (40, dimensions))
-    gan, state = trained_on(replace(PLAIN, data=points_of(own)), tmp_path / "run", 1)
-    config = gan.config
+    config = replace(PLAIN, data=points_of(own))
+    if dimensions == 3:
+        gan, state = trained_on(config, tmp_path / "run", 1)
+        assert generate(gan, state, 3, seed=0).shape == (3, 3)
+    config = build(_completed(config, open_source(config.data), 1)).config
     assert config.architecture == ("small-perceptron" if dimensions == 1 else "perceptron")
     assert config.dimensions == config.latent == dimensions
     assert config.point_scale == (None if dimensions == 1 else np.abs(own).max().astype("f"))
-    assert generate(gan, state, 3, seed=0).shape == (3, dimensions)
 
 
-@pytest.mark.parametrize("value", [0, pytest.param(3, marks=pytest.mark.slow)])
+def test_points_at_the_origin_have_a_scale(points_of):
+    config = replace(TINY, data=points_of(np.zeros((9, 2))))
+    assert _completed(config, open_source(config.data), 1).point_scale == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [0, 3])
 def test_equal_points_do_no_harm(value, points_of, tmp_path):
     """Neighbours at distance 0, a range of width 0."""
     config = replace(TINY, method="gn-gan", data=points_of(np.full((40, 2), value)))
     gan, state = trained_on(config, tmp_path / "run", 2)
-    assert gan.config.point_scale == (value or 1)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
     assert np.isfinite(generate(gan, state, 3, seed=0)).all()
 

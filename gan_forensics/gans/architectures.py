@@ -154,3 +154,8 @@ def _only_width(config: GanConfig) -> None:
         )
     if config.flip:
         raise ValueError("flip mirrors images, and these are points: leave it out")
+    if config.precision == "bfloat16":
+        raise ValueError(
+            "perceptrons for points compute in float32: choose float32 or tf32 products, or leave "
+            "precision out"
+        )

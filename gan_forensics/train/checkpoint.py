@@ -178,7 +178,8 @@ class Checkpoints:
 
 def _misfit(folder: Path, template: TrainState) -> str | None:
     """The first network array of another shape in a checkpoint, in words; None if there is none."""
-    stored = ocp.StandardCheckpointHandler().metadata(folder / "state").tree["params"]
+    handler = ocp.StandardCheckpointHandler()
+    stored = handler.metadata(folder / "state").tree["params"]  # pyright: ignore
     shapes = {name: list(x.shape) for name, x in _named(stored)}
     for name, x in _named(template.params):
         there = shapes.get(name)
