@@ -117,7 +117,8 @@ class TrainGan:
 
 def _run_name(config: "GanConfig") -> str:
     """The run folder of a config for which none was named."""
-    from gan_forensics.data.toy_points import has_points, world_of
+    from gan_forensics.data import has_points
+    from gan_forensics.data.toy_points import world_of
     from gan_forensics.gans.dist_gan_methods import DIST_GANS
     from gan_forensics.gans.methods import architecture_of
 
