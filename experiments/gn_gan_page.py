@@ -28,11 +28,11 @@ TITLES = {
 # Steps at which registered points stand in the tables.
 AT = (2000, 4000, 8000)
 LABELS = (
-    "Dist-GAN's losses are exact, from the authors' code; that of GN-GAN was never released, its "
-    "neighbour embedding and gradient matching are recollection, in part confirmed by a third "
-    "party's code. The published toy experiment labels reconstructions as fake and penalises "
-    f"root-mean-square slopes ({RELEASED}); all other arms have the corrected losses but for what "
-    f"they are named after ({RMS}; {FAKE})."
+    "NE is neighbour embedding, GM gradient matching. Dist-GAN's losses are exact, from the "
+    "authors' code; that of GN-GAN was never released: NE and GM are recollection, in part "
+    "confirmed by a third party's code. The published toy experiment labels reconstructions as "
+    f"fake and penalises root-mean-square slopes ({RELEASED}); all other arms have the corrected losses "
+    f"but for what they are named after ({RMS}; {FAKE})."
 )
 
 

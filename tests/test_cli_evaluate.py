@@ -119,7 +119,8 @@ def drawn(monkeypatch):
         return np.zeros((int(np.prod(counts)), 8, 8, 3), np.uint8)
 
     state = SimpleNamespace(step=1)
-    monkeypatch.setattr("gan_forensics.gans.load_gan", lambda run: (None, state))
+    gan = SimpleNamespace(game=SimpleNamespace(data="image"))
+    monkeypatch.setattr("gan_forensics.gans.load_gan", lambda run: (gan, state))
     monkeypatch.setattr("gan_forensics.gans.generate", images)
     monkeypatch.setattr("gan_forensics.gans.interpolate", images)
     return asked

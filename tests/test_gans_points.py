@@ -132,9 +132,9 @@ def test_equal_points_have_a_picture(dimensions, value):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (GanConfig("ssgan", data=TINY.data), "ssgan does not come in points"),
-        (GanConfig("infomax-gan", data=TINY.data), "infomax-gan does not come in points"),
-        (GanConfig("sagan", data=TINY.data), "sagan does not come in points"),
+        (GanConfig("ssgan", data=TINY.data), "ssgan has no networks for points"),
+        (GanConfig("infomax-gan", data=TINY.data), "infomax-gan has no networks for points"),
+        (GanConfig("sagan", data=TINY.data), "sagan has no networks for points"),
         (replace(TINY, method="sngan", architecture="resgan"), "resgan networks are for images"),
         (replace(TINY, architecture="dcgan"), "has points, and dcgan networks are for images"),
         (replace(TINY, dimensions=3), "has points of 2 numbers, the config says 3"),
@@ -181,7 +181,8 @@ def test_points_from_data_to_samples(tmp_path, monkeypatch, capsys):
     drawn = np.load(tmp_path / "npz" / "points.npz")["point"]
     assert drawn.shape == (5, 2) and drawn.dtype == np.float32
     for wish in (["--form", "png"], ["--interpolate", 2]):
-        assert "makes points: take --form grid" in refused(capsys, "sample", folder, *wish)
+        assert f"{wish[0]} " in (said := refused(capsys, "sample", folder, *wish))
+        assert "for images, this GAN makes points" in said
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_tasks_are_found_by_name_or_in_a_module(tmp_path, monkeypatch):
     assert task_named("neighbour-embedding", encoder=True)[0].others
     assert task_named("neighbour-embedding", encoder=False)[0].generator
     for name, says in (
-        ("own_tasks:number", "is a int, not a"),
+        ("own_tasks:number", "leads to int, not to a"),
         ("own_tasks:missing", "no attribute 'missing'"),
         ("no_such_module:x", "No module named"),
         ("neighbors", "unknown task 'neighbors'"),

@@ -104,9 +104,10 @@ class Evaluate:
         stacks, points = self.data.startswith("stacked:"), has_points(self.data)
         if stacks or points:
             check_options(self, points=points)
-        asked = None if stacks or points else self._checked()
         run = Path(self.run)
         is_run = (run / "config.json").exists()
+        check_kinds(self, run, is_run=is_run, points=points)
+        asked = None if stacks or points else self._checked()
         out = self.out or (run if is_run else Path()) / "results.json"
         check_file_out(out)
         if self.cache:
@@ -115,7 +116,6 @@ class Evaluate:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
-        check_kinds(self, run, is_run=is_run, points=points)
         if stacks:
             judged = of_stacks(self, run, is_run=is_run)
         elif points:

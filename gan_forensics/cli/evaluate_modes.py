@@ -91,7 +91,7 @@ def of_stacks(command: "Evaluate", run: Path, *, is_run: bool) -> Judged:
             f"images of {made} and stacks of {command.data} are {sides} (height x width x "
             "channels): bring them to one --size; only three channels can be stacks"
         )
-    say("a classifier of single digits is trained to count modes")
+    say("a classifier of single digits is trained for 3000 steps, to count modes")
     judge = train_judge(
         stacks("train").inner,
         stacks("test").inner,

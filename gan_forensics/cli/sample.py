@@ -51,8 +51,8 @@ class Sample:
 
         from gan_forensics.data import image_grid, save_png
         from gan_forensics.data.files import check_folder_out, written_beside
-        from gan_forensics.data.point_pictures import points_picture
         from gan_forensics.gans import generate, interpolate, load_gan
+        from gan_forensics.report.trajectories import sample_figure
 
         at_least(1, n=self.n)
         at_least(0, seed=self.seed)
@@ -76,10 +76,12 @@ class Sample:
         check_folder_out(self.out)
         gan, state = load_gan(self.run)
         key = gan.game.data
-        if key == "point" and (self.form == "png" or rows is not None):
+        if key == "point" and rows is not None:
+            raise ValueError("--interpolate is for images, this GAN makes points: leave it out")
+        if key == "point" and self.form == "png":
             raise ValueError(
-                "this GAN makes points: take --form grid, a picture of them, or npz, and leave "
-                "--interpolate out"
+                "--form png is for images, this GAN makes points: take grid, a picture of all, or "
+                "npz"
             )
         labels = np.resize(self.labels, count).astype(int) if self.labels else None
         if rows is None:
@@ -89,7 +91,8 @@ class Sample:
             columns = self.n // rows
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)
         if self.form == "grid" and key == "point":
-            save_png(self.out / "points.png", points_picture(images, like=images))
+            self.out.mkdir(parents=True, exist_ok=True)
+            sample_figure(images).savefig(self.out / "points.png")
         elif self.form == "grid":
             save_png(self.out / "grid.png", image_grid(images, columns))
         elif self.form == "npz":

@@ -65,6 +65,7 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data import has_points
         from gan_forensics.data.files import check_folder_out
         from gan_forensics.gans import train_gan
         from gan_forensics.report import report_run
@@ -83,7 +84,8 @@ class TrainGan:
             tensorboard=self.tensorboard,
         )
         print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
-        print(f"Next: gan-forensics sample {run} -n 64 --out samples")
+        count = 2000 if has_points(config.data) else 64
+        print(f"Next: gan-forensics sample {run} -n {count} --out samples")
 
     def _checked(self) -> "tuple[GanConfig, Cadence]":
         """What is trained and for how long; what cannot be is refused before any data are read."""
@@ -186,21 +188,34 @@ def options_of(config: type, *, without: Sequence[str]) -> type:
 
 def _described(method: str) -> str:
     """The help of a method: who published it, the recipe and whose it is, and an example."""
+    from gan_forensics.gans.config import POINTS
     from gan_forensics.gans.methods import METHODS
 
+    rows = METHODS[method]
+    sources = list(dict.fromkeys(row.recipe_of for row in rows.values()))
     recipes = "; ".join(
         f"{architecture} networks, learning rate {row.recipe.learning_rate:g}, Adam betas "
         f"{row.recipe.betas[0]:g} and {row.recipe.betas[1]:g}, {row.recipe.n_dis} discriminator "
-        f"move{'s' if row.recipe.n_dis > 1 else ''} a step, as {row.recipe_of}"
-        for architecture, row in METHODS[method].items()
+        f"move{'s' if row.recipe.n_dis > 1 else ''} a step"
+        + (f", as {row.recipe_of}" if len(sources) > 1 else "")
+        for architecture, row in rows.items()
     )
-    papers = " and ".join(dict.fromkeys(row.paper for row in METHODS[method].values()))
-    conditional = any(row.conditional for row in METHODS[method].values())
-    data = "folder:images_by_class" if conditional else "folder:my_images"
+    recipes += "" if len(sources) > 1 else f"; all as {sources[0]}"
+    papers = " and ".join(dict.fromkeys(row.paper for row in rows.values()))
+    conditional = any(row.conditional for row in rows.values())
+    images, points = set(rows) - set(POINTS), set(rows) & set(POINTS)
+    what = " or ".join(["your images"] * bool(images) + ["points"] * bool(points))
+    examples = []
+    if images:
+        data = "folder:images_by_class" if conditional else "folder:my_images"
+        examples.append(f"{method} --data {data} --size 32 --out runs/mine")
+    if points:
+        examples.append(f"{method} --data toy:grid9 --out runs/points")
+    if any(row.bundles for row in rows.values()):
+        examples.append(f"{method} --data toy:grid9 --bundle released --out runs/released")
     return (
-        f"Train {method} ({papers}) on your images"
-        f"{', which need labels' if conditional else ''}.\n\n"
+        f"Train {method} ({papers}) on {what}{', which need labels' if conditional else ''}.\n\n"
         f"By default: {recipes}.\n\nTry it:\n\n"
-        f"$ gan-forensics train {method} --data {data} --size 32 --out runs/mine\n\n"
-        "The same with --resume goes on."
+        + "\n\n".join(f"$ gan-forensics train {example}" for example in examples)
+        + "\n\nThe same with --resume goes on."
     )

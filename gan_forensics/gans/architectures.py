@@ -147,10 +147,11 @@ def _dimensions(config: GanConfig) -> int:
 
 
 def _only_width(config: GanConfig) -> None:
-    if config.generator_width or config.discriminator_width or config.tail != "BASELINE":
+    given = [n for n in ("generator_width", "discriminator_width") if getattr(config, n)]
+    given += ["tail"] if config.tail != "BASELINE" else []
+    if given:
         raise ValueError(
-            f"{config.architecture} networks have one width: set width, and leave tail, "
-            "generator_width and discriminator_width out"
+            f"{config.architecture} networks have a width alone: leave {' and '.join(given)} out"
         )
     if config.flip:
         raise ValueError("flip mirrors images, and these are points: leave it out")

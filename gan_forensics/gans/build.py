@@ -89,8 +89,8 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         )
     if not spans_run(config) and config.decay_steps is not None:
         raise ValueError(
-            f"decay_steps are of the schedules {' and '.join(SPANNING)}: leave them out, or "
-            "choose one"
+            f"decay_steps are of the schedules {' and '.join(SPANNING)}, and of losses that change "
+            "over a run: leave them out, or choose such a schedule"
         )
     if spans_run(config) and not config.decay_steps:
         raise ValueError(
@@ -172,7 +172,11 @@ def _measured(config: GanConfig, architecture: Architecture) -> GanConfig:
     world = world_of(config.data)
     if config.dimensions is None:
         if world is None:
-            raise ValueError("points need dimensions, the numbers that each has")
+            raise ValueError(
+                f"{config.method} with {architecture} networks is for points, and {config.data} is "
+                "not known to hold any: give a toy world (toy:grid9), npz:FILE.npz with an array "
+                "`point` [n, d], or dimensions"
+            )
         own = 1 if world.centres is None else world.centres.shape[1]
         config = replace(config, dimensions=own)
     if architecture == "small-perceptron":

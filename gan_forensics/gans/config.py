@@ -22,7 +22,8 @@ class GanConfig:
             tfds:NAME, samples:photos|digits|mnist5k|lfw, stacked:SOURCE, toy:powerlaw; or points:
             toy:line|grid9|grid25|plus|sine, or an npz file with `point` [n, d].
         size: side of the images: for strided networks a power of two from 16, for residual ones
-            32, 48, 64 or 128, for those of dist-gan and gn-gan 28, 32, 48 or 64.
+            32, 48, 64 or 128; of dist-gan and gn-gan dcgan has 28, 32 and 64, sngan and resnet 32
+            and 48, stacked 28.
         tail: the last upsampling of a strided generator: BASELINE (transposed convolution),
             {N,Z,B}.1.{3,5,7} or {N,Z,B}.3.5 for nearest, zero insertion, bilinear, then that many
             convolutions of that kernel.
@@ -43,8 +44,8 @@ class GanConfig:
         architecture: strided (dcgan) or residual (resgan) networks; by default the method's own,
             and residual ones at size 48. "resgan" makes of dcgan and wgan-gp the residual GANs of
             mimicry, with its recipe. dist-gan and gn-gan have a dcgan of their own, sngan (the
-            convolutions of SN-GAN, by default at size 48), resnet, and stacked, for three stacked
-            digits. Points have a perceptron, on a line a small-perceptron.
+            convolutions of SN-GAN, by default at size 48), resnet, and stacked, for
+            stacked:SOURCE at size 28. Points have a perceptron, on a line a small-perceptron.
         generator_width: of a residual generator, channels of its first map; by default as
             published for the size.
         discriminator_width: of a residual discriminator, its features; by default as published.
@@ -53,8 +54,8 @@ class GanConfig:
         schedule: of the learning rates: none (constant), linear (to 0), half-linear (half of the
             rate, from half of the run on linearly to 0), staircase (times 0.9 every 10,000 moves);
             by default the method's own.
-        decay_steps: steps until the rate is 0, and which other schedules of the method are a share
-            of; by default those of the run.
+        decay_steps: steps until the rate is 0; those in which losses of dist-gan and gn-gan on
+            images change over the run; by default those of the run.
         average: decay of a moving average of the generator, which images are then drawn with; by
             default none is kept.
         precision: float32 products; tf32, products of factors rounded to 10 bits; bfloat16,

@@ -155,12 +155,16 @@ def architecture_of(config: GanConfig) -> Architecture:
     rows = METHODS[config.method]
     wanted = config.architecture or _own_architecture(config, list(rows))
     if wanted not in rows:
-        what = (
-            " points"
-            if wanted in POINTS and not config.architecture
-            else f" the architecture {wanted!r}"
+        if wanted in POINTS and not config.architecture:
+            able = [name for name, some in METHODS.items() if wanted in some]
+            raise ValueError(
+                f"{config.method} has no networks for points, which {config.data} holds: give "
+                f"images, or choose {', '.join(able)}"
+            )
+        raise ValueError(
+            f"{config.method} does not come in the architecture {wanted!r}, only in "
+            f"{' and '.join(rows)}"
         )
-        raise ValueError(f"{config.method} does not come in{what}, only in {' and '.join(rows)}")
     return cast(Architecture, wanted)
 
 
@@ -171,6 +175,8 @@ def _own_architecture(config: GanConfig, rows: list[Architecture]) -> Architectu
         dimensions = 1 if world.centres is None else world.centres.shape[1]
     if dimensions is not None:
         return "small-perceptron" if dimensions == 1 else "perceptron"
+    if config.data.startswith("stacked:") and config.size == 28 and "stacked" in rows:
+        return "stacked"
     # Strided networks halve down to 4x4, which 48 does not.
     if config.size == 48:
         return "resgan" if "resgan" in rows else "sngan" if "sngan" in rows else rows[0]

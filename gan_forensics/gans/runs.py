@@ -92,6 +92,9 @@ def train_gan(
     if on_bad_image == "skip" and not hasattr(source, "take"):
         source = SkipBad(source)
     config = _completed(config, source, cadence.steps)
+    if points:
+        for line in _about_points(config, source):
+            say(f"{config.data}: {line}")
     gan = build(config, tasks=tasks)
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
@@ -123,8 +126,29 @@ def train_gan(
     except (ImageError, InterruptedRunError, NonFiniteLossError):
         _write_data(run, config, source, say)
         raise
+    except RunFolderError as error:
+        if "gan.decay_steps: " not in str(error):
+            raise
+        raise RunFolderError(
+            f"{error}\nSchedules and losses of this run are shares of its decay_steps: give "
+            "--decay-steps as it was started with (decay_steps=... in Python) to go on longer"
+        ) from None
     _write_data(run, config, source, say)
     return gan, state
+
+
+def _about_points(config: GanConfig, source: Source) -> list[str]:
+    """What is to be known of points that train: their scale, and that they are all equal."""
+    data = source.arrays["point"]  # pyright: ignore[reportAttributeAccessIssue]
+    lines = []
+    if config.point_scale is not None:
+        lines.append(
+            f"networks see points x as (x / m + 1) / 2 with m = {config.point_scale:g} "
+            "(--point-scale says otherwise)"
+        )
+    if (data == data[0]).all():
+        lines.append(f"all {len(data)} points are equal: there is nothing to learn but one point")
+    return lines
 
 
 def _write_data(run: Path, config: GanConfig, source: Source, say: Callable[[str], None]) -> None:

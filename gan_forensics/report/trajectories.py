@@ -68,6 +68,25 @@ def trajectories_figure(
     return figure
 
 
+def sample_figure(points: Float[np.ndarray, "n d"]) -> Figure:
+    """Points with axes: a histogram on a line, else the first two coordinates."""
+    figure = Figure(figsize=(5, 5 if points.shape[1] > 1 else 3.2), dpi=140, layout="constrained")
+    panel = figure.subplots()
+    panel.spines[["top", "right"]].set_visible(False)
+    if points.shape[1] == 1:
+        panel.hist(points[:, 0], 60, density=True, color=COLOURS[1])
+        panel.set_xlabel("x")
+        panel.set_ylabel("density")
+    else:
+        panel.scatter(*points[:, :2].T, s=5, color=COLOURS[1], alpha=0.6, lw=0)
+        panel.set_xlabel("first coordinate")
+        panel.set_ylabel("second coordinate")
+        panel.set_aspect("equal", adjustable="datalim")
+    more = f", 2 of {points.shape[1]} coordinates" if points.shape[1] > 2 else ""
+    panel.set_title(f"{len(points):,} generated points{more}", fontsize=9, color=INK)
+    return figure
+
+
 def points_figure(
     kept: Mapping[str, Mapping[str, Any]], real: Float[np.ndarray, "n d"], *, columns: int = 5
 ) -> Figure:

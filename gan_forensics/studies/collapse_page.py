@@ -81,7 +81,13 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
             ]
             for name, f in arms.items()
         ]
-        columns = ["arm", "W1 at the end", "95 % of the mean", "W1, last 10 looks", "KS at the end"]
+        columns = [
+            "arm",
+            "W1 at the end",
+            "W1, 95 % of the mean",
+            "W1, last 10 looks",
+            "KS at the end",
+        ]
         return Table(_caption(arms, "Distances from N(4, 1), small is good"), columns, rows)
     if world == "stacked":
         names = ("seen", "half_share", "effective", "kl")
@@ -104,7 +110,7 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
             ]
             for name, f in arms.items()
         ]
-        columns = ["arm", "Frechet distance", "95 % of the mean", "effective classes"]
+        columns = ["arm", "Frechet distance", "its 95 % of the mean", "effective classes"]
         what = "Images of ten digits by a classifier of them (its distance is no FID)"
         return Table(_caption(arms, what), columns, rows)
     count = modes_of(world) or 0
@@ -132,7 +138,7 @@ def world_table(arms: Arms, *, at: Sequence[int] = ()) -> Table:
         "arm",
         "modes by seed",
         "points",
-        "95 % of the mean",
+        "points, 95 % of the mean",
         "modes, last 10 looks",
         "points, last 10 looks",
         *(f"median step to {k} modes (seeds)" for k in (half, count)),
@@ -154,9 +160,13 @@ def _reached(steps: Sequence[int | None]) -> str:
 def _caption(arms: Arms, what: str) -> str:
     first = next(iter(arms.values()))
     return (
-        f"{what}. {len(first['seeds'])} seeds, {first['steps'][-1]:,} steps, {first['samples']:,} "
+        f"{what}. {_seeds(first['seeds'])}, {first['steps'][-1]:,} steps, {first['samples']:,} "
         "samples a look; mean ± standard deviation of seeds."
     )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
 def paired_table(arms: Arms, against: str, measure: str, form: str = "+.0f") -> Table:

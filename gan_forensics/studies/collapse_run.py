@@ -2,11 +2,13 @@
 
 import hashlib
 import importlib
+import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ from gan_forensics.studies.collapse_page import (
 )
 from gan_forensics.studies.pages import write_markdown, write_page
 from gan_forensics.studies.runner import as_json, stored_part
-from gan_forensics.train.run_folder import writing
+from gan_forensics.train.run_folder import RunFolderError, differences, writing
 
 STACKED = "stacked"
 # Steps after which the differences between methods are to be seen, and looks on the way.
@@ -101,15 +103,19 @@ def worlds_of(study: Collapse) -> tuple[tuple[str, ...], dict[str, str]]:
         )
     lost = {}
     for world in study.worlds or WORLD_NAMES:
-        if world != STACKED and "perceptron" not in rows:
-            lost[world] = f"{study.method} has no networks for points"
-        elif world == STACKED and not set(rows) - set(POINTS):
-            lost[world] = f"{study.method} has networks for points alone"
+        if not _fits(world, rows):
+            kind = "no networks for points" if world != STACKED else "networks for points alone"
+            lost[world] = f"{study.method} has {kind}"
     if study.worlds and lost:
-        raise ValueError(
-            "; ".join(f"{world}: {why}" for world, why in lost.items()) + ": leave them out"
-        )
+        left = ", ".join(world for world in WORLD_NAMES if _fits(world, rows))
+        why = "; ".join(f"{world}: {why}" for world, why in lost.items())
+        raise ValueError(f"{why}: choose from {left}")
     return tuple(w for w in study.worlds or WORLD_NAMES if w not in lost), lost
+
+
+def _fits(world: str, rows: Iterable[str]) -> bool:
+    """Whether a method that comes in these architectures has networks for a world."""
+    return bool(set(rows) - set(POINTS)) if world == STACKED else "perceptron" in rows
 
 
 def task_named(name: str, *, encoder: bool) -> tuple[Task, str]:
@@ -144,11 +150,16 @@ def task_named(name: str, *, encoder: bool) -> tuple[Task, str]:
         found = getattr(module, attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"--task {name}: {error}; it is looked for from {os.getcwd()}") from error
+    except Exception as error:  # Whatever a module of the user's own raises.
+        raise ValueError(
+            f"--task {name}: {module_name} raises {type(error).__name__}: {error} (--debug shows "
+            "where)"
+        ) from error
     task = found() if callable(found) and not isinstance(found, Task) else found
     if not isinstance(task, Task):
         raise ValueError(
-            f"--task {name} is a {type(task).__name__}, not a gan_forensics.gans.Task, nor a "
-            "function that returns one"
+            f"--task {name} leads to {type(task).__name__}, not to a gan_forensics.gans.Task, nor "
+            "to a function that returns one"
         )
     with suppress(OSError, TypeError):
         return task, hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:16]
@@ -219,9 +230,8 @@ def run(study: Collapse, *, say: Callable[[str], None] = lambda line: None) -> d
     found: dict[str, Followed] = {}
     seconds: dict[str, float] = {}
     with writing(study.out):
-        for world, (gan, digests) in gans.items():
-            say(f"{world}: {_steps(study, world):,} steps for each of {len(study.seeds)} seeds")
-            asked = {
+        asked = {
+            world: {
                 "config": asdict(gan.config),
                 "tasks": [*study.tasks],
                 "digests": digests,
@@ -229,10 +239,18 @@ def run(study: Collapse, *, say: Callable[[str], None] = lambda line: None) -> d
                 "steps": _steps(study, world),
                 "images": study.images if world == STACKED else None,
             }
-            path = study.out / "parts" / f"{world}.json"
-            found[world], seconds[world] = stored_part(
-                path, asked, lambda world=world, gan=gan: _followed(study, world, gan)
-            )
+            for world, (gan, digests) in gans.items()
+        }
+        paths = {world: study.out / "parts" / f"{world}.json" for world in gans}
+        _check_kept(study.out, paths, asked)
+        for world, (gan, _) in gans.items():
+            if paths[world].exists():
+                say(f"{world}: kept from before")
+            else:
+                count = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+                say(f"{world}: {_steps(study, world):,} steps for each of {count}")
+            job = partial(_followed, study, world, gan)
+            found[world], seconds[world] = stored_part(paths[world], asked[world], job)
         name = " + ".join([study.method, *study.tasks])
         results: dict[str, Any] = {
             "protocol": {**as_json(asdict(study)), **provenance()},
@@ -246,10 +264,24 @@ def run(study: Collapse, *, say: Callable[[str], None] = lambda line: None) -> d
     return results
 
 
+def _check_kept(out: Path, paths: Mapping[str, Path], asked: Mapping[str, Any]) -> None:
+    """Refuse to put other results in the place of finished ones."""
+    for world, path in paths.items():
+        if not path.exists():
+            continue
+        before = json.loads(path.read_text(encoding="utf-8"))["asked"]
+        if changes := differences(before, as_json(asked[world])):
+            listed = "".join(f"\n  {line}" for line in changes)
+            raise RunFolderError(
+                f"{out} holds {world} with other settings (there -> now):{listed}\n"
+                "choose another folder (--out), or the settings of this one"
+            )
+
+
 def _said(followed: Followed) -> str:
     world = followed["world"].removeprefix("toy:")
     if world == STACKED:
-        effective = said_mean(at_end(followed, "effective"))
+        effective = said_mean(at_end(followed, "effective"), ".1f")
         return f"{effective} effective modes of 1000 on stacks"
     modes = said_mean(at_end(followed, "modes"), ".1f")
     return f"{modes} of {modes_of(followed['world'])} modes on {world}"
