@@ -1,12 +1,14 @@
 """Modes followed over training: what is counted, kept, paired and refused."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from experiments.gn_gan_arms import groups
 from gan_forensics.data.toy_points import WORLDS
 from gan_forensics.gans import GanConfig, Task, build
 from gan_forensics.quality.points import registered
@@ -27,7 +29,7 @@ from gan_forensics.studies.collapse_page import (
     world_table,
 )
 from gan_forensics.studies.collapse_run import Collapse, run, task_named, worlds_of
-from gan_forensics.train import NonFiniteLossError
+from gan_forensics.train import NonFiniteLossError, RunFolderError
 
 TINY = GanConfig("dcgan", data="toy:grid9", width=8, n_dis=1, batch_size=16)
 
@@ -196,4 +198,15 @@ def test_a_study_writes_its_page_and_goes_on(tmp_path, monkeypatch):
     assert "of 9 modes on grid9" in results["finding"]
     assert (tmp_path / "out" / "report.html").exists()
     monkeypatch.setattr(collapse_run, "follow_points", None)
-    assert run(study)["worlds"] == results["worlds"]
+    said = []
+    assert run(study, say=said.append)["worlds"] == results["worlds"]
+    assert said == ["grid9: kept from before"]
+    with pytest.raises(RunFolderError, match="grid9 with other settings.*\n  steps: 2 -> 3"):
+        run(replace(study, steps=3))
+
+
+def test_traced_weights_have_the_values_that_an_arm_gives_them():
+    gan = groups(GanConfig("dist-gan", data="toy:grid9", width=4, n_dis=1))["distance"].gan
+    start = collapse._weighted(gan, {"distance": 7.0}).start(0)
+    assert float(start.params["weights"]["distance"]) == 7
+    assert float(gan.learner.start(0).params["weights"]["distance"]) == pytest.approx(0.1)

@@ -29,7 +29,7 @@ from gan_forensics.train import (
 )
 
 Followed = dict[str, Any]
-# Looks whose points or images are kept, of the first seed.
+# Looks whose points are kept, of the first seed; of images only the last one's are.
 KEPT = 5
 SHOWN_POINTS, SHOWN_IMAGES = 500, 40
 # Of the noise that is looked with: another one than that of training.
@@ -176,7 +176,8 @@ def _followed(
         now = looks[len(rows[seed])]
         made = generate(gan, state, n, seed=_NOISE + seed, batch_size=500)
         rows[seed].append(measured(made))
-        if seed == seeds[0] and now in keep:
+        last = now == looks[-1]
+        if seed == seeds[0] and (last if made.dtype == np.uint8 else now in keep):
             kept[now] = made
 
     # Losses that are not finite end a seed; one that does is found out alone.
