@@ -12,6 +12,7 @@ import experiments
 from experiments import (
     doping,
     fourier_discrepancies,
+    gn_gan,
     infomax_gan,
     spectral_regularisation,
     transferable_features,
@@ -27,6 +28,7 @@ FOLDERS = {
     "train dcgan": "--data folder:missing",
     "train detector": "--real missing --fake missing",
     "sample": "missing",
+    "collapse": "dcgan",
     "spectrum": "missing",
     "explain": "missing --detector missing.npz",
     "features": "--detector missing.npz --fake missing",
@@ -41,6 +43,7 @@ FILES = {
 EXPERIMENTS = (
     doping,
     fourier_discrepancies,
+    gn_gan,
     infomax_gan,
     spectral_regularisation,
     transferable_features,

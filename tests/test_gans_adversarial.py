@@ -359,7 +359,7 @@ def test_fake_labels_are_uniform_over_the_classes(rng):
 
 
 def test_both_players_decay_alike_whatever_their_number_of_moves():
-    updates = residual("sngan", G, D, n_dis=2, learning_rate=1e-3, decay_steps=4)
+    updates = residual("sngan", G, D, n_dis=2, learning_rate=1e-3, schedule="linear", decay_steps=4)
     beginning = start(G, D)
     state = init_state(updates, beginning.params, beginning.stats)
     batches = jax.tree.map(lambda x: jnp.stack([x] * 2), beginning.batch)

@@ -209,7 +209,7 @@ def test_collapse_costs_more_than_few_classes_and_those_more_than_diversity(rng)
         for which in (np.arange(8), np.arange(8) % 2, np.zeros(8, int))
     ]
     assert losses[0] + 1 < losses[1] and losses[1] + 0.5 < losses[2]
-    assert losses[2] >= chance_level(8, 4)
+    assert losses[2] >= chance_level(8, 4) - 1e-5  # rounding
 
 
 @pytest.mark.parametrize("group_size", [None, 2])

@@ -109,22 +109,16 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         raise ValueError(f"unknown prior {config.prior!r}; priors are {', '.join(PRIORS)}")
     check_precision(config.precision)
     config = _filled(config, architecture, method)
-    recipe = replace(
-        method.recipe,
+    game = method.game(
+        *method.networks(config),
+        config=config,
+        tasks=tasks,
+        prior=PRIORS[config.prior or ""](latent_of(config)),
         learning_rate=config.learning_rate,
         n_dis=config.n_dis,
         discriminator_learning_rate=config.discriminator_learning_rate,
         schedule=config.schedule,
         decay_steps=config.decay_steps,
-    )
-    points = architecture in POINTS
-    game = Game(
-        *method.networks(config),
-        (*method.tasks(config), *tasks),
-        recipe.players(method.others(config)),
-        prior=PRIORS[config.prior or ""](latent_of(config)),
-        data="point" if points else "image",
-        scale=config.point_scale if points else 1.0 if method.unit else None,
     )
     return Gan(config, game)
 

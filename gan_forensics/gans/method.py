@@ -1,13 +1,17 @@
 """What a row of the table of methods says."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
-from gan_forensics.gans.adversarial import Recipe, adversarial
+import flax.linen as nn
+
+from gan_forensics.gans.adversarial import Game, Recipe, adversarial
 from gan_forensics.gans.architectures import Networks
-from gan_forensics.gans.config import GanConfig
+from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.context import Task
 from gan_forensics.gans.losses import LOSSES
+from gan_forensics.gans.priors import Prior
 
 
 class Method(NamedTuple):
@@ -40,6 +44,47 @@ class Method(NamedTuple):
     bundles: bool = False
     timed: bool = False
     unit: bool = False
+
+    def game(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        config: GanConfig | None = None,
+        tasks: Sequence[Task] = (),
+        prior: Prior | None = None,
+        **recipe: Any,
+    ) -> Game:
+        """The method's game for any networks, with further tasks and another `Recipe`.
+
+        Args:
+            generator: of the game.
+            discriminator: of the game.
+            config: that tasks and further players depend on, where they do.
+            tasks: on top of the method's.
+            prior: of the noise; by default normal.
+            **recipe: fields of `Recipe` in the place of the method's own.
+
+        Raises:
+            ValueError: for networks without the classes that it takes.
+        """
+        classes = [getattr(n, "classes", 0) for n in (generator, discriminator)]
+        if self.conditional and (classes[0] < 1 or classes[0] != classes[1]):
+            raise ValueError(
+                "generator and discriminator need the same classes, got "
+                f"{classes[0]} and {classes[1]}"
+            )
+        config = config or GanConfig()
+        points = config.architecture in POINTS
+        return Game(
+            generator,
+            discriminator,
+            (*self.tasks(config), *tasks),
+            replace(self.recipe, **recipe).players(self.others(config)),
+            prior=prior,
+            data="point" if points else "image",
+            scale=config.point_scale if points else 1.0 if self.unit else None,
+        )
 
 
 def only(loss: str, *tasks: Task) -> Callable[[GanConfig], tuple[Task, ...]]:
