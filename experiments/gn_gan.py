@@ -24,16 +24,15 @@ arms that are finished are kept. Groups run in processes of their own, one for e
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.gn_gan_arms import (
-    groups,
-)
+from experiments.gn_gan_arms import ALONE, NE_GRADIENT, NE_PRODUCT, groups
 from experiments.gn_gan_page import QUESTION, finding, write_pages
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
@@ -141,7 +140,7 @@ ALL = (
 )
 FOUR = ("gan", "distance", "neighbours", "neighbours_matching")
 # Arms that the groups have beside those that a part is about.
-ONLY_ON_GRID9 = ("autoencoder alone", "NE + GM's gradient", "NE + GM's product")
+ONLY_ON_GRID9 = (ALONE, NE_GRADIENT, NE_PRODUCT)
 
 
 @dataclass(frozen=True)
@@ -225,18 +224,20 @@ def trained(part: Part, group: str, settings: Any, out: Path) -> dict[str, Any]:
         n_dis=settings.n_dis,
         batch_size=settings.batch_size,
     )
+    follow = partial(follow_points, world=WORLDS[f"toy:{part}"])
+    return _arms(follow, config, group, settings, all_arms=part == "grid9")
+
+
+def _arms(
+    follow: Callable[..., Any], config: GanConfig, group: str, settings: Any, *, all_arms=False
+) -> dict[str, Any]:
+    """Follow the arms of a group."""
     gan, arms = groups(config)[group]
+    shared = {"seeds": settings.seeds, "steps": settings.steps, "every": settings.every}
     return {
-        name: follow_points(
-            gan,
-            WORLDS[f"toy:{part}"],
-            seeds=settings.seeds,
-            steps=settings.steps,
-            every=settings.every,
-            weights=weights,
-        )
+        name: follow(gan, weights=weights, **shared)
         for name, weights in arms.items()
-        if part == "grid9" or name not in ONLY_ON_GRID9
+        if all_arms or name not in ONLY_ON_GRID9
     }
 
 
@@ -252,21 +253,8 @@ def _trained_on_stacks(group: str, settings: Stacks, out: Path) -> dict[str, Any
         architecture="stacked",
         batch_size=settings.batch_size,
     )
-    gan, arms = groups(config)[group]
-    found = {
-        name: follow_stacks(
-            gan,
-            train,
-            judge,
-            seeds=settings.seeds,
-            steps=settings.steps,
-            every=settings.every,
-            images=settings.images,
-            weights=weights,
-        )
-        for name, weights in arms.items()
-        if name not in ONLY_ON_GRID9
-    }
+    follow = partial(follow_stacks, source=train, judge=judge, images=settings.images)
+    found = _arms(follow, config, group, settings)
     for followed in found.values():
         followed["accuracy"] = judge.accuracy
         followed["calibration"] = [
@@ -290,22 +278,14 @@ def _trained_on_images(group: str, settings: Images, out: Path) -> dict[str, Any
         batch_size=settings.batch_size,
         decay_steps=settings.steps,
     )
-    gan, arms = groups(config)[group]
-    return {
-        name: follow_images(
-            gan,
-            train,
-            test,
-            classifier,
-            seeds=settings.seeds,
-            steps=settings.steps,
-            every=settings.every,
-            images=settings.images,
-            weights=weights,
-        )
-        for name, weights in arms.items()
-        if name not in ONLY_ON_GRID9
-    }
+    follow = partial(
+        follow_images,
+        train=train,
+        held_out=test,
+        extractor=classifier,
+        images=settings.images,
+    )
+    return _arms(follow, config, group, settings)
 
 
 def _stacks(settings: Stacks, split: str) -> Stacked:

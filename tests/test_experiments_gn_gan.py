@@ -21,6 +21,7 @@ from experiments.gn_gan_arms import (
 )
 from gan_forensics.gans import Draws, GanConfig
 from gan_forensics.gans.context import WEIGHTS
+from gan_forensics.train import make_step, minibatches_per_step
 
 TOY = GanConfig("dist-gan", data="toy:grid9", width=8, n_dis=1, batch_size=8)
 
@@ -83,6 +84,23 @@ def test_arms_differ_in_what_they_are_named_after_alone(all_groups):
     assert seen[RELEASED]["autoencoder"] == seen[DISTANCE]["autoencoder"]
     assert seen[RELEASED]["discriminator"] != seen[DISTANCE]["discriminator"]
     assert set(seen[GAN]) == {"discriminator", "generator"}
+
+
+def test_a_step_of_the_paper_preset_fits_together():
+    plane = PRESETS["paper"][1].grid25
+    config = replace(TOY, data="toy:grid25", width=plane.width, n_dis=plane.n_dis)
+    assert plane.steps % plane.every == 0 and plane.seeds == tuple(range(8))
+    for name in plane.groups:
+        gan = groups(config)[name].gan
+        count, b = minibatches_per_step(gan.updates), plane.batch_size
+        state = jax.eval_shape(lambda gan=gan: gan.learner.start(0))
+        batch = {"point": jax.ShapeDtypeStruct((count, b, 2), np.float32)}
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        after, _ = jax.eval_shape(make_step(gan.updates), state, batch, key)
+        shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (state, after)]
+        assert shapes[0] == shapes[1]
+        # R 1 and G 1 beside the discriminator's five, each on its own points.
+        assert count == (6 if name == "gan" else 7)
 
 
 def test_the_smoke_run_leaves_results_and_a_page_and_is_not_run_again(tmp_path, monkeypatch):

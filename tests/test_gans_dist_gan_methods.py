@@ -277,3 +277,19 @@ def test_points_of_a_line_come_to_where_they_should(tmp_path):
     gan, state = train_gan(config, tmp_path / "run", Cadence(300), progress=False)
     points = generate(gan, state, 1000, seed=0)
     assert abs(points.mean() - 4) < 1 and 0.1 < points.std() < 3
+
+
+def test_the_width_of_a_stacked_discriminator_divides_the_encoders():
+    config = GanConfig(
+        "dist-gan", data="stacked:samples:digits", size=28, architecture="stacked",
+        discriminator_width=3,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="discriminator_width 3 .* a half or a quarter"):
+        build(config)
+    for width, expected in ((2, 512 // 4), (4, 512 // 2)):
+        gan = build(replace(config, discriminator_width=width))
+        params, _ = jax.eval_shape(lambda gan=gan: gan.game.init(
+            jax.random.key(0), {"image": np.zeros((2, 28, 28, 3), np.float32)}
+        ))  # fmt: skip
+        kernels = [x.shape for x in jax.tree.leaves(params["discriminator"])]
+        assert (expected, 1) in kernels

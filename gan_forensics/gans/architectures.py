@@ -101,7 +101,12 @@ def dist_networks(config: GanConfig) -> DistGanNetworks:
             raise ValueError(
                 "discriminator_width is of stacked networks alone: set width, or leave it out"
             )
-        divisor = (config.width or 8) // config.discriminator_width
+        divisor, rest = divmod(config.width or 8, config.discriminator_width)
+        if rest:
+            raise ValueError(
+                f"discriminator_width {config.discriminator_width} of stacked networks must be a "
+                f"half or a quarter of their width, {config.width or 8}"
+            )
     return dist_gan_networks(
         config.architecture,
         config.size,

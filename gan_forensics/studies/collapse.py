@@ -5,7 +5,7 @@ distributions; stacked digits are counted by a classifier. What is returned is J
 of each measure for each seed and look.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -44,7 +44,6 @@ def follow_points(
     steps: int,
     every: int,
     weights: Mapping[str, float] | None = None,
-    batched: bool = False,
     progress: bool = False,
 ) -> Followed:
     """Train a GAN of points on a world with some seeds, and measure 2000 points at every look.
@@ -57,7 +56,6 @@ def follow_points(
         every: steps between looks.
         weights: values of the game's traced weights, by name: GANs that differ in these alone
             share what is compiled.
-        batched: whether the seeds are trained as one batch (on accelerators) or in turn.
         progress: show a bar.
 
     Returns:
@@ -78,9 +76,7 @@ def follow_points(
     def measured(points: np.ndarray) -> dict[str, float | None]:
         return _of_points(points, world, data)
 
-    return _followed(
-        gan, weights, batches, measured, world.name, seeds, steps, every, batched, progress
-    )
+    return _followed(gan, weights, batches, measured, world.name, seeds, steps, every, progress)
 
 
 def follow_stacks(
@@ -97,17 +93,13 @@ def follow_stacks(
 ) -> Followed:
     """The same for stacked digits: a judge counts the modes of so many images at every look."""
 
-    def batches(seed: int):
-        made = process_batches(source, batch_size=gan.config.batch_size, seed=seed)
-        with closing(made):
-            yield from made
-
     def measured(made: np.ndarray) -> dict[str, float | None]:
         found = count_modes(judge(made)[1])
         return {name: value for name, value in found._asdict().items() if name != "n"}
 
+    batches = _batches_of(gan, source)
     return _followed(
-        gan, weights, batches, measured, "stacked", seeds, steps, every, False, progress, images
+        gan, weights, batches, measured, "stacked", seeds, steps, every, progress, images
     )
 
 
@@ -131,11 +123,6 @@ def follow_images(
     """
     real = extract(extractor, held_out).features
 
-    def batches(seed: int):
-        made = process_batches(train, batch_size=gan.config.batch_size, seed=seed)
-        with closing(made):
-            yield from made
-
     def measured(made: np.ndarray) -> dict[str, float | None]:
         found = extract(extractor, made)
         assert found.logits is not None
@@ -143,9 +130,21 @@ def follow_images(
         distance = fid(real, found.features, features=extractor.name)
         return {"effective": counted.effective, "frechet": distance.value}
 
+    batches = _batches_of(gan, train)
     return _followed(
-        gan, weights, batches, measured, "images", seeds, steps, every, False, progress, images
+        gan, weights, batches, measured, "images", seeds, steps, every, progress, images
     )
+
+
+def _batches_of(gan: Gan, source: Source) -> Callable[[int], Iterator[Any]]:
+    """Seed -> minibatches of a source, closed when they are no longer asked for."""
+
+    def batches(seed: int) -> Iterator[Any]:
+        made = process_batches(source, batch_size=gan.config.batch_size, seed=seed)
+        with closing(made):
+            yield from made
+
+    return batches
 
 
 def _weighted(gan: Gan, weights: Mapping[str, float] | None) -> Learner:
@@ -162,7 +161,7 @@ def _weighted(gan: Gan, weights: Mapping[str, float] | None) -> Learner:
 
 
 def _followed(
-    gan, weights, batches, measured, world, seeds, steps, every, batched, progress, n=SAMPLES
+    gan, weights, batches, measured, world, seeds, steps, every, progress, n=SAMPLES
 ) -> Followed:
     learner = _weighted(gan, weights)
     looks = list(range(0, steps + 1, every))
@@ -183,7 +182,8 @@ def _followed(
     # Losses that are not finite end a seed; one that does is found out alone.
     names = tuple(f"{update.name}/loss" for update in learner.updates)
     options: dict[str, Any] = {"steps": steps, "every": every, "look": look, "metrics": names}
-    options |= {"batched": batched, "progress": progress}
+    # In turn: as one batch only Dist-GAN gained on a CPU (`benchmarks.toy_gans`).
+    options |= {"batched": False, "progress": progress}
     stopped: dict[str, str] = {}
     try:
         train_seeds(learner, batches, seeds=seeds, **options)
@@ -231,7 +231,7 @@ _LINE = ("wasserstein", "kolmogorov_smirnov")
 
 
 def _shown(made: np.ndarray) -> list:
-    """What is kept of a look: points to three decimals, or nothing of images."""
+    """What is kept of a look: 500 points to three decimals, or 40 images as uint8."""
     if made.dtype == np.uint8:
         return made[:SHOWN_IMAGES].tolist()
     return np.round(made[:SHOWN_POINTS].astype(float), 3).tolist()
