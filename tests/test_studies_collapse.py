@@ -26,6 +26,7 @@ from gan_forensics.studies.collapse_page import (
     said_interval,
     said_mean,
     student_interval,
+    world_pictures,
     world_table,
 )
 from gan_forensics.studies.collapse_run import Collapse, run, task_named, worlds_of
@@ -132,6 +133,20 @@ def test_students_interval_is_scipys_and_is_cut_where_nothing_can_be():
     assert student_interval([1.0]) is None and student_interval([2.0, 2.0]) is None
     assert said_interval(values, ".0f", low=0, high=9) == "0 to 9"
     assert said_mean([None, None]) == "all stopped"
+
+
+def test_images_are_followed_by_their_distance():
+    arm = {
+        **followed([], []),
+        "world": "images",
+        "seeds": [0],
+        "measures": {"effective": [[1.0, 1.5, 2.0]], "frechet": [[9.0, 8.0, 7.0]]},
+        "kept": {"20": np.zeros((4, 8, 8, 1), int).tolist()},
+    }
+    trajectories, images = world_pictures({"arm": arm})
+    assert trajectories.caption.startswith("Frechet distance over training")
+    assert images.caption == "arm, seed 0, step 20"
+    assert world_table({"arm": arm}).rows == [["arm", "7.0", "–", "2.00"]]
 
 
 def test_modes_of_worlds_are_known():

@@ -219,9 +219,7 @@ def world_pictures(arms: Arms) -> list[Picture]:
     """Trajectories of the arms on one world, and the first seed's points over time."""
     first = next(iter(arms.values()))
     world = first["world"]
-    measure = next(
-        name for name in ("points", "wasserstein", "effective") if name in first["measures"]
-    )
+    measure = next(name for name in MAIN if name in first["measures"])
     top = ceiling(WORLDS[world]) * first["samples"] if measure == "points" else None
     drawn = {
         name: Trajectory(followed["steps"], followed["measures"][measure])
