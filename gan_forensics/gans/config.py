@@ -19,8 +19,6 @@ class GanConfig:
 
     Attributes:
         method: a key of `METHODS`.
-        base: of a self-supervised method, the GAN that it goes on top of: any other method, such as
-            sngan (the default), dcgan, dist-gan or r3gan.
         data: a source: folder:PATH (or just a path), list:FILE.csv, idx:PATH, npz:FILE.npz,
             tfds:NAME, samples:photos|digits|mnist5k|lfw, stacked:SOURCE, toy:powerlaw; or points:
             toy:line|grid9|grid25|plus|sine, or an npz file with `point` [n, d].
@@ -69,6 +67,8 @@ class GanConfig:
         bundle: of dist-gan and gn-gan: corrected, the idea of the paper, or released, what the
             authors' code does where it differs; by default corrected.
         dimensions: of points, how many numbers each has; by default as the data.
+        base: of a self-supervised method, the GAN that it goes on top of: any other method, such as
+            sngan (the default), dcgan, dist-gan or r3gan.
         augment: what images go through before the discriminator: none; classical (real images
             alone, which moves the target); diffaugment (colour, translation and cutout of all); ada (with
             a probability that adapts); cr and bcr (equal logits for mirrored and shifted images);
@@ -94,7 +94,6 @@ class GanConfig:
     """
 
     method: str = "dcgan"
-    base: str | None = None
     data: str = "samples:photos"
     size: int = 64
     tail: str = "BASELINE"
@@ -118,6 +117,7 @@ class GanConfig:
     precision: Precision | None = None
     split: Literal["train", "all"] | None = None
     bundle: Literal["released", "corrected"] | None = None
+    base: str | None = None
     augment: Augmentation | None = None
     transforms: str | None = None
     dag_weight: float | None = None
