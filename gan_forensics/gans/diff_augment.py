@@ -116,7 +116,8 @@ def random_colour(images: Float[Array, "b h w c"], key: Array) -> Float[Array, "
 
 def random_translation(images: Float[Array, "b h w c"], key: Array) -> Float[Array, "b h w c"]:
     """Shifts of up to int(n / 8 + .5) pixels along either axis, zero coming in."""
-    return translate(images, *_shifts(images, key, [int(n * SHIFT + 0.5) for n in _sides(images)]))
+    limits = [int(n * SHIFT + 0.5) for n in _sides(images)]
+    return translate(images, *_drawn_places(images, key, limits, limits))
 
 
 def random_cutout(images: Float[Array, "b h w c"], key: Array) -> Float[Array, "b h w c"]:
@@ -125,10 +126,7 @@ def random_cutout(images: Float[Array, "b h w c"], key: Array) -> Float[Array, "
     Centres are uniform over the whole image: much of a square may be outside of it.
     """
     side = int(min(_sides(images)) * HOLE + 0.5)
-    rows, columns = [
-        split_over_data(jax.random.randint(own, images.shape[:1], 0, n + 1 - side % 2))
-        for own, n in zip(jax.random.split(key), _sides(images), strict=True)
-    ]
+    rows, columns = _drawn_places(images, key, (0, 0), [n - side % 2 for n in _sides(images)])
     return cutout(images, rows, columns, side)
 
 
@@ -170,7 +168,8 @@ def random_flip_and_shift(images: Float[Array, "b h w c"], key: Array) -> Float[
     flip_key, shift_key = jax.random.split(key)
     mirrored = split_over_data(jax.random.bernoulli(flip_key, 0.5, images.shape[:1]))
     height, width = _sides(images)
-    rows, columns = _shifts(images, shift_key, [height // 8, width // 8])
+    limits = [height // 8, width // 8]
+    rows, columns = _drawn_places(images, shift_key, limits, limits)
     down = _reflected(_counted(height) + _of_images(rows, 2), height)
     across = _reflected(_counted(width) + _of_images(columns, 2), width)
     across = jnp.where(_of_images(mirrored, 2), width - 1 - across, across)
@@ -209,12 +208,11 @@ def _of_images(values: Array, ndim: int) -> Array:
     return jnp.asarray(values).reshape(-1, *(1,) * (ndim - 1))
 
 
-def _shifts(images, key, limits: Sequence[int]) -> list[Array]:
-    """Uniform integers in [-limit, limit] for each image, along either axis."""
-    return [
-        split_over_data(jax.random.randint(own, images.shape[:1], -limit, limit + 1))
-        for own, limit in zip(jax.random.split(key), limits, strict=True)
-    ]
+def _drawn_places(images, key, before: Sequence[int], after: Sequence[int]):
+    """Uniform rows and columns from -before to after, both included, for each image."""
+    low, high = (jnp.asarray(limits).reshape(1, 2) for limits in (before, after))
+    drawn = split_over_data(jax.random.randint(key, (len(images), 2), -low, high + 1))
+    return drawn[:, 0], drawn[:, 1]
 
 
 def _reflected(sources: Array, length: int) -> Array:
