@@ -44,8 +44,10 @@ def changes_of(n, **changes):
 @pytest.mark.parametrize("channels", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_images_without_a_change_are_returned_bit_by_bit(rng, getkey, channels):
     images, key = images_of(rng, N, 8, 8, channels), getkey()
+    images[:, 2] = -0.0  # which interpolation makes 0
     for other in (key, getkey()):
-        assert_array_equal(augmented_and_drawn(images, other, 0.0)[0], images)
+        same = np.asarray(augmented_and_drawn(images, other, 0.0)[0])
+        assert_array_equal(same.view(np.int32), images.view(np.int32))
 
     some, changes = augmented_and_drawn(images, key, 0.06)
     seen = dict(zip(Changes._fields, zip(changes, NOTHING, strict=True), strict=True))
@@ -293,7 +295,7 @@ def test_a_short_run_at_the_published_speed_hardly_augments():
 
 
 def test_logits_of_a_split_batch_and_of_bfloat16_are_all_counted():
-    logits = jnp.ones((1024, 1), jnp.bfloat16)
+    logits = jnp.ones((1036, 1), jnp.bfloat16)
     sharding = NamedSharding(data_mesh(jax.devices()[:4]), PartitionSpec("data"))
     (first,) = followed(AdaptiveProbability(), [jax.device_put(logits, sharding)])
-    assert first["signs"] == first["count"] == 1024 and first["batches"] == 1
+    assert first["signs"] == first["count"] == 1036 and first["batches"] == 1
