@@ -20,7 +20,8 @@ game of Tran et al. (NeurIPS 2019, arXiv 1911.06997), in the form of Hou et al. 
 the "adversarial training" of Tran et al. (arXiv 1905.05469), as the code released with the
 NeurIPS paper has it: m are B images drawn without replacement from the 4 B turned real images and
 the B upright fakes, whose class is K; j are the turns of B of 4 B turned images, the same for both.
-LA is label augmentation (Hou et al.), also with the multi-class hinge loss in the place of CE.
+LA is label augmentation (Hou et al.), also with the multi-class hinge loss in the place of CE; as
+with the binary one, the generator's is not clipped.
 
 The fourth part of a batch is turned by each number of quarters (`rotation_labels`), real and
 generated images in one pass. The authors' text was not at hand: forms are those of the codes.
@@ -34,7 +35,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.gans.context import Context, Loss, Task, Weight
-from gan_forensics.gans.rotation import rotated, rotation_labels, rotation_loss, turned_in_quarters
+from gan_forensics.gans.rotation import (
+    drawn_from_pool,
+    pool_of_turns,
+    rotated,
+    rotation_labels,
+    rotation_loss,
+    turned_in_quarters,
+)
 from gan_forensics.nn.heads import ClassHead
 
 HEAD = "class_head"
@@ -54,17 +62,16 @@ def fake_log_ratio(logits: Float[Array, "b 5"], turns: Labels) -> Float[Array, "
     return (logits[:, FAKE] - _own(logits, turns)).mean()
 
 
+def label_log_ratio(logits: Float[Array, "b 8"], turns: Labels) -> Float[Array, ""]:
+    """CE(c, 2 turns) - CE(c, 2 turns + 1) = mean(c_(2 turns + 1) - c_(2 turns)): LA's generator."""
+    return (_own(logits, 2 * turns + 1) - _own(logits, 2 * turns)).mean()
+
+
 def multi_hinge(logits: Logits, labels: Labels) -> Float[Array, ""]:
     """Mean over images and the other classes j of max(0, 1 - c_y + c_j) (as Hou et al. compute)."""
     own = _own(logits, labels)[:, None]
     others = jnp.arange(logits.shape[1]) != labels[:, None]
     return (others * jax.nn.relu(1 - own + logits)).sum(1).mean() / (logits.shape[1] - 1)
-
-
-def pool_of_turns(images: Images, indices: Int[Array, " m"]) -> Images:
-    """Members of the 4 B turned images, rotation-major: index k B + i is image i turned k times."""
-    count = len(images)
-    return rotated(images[indices % count], indices // count)
 
 
 def mixed_pool(real: Images, fake: Images, indices: Int[Array, " m"]) -> tuple[Images, Labels]:
@@ -118,19 +125,15 @@ def matching_task(
     Reports "matching", what the player adds without its weight; arguments as `multi_class_task`.
     """
 
-    def draw(context: Context, purpose: str, copies: int) -> Int[Array, " b"]:
-        count = len(context.images("real"))
-        return jax.random.permutation(context.key(purpose), copies * count)[:count]
-
     def discriminator(context: Context) -> Loss:
-        indices = draw(context, "mixed pool", TURNS + 1)
+        indices = drawn_from_pool(context, TURNS + 1)
         images, labels = mixed_pool(context.images("real"), context.images("fake"), indices)
         logits = context.apply(HEAD, context.discriminate(images, context.labels("real")).features)
         loss = cross_entropy(logits, labels)
         return _weighed(context, "matching", loss, discriminator_weight)
 
     def generator(context: Context) -> Loss:
-        indices = draw(context, "pool of turns", TURNS)
+        indices = drawn_from_pool(context, TURNS)
         pools = [
             (pool_of_turns(context.images(owner), indices), context.labels(owner))
             for owner in ("real", "fake")
@@ -162,6 +165,8 @@ def label_augmented_task(
         raise ValueError(f"unknown loss {loss!r}; losses are {' and '.join(LABELLED_LOSSES)}")
     of: Callable[[Logits, Labels], Float[Array, ""]]
     of = cross_entropy if loss == "cross-entropy" else multi_hinge
+    # Of unclipped margins the other classes cancel, but for the share of the two.
+    share = 1.0 if loss == "cross-entropy" else 2 * TURNS / (2 * TURNS - 1)
 
     def discriminator(context: Context) -> Loss:
         real, fake, turns = _turned(context)
@@ -170,7 +175,7 @@ def label_augmented_task(
 
     def generator(context: Context) -> Loss:
         logits, turns = _turned_fakes(context)
-        value = of(logits, 2 * turns) - of(logits, 2 * turns + 1)
+        value = share * label_log_ratio(logits, turns)
         return _weighed(context, "label_augmented", value, generator_weight)
 
     return _task(discriminator, generator, 2 * TURNS, spectral_norm)

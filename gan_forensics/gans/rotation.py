@@ -5,6 +5,8 @@ floor(4 i / N), counter-clockwise, and a second head of the discriminator tells 
 authors' own code instead turns a quarter of the batch by all four angles.)
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from gan_forensics.gans.context import Context, Loss, Owner, Task, Term, Weight
 
 ROTATION_HEAD = "rotation_head"
+Sampler = Literal["quarters", "pool"]
 
 
 def rotation_labels(n: int) -> Int[Array, " n"]:
@@ -55,11 +58,26 @@ def turned_in_quarters(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c
     return rotated(images, rotation_labels(len(images)))
 
 
+def pool_of_turns(
+    images: Float[Array, "b h w c"], indices: Int[Array, " m"]
+) -> Float[Array, "m h w c"]:
+    """Members of the 4 b turned images, rotation-major: index k b + i is image i turned k times."""
+    count = len(images)
+    return rotated(images[indices % count], indices // count)
+
+
+def drawn_from_pool(context: Context, sets: int) -> Int[Array, " b"]:
+    """Indices of as many members as a batch has, without replacement, of a pool of so many sets."""
+    count = len(context.images("real"))
+    return jax.random.permutation(context.key(f"pool of {sets}"), sets * count)[:count]
+
+
 def rotation_task(
     *,
     discriminator_weight: Weight = 1.0,
     generator_weight: Weight = 0.2,
     head: nn.Module | None = None,
+    sampler: Sampler = "quarters",
 ) -> Task:
     """The task of SSGAN, for any discriminator; one more pass a move.
 
@@ -71,16 +89,26 @@ def rotation_task(
         generator_weight: in the generator's; 0 leaves its term out.
         head: from the features of a discriminator to four logits, `nn.heads.ClassHead(4)`; None for
             one with an output "rotation".
+        sampler: which turned images make the batch: "quarters", all images, a quarter of them by
+            each angle; or "pool", as many drawn without replacement from all of them turned by all
+            angles, as in the code released with MS-GAN.
     """
 
     def of(owner: Owner, weight: Weight) -> Term:
         def term(context: Context) -> Loss:
-            judged = context.judged(owner, turned_in_quarters)
+            if sampler == "pool":
+                indices = drawn_from_pool(context, 4)
+                turned = pool_of_turns(context.images(owner), indices)
+                judged = context.discriminate(turned, context.labels(owner))
+                turns = indices // len(turned)
+            else:
+                judged = context.judged(owner, turned_in_quarters)
+                turns = rotation_labels(len(judged.images))
             if head is None:
                 logits = judged["rotation"]
             else:
                 logits = context.apply(ROTATION_HEAD, judged.features)
-            loss = rotation_loss(logits, rotation_labels(len(logits)))
+            loss = rotation_loss(logits, turns)
             return Loss(context.weigh(weight) * loss, {"rotation": loss})
 
         return term

@@ -84,6 +84,7 @@ def _rotation(weights: Weights, spectral_norm: bool, config: GanConfig, tasks) -
         discriminator_weight=weights[0],
         generator_weight=weights[1],
         head=ClassHead(4, spectral_norm),
+        sampler="pool" if config.base in DIST_GANS and config.bundle == "released" else "quarters",
     )
 
 
