@@ -1,8 +1,9 @@
-"""How good generated images and points are: FID, KID, inception score, precision, recall, modes.
+"""How good generated images and points are: FID, KID, inception score, precision, modes, leaks.
 
 Features are computed once and cached; every result carries its counts, seed, spread and features.
 """
 
+from gan_forensics.quality.ambiguity import Ambiguity, rotation_ambiguity
 from gan_forensics.quality.digests import images_digest
 from gan_forensics.quality.evaluate import (
     METRICS,
@@ -15,6 +16,7 @@ from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score
 from gan_forensics.quality.kid import kid, polynomial_mmd2
+from gan_forensics.quality.leaks import Leak, difference_interval, measure_leak
 from gan_forensics.quality.modes import Judge, ModeCount, calibration, count_modes, train_judge
 from gan_forensics.quality.moments import FeatureMoments, Moments, over_processes
 from gan_forensics.quality.points import (
@@ -28,3 +30,4 @@ from gan_forensics.quality.prdc import prdc
 from gan_forensics.quality.quantise import quantise
 from gan_forensics.quality.score import Score
 from gan_forensics.quality.small_features import random_features, small_classifier_features
+from gan_forensics.quality.transform_classifier import transform_classifier
