@@ -17,7 +17,6 @@ from gan_forensics.studies import collapse, collapse_run
 from gan_forensics.studies.collapse import (
     at_end,
     follow_points,
-    joined,
     late_mean,
     modes_of,
     steps_to,
@@ -68,18 +67,6 @@ def test_a_seed_does_not_depend_on_the_others(seen):
     alone = follow_points(build(TINY), WORLDS["toy:grid9"], seeds=(1,), steps=4, every=2)
     for name, values in alone["measures"].items():
         assert values[0] == seen["measures"][name][1]
-
-
-def test_seeds_followed_apart_are_joined_to_what_they_are_together(seen):
-    gan, world = build(TINY), WORLDS["toy:grid9"]
-    parts = [follow_points(gan, world, seeds=(s,), steps=4, every=2) for s in (0, 1)]
-    whole = joined(parts)
-    assert whole == {**seen, "measures": whole["measures"]}
-    assert_array_equal(whole["measures"]["modes"], seen["measures"]["modes"])
-    with pytest.raises(ValueError, match="followed twice"):
-        joined([parts[0], parts[0]])
-    with pytest.raises(ValueError, match="cannot be joined"):
-        joined([parts[0], {**parts[1], "samples": 7}])
 
 
 def test_what_is_counted_is_what_the_world_registers(monkeypatch):

@@ -243,29 +243,6 @@ def follow(
     }
 
 
-def joined(parts: Sequence[Followed]) -> Followed:
-    """What was followed of one arm in several runs, seed after seed, as if it were one.
-
-    Raises:
-        ValueError: for runs of another world or length, or a seed that was followed twice.
-    """
-    first, seeds = parts[0], [seed for part in parts for seed in part["seeds"]]
-    names = ("world", "steps", "samples")
-    if any(part[name] != first[name] for part in parts for name in names):
-        raise ValueError("runs that differ in world, steps or samples cannot be joined")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"a seed was followed twice: {seeds}")
-    return {
-        **first,
-        "seeds": seeds,
-        "measures": {
-            name: [values for part in parts for values in part["measures"][name]]
-            for name in first["measures"]
-        },
-        "stopped": {seed: why for part in parts for seed, why in part["stopped"].items()},
-    }
-
-
 def _of_points(points: np.ndarray, world: World, data: np.ndarray) -> dict[str, float | None]:
     if not np.isfinite(points).all():
         names = ("modes", "points") if world.centres is not None else _LINE
