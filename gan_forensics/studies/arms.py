@@ -1,4 +1,4 @@
-"""Arms that are followed seed by seed, each kept when it is done, and compared in pairs of seeds."""
+"""Arms followed seed by seed, each kept when it is done, and compared in pairs of seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
