@@ -163,6 +163,7 @@ def train_and_measure(
     inception: Path | None,
     images: int,
     draws: int,
+    real: str | None = None,
 ) -> list[dict[str, Any]]:
     """Train GANs in run folders `out/published/RECIPE-METHOD-seedN`; FID, KID, inception score.
 
@@ -172,6 +173,7 @@ def train_and_measure(
         inception: file with the FID Inception weights.
         images: real training and generated ones that are compared.
         draws: of generated images of one model.
+        real: source of the real images; by default that which the GAN was trained on.
 
     Raises:
         ValueError: without Inception weights, before anything is trained.
@@ -189,11 +191,11 @@ def train_and_measure(
         cadence = Cadence(steps, log_every=often, checkpoint_every=every, sample_every=every)
         trained = train_gan(gan, run, cadence, resume=True)
         made = [generate(*trained, images, seed=draw) for draw in range(draws)]
-        source = open_source(gan.data, size=gan.size, split="train")
+        source = open_source(real or gan.data, size=gan.size, split="train")
         chosen = np.random.default_rng(0).permutation(len(source))[:images]
-        real = take(source, np.sort(chosen))["image"]
+        others = take(source, np.sort(chosen))["image"]
         scores = evaluate_images(
-            real, made, extractor, metrics=("fid", "kid", "is"), cache=out / "features"
+            others, made, extractor, metrics=("fid", "kid", "is"), cache=out / "features"
         )
         rows += [
             {"recipe": name, "method": method, "seed": seed, "steps": steps, **score.to_dict()}

@@ -1,0 +1,200 @@
+"""Limited data: the ways to augment that are compared, and how each is trained and measured."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.dag_measures import Reals, follow_limited, reals_of, references, subset
+from gan_forensics.data import open_source
+from gan_forensics.gans import GanConfig, build
+from gan_forensics.quality import small_classifier_features
+from gan_forensics.studies.collapse import Followed
+
+
+class Augmented(NamedTuple):
+    """One way to augment on limited data.
+
+    Attributes:
+        shown: which images are transformed, for tables.
+        transforms: which, for tables.
+        config: fields of the `GanConfig`.
+    """
+
+    shown: str
+    transforms: str
+    config: Mapping[str, Any]
+
+
+def _augmented(augment: str, shown: str, transforms: str, **config: Any) -> Augmented:
+    return Augmented(shown, transforms, {"method": "dcgan", "augment": augment, **config})
+
+
+PLAIN, ADA, CR, BCR, R3GAN = "none", "ADA", "CR", "bCR", "R3GAN"
+DA, DIFFAUGMENT = "classical", "DiffAugment"
+DAG_CROP, DAG_ROTATION = "DAG, rotation and crop", "DAG, rotation"
+LIMITED = {
+    PLAIN: Augmented("none", "–", {"method": "dcgan"}),
+    DA: _augmented("classical", "real", "rotation, crop", transforms="rotation,crop"),
+    DIFFAUGMENT: _augmented("diffaugment", "real, generated", "colour, translation, cutout"),
+    ADA: _augmented("ada", "real, generated", "its own, with probability p"),
+    CR: _augmented("cr", "real, in pairs", "its own"),
+    BCR: _augmented("bcr", "real, generated, in pairs", "its own"),
+    DAG_CROP: _augmented(
+        "dag", "real, generated; own heads", "rotation, crop", transforms="rotation,crop"
+    ),
+    DAG_ROTATION: _augmented(
+        "dag", "real, generated; own heads", "rotation", transforms="rotation"
+    ),
+    R3GAN: Augmented("none", "–", {"method": "r3gan", "architecture": "dcgan"}),
+}
+
+
+def limited_config(
+    arm: str,
+    *,
+    data: str,
+    size: int,
+    channels: int,
+    width: int,
+    batch_size: int,
+    learning_rate: float,
+    steps: int,
+    gamma: float,
+) -> GanConfig:
+    """An arm of `LIMITED` with strided networks, without batch norm in the discriminator.
+
+    Args:
+        arm: of `LIMITED`.
+        data: source of the images.
+        size: of the images.
+        channels: of the images.
+        width: of the networks.
+        batch_size: images a minibatch.
+        learning_rate: of both players.
+        steps: of the run, of whose images ADA's time constant is 2 %.
+        gamma: of R3GAN.
+    """
+    own = dict(LIMITED[arm].config)
+    if own.get("augment") == "ada":
+        own["ada_kimg"] = 0.02 * steps * batch_size / 1000
+    if own["method"] == "r3gan":
+        own["gamma"] = gamma
+    return GanConfig(
+        data=data,
+        size=size,
+        channels=channels,  # pyright: ignore[reportArgumentType]
+        width=width,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        norm="none",
+        **own,
+    )
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Arms on a part of the training images.
+
+    Attributes:
+        arms: of `LIMITED`.
+        fractions: of the training images; each class has its share, and less is a part of more.
+        seeds: of every arm.
+        steps: of training.
+        every: steps between looks.
+        batch_size: images a minibatch.
+        learning_rate: of both players.
+        width: of the strided networks.
+        size: of the images.
+        gammas: of R3GAN's penalties: one, or those that are tried in the place of arms.
+        images: generated at every look.
+        classifier_steps: training of the features.
+    """
+
+    arms: tuple[str, ...] = tuple(LIMITED)
+    fractions: tuple[float, ...] = (0.1, 1.0)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    steps: int = 1000
+    every: int = 250
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    width: int = 8
+    size: int = 16
+    gammas: tuple[float, ...] = (1.0,)
+    images: int = 2000
+    classifier_steps: int = 3000
+
+    def runs(self) -> dict[str, tuple[str, float, float]]:
+        """What is trained: name -> (arm, fraction, gamma)."""
+        return {
+            f"{arm}{f', gamma {gamma:g}' * (len(self.gammas) > 1)}, {fraction:.0%}": (
+                arm,
+                fraction,
+                gamma,
+            )
+            for fraction in self.fractions
+            for arm in self.arms
+            for gamma in (self.gammas if arm == R3GAN else self.gammas[:1])
+        }
+
+
+def features_of(data: str, settings: Limited, run: Path):
+    """Training and held-out images, and the classifier that is trained on the former."""
+    train, held_out = (
+        open_source(data, size=settings.size, split=split) for split in ("train", "test")
+    )
+    extractor = small_classifier_features(train, run, steps=settings.classifier_steps)
+    return train, held_out, extractor
+
+
+def followed_images(
+    name: str, part: str, settings: Limited, data: str, out: Path
+) -> Callable[[int], Followed]:
+    """A function that follows one seed of an arm on a fraction of the images."""
+    arm, fraction, gamma = settings.runs()[name]
+
+    @cache
+    def shared() -> tuple[Any, Any, Reals]:
+        # A run folder is one process's: each arm has its own copy of the classifier.
+        whole, own = (out / "classifiers" / n for n in (part, f"{part}-{name}"))
+        if whole.exists() and not own.exists():
+            shutil.copytree(whole, own)
+        train, held_out, extractor = features_of(data, settings, own)
+        some = subset(train, fraction)
+        config = limited_config(
+            arm,
+            data=data,
+            size=settings.size,
+            channels=some.arrays["image"].shape[-1],
+            width=settings.width,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            steps=settings.steps,
+            gamma=gamma,
+        )
+        return build(config), some, reals_of(some, held_out, extractor)
+
+    def follow_seed(seed: int) -> Followed:
+        gan, some, reals = shared()
+        options = {key: getattr(settings, key) for key in ("steps", "every", "images")}
+        return follow_limited(gan, some, reals, seeds=(seed,), **options)
+
+    return follow_seed
+
+
+def read_reals(part: str, settings: Limited, data: str, out: Path) -> dict[str, Any]:
+    """What the measures say of real images, for each fraction of the training images."""
+    run = out / "classifiers" / part
+    train, held_out, extractor = features_of(data, settings, run)
+    sets = {f: reals_of(subset(train, f), held_out, extractor) for f in settings.fractions}
+    return {
+        "features": extractor.name,
+        "accuracy": extractor.protocol["accuracy_on_training_images"],
+        "held_out": len(held_out),
+        "fractions": {
+            f"{fraction:.0%}": {"images": len(reals.train), **references(reals)}
+            for fraction, reals in sets.items()
+        },
+    }
