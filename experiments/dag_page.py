@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.dag_limited import DA, DAG_CROP, DAG_ROTATION, LIMITED, PLAIN, R3GAN
-from experiments.dag_plane import CENTRES, TURN, drawn
+from experiments.dag_plane import TURN, drawn
 from experiments.dag_published import published_section
 from experiments.theory_page import said_claims, theory_section
 from gan_forensics.data import image_grid
@@ -22,7 +22,7 @@ Results = Mapping[str, Any]
 Arms = Mapping[str, Followed]
 QUESTION = "Which augmentation helps a GAN, and which changes what it learns?"
 LIMITED_NOTE = (
-    "Fr\u00e9chet distances are on a small classifier's features, trained on all training images, "
+    "Frechet distances are on a small classifier's features, trained on all training images, "
     "from all held-out images: no FID. 'Nearer' is the share of generated images nearer to a "
     "training image than to one of equally many held-out ones: 1/2 is no memorisation. 'Gap' is "
     "D's mean logit on training images less that on held-out ones. Crops, shifts that lose a "

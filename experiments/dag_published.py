@@ -104,7 +104,7 @@ def reproduce(config: Published, out: Path) -> list[dict[str, Any]]:
     """
     runs = {}
     for fraction in config.fractions:
-        path = out / f"cifar10-{fraction:.0%}.npz"
+        path = out / f"cifar10-{100 * fraction:.0f}-percent.npz"
         for policy in config.policies:
             for seed in config.seeds:
                 gan = policy_config(policy, data=f"npz:{path}", seed=seed, steps=config.steps)
