@@ -1,11 +1,11 @@
 """Limited data: the ways to augment that are compared, and how each is trained and measured."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.dag_measures import Reals, follow_limited, reals_of, references, subset
 from gan_forensics.data import open_source
@@ -14,41 +14,20 @@ from gan_forensics.quality import small_classifier_features
 from gan_forensics.studies.collapse import Followed
 
 
-class Augmented(NamedTuple):
-    """One way to augment on limited data.
-
-    Attributes:
-        shown: which images are transformed, for tables.
-        transforms: which, for tables.
-        config: fields of the `GanConfig`.
-    """
-
-    shown: str
-    transforms: str
-    config: Mapping[str, Any]
-
-
-def _augmented(augment: str, shown: str, transforms: str, **config: Any) -> Augmented:
-    return Augmented(shown, transforms, {"method": "dcgan", "augment": augment, **config})
-
-
 PLAIN, ADA, CR, BCR, R3GAN = "none", "ADA", "CR", "bCR", "R3GAN"
 DA, DIFFAUGMENT = "classical", "DiffAugment"
 DAG_CROP, DAG_ROTATION = "DAG, rotation and crop", "DAG, rotation"
-LIMITED = {
-    PLAIN: Augmented("none", "–", {"method": "dcgan"}),
-    DA: _augmented("classical", "real", "rotation, crop", transforms="rotation,crop"),
-    DIFFAUGMENT: _augmented("diffaugment", "real, generated", "colour, translation, cutout"),
-    ADA: _augmented("ada", "real, generated", "its own, with probability p"),
-    CR: _augmented("cr", "real, in pairs", "its own"),
-    BCR: _augmented("bcr", "real, generated, in pairs", "its own"),
-    DAG_CROP: _augmented(
-        "dag", "real, generated; own heads", "rotation, crop", transforms="rotation,crop"
-    ),
-    DAG_ROTATION: _augmented(
-        "dag", "real, generated; own heads", "rotation", transforms="rotation"
-    ),
-    R3GAN: Augmented("none", "–", {"method": "r3gan", "architecture": "dcgan"}),
+# Fields of the config by arm.
+LIMITED: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    DA: {"augment": "classical", "transforms": "rotation,crop"},
+    DIFFAUGMENT: {"augment": "diffaugment"},
+    ADA: {"augment": "ada"},
+    CR: {"augment": "cr"},
+    BCR: {"augment": "bcr"},
+    DAG_CROP: {"augment": "dag", "transforms": "rotation,crop"},
+    DAG_ROTATION: {"augment": "dag", "transforms": "rotation"},
+    R3GAN: {"method": "r3gan", "architecture": "dcgan"},
 }
 
 
@@ -77,10 +56,10 @@ def limited_config(
         steps: of the run, of whose images ADA's time constant is 2 %.
         gamma: of R3GAN.
     """
-    own = dict(LIMITED[arm].config)
-    if own.get("augment") == "ada":
+    own = {"method": "dcgan", **LIMITED[arm]}
+    if arm == ADA:
         own["ada_kimg"] = 0.02 * steps * batch_size / 1000
-    if own["method"] == "r3gan":
+    if arm == R3GAN:
         own["gamma"] = gamma
     return GanConfig(
         data=data,

@@ -78,7 +78,7 @@ def references(reals: Reals, *, seed: int = 0) -> dict[str, float]:
         `frechet` of the training images from the held-out ones, and `memorisation` of half of the
         held-out images, with the other half held out: 1/2 unless the features know the sets apart.
     """
-    order = np.random.default_rng(seed).permutation(len(reals.held_out))
+    order = np.random.default_rng(seed).permutation(len(reals.held_out_features))
     some, others = np.array_split(reals.held_out_features[order], 2)
     name = reals.extractor.name
     distance = fid(reals.held_out_features, reals.train_features, features=name)

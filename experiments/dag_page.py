@@ -11,6 +11,8 @@ from experiments.dag_plane import TURN, drawn
 from experiments.dag_published import published_section
 from experiments.theory_page import said_claims, theory_section
 from gan_forensics.data import image_grid
+from gan_forensics.gans import GanConfig
+from gan_forensics.gans.augment import described
 from gan_forensics.report import Picture, Section, Table
 from gan_forensics.report.trajectories import Trajectory, points_figure, trajectories_figure
 from gan_forensics.studies import pages
@@ -188,18 +190,12 @@ def _best(followed: Followed) -> list[float | None]:
 
 
 def arm_table() -> Table:
-    """What the arms transform."""
-    rows = [
-        [
-            name,
-            arm.shown,
-            arm.transforms,
-            "relativistic, R1 and R2" if name == R3GAN else "non-sat.",
-        ]
-        for name, arm in LIMITED.items()
-    ]
-    caption = "The arms. No discriminator has a norm."
-    return Table(caption, ["arm", "transformed images", "transforms", "loss"], rows)
+    """By which loss the arms are judged, and what they transform."""
+    rows = []
+    for name, fields in LIMITED.items():
+        loss = "relativistic, R1 and R2" if name == R3GAN else "non-saturating"
+        rows.append([name, loss, described(GanConfig(**fields)) or "nothing is transformed"])
+    return Table("The arms. No discriminator has a norm.", ["arm", "loss", "what it is"], rows)
 
 
 def _images(name: str, followed: Followed) -> Picture:

@@ -24,31 +24,50 @@ class Arm(NamedTuple):
     config: Mapping[str, Any]
 
 
-def _on_digits(method: str, task: str, **config: Any) -> Arm:
-    return Arm("non-saturating", "none", task, {"method": method, "base": "dcgan", **config})
+def _task(method: str, task: str, generator_weight: float = 0.2) -> Arm:
+    """Self-supervision beside the plain GAN's loss, of weight 1 for the discriminator."""
+    weights = {"task_discriminator_weight": 1.0, "task_generator_weight": generator_weight}
+    config = {"method": method, "base": "dcgan", **weights}
+    return Arm("non-saturating", "none", task, config)
 
 
 # The arms on which claims are made, by what they are called in tables.
 GAN, SS, MS, MATCHING = "GAN", "SSGAN", "MS-GAN", "adversarial SS"
-SS_D, LA, MULTI, DAG = "SSGAN, D only", "SSGAN-LA", "multi-head DA", "DAG"
-SNGAN, R3GAN = "SNGAN", "R3GAN"
-NORMED = "spectral"
+SS_D, LA, LA_PLUS = "SSGAN, D only", "SSGAN-LA", "SSGAN-LA+"
+MULTI, DAG, SNGAN, R3GAN = "multi-head DA", "DAG", "SNGAN", "R3GAN"
+SPECTRAL = "spectral"
 DIGITS = {
     GAN: Arm("non-saturating", "none", "none", {"method": "dcgan"}),
-    SS: _on_digits("ssgan", "which rotation, both players", task_generator_weight=0.2),
-    SS_D: _on_digits("ssgan", "which rotation, D alone", task_generator_weight=0.0),
-    MS: _on_digits("ms-gan", "which rotation or fake, log-ratio"),
-    MATCHING: _on_digits("ss-adversarial", "which rotation or fake, matched"),
-    LA: _on_digits("ssgan-la", "which rotation of real or fake"),
-    MULTI: _on_digits("multi-head-da", "real or fake, a head for each rotation"),
+    SS: _task("ssgan", "which rotation, both players"),
+    SS_D: _task("ssgan", "which rotation, D alone", 0.0),
+    MS: _task("ms-gan", "which rotation or fake, log-ratio"),
+    MATCHING: _task("ss-adversarial", "which rotation or fake, matched"),
+    LA: Arm(
+        "none",
+        "none",
+        "which rotation of real or fake, in the loss's place",
+        {"method": "ssgan-la", "base": "dcgan"},
+    ),
+    LA_PLUS: _task("ssgan-la-plus", "which rotation of real or fake"),
+    MULTI: Arm(
+        "non-saturating",
+        "none",
+        "a head for each rotation, in the main one's place",
+        {"method": "multi-head-da", "base": "dcgan"},
+    ),
     DAG: Arm(
         "non-saturating",
         "none",
-        "real or fake, a head for each rotation beside the main one",
+        "a head for each rotation beside the main one",
         {"method": "dcgan", "augment": "dag", "transforms": "rotation"},
     ),
-    SNGAN: Arm("hinge", NORMED, "none", {"method": "sngan"}),
+    SNGAN: Arm("hinge", SPECTRAL, "none", {"method": "sngan"}),
     R3GAN: Arm("relativistic, R1 and R2", "none", "none", {"method": "r3gan"}),
+}
+# R3GAN's penalty is chosen on a seed of its own.
+GAMMAS = {
+    f"{R3GAN}, gamma {gamma:g}": DIGITS[R3GAN]._replace(config={"method": "r3gan", "gamma": gamma})
+    for gamma in (0.1, 1.0, 10.0)
 }
 DIST, DIST_MS, DIST_MATCHING = "Dist-GAN", "Dist-GAN + MS", "Dist-GAN + adversarial SS"
 STACKED = {
@@ -76,7 +95,7 @@ def tiny_gan(
     """An arm on 8x8 images: networks, rates and moves are those of all arms.
 
     Args:
-        arm: of `DIGITS`.
+        arm: of `DIGITS` or `GAMMAS`.
         data: source of the images.
         batch_size: images a minibatch.
         learning_rate: of both players, whose Adams have betas 0.5 and 0.999.
@@ -94,7 +113,7 @@ def tiny_gan(
     )
     game = method_of(config).game(
         TinyGenerator(latent),
-        TinyDiscriminator(widths, spectral_norm=arm.norm == NORMED),
+        TinyDiscriminator(widths, spectral_norm=arm.norm == SPECTRAL),
         config=config,
         learning_rate=learning_rate,
         discriminator_learning_rate=None,

@@ -15,8 +15,9 @@ classifier name fakes too (MS-GAN, here in the log-ratio form; "adversarial SS" 
 of arXiv 1905.05469, which is what the authors released). Parts:
 
     theory      both games on a few states, by closed form and brute force
-    digits      stacks of three 8x8 digits, whose 1000 modes are counted: ten arms
+    digits      stacks of three 8x8 digits, whose 1000 modes are counted: eleven arms
     starved     the same with a discriminator of a quarter of the width: three arms
+    gammas      R3GAN's penalty on one extra seed of `digits`, by which its weight is chosen
     stacked     28x28 stacks with the published K/4 networks: Dist-GAN hosts and R3GAN
     stacked_k2  the same with K/2 (only in `paper`)
     published   the published recipes (only in `paper`)
@@ -36,6 +37,7 @@ from typing import Any, Literal, get_args
 
 from experiments.self_supervised_arms import (
     DIGITS,
+    GAMMAS,
     GAN,
     MS,
     SS,
@@ -58,8 +60,8 @@ from gan_forensics.studies.collapse import follow_stacks
 from gan_forensics.studies.runner import as_json, carry_out, chosen, in_processes, stored_part
 from gan_forensics.train.run_folder import writing
 
-Part = Literal["theory", "digits", "starved", "stacked", "stacked_k2", "published"]
-STACKS: tuple[Part, ...] = ("digits", "starved", "stacked", "stacked_k2")
+Part = Literal["theory", "digits", "starved", "gammas", "stacked", "stacked_k2", "published"]
+STACKS: tuple[Part, ...] = ("digits", "starved", "gammas", "stacked", "stacked_k2")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Digits:
     """Arms on 8x8 stacks.
 
     Attributes:
-        arms: of `experiments.self_supervised_arms.DIGITS`.
+        arms: of `DIGITS` or `GAMMAS` in `experiments.self_supervised_arms`.
         seeds: of every arm.
         steps: of training.
         every: steps between looks.
@@ -93,7 +95,7 @@ class Digits:
     def gan(self, arm: str):
         """An arm's GAN."""
         return tiny_gan(
-            DIGITS[arm],
+            {**DIGITS, **GAMMAS}[arm],
             data=f"stacked:{self.data}",
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -149,6 +151,7 @@ class Experiment:
         parts: of the experiment.
         digits: 8x8 stacks.
         starved: 8x8 stacks with a small discriminator.
+        gammas: 8x8 stacks, R3GAN's penalties.
         stacked: 28x28 stacks, K/4.
         stacked_k2: 28x28 stacks, K/2.
         published: the published recipes.
@@ -156,9 +159,10 @@ class Experiment:
     """
 
     out: Path
-    parts: tuple[Part, ...] = ("theory", "digits", "starved", "stacked")
+    parts: tuple[Part, ...] = ("theory", "gammas", "digits", "starved", "stacked")
     digits: Digits = field(default_factory=Digits)
     starved: Digits = field(default_factory=lambda: Digits((GAN, SS, MS), widths=(2, 4)))
+    gammas: Digits = field(default_factory=lambda: Digits(tuple(GAMMAS), seeds=(100,)))
     stacked: Stacks = field(default_factory=Stacks)
     stacked_k2: Stacks = field(default_factory=lambda: Stacks(divisor=2))
     published: Published = field(default_factory=Published)

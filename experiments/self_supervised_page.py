@@ -9,6 +9,7 @@ from experiments.self_supervised_arms import (
     DIST,
     DIST_MATCHING,
     DIST_MS,
+    GAMMAS,
     GAN,
     MATCHING,
     MS,
@@ -36,6 +37,7 @@ QUESTION = "Does self-supervision keep a GAN from collapse?"
 TITLES = {
     "digits": "Stacks of 8x8 digits",
     "starved": "Stacks of 8x8 digits, starved discriminator",
+    "gammas": "Stacks of 8x8 digits, R3GAN's penalty on an extra seed",
     "stacked": "Stacks of 28x28 digits, K/4",
     "stacked_k2": "Stacks of 28x28 digits, K/2",
 }
@@ -92,7 +94,7 @@ def sections_of(results: Results) -> list[Section]:
 
 
 def _known(part: str) -> Mapping[str, Arm]:
-    return STACKED if part.startswith("stacked") else DIGITS
+    return STACKED if part.startswith("stacked") else {**DIGITS, **GAMMAS}
 
 
 def _blocks(arms: Mapping[str, Any], known: Mapping[str, Arm]) -> list[Any]:

@@ -101,14 +101,13 @@ def recipe_config(name: str, arm: str, seed: int = 0) -> GanConfig:
         method = {"method": "ssgan"} if arm == SSGAN else {"method": "ms-gan", "base": "sngan"}
         shared |= {"architecture": "resgan", "schedule": "linear", "latent": 128}
         return GanConfig(**shared, **method, **_weights((1.0, 0.2)))
-    shared |= {"architecture": recipe.architecture, "bundle": "released"}
+    shared |= {"architecture": recipe.architecture}
+    if arm == DIST_MS:
+        return GanConfig("ms-dist-gan", **shared, **_weights(recipe.ms))
+    shared |= {"bundle": "released"}
     if arm == DIST:
         return GanConfig("dist-gan", **shared)
-    method, weights = {
-        DIST_SS: ("ssgan", recipe.ss),
-        DIST_MS: ("ss-adversarial", recipe.ms),
-    }[arm]
-    return GanConfig(method, base="dist-gan", **shared, **_weights(weights))
+    return GanConfig("ssgan", base="dist-gan", **shared, **_weights(recipe.ss))
 
 
 def _weights(weights: Weights) -> dict[str, float]:

@@ -98,13 +98,8 @@ def test_published_recipes_are_those_of_the_authors_code():
     assert PUBLISHED == {("cifar10", "dist-gan-ms"): 11.40} and set(PUBLISHED) < set(pairs())
     config = recipe_config("stl10", "dist-gan-ms", seed=3)
     weights = config.task_discriminator_weight, config.task_generator_weight
-    assert (config.method, config.base, config.size, config.seed) == (
-        "ss-adversarial",
-        "dist-gan",
-        48,
-        3,
-    )
-    assert weights == (1.0, 0.01) and config.bundle == "released"
+    assert (config.method, config.size, config.seed) == ("ms-dist-gan", 48, 3)
+    assert weights == (1.0, 0.01)
     with pytest.raises(ValueError, match="celeba dist-gan-ms"):
         recipe_config("celeba", "ssgan")
 
