@@ -130,7 +130,7 @@ def _job(part: str, name: str, experiment: Experiment) -> tuple[str, str, Any, f
         follow_seed = followed_points(name, settings)
     else:
         asked |= {"data": experiment.data, "run": settings.runs()[name]}
-        follow_seed = followed_images(name, part, settings, experiment.data, experiment.out)
+        follow_seed = followed_images(name, settings, experiment.data, experiment.out)
     folder = experiment.out / "parts"
     found, seconds = stored_seeds(folder, f"{part}-{name}", asked, settings.seeds, follow_seed)
     return part, name, found, seconds
@@ -170,7 +170,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
                 results["references"][part], seconds[part] = stored_part(
                     out / "parts" / f"{part}-real.json",
                     asked,
-                    lambda part=part, each=each: read_reals(part, each, experiment.data, out),
+                    lambda each=each: read_reals(each, experiment.data, out),
                 )
         for part, name, found, took in in_processes(_job, jobs, experiment.processes):
             results.setdefault(part, {})[name] = found

@@ -1,6 +1,5 @@
 """Limited data: the ways to augment that are compared, and how each is trained and measured."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -8,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dag_measures import Reals, follow_limited, reals_of, references, subset
-from gan_forensics.data import open_source
-from gan_forensics.gans import GanConfig, build
-from gan_forensics.quality import small_classifier_features
+from gan_forensics.data import ArraySource, Source, open_source
+from gan_forensics.gans import Gan, GanConfig, build
+from gan_forensics.quality import FeatureExtractor, small_classifier_features
 from gan_forensics.studies.collapse import Followed
+from gan_forensics.studies.runner import process_copy
 
 
 PLAIN, ADA, CR, BCR, R3GAN = "none", "ADA", "CR", "bCR", "R3GAN"
@@ -119,28 +119,32 @@ class Limited:
         }
 
 
-def features_of(data: str, settings: Limited, run: Path):
-    """Training and held-out images, and the classifier that is trained on the former."""
-    train, held_out = (
-        open_source(data, size=settings.size, split=split) for split in ("train", "test")
-    )
-    extractor = small_classifier_features(train, run, steps=settings.classifier_steps)
-    return train, held_out, extractor
+def features_of(
+    data: str, settings: Limited, out: Path, arm: str = ""
+) -> tuple[Source, Source, FeatureExtractor]:
+    """Training and held-out images, and features of a classifier of the former."""
+    size, steps = settings.size, settings.classifier_steps
+    train, held_out = (open_source(data, size=size, split=split) for split in ("train", "test"))
+    name = "".join(c if c.isalnum() else "-" for c in data)
+    whole = out / "classifiers" / f"{name} {size} {steps}"
+    return train, held_out, _features(data, size, steps, process_copy(whole, arm))
+
+
+# Arms of one process share them, and what is compiled for them.
+@cache
+def _features(data: str, size: int, steps: int, run: Path) -> FeatureExtractor:
+    return small_classifier_features(open_source(data, size=size, split="train"), run, steps=steps)
 
 
 def followed_images(
-    name: str, part: str, settings: Limited, data: str, out: Path
+    name: str, settings: Limited, data: str, out: Path
 ) -> Callable[[int], Followed]:
     """A function that follows one seed of an arm on a fraction of the images."""
     arm, fraction, gamma = settings.runs()[name]
 
     @cache
-    def shared() -> tuple[Any, Any, Reals]:
-        # A run folder is one process's: each arm has its own copy of the classifier.
-        whole, own = (out / "classifiers" / n for n in (part, f"{part}-{name}"))
-        if whole.exists() and not own.exists():
-            shutil.copytree(whole, own)
-        train, held_out, extractor = features_of(data, settings, own)
+    def shared() -> tuple[Gan, ArraySource, Reals]:
+        train, held_out, extractor = features_of(data, settings, out, name)
         some = subset(train, fraction)
         config = limited_config(
             arm,
@@ -163,10 +167,9 @@ def followed_images(
     return follow_seed
 
 
-def read_reals(part: str, settings: Limited, data: str, out: Path) -> dict[str, Any]:
+def read_reals(settings: Limited, data: str, out: Path) -> dict[str, Any]:
     """What the measures say of real images, for each fraction of the training images."""
-    run = out / "classifiers" / part
-    train, held_out, extractor = features_of(data, settings, run)
+    train, held_out, extractor = features_of(data, settings, out)
     sets = {f: reals_of(subset(train, f), held_out, extractor) for f in settings.fractions}
     return {
         "features": extractor.name,

@@ -28,7 +28,6 @@ GAN is open at this size. What came out stands in experiments/README.md. Every a
 when it is done, so that a run that was stopped goes on when it is started again.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -52,12 +51,20 @@ from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
 from gan_forensics.data.files import write_json
 from gan_forensics.data.stacked import Stacked
+from gan_forensics.gans import Gan
 from gan_forensics.quality.modes import Judge, calibration, train_judge
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.arms import stored_seeds
 from gan_forensics.studies.collapse import follow_stacks
-from gan_forensics.studies.runner import as_json, carry_out, chosen, in_processes, stored_part
+from gan_forensics.studies.runner import (
+    as_json,
+    carry_out,
+    chosen,
+    in_processes,
+    process_copy,
+    stored_part,
+)
 from gan_forensics.train.run_folder import writing
 
 Part = Literal["theory", "digits", "starved", "gammas", "stacked", "stacked_k2", "published"]
@@ -92,7 +99,12 @@ class Digits:
     images: int = 10_000
     classifier_steps: int = 3000
 
-    def gan(self, arm: str):
+    @property
+    def size(self) -> int:
+        """Of the images."""
+        return SIDE
+
+    def gan(self, arm: str) -> Gan:
         """An arm's GAN."""
         return tiny_gan(
             {**DIGITS, **GAMMAS}[arm],
@@ -121,7 +133,12 @@ class Stacks:
     images: int = 5000
     classifier_steps: int = 3000
 
-    def gan(self, arm: str):
+    @property
+    def size(self) -> int:
+        """Of the images."""
+        return 28
+
+    def gan(self, arm: str) -> Gan:
         """An arm's GAN."""
         return stacked_gan(
             STACKED[arm],
@@ -204,38 +221,41 @@ def theory() -> dict[str, Any]:
     return results()
 
 
-def judged(settings: Digits | Stacks, out: Path, name: str) -> Judge:
-    """The judge of a part, trained in a run folder unless it is finished there."""
-    train, test = (_stacks(settings, split).inner for split in ("train", "test"))
-    return train_judge(train, test, out / "judges" / name, steps=settings.classifier_steps)
+def judged(settings: Digits | Stacks, out: Path, arm: str = "") -> Judge:
+    """The judge of a part, from its run folder where it is finished there."""
+    data, size, steps = settings.data, settings.size, settings.classifier_steps
+    whole = out / "judges" / f"{data.replace(':', '-')} {size} {steps}"
+    return _judge(data, size, steps, process_copy(whole, arm))
 
 
-def _stacks(settings: Digits | Stacks, split: str) -> Stacked:
-    size = SIDE if isinstance(settings, Digits) else 28
-    source = open_source(f"stacked:{settings.data}", size=size, split=split)
+# Arms of one process share it, and what is compiled for it.
+@cache
+def _judge(data: str, size: int, steps: int, run: Path) -> Judge:
+    train, test = (_stacks(data, size, split).inner for split in ("train", "test"))
+    return train_judge(train, test, run, steps=steps)
+
+
+def _stacks(data: str, size: int, split: str) -> Stacked:
+    source = open_source(f"stacked:{data}", size=size, split=split)
     assert isinstance(source, Stacked)
     return source
 
 
-def _calibrated(settings: Digits | Stacks, out: Path, part: str) -> dict[str, Any]:
+def _calibrated(settings: Digits | Stacks, out: Path) -> dict[str, Any]:
     """How good the judge of a part is, and what it says of real stacks of known modes."""
-    judge = judged(settings, out, part)
+    judge = judged(settings, out)
     counts = calibration(judge, settings.images).items()
     rows = [{"true": true, **count._asdict()} for true, count in counts]
     return {"accuracy": judge.accuracy, "calibration": rows}
 
 
-def trained(part: str, arm: str, settings: Digits | Stacks, out: Path) -> Any:
+def trained(arm: str, settings: Digits | Stacks, out: Path) -> Any:
     """A function that follows one seed of an arm; what seeds share is made by the first."""
 
     @cache
     def shared():
-        # A run folder is one process's: each arm has its own copy of the judge.
-        whole, own = (out / "judges" / name for name in (part, f"{part}-{arm}"))
-        if whole.exists() and not own.exists():
-            shutil.copytree(whole, own)
-        judge = judged(settings, out, own.name)
-        return settings.gan(arm), _stacks(settings, "train"), judge
+        gan = settings.gan(arm)
+        return gan, _stacks(settings.data, settings.size, "train"), judged(settings, out, arm)
 
     def follow(seed: int) -> dict[str, Any]:
         gan, source, judge = shared()
@@ -251,7 +271,7 @@ def _job(part: str, arm: str, settings: Digits | Stacks, out: Path) -> tuple[str
     keep_compiled()
     asked = {**as_json(asdict(settings)), "arm": arm}
     asked.pop("arms"), asked.pop("seeds")
-    follow = trained(part, arm, settings, out)
+    follow = trained(arm, settings, out)
     found, seconds = stored_seeds(out / "parts", f"{part}-{arm}", asked, settings.seeds, follow)
     return part, arm, found, seconds
 
@@ -286,7 +306,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
             judges[part], seconds[part] = stored_part(
                 out / "parts" / f"{part}-judge.json",
                 asked,
-                lambda part=part, each=each: _calibrated(each, out, part),
+                lambda each=each: _calibrated(each, out),
             )
         jobs = [(part, arm, settings[part], out) for part in judges for arm in settings[part].arms]
         for part, arm, found, took in in_processes(_job, jobs, experiment.processes):

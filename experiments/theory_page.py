@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from gan_forensics.report import Picture, Section, Table
@@ -41,5 +42,4 @@ def said_claims(theory: Mapping[str, Any]) -> str:
 def _said(value: Any) -> str:
     if isinstance(value, str):
         return value
-    values = value if isinstance(value, list | tuple) else [value]
-    return ", ".join(f"{number:.4g}" for number in values)
+    return ", ".join(f"{number:.4g}" for number in np.ravel(value))

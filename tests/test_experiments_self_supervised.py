@@ -39,7 +39,8 @@ def test_tiny_networks_are_of_8x8_images_and_say_logits_that_are_linear_in_the_t
     ):
         params, judged = widened(network, x)
         assert judged.trunk.shape == (3, width)
-        logits = judged.trunk @ params["logit"]["kernel"] + params["logit"]["bias"]
+        weights = jax.tree.map(np.asarray, params["logit"])
+        logits = np.asarray(judged.trunk) @ weights["kernel"] + weights["bias"]
         assert_allclose(judged.logits, logits[:, 0], rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="8, 8"):
         widened(TinyDiscriminator(), np.zeros((2, 16, 16, 3), np.float32))

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,23 @@ def in_processes(
     # Started afresh: JAX's threads do not survive a fork.
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         return [future.result() for future in [pool.submit(job, *each) for each in jobs]]
+
+
+def process_copy(run: Path, name: str) -> Path:
+    """A finished run folder for this process: itself, or in one of `in_processes` a copy.
+
+    A run folder is one process's at a time. Where it does not exist, neither does the copy.
+
+    Args:
+        run: the run folder.
+        name: what tells the copy from those of other processes.
+    """
+    if parent_process() is None:
+        return run
+    own = run.with_name(f"{run.name} for {name}")
+    if run.exists() and not own.exists():
+        shutil.copytree(run, own)
+    return own
 
 
 def claim_recipe(path: Path, recipe: Mapping[str, Any]) -> None:
