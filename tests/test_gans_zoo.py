@@ -33,7 +33,7 @@ def small(method, **changes):
 # --- recipes ------------------------------------------------------------------------------------
 
 
-@rows
+@pytest.mark.parametrize("method", [name for name in ROWS if name != "r3gan"])
 def test_recipes_are_the_published_ones(method):
     gan = build(replace(small(method), n_dis=None))
     assert [u.name for u in gan.updates] == ["discriminator", "generator"]
@@ -107,10 +107,20 @@ def test_a_step_keeps_every_shape_and_reports_scalars(method):
     assert described(before) == described(after)
     assert all(value.shape == () for value in metrics.values())
     normalised = "spectral_norm" in before.stats["discriminator"]
-    assert normalised == (method not in ("dcgan", "wgan-gp"))
+    assert normalised == (method not in ("dcgan", "wgan-gp", "r3gan"))
     assert ("discriminator/sigma_max" in metrics) == normalised
     assert ("generator/sigma_max" in metrics) == (method == "sagan")
-    own = {"ssgan": "rotation", "infomax-gan": "infomax", "wgan-gp": "penalty"}.get(method)
+    own = {
+        "ssgan": "rotation",
+        "infomax-gan": "infomax",
+        "wgan-gp": "penalty",
+        "r3gan": "r1",
+        "ms-gan": "multi_class",
+        "ss-adversarial": "matching",
+        "ssgan-la": "label_augmented",
+        "ssgan-la-plus": "label_augmented",
+        "multi-head-da": "dag",
+    }.get(method)
     assert own is None or f"discriminator/{own}" in metrics
 
 

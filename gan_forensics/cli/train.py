@@ -35,7 +35,8 @@ $ gan-forensics train detector --real photographs --fake generated
 
 # The keys of `gan_forensics.gans.METHODS`.
 METHOD_NAMES = (
-    "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan dist-gan gn-gan rgan mdgan"
+    "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan dist-gan gn-gan rgan mdgan r3gan "
+    "ss-adversarial ms-gan ssgan-la ssgan-la-plus multi-head-da ms-dist-gan"
 ).split()
 
 
@@ -91,10 +92,10 @@ class TrainGan:
         """What is trained and for how long; what cannot be is refused before any data are read."""
         from gan_forensics.data import has_points
         from gan_forensics.data.toy_points import world_of
-        from gan_forensics.gans import METHODS, GanConfig, build
+        from gan_forensics.gans import GanConfig, build
         from gan_forensics.gans.build import spans_run
         from gan_forensics.gans.config import POINTS
-        from gan_forensics.gans.methods import architecture_of
+        from gan_forensics.gans.methods import architecture_of, method_of
         from gan_forensics.train import Cadence
 
         every = {"checkpoint_every": self.checkpoint_every, "sample_every": self.sample_every}
@@ -111,7 +112,7 @@ class TrainGan:
                 known = replace(known, point_scale=config.point_scale or 1.0)
         if spans_run(known) and known.decay_steps is None:
             known = replace(known, decay_steps=self.steps)
-        if METHODS[known.method][architecture_of(known)].conditional and known.classes is None:
+        if method_of(known).conditional and known.classes is None:
             known = replace(known, classes=2)
         build(known)
         return config, Cadence(self.steps, **every)
@@ -211,7 +212,7 @@ def _described(method: str) -> str:
         examples.append(f"{method} --data {data} --size 32 --out runs/mine")
     if points:
         examples.append(f"{method} --data toy:grid9 --out runs/points")
-    if any(row.bundles for row in rows.values()):
+    if any(row.bundle for row in rows.values()):
         examples.append(f"{method} --data toy:grid9 --bundle released --out runs/released")
     return (
         f"Train {method} ({papers}) on {what}{', which need labels' if conditional else ''}.\n\n"

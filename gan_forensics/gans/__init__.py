@@ -4,9 +4,11 @@
 """
 
 from gan_forensics.gans.adversarial import Game, Player, Recipe, adversarial, penalised
+from gan_forensics.gans.augment import AUGMENTATIONS, consistency_task
 from gan_forensics.gans.build import Gan, build, init
 from gan_forensics.gans.config import GanConfig
 from gan_forensics.gans.context import Context, Draws, Loss, Task
+from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.gradient_matching import (
     TaylorCoefficients,
     TaylorGaps,
@@ -18,10 +20,12 @@ from gan_forensics.gans.infomax import chance_level, infomax_accuracy, infomax_l
 from gan_forensics.gans.losses import LOSSES, AdversarialLoss, cross_entropy
 from gan_forensics.gans.method import Method, only
 from gan_forensics.gans.methods import METHODS
+from gan_forensics.gans.multi_class import label_augmented_task, matching_task, multi_class_task
 from gan_forensics.gans.neighbours import neighbour_embedding, neighbour_task, similarities
 from gan_forensics.gans.optimizers import adam, linear_decay
 from gan_forensics.gans.penalties import gradient_penalty
 from gan_forensics.gans.priors import PRIORS, Prior
+from gan_forensics.gans.relativistic import relativistic_task
 from gan_forensics.gans.rotation import rotated, rotation_labels, rotation_loss, rotation_task
 from gan_forensics.gans.runs import load_gan, train_gan
 from gan_forensics.gans.sampling import generate, interpolate

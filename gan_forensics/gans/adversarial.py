@@ -26,9 +26,12 @@ from gan_forensics.gans.context import (
     DISCRIMINATOR,
     GENERATOR,
     WEIGHTS,
+    Augment,
     Context,
     Draws,
     Loss,
+    PairLoss,
+    PairPenalty,
     Task,
     Weight,
 )
@@ -55,7 +58,16 @@ def adversarial(loss: AdversarialLoss) -> Task:
         value = loss.generator(context.fake["logits"])
         return Loss(value, {"adversarial": value})
 
-    return Task((discriminator,), (generator,))
+    return Task((discriminator,), (generator,), pair=pair_loss(loss))
+
+
+def pair_loss(loss: AdversarialLoss) -> PairLoss:
+    """A loss of logits alone, for any pair of real and generated images."""
+    return PairLoss(
+        lambda logits, context: loss.discriminator(logits["real"], logits["fake"]),
+        lambda logits, context: loss.generator(logits["fake"]),
+        zero=loss.zero,
+    )
 
 
 def penalised(
@@ -86,7 +98,7 @@ def penalised(
         )
         return Loss(context.weigh(weight) * steepness, {name: steepness})
 
-    return Task((discriminator,))
+    return Task((discriminator,), penalty=PairPenalty(kind, norm, weight))
 
 
 class Player(NamedTuple):
@@ -199,6 +211,7 @@ class Game:
             in [-1, 1] come into [0, 1] by 1. What the generator makes is in that range too.
         weights: numbers that terms weigh by under a name; they are traced, a part of the state
             that nobody trains, so that games which differ in them share what is compiled.
+        augment: what the discriminator is shown of images, in its own and the generator's moves.
 
     Raises:
         ValueError: when two tasks bring a network of one name or have terms for nobody, a prior
@@ -216,6 +229,7 @@ class Game:
         data: str = "image",
         scale: float | None = None,
         weights: Mapping[str, float] | None = None,
+        augment: Augment | None = None,
     ):
         latent: int = generator.latent  # pyright: ignore[reportAttributeAccessIssue]
         self.prior, self.classes = prior or normal(latent), getattr(generator, "classes", 0)
@@ -237,6 +251,7 @@ class Game:
         if scale is not None and not 0 < scale < float("inf"):
             raise ValueError(f"scale must be positive and finite, got {scale}")
         self.data, self.scale, self._weights = data, scale, dict(weights or {})
+        self._augment = augment
         self.players = tuple(players)
         self._terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
         taken = {name for player in players for name in player.trains or (player.name,)}
@@ -267,7 +282,10 @@ class Game:
         networks = networks or self.networks
         if self.scale is not None:
             batch = {**batch, self.data: (batch[self.data] / self.scale + 1) / 2}
-        return Context(networks, params, stats, batch=batch, draws=draws, step=step, data=self.data)
+        # Further players compare images, which transforms of their own would disturb.
+        augment = self._augment if player in (GENERATOR, DISCRIMINATOR) else None
+        options: dict[str, Any] = {"step": step, "data": self.data, "augment": augment}
+        return Context(networks, params, stats, batch=batch, draws=draws, **options)
 
     def as_data(self, made: Array) -> Array:
         """What the generator makes, in the range of the data."""
@@ -368,4 +386,5 @@ class _Probe:
 def init_network(network: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
     """Initial (parameters, statistics) of a network for inputs shaped like these."""
     variables = dict(initial_variables(network, key, *inputs, train=True))
-    return variables.pop("params"), variables
+    # What only keeps statistics has no parameters.
+    return variables.pop("params", {}), variables

@@ -7,7 +7,7 @@ import flax.linen as nn
 from gan_forensics.gans.config import GanConfig
 from gan_forensics.nn import dcgan as strided
 from gan_forensics.nn import resgan
-from gan_forensics.nn.dist_gan import DistGanNetworks, dist_gan_networks
+from gan_forensics.nn.dist_gan import DistGanNetworks, Era, dist_gan_networks
 from gan_forensics.nn.points import PointDiscriminator, PointEncoder, PointGenerator
 from gan_forensics.runtime import computation_dtype
 
@@ -39,7 +39,7 @@ def strided_networks(config: GanConfig, *, norm: strided.Norm) -> Networks:
             latent=latent_of(config),
             dtype=dtype,
         ),
-        strided.Discriminator(config.size, width=width, norm=norm, dtype=dtype),
+        strided.Discriminator(config.size, width=width, norm=config.norm or norm, dtype=dtype),
     )
 
 
@@ -87,7 +87,7 @@ def residual_networks(
     return generator, discriminator
 
 
-def dist_networks(config: GanConfig) -> DistGanNetworks:
+def dist_networks(config: GanConfig, *, era: Era = "release") -> DistGanNetworks:
     """The three networks of a Dist-GAN for images."""
     if config.generator_width or config.tail != "BASELINE":
         raise ValueError(
@@ -113,6 +113,7 @@ def dist_networks(config: GanConfig) -> DistGanNetworks:
         channels=config.channels or 3,
         latent=latent_of(config),
         width=config.width,
+        era=era,
         divisor=divisor,
         dtype=computation_dtype(config.precision),
     )

@@ -27,6 +27,9 @@ def reconstructed(context: Context) -> Images:
 
 def judged_reconstruction(context: Context) -> DiscriminatorOutput:
     """What the discriminator says of the reconstructions."""
-    return context.once(
-        "judged_reconstruction", lambda: context.discriminate(reconstructed(context), None)
-    )
+
+    def judged() -> DiscriminatorOutput:
+        images = context.augmented("reconstruction", reconstructed(context))
+        return context.discriminate(images, None)
+
+    return context.once("judged_reconstruction", judged)

@@ -12,17 +12,19 @@ from jaxtyping import PyTree
 from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.adversarial import SPANNING, Game
 from gan_forensics.gans.architectures import latent_of
+from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
 from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.gans.method import Method
-from gan_forensics.gans.methods import METHODS, architecture_of
+from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.priors import PRIORS
 from gan_forensics.runtime import check_precision
 from gan_forensics.train import Learner, Update
 
 _POSITIVE = (
     "batch_size latent width generator_width discriminator_width learning_rate "
-    "discriminator_learning_rate n_dis classes decay_steps dimensions point_scale"
+    "discriminator_learning_rate n_dis classes decay_steps dimensions point_scale gamma "
+    "dag_weight ada_kimg"
 ).split()
 
 
@@ -74,7 +76,7 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive, got {value}: leave it out for the default")
-    method = METHODS[config.method][architecture]
+    method = method_of(config)
     if method.conditional and not config.classes:
         raise ValueError(
             f"{config.method} is conditional: set classes to the number of classes of the data"
@@ -94,11 +96,11 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         )
     if spans_run(config) and not config.decay_steps:
         raise ValueError(
-            "the linear schedule and the losses of dist-gan and gn-gan need decay_steps, the steps "
-            "of the run"
+            "schedules that end with the run, and losses that change over it (of dist-gan and its "
+            "like), need decay_steps, the steps of the run"
         )
-    if config.bundle is not None and not method.bundles:
-        bundled = [n for n, rows in METHODS.items() if any(r.bundles for r in rows.values())]
+    if config.bundle is not None and method.bundle is None:
+        bundled = [n for n, rows in METHODS.items() if any(r.bundle for r in rows.values())]
         raise ValueError(
             f"{config.method} comes in no bundles: leave bundle out, or choose "
             f"{' or '.join(bundled)}"
@@ -108,6 +110,7 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
     if config.prior is not None and config.prior not in PRIORS:
         raise ValueError(f"unknown prior {config.prior!r}; priors are {', '.join(PRIORS)}")
     check_precision(config.precision)
+    _check_tasks(config, architecture, method)
     config = _filled(config, architecture, method)
     game = method.game(
         *method.networks(config),
@@ -123,9 +126,47 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
     return Gan(config, game)
 
 
+def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) -> None:
+    """Refuse settings of tasks that a config has not."""
+    weights = ("task_discriminator_weight", "task_generator_weight")
+    for name in weights:
+        value = getattr(config, name)
+        if value is not None and method.supervision is None:
+            raise ValueError(
+                f"{name} is of self-supervised methods, and {config.method} is none: leave it out"
+            )
+        if value is not None and value < 0:
+            raise ValueError(f"{name} must be 0 or more, got {value}")
+    owners = {
+        "gamma": ("r3gan",),
+        "label_augmented_loss": ("ssgan-la", "ssgan-la-plus"),
+    }
+    for name, methods in owners.items():
+        if getattr(config, name) is not None and not {config.method, config.base} & {*methods}:
+            raise ValueError(
+                f"{name} is of {' and '.join(methods)}, not of {config.method}: leave it out"
+            )
+    strided = architecture == "dcgan" and not method.unit
+    if config.norm is not None and not strided:
+        raise ValueError(
+            f"norm {config.norm} is of strided discriminators alone: leave it out, or choose the "
+            "architecture dcgan"
+        )
+    if config.norm == "batch" and "r3gan" in (config.method, config.base):
+        raise ValueError(
+            "r3gan's penalties need a discriminator that does not tie images together: leave norm "
+            "out, or choose layer, instance or none"
+        )
+    transforms_of(config)
+    if architecture in POINTS and config.augment not in (None, "none"):
+        raise ValueError(
+            f"augment {config.augment} is for images, and {config.data} has points: leave it out"
+        )
+
+
 def spans_run(config: GanConfig) -> bool:
     """Whether a config depends on the length of its run."""
-    method = METHODS[config.method][architecture_of(config)]
+    method = method_of(config)
     return method.timed or (config.schedule or method.recipe.schedule) in SPANNING
 
 
@@ -137,7 +178,7 @@ def _filled(config: GanConfig, architecture: Architecture, method: Method) -> Ga
         learning_rate=config.learning_rate or method.recipe.learning_rate,
         n_dis=config.n_dis or method.recipe.n_dis,
         schedule=config.schedule or method.recipe.schedule,
-        bundle=config.bundle or ("corrected" if method.bundles else None),
+        bundle=config.bundle or method.bundle,
     )
     if architecture not in POINTS:
         _refuse(config, "points", dimensions=config.dimensions, point_scale=config.point_scale)

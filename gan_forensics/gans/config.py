@@ -9,6 +9,7 @@ from gan_forensics.runtime import Precision
 Architecture = Literal[
     "dcgan", "resgan", "sngan", "resnet", "stacked", "perceptron", "small-perceptron"
 ]
+Augmentation = Literal["none", "classical", "diffaugment", "ada", "cr", "bcr", "dag"]
 POINTS: tuple[Architecture, ...] = ("perceptron", "small-perceptron")
 
 
@@ -66,6 +67,28 @@ class GanConfig:
         bundle: of dist-gan and gn-gan: corrected, the idea of the paper, or released, what the
             authors' code does where it differs; by default corrected.
         dimensions: of points, how many numbers each has; by default as the data.
+        base: of a self-supervised method, the GAN that it goes on top of: any other method, such as
+            sngan (the default), dcgan, dist-gan or r3gan.
+        augment: what images go through before the discriminator: none; classical (real images
+            alone, which moves the target); diffaugment (colour, translation and cutout of all); ada (with
+            a probability that adapts); cr and bcr (equal logits for mirrored and shifted images);
+            dag (a head for every transform, with transformed pairs). The target is kept for
+            transforms that can be undone; there is no guarantee for others.
+        transforms: of classical and dag: rotation, flip, fliprot, shift (circular), which can be
+            undone, and with no guarantee crop, translation, random-translation, cutout, colour,
+            such as rotation,crop; of diffaugment some of colour, translation, cutout. By default
+            flip (classical), rotation (dag), all three.
+        dag_weight: of DAG's term, by default 0.2.
+        dag_normalisation: of DAG's sum: non_identity (the default), module or shared_identity.
+        ada_kimg: thousands of real images in which ADA's probability may go from 0 to 1, by default
+            500, too slow for a short run.
+        task_discriminator_weight: of self-supervision in the discriminator's loss, by default 1, on
+            dist-gan as released.
+        task_generator_weight: in the generator's, by default 0.2 (ssgan, ms-gan; ssgan on dist-gan
+            0, as released), 0.1 (ss-adversarial).
+        label_augmented_loss: of ssgan-la: cross-entropy (the default) or multi-hinge.
+        gamma: of r3gan, weight of both penalties, by default 1.
+        norm: of a strided discriminator: batch, layer, instance or none; by default the method's.
         point_scale: m, where networks see points x as (x / m + 1) / 2; by default that of the toy
             world, or the largest number of the data, for points of two numbers or more.
     """
@@ -94,5 +117,16 @@ class GanConfig:
     precision: Precision | None = None
     split: Literal["train", "all"] | None = None
     bundle: Literal["released", "corrected"] | None = None
+    base: str | None = None
+    augment: Augmentation | None = None
+    transforms: str | None = None
+    dag_weight: float | None = None
+    dag_normalisation: Literal["non_identity", "module", "shared_identity"] | None = None
+    ada_kimg: float | None = None
+    task_discriminator_weight: float | None = None
+    task_generator_weight: float | None = None
+    label_augmented_loss: Literal["cross-entropy", "multi-hinge"] | None = None
+    gamma: float | None = None
+    norm: Literal["batch", "layer", "instance", "none"] | None = None
     dimensions: int | None = None
     point_scale: float | None = None

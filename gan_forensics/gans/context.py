@@ -7,18 +7,21 @@ for is made when first asked for, and shared by the terms that follow:
     context.fake["rotation"]                any other of its outputs, by name
     context.judged("fake", flipped)["..."]  its output for transformed images
     context.discriminate(images, labels)    one more pass of the discriminator
+    context.together(copies)                many sets of images in one pass of it
     context.apply(name, *inputs)            one pass of any network of the game, in training mode
     context.once(name, make)                anything else that several terms look at
     context.weigh(weight)                   a number, a schedule at this step, or a traced one
     context.key("mix")                      a PRNG key for a term's own draws
 
-Either player may look at real *and* at generated images. Every pass moves the statistics of its
-network (batch norm averages, spectral norm vectors) before the next one, whosever move it is;
-`context.stats` has them at the end. What players minimise for one purpose is a `Task`.
+Either player may look at real *and* at generated images. Where the game has an `augment`, what is
+judged of them without a transform of a term's own is augmented; `context.images` never are. Every
+pass moves the statistics of its network (batch norm averages, spectral norm vectors) before the
+next one, whosever move it is; `context.stats` has them at the end. What players minimise for one
+purpose is a `Task`.
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import flax.linen as nn
@@ -28,6 +31,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 Owner = Literal["real", "fake"]
+Shown = Literal["real", "fake", "reconstruction"]
 Images = Float[Array, "b *shape"]
 Labels = Int[Array, " b"] | None
 Transform = Callable[[Images], Images]
@@ -35,6 +39,9 @@ Transform = Callable[[Images], Images]
 Weight = float | str | Callable[[Int[Array, ""]], Float[Array, ""]]
 WEIGHTS = "weights"
 Made = TypeVar("Made")
+# What networks of Flax keep of a batch, which ties its images together.
+_OF_BATCHES = "batch_stats"
+_SOWN = "intermediates"
 
 
 class Draws(NamedTuple):
@@ -59,11 +66,16 @@ class DiscriminatorOutput:
 
     def __init__(self, images: Images, labels: Labels, outputs: Any):
         self.images, self.labels = images, labels
-        if isinstance(outputs, jax.Array):
-            outputs = {"logits": outputs}
-        elif not isinstance(outputs, Mapping):
-            outputs = outputs._asdict()
-        self._outputs = {name: value for name, value in outputs.items() if value is not None}
+        self._outputs = _named(outputs)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether this discriminator has an output."""
+        return name in self._outputs
+
+    @property
+    def features(self) -> Float[Array, "b d"]:
+        """What heads of classes look at: all features, or else what the logits are linear in."""
+        return self["features" if "features" in self else "trunk"]
 
     def __getitem__(self, name: str) -> Array:
         """One output.
@@ -75,7 +87,8 @@ class DiscriminatorOutput:
             raise ValueError(
                 f"a task needs the discriminator's output {name!r}, this one has only "
                 f"{', '.join(self._outputs)}: give a discriminator that returns it, such as "
-                "gan_forensics.nn.resgan.Discriminator (for rotation with rotations=4)"
+                "gan_forensics.nn.resgan.Discriminator (for rotation with rotations=4; a trunk is "
+                "left by gan_forensics.nn.heads.sow_trunk)"
             )
         return self._outputs[name]
 
@@ -88,6 +101,41 @@ class Loss(NamedTuple):
 
 
 Term = Callable[["Context"], Loss]
+# (context, whose images, images) to what the discriminator is shown of them.
+Augment = Callable[["Context", Shown, Images], Images]
+
+
+class PairLoss(NamedTuple):
+    """An adversarial loss as a function of logits, for tasks that judge more pairs by it.
+
+    Attributes:
+        discriminator: of logits [b] by what they are of, the names in `discriminator_sees`, and of
+            the context.
+        generator: likewise, of those in `generator_sees`.
+        discriminator_sees: of "real", "fake" and "reconstruction".
+        generator_sees: likewise.
+        zero: whether a logit of 0 stands between real and fake.
+    """
+
+    discriminator: Callable[[Mapping[str, Array], "Context"], Float[Array, ""]]
+    generator: Callable[[Mapping[str, Array], "Context"], Float[Array, ""]]
+    discriminator_sees: tuple[str, ...] = ("real", "fake")
+    generator_sees: tuple[str, ...] = ("fake",)
+    zero: bool = True
+
+
+class PairPenalty(NamedTuple):
+    """A gradient penalty of pairs, for tasks that judge more of them.
+
+    Attributes:
+        kind: of `gan_forensics.gans.penalties`.
+        norm: likewise.
+        weight: of it.
+    """
+
+    kind: Literal["0-gp", "1-gp", "lp"]
+    norm: Literal["l2", "rms", "batch"]
+    weight: Weight
 
 
 class Task(NamedTuple):
@@ -99,12 +147,16 @@ class Task(NamedTuple):
         networks: further networks by name. The discriminator trains those that no other player
             of the game trains.
         others: terms of further players of the game, by the player's name.
+        pair: of an adversarial loss: what it makes of any pair of images.
+        penalty: of a gradient penalty: which one it is.
     """
 
     discriminator: tuple[Term, ...] = ()
     generator: tuple[Term, ...] = ()
     networks: Mapping[str, nn.Module] = {}
     others: Mapping[str, tuple[Term, ...]] = {}
+    pair: PairLoss | None = None
+    penalty: PairPenalty | None = None
 
     def terms(self, player: str) -> tuple[Term, ...]:
         """The terms of a player."""
@@ -134,8 +186,10 @@ class Context:
         draws: Draws,
         step: Int[Array, ""] | int,
         data: str = "image",
+        augment: Augment | None = None,
     ):
         self._networks, self._params, self._before = networks, params, stats
+        self._augment = augment
         self.batch, self.draws, self.step = batch, draws, jnp.asarray(step)
         self.stats: dict[str, PyTree] = {}
         self._images: dict[Owner, Images] = {"real": batch[data]}
@@ -185,14 +239,86 @@ class Context:
         """What the discriminator says of images, or of transformed copies; one pass for each."""
         if (owner, transform) not in self._judged:
             images = self.images(owner)
-            images = images if transform is None else transform(images)
+            images = transform(images) if transform else self.augmented(owner, images)
             self._judged[owner, transform] = self.discriminate(images, self.labels(owner))
         return self._judged[owner, transform]
 
+    def augmented(self, owner: Shown, images: Images) -> Images:
+        """What the discriminator is shown of images, by the game's `augment`."""
+        return images if self._augment is None else self._augment(self, owner, images)
+
+    @property
+    def augments(self) -> bool:
+        """Whether the discriminator is shown something else than the images."""
+        return self._augment is not None
+
     def discriminate(self, images: Images, labels: Labels) -> DiscriminatorOutput:
         """One pass of the discriminator; its statistics move."""
-        outputs = self.apply(DISCRIMINATOR, images, *(() if labels is None else (labels,)))
-        return DiscriminatorOutput(images, labels, outputs)
+        inputs = (images,) if labels is None else (images, labels)
+        return DiscriminatorOutput(images, labels, self._outputs(inputs))
+
+    def together(self, copies: Sequence[tuple[Images, Labels]]) -> list[DiscriminatorOutput]:
+        """Sets of images of one shape, with their labels, judged in one pass.
+
+        Spectral norm takes one step for all. Batch norm takes the statistics of each set, as one
+        pass for each would, and its averages move once, by the mean over the sets.
+        """
+        if len(copies) == 1:
+            return [self.discriminate(*copies[0])]
+        inputs = [part for part in zip(*copies, strict=True) if part[0] is not None]
+        many = len(copies)
+        if _OF_BATCHES in self.stats.get(DISCRIMINATOR, self._before[DISCRIMINATOR]):
+            outputs = self._outputs([jnp.stack(part) for part in inputs], sets=True)
+            parts = [jax.tree.map(lambda x, k=k: x[k], outputs) for k in range(many)]
+        else:
+            # Interleaved, so that a batch that is split over devices stays where it is.
+            folded = [jnp.stack(part, 1) for part in inputs]
+            outputs = self._outputs([x.reshape(-1, *x.shape[2:]) for x in folded])
+            parts = [jax.tree.map(lambda x, k=k: x[k::many], outputs) for k in range(many)]
+        return [
+            DiscriminatorOutput(images, labels, part)
+            for (images, labels), part in zip(copies, parts, strict=True)
+        ]
+
+    def with_slopes(self, images: Images, labels: Labels) -> tuple[Array, Images]:
+        """The discriminator's logits [b], and the gradient of their sum by the images; one pass."""
+        before = dict(self.stats)
+
+        def judged(images):
+            logits = self.discriminate(images, labels)["logits"]
+            moved, self.stats = self.stats, before
+            return logits.sum(), (logits, moved)
+
+        (_, (logits, moved)), slopes = jax.value_and_grad(judged, has_aux=True)(images)
+        self.stats = moved
+        return logits, slopes
+
+    def _outputs(self, inputs: Sequence[Array], *, sets: bool = False) -> dict[str, Array]:
+        """What the discriminator returns, and what it sows of its trunk, by name."""
+        stats = self.stats.get(DISCRIMINATOR, self._before[DISCRIMINATOR])
+        variables = {"params": self._params[DISCRIMINATOR], **stats}
+
+        def judge(*inputs):
+            outputs, changed = self._networks[DISCRIMINATOR].apply(
+                variables, *inputs, train=True, mutable=[*stats, _SOWN]
+            )
+            sown = {name: made[0] for name, made in changed.pop(_SOWN, {}).items()}
+            return {**sown, **_named(outputs)}, changed
+
+        if sets:
+            outputs, moved = jax.vmap(judge)(*inputs)
+            # Every set moved the averages from where they were; all else moved alike.
+            moved = {
+                collection: jax.tree.map(
+                    lambda x: x.mean(0) if collection == _OF_BATCHES else x[0],  # noqa: B023
+                    values,
+                )
+                for collection, values in moved.items()
+            }
+        else:
+            outputs, moved = judge(*inputs)
+        self.stats[DISCRIMINATOR] = moved
+        return outputs
 
     def logits_at(self, images: Images, labels: Labels) -> Float[Array, " b"]:
         """The discriminator's logits, in training mode, leaving its statistics where they are."""
@@ -217,6 +343,10 @@ class Context:
             {"params": self._params[name], **stats}, *inputs, train=True, mutable=list(stats)
         )
         return outputs
+
+    def statistics(self, name: str) -> PyTree:
+        """The statistics of a network as its last pass left them; empty while it is initialised."""
+        return self.stats.get(name, self._before[name])
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` returns, made by the first term that asks for the name."""
@@ -261,3 +391,12 @@ class Context:
                 )
             value, metrics = value + loss.value, {**metrics, **loss.metrics}
         return Loss(jnp.asarray(value), metrics)
+
+
+def _named(outputs: Any) -> dict[str, Array]:
+    """The outputs of a discriminator by name."""
+    if isinstance(outputs, jax.Array):
+        outputs = {"logits": outputs}
+    elif not isinstance(outputs, Mapping):
+        outputs = outputs._asdict()
+    return {name: value for name, value in outputs.items() if value is not None}

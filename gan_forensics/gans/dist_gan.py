@@ -19,6 +19,7 @@ authors released no code of GN-GAN: what is known of it is said where it stands.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
@@ -34,7 +35,7 @@ from gan_forensics.gans.autoencoder import (
     judged_reconstruction,
     reconstructed,
 )
-from gan_forensics.gans.context import GENERATOR, Context, Loss, Task, Weight
+from gan_forensics.gans.context import GENERATOR, Context, Loss, PairLoss, Task, Weight
 from gan_forensics.gans.losses import AdversarialLoss
 from gan_forensics.gans.penalties import Norm
 
@@ -49,6 +50,7 @@ GUARDED = AdversarialLoss(
     on_fake=lambda f: -jnp.log(1 - jax.nn.sigmoid(f) + _LINE_EPSILON),
     on_generated=lambda f: -jnp.log(jax.nn.sigmoid(f) + _LINE_EPSILON),
 )
+_JUDGED = ("real", "reconstruction", "fake")
 # Reconstructions in (0, 1) stay so far from its ends where their cross entropy is taken.
 _INSIDE = 1e-7
 
@@ -173,17 +175,22 @@ def dist_gan_task(
         steps: of the run, which the released schedule of w_r is a share of.
     """
 
-    def share(context: Context):
+    def share(context: Context) -> Scalar | float:
         if setting.share is not None:
             return setting.share
         return 0.05 - real_weight_gain(context.step, steps)
 
+    def judgement(logits: Mapping[str, Values], context: Context) -> Scalar:
+        judged = (logits[owner] for owner in _JUDGED)
+        return discriminator_loss(
+            *judged, loss=setting.loss, share=share(context), switches=switches
+        )
+
     def discriminator(context: Context) -> Loss:
         real, fake = context.real["logits"], context.fake["logits"]
         reconstruction = judged_reconstruction(context)["logits"]
-        value = discriminator_loss(
-            real, reconstruction, fake, loss=setting.loss, share=share(context), switches=switches
-        )
+        logits = {"real": real, "reconstruction": reconstruction, "fake": fake}
+        value = judgement(logits, context)
         means = {
             "real_logit": real.mean(),
             "fake_logit": fake.mean(),
@@ -204,7 +211,14 @@ def dist_gan_task(
         # The encoder is free to leave the prior's range: its spread tells.
         return Loss(error, {"reconstruction": error, "code_std": encoded(context).std()})
 
-    return Task((discriminator,), (generator,), {ENCODER: encoder}, {AUTOENCODER: (autoencoder,)})
+    pair = PairLoss(
+        judgement,
+        lambda logits, context: score_distance(logits["real"], logits["fake"]),
+        discriminator_sees=_JUDGED,
+        generator_sees=("real", "fake"),
+    )
+    own = ((discriminator,), (generator,), {ENCODER: encoder})
+    return Task(*own, {AUTOENCODER: (autoencoder,)}, pair)
 
 
 def reconstruction_error(real: Values, made: Values, *, cross_entropy: bool = False) -> Scalar:

@@ -85,7 +85,8 @@ def encoder_of(config: GanConfig):
     return dist_networks(config).encoder
 
 
-def _pair(config: GanConfig) -> Networks:
+def pair_of(config: GanConfig) -> Networks:
+    """Generator and discriminator of a Dist-GAN's networks."""
     networks = dist_networks(config)
     return networks.generator, networks.discriminator
 
@@ -133,11 +134,11 @@ def _latent(config: GanConfig) -> int:
 def _rows(*, neighbours: bool, paper: str) -> dict[Architecture, Method]:
     tasks = partial(_tasks, neighbours=neighbours)
     shared: dict[str, Any] = {
-        "networks": _pair,
+        "networks": pair_of,
         "latent": _latent,
         "prior": lambda config: "uniform",
         "others": _as_switched,
-        "bundles": True,
+        "bundle": "corrected",
         "unit": True,
         "paper": paper,
         "recipe_of": _RECIPE_OF,
@@ -154,7 +155,7 @@ def _rows(*, neighbours: bool, paper: str) -> dict[Architecture, Method]:
         "sngan": Method(tasks, _IMAGES, timed=True, **shared),
         "resnet": Method(tasks, residual, timed=True, **shared),
         "stacked": Method(tasks, _IMAGES, **shared),
-        **on_points(tasks, others=_as_switched, bundles=True, paper=paper),
+        **on_points(tasks, others=_as_switched, bundle="corrected", paper=paper),
     }
 
 

@@ -39,12 +39,16 @@ Logits = Float[Array, "..."]
 
 
 class AdversarialLoss(NamedTuple):
-    """One game: three elementwise functions of logits, and the two players' mean losses."""
+    """One game: three elementwise functions of logits, and the two players' mean losses.
+
+    `zero` says whether a logit of 0 stands between real and fake.
+    """
 
     name: str
     on_real: Callable[[Logits], Logits]
     on_fake: Callable[[Logits], Logits]
     on_generated: Callable[[Logits], Logits]
+    zero: bool = True
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Float[Array, ""]:
         """What the discriminator minimises: the mean over real plus the mean over fake images."""
@@ -113,12 +117,14 @@ LOSSES: dict[str, AdversarialLoss] = {
             on_real=lambda r: (r - 1) ** 2,
             on_fake=jnp.square,
             on_generated=lambda f: (f - 1) ** 2,
+            zero=False,
         ),
         AdversarialLoss(
             "wasserstein",
             on_real=jnp.negative,
             on_fake=lambda f: f,
             on_generated=jnp.negative,
+            zero=False,
         ),
         AdversarialLoss(
             "hinge",

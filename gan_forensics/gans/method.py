@@ -8,10 +8,26 @@ import flax.linen as nn
 
 from gan_forensics.gans.adversarial import Game, Recipe, adversarial
 from gan_forensics.gans.architectures import Networks
+from gan_forensics.gans.augment import augmentation
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.context import Task
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.priors import Prior
+
+
+class Supervision(NamedTuple):
+    """Self-supervision that goes on top of a GAN's tasks, or in the place of its first.
+
+    Attributes:
+        task: of the weights (discriminator, generator), whether the discriminator has spectral
+            norm, and the config.
+        weights: the published ones, where a config says none.
+        replaces: whether it stands in the place of the adversarial loss.
+    """
+
+    task: Callable[[tuple[float, float], bool, GanConfig, Sequence[Task]], Task]
+    weights: Callable[[GanConfig], tuple[float, float]]
+    replaces: bool = False
 
 
 class Method(NamedTuple):
@@ -27,9 +43,10 @@ class Method(NamedTuple):
         latent: of a config: length of the noise where it says none.
         prior: of a config: the noise's law where it says none.
         others: of a config: players that move before the two, and what each trains.
-        bundles: whether a config chooses a bundle.
+        bundle: that a config which chooses none has; None where there are no bundles.
         timed: whether losses depend on the length of the run.
         unit: whether the networks compute in [0, 1].
+        supervision: self-supervision on top of the tasks.
     """
 
     tasks: Callable[[GanConfig], Sequence[Task]]
@@ -41,9 +58,10 @@ class Method(NamedTuple):
     latent: Callable[[GanConfig], int] = lambda config: 128
     prior: Callable[[GanConfig], Literal["normal", "uniform"]] = lambda config: "normal"
     others: Callable[[GanConfig], dict[str, tuple[str, ...]]] = lambda config: {}
-    bundles: bool = False
+    bundle: Literal["released", "corrected"] | None = None
     timed: bool = False
     unit: bool = False
+    supervision: Supervision | None = None
 
     def game(
         self,
@@ -66,7 +84,8 @@ class Method(NamedTuple):
             **recipe: fields of `Recipe` in the place of the method's own.
 
         Raises:
-            ValueError: for networks without the classes that it takes.
+            ValueError: for networks without the classes that it takes, and settings of the config
+                that do not go together.
         """
         classes = [getattr(n, "classes", 0) for n in (generator, discriminator)]
         if self.conditional and (classes[0] < 1 or classes[0] != classes[1]):
@@ -76,15 +95,38 @@ class Method(NamedTuple):
             )
         config = config or GanConfig()
         points = config.architecture in POINTS
+        spectral_norm = bool(getattr(discriminator, "spectral_norm", False))
+        own = tuple(self.tasks(config))
+        if self.supervision is not None:
+            own = self._supervised(config, own, spectral_norm)
+        options = {"spectral_norm": spectral_norm, "unit": self.unit}
+        further, augment = augmentation(config, own, **options)
         return Game(
             generator,
             discriminator,
-            (*self.tasks(config), *tasks),
+            (*own, *further, *tasks),
             replace(self.recipe, **recipe).players(self.others(config)),
             prior=prior,
             data="point" if points else "image",
             scale=config.point_scale if points else 1.0 if self.unit else None,
+            augment=augment,
         )
+
+    def _supervised(self, config: GanConfig, own: tuple[Task, ...], spectral_norm: bool):
+        """The tasks with self-supervision."""
+        assert self.supervision is not None
+        weights = self.supervision.weights(config)
+        given = (config.task_discriminator_weight, config.task_generator_weight)
+        chosen = tuple(w if g is None else g for w, g in zip(weights, given, strict=True))
+        task = self.supervision.task(chosen, spectral_norm, config, own)  # pyright: ignore
+        if not self.supervision.replaces:
+            return (*own, task)
+        if own[0].networks or own[0].others:
+            raise ValueError(
+                f"{config.method} stands in the place of the adversarial loss, and that of "
+                f"{config.base} moves further players too: choose another base"
+            )
+        return (task, *own[1:])
 
 
 def only(loss: str, *tasks: Task) -> Callable[[GanConfig], tuple[Task, ...]]:

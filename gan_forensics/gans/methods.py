@@ -2,10 +2,11 @@
 
 A method is a row of `METHODS` for each architecture that it comes in: tasks, of which the first is
 the adversarial loss, networks, and the recipe that it was published with; adding one is adding a
-row. Families of networks: "dcgan", the strided ones of `gan_forensics.nn.dcgan` (Chandrasegaran et
-al., CVPR 2021), "resgan", the residual ones of `gan_forensics.nn.resgan` (Lee and Town, arXiv
-2005.02494), those of Dist-GAN (`gan_forensics.nn.dist_gan`), and perceptrons for points. DCGAN and
-WGAN-GP exist in several, with recipes of their own.
+row. Self-supervised methods are a task on top of any other, their `base` (`rows_of`). Families of
+networks: "dcgan", the strided ones of `gan_forensics.nn.dcgan` (Chandrasegaran et al., CVPR 2021),
+"resgan", the residual ones of `gan_forensics.nn.resgan` (Lee and Town, arXiv 2005.02494), those of
+Dist-GAN (`gan_forensics.nn.dist_gan`), and perceptrons for points. DCGAN and WGAN-GP exist in
+several, with recipes of their own.
 """
 
 import difflib
@@ -18,10 +19,12 @@ from gan_forensics.gans.adversarial import Recipe, penalised
 from gan_forensics.gans.architectures import point_networks, residual_networks, strided_networks
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
 from gan_forensics.gans.context import DISCRIMINATOR
-from gan_forensics.gans.dist_gan_methods import DIST_GANS, on_points
+from gan_forensics.gans.dist_gan_methods import DIST_GANS, on_points, pair_of
 from gan_forensics.gans.infomax import infomax_task
-from gan_forensics.gans.method import Method, only
+from gan_forensics.gans.method import Method, Supervision, only
+from gan_forensics.gans.relativistic import GAMMA, relativistic_task
 from gan_forensics.gans.rotation import rotation_task
+from gan_forensics.gans.self_supervised_methods import MS_DIST_GAN, SUPERVISED
 from gan_forensics.nn import resgan
 
 _BATCH = partial(strided_networks, norm="batch")
@@ -31,6 +34,17 @@ _MIMICRY = Recipe(2e-4, betas=(0.0, 0.9), n_dis=5, first=DISCRIMINATOR)
 # Who published the rates and moves of the rows of an architecture.
 _TAILS: dict[str, Any] = {"recipe_of": "Chandrasegaran et al., CVPR 2021"}
 _ZOO: dict[str, Any] = {"recipe_of": "Lee and Town, arXiv 2005.02494 (mimicry)"}
+
+_R3GAN = Recipe(2e-4, betas=(0.0, 0.99), first=DISCRIMINATOR, own_minibatches=True)
+_HUANG: dict[str, Any] = {"paper": "Huang et al., NeurIPS 2024", "recipe_of": "common practice"}
+# What self-supervised methods go on top of where a config says nothing.
+OWN_BASE = "sngan"
+
+
+def _relativistic(config: GanConfig):
+    stacked = config.architecture == "stacked"
+    return (relativistic_task(gamma=config.gamma or GAMMA, unit=stacked),)
+
 
 # A method's own architecture comes first.
 METHODS: dict[str, dict[Architecture, Method]] = {
@@ -95,12 +109,19 @@ METHODS: dict[str, dict[Architecture, Method]] = {
             paper="Miyato et al., ICLR 2018",
         ),
     },
+    # On its own base the rotation head is one of the discriminator's outputs, as in mimicry.
     "ssgan": {
         "resgan": Method(
-            only("hinge", rotation_task()),
+            only("hinge"),
             _MIMICRY,
             partial(residual_networks, rotations=4),
             paper="Chen et al., CVPR 2019",
+            supervision=Supervision(
+                lambda weights, spectral_norm, config, tasks: rotation_task(
+                    discriminator_weight=weights[0], generator_weight=weights[1]
+                ),
+                lambda config: (1.0, 0.2),
+            ),
             **_ZOO,
         )
     },
@@ -136,7 +157,65 @@ METHODS: dict[str, dict[Architecture, Method]] = {
         )
     },
     **DIST_GANS,
+    # Without a norm in the discriminator; the published networks are other ones.
+    "r3gan": {
+        "dcgan": Method(_relativistic, _R3GAN, partial(strided_networks, norm="none"), **_HUANG),
+        "resgan": Method(_relativistic, _R3GAN, _PLAIN, **_HUANG),
+        "stacked": Method(
+            _relativistic,
+            _R3GAN,
+            pair_of,
+            latent=lambda config: 256,
+            prior=lambda config: "uniform",
+            unit=True,
+            **_HUANG,
+        ),
+        **on_points(_relativistic, **_HUANG),
+    },
 }
+METHODS |= {
+    **{name: s.on(METHODS[OWN_BASE]) for name, s in SUPERVISED.items() if name not in METHODS},
+    "ms-dist-gan": MS_DIST_GAN,
+}
+
+
+def rows_of(config: GanConfig) -> dict[Architecture, Method]:
+    """The rows of a config's method, on its base.
+
+    Raises:
+        ValueError: for an unknown method or base, and for a base of a method that takes none.
+    """
+    if config.method not in METHODS:
+        raise ValueError(_unknown("method", config.method, list(METHODS)))
+    if config.base is None or (config.base == OWN_BASE and config.method in SUPERVISED):
+        return METHODS[config.method]
+    if config.method not in SUPERVISED:
+        raise ValueError(
+            f"{config.method} goes on no base: leave base out, or choose {', '.join(SUPERVISED)}"
+        )
+    bases = [name for name in METHODS if name not in SUPERVISED and name != "ms-dist-gan"]
+    if config.base not in bases:
+        raise ValueError(_unknown("base", config.base, bases))
+    rows = SUPERVISED[config.method].on(METHODS[config.base])
+    if not rows:
+        raise ValueError(
+            f"{config.base} is for points, and {config.method} turns images: choose another base"
+        )
+    return rows
+
+
+def method_of(config: GanConfig) -> Method:
+    """The row of a config; raises ValueError as `rows_of` and `architecture_of`."""
+    return rows_of(config)[architecture_of(config)]
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    longer = [one for one in known if name and one.startswith(name)]
+    close = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return (
+        f"unknown {what} {name!r}; did you mean {close[0]!r}? "
+        f"{what.capitalize()}s are {', '.join(known)}"
+    )
 
 
 def architecture_of(config: GanConfig) -> Architecture:
@@ -145,14 +224,7 @@ def architecture_of(config: GanConfig) -> Architecture:
     Raises:
         ValueError: for an unknown method, and for an architecture that it does not come in.
     """
-    if config.method not in METHODS:
-        longer = [name for name in METHODS if config.method and name.startswith(config.method)]
-        close = longer or difflib.get_close_matches(config.method, METHODS, n=1, cutoff=0.0)
-        raise ValueError(
-            f"unknown method {config.method!r}; did you mean {close[0]!r}? "
-            f"Methods are {', '.join(METHODS)}"
-        )
-    rows = METHODS[config.method]
+    rows = rows_of(config)
     wanted = config.architecture or _own_architecture(config, list(rows))
     if wanted not in rows:
         if wanted in POINTS and not config.architecture:

@@ -76,10 +76,16 @@ def gradient_penalty(
         _points(real, fake, sample=sample, key=key, alpha=alpha, noise=noise)
     )
     slopes = jax.grad(lambda x: critic(x).sum())(points)
-    axes = range(0 if norm == "batch" else 1, slopes.ndim)
+    return penalty_of_squared_norm(squared_norms(slopes, norm=norm), kind=kind).mean()
+
+
+def squared_norms(
+    slopes: Float[Array, "*b h w c"], *, norm: Norm, batch_axes: int = 1
+) -> Float[Array, "*b"]:
+    """The squared norms of slopes, by `norm`; the last batch axis is gone for "batch"."""
+    axes = range(batch_axes - 1 if norm == "batch" else batch_axes, slopes.ndim)
     squares = jnp.square(slopes)
-    squared_norms = squares.mean(axes) if norm == "rms" else squares.sum(axes)
-    return penalty_of_squared_norm(squared_norms, kind=kind).mean()
+    return squares.mean(axes) if norm == "rms" else squares.sum(axes)
 
 
 def penalty_of_squared_norm(n2: Float[Array, "..."], *, kind: Kind) -> Float[Array, "..."]:

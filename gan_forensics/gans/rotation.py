@@ -5,11 +5,14 @@ floor(4 i / N), counter-clockwise, and a second head of the discriminator tells 
 authors' own code instead turns a quarter of the batch by all four angles.)
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.gans.context import Context, Loss, Owner, Task, Term, Weight
+
+ROTATION_HEAD = "rotation_head"
 
 
 def rotation_labels(n: int) -> Int[Array, " n"]:
@@ -52,19 +55,37 @@ def turned_in_quarters(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c
     return rotated(images, rotation_labels(len(images)))
 
 
-def rotation_task(*, discriminator_weight: Weight = 1.0, generator_weight: Weight = 0.2) -> Task:
-    """The task of SSGAN, for any discriminator with an output "rotation"; one more pass a move.
+def rotation_task(
+    *,
+    discriminator_weight: Weight = 1.0,
+    generator_weight: Weight = 0.2,
+    head: nn.Module | None = None,
+) -> Task:
+    """The task of SSGAN, for any discriminator; one more pass a move.
 
     The discriminator is trained on turned real images, the generator by turned images of its own.
     Reports "rotation", the loss without its weight; chance is log 4 = 1.386.
+
+    Args:
+        discriminator_weight: of the loss in the discriminator's move.
+        generator_weight: in the generator's; 0 leaves its term out.
+        head: from the features of a discriminator to four logits, `nn.heads.ClassHead(4)`; None for
+            one with an output "rotation".
     """
 
     def of(owner: Owner, weight: Weight) -> Term:
         def term(context: Context) -> Loss:
-            logits = context.judged(owner, turned_in_quarters)["rotation"]
+            judged = context.judged(owner, turned_in_quarters)
+            if head is None:
+                logits = judged["rotation"]
+            else:
+                logits = context.apply(ROTATION_HEAD, judged.features)
             loss = rotation_loss(logits, rotation_labels(len(logits)))
             return Loss(context.weigh(weight) * loss, {"rotation": loss})
 
         return term
 
-    return Task((of("real", discriminator_weight),), (of("fake", generator_weight),))
+    terms = ((of("real", discriminator_weight),), (of("fake", generator_weight),))
+    if isinstance(generator_weight, float | int) and generator_weight == 0:
+        terms = (terms[0], ())
+    return Task(*terms, {} if head is None else {ROTATION_HEAD: head})

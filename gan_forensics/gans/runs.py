@@ -24,7 +24,7 @@ from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.context import Task
-from gan_forensics.gans.methods import METHODS, architecture_of
+from gan_forensics.gans.methods import architecture_of, method_of
 from gan_forensics.gans.sampling import generate
 from gan_forensics.train import (
     Cadence,
@@ -225,7 +225,7 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
             "leave channels out, or convert the files"
         )
     config = replace(config, channels=channels)
-    if METHODS[config.method][architecture_of(config)].conditional:
+    if method_of(config).conditional:
         if "label" not in first:
             raise ValueError(
                 f"{config.method} needs classes, and {config.data} has no labels: give a folder "

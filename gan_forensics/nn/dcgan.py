@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, ConvTranspose
+from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm, at_least_float32
 from gan_forensics.nn.upsample import UpsampleConv
 
@@ -145,6 +146,7 @@ class Discriminator(nn.Module):
             if i > 0:
                 x = self._normalised(x, i, train=train)
             x = jax.nn.leaky_relu(x, 0.2)
+        sow_trunk(self, x.reshape(x.shape[0], -1))
         logits = Conv(1, 4, padding=0, dtype=self.dtype, name="logit")(x)
         return at_least_float32(logits.reshape(-1))
 

@@ -20,6 +20,7 @@ from gan_forensics.nn.dist_gan_layers import (
     check_noise,
     flat,
 )
+from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.norms import at_least_float32
 
 DENSE = "flatten_fully_connected"
@@ -131,6 +132,7 @@ class ConvDiscriminator(nn.Module):
         for name, layer in zip(_names(self.layers), self.layers, strict=True):
             x = _applied(layer, x, name, train=train, dtype=self.dtype)
         features = flat(x)
+        sow_trunk(self, features)
         logits = SlimDense(1, name=DENSE)(features, train=train)
         return Judged(logits.reshape(-1), features)
 

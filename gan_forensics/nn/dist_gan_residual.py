@@ -33,6 +33,7 @@ from gan_forensics.nn.dist_gan_layers import (
     check_noise,
     flat,
 )
+from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 from gan_forensics.nn.resblocks import convolve_pooled, mean_pool
 from gan_forensics.nn.upsample import convolve_upsampled, nearest
@@ -217,7 +218,9 @@ class ResidualDiscriminator(nn.Module):
             x = block(x, train=train)
         # Sums over many places, and what is read from them: float32 also in a bfloat16 network.
         active = at_least_float32(nn.relu(x))
-        logits = SlimDense(1, name="linear_out")(active.sum((1, 2)), train=train)
+        pooled = active.sum((1, 2))
+        sow_trunk(self, pooled)
+        logits = SlimDense(1, name="linear_out")(pooled, train=train)
         return Judged(logits.reshape(-1), flat(active))
 
 

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.initial import Initializer, glorot, he_normal, zeros
 from gan_forensics.nn.spectral_norm import SNDense
 
@@ -80,7 +81,9 @@ class PointDiscriminator(nn.Module):
         for i, width in enumerate(self.hidden):
             x = features if i == 0 else nn.relu(features)
             features = self._layer(width, i, start)(x, train)
-        logits = self._layer(1, len(self.hidden), start)(nn.relu(features), train)
+        active = nn.relu(features)
+        sow_trunk(self, active)
+        logits = self._layer(1, len(self.hidden), start)(active, train)
         return Judged(logits[:, 0], features)
 
     def _layer(self, width: int, i: int, start: Initializer):

@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import parameters
+from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 from gan_forensics.nn.resblocks import (
     UPSAMPLINGS,
@@ -242,9 +243,12 @@ class Discriminator(nn.Module):
         pooled = active.sum((1, 2)) if self.pooling == "sum" else active.mean((1, 2))
 
         logits = _dense(self, "logit", pooled, 1, train=train)[:, 0]
+        projection = None
         if self.classes:
             row = self._embedded(labels, pooled.shape[-1], train=train)
-            logits = logits + (row * pooled).sum(-1)
+            projection = (row * pooled).sum(-1)
+            logits = logits + projection
+        sow_trunk(self, pooled, projection)
         rotation = None
         if self.rotations:
             rotation = at_least_float32(_dense(self, "rotation", pooled, 4, train=train))
