@@ -13,7 +13,6 @@ from gan_forensics.quality import FeatureExtractor, small_classifier_features
 from gan_forensics.studies.collapse import Followed
 from gan_forensics.studies.runner import process_copy
 
-
 PLAIN, ADA, CR, BCR, R3GAN = "none", "ADA", "CR", "bCR", "R3GAN"
 DA, DIFFAUGMENT = "classical", "DiffAugment"
 DAG_CROP, DAG_ROTATION = "DAG, rotation and crop", "DAG, rotation"
