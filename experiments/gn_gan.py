@@ -23,12 +23,9 @@ stands in experiments/README.md. A run that was stopped goes on when it is start
 arms that are finished are kept. Groups run in processes of their own, one for each core.
 """
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +42,13 @@ from gan_forensics.quality.modes import calibration, train_judge
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.collapse import follow_images, follow_points, follow_stacks
-from gan_forensics.studies.runner import as_json, carry_out, chosen, stored_part
+from gan_forensics.studies.runner import (
+    as_json,
+    carry_out,
+    chosen,
+    in_processes,
+    stored_part,
+)
 from gan_forensics.train.run_folder import writing
 
 Part = Literal["line", "grid9", "grid25", "stacked", "images"]
@@ -319,9 +322,8 @@ def run(experiment: Experiment) -> dict[str, Any]:
         settings = getattr(experiment, part)
         names = settings.methods if part == "line" else settings.groups
         jobs += [(part, name, settings, experiment.out) for name in names]
-    count = experiment.processes or len(os.sched_getaffinity(0))
     with writing(experiment.out):
-        done = _in_processes(jobs, count) if count > 1 else [_job(*job) for job in jobs]
+        done = in_processes(_job, jobs, experiment.processes)
         results: dict[str, Any] = {
             "protocol": {
                 **{part: as_json(asdict(getattr(experiment, part))) for part in experiment.parts},
@@ -338,12 +340,6 @@ def run(experiment: Experiment) -> dict[str, Any]:
         write_json(experiment.out / "results.json", results)
         write_pages(experiment.out, results)
     return results
-
-
-def _in_processes(jobs: Sequence[tuple], count: int) -> list[tuple[str, str, Any, float]]:
-    # Started afresh: JAX's threads do not survive a fork.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        return [future.result() for future in [pool.submit(_job, *job) for job in jobs]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -142,37 +142,66 @@ def reproduce(config: Published, out: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: without Inception weights, before anything is trained.
     """
-    if config.inception is None:
-        from gan_forensics.quality.inception_features import HOW_TO_GET
-
-        how = HOW_TO_GET.replace("--weights", "--published.inception")
-        raise ValueError(f"FID, KID and inception score need weights: {how}")
-    gans = {
-        (name, method, seed): recipe_config(name, method, seed)
+    runs = {
+        (name, method, seed): (
+            recipe_config(name, method, seed),
+            config.steps or RECIPES[name].steps,
+        )
         for name in config.recipes
         for method in config.methods
         for seed in config.seeds
     }
-    extractor = inception_features(config.inception)
+    return train_and_measure(
+        runs, out, inception=config.inception, images=config.images, draws=config.draws
+    )
+
+
+def train_and_measure(
+    runs: Mapping[tuple[str, str, int], tuple[GanConfig, int]],
+    out: Path,
+    *,
+    inception: Path | None,
+    images: int,
+    draws: int,
+    real: str | None = None,
+) -> list[dict[str, Any]]:
+    """Train GANs in run folders `out/published/RECIPE-METHOD-seedN`; FID, KID, inception score.
+
+    Args:
+        runs: (recipe, method, seed) -> the GAN and its steps.
+        out: of the run folders.
+        inception: file with the FID Inception weights.
+        images: real training and generated ones that are compared.
+        draws: of generated images of one model.
+        real: source of the real images; by default that which the GAN was trained on.
+
+    Raises:
+        ValueError: without Inception weights, before anything is trained.
+    """
+    if inception is None:
+        from gan_forensics.quality.inception_features import HOW_TO_GET
+
+        how = HOW_TO_GET.replace("--weights", "--published.inception")
+        raise ValueError(f"FID, KID and inception score need weights: {how}")
+    extractor = inception_features(inception)
     rows = []
-    for (name, method, seed), gan in gans.items():
+    for (name, method, seed), (gan, steps) in runs.items():
         run = out / "published" / f"{name}-{method}-seed{seed}"
-        steps = config.steps or RECIPES[name].steps
         every, often = min(5000, steps), min(50, steps)
         cadence = Cadence(steps, log_every=often, checkpoint_every=every, sample_every=every)
         trained = train_gan(gan, run, cadence, resume=True)
-        draws = [generate(*trained, config.images, seed=draw) for draw in range(config.draws)]
-        source = open_source(gan.data, size=gan.size, split="train")
-        chosen = np.random.default_rng(0).permutation(len(source))[: config.images]
-        real = take(source, np.sort(chosen))["image"]
+        made = [generate(*trained, images, seed=draw) for draw in range(draws)]
+        source = open_source(real or gan.data, size=gan.size, split="train")
+        chosen = np.random.default_rng(0).permutation(len(source))[:images]
+        others = take(source, np.sort(chosen))["image"]
         scores = evaluate_images(
-            real, draws, extractor, metrics=("fid", "kid", "is"), cache=out / "features"
+            others, made, extractor, metrics=("fid", "kid", "is"), cache=out / "features"
         )
         rows += [
             {"recipe": name, "method": method, "seed": seed, "steps": steps, **score.to_dict()}
             for score in scores
         ]
-        write_samples(out / "samples", {run.name: draws[0][:40]}, columns=10)
+        write_samples(out / "samples", {run.name: made[0][:40]}, columns=10)
     return rows
 
 

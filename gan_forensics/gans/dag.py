@@ -105,7 +105,8 @@ def dag_task(
         of = pair.discriminator if discriminates else pair.generator
         value = jnp.float32(0)
         if transforms:
-            check_images(policies, context.images("real").shape)
+            if context.images("real").ndim > 2:  # points have transforms of their own
+                check_images(policies, context.images("real").shape)
             copies = _Copies(context, transforms, sees, unit)
             logits = copies.logits()
             if detached_generator and not discriminates:

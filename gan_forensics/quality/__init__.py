@@ -17,6 +17,7 @@ from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score
 from gan_forensics.quality.kid import kid, polynomial_mmd2
 from gan_forensics.quality.leaks import Leak, difference_interval, measure_leak
+from gan_forensics.quality.memorisation import memorisation
 from gan_forensics.quality.modes import Judge, ModeCount, calibration, count_modes, train_judge
 from gan_forensics.quality.moments import FeatureMoments, Moments, over_processes
 from gan_forensics.quality.points import (

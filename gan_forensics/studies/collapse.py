@@ -73,10 +73,13 @@ def follow_points(
             for first in range(0, len(order) - size + 1, size):
                 yield {"point": data[order[first : first + size]]}
 
-    def measured(points: np.ndarray) -> dict[str, float | None]:
+    def measured(points: np.ndarray, state: TrainState) -> dict[str, float | None]:
         return _of_points(points, world, data)
 
-    return _followed(gan, weights, batches, measured, world.name, seeds, steps, every, progress)
+    shared = {"seeds": seeds, "steps": steps, "every": every, "samples": SAMPLES}
+    return follow(
+        gan, batches, measured, world=world.name, weights=weights, progress=progress, **shared
+    )
 
 
 def follow_stacks(
@@ -93,13 +96,14 @@ def follow_stacks(
 ) -> Followed:
     """The same for stacked digits: a judge counts the modes of so many images at every look."""
 
-    def measured(made: np.ndarray) -> dict[str, float | None]:
+    def measured(made: np.ndarray, state: TrainState) -> dict[str, float | None]:
         found = count_modes(judge(made)[1])
         return {name: value for name, value in found._asdict().items() if name != "n"}
 
-    batches = _batches_of(gan, source)
-    return _followed(
-        gan, weights, batches, measured, "stacked", seeds, steps, every, progress, images
+    shared = {"seeds": seeds, "steps": steps, "every": every, "samples": images}
+    batches = batches_of(gan, source)
+    return follow(
+        gan, batches, measured, world="stacked", weights=weights, progress=progress, **shared
     )
 
 
@@ -123,20 +127,21 @@ def follow_images(
     """
     real = extract(extractor, held_out).features
 
-    def measured(made: np.ndarray) -> dict[str, float | None]:
+    def measured(made: np.ndarray, state: TrainState) -> dict[str, float | None]:
         found = extract(extractor, made)
         assert found.logits is not None
         counted = count_modes(found.logits.argmax(1), found.logits.shape[1])
         distance = fid(real, found.features, features=extractor.name)
         return {"effective": counted.effective, "frechet": distance.value}
 
-    batches = _batches_of(gan, train)
-    return _followed(
-        gan, weights, batches, measured, "images", seeds, steps, every, progress, images
+    shared = {"seeds": seeds, "steps": steps, "every": every, "samples": images}
+    batches = batches_of(gan, train)
+    return follow(
+        gan, batches, measured, world="images", weights=weights, progress=progress, **shared
     )
 
 
-def _batches_of(gan: Gan, source: Source) -> Callable[[int], Iterator[Any]]:
+def batches_of(gan: Gan, source: Source) -> Callable[[int], Iterator[Any]]:
     """Seed -> minibatches of a source, closed when they are no longer asked for."""
 
     def batches(seed: int) -> Iterator[Any]:
@@ -160,9 +165,33 @@ def _weighted(gan: Gan, weights: Mapping[str, float] | None) -> Learner:
     return gan.learner._replace(init=start)
 
 
-def _followed(
-    gan, weights, batches, measured, world, seeds, steps, every, progress, n=SAMPLES
+def follow(
+    gan: Gan,
+    batches: Callable[[int], Iterator[Any]],
+    measured: Callable[[np.ndarray, TrainState], Mapping[str, float | None]],
+    *,
+    world: str,
+    seeds: Sequence[int],
+    steps: int,
+    every: int,
+    samples: int,
+    weights: Mapping[str, float] | None = None,
+    progress: bool = False,
 ) -> Followed:
+    """The same for any data and measures.
+
+    Args:
+        gan: what is trained.
+        batches: seed -> its minibatches.
+        measured: what was drawn at a look, and the state -> measures by name.
+        world: what the data are called.
+        seeds: of networks, minibatches and noise.
+        steps: of training.
+        every: steps between looks.
+        samples: drawn at a look.
+        weights: values of the game's traced weights.
+        progress: show a bar.
+    """
     learner = _weighted(gan, weights)
     looks = list(range(0, steps + 1, every))
     if not seeds or not looks[1:]:
@@ -173,8 +202,8 @@ def _followed(
 
     def look(seed: int, state: TrainState) -> None:
         now = looks[len(rows[seed])]
-        made = generate(gan, state, n, seed=_NOISE + seed, batch_size=500)
-        rows[seed].append(measured(made))
+        made = generate(gan, state, samples, seed=_NOISE + seed, batch_size=500)
+        rows[seed].append(measured(made, state))
         last = now == looks[-1]
         if seed == seeds[0] and (last if made.dtype == np.uint8 else now in keep):
             kept[now] = made
@@ -201,7 +230,7 @@ def _followed(
         "world": world,
         "seeds": list(seeds),
         "steps": looks,
-        "samples": n,
+        "samples": samples,
         "measures": {
             name: [
                 [at[name] for at in rows[seed]] + [None] * (len(looks) - len(rows[seed]))

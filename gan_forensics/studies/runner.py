@@ -1,9 +1,13 @@
 """What experiments have in common: a command line, stored parts, one recipe a folder, samples."""
 
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +103,41 @@ def stored_part(path: Path, asked: Mapping[str, Any], job: Callable[[], Any]) ->
         write_json(path, {"asked": asked, "result": result, "seconds": seconds})
     stored = json.loads(path.read_text(encoding="utf-8"))
     return stored["result"], stored.get("seconds", 0.0)
+
+
+def in_processes(
+    job: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], count: int | None = None
+) -> list[Any]:
+    """What a function returns for each tuple of arguments, several at once.
+
+    Args:
+        job: of a module, so that other processes find it.
+        jobs: its arguments.
+        count: processes, by default as many as cores; 1 stays in this one.
+    """
+    count = min(count or len(os.sched_getaffinity(0)), len(jobs))
+    if count <= 1:
+        return [job(*arguments) for arguments in jobs]
+    # Started afresh: JAX's threads do not survive a fork.
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        return [future.result() for future in [pool.submit(job, *each) for each in jobs]]
+
+
+def process_copy(run: Path, name: str) -> Path:
+    """A finished run folder for this process: itself, or in one of `in_processes` a copy.
+
+    A run folder is one process's at a time. Where it does not exist, neither does the copy.
+
+    Args:
+        run: the run folder.
+        name: what tells the copy from those of other processes.
+    """
+    if parent_process() is None:
+        return run
+    own = run.with_name(f"{run.name} for {name}")
+    if run.exists() and not own.exists():
+        shutil.copytree(run, own)
+    return own
 
 
 def claim_recipe(path: Path, recipe: Mapping[str, Any]) -> None:

@@ -1,0 +1,149 @@
+"""The arms of the self-supervision experiment: GANs that differ in one task, loss or norm."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from experiments.small_networks import SIDE, TinyDiscriminator, TinyGenerator
+from gan_forensics.gans import Gan, GanConfig, build
+from gan_forensics.gans.methods import method_of
+
+
+class Arm(NamedTuple):
+    """One GAN.
+
+    Attributes:
+        loss: adversarial, for tables.
+        norm: of the discriminator, for tables.
+        task: what stands beside the loss, for tables.
+        config: fields of its `GanConfig`.
+    """
+
+    loss: str
+    norm: str
+    task: str
+    config: Mapping[str, Any]
+
+
+def _task(method: str, task: str, generator_weight: float = 0.2) -> Arm:
+    """Self-supervision beside the plain GAN's loss, of weight 1 for the discriminator."""
+    weights = {"task_discriminator_weight": 1.0, "task_generator_weight": generator_weight}
+    config = {"method": method, "base": "dcgan", **weights}
+    return Arm("non-saturating", "none", task, config)
+
+
+# The arms on which claims are made, by what they are called in tables.
+GAN, SS, MS, MATCHING = "GAN", "SSGAN", "MS-GAN", "adversarial SS"
+SS_D, LA, LA_PLUS = "SSGAN, D only", "SSGAN-LA", "SSGAN-LA+"
+MULTI, DAG, SNGAN, R3GAN = "multi-head DA", "DAG", "SNGAN", "R3GAN"
+SPECTRAL = "spectral"
+DIGITS = {
+    GAN: Arm("non-saturating", "none", "none", {"method": "dcgan"}),
+    SS: _task("ssgan", "which rotation, both players"),
+    SS_D: _task("ssgan", "which rotation, D alone", 0.0),
+    MS: _task("ms-gan", "which rotation or fake, log-ratio"),
+    MATCHING: _task("ss-adversarial", "which rotation or fake, matched"),
+    LA: Arm(
+        "none",
+        "none",
+        "which rotation of real or fake, in the loss's place",
+        {"method": "ssgan-la", "base": "dcgan"},
+    ),
+    LA_PLUS: _task("ssgan-la-plus", "which rotation of real or fake"),
+    MULTI: Arm(
+        "non-saturating",
+        "none",
+        "a head for each rotation, in the main one's place",
+        {"method": "multi-head-da", "base": "dcgan"},
+    ),
+    DAG: Arm(
+        "non-saturating",
+        "none",
+        "a head for each rotation beside the main one",
+        {"method": "dcgan", "augment": "dag", "transforms": "rotation"},
+    ),
+    SNGAN: Arm("hinge", SPECTRAL, "none", {"method": "sngan"}),
+    R3GAN: Arm("relativistic, R1 and R2", "none", "none", {"method": "r3gan"}),
+}
+# R3GAN's penalty is chosen on a seed of its own.
+GAMMAS = {
+    f"{R3GAN}, gamma {gamma:g}": DIGITS[R3GAN]._replace(config={"method": "r3gan", "gamma": gamma})
+    for gamma in (0.1, 1.0, 10.0)
+}
+DIST, DIST_MS, DIST_MATCHING = "Dist-GAN", "Dist-GAN + MS", "Dist-GAN + adversarial SS"
+STACKED = {
+    DIST: Arm("Dist-GAN", "none", "none", {"method": "dist-gan"}),
+    DIST_MS: Arm("Dist-GAN", "none", DIGITS[MS].task, {"method": "ms-gan", "base": "dist-gan"}),
+    DIST_MATCHING: Arm(
+        "Dist-GAN",
+        "none",
+        f"{DIGITS[MATCHING].task}, as released",
+        {"method": "ss-adversarial", "base": "dist-gan"},
+    ),
+    R3GAN: DIGITS[R3GAN],
+}
+
+
+def tiny_gan(
+    arm: Arm,
+    *,
+    data: str,
+    batch_size: int,
+    learning_rate: float,
+    widths: tuple[int, int],
+    latent: int = 32,
+) -> Gan:
+    """An arm on 8x8 images: networks, rates and moves are those of all arms.
+
+    Args:
+        arm: of `DIGITS` or `GAMMAS`.
+        data: source of the images.
+        batch_size: images a minibatch.
+        learning_rate: of both players, whose Adams have betas 0.5 and 0.999.
+        widths: of the discriminator's maps.
+        latent: length of the noise.
+    """
+    config = GanConfig(
+        data=data,
+        size=SIDE,
+        channels=3,
+        batch_size=batch_size,
+        latent=latent,
+        learning_rate=learning_rate,
+        **arm.config,
+    )
+    game = method_of(config).game(
+        TinyGenerator(latent),
+        TinyDiscriminator(widths, spectral_norm=arm.norm == SPECTRAL),
+        config=config,
+        learning_rate=learning_rate,
+        discriminator_learning_rate=None,
+        betas=(0.5, 0.999),
+        n_dis=1,
+        schedule="none",
+        first="generator",
+        own_minibatches=method_of(config).recipe.own_minibatches,
+    )
+    return Gan(config, game)
+
+
+def stacked_gan(arm: Arm, *, data: str, batch_size: int, steps: int, divisor: int = 4) -> Gan:
+    """An arm of `STACKED` on stacks of 28x28, with the published networks.
+
+    Args:
+        arm: of `STACKED`.
+        data: source of the stacks.
+        batch_size: images a minibatch.
+        steps: of the run.
+        divisor: of the discriminator's widths: 4 is K/4, 2 is K/2.
+    """
+    return build(
+        GanConfig(
+            data=data,
+            size=28,
+            architecture="stacked",
+            discriminator_width=8 // divisor,
+            batch_size=batch_size,
+            decay_steps=steps if arm.config["method"] != "r3gan" else None,
+            **arm.config,
+        )
+    )

@@ -1,0 +1,45 @@
+"""Claims that were computed on a few states, as a section of a page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gan_forensics.report import Picture, Section, Table
+
+
+def theory_section(
+    theory: Mapping[str, Any],
+    figures: Callable[[Mapping[str, Any]], Sequence[tuple[str, Figure]]],
+) -> Section:
+    """A table of the claims, and the figures.
+
+    Args:
+        theory: with `claims`: claim, value, expected, holds.
+        figures: of the theory, each with its caption.
+    """
+    rows = [
+        [row["claim"], _said(row["value"]), _said(row["expected"]), "yes" if row["holds"] else "NO"]
+        for row in theory["claims"]
+    ]
+    caption = "Claims computed on a few states, in nats. Columns: found and expected values."
+    table = Table(caption, ["claim", "found", "expected", "holds"], rows)
+    pictures = [
+        Picture(figure, alt=caption, caption=caption) for caption, figure in figures(theory)
+    ]
+    return Section("Theory", [table, *pictures])
+
+
+def said_claims(theory: Mapping[str, Any]) -> str:
+    """How many claims hold, and which do not."""
+    claims = theory["claims"]
+    broken = [row["claim"] for row in claims if not row["holds"]]
+    said = f"Theory: {len(claims) - len(broken)} of {len(claims)} claims hold on a few states"
+    return f"{said}, not: {'; '.join(broken)}." if broken else f"{said}."
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return ", ".join(f"{number:.4g}" for number in np.ravel(value))
