@@ -33,6 +33,9 @@ $ gan-forensics train infomax-gan --data folder:my_faces --size 128 --out runs/f
 $ gan-forensics train detector --real photographs --fake generated
 """
 
+# Images and their side for the ambiguity of rotations, which takes some seconds then.
+_AMBIGUITY_IMAGES, _AMBIGUITY_SIZE = 2000, 32
+
 # The keys of `gan_forensics.gans.METHODS`.
 METHOD_NAMES = (
     "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan dist-gan gn-gan rgan mdgan r3gan "
@@ -49,7 +52,7 @@ class TrainGan:
     """Steps of the whole run, resumed parts included."""
     out: Path | None = None
     """Run folder; by default runs/<method>-<tail>-<size>, without the tail where networks have
-    none, and for points runs/<method>-<data>."""
+    none, with base and augmentation, and for points runs/<method>-<data>."""
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
     checkpoint_every: int = 500
@@ -74,6 +77,7 @@ class TrainGan:
         config, cadence = self._checked()
         run = self.out or Path("runs") / _run_name(config)
         check_folder_out(run)
+        about = {} if self.resume else self._ambiguity(config)
         _, state = train_gan(
             config,
             run,
@@ -81,12 +85,46 @@ class TrainGan:
             follow_links=self.follow_links,
             on_bad_image=self.on_bad_image,
             say=say,
+            about=about,
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
         print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         count = 2000 if has_points(config.data) else 64
         print(f"Next: gan-forensics sample {run} -n {count} --out samples")
+
+    def _ambiguity(self, config: "GanConfig") -> dict[str, Any]:
+        """How clear the orientation of the images is, before self-supervision by it trains."""
+        import numpy as np
+
+        from gan_forensics.data import SkipBad, has_points, open_source, take
+        from gan_forensics.gans.methods import method_of
+        from gan_forensics.quality import rotation_ambiguity
+
+        if has_points(config.data) or method_of(config).supervision is None:
+            return {}
+        source = open_source(
+            config.data,
+            size=min(config.size, _AMBIGUITY_SIZE),
+            split=config.split or "train",
+            follow_links=self.follow_links,
+        )
+        if self.on_bad_image == "skip" and not hasattr(source, "take"):
+            source = SkipBad(source)
+        count = len(source)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, _AMBIGUITY_IMAGES)).astype(int))
+        try:
+            found = rotation_ambiguity(take(source, chosen)["image"], seed=config.seed)
+        except ValueError as error:
+            say(f"rotation ambiguity of these images: not measured ({error})")
+            return {}
+        say(
+            f"rotation ambiguity of these images: {found.nats:.3f} +- {found.error:.3f} nats (mean "
+            f"log C_k on {found.n} held-out images; 0: orientations are clear, and a collapsed "
+            "generator gains nothing by self-supervision; -1.386: there is nothing to tell). Turns "
+            f"told right: {found.accuracy:.0%}"
+        )
+        return {"rotation_ambiguity": found._asdict()}
 
     def _checked(self) -> "tuple[GanConfig, Cadence]":
         """What is trained and for how long; what cannot be is refused before any data are read."""
@@ -122,16 +160,17 @@ def _run_name(config: "GanConfig") -> str:
     """The run folder of a config for which none was named."""
     from gan_forensics.data import has_points
     from gan_forensics.data.toy_points import world_of
-    from gan_forensics.gans.dist_gan_methods import DIST_GANS
-    from gan_forensics.gans.methods import architecture_of
+    from gan_forensics.gans.methods import architecture_of, method_of
 
     if has_points(config.data):
         world = world_of(config.data)
         source = world.name if world else Path(config.data).stem
         return f"{config.method}-{source.rpartition(':')[2]}"
-    if architecture_of(config) == "dcgan" and config.method not in DIST_GANS:
-        return f"{config.method}-{config.tail}-{config.size}"
-    return f"{config.method}-{config.size}"
+    augment = None if config.augment == "none" else config.augment
+    name = "-".join(part for part in (config.method, config.base, augment) if part)
+    if architecture_of(config) == "dcgan" and not method_of(config).unit:
+        return f"{name}-{config.tail}-{config.size}"
+    return f"{name}-{config.size}"
 
 
 def commands(asked: str | None) -> Any:
@@ -212,7 +251,14 @@ def _described(method: str) -> str:
         examples.append(f"{method} --data {data} --size 32 --out runs/mine")
     if points:
         examples.append(f"{method} --data toy:grid9 --out runs/points")
-    if any(row.bundle for row in rows.values()):
+    if any(row.supervision for row in rows.values()) and method != "ms-dist-gan":
+        examples.append(f"{method} --base dist-gan --data folder:my_images --size 32")
+    elif images and method != "ms-dist-gan":
+        examples.append(
+            f"{method} --data {'folder:images_by_class' if conditional else 'folder:few_images'} "
+            "--size 32 --augment dag --transforms rotation,crop"
+        )
+    if any(row.bundle for row in rows.values()) and points:
         examples.append(f"{method} --data toy:grid9 --bundle released --out runs/released")
     return (
         f"Train {method} ({papers}) on {what}{', which need labels' if conditional else ''}.\n\n"

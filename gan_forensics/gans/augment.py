@@ -19,8 +19,8 @@ Zhao et al. (NeurIPS 2020): DiffAugment; Karras et al. (NeurIPS 2020): ADA; Zhan
 """
 
 import difflib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -158,6 +158,18 @@ def described(config: GanConfig) -> str | None:
     if lost:
         return f"{line}; no guarantee for {', '.join(lost)}, which cannot be undone"
     return f"{line}; all can be undone, so the target stays what it is"
+
+
+def at_cap(stats: Mapping[str, Any]) -> str | None:
+    """A line where ADA's probability has come to its cap; None while it has not."""
+    kept = stats.get(ADAPTIVE)
+    if not kept or kept["adaptive"]["p"] < AdaptiveProbability.limit:
+        return None
+    return (
+        f"ada: the probability of transforms is at its cap, {AdaptiveProbability.limit:g}: the "
+        "discriminator still tells the training images apart (r above the target), and more would "
+        "leak into what is generated. Give more images, or stop earlier"
+    )
 
 
 def consistency_task(*, real_weight: float = CONSISTENCY, fake_weight: float = 0.0) -> Task:

@@ -1,7 +1,7 @@
 """Run folders of GANs: training into one, and loading from one."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from gan_forensics.data import (
 from gan_forensics.data.files import shown, write_json
 from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.toy_points import world_of
+from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.context import Task
@@ -53,6 +54,7 @@ def train_gan(
     follow_links: bool = False,
     on_bad_image: Literal["stop", "skip"] = "stop",
     say: Callable[[str], None] = lambda line: None,
+    about: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> tuple[Gan, TrainState]:
     """Train a config in a run folder; what it leaves to the data or the run is filled in and saved.
@@ -70,6 +72,7 @@ def train_gan(
         on_bad_image: at a file that cannot be used: stop, or skip, which puts another image of the
             data in its place, always the same one. A run that stopped so can go on with skip.
         say: told, a line at a time, what is taken of the data, and at the end what was skipped.
+        about: further JSON-able facts for data.json, which are not compared either.
         options: for `gan_forensics.train.fit`, such as `resume` and `facts`.
 
     Raises:
@@ -96,11 +99,17 @@ def train_gan(
         for line in _about_points(config, source):
             say(f"{config.data}: {line}")
     gan = build(config, tasks=tasks)
+    if line := described(config):
+        say(line)
+    capped: list[str] = []
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
     )
 
     def sample(state: TrainState, path: Path) -> None:
+        if not capped and (line := at_cap(state.stats)):
+            capped.append(line)
+            say(f"step {int(state.step)}: {line}")
         if points:
             made = generate(gan, state, _POINTS, seed=0)
             save_png(path.with_suffix(".png"), points_picture(made, like=source.arrays["point"]))  # pyright: ignore
@@ -124,7 +133,7 @@ def train_gan(
             **options,
         )
     except (ImageError, InterruptedRunError, NonFiniteLossError):
-        _write_data(run, config, source, say)
+        _write_data(run, config, source, say, about)
         raise
     except RunFolderError as error:
         if "gan.decay_steps: " not in str(error):
@@ -133,7 +142,7 @@ def train_gan(
             f"{error}\nSchedules and losses of this run are shares of its decay_steps: give "
             "--decay-steps as it was started with (decay_steps=... in Python) to go on longer"
         ) from None
-    _write_data(run, config, source, say)
+    _write_data(run, config, source, say, about)
     return gan, state
 
 
@@ -151,14 +160,20 @@ def _about_points(config: GanConfig, source: Source) -> list[str]:
     return lines
 
 
-def _write_data(run: Path, config: GanConfig, source: Source, say: Callable[[str], None]) -> None:
+def _write_data(
+    run: Path,
+    config: GanConfig,
+    source: Source,
+    say: Callable[[str], None],
+    about: Mapping[str, Any] | None,
+) -> None:
     """Leave data.json in a run folder, with what earlier parts of the run skipped as well."""
     path, skipped = run / "data.json", list(getattr(source, "bad", {}).values())
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))["skipped"]
-        skipped = list(dict.fromkeys([*before, *skipped]))
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    skipped = list(dict.fromkeys([*before.get("skipped", []), *skipped]))
     named = {"data": config.data, "split": config.split or "train"}
-    write_json(path, {**named, **account.facts(source), "skipped": skipped})
+    facts = {**before, **named, **account.facts(source), **(about or {}), "skipped": skipped}
+    write_json(path, facts)
     if skipped:
         say(
             f"{len(skipped)} images could not be used, and others stood in for them: "
