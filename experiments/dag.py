@@ -5,7 +5,7 @@
     python -m experiments.dag cpu --data idx:PATH
 
     preset  hardware      time          what
-    smoke   2 CPU cores   15 seconds    theory, two arms of points and three of images, a few steps
+    smoke   2 CPU cores   15 seconds    theory, two arms of points and two of images, a few steps
     cpu     2 CPU cores   see experiments/README.md, points of 5 seeds, limited data of 5 seeds
     paper   GPU or TPU    not run yet   CIFAR-10 with 100, 25, 20 and 10 % of its training images
 
@@ -30,8 +30,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from experiments.dag_limited import (
-    DAG_CROP,
-    DIFFAUGMENT,
+    DAG_ROTATION,
     PLAIN,
     R3GAN,
     Limited,
@@ -84,17 +83,20 @@ class Experiment:
 _FEW = {"seeds": (0, 1), "steps": 4, "every": 2, "batch_size": 8}
 PRESETS = {
     "smoke": (
-        "Theory, two arms of points and three of images in a few steps: shows that all runs.",
+        "Theory, two arms of points and two of images in a few steps: shows that all runs.",
         Experiment(
             Path("runs/dag-smoke"),
+            data="samples:digits",
             parts=("theory", "leak2d", "limited"),
             leak2d=Plane((NONE, DAG), points=200, **_FEW),
             limited=Limited(
-                (PLAIN, DIFFAUGMENT, DAG_CROP),
+                (PLAIN, DAG_ROTATION),
                 fractions=(0.1,),
                 width=4,
                 images=100,
                 classifier_steps=20,
+                leaks=("rotation",),
+                leak_steps=5,
                 **_FEW,
             ),
             processes=1,

@@ -6,16 +6,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments.dag_measures import Reals, follow_limited, reals_of, references, subset
-from gan_forensics.data import ArraySource, Source, open_source
+import numpy as np
+
+from experiments.dag_measures import Images, Reals, follow_limited, reals_of, references, subset
+from gan_forensics.data import ArraySource, Source, open_source, take
 from gan_forensics.gans import Gan, GanConfig, build
-from gan_forensics.quality import FeatureExtractor, small_classifier_features
+from gan_forensics.gans.transforms import policies_of
+from gan_forensics.quality import FeatureExtractor, Leak, leak_meter, small_classifier_features
 from gan_forensics.studies.collapse import Followed
 from gan_forensics.studies.runner import process_copy
 
 PLAIN, ADA, CR, BCR, R3GAN = "none", "ADA", "CR", "bCR", "R3GAN"
 DA, DIFFAUGMENT = "classical", "DiffAugment"
 DAG_CROP, DAG_ROTATION = "DAG, rotation and crop", "DAG, rotation"
+# Policies that some arm has.
+LEAKS = ("rotation", "crop", "random-translation", "cutout")
+LEAK_IMAGES = 2000  # real ones, on which the meters are trained
 # Fields of the config by arm.
 LIMITED: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -89,20 +95,24 @@ class Limited:
         gammas: of R3GAN's penalties: one, or those that are tried in the place of arms.
         images: generated at every look.
         classifier_steps: training of the features.
+        leaks: policies whose transforms are looked for in generated images.
+        leak_steps: training of each of their classifiers.
     """
 
     arms: tuple[str, ...] = tuple(LIMITED)
     fractions: tuple[float, ...] = (0.1, 1.0)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    steps: int = 1000
-    every: int = 250
+    steps: int = 2000
+    every: int = 500
     batch_size: int = 32
-    learning_rate: float = 1e-3
-    width: int = 8
+    learning_rate: float = 5e-4
+    width: int = 16
     size: int = 16
     gammas: tuple[float, ...] = (1.0,)
     images: int = 2000
     classifier_steps: int = 3000
+    leaks: tuple[str, ...] = LEAKS
+    leak_steps: int = 300
 
     def runs(self) -> dict[str, tuple[str, float, float]]:
         """What is trained: name -> (arm, fraction, gamma)."""
@@ -158,12 +168,34 @@ def followed_images(
         )
         return build(config), some, reals_of(some, held_out, extractor)
 
+    def leaks(made: Images) -> dict[str, float]:
+        meters = _meters(data, settings.size, settings.leaks, settings.leak_steps)
+        return {f"leak, {policy}": meter(made).leak for policy, meter in meters.items()}
+
     def follow_seed(seed: int) -> Followed:
         gan, some, reals = shared()
         options = {key: getattr(settings, key) for key in ("steps", "every", "images")}
-        return follow_limited(gan, some, reals, seeds=(seed,), **options)
+        return follow_limited(gan, some, reals, seeds=(seed,), further=leaks, **options)
 
     return follow_seed
+
+
+# Of the whole training set, whatever the fraction.
+@cache
+def _meters(
+    data: str, size: int, policies: tuple[str, ...], steps: int
+) -> dict[str, Callable[[Images], Leak]]:
+    sources = (open_source(data, size=size, split=split) for split in ("train", "test"))
+    rng = np.random.default_rng(0)
+    train, held_out = (
+        take(source, rng.permutation(len(source))[:LEAK_IMAGES])["image"] for source in sources
+    )
+    return {
+        policy.name: leak_meter(
+            policy.name, [t.apply for t in policy.transforms], train, held_out, steps=steps
+        )
+        for policy in policies_of(policies)
+    }
 
 
 def read_reals(settings: Limited, data: str, out: Path) -> dict[str, Any]:

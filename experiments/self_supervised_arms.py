@@ -1,6 +1,7 @@
 """The arms of the self-supervision experiment: GANs that differ in one task, loss or norm."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from experiments.small_networks import SIDE, TinyDiscriminator, TinyGenerator
@@ -126,14 +127,13 @@ def tiny_gan(
     return Gan(config, game)
 
 
-def stacked_gan(arm: Arm, *, data: str, batch_size: int, steps: int, divisor: int = 4) -> Gan:
+def stacked_gan(arm: Arm, *, data: str, batch_size: int, divisor: int) -> Gan:
     """An arm of `STACKED` on stacks of 28x28, with the published networks.
 
     Args:
         arm: of `STACKED`.
         data: source of the stacks.
         batch_size: images a minibatch.
-        steps: of the run.
         divisor: of the discriminator's widths: 4 is K/4, 2 is K/2.
     """
     return build(
@@ -143,7 +143,83 @@ def stacked_gan(arm: Arm, *, data: str, batch_size: int, steps: int, divisor: in
             architecture="stacked",
             discriminator_width=8 // divisor,
             batch_size=batch_size,
-            decay_steps=steps if arm.config["method"] != "r3gan" else None,
             **arm.config,
         )
     )
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Arms on 8x8 stacks.
+
+    Attributes:
+        arms: of `DIGITS` or `GAMMAS`.
+        seeds: of every arm.
+        steps: of training.
+        every: steps between looks.
+        batch_size: stacks a minibatch.
+        learning_rate: of both players.
+        widths: of the discriminator's maps.
+        data: source of single digits.
+        images: measured at every look.
+        classifier_steps: training of the judge.
+    """
+
+    arms: tuple[str, ...] = tuple(DIGITS)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    steps: int = 2000
+    every: int = 500
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    widths: tuple[int, int] = (8, 16)
+    data: str = "samples:digits"
+    images: int = 10_000
+    classifier_steps: int = 3000
+
+    @property
+    def size(self) -> int:
+        """Of the images."""
+        return SIDE
+
+    def gan(self, arm: str) -> Gan:
+        """An arm's GAN."""
+        return tiny_gan(
+            {**DIGITS, **GAMMAS}[arm],
+            data=f"stacked:{self.data}",
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            widths=self.widths,
+        )
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Arms on 28x28 stacks with the published networks; fields as those of `Digits`, and
+
+    Attributes:
+        divisor: of the discriminator's widths, 4 for K/4.
+    """
+
+    arms: tuple[str, ...] = tuple(STACKED)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 2000
+    every: int = 500
+    batch_size: int = 64
+    divisor: int = 4
+    data: str = "samples:mnist5k"
+    images: int = 5000
+    classifier_steps: int = 3000
+
+    @property
+    def size(self) -> int:
+        """Of the images."""
+        return 28
+
+    def gan(self, arm: str) -> Gan:
+        """An arm's GAN."""
+        return stacked_gan(
+            STACKED[arm],
+            data=f"stacked:{self.data}",
+            batch_size=self.batch_size,
+            divisor=self.divisor,
+        )

@@ -11,7 +11,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from experiments import dag, dag_measures
 from experiments.dag import PRESETS, run
-from experiments.dag_limited import DAG_CROP, LIMITED, PLAIN, R3GAN, Limited, limited_config
+from experiments.dag_limited import (
+    DAG_CROP,
+    DAG_ROTATION,
+    LIMITED,
+    PLAIN,
+    R3GAN,
+    Limited,
+    limited_config,
+)
 from experiments.dag_measures import Reals, judged, references, stratified, subset
 from experiments.dag_page import by_fraction
 from experiments.dag_plane import CENTRES, DAG, ROTATIONS, TURN, drawn, masses, turned
@@ -152,10 +160,10 @@ def test_the_smoke_run_leaves_results_and_a_page(smoke):
     followed = results["leak2d"][DAG]
     assert followed["seeds"] == [0, 1] and followed["steps"] == [0, 2, 4]
     assert set(followed["measures"]) == {"original", "turned", "copy"}
-    followed = results["limited"][f"{DAG_CROP}, 10%"]
+    followed = results["limited"][f"{DAG_ROTATION}, 10%"]
     assert np.isfinite(followed["measures"]["frechet"]).all()
     assert np.shape(followed["measures"]["gap"]) == (2, 3)
-    assert results["references"]["limited"]["fractions"]["10%"]["images"] == 375
+    assert results["references"]["limited"]["fractions"]["10%"]["images"] == 135
     page = (out / "report.html").read_text()
     for said in ("on copies", "Frechet distance less those of none", "gap in deviations"):
         assert said in page

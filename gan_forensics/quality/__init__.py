@@ -16,7 +16,7 @@ from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score
 from gan_forensics.quality.kid import kid, polynomial_mmd2
-from gan_forensics.quality.leaks import Leak, difference_interval, measure_leak
+from gan_forensics.quality.leaks import Leak, difference_interval, leak_meter, measure_leak
 from gan_forensics.quality.memorisation import memorisation
 from gan_forensics.quality.modes import Judge, ModeCount, calibration, count_modes, train_judge
 from gan_forensics.quality.moments import FeatureMoments, Moments, over_processes

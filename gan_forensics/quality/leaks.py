@@ -6,7 +6,7 @@ transformed than of held-out real images leaks. It needs nothing but images.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from scipy import stats
@@ -87,41 +87,62 @@ def measure_leak(
         ValueError: for too few images, images of different sizes, and what `transform_classifier`
             refuses.
     """
-    sets = {
-        "of the generator": samples,
-        "to train on": real_train,
-        "held out": real_held_out,
-    }
-    for what, images in sets.items():
+    check_images(samples, "of the generator")
+    _check_size(samples, "of the generator", real_train)
+    return leak_meter(name, apply, real_train, real_held_out, steps=steps, seed=seed)(samples)
+
+
+def leak_meter(
+    name: str,
+    apply: Sequence[Apply],
+    real_train: Images,
+    real_held_out: Images,
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+) -> Callable[[Images], Leak]:
+    """`measure_leak` as a function of samples, whose classifier is trained once for many."""
+    for what, images in {"to train on": real_train, "held out": real_held_out}.items():
         check_images(images, what)
-        if images.shape[1:] != real_train.shape[1:]:
-            sides = ("x".join(map(str, x.shape[1:])) for x in (images, real_train))
-            raise ValueError(
-                f"images {what} are {' and real ones '.join(sides)} (height x width x channels): "
-                "bring them to one size (size=N, --size N)"
-            )
+        _check_size(images, what, real_train)
     judge = transform_classifier(real_train, apply, steps=steps, seed=seed)
     # Other draws of the random transforms than in training.
     asked, truth = transformed(real_held_out, apply, seed=seed + 1)
     told = judge(asked)
-    n, m, chance = len(samples), len(real_held_out), -math.log(len(apply))
+    m, chance = len(real_held_out), -math.log(len(apply))
     called = (told[:, 0] < chance).reshape(len(apply), m).sum(1).tolist()
-    found = int((judge(samples)[:, 0] < chance).sum())
-    low, high = difference_interval(found, n, called[0], m)
     ends = [difference_interval(count, m, called[0], m) for count in called[1:]]
-    return Leak(
-        name=name,
-        rate=found / n,
-        base=called[0] / m,
-        leak=found / n - called[0] / m,
-        low=low,
-        high=high,
-        n_samples=n,
-        n_held_out=m,
-        accuracy=float((told.argmax(1) == truth).mean()),
-        seen=tuple((count - called[0]) / m for count in called[1:]),
-        blind=tuple(lowest <= 0 for lowest, _ in ends),
-    )
+    accuracy = float((told.argmax(1) == truth).mean())
+
+    def measured(samples: Images) -> Leak:
+        check_images(samples, "of the generator")
+        _check_size(samples, "of the generator", real_train)
+        n, found = len(samples), int((judge(samples)[:, 0] < chance).sum())
+        low, high = difference_interval(found, n, called[0], m)
+        return Leak(
+            name=name,
+            rate=found / n,
+            base=called[0] / m,
+            leak=found / n - called[0] / m,
+            low=low,
+            high=high,
+            n_samples=n,
+            n_held_out=m,
+            accuracy=accuracy,
+            seen=tuple((count - called[0]) / m for count in called[1:]),
+            blind=tuple(lowest <= 0 for lowest, _ in ends),
+        )
+
+    return measured
+
+
+def _check_size(images: Images, what: str, real_train: Images) -> None:
+    if images.shape[1:] != real_train.shape[1:]:
+        sides = ("x".join(map(str, x.shape[1:])) for x in (images, real_train))
+        raise ValueError(
+            f"images {what} are {' and real ones '.join(sides)} (height x width x channels): "
+            "bring them to one size (size=N, --size N)"
+        )
 
 
 def difference_interval(
