@@ -10,10 +10,12 @@ import pytest
 
 import experiments
 from experiments import (
+    dag,
     doping,
     fourier_discrepancies,
     gn_gan,
     infomax_gan,
+    self_supervised_gan,
     spectral_regularisation,
     transferable_features,
 )
@@ -41,10 +43,12 @@ FILES = {
     "augment": "missing.csv",
 }
 EXPERIMENTS = (
+    dag,
     doping,
     fourier_discrepancies,
     gn_gan,
     infomax_gan,
+    self_supervised_gan,
     spectral_regularisation,
     transferable_features,
 )

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,11 +22,23 @@ from experiments.dag_limited import (
     limited_config,
 )
 from experiments.dag_measures import Reals, judged, references, stratified, subset
-from experiments.dag_page import by_fraction
-from experiments.dag_plane import CENTRES, DAG, ROTATIONS, TURN, drawn, masses, turned
+from experiments.dag_page import by_fraction, finding, sections_of
+from experiments.dag_plane import (
+    CENTRES,
+    DAG,
+    ROTATIONS,
+    TURN,
+    drawn,
+    masses,
+    plane_gan,
+    turned,
+)
 from experiments.dag_published import POLICIES, policy_config
 from gan_forensics.data import ArraySource
 from gan_forensics.gans.context import DISCRIMINATOR
+from gan_forensics.gans.dag import HEADS
+from gan_forensics.report import Table
+from gan_forensics.train import make_step
 from tests.small_experiments import step_fits_together
 
 LABELS = np.repeat(np.arange(3), (50, 30, 7))
@@ -106,9 +119,19 @@ def test_logits_are_of_the_images_in_their_order(monkeypatch):
 SMALL = {"data": "samples:mnist5k", "size": 16, "channels": 1, "width": 4, "batch_size": 8}
 
 
-@pytest.mark.parametrize("arm", [PLAIN, DAG_CROP])
-def test_a_step_of_an_arm_fits_together(arm):
-    config = limited_config(arm, **SMALL, learning_rate=1e-3, steps=100, gamma=1.0)
+def test_points_have_heads_for_their_own_transforms():
+    gan = plane_gan(DAG, batch_size=4)
+    state = jax.eval_shape(lambda: gan.learner.start(0))
+    shapes = [x.shape for x in jax.tree.leaves(state.params[HEADS])]
+    assert shapes.count((64, 1)) == 3
+    batch = {"point": jax.ShapeDtypeStruct((1, 4, 2), np.float32)}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    _, metrics = jax.eval_shape(make_step(gan.updates), state, batch, key)
+    assert {"discriminator/dag", "generator/dag", "discriminator/penalty"} < set(metrics)
+
+
+def test_a_step_of_an_arm_fits_together():
+    config = limited_config(DAG_CROP, **SMALL, learning_rate=1e-3, steps=100, gamma=1.0)
     assert config.norm == "none"
     step_fits_together(config)
 
@@ -147,12 +170,64 @@ def test_runs_are_named_by_arm_fraction_and_penalty():
     }
 
 
+def followed(**measures):
+    """What was followed of an arm with two looks, by the measures' values at the end."""
+    return {
+        "world": "images",
+        "seeds": [0, 1],
+        "steps": [0, 2],
+        "samples": 60,
+        "measures": {n: [[0.5, end] for end in ends] for n, ends in measures.items()},
+        "kept": {"2": np.zeros((10, 4, 4, 1), int).tolist()},
+        "stopped": {},
+    }
+
+
+def test_the_page_has_every_fraction_with_its_references():
+    shared = {"memorisation": [0.5, 0.7], "gap": [1.0, 2.0], "gap_deviations": [0.1, 0.2]}
+    arms = {
+        "none, 10%": followed(frechet=[4.0, 6.0], **shared, **{"leak, crop": [0.0, 0.1]}),
+        "DAG, rotation, 10%": followed(frechet=[3.0, 4.0], **shared, **{"leak, crop": [0.2, 0.4]}),
+    }
+    read = {"images": 12, "frechet": 1.5, "memorisation": 0.55}
+    references = {"features": "some", "accuracy": 0.9, "held_out": 40, "fractions": {"10%": read}}
+    results = {"limited": arms, "references": {"limited": references}}
+    assert "DAG, rotation less none, Frechet distance: -1.5" in finding(results)
+    (section,) = sections_of(results)
+    tables = [block for block in section.blocks if isinstance(block, Table)]
+    own = next(table for table in tables if "held-out ones;" in table.caption)
+    assert own.columns[-1] == "leak, crop"
+    assert own.rows[0] == [
+        *("none", "5.0 ± 1.4", "5.0 ± 1.4", "0.60 ± 0.14", "1.50 ± 0.71", "0.15 ± 0.07"),
+        "0.05 ± 0.07",
+    ]
+    assert own.rows[-1] == ["real", "1.5", "–", "0.55", "–", "–", "–"]
+    what = next(table for table in tables if "The arms" in table.caption)
+    guaranteed = {row[0]: "no guarantee" in row[2] for row in what.rows}
+    assert guaranteed[DAG_CROP] and not guaranteed[DAG_ROTATION]
+    assert any("paired by seed" in table.caption for table in tables)
+
+
+def test_the_page_says_on_which_copy_the_points_of_every_seed_are():
+    arm = followed(original=[1.0, 0.0], turned=[0.0, 0.9], copy=[0.0, 3.0])
+    arm["kept"] = {"0": [[0.0, 0.0]], "2": [[2.0, 0.5]]}
+    results = {"leak2d": {"DiffAugment, rotations": arm}}
+    (section,) = sections_of(results)
+    (table,) = [block for block in section.blocks if isinstance(block, Table)]
+    assert table.rows[0][0] == "DiffAugment, rotations" and table.rows[0][-1] == "0° 270°"
+    assert "0.50 ± 0.71 (copies 0.45 ± 0.64)" in finding(results)
+
+
+# The rest trains: marked slow.
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     out = tmp_path_factory.mktemp("dag") / "run"
     return out, run(replace(PRESETS["smoke"][1], out=out))
 
 
+@pytest.mark.slow
 def test_the_smoke_run_leaves_results_and_a_page(smoke):
     out, results = smoke
     assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
@@ -163,12 +238,13 @@ def test_the_smoke_run_leaves_results_and_a_page(smoke):
     followed = results["limited"][f"{DAG_ROTATION}, 10%"]
     assert np.isfinite(followed["measures"]["frechet"]).all()
     assert np.shape(followed["measures"]["gap"]) == (2, 3)
-    assert results["references"]["limited"]["fractions"]["10%"]["images"] == 135
+    assert results["references"]["limited"]["fractions"]["10%"]["images"] == 134
     page = (out / "report.html").read_text()
     for said in ("on copies", "Frechet distance less those of none", "gap in deviations"):
         assert said in page
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(smoke, monkeypatch):
     out, results = smoke
     for name in ("followed_points", "followed_images"):

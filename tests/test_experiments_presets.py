@@ -6,19 +6,23 @@ from pathlib import Path
 import pytest
 
 from experiments import (
+    dag,
     doping,
     fourier_discrepancies,
     gn_gan,
     infomax_gan,
+    self_supervised_gan,
     spectral_regularisation,
     transferable_features,
 )
 
 EXPERIMENTS = (
+    dag,
     doping,
     fourier_discrepancies,
     gn_gan,
     infomax_gan,
+    self_supervised_gan,
     spectral_regularisation,
     transferable_features,
 )
@@ -49,6 +53,16 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
     ("module", "line", "changes"),
     [
         (
+            dag,
+            "--data idx:x --parts limited leak2d --limited.arms none ADA --leak2d.seeds 4",
+            {
+                "data": "idx:x",
+                "parts": ("limited", "leak2d"),
+                "limited": {"arms": ("none", "ADA")},
+                "leak2d": {"seeds": (4,)},
+            },
+        ),
+        (
             doping,
             "--tables wine digits-7 --compare.seeds 4 5 --toys.radii 2 3 --odds data",
             {
@@ -76,6 +90,15 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
             infomax_gan,
             "--parts modes --modes.seeds 3 4 --modes.steps 7",
             {"parts": ("modes",), "modes": {"seeds": (3, 4), "steps": 7}},
+        ),
+        (
+            self_supervised_gan,
+            "--parts stacked --digits.widths 2 4 --stacked.seeds 3 --stacked.steps 7",
+            {
+                "parts": ("stacked",),
+                "digits": {"widths": (2, 4)},
+                "stacked": {"seeds": (3,), "steps": 7},
+            },
         ),
         (
             spectral_regularisation,

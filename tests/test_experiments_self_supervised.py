@@ -11,39 +11,44 @@ from numpy.testing import assert_allclose
 from experiments import self_supervised_gan
 from experiments.self_supervised_arms import DIGITS, GAN, MS, SNGAN, SS, STACKED, tiny_gan
 from experiments.self_supervised_gan import PRESETS, run
-from experiments.self_supervised_page import comparisons
+from experiments.self_supervised_page import comparisons, sections_of
 from experiments.self_supervised_published import PUBLISHED, RECIPES, pairs, recipe_config
 from experiments.small_networks import PlaneDiscriminator, TinyDiscriminator, TinyGenerator
 from gan_forensics.gans import init
 from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR
+from gan_forensics.nn.initial import initial_variables
+from gan_forensics.report import Table
 from gan_forensics.train import init_state, make_step, minibatches_per_step
 from tests.small_experiments import step_fits_together
 
 SMALL = {"data": "stacked:samples:digits", "batch_size": 8, "learning_rate": 1e-3}
 
 
-def widened(network, *inputs):
-    """A network's variables and outputs for inputs of zeros, in training."""
-    variables = network.init(jax.random.key(0), *inputs, train=True)
-    outputs, _ = network.apply(variables, *inputs, train=True, mutable=["batch_stats"])
-    return variables["params"], outputs
+def test_a_tiny_generator_draws_images_of_8x8():
+    images = jax.eval_shape(
+        lambda z: TinyGenerator(5).init_with_output(jax.random.key(0), z, train=True)[0],
+        np.zeros((3, 5), np.float32),
+    )
+    assert images.shape == (3, 8, 8, 3)
 
 
-def test_tiny_networks_are_of_8x8_images_and_say_logits_that_are_linear_in_the_trunk():
-    rng = np.random.default_rng(0)
-    _, images = widened(TinyGenerator(5), rng.normal(size=(3, 5)).astype(np.float32))
-    assert images.shape == (3, 8, 8, 3) and np.abs(images).max() < 1
-    for network, x, width in (
-        (TinyDiscriminator((4, 6)), images, 24),
-        (PlaneDiscriminator((7,)), rng.normal(size=(3, 2)).astype(np.float32), 7),
-    ):
-        params, judged = widened(network, x)
-        assert judged.trunk.shape == (3, width)
-        weights = jax.tree.map(np.asarray, params["logit"])
-        logits = np.asarray(judged.trunk) @ weights["kernel"] + weights["bias"]
-        assert_allclose(judged.logits, logits[:, 0], rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize(
+    ("network", "shape", "width"),
+    [(TinyDiscriminator((4, 6)), (8, 8, 3), 24), (PlaneDiscriminator((7,)), (2,), 7)],
+)
+def test_logits_are_linear_in_the_trunk(network, shape, width):
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    variables = initial_variables(network, jax.random.key(0), x, train=True)
+    judged = jax.jit(lambda v, x: network.apply(v, x, train=True))(variables, x)
+    weights = jax.tree.map(np.asarray, variables["params"]["logit"])
+    assert judged.trunk.shape == (3, width)
+    logits = np.asarray(judged.trunk) @ weights["kernel"] + weights["bias"]
+    assert_allclose(judged.logits, logits[:, 0], rtol=1e-5, atol=1e-6)
+
+
+def test_images_of_another_size_are_refused():
     with pytest.raises(ValueError, match="8, 8"):
-        widened(TinyDiscriminator(), np.zeros((2, 16, 16, 3), np.float32))
+        TinyDiscriminator().init(jax.random.key(0), np.zeros((2, 16, 16, 3)), train=True)
 
 
 def fits_together(gan):
@@ -111,12 +116,55 @@ def test_a_step_of_every_published_recipe_fits_together(name, arm):
     step_fits_together(recipe_config(name, arm))
 
 
+def followed(**measures):
+    """What was followed of an arm with two looks, by the measures' values at the end."""
+    return {
+        "world": "stacked",
+        "seeds": [0, 1],
+        "steps": [0, 2],
+        "samples": 60,
+        "measures": {n: [[0.5, end] for end in ends] for n, ends in measures.items()},
+        "kept": {"2": np.zeros((10, 8, 8, 3), int).tolist()},
+        "stopped": {},
+        "accuracy": 0.9,
+        "calibration": [{"true": 10, "seen": 12, "half_share": 11, "effective": 9.5, "kl": 4.6}],
+    }
+
+
+def test_the_page_has_arms_modes_and_what_pairs_of_seeds_allow():
+    of = {"half_share": [1, 2], "effective": [5.0, 7.0]}
+    arms = {
+        GAN: followed(seen=[10, 20], kl=[1.0, 2.0], **of),
+        SS: followed(seen=[5, 9], kl=[3.0, 3.5], **of),
+        MS: followed(seen=[11, 21], kl=[1.0, 1.5], **of),
+    }
+    said = comparisons(arms)
+    assert [line.split(", ")[0] for line in said[::3]] == [
+        f"{MS} less {SS}",
+        f"{SS} less {GAN}",
+        f"{MS} less {GAN}",
+    ]
+    assert said[0].startswith(f"{MS} less {SS}, modes seen: +9 (95 % of the mean")
+    (section,) = sections_of({"digits": arms})
+    tables = {b.caption: b for b in section.blocks if isinstance(b, Table)}
+    what = tables["The arms."]
+    assert what.columns[1:3] == ["loss", "norm of D"]
+    assert [row[0] for row in what.rows] == [GAN, SS, MS]
+    assert any(caption.startswith("Real stacks of held-out digits") for caption in tables)
+    assert any(f"less those of {GAN}, paired by seed" in caption for caption in tables)
+    assert any(f"less those of {SS}, paired by seed" in caption for caption in tables)
+
+
+# The rest trains: marked slow.
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     out = tmp_path_factory.mktemp("self_supervised") / "run"
     return out, run(replace(PRESETS["smoke"][1], out=out))
 
 
+@pytest.mark.slow
 def test_the_smoke_run_leaves_results_and_a_page(smoke):
     out, results = smoke
     assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
@@ -133,13 +181,7 @@ def test_the_smoke_run_leaves_results_and_a_page(smoke):
         assert said in page
 
 
-def test_what_the_pairs_of_seeds_allow_is_said_of_the_arms_that_are_there(smoke):
-    _, results = smoke
-    said = comparisons(results["digits"])
-    assert [line.split(",")[0] for line in said] == [f"{MS} less {SS}"] * 3
-    assert all("2 seeds" in line for line in said)
-
-
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(smoke, monkeypatch):
     out, results = smoke
     monkeypatch.setattr(self_supervised_gan, "trained", lambda *arguments: None)
