@@ -21,7 +21,12 @@ from gan_forensics.report import Table
 from gan_forensics.train import init_state, make_step, minibatches_per_step
 from tests.small_experiments import step_fits_together
 
-SMALL = {"data": "stacked:samples:digits", "batch_size": 8, "learning_rate": 1e-3}
+SMALL = {
+    "data": "stacked:samples:digits",
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "discriminator_learning_rate": 4e-3,
+}
 
 
 def test_a_tiny_generator_draws_images_of_8x8():
