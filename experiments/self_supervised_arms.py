@@ -159,7 +159,9 @@ class Digits:
         every: steps between looks.
         batch_size: stacks a minibatch.
         learning_rate: of both players.
-        widths: of the discriminator's maps.
+        widths: of the discriminator's maps. With 8 and 16 the plain GAN shows 2 to 10 modes at
+            all times (seed 100, four rates); with 32 and 64 it leaves that state after 1500
+            steps. So these were chosen, by the plain GAN alone, for all arms.
         data: source of single digits.
         images: measured at every look.
         classifier_steps: training of the judge.
@@ -171,7 +173,7 @@ class Digits:
     every: int = 500
     batch_size: int = 64
     learning_rate: float = 1e-3
-    widths: tuple[int, int] = (8, 16)
+    widths: tuple[int, int] = (32, 64)
     data: str = "samples:digits"
     images: int = 10_000
     classifier_steps: int = 3000
