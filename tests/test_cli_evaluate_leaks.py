@@ -135,11 +135,10 @@ def test_what_cannot_be_measured_is_refused(bright, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_every_named_policy_is_measured(bright):
-    samples, real, out = bright
+def test_real_images_leak_none_of_the_named_policies(bright):
+    _, real, out = bright
     names = "rotation,flip,shift,cutout,colour"
-    assert run("evaluate", samples, "--data", real, "--leak", names, "--out", out) == 0
-    found = {row["name"]: row for row in json.loads(out.read_text())["leaks"]}
-    assert ",".join(found) == names
-    assert abs(found["rotation"]["leak"] - 0.3) < 0.03
-    assert found["cutout"]["low"] <= 0
+    assert run("evaluate", real, "--data", real, "--leak", names, "--out", out) == 0
+    rows = json.loads(out.read_text())["leaks"]
+    assert ",".join(row["name"] for row in rows) == names
+    assert all(row["low"] <= 0 <= row["high"] and row["accuracy"] > 0.4 for row in rows)
