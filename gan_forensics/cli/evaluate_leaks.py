@@ -1,4 +1,4 @@
-"""What `gan-forensics evaluate --leak` does: whether samples show the transforms of training."""
+"""`--leak` of `gan-forensics evaluate`: whether samples show the transforms of training."""
 
 from dataclasses import replace
 from pathlib import Path
