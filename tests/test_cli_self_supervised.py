@@ -1,4 +1,4 @@
-"""What `train` says before self-supervision and augmentation train, and what run pages show of it."""
+"""What `train` says before self-supervision and augmentation, and what run pages show of it."""
 
 import json
 
