@@ -11,13 +11,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gan_forensics.gans.dag import dag_task
-from gan_forensics.gans.transforms import Policy, Transform
 from jaxtyping import Array, Float, Int
 
 from experiments.small_networks import PlaneDiscriminator
 from gan_forensics.gans import LOSSES, Game, Gan, GanConfig, Recipe, adversarial, penalised
 from gan_forensics.gans.context import Context
+from gan_forensics.gans.dag import dag_task
+from gan_forensics.gans.transforms import Policy, Transform
 from gan_forensics.nn.points import PointGenerator
 from gan_forensics.studies.collapse import Followed, follow
 

@@ -6,6 +6,7 @@ METRICS = "tests/test_quality_metrics.py"
 FEATURES = "tests/test_quality_features.py"
 MODES = "tests/test_quality_modes.py"
 POINTS = "tests/test_quality_points.py"
+LEAKS = "tests/test_quality_leaks.py"
 Q = "gan_forensics/quality"
 
 MUTATIONS = [
@@ -141,5 +142,23 @@ MUTATIONS = [
     Mutation(f"{Q}/points.py", "-(-LEAST * len(points) // SAMPLES)", "LEAST", POINTS),
     Mutation(
         f"{Q}/points.py", "axes /= np.linalg.norm(axes, axis=1, keepdims=True)", "pass", POINTS
+    ),
+    # Leaks, and the ambiguity of orientations.
+    Mutation(
+        f"{Q}/leaks.py", "p - q - below, p - q + above", "p - q - above, p - q + below", LEAKS
+    ),
+    Mutation(f"{Q}/leaks.py", "[:, 0] < chance).reshape", "[:, 0] > chance).reshape", LEAKS),
+    Mutation(f"{Q}/leaks.py", "lowest <= 0 for", "lowest <= 1 for", LEAKS),
+    Mutation(f"{Q}/leaks.py", "-math.log(len(apply))", "-math.log(2)", LEAKS),
+    Mutation(f"{Q}/ambiguity.py", "np.roll(copy, -j, axis=1)", "np.roll(copy, j, axis=1)", LEAKS),
+    Mutation(f"{Q}/ambiguity.py", "(ties[:, 0] / ties.sum(1)).mean()", "ties[:, 0].mean()", LEAKS),
+    Mutation(
+        f"{Q}/ambiguity.py",
+        "upright(held_out, best.x)",
+        "upright(held_out, 0)",
+        f"{LEAKS} -m slow -k by_heart",
+    ),
+    Mutation(
+        f"{Q}/transform_classifier.py", "jax.random.key(seed), k)", "jax.random.key(0), k)", LEAKS
     ),
 ]

@@ -35,6 +35,7 @@ from tests.tiny_gans import (
     passed,
     passes,
     start,
+    value_and_gradient,
 )
 
 G, D = Generator(), Discriminator()
@@ -46,18 +47,6 @@ NON_SATURATING = adversarial(LOSSES["non_saturating"])
 def draws(rng):
     z = jnp.asarray(rng.standard_normal((BATCH, LATENT)), jnp.float32)
     return Draws(z, key=jax.random.key(1))
-
-
-def value_and_gradient(game, beginning, player, draws, step=0):
-    """Value, gradients and aux of a player's loss."""
-    (update,) = [u for u in game.updates if u.name == player]
-    trainable = {name: beginning.params[name] for name in update.trains}
-    frozen = {n: p for n, p in beginning.params.items() if n not in trainable}
-    function = jax.value_and_grad(update.loss, has_aux=True)
-    (value, aux), gradients = function(
-        trainable, frozen, beginning.stats, beginning.batch, draws, step
-    )
-    return value, gradients, aux
 
 
 def judged(beginning, images, name="discriminator"):
@@ -230,7 +219,7 @@ def test_an_output_that_the_discriminator_lacks_is_named(draws):
         return Loss(context.fake["classes"].mean())
 
     game = Game(G, D, (NON_SATURATING, Task(generator=(term,))), PLAYERS)
-    with pytest.raises(ValueError, match="output 'classes', this one has only logits, local, pool"):
+    with pytest.raises(ValueError, match="output 'classes', this one has only trunk, logits, loc"):
         value_and_gradient(game, start(G, D), "generator", draws)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from gan_forensics.gans.adversarial import init_network
+from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.resgan import Features
 
 BATCH, LATENT, SIDE, CLASSES = 8, 3, 4, 4
@@ -50,9 +51,11 @@ class Discriminator(nn.Module):
         patches = x.reshape(-1, 2, 2, 2, 2).swapaxes(2, 3).reshape(-1, 2, 2, 4)
         local = jnp.tanh(nn.Dense(5, name="local")(patches))
         pooled = jnp.tanh(nn.Dense(4, name="pooled")(local.reshape(-1, 20)))
-        logits = nn.Dense(1, name="logit")(pooled)[:, 0]
+        logits, projection = nn.Dense(1, name="logit")(pooled)[:, 0], None
         if self.classes:
-            logits = logits + (nn.Embed(self.classes, 4, name="embed")(labels) * pooled).sum(-1)
+            projection = (nn.Embed(self.classes, 4, name="embed")(labels) * pooled).sum(-1)
+            logits = logits + projection
+        sow_trunk(self, pooled, projection)
         rotation = nn.Dense(4, name="rotation")(pooled) if self.rotations else None
         return Features(logits, local, pooled, rotation)
 
@@ -104,6 +107,72 @@ def start(generator, discriminator, critics=None, *, dtype=np.float32) -> Start:
         local, pooled = jnp.zeros((2, 2, 2, 5), dtype), jnp.zeros((2, 4), dtype)
         both["critics"] = init_network(critics, jax.random.key(2), local, pooled)
     return Start({n: p for n, (p, _) in both.items()}, {n: s for n, (_, s) in both.items()}, batch)
+
+
+def drawn(game, *, image=(SIDE, SIDE, 1)) -> Start:
+    """Any parameters, zero statistics and a batch of a game of small networks, in NumPy, float64.
+
+    Networks of tasks look at the trunk of `Discriminator`, four numbers.
+    """
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, CLASSES, BATCH).astype(np.int32)
+    batch = {"image": rng.uniform(-1, 1, (BATCH, *image)), "label": labels}
+    params, stats = {}, {}
+    for name, network in game.networks.items():
+        inputs = {"generator": np.zeros((2, LATENT)), "discriminator": batch["image"][:2]}.get(name)
+        if inputs is None:
+            inputs = np.zeros((*([network.heads] if hasattr(network, "heads") else []), 2, 4))
+        own = (
+            (inputs, labels[:2])
+            if getattr(network, "classes", 0) and name in _LABELLED
+            else (inputs,)
+        )
+        shapes = jax.eval_shape(
+            lambda *x, n=network: n.init(jax.random.key(0), *x, train=True), *own
+        )
+        stats[name] = dict(shapes)
+        params[name] = jax.tree.map(
+            lambda x: rng.standard_normal(x.shape) / 2, stats[name].pop("params", {})
+        )
+    stats = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), stats)
+    return Start(params, stats, batch)
+
+
+_LABELLED = ("generator", "discriminator")
+
+
+def slow_generator(params, z, labels=None):
+    """What `Generator` makes, in NumPy."""
+    x = z @ params["dense"]["kernel"] + params["dense"]["bias"]
+    if labels is not None:
+        x = x + params["embed"]["embedding"][labels]
+    return np.tanh(x).reshape(-1, SIDE, SIDE, 1)
+
+
+def slow_discriminator(params, x, labels=None):
+    """Logits, trunk, and what labels add to the logits, of `Discriminator`, in NumPy."""
+
+    def dense(name, x):
+        return x @ params[name]["kernel"] + params[name]["bias"]
+
+    patches = x.reshape(-1, 2, 2, 2, 2).swapaxes(2, 3).reshape(-1, 2, 2, 4)
+    pooled = np.tanh(dense("pooled", np.tanh(dense("local", patches)).reshape(-1, 20)))
+    projection = 0.0
+    if labels is not None:
+        projection = (params["embed"]["embedding"][labels] * pooled).sum(-1)
+    return dense("logit", pooled)[:, 0] + projection, pooled, projection
+
+
+def value_and_gradient(game, beginning, player, draws, step=0):
+    """Value, gradients and aux of a player's loss."""
+    (update,) = [u for u in game.updates if u.name == player]
+    trainable = {name: beginning.params[name] for name in update.trains}
+    frozen = {n: p for n, p in beginning.params.items() if n not in trainable}
+    function = jax.value_and_grad(update.loss, has_aux=True)
+    (value, aux), gradients = function(
+        trainable, frozen, beginning.stats, beginning.batch, draws, step
+    )
+    return value, gradients, aux
 
 
 def passes(stats) -> dict[str, int]:

@@ -50,6 +50,8 @@ class Evaluate:
     $ gan-forensics evaluate runs/sngan-32 --data stacked:samples:mnist5k -n 25600
 
     $ gan-forensics evaluate npz:points.npz --data toy:grid25 -n 2000
+
+    $ gan-forensics evaluate generated --data samples:digits --leak rotation,flip,cutout
     """
 
     run: Positional[str]
@@ -85,11 +87,17 @@ class Evaluate:
     """Folder that keeps the features of the real images."""
     follow_links: bool = False
     """Follow links that leave a folder."""
+    leak: str | None = None
+    """Instead of scores, whether samples show the transforms that a GAN was trained with: some of
+    rotation, flip, crop, translation, shift, cutout, colour, such as rotation,flip. A classifier
+    of each is trained on the training split of --data; more samples called transformed than
+    images of its test split are a leak. At most 2000 images of each kind."""
     out: Path | None = None
     """File for the results; by default results.json in the run folder, or here."""
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.cli import evaluate_leaks
         from gan_forensics.cli.evaluate_modes import (
             check_kinds,
             check_options,
@@ -102,12 +110,13 @@ class Evaluate:
         at_least(1, n=self.n, draws=self.draws)
         at_least(0, seed=self.seed)
         stacks, points = self.data.startswith("stacked:"), has_points(self.data)
-        if stacks or points:
+        policies = None if self.leak is None else evaluate_leaks.check_options(self)
+        if (stacks or points) and not policies:
             check_options(self, points=points)
         run = Path(self.run)
         is_run = (run / "config.json").exists()
         check_kinds(self, run, is_run=is_run, points=points)
-        asked = None if stacks or points else self._checked()
+        asked = None if policies or stacks or points else self._checked()
         out = self.out or (run if is_run else Path()) / "results.json"
         check_file_out(out)
         if self.cache:
@@ -116,7 +125,9 @@ class Evaluate:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
             )
-        if stacks:
+        if policies:
+            judged = evaluate_leaks.of_leaks(self, run, policies, is_run=is_run)
+        elif stacks:
             judged = of_stacks(self, run, is_run=is_run)
         elif points:
             judged = of_points(self, run, is_run=is_run)
@@ -175,8 +186,9 @@ class Evaluate:
         from gan_forensics.report.provenance import provenance
 
         scores = judged.scores
+        split = self.split if self.leak is None else "train and test"
         protocol = {
-            "real": f"{self.data}, split {self.split}",
+            "real": f"{self.data}, split {split}",
             "asked_for": self.n,
             "chosen": "all, or as many as asked for by seed and place in the source",
             "draws": self.draws,

@@ -302,7 +302,9 @@ class Context:
             outputs, changed = self._networks[DISCRIMINATOR].apply(
                 variables, *inputs, train=True, mutable=[*stats, _SOWN]
             )
-            sown = {name: made[0] for name, made in changed.pop(_SOWN, {}).items()}
+            # Its own; what a network within it leaves stands under that one's name.
+            own = changed.pop(_SOWN, {}).items()
+            sown = {name: made[0] for name, made in own if isinstance(made, tuple)}
             return {**sown, **_named(outputs)}, changed
 
         if sets:

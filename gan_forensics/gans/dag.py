@@ -182,7 +182,7 @@ class _Copies:
         alpha = split_over_data(
             jax.random.uniform(context.key("dag penalty"), real.shape[1:2], real.dtype)
         )
-        alpha = alpha.reshape(-1, *(1,) * (real.ndim - 2))
+        alpha = alpha.reshape(1, -1, *(1,) * (real.ndim - 2))
 
         def summed(points):
             moved = dict(context.stats)

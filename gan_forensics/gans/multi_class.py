@@ -70,7 +70,7 @@ def label_log_ratio(logits: Float[Array, "b 8"], turns: Labels) -> Float[Array, 
 def multi_hinge(logits: Logits, labels: Labels) -> Float[Array, ""]:
     """Mean over images and the other classes j of max(0, 1 - c_y + c_j) (as Hou et al. compute)."""
     own = _own(logits, labels)[:, None]
-    others = jnp.arange(logits.shape[1]) != labels[:, None]
+    others = jnp.arange(logits.shape[1])[None] != labels[:, None]
     return (others * jax.nn.relu(1 - own + logits)).sum(1).mean() / (logits.shape[1] - 1)
 
 

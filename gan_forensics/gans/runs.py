@@ -101,6 +101,7 @@ def train_gan(
     gan = build(config, tasks=tasks)
     if line := described(config):
         say(line)
+        about = {**(about or {}), "augmentation": line}
     capped: list[str] = []
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip

@@ -205,6 +205,12 @@ POLICIES: dict[str, Policy] = {
             "crop", *_crops("bilinear"), note="the released boxes; ours is the half-pixel resize"
         ),
         _policy("crop-nearest", *_crops("nearest"), note="as the released PyTorch module"),
+        _policy(
+            "crop-biggan",
+            _fixed("top-left crop that is none", _same, _same),
+            *_crops("nearest")[1:],
+            note="as the BigGAN example, whose first corner is the whole image",
+        ),
         _policy("crop-align", *_crops("align"), note="as the released TensorFlow module"),
         _policy("translation", *(_shifted(*side) for side in _SIDES), note="ours"),
         _policy("shift", *(_rolled(*side) for side in _SIDES), note="ours"),

@@ -38,6 +38,7 @@ def report_run(run: Path | str) -> Path:
     sections = [*_result_sections(run / "results.json"), *_sample_section(run / "samples")]
     if (run / "metrics.jsonl").exists():
         sections.append(Section("Losses", [_loss_block(run / "metrics.jsonl")]))
+        sections += _adaptive_section(run / "metrics.jsonl")
     if config := _read_object(run / "config.json"):
         sections.append(Section("Settings", [Facts(flatten(config))]))
     if data := _read_object(run / "data.json"):
@@ -132,6 +133,23 @@ def _sample_section(folder: Path) -> list[Section]:
     ]
     shown = "" if len(chosen) == len(paths) else f" ({len(chosen)} of {len(paths)} grids)"
     return [Section(f"Samples{shown}", pictures)]
+
+
+# The probability of ADA's transforms, and how much of the training images D calls real.
+_ADAPTIVE = ("discriminator/ada_p", "discriminator/ada_r")
+
+
+def _adaptive_section(path: Path) -> list[Section]:
+    metrics = read_metrics(path)
+    if not any(_ADAPTIVE[0] in line for line in metrics):
+        return []
+    picture = Picture(
+        losses_figure(metrics, names=_ADAPTIVE),
+        alt="Probability of adaptive augmentation, and the overfitting that moves it, over steps",
+        caption="p, with which each transform is applied, and r, the mean sign of the logits of "
+        "training images (target .6).",
+    )
+    return [Section("Adaptive augmentation", [picture])]
 
 
 def _loss_block(path: Path) -> Picture | str:
