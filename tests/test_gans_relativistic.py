@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gan_forensics.gans import METHODS, Draws, Game, Recipe, relativistic, relativistic_task
+from gan_forensics.gans import (
+    METHODS,
+    Context,
+    Draws,
+    Game,
+    Recipe,
+    relativistic,
+    relativistic_task,
+)
+from gan_forensics.gans.adversarial import init_network
+from gan_forensics.nn import dcgan as strided
+from gan_forensics.nn import resgan
+from gan_forensics.nn.dist_gan import dist_gan_networks
+from gan_forensics.nn.points import PointDiscriminator
 from gan_forensics.train import init_state, make_step, minibatches_per_step
 from tests.dist_games import differences
 from tests.tiny_gans import (
@@ -156,3 +169,96 @@ def test_the_generator_compares_with_the_second_minibatch(rng):
 def test_documented_example_is_true():
     result = doctest.testmod(relativistic)
     assert result.failed == 0 and result.attempted == 1
+
+
+# --- the fused pass -----------------------------------------------------------------------------
+
+
+DISCRIMINATORS = {
+    "strided": (strided.Discriminator(16, width=2, norm="none"), (16, 16, 3)),
+    "residual": (resgan.Discriminator(32, width=4, spectral_norm=False), (32, 32, 3)),
+    "stacked": (dist_gan_networks("stacked", 28, width=4).discriminator, (28, 28, 3)),
+    "perceptron": (PointDiscriminator((8, 8)), (2,)),
+}
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_a_piecewise_linear_discriminator_has_the_same_loss_and_gradients(name, rng, monkeypatch):
+    network, shape = DISCRIMINATORS[name]
+    real, fake = (jnp.asarray(rng.uniform(-1, 1, (3, *shape)), jnp.float32) for _ in range(2))
+    params, stats = init_network(network, jax.random.key(1), real)
+    params = jax.tree.map(
+        lambda x: x + jnp.asarray(0.1 * rng.standard_normal(x.shape), jnp.float32), params
+    )
+    term = relativistic_task(gamma=0.7, unit=name == "stacked").discriminator[0]
+
+    def loss(params):
+        context = Context(
+            {"discriminator": network, "generator": None},
+            {"discriminator": params},
+            {"discriminator": stats},
+            batch={"image": real},
+            draws=Draws(jnp.zeros((3, 1)), key=jax.random.key(2)),
+            step=0,
+        )
+        context._images["fake"] = fake
+        return term(context)
+
+    def both(params):
+        value, gradients = jax.value_and_grad(lambda p: loss(p).value)(params)
+        return value, gradients, loss(params).metrics
+
+    assert network.piecewise_linear
+    fused = jax.jit(both)(params)
+    monkeypatch.setattr(type(network), "piecewise_linear", False)
+    general = jax.jit(both)(params)
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(general[1]))
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=2e-4, atol=2e-6 * scale), fused, general)
+
+
+def test_a_sure_discriminator_still_gets_the_gradient_of_its_penalties(rng):
+    """Where the loss has no gradient left, that of the penalties is divided by next to nothing."""
+    network = PointDiscriminator((2,))
+    real = jnp.asarray(rng.uniform(0.5, 1, (4, 2)), jnp.float32)
+    params, stats = init_network(network, jax.random.key(1), real)
+    # D(x) = 900 (x_1 + x_2)
+    params["dense_0"]["kernel"] = jnp.array([[30.0, -30.0], [30.0, -30.0]])
+    params["dense_1"]["kernel"] = jnp.array([[30.0], [-30.0]])
+
+    def gradients(gamma):
+        def loss(params):
+            context = Context(
+                {"discriminator": network},
+                {"discriminator": params},
+                {"discriminator": stats},
+                batch={"image": real},
+                draws=Draws(jnp.zeros((4, 1)), key=jax.random.key(2)),
+                step=0,
+            )
+            context._images["fake"] = -real
+            return relativistic_task(gamma=gamma).discriminator[0](context).value
+
+        return jax.grad(loss)(params)
+
+    def penalties(params):
+        def squares(x):
+            slopes = jax.grad(lambda x: network.apply({"params": params}, x, train=True)[0].sum())(
+                x
+            )
+            return jnp.square(slopes).sum(-1).mean()
+
+        return (squares(real) + squares(-real)) / 2
+
+    jax.tree.map(
+        lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        gradients(1.0),
+        jax.grad(penalties)(params),
+    )
+
+
+def test_networks_that_are_not_piecewise_linear_say_so():
+    assert not strided.Discriminator(16, norm="layer").piecewise_linear
+    assert not resgan.Discriminator(32).piecewise_linear
+    assert not resgan.Discriminator(32, spectral_norm=False, attention=True).piecewise_linear
+    assert not dist_gan_networks("dcgan", 32).discriminator.piecewise_linear
+    assert not PointDiscriminator(spectral_norm=True).piecewise_linear

@@ -293,6 +293,47 @@ class Context:
         self.stats = moved
         return logits, slopes
 
+    def by_pieces(self, images: Images) -> tuple[Array, Callable[[Array], tuple[Images, Array]]]:
+        """Logits of a piecewise linear discriminator, and what pulls a cotangent back from them.
+
+        Around an image x such a network is the affine map D(u) = <g, u> + beta. The function takes
+        c [b] and returns (c g [b, ...], sum c beta), differentiable by the parameters.
+
+        Raises:
+            ValueError: for a discriminator that does not call itself `piecewise_linear`.
+        """
+        network, params = self._networks[DISCRIMINATOR], self._params[DISCRIMINATOR]
+        if not self.piecewise_linear:
+            raise ValueError(f"{type(network).__name__} is not known to be piecewise linear")
+        leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+        # beta is linear in what is added in a layer.
+        added = [path[-1].key == "bias" for path, _ in leaves]
+
+        def judge(images, biases):
+            own = iter(biases)
+            parts = [
+                next(own) if is_bias else leaf
+                for (_, leaf), is_bias in zip(leaves, added, strict=True)
+            ]
+            variables = {"params": jax.tree.unflatten(structure, parts)}
+            return _named(network.apply(variables, images, train=True))["logits"]
+
+        biases = [leaf for (_, leaf), is_bias in zip(leaves, added, strict=True) if is_bias]
+        logits, back = jax.vjp(judge, images, biases)
+
+        def pull(cotangent: Array) -> tuple[Images, Array]:
+            slopes, by_bias = back(cotangent)
+            products = [jnp.vdot(b, s) for b, s in zip(biases, by_bias, strict=True)]
+            return slopes, sum(products, jnp.zeros(()))
+
+        return logits, pull
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether the discriminator says so of itself, and keeps no statistics."""
+        known = getattr(self._networks[DISCRIMINATOR], "piecewise_linear", False)
+        return known and not jax.tree.leaves(self._before[DISCRIMINATOR])
+
     def _outputs(self, inputs: Sequence[Array], *, sets: bool = False) -> dict[str, Array]:
         """What the discriminator returns, and what it sows of its trunk, by name."""
         stats = self.stats.get(DISCRIMINATOR, self._before[DISCRIMINATOR])

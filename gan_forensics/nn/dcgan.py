@@ -128,6 +128,11 @@ class Discriminator(nn.Module):
     norm: Norm = "batch"
     dtype: Any = None
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether images are judged by layers and leaky ReLUs alone."""
+        return self.norm == "none"
+
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, " b"]:
         """Score the images; a high logit says real (`train` only matters with batch norm)."""

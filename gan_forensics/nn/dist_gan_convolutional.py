@@ -125,6 +125,11 @@ class ConvDiscriminator(nn.Module):
     layers: tuple[Layer, ...]
     dtype: Any = None
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether images are judged by layers and leaky ReLUs alone."""
+        return not any(layer.norm for layer in self.layers)
+
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Judged:
         """Judge the images."""

@@ -74,6 +74,11 @@ class PointDiscriminator(nn.Module):
     spectral_norm: bool = False
     small_start: bool = False
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether points are judged by layers and ReLUs alone."""
+        return not self.spectral_norm
+
     @nn.compact
     def __call__(self, x: Float[Array, "b d"], *, train: bool) -> Judged:
         """Judge points; a high logit says real."""

@@ -199,6 +199,11 @@ class Discriminator(nn.Module):
     outer_init: Init = "glorot"
     dtype: Any = None
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether images are judged by layers, pooling and ReLUs alone."""
+        return not (self.spectral_norm or self.attention or self.classes)
+
     @nn.compact
     def __call__(
         self, x: Float[Array, "b h w c"], labels: Int[Array, " b"] | None = None, *, train: bool
