@@ -89,7 +89,7 @@ class Experiment:
     out: Path
     parts: tuple[Part, ...] = ("theory", "gammas", "digits", "starved", "stacked")
     digits: Digits = field(default_factory=Digits)
-    starved: Digits = field(default_factory=lambda: Digits((GAN, SS, MS), widths=(8, 16)))
+    starved: Digits = field(default_factory=lambda: Digits((GAN, SS, MS), widths=(2, 4)))
     gammas: Digits = field(default_factory=lambda: Digits(tuple(GAMMAS), seeds=(100,)))
     stacked: Stacks = field(default_factory=Stacks)
     stacked_k2: Stacks = field(default_factory=lambda: Stacks(divisor=2))
