@@ -181,7 +181,7 @@ def _job(part: str, arm: str, settings: Digits | Stacks, out: Path) -> tuple[str
     keep_scratch_memory()
     keep_compiled()
     asked = {**as_json(asdict(settings)), "arm": arm}
-    asked.pop("arms"), asked.pop("seeds")
+    asked = {k: v for k, v in asked.items() if k not in ("arms", "seeds")}
     follow = trained(arm, settings, out)
     found, seconds = stored_seeds(out / "parts", f"{part}-{arm}", asked, settings.seeds, follow)
     return part, arm, found, seconds

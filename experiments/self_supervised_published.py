@@ -110,7 +110,7 @@ def recipe_config(name: str, arm: str, seed: int = 0) -> GanConfig:
     return GanConfig("ssgan", base="dist-gan", **shared, **_weights(recipe.ss))
 
 
-def _weights(weights: Weights) -> dict[str, float]:
+def _weights(weights: Weights) -> dict[str, Any]:
     names = ("task_discriminator_weight", "task_generator_weight")
     return dict(zip(names, weights, strict=True))
 

@@ -6,10 +6,14 @@ METRICS = "tests/test_quality_metrics.py"
 FEATURES = "tests/test_quality_features.py"
 MODES = "tests/test_quality_modes.py"
 POINTS = "tests/test_quality_points.py"
+MEMORISATION = "tests/test_quality_memorisation.py"
 LEAKS = "tests/test_quality_leaks.py"
 Q = "gan_forensics/quality"
 
 MUTATIONS = [
+    # Memorisation.
+    Mutation(f"{Q}/memorisation.py", "0.5, nearest[0] <", "0.0, nearest[0] <", MEMORISATION),
+    Mutation(f"{Q}/memorisation.py", "rng.permutation(s)[:size]", "s", MEMORISATION),
     # The Frechet distance.
     Mutation(f"{Q}/frechet.py", "- 2 * cross), 0.0)", "- cross), 0.0)", METRICS),
     Mutation(f"{Q}/frechet.py", "/ np.sqrt(n - 1)\n", "/ np.sqrt(n)\n", METRICS),

@@ -66,7 +66,9 @@ def test_a_subset_keeps_images_and_labels_together():
 
 def test_rotations_of_points_are_quarters_counter_clockwise_and_can_be_undone():
     points = np.array([[2.0, 0.5], [0.0, 1.0]], np.float32)
-    assert_allclose(turned(points, jnp.array([1, 2])), [[-0.5, 2.0], [0.0, -1.0]], atol=1e-6)
+    assert_allclose(
+        turned(jnp.asarray(points), jnp.array([1, 2])), [[-0.5, 2.0], [0.0, -1.0]], atol=1e-6
+    )
     for k, transform in enumerate(ROTATIONS.transforms):
         there = transform.apply(jnp.asarray(points), None)
         assert_allclose(there, points @ TURN[k], atol=1e-6)
