@@ -194,7 +194,7 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/context.py",
-        "images = images if transform is None else transform(images)",
+        "images = transform(images) if transform else self.augmented(owner, images)",
         "pass",
         f"{TASKS} -k transformed",
     ),
