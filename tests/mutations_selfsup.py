@@ -91,7 +91,7 @@ MUTATIONS = [
         f"{G}/dag.py",
         "if detached_generator and not discriminates:",
         "if not discriminates:",
-        f"{DAG} -k teaches",
+        f"{DAG} -m slow -k teaches",
     ),
     Mutation(
         f"{G}/dag.py",
@@ -134,13 +134,13 @@ MUTATIONS = [
         f"{G}/relativistic.py",
         "slopes / 2 if unit",
         "slopes * 2 if unit",
-        f"{RELATIVISTIC} -k unit",
+        f"{RELATIVISTIC} -m slow -k unit",
     ),
     Mutation(
         f"{G}/relativistic.py",
         "        if context.augments:",
         "        if False:",
-        f"{RELATIVISTIC} -k formula",
+        f"{RELATIVISTIC} -m slow -k formula",
     ),
     Mutation(
         f"{G}/methods.py",

@@ -187,6 +187,7 @@ def same_bits(game, beginning, draws):
             assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_diff_augment_without_transforms_is_the_base_bit_for_bit(draws):
     same_bits(game_of("diffaugment", transforms=","), drawn(game_of()), draws)
 

@@ -156,13 +156,14 @@ def test_heads_of_a_conditional_discriminator_share_the_projection(draws, rng):
     compare(game, beginning, own, slow, 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
     [
         dag(weight=0.0),
-        pytest.param(dag(IDENTITY), marks=SLOW),
-        pytest.param(dag(weight=0.0, normalisation="module"), marks=SLOW),
-        pytest.param(dag(weight=0.0, normalisation="shared_identity"), marks=SLOW),
+        dag(IDENTITY),
+        dag(weight=0.0, normalisation="module"),
+        dag(weight=0.0, normalisation="shared_identity"),
     ],
 )
 def test_without_weight_or_transforms_it_is_the_base_bit_for_bit(task, draws):
@@ -176,6 +177,7 @@ def test_without_weight_or_transforms_it_is_the_base_bit_for_bit(task, draws):
             assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_every_head_learns_from_its_own_pairs_and_teaches_the_generator(draws):
     """A head of zeros says nothing of images, so that what is left is one head's."""
     games = game_of(dag()), game_of(dag(detached_generator=True))

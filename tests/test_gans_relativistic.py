@@ -70,7 +70,7 @@ def darker(x):
     return 0.5 * x - 0.25
 
 
-@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("augmented", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_players_pay_the_formula_in_double_precision(augmented, draws):
     augment = {"augment": lambda context, owner, images: darker(images)} if augmented else {}
     game = Game(G, D, (relativistic_task(gamma=GAMMA),), PLAYERS, **augment)
@@ -116,6 +116,7 @@ class InUnit(nn.Module):
         return self.network(2 * x - 1, train=train)
 
 
+@pytest.mark.slow
 def test_penalties_of_networks_in_the_unit_range_are_of_images_from_minus_one_to_one(draws):
     plain = Game(G, D, (relativistic_task(gamma=GAMMA),), PLAYERS)
     beginning = drawn(plain)

@@ -70,10 +70,10 @@ class GanConfig:
         base: of a self-supervised method, the GAN that it goes on top of: any other method, such as
             sngan (the default), dcgan, dist-gan or r3gan.
         augment: what images go through before the discriminator: none; classical (real images
-            alone, which moves the target); diffaugment (colour, translation and cutout of all); ada (with
-            a probability that adapts); cr and bcr (equal logits for mirrored and shifted images);
-            dag (a head for every transform, with transformed pairs). The target is kept for
-            transforms that can be undone; there is no guarantee for others.
+            alone, which moves the target); diffaugment (colour, translation and cutout of all);
+            ada (with a probability that adapts); cr and bcr (equal logits for mirrored and shifted
+            images); dag (a head for every transform, with transformed pairs). The target is kept
+            for transforms that can be undone; there is no guarantee for others.
         transforms: of classical and dag: rotation, flip, fliprot, shift (circular), which can be
             undone, and with no guarantee crop, translation, random-translation, cutout, colour,
             such as rotation,crop; of diffaugment some of colour, translation, cutout. By default
