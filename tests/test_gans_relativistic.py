@@ -32,11 +32,11 @@ from tests.tiny_gans import (
     Discriminator,
     Generator,
     drawn,
+    moving,
     passes,
     slow_discriminator,
     slow_generator,
     start,
-    value_and_gradient,
 )
 
 G, D = Generator(), Discriminator()
@@ -83,7 +83,7 @@ def darker(x):
     return 0.5 * x - 0.25
 
 
-@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("augmented", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_players_pay_the_formula_in_double_precision(augmented, draws):
     augment = {"augment": lambda context, owner, images: darker(images)} if augmented else {}
     game = Game(G, D, (relativistic_task(gamma=GAMMA),), PLAYERS, **augment)
@@ -91,10 +91,11 @@ def test_players_pay_the_formula_in_double_precision(augmented, draws):
     # One differentiated pass for the loss and both penalties; where what is shown is something
     # else than the images, one more for each.
     looks = {"discriminator": 3 if augmented else 1, "generator": 2}
-    for player, count in looks.items():
+    moves = moving(game)
+    (moved,) = moves(beginning, draws)
+    for player, (value, slopes, aux) in moved.items():
         slow = slow_loss(player, draws, beginning.batch, darker if augmented else lambda x: x)
-        value, slopes, aux = value_and_gradient(game, beginning, player, draws)
-        assert passes(aux.stats) == {"generator": 1, "discriminator": count}
+        assert passes(aux.stats) == {"generator": 1, "discriminator": looks[player]}
         assert_allclose(value, slow(beginning.params), rtol=0, atol=1e-12)
         expected = differences(slow, beginning.params, (player,))[player]
         for a, b in zip(*map(jax.tree.leaves, (slopes[player], expected)), strict=True):
@@ -109,10 +110,10 @@ def test_players_pay_the_formula_in_double_precision(augmented, draws):
                 assert_allclose(aux.metrics[name], squares.sum((1, 2, 3)).mean(), atol=1e-12)
 
     # Only differences of logits count.
-    before = [value_and_gradient(game, beginning, p, draws)[0] for p in looks]
     beginning.params["discriminator"]["logit"]["bias"] += 5
-    after = [value_and_gradient(game, beginning, p, draws)[0] for p in looks]
-    assert_allclose(after, before, rtol=0, atol=1e-12)
+    (other,) = moves(beginning, draws)
+    for player, (value, *_) in other.items():
+        assert_allclose(value, moved[player][0], rtol=0, atol=1e-12)
 
 
 class InUnit(nn.Module):
@@ -128,6 +129,7 @@ class InUnit(nn.Module):
         return self.network(2 * x - 1, train=train)
 
 
+@pytest.mark.slow
 def test_penalties_of_networks_in_the_unit_range_are_of_images_from_minus_one_to_one(draws):
     plain = Game(G, D, (relativistic_task(gamma=GAMMA),), PLAYERS)
     beginning = drawn(plain)
@@ -137,8 +139,8 @@ def test_penalties_of_networks_in_the_unit_range_are_of_images_from_minus_one_to
         params={n: {"network": p} for n, p in beginning.params.items()},
         stats={n: {"passes": {"network": s["passes"]}} for n, s in beginning.stats.items()},
     )
-    value, slopes, _ = value_and_gradient(plain, beginning, "discriminator", draws)
-    other, others, _ = value_and_gradient(unit, inside, "discriminator", draws)
+    value, slopes, _ = moving(plain)(beginning, draws)[0]["discriminator"]
+    other, others, _ = moving(unit)(inside, draws)[0]["discriminator"]
     assert_allclose(other, value, rtol=0, atol=1e-12)
     for a, b in zip(*map(jax.tree.leaves, (others, slopes)), strict=True):
         assert_allclose(a, b, rtol=0, atol=1e-12)
@@ -182,7 +184,14 @@ DISCRIMINATORS = {
 }
 
 
-@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "strided",
+        "perceptron",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("residual", "stacked")),
+    ],
+)
 def test_a_piecewise_linear_discriminator_has_the_same_loss_and_gradients(name, rng, monkeypatch):
     network, shape = DISCRIMINATORS[name]
     real, fake = (jnp.asarray(rng.uniform(-1, 1, (3, *shape)), jnp.float32) for _ in range(2))
@@ -238,7 +247,7 @@ def test_a_sure_discriminator_still_gets_the_gradient_of_its_penalties(rng):
             context._images["fake"] = -real
             return relativistic_task(gamma=gamma).discriminator[0](context).value
 
-        return jax.grad(loss)(params)
+        return jax.jit(jax.grad(loss))(params)
 
     def penalties(params):
         def squares(x):

@@ -13,7 +13,7 @@ from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.spectral_norm import SNDense
 from gan_forensics.runtime import data_mesh, replicated
-from tests.tiny_gans import BATCH, CLASSES, SIDE, Discriminator, LogitsOnly, passes
+from tests.tiny_gans import BATCH, CLASSES, SIDE, LogitsOnly
 
 
 class Normed(nn.Module):
@@ -73,8 +73,8 @@ def total(judged):
     )
 
 
-def outputs(judged):
-    return [{name: one[name] for name in ("logits", "trunk")} for one in judged]
+def outputs(judged, *more):
+    return [{name: one[name] for name in ("logits", "trunk", *more)} for one in judged]
 
 
 def test_batch_norm_takes_the_statistics_of_each_set_and_moves_by_their_mean(rng):
@@ -122,42 +122,47 @@ def test_batch_norm_takes_the_statistics_of_each_set_and_moves_by_their_mean(rng
 def test_spectral_norm_takes_one_step_and_labels_stay_with_their_images(rng):
     network, sets = Spectral(), sets_of(rng, 3, labelled=True)
     params, stats = variables_of(network, rng, *(x[:2] for x in sets[0]))
-    context = context_of(network, params, stats)
-    judged = context.together(sets)
-    for one, (images, labels) in zip(judged, sets, strict=True):
-        alone = context_of(network, params, stats)
-        other = alone.discriminate(images, labels)
-        for name in ("logits", "trunk", "projection"):
-            assert_allclose(one[name], other[name], rtol=0, atol=1e-12)
-        assert one.images is images and one.labels is labels
-        for a, b in zip(*map(jax.tree.leaves, (context.stats, alone.stats)), strict=True):
+
+    @jax.jit
+    def judge(params, stats):
+        def made(sets):
+            context = context_of(network, params, stats)
+            judged = context.together(sets)
+            for one, (images, labels) in zip(judged, sets, strict=True):
+                assert one.images is images and one.labels is labels
+            return outputs(judged, "projection"), context.stats["discriminator"]
+
+        return made(sets), made(sets[::-1]), [made([one]) for one in sets]
+
+    (judged, moved), (again, _), alone = judge(params, stats)
+    for one, other, (single, moved_alone) in zip(judged, again[::-1], alone, strict=True):
+        for name, value in one.items():
+            assert_allclose(value, single[0][name], rtol=0, atol=1e-12)
+            # The order does not matter.
+            assert_allclose(value, other[name], rtol=0, atol=1e-12)
+        for a, b in zip(*map(jax.tree.leaves, (moved, moved_alone)), strict=True):
             assert_allclose(a, b, rtol=0, atol=1e-12)
-    moved = context.stats["discriminator"]
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (moved, stats)), strict=True))
 
-    # The order does not matter.
-    again = context_of(network, params, stats).together(sets[::-1])
-    for one, other in zip(judged, again[::-1], strict=True):
-        assert_allclose(one["logits"], other["logits"], rtol=0, atol=1e-12)
 
+def test_the_trunk_of_a_network_within_another_is_its_own(rng):
+    network, sets = LogitsOnly(), sets_of(rng, 2)
+    params, stats = variables_of(network, rng, sets[0][0])
+    stats = jax.tree.map(lambda x: jnp.zeros((), jnp.int32), stats)
 
-def test_passes_are_counted_once_and_the_trunk_of_a_network_within_another_is_its_own(rng):
-    for network, known in ((Discriminator(), True), (LogitsOnly(), False)):
-        sets = sets_of(rng, 2)
-        params, stats = variables_of(network, rng, sets[0][0])
-        stats = jax.tree.map(lambda x: jnp.zeros((), jnp.int32), stats)
+    @jax.jit
+    def judge(params):
         context = context_of(network, params, stats)
         judged = context.together(sets)
-        assert [("trunk" in one) for one in judged] == [known] * 2
-        counts = jax.tree.leaves(context.stats)
-        assert counts == [1]
-        # One set alone is one plain pass.
-        (single,) = context.together(sets[:1])
-        assert_allclose(single["logits"], judged[0]["logits"], rtol=0, atol=1e-12)
-        assert jax.tree.leaves(context.stats) == [2]
-    with pytest.raises(ValueError, match="output 'trunk', this one has only logits.*sow_trunk"):
-        single.features  # noqa: B018
-    assert passes({"d": {"passes": {"count": 2}}}) == {"d": 2}
+        assert not any("trunk" in one for one in judged)
+        with pytest.raises(ValueError, match="output 'trunk', this one has only logits.*sow_trunk"):
+            judged[0].features  # noqa: B018
+        return [one["logits"] for one in judged], context.stats
+
+    logits, after = judge(params)
+    assert [len(one) for one in logits] == [BATCH] * 2
+    # A pass that is made once is counted once.
+    assert jax.tree.leaves(after) == [1]
 
 
 @pytest.mark.slow

@@ -289,8 +289,7 @@ class Context:
             moved, self.stats = self.stats, before
             return logits.sum(), (logits, moved)
 
-        (_, (logits, moved)), slopes = jax.value_and_grad(judged, has_aux=True)(images)
-        self.stats = moved
+        (_, (logits, self.stats)), slopes = jax.value_and_grad(judged, has_aux=True)(images)
         return logits, slopes
 
     def by_pieces(self, images: Images) -> tuple[Array, Callable[[Array], tuple[Images, Array]]]:
