@@ -344,7 +344,9 @@ MUTATIONS = [
         'squares.sum(axes) if norm == "rms" else',
         PENALTIES,
     ),
-    Mutation(f"{G}/penalties.py", '0 if norm == "batch" else 1', "1", PENALTIES),
+    Mutation(
+        f"{G}/penalties.py", 'batch_axes - 1 if norm == "batch" else batch_axes', "1", PENALTIES
+    ),
     Mutation(
         f"{G}/optimizers.py",
         "jnp.minimum(linear(moves), learning_rate / 2)",
