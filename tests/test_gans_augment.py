@@ -167,7 +167,8 @@ def test_networks_in_the_unit_range_get_it_back(monkeypatch, draws):
 
     monkeypatch.setattr(augment, "diff_augment", half)
     _, shows = augmentation(GanConfig(size=SIDE, augment="diffaugment"), (HINGE,), unit=True)
-    images = jnp.asarray(np.random.default_rng(0).uniform(0, 1, (2, SIDE, SIDE, 1)))
+    # So small that 2 x - 1 rounds them.
+    images = jnp.asarray(np.random.default_rng(0).uniform(0, 1e-3, (2, SIDE, SIDE, 1)))
     context = SimpleNamespace(key=lambda purpose: jax.random.key(0))
     made = shows(context, "real", images)
     assert_allclose(seen[0], 2 * images - 1)
@@ -229,7 +230,16 @@ def test_ada_counts_real_logits_and_uses_the_probability_of_before(monkeypatch, 
     # Four batches of 8 images, of 160 in which p may go from 0 to 1.
     game = game_of("ada", ada_kimg=0.16)
     beginning = drawn_ada(game, p=0.5)
-    real, _, _ = slow_discriminator(beginning.params["discriminator"], beginning.batch["image"])
+    # Some real images on either side of 0, and others of the generated ones.
+    params, fake = (
+        beginning.params["discriminator"],
+        slow_generator(beginning.params["generator"], np.asarray(draws.z)),
+    )
+    real, made = (slow_discriminator(params, x)[0] for x in (beginning.batch["image"], fake))
+    middle = (np.sort(real)[5] + np.sort(real)[6]) / 2
+    params["logit"]["bias"] -= middle
+    real, made = real - middle, made - middle
+    assert np.sign(real).sum() == -4 != np.sign(made).sum()
     for move in range(1, 5):
         _, aux = paid(game, beginning, "discriminator", draws)
         beginning = beginning._replace(stats={**beginning.stats, **aux.stats})
