@@ -47,7 +47,7 @@ def test_it_is_not_measured_where_nothing_is_turned(measured):
 
 def test_too_few_images_are_said_to_be_too_few(tmp_path, capsys):
     np.savez(tmp_path / "few.npz", image=np.zeros((20, 32, 32, 3), np.uint8))
-    config = GanConfig("ms-gan", f"npz:{tmp_path / 'few.npz'}", size=32)
+    config = GanConfig("ms-gan", f"npz:{tmp_path / 'few.npz'}", size=32, batch_size=8)
     assert TrainGan("ms-gan")._ambiguity(config) == {}
     assert "not measured (" in capsys.readouterr().err
 

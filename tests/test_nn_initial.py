@@ -65,10 +65,12 @@ def cases():
             if architecture in POINTS:
                 yield GanConfig(method, data=POINTS[architecture])
                 continue
-            tied = method in ("dist-gan", "gn-gan")
-            if method == "gn-gan":  # It has dist-gan's networks.
+            tied = row.unit
+            # These have networks of others, ms-dist-gan but for one.
+            if method == "gn-gan" or (method == "ms-dist-gan" and architecture != "dcgan"):
                 continue
-            for size in DIST_GANS[architecture] if tied else (32, 64, 128):
+            sizes = DIST_GANS[architecture] if tied else (32, 64, 128)
+            for size in sizes[:1] if row.supervision or method == "r3gan" else sizes:
                 if row.conditional and size == 64:
                     continue
                 yield GanConfig(

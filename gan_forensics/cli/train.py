@@ -37,10 +37,28 @@ $ gan-forensics train detector --real photographs --fake generated
 _AMBIGUITY_IMAGES, _AMBIGUITY_SIZE = 2000, 32
 
 # The keys of `gan_forensics.gans.METHODS`.
-METHOD_NAMES = (
-    "dcgan lsgan wgan-gp sngan ssgan sagan cgan-pd infomax-gan dist-gan gn-gan rgan mdgan r3gan "
-    "ss-adversarial ms-gan ssgan-la ssgan-la-plus multi-head-da ms-dist-gan"
-).split()
+ABOUT = {
+    "dcgan": "convolutions, logistic loss",
+    "lsgan": "least squares",
+    "wgan-gp": "Wasserstein loss, gradient penalty",
+    "sngan": "hinge loss, spectral norm",
+    "ssgan": "self-supervised: which rotation",
+    "sagan": "attention, with classes",
+    "cgan-pd": "classes by projection",
+    "infomax-gan": "information kept by InfoNCE",
+    "dist-gan": "tied to the data by an autoencoder",
+    "gn-gan": "dist-gan with neighbour embedding and gradient matching",
+    "rgan": "mode-regularised, on points",
+    "mdgan": "mode-regularised with a manifold step, on points",
+    "r3gan": "relativistic pairs, two penalties",
+    "ss-adversarial": "self-supervised: rotation or fake, matched",
+    "ms-gan": "self-supervised: rotation or fake, a multi-class game",
+    "ssgan-la": "self-supervised: rotation of real or fake, in the place of the loss",
+    "ssgan-la-plus": "ssgan-la beside the loss",
+    "multi-head-da": "a head for every rotation, in the place of the loss",
+    "ms-dist-gan": "ss-adversarial on dist-gan, as released",
+}
+METHOD_NAMES = list(ABOUT)
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,8 @@ class TrainGan:
         if self.on_bad_image == "skip" and not hasattr(source, "take"):
             source = SkipBad(source)
         count = len(source)
+        if count < config.batch_size:
+            return {}  # which training refuses
         chosen = np.unique(np.linspace(0, count - 1, min(count, _AMBIGUITY_IMAGES)).astype(int))
         try:
             found = rotation_ambiguity(take(source, chosen)["image"], seed=config.seed)
@@ -177,8 +197,10 @@ def commands(asked: str | None) -> Any:
     """The type of `train`: the command `asked` for with its options, all others by name."""
 
     def listed(name: str) -> Any:
-        what = "a detector of generated images" if name == "detector" else f"the GAN {name}"
-        return Annotated[make_dataclass(name, []), subcommand(name, description=f"Train {what}.")]
+        what = "Train a detector of generated images."
+        if name in ABOUT:
+            what = f"Train {name}: {ABOUT[name]}."
+        return Annotated[make_dataclass(name, []), subcommand(name, description=what)]
 
     names = [*METHOD_NAMES, "detector"]
     if asked is not None and asked not in names and not asked.startswith("-"):

@@ -126,13 +126,15 @@ def transforms_of(config: GanConfig) -> str:
         )
     own = AUGMENTATIONS[name].transforms
     if config.transforms is not None and own is None:
-        able = " and ".join(n for n, shows in AUGMENTATIONS.items() if shows.transforms)
+        able = ", ".join(n for n, shows in AUGMENTATIONS.items() if shows.transforms)
         raise ValueError(
             f"transforms {config.transforms} are chosen for {able}, not for {name}: leave them out"
         )
     for field, owner in (("ada_kimg", "ada"), ("dag_weight", "dag"), ("dag_normalisation", "dag")):
         if getattr(config, field) is not None and name != owner:
             raise ValueError(f"{field} is of augment {owner}, not of {name}: leave it out")
+    if config.transforms is not None and not config.transforms.strip():
+        raise ValueError(f"transforms is empty: leave it out for {own}, or give some")
     return config.transforms or own or ""
 
 

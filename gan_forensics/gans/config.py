@@ -74,9 +74,10 @@ class GanConfig:
             ada (with a probability that adapts); cr and bcr (equal logits for mirrored and shifted
             images); dag (a head for every transform, with transformed pairs; it keeps the target
             for transforms that can be undone, with no guarantee for others).
-        transforms: of classical and dag: rotation, flip, fliprot, shift (circular), which can be
-            undone, and with no guarantee crop, translation, random-translation, cutout, colour,
-            such as rotation,crop; of diffaugment some of colour, translation, cutout. By default
+        transforms: of classical and dag: rotation, flip, fliprot, fliprot-tf, shift (circular),
+            which can be undone, and with no guarantee crop (as released: crop-nearest, crop-align,
+            crop-biggan), translation, random-translation, cutout, colour, such as rotation,crop; of
+            diffaugment some of colour, translation, cutout. By default
             flip (classical), rotation (dag), all three.
         dag_weight: of DAG's term, by default 0.2.
         dag_normalisation: of DAG's sum: non_identity (the default), module or shared_identity.

@@ -42,6 +42,15 @@ Made = TypeVar("Made")
 # What networks of Flax keep of a batch, which ties its images together.
 _OF_BATCHES = "batch_stats"
 _SOWN = "intermediates"
+# How a discriminator comes to have an output.
+_OTHERWISE = (
+    "give a discriminator that returns it, such as gan_forensics.nn.resgan.Discriminator (for "
+    "rotation with rotations=4)"
+)
+_HOW = {
+    "trunk": "let it call gan_forensics.nn.heads.sow_trunk(self, x) with the x [b, d] that its "
+    "logits are a linear function of; heads of tasks look at it"
+}
 
 
 class Draws(NamedTuple):
@@ -86,9 +95,7 @@ class DiscriminatorOutput:
         if name not in self._outputs:
             raise ValueError(
                 f"a task needs the discriminator's output {name!r}, this one has only "
-                f"{', '.join(self._outputs)}: give a discriminator that returns it, such as "
-                "gan_forensics.nn.resgan.Discriminator (for rotation with rotations=4; a trunk is "
-                "left by gan_forensics.nn.heads.sow_trunk)"
+                f"{', '.join(self._outputs)}: {_HOW.get(name, _OTHERWISE)}"
             )
         return self._outputs[name]
 

@@ -91,6 +91,11 @@ def dag_task(
         raise ValueError(
             f"unknown normalisation {normalisation!r}; there are {', '.join(NORMALISATIONS)}"
         )
+    if not all(isinstance(policy, Policy) for policy in policies):
+        raise ValueError(
+            f"policies are objects, got {list(policies)!r}: give "
+            "gan_forensics.gans.transforms.policies_of('rotation')"
+        )
     weights = tuple(policy_weights or (1.0,) * len(policies))
     if not policies or len(weights) != len(policies):
         raise ValueError(

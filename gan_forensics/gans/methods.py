@@ -194,6 +194,10 @@ def rows_of(config: GanConfig) -> dict[Architecture, Method]:
             f"{config.method} goes on no base: leave base out, or choose {', '.join(SUPERVISED)}"
         )
     bases = [name for name in METHODS if name not in SUPERVISED and name != "ms-dist-gan"]
+    if config.base in METHODS and config.base not in bases:
+        raise ValueError(
+            f"{config.base} is self-supervised itself and no base: bases are {', '.join(bases)}"
+        )
     if config.base not in bases:
         raise ValueError(_unknown("base", config.base, bases))
     rows = SUPERVISED[config.method].on(METHODS[config.base])

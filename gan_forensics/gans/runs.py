@@ -244,7 +244,8 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
     if method_of(config).conditional:
         if "label" not in first:
             raise ValueError(
-                f"{config.method} needs classes, and {config.data} has no labels: give a folder "
+                f"{config.base or config.method} needs classes, and {config.data} has no labels: "
+                "give a folder "
                 "with a subfolder for each class, a list of path,label, or another source with "
                 "labels"
             )
