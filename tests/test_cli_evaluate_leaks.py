@@ -46,11 +46,12 @@ def test_the_leak_of_a_folder_is_told_with_its_protocol(bright, quick, capsys):
     assert run("evaluate", samples, "--data", real, *options) == 0
     captured = capsys.readouterr()
     assert "more samples than real images look transformed" in captured.out
-    assert "a generator of transformed images alone would show 1.000" in captured.out
+    assert "transformed images alone would show at most 1.000" in captured.out
+    assert "no evidence" not in captured.out
     results = json.loads(out.read_text())
     (row,) = results["leaks"]
     assert (row["name"], row["rate"], row["base"], row["leak"]) == ("rotation", 0.3, 0, 0.3)
-    assert row["low"] < 0.3 < row["high"] and row["blind"] == ""
+    assert row["low"] < 0.3 < row["high"] and row["most"] == 1 and "blind" not in row
     (score,) = results["quality"]
     assert (score["metric"], score["value"], score["fake"]) == ("leak of rotation", 0.3, 100)
     # Training and held-out images are those of the source's own splits.
@@ -62,8 +63,12 @@ def test_the_leak_of_a_folder_is_told_with_its_protocol(bright, quick, capsys):
     protocol = results["protocol"]
     assert protocol["real"] == f"{real}, split train and test"
     assert protocol["held_out"] == f"{held_out} images of the test split"
-    seen = protocol["metrics"]["leak of rotation"]["seen"]
-    assert list(seen) == [t.name for t in POLICIES["rotation"].transforms[1:]]
+    # The protocol says nothing that a table says.
+    assert "metrics" not in protocol
+    transforms = [t.name for t in POLICIES["rotation"].transforms[1:]]
+    assert results["transforms"] == [
+        {"name": "rotation", "transform": name, "seen": 1, "blind": False} for name in transforms
+    ]
     assert f"{len(train)} images train the classifiers and {held_out} are held" in captured.err
 
 
@@ -84,6 +89,56 @@ def test_images_that_no_rotation_changes_are_told_to_be_blind(tmp_path, quick, c
     said = capsys.readouterr().out
     assert "rotation: blind. On these images the classifier sees none of the transforms" in said
     assert "does not see any of its transforms" in said
+    rows = [line.split() for line in said.splitlines()]
+    assert ["leak", "of", "rotation", "-", "-"] in [row[:5] for row in rows]
+    assert ["blind", "-"] in [row[-2:] for row in rows]
+    results = json.loads(out.read_text())
+    (row,) = results["leaks"]
+    assert results["quality"][0]["value"] is row["leak"] is row["low"] is row["high"] is None
+
+
+def test_samples_that_no_leak_explains_are_no_evidence_of_one(bright, monkeypatch, capsys):
+    samples, real, out = bright
+
+    def judge(real_train, apply, **options):
+        """Of flips calls every fifth transformed image so, and then all samples."""
+        if apply[1] is POLICIES["rotation"].transforms[1].apply:
+            return told_by_brightness(real_train, apply)
+        shares = iter([np.array([0, 0.2, 0.2, 0.2]), np.array([1])])
+
+        def log_probabilities(images):
+            share = next(shares)[:, None]
+            places = np.linspace(0, 1, len(images) // len(share), endpoint=False)
+            called = (places < share).reshape(-1, 1)
+            return np.log(np.where(called, 0.1, 0.7)) + np.zeros(4)
+
+        return log_probabilities
+
+    monkeypatch.setattr(leaks, "transform_classifier", judge)
+    options = ["--data", real, "--leak", "rotation,flip", "--out", out]
+    assert run("evaluate", samples, *options) == 0
+    said = capsys.readouterr().out
+    results = json.loads(out.read_text())
+    most = results["leaks"][1]["most"]
+    assert results["leaks"][1]["low"] > most > 0.1
+    # One policy above what a leak can show is enough: the other's is no evidence either.
+    for name in ("rotation", "flip"):
+        note = results["notes"][name]
+        assert "no evidence of a leak: samples are unlike the data for another reason" in note
+        assert "alone would show: flip)" in note and f"{name}: {note}" in said
+    assert f"transformed images alone would show at most {most:.3f}" in results["notes"]["flip"]
+    assert "for another reason" in results["notes"]["all"]
+
+
+def test_too_few_images_are_refused_before_a_classifier_is_announced(bright, tmp_path, capsys):
+    _, real, _ = bright
+    one, few = tmp_path / "one.npz", tmp_path / "few.npz"
+    np.savez(one, image=np.zeros((1, 8, 8, 1), np.uint8))
+    np.savez(few, image=clear(np.random.default_rng(0), 60))
+    said = refused(capsys, "evaluate", f"npz:{one}", "--data", real, "--leak", "flip")
+    assert "1 image of the generator: give at least 20" in said and "classifier" not in said
+    said = refused(capsys, "evaluate", real, "--data", f"npz:{few}", "--leak", "flip")
+    assert "held out (the test split of npz:" in said and "classifier" not in said
 
 
 def test_a_run_is_judged_at_its_size_and_gray_images_become_rgb(tmp_path, quick, capsys):
@@ -95,7 +150,9 @@ def test_a_run_is_judged_at_its_size_and_gray_images_become_rgb(tmp_path, quick,
     assert results["protocol"]["generated"].endswith("step 0")
     assert results["leaks"][0]["n_samples"] == results["leaks"][0]["n_held_out"] == 30
     assert quick[0][0].shape == (30, 16, 16, 3)
-    assert "Leaks" in (gan / "report.html").read_text()
+    page = (gan / "report.html").read_text()
+    assert "Leaks" in page and "alone would show at most" in page
+    assert "metrics.leak" not in page
 
 
 def test_stacks_are_images(tmp_path, quick):

@@ -128,6 +128,21 @@ def test_held_out_photographs_leak_nothing_and_shifted_ones_do():
     assert_allclose(found.leak, found.seen[0], atol=0.04)
 
 
+@pytest.mark.parametrize(
+    ("seen", "blind", "low", "unlike"),
+    [
+        ((0.88,), (False,), 0.904, True),
+        ((0.88,), (False,), 0.85, False),
+        # A leak of the transform that shows most is a leak, though others show less.
+        ((0.2, 0.9), (False, False), 0.8, False),
+        ((0.02,), (True,), 0.5, False),
+    ],
+)
+def test_more_than_transformed_images_show_is_no_leak(seen, blind, low, unlike):
+    found = leaks.Leak("x", 0.97, 0.0, 0.97, low, 0.99, 100, 100, 0.9, seen, blind)
+    assert found.most == max(seen) and found.unlike == unlike
+
+
 def test_random_transforms_draw_anew_for_the_held_out(rng):
     images = clear(rng, 40)
     once, labels = transformed(images, [same, darker], seed=0)
@@ -205,7 +220,9 @@ def test_a_classifier_that_learned_noise_by_heart_claims_no_more_than_chance(rng
 def test_images_that_cannot_be_turned_are_refused(rng):
     with pytest.raises(ValueError, match="images of 6x8 .* cannot be turned"):
         rotation_ambiguity(clear(rng, 80)[:, 1:7])
-    with pytest.raises(ValueError, match="79 images: .* give at least 80"):
-        rotation_ambiguity(clear(rng, 79))
+    # One minimum, however few they are.
+    for count in ("1 image", "3 images", "79 images"):
+        with pytest.raises(ValueError, match=rf"^{count} in all \(.*\): give at least 80$"):
+            rotation_ambiguity(clear(rng, int(count.split()[0])))
     with pytest.raises(ValueError, match="uint8"):
         rotation_ambiguity(jnp.zeros((80, 8, 8, 1)))  # pyright: ignore[reportArgumentType]

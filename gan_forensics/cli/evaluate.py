@@ -1,6 +1,7 @@
 """`gan-forensics evaluate`."""
 
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -187,6 +188,7 @@ class Evaluate:
 
         scores = judged.scores
         split = self.split if self.leak is None else "train and test"
+        settings = {score.name: score.protocol for score in scores if score.protocol}
         protocol = {
             "real": f"{self.data}, split {split}",
             "asked_for": self.n,
@@ -194,13 +196,13 @@ class Evaluate:
             "draws": self.draws,
             "seed": self.seed,
             **judged.protocol,
-            "metrics": {score.name: score.protocol for score in scores},
+            **({"metrics": settings} if settings else {}),
             **provenance(),
         }
         rows = [
             {
                 "metric": score.name,
-                "value": score.value,
+                "value": None if isnan(score.value) else score.value,
                 "spread": score.spread,
                 "real": score.counts.get("real"),
                 "fake": score.counts["fake"],
@@ -214,9 +216,10 @@ class Evaluate:
         width = max(len(score.name) for score in scores)
         print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
         for row in rows:
+            value = "-" if row["value"] is None else f"{row['value']:.5g}"
             spread = "-" if row["spread"] is None else f"{row['spread']:.4g}"
             print(
-                f"{row['metric']:{width}}  {row['value']:10.5g}  {spread:>10}  "
+                f"{row['metric']:{width}}  {value:>10}  {spread:>10}  "
                 f"{row['real'] or '-':>6}  {row['fake']:>6}"
             )
         for warning in dict.fromkeys([*(score.warning for score in scores), *judged.notes]):

@@ -1,8 +1,9 @@
 """`--leak` of `gan-forensics evaluate`: whether samples show the transforms of training."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_forensics.cli.checks import not_given
 from gan_forensics.cli.evaluate import Judged
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from gan_forensics.quality import Leak
 
 HEADINGS = ("transforms", "accuracy", "chance", "samples", "held out", "leak", "95 % interval")
-_BY_TRANSFORM = ("seen", "blind")
+CAVEAT = (
+    "Samples that are unlike real images for another reason, another transform among them, may be "
+    "called transformed too."
+)
 
 
 class _Sets(NamedTuple):
@@ -78,27 +82,21 @@ def of_leaks(
         apply = [transform.apply for transform in policy.transforms]
         images = samples, train, held_out
         leaks.append(measure_leak(policy.name, apply, *images, seed=command.seed))
-    _print(leaks, policies)
+    meanings = _meanings(leaks, policies)
+    _print(leaks, meanings)
     counts = {"real": len(held_out), "fake": len(samples)}
-    scores, rows = [], []
-    for leak, policy in zip(leaks, policies, strict=True):
-        names = [transform.name for transform in policy.transforms[1:]]
-        seen = dict(zip(names, leak.seen, strict=True))
-        unseen = _unseen(leak, policy)
-        plain = {key: value for key, value in leak._asdict().items() if key not in _BY_TRANSFORM}
-        rows.append({**plain, "chance": 1 / len(policy.transforms), "blind": ", ".join(unseen)})
-        scores.append(
-            Score(
-                f"leak of {policy.name}",
-                leak.leak,
-                None,
-                counts,
-                "a classifier of transforms",
-                seed=command.seed,
-                protocol={**rows[-1], "seen": seen, "blind": unseen},
-                warning=_warning(policy.name, unseen, len(names)),
-            )
+    scores = [
+        Score(
+            f"leak of {policy.name}",
+            math.nan if all(leak.blind) else leak.leak,
+            None,
+            counts,
+            "a classifier of transforms",
+            seed=command.seed,
+            warning=_warning(policy.name, _unseen(leak, policy), len(leak.blind)),
         )
+        for leak, policy in zip(leaks, policies, strict=True)
+    ]
     protocol = {
         "generated": made,
         "size": command.size or "as they are",
@@ -106,59 +104,104 @@ def of_leaks(
         "classifiers": f"trained on {len(train)} images of the training split",
         "held_out": f"{len(held_out)} images of the test split",
     }
-    return Judged(scores, protocol, {"leaks": rows}, [])
+    tables = {
+        "leaks": [_row(leak) for leak in leaks],
+        "transforms": [
+            {"name": leak.name, "transform": transform.name, "seen": seen, "blind": blind}
+            for leak, policy in zip(leaks, policies, strict=True)
+            for transform, seen, blind in zip(
+                policy.transforms[1:], leak.seen, leak.blind, strict=True
+            )
+        ],
+        "notes": {**meanings, "all": CAVEAT},
+    }
+    return Judged(scores, protocol, tables, [])
+
+
+def _row(leak: "Leak") -> dict[str, Any]:
+    """A leak without what is of single transforms; a blind classifier says nothing."""
+    row = leak._asdict()
+    del row["seen"], row["blind"]
+    if all(leak.blind):
+        row |= dict.fromkeys(("leak", "low", "high"))
+    return {**row, "most": leak.most, "chance": 1 / (len(leak.seen) + 1)}
 
 
 def _opened(command: "Evaluate", run: Path, *, is_run: bool) -> tuple[_Sets, str]:
     """Samples, real images that train and held-out ones; and what the samples are."""
     from gan_forensics.data import ArraySource, Rgb
+    from gan_forensics.quality.transform_classifier import check_count
 
     gan, size = command.gan(run) if is_run else (None, command.size)
     links = command.follow_links
+    given = None
+    if not gan:
+        given = command.some(open_source(command.run, size=size, follow_links=links))
     train, held_out = (
         command.some(open_source(command.data, size=size, split=split, follow_links=links))
         for split in ("train", "test")
     )
+    # Before the GAN draws and any classifier is trained.
+    check_count(command.n if given is None else len(given), "of the generator")
+    check_count(len(train), f"of the training split of {command.data}")
+    check_count(len(held_out), f"held out (the test split of {command.data})")
+    made = command.run
     if gan:
         (images,), made = command.drawn(run, *gan)
-        samples = ArraySource(image=images)
-    else:
-        made = command.run
-        samples = command.some(open_source(command.run, size=size, follow_links=links))
-    sets = _Sets(samples, train, held_out)
+        given = ArraySource(image=images)
+    assert given is not None
+    sets = _Sets(given, train, held_out)
     if len({source[0]["image"].shape[-1] for source in sets}) > 1:
         say("gray images are compared with images in colour: all are read as RGB")
         sets = _Sets(*map(Rgb, sets))
     return sets, made
 
 
-def _print(leaks: "list[Leak]", policies: "tuple[Policy, ...]") -> None:
+def _print(leaks: "list[Leak]", meanings: dict[str, str]) -> None:
     """A table, and what each of its rows means."""
     width = max(len(leak.name) for leak in leaks)
     width = max(width, len(HEADINGS[0]))
     print(f"{HEADINGS[0]:{width}}  " + "  ".join(f"{name:>8}" for name in HEADINGS[1:]))
     for leak in leaks:
-        numbers = (leak.accuracy, 1 / (len(leak.seen) + 1), leak.rate, leak.base, leak.leak)
+        numbers = (leak.accuracy, 1 / (len(leak.seen) + 1), leak.rate, leak.base)
         said = "  ".join(f"{number:8.3f}" for number in numbers)
-        print(f"{leak.name:{width}}  {said}  {leak.low:+.3f} to {leak.high:+.3f}")
+        found = f"{leak.leak:8.3f}  {leak.low:+.3f} to {leak.high:+.3f}"
+        print(f"{leak.name:{width}}  {said}  {'   blind  -' if all(leak.blind) else found}")
     print(
         "accuracy: of the classifier on held-out real images, transformed evenly; samples, held "
-        "out: share called transformed; leak: their difference. Samples that are unlike real "
-        "images for another reason, another transform among them, may be called transformed too."
+        f"out: share called transformed; leak: their difference. {CAVEAT}"
     )
-    for leak, policy in zip(leaks, policies, strict=True):
-        print(_meaning(leak, policy))
+    for name, meaning in meanings.items():
+        print(f"{name}: {meaning}")
 
 
-def _meaning(leak: "Leak", policy: "Policy") -> str:
+def _meanings(leaks: "list[Leak]", policies: "tuple[Policy, ...]") -> dict[str, str]:
+    """What is found, by policy.
+
+    One rule: where the interval of any policy lies above what transformed images alone would show,
+    the samples are unlike the data for another reason, and no policy's raised rate is evidence.
+    """
+    unlike = ", ".join(leak.name for leak in leaks if leak.unlike)
+    return {
+        leak.name: _meaning(leak, policy, unlike)
+        for leak, policy in zip(leaks, policies, strict=True)
+    }
+
+
+def _meaning(leak: "Leak", policy: "Policy", unlike: str) -> str:
     if all(leak.blind):
         return (
-            f"{leak.name}: blind. On these images the classifier sees none of the transforms, so "
-            "that the interval says nothing."
+            "blind. On these images the classifier sees none of the transforms, so that nothing is "
+            "said of a leak."
         )
-    most = sum(leak.seen) / len(leak.seen)
-    scale = f"a generator of transformed images alone would show {most:.3f}"
-    if leak.low > 0:
+    scale = f"transformed images alone would show at most {leak.most:.3f}"
+    if leak.low > 0 and unlike:
+        found = (
+            "more samples than real images look transformed, which is no evidence of a leak: "
+            "samples are unlike the data for another reason (the interval is above what "
+            f"transformed images alone would show: {unlike})"
+        )
+    elif leak.low > 0:
         found = "more samples than real images look transformed"
     elif leak.high < 0:
         found = "fewer samples than real images look transformed: they differ from them otherwise"
@@ -166,7 +209,7 @@ def _meaning(leak: "Leak", policy: "Policy") -> str:
         found = "no leak is seen; the interval holds 0"
     unseen = _unseen(leak, policy)
     but = f"; blind to {', '.join(unseen)}" if unseen else ""
-    return f"{leak.name}: {found}; {scale}{but}."
+    return f"{found}; {scale}{but}."
 
 
 def _unseen(leak: "Leak", policy: "Policy") -> list[str]:

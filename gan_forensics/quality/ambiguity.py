@@ -63,16 +63,12 @@ def rotation_ambiguity(images: Images, *, steps: int = STEPS, seed: int = 0) -> 
     Raises:
         ValueError: for images that are not square or not uint8, and fewer than 80.
     """
-    check_images(images, "whose orientations are to be told")
+    parts = "a half trains, a quarter sets the temperature and a quarter is asked about"
+    check_images(images, f"in all ({parts})", at_least=4 * AT_LEAST)
     if images.shape[1] != images.shape[2]:
         raise ValueError(
             f"images of {images.shape[1]}x{images.shape[2]} (height x width) cannot be turned by "
             "90 degrees: bring them to squares (size=N, --size N)"
-        )
-    if len(images) < 4 * AT_LEAST:
-        raise ValueError(
-            f"{len(images)} images: a half trains, a quarter sets the temperature and a quarter is "
-            f"asked about, so give at least {4 * AT_LEAST}"
         )
     order = np.random.default_rng(seed).permutation(len(images))[:AT_MOST]
     half, quarter = len(order) // 2, len(order) * 3 // 4

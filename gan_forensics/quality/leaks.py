@@ -33,8 +33,7 @@ class Leak(NamedTuple):
         name: of the policy.
         rate: share of samples called transformed.
         base: the same of held-out real images.
-        leak: rate - base: 0 where nothing leaks. A generator of nothing but transformed images has
-            the mean of `seen`.
+        leak: rate - base: 0 where nothing leaks.
         low, high: its 95 % interval.
         n_samples, n_held_out: images of either kind.
         accuracy: share of held-out real images, evenly transformed, whose transform is told right;
@@ -57,6 +56,23 @@ class Leak(NamedTuple):
     seen: tuple[float, ...]
     blind: tuple[bool, ...]
 
+    @property
+    def most(self) -> float:
+        """The most that a generator shows which makes nothing but transformed images.
+
+        It is the largest of `seen`: in whatever shares the transforms leak, they show no more.
+        """
+        return max(self.seen)
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the whole interval lies above `most`, which no leak explains.
+
+        Then samples are unlike the data for another reason, such as noise, and neither this nor
+        what other classifiers say of the same samples is evidence of a leak.
+        """
+        return not all(self.blind) and self.low > self.most
+
 
 def measure_leak(
     name: str,
@@ -71,7 +87,8 @@ def measure_leak(
     """Train a classifier of transforms on real images and ask it about samples.
 
     Samples unlike the data for other reasons, such as noise, may be called transformed as well:
-    read the leak beside a distance. The classifier is small; what it cannot see it calls blind.
+    mind `Leak.unlike`, and read the leak beside a distance. The classifier is small; what it cannot
+    see it calls blind.
 
     Args:
         name: of the policy.

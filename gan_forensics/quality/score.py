@@ -16,7 +16,7 @@ class Score:
 
     Attributes:
         name: of the metric.
-        value: of the metric.
+        value: of the metric; NaN where it says nothing.
         spread: of the value; what over, `protocol` tells. None where it was computed once.
         counts: how many examples it saw, such as {"real": 5000, "fake": 5000}.
         features: what the examples were described by.

@@ -90,15 +90,26 @@ def transformed(
     return np.concatenate(parts), np.repeat(np.arange(len(apply)), len(images))
 
 
-def check_images(images: Images, what: str) -> None:
-    """Refuse what are no uint8 images [n, h, w, c], and fewer than 20.
+def check_images(images: Images, what: str, *, at_least: int = AT_LEAST) -> None:
+    """Refuse what are no uint8 images [n, h, w, c], and too few.
 
     Raises:
         ValueError: saying so.
     """
     check_pixels(np.asarray(images))
-    if len(images) < AT_LEAST:
-        raise ValueError(f"{len(images)} images {what}: give at least {AT_LEAST}")
+    check_count(len(images), what, at_least=at_least)
+
+
+def check_count(count: int, what: str, *, at_least: int = AT_LEAST) -> None:
+    """Refuse too few images; it needs no more than their number.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if count < at_least:
+        raise ValueError(
+            f"{count} image{'' if count == 1 else 's'} {what}: give at least {at_least}"
+        )
 
 
 class _Placed:
