@@ -39,7 +39,7 @@ def results(name, images):
 def test_policies_are_those_of_the_table():
     sizes = {name: len(policy.transforms) for name, policy in POLICIES.items()}
     assert sizes == dict.fromkeys(["rotation", "flip", "fliprot", "fliprot-tf"], 4) | dict.fromkeys(
-        ["crop", "crop-nearest", "crop-align", "translation", "shift"], 5
+        ["crop", "crop-nearest", "crop-biggan", "crop-align", "translation", "shift"], 5
     ) | dict.fromkeys(["random-translation", "cutout", "colour"], 2)
     assert [name for name, policy in POLICIES.items() if policy.invertible] == INVERTIBLE
     for name, policy in POLICIES.items():

@@ -185,6 +185,7 @@ def test_impossible_leaks_are_refused(rng):
 # --- rotation ambiguity ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ambiguity_of_images_that_half_a_turn_leaves_as_they_are(rng):
     found = rotation_ambiguity(same_after_half_a_turn(rng, 160), steps=25)
     assert_allclose(found.nats, -np.log(2), atol=1e-3)

@@ -185,7 +185,8 @@ def moving(*games, players=("discriminator", "generator")):
     def moves(beginning, draws):
         return [{p: value_and_gradient(g, beginning, p, draws) for p in players} for g in games]
 
-    return moves
+    # Arrays of NumPy may be read where they lie, and what compares with them moves them in place.
+    return lambda beginning, draws: jax.block_until_ready(moves(beginning, draws))
 
 
 def passes(stats) -> dict[str, int]:
