@@ -9,6 +9,7 @@ NAMES = (
     "infonce_memory",
     "neighbours",
     "toy_gans",
+    "augmentation",
     "spectra",
     "quality",
     "detector",
