@@ -62,19 +62,22 @@ def finding(results: Results) -> str:
                 for name, f in results[part].items()
             )
             said.append(f"{title}, effective modes of 1000: {ends}.")
-            said += comparisons(results[part])
+            said += comparisons(results[part], {"kl": "+.2f"})
     if "published" in results:
         said.append("The published recipes: see their table.")
     return "\n".join(said)
 
 
-def comparisons(arms: Mapping[str, Any]) -> list[str]:
-    """What the pairs of seeds allow to be said."""
+_FORMS = {"seen": "+.0f", "effective": "+.0f", "kl": "+.2f"}
+
+
+def comparisons(arms: Mapping[str, Any], forms: Mapping[str, str] = _FORMS) -> list[str]:
+    """What the pairs of seeds allow to be said, of measures by their number formats."""
     return [
         said_difference(arms, name, against, measure, form)
         for name, against in COMPARED
         if name in arms and against in arms
-        for measure, form in (("seen", "+.0f"), ("effective", "+.0f"), ("kl", "+.2f"))
+        for measure, form in forms.items()
     ]
 
 

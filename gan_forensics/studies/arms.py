@@ -69,7 +69,7 @@ def said_difference(
     """What the pairs of seeds say of one arm less another at the end, and what they cannot say.
 
     Example: "SSGAN less GAN, effective modes: -20 (95 % of the mean -60 to +20, 5 seeds). The
-    interval holds 0: neither direction is shown; differences beyond its ends are ruled out."
+    interval holds 0: neither direction is shown."
     """
     pairs = zip(at_end(arms[name], measure), at_end(arms[against], measure), strict=True)
     gains = [a - b for a, b in pairs if a is not None and b is not None]
@@ -82,8 +82,5 @@ def said_difference(
         return f"{said} ({len(gains)} seed{'s' * (len(gains) > 1)}): no interval, nothing is shown."
     said += f" (95 % of the mean {ends[0]:{form}} to {ends[1]:{form}}, {len(gains)} seeds)."
     if ends[0] <= 0 <= ends[1]:
-        return (
-            f"{said} The interval holds 0: neither direction is shown; differences beyond its ends "
-            "are ruled out."
-        )
+        return f"{said} The interval holds 0: neither direction is shown."
     return f"{said} The interval leaves 0 out: the direction is shown, at this size of networks."
