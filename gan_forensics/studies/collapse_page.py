@@ -195,7 +195,7 @@ def paired_table(arms: Arms, against: str, measure: str, form: str = "+.0f") -> 
             ]
         )
     return Table(
-        f"{MEASURES[measure].capitalize()} less those of {against}, paired by seed.",
+        f"{_begin(MEASURES[measure])} less those of {against}, paired by seed.",
         ["arm", "difference", "95 % of the mean", "seeds with more"],
         rows,
     )
@@ -229,7 +229,7 @@ def world_pictures(arms: Arms) -> list[Picture]:
         Picture(
             trajectories_figure(drawn, ylabel=MEASURES[measure], top=top),
             alt=f"{MEASURES[measure]} over training on {world}, a panel for each arm",
-            caption=f"{MEASURES[measure].capitalize()} over training; thin: seeds, thick: their "
+            caption=f"{_begin(MEASURES[measure])} over training; thin: seeds, thick: their "
             "mean" + (", dashed: a perfect generator." if top else "."),
         )
     ]
@@ -253,3 +253,8 @@ def _images(name: str, followed: Followed, seed: int) -> Picture:
     step, images = list(followed["kept"].items())[-1]
     grid = image_grid(np.asarray(images, np.uint8), 10)
     return Picture(grid, alt=f"Images: {name}", caption=f"{name}, seed {seed}, step {int(step):,}")
+
+
+def _begin(words: str) -> str:
+    """Words at the beginning of a sentence; "KL" stays what it is."""
+    return words[:1].upper() + words[1:]
