@@ -16,7 +16,7 @@ from gan_forensics.gans.augment import described
 from gan_forensics.report import Picture, Section, Table
 from gan_forensics.report.trajectories import Trajectory, points_figure, trajectories_figure
 from gan_forensics.studies import pages
-from gan_forensics.studies.arms import said_difference
+from gan_forensics.studies.arms import said_difference, said_settled
 from gan_forensics.studies.collapse import Followed, at_end
 from gan_forensics.studies.collapse_page import paired_table, said_interval, said_mean
 
@@ -52,7 +52,8 @@ def finding(results: Results) -> str:
                 f"{name} {said_mean(at_end(f, 'frechet'), '.1f')}" for name, f in arms.items()
             )
             said.append(f"{fraction} of the images, Frechet distance (no FID): {ends}.")
-            said += comparisons(arms)
+            if pairs := _pairs(arms):
+                said.append(said_settled(arms, pairs, "frechet", "+.1f"))
     if "gammas" in results:
         ends = "; ".join(
             f"{name} {said_mean(at_end(f, 'frechet'), '.1f')}"
@@ -73,9 +74,12 @@ def by_fraction(arms: Arms) -> dict[str, dict[str, Followed]]:
 
 def comparisons(arms: Arms) -> list[str]:
     """What the pairs of seeds allow to be said."""
+    return [said_difference(arms, *pair, "frechet", "+.1f") for pair in _pairs(arms)]
+
+
+def _pairs(arms: Arms) -> list[tuple[str, str]]:
     pairs = [(name, PLAIN) for name in arms if name != PLAIN and PLAIN in arms]
-    pairs += [(name, DA) for name in (DAG_CROP, DAG_ROTATION) if name in arms and DA in arms]
-    return [said_difference(arms, *pair, "frechet", "+.1f") for pair in pairs]
+    return pairs + [(name, DA) for name in (DAG_CROP, DAG_ROTATION) if name in arms and DA in arms]
 
 
 def sections_of(results: Results) -> list[Section]:

@@ -22,7 +22,7 @@ from experiments.self_supervised_published import published_section
 from experiments.theory_page import said_claims, theory_section
 from gan_forensics.report import Section, Table
 from gan_forensics.studies import pages
-from gan_forensics.studies.arms import said_difference
+from gan_forensics.studies.arms import said_difference, said_settled
 from gan_forensics.studies.collapse import at_end
 from gan_forensics.studies.collapse_page import (
     calibration_table,
@@ -62,22 +62,23 @@ def finding(results: Results) -> str:
                 for name, f in results[part].items()
             )
             said.append(f"{title}, effective modes of 1000: {ends}.")
-            said += comparisons(results[part], {"kl": "+.2f"})
+            if pairs := _pairs(results[part]):
+                said.append(said_settled(results[part], pairs, "kl", "+.2f"))
     if "published" in results:
         said.append("The published recipes: see their table.")
     return "\n".join(said)
 
 
-_FORMS = {"seen": "+.0f", "effective": "+.0f", "kl": "+.2f"}
+def _pairs(arms: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [pair for pair in COMPARED if arms.keys() >= {*pair}]
 
 
-def comparisons(arms: Mapping[str, Any], forms: Mapping[str, str] = _FORMS) -> list[str]:
-    """What the pairs of seeds allow to be said, of measures by their number formats."""
+def comparisons(arms: Mapping[str, Any]) -> list[str]:
+    """What the pairs of seeds allow to be said."""
     return [
         said_difference(arms, name, against, measure, form)
-        for name, against in COMPARED
-        if name in arms and against in arms
-        for measure, form in forms.items()
+        for name, against in _pairs(arms)
+        for measure, form in (("seen", "+.0f"), ("effective", "+.0f"), ("kl", "+.2f"))
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_forensics.studies.arms import joined, said_difference, stored_seeds
+from gan_forensics.studies.arms import joined, said_difference, said_settled, stored_seeds
 
 
 def followed(seed, points, *, stopped=None, samples=2000):
@@ -67,6 +67,10 @@ def test_what_pairs_of_seeds_allow_is_said():
     assert "The interval holds 0: neither direction is shown" in said
     assert said_difference({"a": arm(1), "b": arm(2)}, "b", "a", "points") == (
         "b less a, registered points: +1 (1 seed): no interval, nothing is shown."
+    )
+    arms = {"a": base, "b": better, "c": worse}
+    assert said_settled(arms, [("b", "a"), ("c", "a")], "points") == (
+        "registered points, settled by 3 seeds in 1 of 2 pairs: b less a +5."
     )
     lost = joined([followed(0, [0, None])])
     assert said_difference({"a": lost, "b": arm(2)}, "b", "a", "points").endswith("is left.")
