@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gan_forensics.gans import METHODS, GanConfig, build, infomax_task, init
+from gan_forensics.gans.self_supervised_methods import SUPERVISED
 from gan_forensics.nn import resgan
 from gan_forensics.train import (
     init_state,
@@ -22,7 +23,10 @@ SMALL = GanConfig(
 )
 CONDITIONAL = ("sagan", "cgan-pd")
 ROWS = [name for name, rows in METHODS.items() if "resgan" in rows]
-rows = pytest.mark.parametrize("method", ROWS)
+# Of those that differ in a task alone, two have the time.
+_ALIKE = SUPERVISED.keys() - {"ssgan", "ms-gan"}
+CASES = [pytest.param(n, marks=[pytest.mark.slow] if n in _ALIKE else []) for n in ROWS]
+rows = pytest.mark.parametrize("method", CASES)
 
 
 def small(method, **changes):
@@ -33,7 +37,7 @@ def small(method, **changes):
 # --- recipes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [name for name in ROWS if name != "r3gan"])
+@pytest.mark.parametrize("method", [case for case in CASES if case.values != ("r3gan",)])
 def test_recipes_are_the_published_ones(method):
     gan = build(replace(small(method), n_dis=None))
     assert [u.name for u in gan.updates] == ["discriminator", "generator"]
