@@ -352,7 +352,8 @@ class Context:
             # Its own; what a network within it leaves stands under that one's name.
             own = changed.pop(_SOWN, {}).items()
             sown = {name: made[0] for name, made in own if isinstance(made, tuple)}
-            return {**sown, **_named(outputs)}, changed
+            named = _named(outputs)
+            return {**named, **{n: x for n, x in sown.items() if n not in named}}, changed
 
         if sets:
             outputs, moved = jax.vmap(judge)(*inputs)
