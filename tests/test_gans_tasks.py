@@ -219,7 +219,7 @@ def test_an_output_that_the_discriminator_lacks_is_named(draws):
         return Loss(context.fake["classes"].mean())
 
     game = Game(G, D, (NON_SATURATING, Task(generator=(term,))), PLAYERS)
-    with pytest.raises(ValueError, match="output 'classes', this one has only logits, local, pooled"):
+    with pytest.raises(ValueError, match="output 'classes', this one has only logits, local"):
         value_and_gradient(game, start(G, D), "generator", draws)
 
 
