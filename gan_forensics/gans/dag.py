@@ -199,7 +199,7 @@ class _Copies:
         points = jax.lax.stop_gradient(real + alpha * (fake - real))
         slopes = jax.grad(summed)(points)
         squares = squared_norms(slopes, norm=penalty.norm, batch_axes=2)
-        return penalty_of_squared_norm(squares, kind=penalty.kind).mean(1)
+        return penalty_of_squared_norm(squares, kind=penalty.kind).reshape(self.count, -1).mean(1)
 
     def _of_heads(self, judged: list[list[DiscriminatorOutput]]) -> Float[Array, "heads owners b"]:
         """What head k says of the sets of row k; one step of each head's spectral norm."""
