@@ -1,16 +1,21 @@
 """What `train` says before self-supervision and augmentation, and what run pages show of it."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from gan_forensics import quality
+from gan_forensics import gans, quality, report
 from gan_forensics.cli.train import TrainGan, _run_name
-from gan_forensics.gans import GanConfig
+from gan_forensics.gans import GanConfig, runs, train_gan
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.quality import Ambiguity
 from gan_forensics.report import report_run
+from gan_forensics.train import Cadence
+
+NOTED = {"nats": -0.25, "error": 0.01, "accuracy": 0.9, "n": 100}
+SMALL = GanConfig("ms-gan", "samples:digits", size=32, generator_width=4, discriminator_width=4)
 
 
 @pytest.fixture
@@ -30,9 +35,7 @@ def measured(monkeypatch):
 def test_the_ambiguity_of_the_data_is_said_and_kept(method, measured, capsys):
     config = GanConfig(method, "samples:digits", size=32, seed=5)
     about = TrainGan(method)._ambiguity(config)
-    assert about == {
-        "rotation_ambiguity": {"nats": -0.25, "error": 0.01, "accuracy": 0.9, "n": 100}
-    }
+    assert about == {"rotation_ambiguity": NOTED}
     (((n, *shape), dtype, seed),) = measured
     assert (shape, dtype, seed) == ([32, 32, 1], np.uint8, 5) and 1000 < n < 1797
     said = capsys.readouterr().err
@@ -59,19 +62,22 @@ def test_too_few_images_are_said_to_be_too_few(tmp_path, capsys):
         (GanConfig("sngan", augment="none"), None),
         (
             GanConfig("sngan", augment="classical"),
-            "augment classical (flip): real images in the discriminator's moves",
+            "augment classical (flip): real images in the discriminator's moves; flip: the "
+            "transforms of fliprot-tf",
         ),
         (
             GanConfig("sngan", augment="dag"),
             "augment dag (rotation): beside the images as they are, real and generated images in "
             "the discriminator's moves, generated images in the generator's moves; all can be "
-            "undone, so the target stays what it is",
+            "undone, so the target stays what it is; rotation: as both of the released modules",
         ),
         (
             GanConfig("sngan", augment="dag", transforms="rotation,crop,cutout"),
             "augment dag (rotation,crop,cutout): beside the images as they are, real and generated "
             "images in the discriminator's moves, generated images in the generator's moves; no "
-            "guarantee for crop, cutout, which cannot be undone",
+            "guarantee for crop, cutout, which cannot be undone; rotation: as both of the released "
+            "modules; crop: the released boxes; ours is the half-pixel resize; cutout: as the "
+            "released BigGAN example, which took it from DiffAugment",
         ),
     ],
 )
@@ -111,3 +117,37 @@ def test_the_probability_of_ada_is_drawn(tmp_path):
     assert "Adaptive augmentation" in report_run(tmp_path).read_text(encoding="utf-8")
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1, "discriminator/loss": 1.0}))
     assert "Adaptive augmentation" not in report_run(tmp_path).read_text(encoding="utf-8")
+
+
+def test_what_was_measured_and_augmented_is_kept_in_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "fit", lambda *arguments, **options: None)
+    said = []
+    config = GanConfig("dcgan", "samples:digits", size=16, width=2, augment="cr")
+    for about in ({"rotation_ambiguity": {"nats": -0.5}}, None):
+        train_gan(config, tmp_path, Cadence(1), say=said.append, about=about)
+        kept = json.loads((tmp_path / "data.json").read_text(encoding="utf-8"))
+        assert kept["augmentation"] == described(config) and described(config) in said
+        # What went on does not measure anew, and keeps what was measured.
+        assert kept["rotation_ambiguity"] == {"nats": -0.5}
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_training_measures_first_unless_it_goes_on(begun, tmp_path, measured, monkeypatch):
+    given = []
+
+    def train(config, run, cadence, *, about, **options):
+        given.append((about, options["resume"]))
+        return None, SimpleNamespace(step=1)
+
+    monkeypatch.setattr(gans, "train_gan", train)
+    monkeypatch.setattr(report, "report_run", lambda run: run)
+    run = tmp_path / "run"
+    run.mkdir()
+    if begun:
+        (run / "config.json").write_text("{}")
+    options = {name: value for name, value in vars(SMALL).items() if name != "method"}
+    command = TrainGan("ms-gan", steps=1, out=run, resume=True)
+    object.__setattr__(command, "gan", SimpleNamespace(**options))
+    command()
+    assert given == [({} if begun else {"rotation_ambiguity": NOTED}, True)]
+    assert len(measured) == (not begun)

@@ -28,6 +28,7 @@ from gan_forensics.gans import (
     train_gan,
 )
 from gan_forensics.gans.augment import augmentation, described
+from gan_forensics.gans.diff_augment import diff_augment
 from gan_forensics.train import Cadence, CheckpointError, RunFolderError, read_metrics
 from tests.dist_games import differences
 from tests.tiny_gans import (
@@ -190,7 +191,11 @@ def same_bits(game, beginning, draws):
 
 @pytest.mark.slow
 def test_diff_augment_without_transforms_is_the_base_bit_for_bit(draws):
-    same_bits(game_of("diffaugment", transforms=","), drawn(game_of()), draws)
+    game = Game(
+        *(G, D, (HINGE,), PLAYERS),
+        augment=lambda context, owner, images: diff_augment(images, context.key(owner), ()),
+    )
+    same_bits(game, drawn(game_of()), draws)
 
 
 @pytest.mark.slow
@@ -321,6 +326,8 @@ REFUSED = [
     ({"augment": "dag", "transforms": "rotatoin"}, "unknown .*'rotatoin'; did you mean 'rotation'"),
     ({"augment": "classical", "transforms": "shifts"}, "did you mean 'shift'"),
     ({"augment": "diffaugment", "transforms": "flip"}, "diffaugment has no transform 'flip': it h"),
+    ({"augment": "diffaugment", "transforms": ","}, "no transforms given, got ','"),
+    ({"augment": "dag", "transforms": " "}, "transforms is empty: leave it out for rotation"),
     ({"ada_kimg": 3.0}, "ada_kimg is of augment ada, not of none"),
     ({"augment": "ada", "dag_weight": 1.0}, "dag_weight is of augment dag, not of ada"),
     ({"augment": "cr", "dag_normalisation": "module"}, "dag_normalisation is of augment dag"),
@@ -343,6 +350,15 @@ REFUSED = [
         {"method": "ms-gan", "base": "dcgan", "task_discriminator_weight": -1.0},
         "task_discriminator_weight must be 0 or more, got -1.0",
     ),
+    (
+        {"method": "multi-head-da", "base": "dcgan", "task_generator_weight": 0.5},
+        "multi-head-da has no weights: leave task_discriminator_weight and task_generator_weight",
+    ),
+    (
+        {"method": "ssgan-la", "base": "r3gan", "gamma": 3.0},
+        "with which r3gan's penalties would go",
+    ),
+    ({"method": "multi-head-da", "base": "r3gan"}, "with which r3gan's penalties would go"),
     (
         {"method": "ms-gan", "base": "dcgan", "label_augmented_loss": "multi-hinge"},
         "label_augmented_loss is of ssgan-la and ssgan-la-plus, not of ms-gan",

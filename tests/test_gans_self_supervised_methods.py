@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gan_forensics.gans import METHODS, GanConfig, build
+from gan_forensics.gans import METHODS, GanConfig, augment, build, methods, self_supervised_methods
 from gan_forensics.gans.methods import method_of, rows_of
 from gan_forensics.gans.self_supervised_methods import SUPERVISED
 from gan_forensics.nn.initial import shapes_of
@@ -31,7 +31,8 @@ BASES = {
 
 def weights(method, **config):
     config = GanConfig(method, **config)
-    return method_of(config).supervision.weights(config)
+    of = method_of(config).supervision.weights
+    return of and of(config)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_weights_elsewhere_are_those_of_the_papers():
         "ms-gan": (1.0, 0.2),
         "ssgan-la": (1.0, 1.0),
         "ssgan-la-plus": (1.0, 0.2),
-        "multi-head-da": (1.0, 1.0),
+        "multi-head-da": None,
     }
     # Without a base, and with the own one by name, it is the same row.
     for name in SUPERVISED:
@@ -123,3 +124,94 @@ def test_ms_gan_goes_on_every_base(base):
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert "class_head" in dict(after.params)
     assert method_of(replace(config)).supervision is not None
+
+
+# --- every setting arrives ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the makers of tasks are asked for, by their names."""
+    calls = {}
+
+    def noted(module, name):
+        real = getattr(module, name)
+
+        def made(*arguments, **options):
+            calls[name] = options
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(module, name, made)
+
+    noted(augment, "dag_task")
+    noted(self_supervised_methods, "label_augmented_task")
+    noted(methods, "relativistic_task")
+    noted(methods, "rotation_task")
+    return calls
+
+
+SMALL = GanConfig("dcgan", size=32, width=4)
+
+
+def test_settings_of_dag_and_r3gan_reach_their_tasks(asked):
+    build(replace(SMALL, augment="dag", dag_weight=0.7, dag_normalisation="module"))
+    assert asked["dag_task"]["weight"] == 0.7 and asked["dag_task"]["normalisation"] == "module"
+    build(replace(SMALL, augment="dag"))
+    assert asked["dag_task"]["weight"] == 0.2
+    assert asked["dag_task"]["normalisation"] == "non_identity"
+    build(replace(SMALL, method="r3gan", gamma=3.0))
+    assert asked["relativistic_task"]["gamma"] == 3.0
+    build(replace(SMALL, method="r3gan"))
+    assert asked["relativistic_task"]["gamma"] == 1.0
+
+
+def test_settings_of_self_supervision_reach_their_tasks(asked):
+    own = {"task_discriminator_weight": 0.3, "task_generator_weight": 0.0}
+    given = {"discriminator_weight": 0.3, "generator_weight": 0.0}
+    config = replace(SMALL, method="ssgan-la-plus", base="dcgan", **own)
+    build(replace(config, label_augmented_loss="multi-hinge"))
+    asked_for = asked["label_augmented_task"]
+    assert asked_for == {**given, "loss": "multi-hinge", "spectral_norm": False}
+    build(replace(config, method="ssgan-la"))
+    assert asked["label_augmented_task"]["loss"] == "cross-entropy"
+    # On its own base the rotation head is the discriminator's.
+    build(GanConfig("ssgan", size=32, generator_width=4, discriminator_width=4, **own))
+    assert asked["rotation_task"] == given
+
+
+def test_settings_of_ada_and_of_norms_reach_their_networks():
+    assert build(replace(SMALL, augment="ada", ada_kimg=3.0)).game.networks["augment"].kimg == 3
+    assert build(replace(SMALL, augment="ada")).game.networks["augment"].kimg == 500
+    for norm in ("layer", "none"):
+        assert build(replace(SMALL, norm=norm)).discriminator.norm == norm
+    assert build(replace(SMALL, method="r3gan")).discriminator.norm == "none"
+    assert build(SMALL).discriminator.norm == "batch"
+
+
+def test_heads_in_the_place_of_a_critic_are_penalised_as_it_was(monkeypatch):
+    """The critic's own logit is trained by nobody then, so that its penalty would hold nothing."""
+    seen = {}
+    real = self_supervised_methods.dag_task
+
+    def made(*arguments, **options):
+        seen.update(options)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(self_supervised_methods, "dag_task", made)
+    config = replace(SMALL, method="multi-head-da", base="wgan-gp")
+    built = build(config)
+    assert (seen["penalty"].kind, seen["penalty"].weight) == ("0-gp", 10.0)
+    metrics = shapes_of(
+        make_step(built.updates),
+        *(_state_and_batch(built)),
+        jax.random.key(0),
+    )[1]
+    assert "discriminator/dag" in metrics and "discriminator/penalty" not in metrics
+    plain = build(replace(config, base="dcgan"))
+    assert seen["penalty"] is None and plain.game.networks["dag_heads"].heads == 4
+
+
+def _state_and_batch(gan):
+    state = jax.eval_shape(lambda: gan.learner.start(0))
+    shape = (minibatches_per_step(gan.updates), 4, 32, 32, 3)
+    return state, {"image": jax.ShapeDtypeStruct(shape, jnp.float32)}

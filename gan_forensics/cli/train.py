@@ -95,7 +95,8 @@ class TrainGan:
         config, cadence = self._checked()
         run = self.out or Path("runs") / _run_name(config)
         check_folder_out(run)
-        about = {} if self.resume else self._ambiguity(config)
+        goes_on = self.resume and (run / "config.json").exists()
+        about = {} if goes_on else self._ambiguity(config)
         _, state = train_gan(
             config,
             run,

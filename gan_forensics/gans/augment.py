@@ -154,12 +154,16 @@ def described(config: GanConfig) -> str | None:
     ]
     beside = "beside the images as they are, " if name in ("cr", "bcr", "dag") else ""
     line = f"augment {name}{f' ({transforms})' if transforms else ''}: {beside}{', '.join(moves)}"
-    if name != "dag":
+    if name not in ("classical", "dag"):
         return line
-    lost = [policy.name for policy in policies_of(transforms) if not policy.invertible]
-    if lost:
-        return f"{line}; no guarantee for {', '.join(lost)}, which cannot be undone"
-    return f"{line}; all can be undone, so the target stays what it is"
+    policies = policies_of(transforms)
+    if name == "dag":
+        lost = [policy.name for policy in policies if not policy.invertible]
+        if lost:
+            line += f"; no guarantee for {', '.join(lost)}, which cannot be undone"
+        else:
+            line += "; all can be undone, so the target stays what it is"
+    return line + "".join(f"; {policy.name}: {policy.note}" for policy in policies)
 
 
 def at_cap(stats: Mapping[str, Any]) -> str | None:
@@ -257,4 +261,6 @@ def _diff_augment_policy(transforms: str) -> tuple[str, ...]:
         raise ValueError(
             f"diffaugment has no transform {unknown[0]!r}: it has {', '.join(DIFF_AUGMENT)}"
         )
+    if not chosen:
+        raise ValueError(f"no transforms given, got {transforms!r}: give some, or augment none")
     return chosen

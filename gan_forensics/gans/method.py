@@ -20,13 +20,13 @@ class Supervision(NamedTuple):
 
     Attributes:
         task: of the weights (discriminator, generator), whether the discriminator has spectral
-            norm, and the config.
-        weights: the published ones, where a config says none.
+            norm, the config, and the base's tasks.
+        weights: the published ones, where a config says none; None for a task without.
         replaces: whether it stands in the place of the adversarial loss.
     """
 
     task: Callable[[tuple[float, float], bool, GanConfig, Sequence[Task]], Task]
-    weights: Callable[[GanConfig], tuple[float, float]]
+    weights: Callable[[GanConfig], tuple[float, float]] | None
     replaces: bool = False
 
 
@@ -115,8 +115,13 @@ class Method(NamedTuple):
     def _supervised(self, config: GanConfig, own: tuple[Task, ...], spectral_norm: bool):
         """The tasks with self-supervision."""
         assert self.supervision is not None
-        weights = self.supervision.weights(config)
         given = (config.task_discriminator_weight, config.task_generator_weight)
+        if self.supervision.weights is None and given != (None, None):
+            raise ValueError(
+                f"{config.method} has no weights: leave task_discriminator_weight and "
+                "task_generator_weight out"
+            )
+        weights = self.supervision.weights(config) if self.supervision.weights else (1.0, 1.0)
         chosen = tuple(w if g is None else g for w, g in zip(weights, given, strict=True))
         task = self.supervision.task(chosen, spectral_norm, config, own)  # pyright: ignore
         if not self.supervision.replaces:
@@ -126,7 +131,13 @@ class Method(NamedTuple):
                 f"{config.method} stands in the place of the adversarial loss, and that of "
                 f"{config.base} moves further players too: choose another base"
             )
-        return (task, *own[1:])
+        if config.base == "r3gan":
+            raise ValueError(
+                f"{config.method} stands in the place of the adversarial loss, with which r3gan's "
+                "penalties would go: choose another base"
+            )
+        # A gradient penalty is of the logits of the loss; what stands in its place has its own.
+        return (task, *(other for other in own[1:] if other.penalty is None))
 
 
 def only(loss: str, *tasks: Task) -> Callable[[GanConfig], tuple[Task, ...]]:

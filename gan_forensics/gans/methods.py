@@ -36,7 +36,10 @@ _TAILS: dict[str, Any] = {"recipe_of": "Chandrasegaran et al., CVPR 2021"}
 _ZOO: dict[str, Any] = {"recipe_of": "Lee and Town, arXiv 2005.02494 (mimicry)"}
 
 _R3GAN = Recipe(2e-4, betas=(0.0, 0.99), first=DISCRIMINATOR, own_minibatches=True)
-_HUANG: dict[str, Any] = {"paper": "Huang et al., NeurIPS 2024", "recipe_of": "common practice"}
+_HUANG: dict[str, Any] = {
+    "paper": "Huang et al., NeurIPS 2024",
+    "recipe_of": "this project's choice",
+}
 # What self-supervised methods go on top of where a config says nothing.
 OWN_BASE = "sngan"
 

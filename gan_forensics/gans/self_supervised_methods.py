@@ -108,6 +108,7 @@ def _multi_head(
         pair,
         weight=1.0,
         normalisation="module",
+        penalty=next((task.penalty for task in tasks if task.penalty), None),
         spectral_norm=spectral_norm,
     )
 
@@ -130,9 +131,7 @@ SUPERVISED: dict[str, Supervised] = {
     "ms-gan": Supervised(Supervision(_of(multi_class_task), lambda config: (1.0, 0.2)), _TRAN),
     "ssgan-la": Supervised(Supervision(_labelled, lambda config: (1.0, 1.0), replaces=True), _HOU),
     "ssgan-la-plus": Supervised(Supervision(_labelled, lambda config: (1.0, 0.2)), _HOU),
-    "multi-head-da": Supervised(
-        Supervision(_multi_head, lambda config: (1.0, 1.0), replaces=True), _HOU
-    ),
+    "multi-head-da": Supervised(Supervision(_multi_head, None, replaces=True), _HOU),
 }
 
 
