@@ -9,7 +9,8 @@ from jaxtyping import Float, Int, UInt8
 
 from gan_forensics.data import ArraySource, Source, take, to_float
 from gan_forensics.gans import Gan
-from gan_forensics.gans.context import DISCRIMINATOR, DiscriminatorOutput
+from gan_forensics.gans.discriminator_output import DiscriminatorOutput
+from gan_forensics.gans.task import DISCRIMINATOR
 from gan_forensics.quality import FeatureExtractor, extract, fid, memorisation
 from gan_forensics.studies.collapse import Followed, batches_of, follow
 from gan_forensics.train import TrainState

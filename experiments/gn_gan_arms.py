@@ -20,7 +20,6 @@ from gan_forensics.gans import (
     penalised,
 )
 from gan_forensics.gans.autoencoder import AUTOENCODER
-from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR
 from gan_forensics.gans.dist_gan import (
     CORRECTED,
     Switches,
@@ -29,6 +28,7 @@ from gan_forensics.gans.dist_gan import (
     distance_task,
 )
 from gan_forensics.gans.dist_gan_methods import SETTINGS, encoder_of, switches_of
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 
 
 class Group(NamedTuple):

@@ -35,8 +35,8 @@ from experiments.dag_plane import (
 )
 from experiments.dag_published import POLICIES, policy_config
 from gan_forensics.data import ArraySource
-from gan_forensics.gans.context import DISCRIMINATOR
 from gan_forensics.gans.dag import HEADS
+from gan_forensics.gans.task import DISCRIMINATOR
 from gan_forensics.report import Table
 from gan_forensics.train import make_step
 from tests.small_experiments import step_fits_together

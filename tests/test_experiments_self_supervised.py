@@ -15,7 +15,7 @@ from experiments.self_supervised_page import comparisons, sections_of
 from experiments.self_supervised_published import PUBLISHED, RECIPES, pairs, recipe_config
 from experiments.small_networks import PlaneDiscriminator, TinyDiscriminator, TinyGenerator
 from gan_forensics.gans import init
-from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.report import Table
 from gan_forensics.train import init_state, make_step, minibatches_per_step

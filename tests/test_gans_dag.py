@@ -10,9 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.gans import LOSSES, Draws, Game, Recipe, adversarial, dag_task, penalised
-from gan_forensics.gans.context import Context, PairLoss
+from gan_forensics.gans.context import Context
 from gan_forensics.gans.dag import HEADS
 from gan_forensics.gans.dist_gan import Setting, dist_gan_task
+from gan_forensics.gans.task import PairLoss
 from gan_forensics.gans.transforms import POLICIES, Policy, Transform, policies_of
 from gan_forensics.nn.heads import sow_trunk
 from tests.dist_games import differences, sigmoid

@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose
 
 from gan_forensics.gans import LOSSES, Draws, Game, Recipe, dist_gan
 from gan_forensics.gans.autoencoder import AUTOENCODER, ENCODER
-from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR
 from gan_forensics.gans.dist_gan import (
     GUARDED,
     Setting,
@@ -31,6 +30,7 @@ from gan_forensics.gans.dist_gan import (
 from gan_forensics.gans.gradient_matching import gradient_matching_task
 from gan_forensics.gans.mode_regularised import MANIFOLD, mdgan_task, rgan_tasks
 from gan_forensics.gans.neighbours import neighbour_task
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 from gan_forensics.runtime import data_mesh, replicated
 from gan_forensics.train import init_state, make_step
 from tests.dist_games import (

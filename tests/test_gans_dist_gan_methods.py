@@ -24,9 +24,10 @@ from gan_forensics.gans import (
 )
 from gan_forensics.gans.autoencoder import AUTOENCODER, ENCODER
 from gan_forensics.gans.build import Gan
-from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR, Draws
+from gan_forensics.gans.context import Draws
 from gan_forensics.gans.dist_gan import GUARDED, Switches
 from gan_forensics.gans.dist_gan_methods import SETTINGS, switches_of
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 from gan_forensics.train import Aux, Cadence, init_state, make_step, minibatches_per_step
 
 BOTH = (ENCODER, GENERATOR)

@@ -7,7 +7,7 @@ from gan_forensics.gans.adversarial import Game, Player, Recipe, adversarial, pe
 from gan_forensics.gans.augment import AUGMENTATIONS, consistency_task
 from gan_forensics.gans.build import Gan, build, init
 from gan_forensics.gans.config import GanConfig
-from gan_forensics.gans.context import Context, Draws, Loss, Task
+from gan_forensics.gans.context import Context, Draws
 from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.gradient_matching import (
     TaylorCoefficients,
@@ -31,3 +31,4 @@ from gan_forensics.gans.runs import load_gan, train_gan
 from gan_forensics.gans.sampling import generate, interpolate
 from gan_forensics.gans.singular_values import largest_singular_values
 from gan_forensics.gans.spectral_regularisation import spectral_task
+from gan_forensics.gans.task import Loss, Task

@@ -22,24 +22,22 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from gan_forensics.gans.context import (
+from gan_forensics.gans.context import WEIGHTS, Context, Draws
+from gan_forensics.gans.losses import AdversarialLoss
+from gan_forensics.gans.optimizers import adam, half_linear_decay, linear_decay, staircase_decay
+from gan_forensics.gans.penalties import Kind, Norm, Sample, gradient_penalty
+from gan_forensics.gans.priors import Prior, normal
+from gan_forensics.gans.singular_values import singular_value_range
+from gan_forensics.gans.task import (
     DISCRIMINATOR,
     GENERATOR,
-    WEIGHTS,
     Augment,
-    Context,
-    Draws,
     Loss,
     PairLoss,
     PairPenalty,
     Task,
     Weight,
 )
-from gan_forensics.gans.losses import AdversarialLoss
-from gan_forensics.gans.optimizers import adam, half_linear_decay, linear_decay, staircase_decay
-from gan_forensics.gans.penalties import Kind, Norm, Sample, gradient_penalty
-from gan_forensics.gans.priors import Prior, normal
-from gan_forensics.gans.singular_values import singular_value_range
 from gan_forensics.nn.initial import initial_variables, shapes_of
 from gan_forensics.runtime import split_over_data
 from gan_forensics.train import Aux, Update

@@ -27,7 +27,7 @@ from jaxtyping import Array
 
 from gan_forensics.gans.adaptive_augment import AdaptiveProbability, adaptive_augment
 from gan_forensics.gans.config import GanConfig
-from gan_forensics.gans.context import Augment, Context, Images, Loss, Shown, Task
+from gan_forensics.gans.context import Context
 from gan_forensics.gans.dag import WEIGHT, dag_task
 from gan_forensics.gans.diff_augment import (
     DIFF_AUGMENT,
@@ -35,6 +35,7 @@ from gan_forensics.gans.diff_augment import (
     random_flip_and_shift,
     random_of,
 )
+from gan_forensics.gans.task import Augment, Images, Loss, Shown, Task
 from gan_forensics.gans.transforms import check_images, policies_of
 
 ADAPTIVE = "augment"  # the network without parameters whose statistics are ADA's

@@ -10,7 +10,9 @@ terms look at, in any player's move, each made once:
 
 from jaxtyping import Array, Float
 
-from gan_forensics.gans.context import GENERATOR, Context, DiscriminatorOutput, Images
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.discriminator_output import DiscriminatorOutput
+from gan_forensics.gans.task import GENERATOR, Images
 
 AUTOENCODER, ENCODER = "autoencoder", "encoder"
 

@@ -14,10 +14,10 @@ from gan_forensics.gans.adversarial import SPANNING, Game
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
-from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.priors import PRIORS
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.runtime import check_precision
 from gan_forensics.train import Learner, Update
 

@@ -17,40 +17,37 @@ Either player may look at real *and* at generated images. Where the game has an 
 judged of them without a transform of a term's own is augmented; `context.images` never are. Every
 pass moves the statistics of its network (batch norm averages, spectral norm vectors) before the
 next one, whosever move it is; `context.stats` has them at the end. What players minimise for one
-purpose is a `Task`.
+purpose is a `gan_forensics.gans.task.Task`.
 """
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-GENERATOR, DISCRIMINATOR = "generator", "discriminator"
-Owner = Literal["real", "fake"]
-Shown = Literal["real", "fake", "reconstruction"]
-Images = Float[Array, "b *shape"]
-Labels = Int[Array, " b"] | None
-Transform = Callable[[Images], Images]
-# A number, a schedule of the step, or the name of one of the game's traced `weights`.
-Weight = float | str | Callable[[Int[Array, ""]], Float[Array, ""]]
+from gan_forensics.gans.discriminator_output import DiscriminatorOutput, named_outputs
+from gan_forensics.gans.task import (
+    DISCRIMINATOR,
+    GENERATOR,
+    Augment,
+    Images,
+    Labels,
+    Loss,
+    Owner,
+    Shown,
+    Term,
+    Transform,
+    Weight,
+)
+
 WEIGHTS = "weights"
 Made = TypeVar("Made")
 # What networks of Flax keep of a batch, which ties its images together.
 _OF_BATCHES = "batch_stats"
 _SOWN = "intermediates"
-# How a discriminator comes to have an output.
-_OTHERWISE = (
-    "give a discriminator that returns it, such as gan_forensics.nn.resgan.Discriminator (for "
-    "rotation with rotations=4)"
-)
-_HOW = {
-    "trunk": "let it call gan_forensics.nn.heads.sow_trunk(self, x) with the x [b, d] that its "
-    "logits are a linear function of; heads of tasks look at it"
-}
 
 
 class Draws(NamedTuple):
@@ -68,107 +65,6 @@ class Draws(NamedTuple):
     labels: Labels = None
     alpha: Float[Array, " b"] | None = None
     key: Array | None = None
-
-
-class DiscriminatorOutput:
-    """Images, and what the discriminator made of them in one pass: its outputs by name."""
-
-    def __init__(self, images: Images, labels: Labels, outputs: Any):
-        self.images, self.labels = images, labels
-        self._outputs = _named(outputs)
-
-    def __contains__(self, name: str) -> bool:
-        """Whether this discriminator has an output."""
-        return name in self._outputs
-
-    @property
-    def features(self) -> Float[Array, "b d"]:
-        """What heads of classes look at: all features, or else what the logits are linear in."""
-        return self["features" if "features" in self else "trunk"]
-
-    def __getitem__(self, name: str) -> Array:
-        """One output.
-
-        Raises:
-            ValueError: for one that this discriminator lacks.
-        """
-        if name not in self._outputs:
-            raise ValueError(
-                f"a task needs the discriminator's output {name!r}, this one has only "
-                f"{', '.join(self._outputs)}: {_HOW.get(name, _OTHERWISE)}"
-            )
-        return self._outputs[name]
-
-
-class Loss(NamedTuple):
-    """The value of a term, and what it has to report."""
-
-    value: Float[Array, ""]
-    metrics: Mapping[str, Float[Array, ""]] = {}
-
-
-Term = Callable[["Context"], Loss]
-# (context, whose images, images) to what the discriminator is shown of them.
-Augment = Callable[["Context", Shown, Images], Images]
-
-
-class PairLoss(NamedTuple):
-    """An adversarial loss as a function of logits, for tasks that judge more pairs by it.
-
-    Attributes:
-        discriminator: of logits [b] by what they are of, the names in `discriminator_sees`, and of
-            the context.
-        generator: likewise, of those in `generator_sees`.
-        discriminator_sees: of "real", "fake" and "reconstruction".
-        generator_sees: likewise.
-        zero: whether a logit of 0 stands between real and fake.
-    """
-
-    discriminator: Callable[[Mapping[str, Array], "Context"], Float[Array, ""]]
-    generator: Callable[[Mapping[str, Array], "Context"], Float[Array, ""]]
-    discriminator_sees: tuple[str, ...] = ("real", "fake")
-    generator_sees: tuple[str, ...] = ("fake",)
-    zero: bool = True
-
-
-class PairPenalty(NamedTuple):
-    """A gradient penalty of pairs, for tasks that judge more of them.
-
-    Attributes:
-        kind: of `gan_forensics.gans.penalties`.
-        norm: likewise.
-        weight: of it.
-    """
-
-    kind: Literal["0-gp", "1-gp", "lp"]
-    norm: Literal["l2", "rms", "batch"]
-    weight: Weight
-
-
-class Task(NamedTuple):
-    """One purpose: terms of the discriminator and of the generator, and networks that it brings.
-
-    Attributes:
-        discriminator: terms of its loss.
-        generator: terms of its loss.
-        networks: further networks by name. The discriminator trains those that no other player
-            of the game trains.
-        others: terms of further players of the game, by the player's name.
-        pair: of an adversarial loss: what it makes of any pair of images.
-        penalty: of a gradient penalty: which one it is.
-    """
-
-    discriminator: tuple[Term, ...] = ()
-    generator: tuple[Term, ...] = ()
-    networks: Mapping[str, nn.Module] = {}
-    others: Mapping[str, tuple[Term, ...]] = {}
-    pair: PairLoss | None = None
-    penalty: PairPenalty | None = None
-
-    def terms(self, player: str) -> tuple[Term, ...]:
-        """The terms of a player."""
-        own = {GENERATOR: self.generator, DISCRIMINATOR: self.discriminator, **self.others}
-        return own.get(player, ())
 
 
 class Context:
@@ -322,7 +218,7 @@ class Context:
                 for (_, leaf), is_bias in zip(leaves, added, strict=True)
             ]
             variables = {"params": jax.tree.unflatten(structure, parts)}
-            return _named(network.apply(variables, images, train=True))["logits"]
+            return named_outputs(network.apply(variables, images, train=True))["logits"]
 
         biases = [leaf for (_, leaf), is_bias in zip(leaves, added, strict=True) if is_bias]
         logits, back = jax.vjp(judge, images, biases)
@@ -352,7 +248,7 @@ class Context:
             # Its own; what a network within it leaves stands under that one's name.
             own = changed.pop(_SOWN, {}).items()
             sown = {name: made[0] for name, made in own if isinstance(made, tuple)}
-            named = _named(outputs)
+            named = named_outputs(outputs)
             return {**named, **{n: x for n, x in sown.items() if n not in named}}, changed
 
         if sets:
@@ -441,12 +337,3 @@ class Context:
                 )
             value, metrics = value + loss.value, {**metrics, **loss.metrics}
         return Loss(jnp.asarray(value), metrics)
-
-
-def _named(outputs: Any) -> dict[str, Array]:
-    """The outputs of a discriminator by name."""
-    if isinstance(outputs, jax.Array):
-        outputs = {"logits": outputs}
-    elif not isinstance(outputs, Mapping):
-        outputs = outputs._asdict()
-    return {name: value for name, value in outputs.items() if value is not None}

@@ -29,11 +29,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.gans.autoencoder import judged_reconstruction, reconstructed
-from gan_forensics.gans.context import (
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.discriminator_output import DiscriminatorOutput
+from gan_forensics.gans.penalties import penalty_of_squared_norm, squared_norms
+from gan_forensics.gans.task import (
     DISCRIMINATOR,
     GENERATOR,
-    Context,
-    DiscriminatorOutput,
     Images,
     Labels,
     Loss,
@@ -42,7 +43,6 @@ from gan_forensics.gans.context import (
     Task,
     Weight,
 )
-from gan_forensics.gans.penalties import penalty_of_squared_norm, squared_norms
 from gan_forensics.gans.transforms import Policy, Transform, check_images
 from gan_forensics.nn.heads import PROJECTION, TRUNK, LogitHeads
 from gan_forensics.runtime import split_over_data

@@ -35,9 +35,10 @@ from gan_forensics.gans.autoencoder import (
     judged_reconstruction,
     reconstructed,
 )
-from gan_forensics.gans.context import GENERATOR, Context, Loss, PairLoss, Task, Weight
+from gan_forensics.gans.context import Context
 from gan_forensics.gans.losses import AdversarialLoss
 from gan_forensics.gans.penalties import Norm
+from gan_forensics.gans.task import GENERATOR, Loss, PairLoss, Task, Weight
 
 Values = Float[Array, "..."]
 Scalar = Float[Array, ""]

@@ -18,7 +18,6 @@ from gan_forensics.gans.architectures import (
 )
 from gan_forensics.gans.autoencoder import AUTOENCODER, ENCODER
 from gan_forensics.gans.config import Architecture, GanConfig
-from gan_forensics.gans.context import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.gans.dist_gan import (
     CORRECTED,
     GUARDED,
@@ -33,6 +32,7 @@ from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.mode_regularised import MANIFOLD, mdgan_task, rgan_tasks
 from gan_forensics.gans.neighbours import neighbour_task
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 
 _LOG, _HINGE = LOSSES["non_saturating"], LOSSES["hinge"]
 SETTINGS: dict[Architecture, Setting] = {

@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.gans.context import Context, Loss, Owner, Task, Weight
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.task import Loss, Owner, Task, Weight
 
 Of = Literal["score", "logit"]
 SCORED: tuple[Of, ...] = ("score", "logit")

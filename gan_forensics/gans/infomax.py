@@ -24,7 +24,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.gans.context import Context, Loss, Owner, Task, Term, Weight
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.task import Loss, Owner, Task, Term, Weight
 
 CRITICS = "critics"
 MASK = -10.0  # m of the released code

@@ -10,9 +10,9 @@ from gan_forensics.gans.adversarial import Game, Recipe, adversarial
 from gan_forensics.gans.architectures import Networks
 from gan_forensics.gans.augment import augmentation
 from gan_forensics.gans.config import POINTS, GanConfig
-from gan_forensics.gans.context import Task
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.priors import Prior
+from gan_forensics.gans.task import Task
 
 
 class Supervision(NamedTuple):

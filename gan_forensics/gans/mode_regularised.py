@@ -25,9 +25,10 @@ from gan_forensics.gans.autoencoder import (
     judged_reconstruction,
     reconstructed,
 )
-from gan_forensics.gans.context import Context, Loss, Task
+from gan_forensics.gans.context import Context
 from gan_forensics.gans.dist_gan import reconstruction_error
 from gan_forensics.gans.losses import AdversarialLoss
+from gan_forensics.gans.task import Loss, Task
 
 WEIGHT = 0.01
 MANIFOLD = "manifold_discriminator"

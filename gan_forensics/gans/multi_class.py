@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.gans.context import Context, Loss, Task, Weight
+from gan_forensics.gans.context import Context
 from gan_forensics.gans.rotation import (
     drawn_from_pool,
     pool_of_turns,
@@ -43,6 +43,7 @@ from gan_forensics.gans.rotation import (
     rotation_loss,
     turned_in_quarters,
 )
+from gan_forensics.gans.task import Loss, Task, Weight
 from gan_forensics.nn.heads import ClassHead
 
 HEAD = "class_head"

@@ -30,7 +30,8 @@ from gan_forensics.gans.autoencoder import (
     judged_reconstruction,
     reconstructed,
 )
-from gan_forensics.gans.context import Context, Loss, Task, Weight
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.task import Loss, Task, Weight
 
 Power = Literal[2, 1]
 Place = Literal["autoencoder", "generator"]

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.gans.context import Context, Loss, PairLoss, Task, Weight
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.task import Loss, PairLoss, Task, Weight
 
 GAMMA = 1.0
 _SMALLEST = 1e-12

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.gans.context import Context, Loss, Owner, Task, Term, Weight
+from gan_forensics.gans.context import Context
+from gan_forensics.gans.task import Loss, Owner, Task, Term, Weight
 
 ROTATION_HEAD = "rotation_head"
 Sampler = Literal["quarters", "pool"]

@@ -24,9 +24,9 @@ from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
-from gan_forensics.gans.context import Task
 from gan_forensics.gans.methods import architecture_of, method_of
 from gan_forensics.gans.sampling import generate
+from gan_forensics.gans.task import Task
 from gan_forensics.train import (
     Cadence,
     InterruptedRunError,

@@ -15,8 +15,8 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans.build import Gan
-from gan_forensics.gans.context import GENERATOR
 from gan_forensics.gans.priors import Prior
+from gan_forensics.gans.task import GENERATOR
 from gan_forensics.runtime import products
 from gan_forensics.train import TrainState
 

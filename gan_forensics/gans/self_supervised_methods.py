@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from gan_forensics.gans.architectures import dist_networks
 from gan_forensics.gans.autoencoder import AUTOENCODER, ENCODER
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
-from gan_forensics.gans.context import GENERATOR, Task
 from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.dist_gan import (
     Setting,
@@ -25,6 +24,7 @@ from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.method import Method, Supervision
 from gan_forensics.gans.multi_class import label_augmented_task, matching_task, multi_class_task
 from gan_forensics.gans.rotation import rotation_task
+from gan_forensics.gans.task import GENERATOR, Task
 from gan_forensics.gans.transforms import policies_of
 from gan_forensics.nn.heads import ClassHead
 

@@ -10,8 +10,9 @@ images, the generator minimises
 
 from typing import Literal
 
-from gan_forensics.gans.context import Context, Loss, Task, Weight
+from gan_forensics.gans.context import Context
 from gan_forensics.gans.losses import AdversarialLoss
+from gan_forensics.gans.task import Loss, Task, Weight
 from gan_forensics.spectra import spectral_loss
 
 Mode = Literal["released", "differentiable"]
