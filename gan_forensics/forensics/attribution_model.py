@@ -1,0 +1,47 @@
+"""What every method of attribution fits: a model that gives logits and features of images.
+
+Images are uint8 [n, h, w, 3] of the one size that the model was fitted on. C classes are sources,
+the real one among them, in the order of the attributor's names.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+Images = UInt8[np.ndarray, "n h w 3"]
+
+
+class Outputs(NamedTuple):
+    """What a model says of images.
+
+    Attributes:
+        logits: of each source; softmax of them are its probabilities, before any temperature.
+        features: what images are compared by: the embedding of a network, for instance.
+    """
+
+    logits: Float[np.ndarray, "n C"]
+    features: Float[np.ndarray, "n d"]
+
+    def rows(self, where: Any) -> "Outputs":
+        """Those of some images, by indices or a mask."""
+        return Outputs(self.logits[where], self.features[where])
+
+
+class Model(Protocol):
+    """A fitted model: what it computes, and what of it a file keeps."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What it needs beside arrays, JSON-able."""
+        ...
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Its numbers."""
+        ...
+
+    def outputs(self, images: Images) -> Outputs:
+        """Logits and features of images of its size."""
+        ...
