@@ -4,11 +4,12 @@ Logits [n, C] and labels [n] are of held-out images, which trained nothing. Loga
 A temperature changes no order of an image's classes. Guo et al., ICML 2017.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import softmax
 
 from gan_forensics.forensics.intervals import Interval, rate_interval
@@ -61,8 +62,8 @@ def fit_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarr
             are not among the classes.
 
     Example:
-        >>> fit_temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1]))  # 2 / ln 3
-        1.8204784532...
+        >>> round(fit_temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1])), 6)
+        1.820478
     """
     logits, labels = _checked("logits", logits, labels)
     logits = logits - logits.max(1, keepdims=True)  # Softmax stays, and nothing overflows.
@@ -83,10 +84,15 @@ def fit_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarr
     if slope(low) >= 0 or too_sure(low) >= 0:
         return 1 / low
     if too_sure(high) > 0:
-        high = float(brentq(too_sure, low, high, xtol=1e-12 * low, rtol=1e-12))
+        high = _root(too_sure, low, high)
     if slope(high) <= 0:
         return 1 / high
-    return 1 / float(brentq(slope, low, high, xtol=1e-12 * low, rtol=1e-12))
+    return 1 / _root(slope, low, high)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    found = root_scalar(function, bracket=(low, high), method="brentq", xtol=1e-12 * low)
+    return float(found.root)
 
 
 def calibration_error(
