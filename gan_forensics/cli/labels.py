@@ -6,17 +6,6 @@ from pathlib import Path
 
 from gan_forensics.cli.checks import listed
 
-# Words of public data sets. Others, and 0 and 1, are asked about.
-REAL = (
-    "real", "reals", "0_real", "nature", "natural", "original", "originals", "authentic", "genuine",
-    "pristine", "photo", "photos", "photographs",
-)  # fmt: skip
-GENERATED = (
-    "fake", "fakes", "1_fake", "generated", "ai", "synthetic", "synthesized", "artificial", "gan",
-    "deepfake", "deepfakes",
-)  # fmt: skip
-WORDS = {**dict.fromkeys(REAL, "real"), **dict.fromkeys(GENERATED, "generated")}
-
 
 def labels_of(
     paths: Sequence[Path], root: Path, *, real_is: str | None = None
@@ -34,6 +23,8 @@ def labels_of(
     Raises:
         ValueError: when no folder is called `real_is`.
     """
+    from gan_forensics.data.folder_words import WORDS
+
     below = {p: p.relative_to(root).parts[:-1] if root.is_dir() else () for p in paths}
     if real_is is not None:
         return _told(below, root, real_is)
