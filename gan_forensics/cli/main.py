@@ -10,6 +10,7 @@ import tyro
 
 from gan_forensics.cli import train
 from gan_forensics.cli.anomaly import Anomaly
+from gan_forensics.cli.attribute import Attribute
 from gan_forensics.cli.augment import Augment
 from gan_forensics.cli.collapse import Collapse
 from gan_forensics.cli.detect import Detect
@@ -49,8 +50,8 @@ def commands(arguments: list[str]) -> Any:
     asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
     Train: Any = train.commands(asked)
     return (
-        Quickstart | Train | Sample | Evaluate | Collapse | Spectrum | Detect | Explain | Features
-        | Augment | Anomaly
+        Quickstart | Train | Sample | Evaluate | Collapse | Spectrum | Detect | Attribute | Explain
+        | Features | Augment | Anomaly
     )  # fmt: skip
 
 

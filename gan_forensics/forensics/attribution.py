@@ -109,6 +109,8 @@ class AttributionConfig:
     @property
     def choices(self) -> dict[str, Any]:
         """What the network of repmix and resnet is told."""
+        if "arch" not in METHODS[self.method].reads:
+            return {}
         compound = self.compound and self.method == "repmix"
         return {
             "arch": self.arch, "width": self.width, "compound": compound,
@@ -213,8 +215,11 @@ class Attributor:
 
     def none_of_these(self, outputs: Outputs) -> Bool[np.ndarray, " n"]:
         """Which images are of no known source, by the rule."""
-        known = KNOWNNESS[OPENNESS](self.calibrated(outputs), None)
-        return known < self.threshold
+        return self.knownness(outputs) < self.threshold
+
+    def knownness(self, outputs: Outputs) -> Float64[np.ndarray, " n"]:
+        """How much images are like a known source, which the threshold is for."""
+        return KNOWNNESS[OPENNESS](self.calibrated(outputs), None)
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_attributor`."""
@@ -367,6 +372,33 @@ def halves(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np
             part.append(some)
     first, second = (np.sort(np.concatenate(part)) for part in parts)
     return first, second
+
+
+def fifths(
+    images: Attributed, mask: Bool[np.ndarray, " n"], *, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows to train on, held out, and to measure on: 3, 1 and 1 of five of each kind of images.
+
+    A kind is a source, semantic and instance.
+
+    Raises:
+        ValueError: for a kind of fewer than five images.
+    """
+    kinds: dict[tuple, list[int]] = {}
+    for row in np.flatnonzero(mask):
+        kind = (int(images.labels[row]), images.semantics[row], images.instances[row])
+        kinds.setdefault(kind, []).append(int(row))
+    rng, parts = np.random.default_rng((seed, 12)), ([], [], [])
+    for (label, *which), rows in kinds.items():
+        if len(rows) < 5:
+            name = "/".join(filter(None, (images.names[label], *which)))
+            raise ValueError(f"{len(rows)} images of {name} cannot be parted: give 5 or more")
+        order, fifth = rng.permutation(rows), round(len(rows) / 5)
+        for part, some in zip(
+            parts, np.split(order, [len(rows) - 2 * fifth, len(rows) - fifth]), strict=True
+        ):
+            part.append(some)
+    return tuple(np.sort(np.concatenate(part)) for part in parts)  # pyright: ignore
 
 
 def _upto(first: int, count: int) -> Iterator[int]:

@@ -6,10 +6,11 @@ layer for the sources and one for real against generated. Linear layers start as
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import numpy as np
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.initial import torch_uniform
@@ -84,13 +85,11 @@ def sources_network(
     z = (m W_e + b_e) W_z + b_z = m (W_e W_z) + (b_e W_z + b_z).
     """
     params = variables["params"]
-    embed, sources = (
-        {name: np.asarray(array, np.float64) for name, array in params[layer].items()}
-        for layer in ("embed", "sources")
-    )
+    embed, sources = params["embed"], params["sources"]
+    product = partial(jnp.matmul, precision="highest")
     last = {
-        "kernel": np.float32(embed["kernel"] @ sources["kernel"]),
-        "bias": np.float32(embed["bias"] @ sources["kernel"] + sources["bias"]),
+        "kernel": product(embed["kernel"], sources["kernel"]),
+        "bias": product(embed["bias"], sources["kernel"]) + sources["bias"],
     }
     body = {name: tree.get("body", {}) for name, tree in variables.items()}
     body["params"] = {**body["params"], "fc": last}
