@@ -60,14 +60,13 @@ def reconstruct(
         details: as `decompose` gave them, one level or more; changed as you like.
         shape: height and width of the result.
     """
-    if smooth is None:
-        smooth = np.zeros_like(details[-1][0])
+    rest = np.zeros_like(details[-1][0]) if smooth is None else smooth
     for high_low, low_high, high_high in reversed(details):
         # A level of odd length comes back with one value too many.
-        smooth = smooth[..., : high_low.shape[-2], : high_low.shape[-1]]
-        low, high = _synthesise(smooth, low_high, -2), _synthesise(high_low, high_high, -2)
-        smooth = _synthesise(low, high, -1)
-    return smooth[..., : shape[0], : shape[1]]
+        rest = rest[..., : high_low.shape[-2], : high_low.shape[-1]]
+        low, high = _synthesise(rest, low_high, -2), _synthesise(high_low, high_high, -2)
+        rest = _synthesise(low, high, -1)
+    return rest[..., : shape[0], : shape[1]]
 
 
 def _analyse(x: Maps, axis: int) -> tuple[Maps, Maps]:
