@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 Images = UInt8[np.ndarray, "n h w 3"]
 
@@ -45,3 +45,19 @@ class Model(Protocol):
     def outputs(self, images: Images) -> Outputs:
         """Logits and features of images of its size."""
         ...
+
+
+def check_labels(labels, count: int, classes: int, what: str) -> Int[np.ndarray, " n"]:
+    """Labels, if they are integers 0 to classes - 1, one for each image."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,) or (count and not np.issubdtype(labels.dtype, np.integer)):
+        raise ValueError(
+            f"{count} {what} images need as many integer labels, got {labels.dtype} "
+            f"{list(labels.shape)}"
+        )
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"{what} labels go from {labels.min()} to {labels.max()}; of {classes} classes they "
+            f"are 0 to {classes - 1}"
+        )
+    return labels
