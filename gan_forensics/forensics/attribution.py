@@ -284,7 +284,7 @@ def fit_attributor(
         return np.stack(made)
 
     model = method.fit(
-        learnt,
+        (learnt, train.labels),
         (pixels(chosen, 1.0), held_out.labels[chosen]),
         config,
         names=train.names,

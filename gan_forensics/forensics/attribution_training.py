@@ -88,7 +88,7 @@ def perturbation_of(config: "AttributionConfig") -> RandomCorruption | None:
 
 
 def train_network(
-    train: Source,
+    train: tuple[Source, Int[np.ndarray, " n"]],
     validation: tuple[UInt8[np.ndarray, "m h w 3"], Int[np.ndarray, " m"]],
     config: "AttributionConfig",
     *,
@@ -103,7 +103,7 @@ def train_network(
     """Train a network of `NETWORKS`; the checkpoint of the least validation loss is taken.
 
     Args:
-        train: images [h, w, 3] of one size, at least `side`, with "label".
+        train: images [h, w, 3] of one size, at least `side`, with "label"; and the labels.
         validation: images of the side, as they shall be judged, and their labels.
         config: how.
         names: of the sources.
@@ -123,10 +123,11 @@ def train_network(
     network = row.make(len(names), side, choices)
     if config.batch_size % mixed:
         raise ValueError(f"a batch of {config.batch_size} images has no mixtures of {mixed}")
-    inputs = dict(row.prepare(part["image"] for part in chunks(train, AT_ONCE)))
-    transform = Mixtures(train, config, side, images=mixed)
+    source, _ = train
+    inputs = dict(row.prepare(part["image"] for part in chunks(source, AT_ONCE)))
+    transform = Mixtures(source, config, side, images=mixed)
     batches = process_batches(
-        train, batch_size=config.batch_size // mixed, seed=config.seed, transform=transform
+        source, batch_size=config.batch_size // mixed, seed=config.seed, transform=transform
     )
     epoch = batches.batches_per_epoch
 
