@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from attribution_toys import NAMES, planted
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
 from gan_forensics.data.files import read_archive, write_archive
+from gan_forensics.data.perturbations import RandomCorruption
 from gan_forensics.forensics.attribution import (
     AttributionConfig,
     fifths,
@@ -27,6 +27,7 @@ from gan_forensics.forensics.attribution_measure import (
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_open_set import measured_open_set, without
 from gan_forensics.forensics.preprocessing import Preprocessing
+from tests.attribution_toys import NAMES, planted
 
 PLAIN = AttributionConfig(method="prnu", perturbations=())
 
@@ -44,7 +45,8 @@ def test_planted_patterns_are_told_apart_with_probabilities_that_sum_to_one(fitt
     test = planted(20, seed=2)
     outputs = fitted.outputs(images_of(test))
     probabilities = fitted.probabilities(outputs)
-    assert (probabilities.argmax(1) == test.labels).mean() > 0.9
+    # Photographs have no pattern in common.
+    assert (probabilities.argmax(1) == test.labels)[test.labels != 1].mean() > 0.95
     assert_allclose(probabilities.sum(1), 1, rtol=1e-9)
     assert_allclose(probabilities, softmax(outputs.logits / fitted.temperature, 1), rtol=1e-9)
     assert fitted.real == "photos" and fitted.real_index == 1
@@ -55,9 +57,7 @@ def test_planted_patterns_are_told_apart_with_probabilities_that_sum_to_one(fitt
 
 def test_the_order_of_sources_does_not_matter(fitted):
     order = ("photos", "sngan", "dcgan")
-    train, held_out = (
-        relabelled(planted(n, seed=s), order, "photos") for n, s in ((12, 0), (16, 1))
-    )
+    train, held_out = relabelled(planted(12, seed=0), order, "photos"), planted(16, seed=1)
     other, test = fit_attributor(train, held_out, PLAIN), planted(5, seed=2)
     place = [other.names.index(name) for name in fitted.names]
     found = other.outputs(images_of(test)).logits[:, place]
@@ -171,7 +171,7 @@ def test_settings_out_of_range_and_those_that_a_method_does_not_have_are_refused
     assert AttributionConfig().choices["compound"] is True
     # Every setting is either for all methods or read by some.
     read = {name for method in METHODS.values() for name in method.reads}
-    everyone = {"method", "perturbations", "perturb_probability", "seed"}
+    everyone = {"method", "perturbations", "perturb_probability", "frost_textures", "seed"}
     assert read | everyone == set(AttributionConfig.__dataclass_fields__)
 
 
@@ -193,9 +193,10 @@ def test_what_is_new_about_images_is_measured_apart(fitted):
     assert list(cells) == ["seen", "new seeds", "unseen semantics"]
     for conditions in cells.values():
         assert list(conditions) == ["clean", "trained", "held-out"]
-        clean, corrupted = (conditions[c]["attribution_accuracy"] for c in ("clean", "held-out"))
-        assert corrupted <= clean
-        assert conditions["clean"]["detection_accuracy"] >= clean
+        for cell in conditions.values():
+            assert cell["detection_accuracy"] >= cell["attribution_accuracy"] > 0.2
+    assert cells["seen"]["clean"]["protocol"]["corruptions"] == []
+    assert len(cells["seen"]["trained"]["protocol"]["corruptions"]) == 15
     assert json.dumps(cells)
     seen = measured(fitted, test.part(found["seen"]), known, most=4)
     assert list(seen) == ["seen"]
@@ -210,15 +211,13 @@ def test_every_seed_of_a_source_has_an_equal_share(fitted):
         assert sorted(of) == ["0", "0", "1", "1"]
     assert_array_equal(rows, some_of_each(test, np.ones(30, bool), most=4, seed=0))
     # What happens to an image depends on its row alone.
-    noisy = lambda image, rng: np.clip(image + rng.normal(0, 9, image.shape), 0, 255).astype(
-        np.uint8
-    )  # noqa: E731
+    noisy = RandomCorruption(("gaussian_noise",), 1.0)
     both = outputs_after(fitted, test, np.array([3, 8]), noisy)
     assert_allclose(outputs_after(fitted, test, np.array([8]), noisy).logits[0], both.logits[1])
 
 
 def test_a_generator_that_was_left_out_is_met_as_none_of_these():
-    train, held_out, test = planted(12, seed=0), planted(16, seed=1), planted(8, seed=2)
+    train, held_out, test = planted(12, seed=0), planted(20, seed=1), planted(8, seed=2)
     left = without(train, "photos")
     assert left.names == ("dcgan", "sngan") and set(left.labels) == {0, 1}
     assert len(left.labels) == 24

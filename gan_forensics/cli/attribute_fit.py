@@ -65,6 +65,9 @@ class AttributeFit:
     """By default the method's own; small networks that start from random weights want 1e-3."""
     robust: bool = True
     """Whether training images go through 15 kinds of corruptions."""
+    frost_textures: Path | None = None
+    """Folder of photographs of frost, for the corruption of that name; without one, and without the
+    package imagecorruptions, its texture is computed."""
     seed: int = 0
     """Of the split, the initialisation, the order, the corruptions."""
     leave_out: bool = False
@@ -114,7 +117,10 @@ class AttributeFit:
             )  # fmt: skip
 
         model = fit(train, held_out, None)
-        found = measured(model, test, model.facts["known"], seed=self.seed, progress=progress)
+        found = measured(
+            model, test, model.facts["known"], seed=self.seed, frost_textures=self.textures,
+            progress=progress,
+        )  # fmt: skip
         facts: dict[str, Any] = {**model.facts, "measured": found}
         if self.leave_out:
             facts["open_set"] = measured_open_set(
@@ -126,7 +132,14 @@ class AttributeFit:
         print(f"Saved to {self.out}; open {fitted_page(page, facts)}.")
         print(f"Next: gan-forensics attribute score suspects --model {self.out}")
 
+    @property
+    def textures(self) -> str | None:
+        """The folder of frost as text."""
+        return None if self.frost_textures is None else str(self.frost_textures)
+
     def _config(self, side: int) -> Any:
+        from gan_forensics.data.corruptions import TRAIN_CORRUPTIONS
+        from gan_forensics.data.perturbations import at_hand
         from gan_forensics.forensics.attribution import AttributionConfig
         from gan_forensics.forensics.attribution_methods import METHODS
 
@@ -138,8 +151,11 @@ class AttributeFit:
         given = {name: value for name, value in given.items() if value is not None}
         if "arch" in METHODS[self.method].reads:
             given.setdefault("arch", "resnet_small" if side <= 64 else "resnet50")
-        if not self.robust:
-            given["perturbations"] = ()
+        kinds, line = at_hand(TRAIN_CORRUPTIONS, frost_textures=self.frost_textures)
+        given["perturbations"] = kinds if self.robust else ()
+        given["frost_textures"] = self.textures
+        if line:
+            say(line)
         return AttributionConfig(method=self.method, seed=self.seed, **given)
 
     def _parts(self) -> "tuple[Attributed, Attributed, Attributed]":

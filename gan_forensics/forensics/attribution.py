@@ -58,6 +58,7 @@ class AttributionConfig:
         compound: whether repmix gates its logits and learns to detect as well.
         perturbations: kinds of `CORRUPTIONS` that training images go through; () for none.
         perturb_probability: of going through one.
+        frost_textures: folder of the textures of frost; None for an installed package's.
         flip: probability of mirroring.
         crop_from: side that training images are resized to before a random crop of the size of the
             others; None for no crop.
@@ -82,6 +83,7 @@ class AttributionConfig:
     compound: bool = True
     perturbations: tuple[str, ...] = TRAIN_CORRUPTIONS
     perturb_probability: float = 0.95
+    frost_textures: str | None = None
     flip: float = 0.5
     crop_from: int | None = None
     seed: int = 0
@@ -256,6 +258,9 @@ def fit_attributor(
             sizes, too few, or too small ones, and settings that cannot be built.
     """
     check_sources(train, held_out)
+    # Whatever order folders or lists were in, the same sources are fitted alike.
+    names = tuple(sorted(train.names))
+    train, held_out = (relabelled(images, names, train.real) for images in (train, held_out))
     method = METHODS[config.method]
     shape = preprocessing.shape(train.source[0]["image"].shape)
     image_shape = (shape[0], shape[1], 3)
@@ -339,8 +344,6 @@ def check_sources(train: Attributed, other: Attributed) -> None:
             f"the sources differ: {', '.join(train.names)} (real: {train.real}) and "
             f"{', '.join(other.names)} (real: {other.real})"
         )
-    if train.names != other.names:
-        raise ValueError("the sources are the same, their labels are not: use relabelled()")
     for what, images in (("to learn from", train), ("held out", other)):
         if empty := [name for name, n in counts(images).items() if not n]:
             raise ValueError(f"no images {what} of {', '.join(empty)}: give some, or leave it out")

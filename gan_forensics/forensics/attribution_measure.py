@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 
 from gan_forensics.data.attributed import Attributed
 from gan_forensics.data.corruptions import HELD_OUT_CORRUPTIONS, TRAIN_CORRUPTIONS
-from gan_forensics.data.perturbations import RandomCorruption, perturb
+from gan_forensics.data.perturbations import RandomCorruption, at_hand, perturb
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.attribution_model import Outputs
 from gan_forensics.forensics.evaluate_classes import evaluate_classes
@@ -121,6 +121,7 @@ def measured(
     *,
     most: int = MOST,
     seed: int = 0,
+    frost_textures: str | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
     """Every group under every condition, JSON-able: group -> condition -> what was found.
@@ -131,26 +132,36 @@ def measured(
         known: `known_parts` of what it was fitted on.
         most: images of each source and group.
         seed: of the choice and the corruptions.
+        frost_textures: as in `corrupt`; without them, and without an installed package's, frost is
+            the procedural one, and the protocol says so.
         progress: as in `chunks`.
 
     Raises:
         ValueError: as `outputs_after`.
     """
     result: dict[str, Any] = {}
+    conditions = {
+        name: at_hand(kinds, frost_textures=frost_textures)[0] for name, kinds in CONDITIONS.items()
+    }
     for group, mask in groups(test, known).items():
         rows = some_of_each(test, mask, most=most, seed=seed)
         result[group] = {
             condition: cell(
                 attributor, test.labels[rows],
                 outputs_after(
-                    attributor, test, rows, RandomCorruption(kinds, 1.0) if kinds else None,
+                    attributor, test, rows, corruption(kinds, frost_textures),
                     seed=seed, progress=progress,
                 ),
-                {"group": group, "condition": condition},
+                {"group": group, "condition": condition, "corruptions": list(kinds)},
             )
-            for condition, kinds in CONDITIONS.items()
+            for condition, kinds in conditions.items()
         }  # fmt: skip
     return result
+
+
+def corruption(kinds: tuple[str, ...], frost_textures: str | None) -> RandomCorruption | None:
+    """One of these kinds for every image, or none where there are no kinds."""
+    return RandomCorruption(kinds, 1.0, frost_textures=frost_textures) if kinds else None
 
 
 def cell(

@@ -84,7 +84,9 @@ def perturbation_of(config: "AttributionConfig") -> RandomCorruption | None:
     """What training images go through."""
     if not config.perturbations:
         return None
-    return RandomCorruption(config.perturbations, config.perturb_probability)
+    return RandomCorruption(
+        config.perturbations, config.perturb_probability, frost_textures=config.frost_textures
+    )
 
 
 def train_network(
