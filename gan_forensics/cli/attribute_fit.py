@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from gan_forensics.data.attributed import Attributed
 
 # The keys of `gan_forensics.forensics.attribution_methods.METHODS`.
-Method = Literal["repmix", "resnet"]
+Method = Literal[
+    "repmix", "resnet", "yu", "dct-cnn", "reverse-engineering", "prnu", "eigenface", "neighbours"
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class AttributeFit:
     """repmix, its network without mixing (resnet), or a baseline."""
     arch: Literal["resnet_small", "resnet50"] | None = None
     """Body of repmix and resnet; by default resnet_small up to 64 pixels, else resnet50."""
+    width: int | None = None
+    """Of resnet_small, yu or reverse-engineering: narrower is faster; by default the network's own
+    (8, 512, 64)."""
     weights: Path | None = None
     """PyTorch weights that resnet50 starts from, such as torchvision's of ImageNet."""
     epochs: int | None = None
@@ -88,7 +93,9 @@ class AttributeFit:
         from gan_forensics.forensics.attribution_open_set import measured_open_set
         from gan_forensics.report.attribution import fitted_page
 
-        at_least(1, size=self.size, epochs=self.epochs, batch_size=self.batch_size)
+        at_least(
+            1, size=self.size, epochs=self.epochs, batch_size=self.batch_size, width=self.width
+        )
         at_least(0, seed=self.seed)
         real_and_fake.check_sizes(self.size, match_sizes=self.match_sizes)
         page, run = self.out.with_suffix(".html"), self.run or self.out.with_suffix(".run")
@@ -145,7 +152,7 @@ class AttributeFit:
 
         given: dict[str, Any] = {
             "epochs": self.epochs, "batch_size": self.batch_size, "arch": self.arch,
-            "learning_rate": self.learning_rate,
+            "learning_rate": self.learning_rate, "width": self.width,
             "weights": None if self.weights is None else str(self.weights),
         }  # fmt: skip
         given = {name: value for name, value in given.items() if value is not None}
@@ -200,9 +207,10 @@ def said_cells(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for group, conditions in found.items():
         for condition, cell in conditions.items():
+            both = cell["balanced_detection_accuracy"]
+            balanced = "" if both is None else f" (balanced {both:.3f})"
             lines.append(
                 f"{group}, {condition}: attribution {cell['attribution_accuracy']:.3f}, detection "
-                f"{cell['detection_accuracy']:.3f} (balanced "
-                f"{cell['balanced_detection_accuracy']:.3f}) of {cell['n']} images"
+                f"{cell['detection_accuracy']:.3f}{balanced}, {cell['n']} images"
             )
     return lines

@@ -44,7 +44,8 @@ class AttributionConfig:
         method: a key of `METHODS`: repmix; resnet, which is repmix without mixing, gate and
             detection loss; or a baseline.
         arch: the body of repmix and resnet: resnet50 or, for small images and CPUs, resnet_small.
-        width: channels of the first map of resnet_small; None for its own.
+        width: channels of the first map of resnet_small, of yu's dense layer, of the residual of
+            reverse-engineering; None for the network's own (8, 512, 64).
         weights: file of a PyTorch state dict that resnet50 starts from, such as ImageNet's.
         epochs: at most; networks stop when the held-out loss stands still.
         batch_size: images a minibatch, over all processes.
@@ -110,9 +111,10 @@ class AttributionConfig:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """What the network of repmix and resnet is told."""
-        if "arch" not in METHODS[self.method].reads:
-            return {}
+        """What the network is told."""
+        reads = METHODS[self.method].reads
+        if "arch" not in reads:
+            return {"width": self.width} if "width" in reads else {}
         compound = self.compound and self.method == "repmix"
         return {
             "arch": self.arch, "width": self.width, "compound": compound,

@@ -79,5 +79,8 @@ class Perturbed:
 METHODS: dict[str, Method] = {
     "repmix": _network(*_RESIDUAL, *_MIXED),
     "resnet": _network(*_RESIDUAL),
+    "yu": _network(*_TRAINED, "width"),
+    "dct-cnn": _network(*_TRAINED),
+    "reverse-engineering": _network(*_TRAINED, "width"),
     "prnu": _classical(prnu.fit_prnu, prnu.assemble),
 }

@@ -17,9 +17,12 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float
 
+from gan_forensics.data import Source
+from gan_forensics.forensics import reverse_engineering
 from gan_forensics.forensics.archive import check_fields
 from gan_forensics.forensics.attribution_model import Images, Outputs
 from gan_forensics.forensics.features import lookup
+from gan_forensics.forensics.fingerprints import dct_statistics
 from gan_forensics.forensics.neural import ARCHITECTURES, check_arrays
 from gan_forensics.forensics.repmix import (
     compound_loss,
@@ -29,9 +32,16 @@ from gan_forensics.forensics.repmix import (
     soft_accuracy,
 )
 from gan_forensics.nn.attribution import Attribution, AttributionNetwork
+from gan_forensics.nn.fingerprint_networks import (
+    DctCnn,
+    ReverseEngineered,
+    ReverseEngineering,
+    YuClassifier,
+)
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.resnet import ResNet
 from gan_forensics.runtime import jit
+from gan_forensics.spectra.dct import EPSILON
 
 Batch = Mapping[str, Array]
 # Images that are scored together; what fills a batch up are copies of its last image.
@@ -52,7 +62,7 @@ class Method(NamedTuple):
         outputs: (what the network says, real, settings) -> `Outputs`.
         optimizer: (learning rate or None for its own, steps an epoch, settings) -> optimiser.
         mixes: whether it can mix, and so takes images of several to a mixture.
-        prepare: (images uint8 [n, h, w, 3] a batch at a time) -> arrays that `read` needs.
+        prepare: source of the training images -> arrays that `read` needs.
     """
 
     make: Callable[[int, int, Mapping[str, Any]], nn.Module]
@@ -61,7 +71,12 @@ class Method(NamedTuple):
     outputs: Callable[[Any, int, Mapping[str, Any]], Outputs]
     optimizer: Callable[[float | None, int, Mapping[str, Any]], optax.GradientTransformation]
     mixes: bool = False
-    prepare: Callable[[Any], Mapping[str, np.ndarray]] = lambda images: {}
+    prepare: Callable[[Source], Mapping[str, np.ndarray]] = lambda source: {}
+
+
+def _width(settings: Mapping[str, Any]) -> dict[str, int]:
+    """The width where one is asked for, else the network's own."""
+    return {} if settings["width"] is None else {"width": settings["width"]}
 
 
 def as_they_are(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
@@ -70,10 +85,9 @@ def as_they_are(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
 
 
 def _repmix_network(classes: int, side: int, settings: Mapping[str, Any]) -> nn.Module:
-    arch, width = settings["arch"], settings["width"]
+    arch, given = settings["arch"], _width(settings)
     if arch not in BODIES:
         raise ValueError(f"unknown arch {arch!r}: the body is one of {', '.join(BODIES)}")
-    given = {} if width is None else {"width": width}
     if given and arch != "resnet_small":
         raise ValueError(f"width is for resnet_small; {arch} has its own: leave it out")
     body: Any = ARCHITECTURES[arch](classes=None, **given)
@@ -115,8 +129,64 @@ def _repmix_optimizer(rate: float | None, epoch: int, settings: Mapping[str, Any
 REPMIX = Method(
     _repmix_network, as_they_are, _repmix_loss, _repmix_outputs, _repmix_optimizer, mixes=True
 )
-# `resnet` is the same network without mixing, gate and detection loss.
-NETWORKS: dict[str, Method] = {"repmix": REPMIX, "resnet": REPMIX._replace(mixes=False)}
+
+
+def _entropy_loss(said: Any, batch: Batch, real: int, settings: Mapping[str, Any]):
+    label, weight = batch["label"], batch["weight"]
+    accuracy = soft_accuracy(said.logits, label, weight)
+    return mixed_cross_entropy(said.logits, label, weight), {"soft_accuracy": accuracy}
+
+
+def _five_losses(said: ReverseEngineered, batch: Batch, real: int, settings: Mapping[str, Any]):
+    found = reverse_engineering.losses(said.residual, said.logits, batch["label"][:, 0])
+    return found.pop("total"), found
+
+
+def _outputs_of(said: Any, real: int, settings: Mapping[str, Any]) -> Outputs:
+    return Outputs(said.logits, said.features)
+
+
+def _adam(rate: float, **options: float):
+    """Adam with a rate of its own, as the first of two arguments says otherwise."""
+    return lambda given, epoch, settings: optax.adam(given or rate, **options)
+
+
+def _dct_statistics(source: Source) -> dict[str, np.ndarray]:
+    summary = dct_statistics(source)
+    return {"mean": np.float32(summary.mean), "std": np.float32(summary.std)}
+
+
+def _dct_of(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
+    # `log_dct` on the device, in float32; levels are whole again, or coefficients that are 0 would
+    # not be.
+    levels = jnp.round(127.5 * (images + 1))
+    coefficients = jax.scipy.fft.dctn(levels, axes=(1, 2), norm="ortho")
+    spectrum = jnp.log(jnp.abs(coefficients) + EPSILON)
+    mean, std = jnp.asarray(arrays["mean"]), jnp.asarray(arrays["std"])
+    return (spectrum - mean[None]) / jnp.where(std == 0, 1, std)[None]
+
+
+def _normalised(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
+    return (0.5 * images + 0.5 - reverse_engineering.MEAN) / reverse_engineering.DEVIATION
+
+
+NETWORKS: dict[str, Method] = {
+    "repmix": REPMIX,
+    # The same network without mixing, gate and detection loss.
+    "resnet": REPMIX._replace(mixes=False),
+    "yu": Method(
+        lambda classes, side, settings: YuClassifier(classes, side, **_width(settings)),
+        as_they_are, _entropy_loss, _outputs_of, _adam(1e-3, b1=0.0, b2=0.99),
+    ),
+    "dct-cnn": Method(
+        lambda classes, side, settings: DctCnn(classes, side),
+        _dct_of, _entropy_loss, _outputs_of, _adam(1e-3), prepare=_dct_statistics,
+    ),
+    "reverse-engineering": Method(
+        lambda classes, side, settings: ReverseEngineering(classes, side, **_width(settings)),
+        _normalised, _five_losses, _outputs_of, _adam(1e-4),
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

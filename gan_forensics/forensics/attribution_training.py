@@ -126,7 +126,7 @@ def train_network(
     if config.batch_size % mixed:
         raise ValueError(f"a batch of {config.batch_size} images has no mixtures of {mixed}")
     source, _ = train
-    inputs = dict(row.prepare(part["image"] for part in chunks(source, AT_ONCE)))
+    inputs = dict(row.prepare(source))
     transform = Mixtures(source, config, side, images=mixed)
     batches = process_batches(
         source, batch_size=config.batch_size // mixed, seed=config.seed, transform=transform
