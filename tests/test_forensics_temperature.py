@@ -124,7 +124,7 @@ def test_reliability_is_that_of_scikit_learn(rng):
     assert_allclose([row.accuracy for row in rows], accuracy)
     assert_allclose([row.confidence for row in rows], mean)
     assert sum(row.n for row in rows) == 500
-    assert all(row.interval.low <= row.accuracy <= row.interval.high for row in rows)
+    assert all(row.accuracy_low <= row.accuracy <= row.accuracy_high for row in rows)
     # The edge belongs to the bin below it.
     assert reliability(np.array([[0.5, 0.5]]), np.array([0]), 2)[0][:2] == (0.0, 0.5)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int
 from scipy.optimize import root_scalar
 from scipy.special import softmax
 
-from gan_forensics.forensics.intervals import Interval, rate_interval
+from gan_forensics.forensics.intervals import rate_interval
 
 # Ranges of an image's logits, in the mean, that the highest and the lowest temperature leave: all
 # classes as good as equal, and one class as good as certain.
@@ -27,7 +27,7 @@ class Bin(NamedTuple):
         n: images in it, at least one.
         confidence: their mean confidence.
         accuracy: share of them that was called rightly.
-        interval: of the accuracy, exact, 95 %.
+        accuracy_low, accuracy_high: ends of its exact interval of 95 %.
     """
 
     low: float
@@ -35,7 +35,8 @@ class Bin(NamedTuple):
     n: int
     confidence: float
     accuracy: float
-    interval: Interval
+    accuracy_low: float
+    accuracy_high: float
 
 
 def fit_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> float:
@@ -143,15 +144,10 @@ def reliability(
     for i in np.unique(place):
         members = place == i
         n, hits = int(members.sum()), int(right[members].sum())
+        ends = rate_interval(hits, n)
+        mean = float(confidence[members].mean())
         rows.append(
-            Bin(
-                low=float(i / bins),
-                high=float((i + 1) / bins),
-                n=n,
-                confidence=float(confidence[members].mean()),
-                accuracy=hits / n,
-                interval=rate_interval(hits, n),
-            )
+            Bin(float(i / bins), float((i + 1) / bins), n, mean, hits / n, ends.low, ends.high)
         )
     return rows
 

@@ -202,7 +202,7 @@ def _weighted_areas(
 
 
 def kendall(a: ArrayLike, b: ArrayLike) -> Float64[np.ndarray, "*b"]:
-    """Kendall's tau-b of the last axes of two [*b, n] (Biometrika 1945); NaN for ties alone."""
+    """Kendall's tau-b (Biometrika 1945) of the last axes of two [*b, n]; NaN for ties alone."""
     signs = []
     for values in (np.asarray(a, np.float64), np.asarray(b, np.float64)):
         one, other = np.triu_indices(values.shape[-1], 1)
