@@ -15,6 +15,7 @@ from gan_forensics.cli.process import list_images, progress, say, write_csv
 if TYPE_CHECKING:
     import numpy as np
 
+    from gan_forensics.data.attributed import Attributed
     from gan_forensics.forensics.attribution import Attributor
 
 AT_ONCE = 64
@@ -82,12 +83,13 @@ class AttributeScore:
         counts = {name: known.count(name) for name in dict.fromkeys(known)}
         said = ", ".join(f"{n} {shown(name)}" for name, n in sorted(counts.items()))
         print(f"{len(known)} images: {said}; {self.out}")
+        shown_rows, scale = _with_maps(model, pictures, self.maps)
         score_page(
             page,
             names=model.names,
             real=model.real,
-            rows=_with_maps(model, pictures, self.maps),
-            facts={**model.facts, "threshold": model.threshold, "temperature": model.temperature},
+            rows=shown_rows,
+            facts={**model.described(), "counts": counts, "scale": scale},
         )
         print(f"Open {page}.")
         if errors:
@@ -181,6 +183,8 @@ class AttributeEvaluate:
     """The source that is real, where its name does not say so."""
     most: int = 500
     """Images of each source and group that are measured on."""
+    severities: bool = False
+    """Also measure all 19 corruptions at each of their five severities, which takes a while."""
     seed: int = 0
     """Of the choice and of the corruptions."""
     follow_links: bool = False
@@ -194,7 +198,7 @@ class AttributeEvaluate:
         from gan_forensics.forensics.attribution import relabelled
         from gan_forensics.forensics.attribution_files import load_attributor
         from gan_forensics.forensics.attribution_measure import measured
-        from gan_forensics.report.attribution import fitted_page
+        from gan_forensics.report.attribution_fit import fitted_page
 
         check_folder_out(self.out)
         at_least(1, most=self.most)
@@ -206,10 +210,26 @@ class AttributeEvaluate:
             model, images, model.facts.get("known", {}), most=self.most, seed=self.seed,
             progress=progress,
         )  # fmt: skip
-        facts = {**model.facts, "data": self.data, "measured": found}
+        facts = {**model.described(), "data": self.data, "measured": found}
+        if self.severities:
+            facts["severity"] = self._severities(model, images)
         write_json(self.out / "results.json", {"model": str(self.model), **facts})
         print("\n".join(said_cells(found)))
         print(f"Open {fitted_page(self.out / 'report.html', facts)}.")
+
+    def _severities(self, model: "Attributor", images: "Attributed") -> dict[str, list[float]]:
+        import numpy as np
+
+        from gan_forensics.data.corruptions import CORRUPTIONS
+        from gan_forensics.data.perturbations import at_hand
+        from gan_forensics.forensics.attribution_measure import against_severity, some_of_each
+
+        kinds, line = at_hand(tuple(CORRUPTIONS))
+        if line:
+            say(line)
+        every = np.ones(len(images.labels), bool)
+        rows = some_of_each(images, every, most=self.most, seed=self.seed)
+        return against_severity(model, images, rows, progress(kinds))
 
 
 @dataclass(frozen=True)
@@ -277,8 +297,10 @@ def _row(path: Path, model: "Attributor", found: Any) -> dict[str, Any]:
     }
 
 
-def _with_maps(model: "Attributor", pictures: list[tuple[Path, Any]], most: int) -> list:
-    """What the page shows of images: the first ones with maps of what decided."""
+def _with_maps(
+    model: "Attributor", pictures: list[tuple[Path, Any]], most: int
+) -> tuple[list, float | None]:
+    """What the page shows of images, the first ones with maps of what decided; and their scale."""
     import numpy as np
 
     from gan_forensics.forensics.attribution_map import has_maps, source_maps
@@ -287,6 +309,7 @@ def _with_maps(model: "Attributor", pictures: list[tuple[Path, Any]], most: int)
     from gan_forensics.report.attribution import ScoredImage
 
     drawn: dict[Path, Any] = {}
+    scale = None
     judged = [(p, f) for p, f in pictures if not isinstance(f, str)]
     chosen = [(p, f) for p, f in judged if not model.none_of_these(f[1])[0]][:most]
     if chosen and has_maps(model):
@@ -312,4 +335,4 @@ def _with_maps(model: "Attributor", pictures: list[tuple[Path, Any]], most: int)
                 bool(model.none_of_these(outputs)[0]), base, layer, "",
             )
         )  # fmt: skip
-    return rows
+    return rows, scale

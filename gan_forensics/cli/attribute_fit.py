@@ -91,7 +91,7 @@ class AttributeFit:
         from gan_forensics.forensics.attribution_measure import known_parts, measured
         from gan_forensics.forensics.attribution_methods import METHODS
         from gan_forensics.forensics.attribution_open_set import measured_open_set
-        from gan_forensics.report.attribution import fitted_page
+        from gan_forensics.report.attribution_fit import fitted_page
 
         at_least(
             1, size=self.size, epochs=self.epochs, batch_size=self.batch_size, width=self.width
@@ -136,7 +136,7 @@ class AttributeFit:
         model = replace(model, facts=facts)
         model.save(self.out)
         print("\n".join(said_cells(found)))
-        print(f"Saved to {self.out}; open {fitted_page(page, facts)}.")
+        print(f"Saved to {self.out}; open {fitted_page(page, model.described())}.")
         print(f"Next: gan-forensics attribute score suspects --model {self.out}")
 
     @property

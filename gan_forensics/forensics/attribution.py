@@ -22,6 +22,7 @@ from gan_forensics.data.corruptions import TRAIN_CORRUPTIONS
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_model import Model, Outputs
 from gan_forensics.forensics.attribution_training import in_memory, perturbation_of
+from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.open_set import ACCEPTED, KNOWNNESS, known_threshold
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
@@ -166,6 +167,14 @@ class Attributor:
         """The place of the real source."""
         return self.names.index(self.real)
 
+    def described(self) -> dict[str, Any]:
+        """All that a page says of it, JSON-able: the facts, and what probabilities rest on."""
+        return {
+            "names": list(self.names), "real": self.real, "method": self.method,
+            "temperature": self.temperature, "threshold": self.threshold,
+            "accepted": self.accepted, **self.facts,
+        }  # fmt: skip
+
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `outputs` would refuse for their size (ValueError)."""
         height, width, _ = self.preprocessing.shape(shape)
@@ -274,10 +283,16 @@ def fit_attributor(
     given = Preprocessing(size=config.crop_from) if config.crop_from else preprocessing
     if config.crop_from and config.crop_from < shape[0]:
         raise ValueError(f"crop_from {config.crop_from} is smaller than the images of {shape[0]}")
-    learnt = in_memory(Prepared(train.source, given), train.labels)
-    held = in_memory(Prepared(held_out.source, preprocessing), held_out.labels)
     rng = np.random.default_rng((config.seed, 10))
     chosen, judged = halves(held_out.labels, rng)
+    if min(len(chosen), len(judged)) < (least := smallest_calibration_set(1 - ACCEPTED)):
+        raise ValueError(
+            f"{len(held_out.labels)} held-out images are too few for the threshold of none of "
+            f"these, which half of them set: give at least {2 * least + len(names)} of them "
+            "(a fifth of all images, where they have no split of their own)"
+        )
+    learnt = in_memory(Prepared(train.source, given), train.labels)
+    held = in_memory(Prepared(held_out.source, preprocessing), held_out.labels)
     perturbation = perturbation_of(config)
 
     def pixels(rows: np.ndarray, share: float) -> UInt8[np.ndarray, "n h w 3"]:

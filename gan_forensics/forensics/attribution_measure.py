@@ -20,7 +20,7 @@ from gan_forensics.data.perturbations import RandomCorruption, at_hand, perturb
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.attribution_model import Outputs
 from gan_forensics.forensics.evaluate_classes import evaluate_classes
-from gan_forensics.forensics.temperature import calibration_error
+from gan_forensics.forensics.temperature import calibration_error, reliability
 
 Progress = Callable[[range], Iterable[int]]
 SEEN, NEW_SEEDS, UNSEEN = "seen", "new seeds", "unseen semantics"
@@ -178,6 +178,9 @@ def cell(
     return {
         **asdict(found),
         "calibration_error": calibration_error(attributor.probabilities(outputs), labels),
+        "reliability": [
+            one._asdict() for one in reliability(attributor.probabilities(outputs), labels)
+        ],
         "none_of_these": float(attributor.none_of_these(outputs).mean()),
     }
 
