@@ -33,6 +33,7 @@ FOLDERS = {
     "collapse": "dcgan",
     "spectrum": "missing",
     "detect robustness": "missing missing --detector missing.npz",
+    "attribute evaluate": "missing.npz --data folder:missing",
     "explain": "missing --detector missing.npz",
     "features": "--detector missing.npz --fake missing",
     "anomaly": "missing.csv --label y",
@@ -41,6 +42,8 @@ FILES = {
     "evaluate": "missing --data missing --features random",
     "detect fit": "missing missing",
     "detect score": "missing --detector missing.npz",
+    "attribute fit": "--data folder:missing",
+    "attribute score": "missing --model missing.npz",
     "augment": "missing.csv",
 }
 EXPERIMENTS = (

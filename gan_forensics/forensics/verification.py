@@ -83,7 +83,7 @@ class Verifier:
             raise ValueError(
                 "verification needs a gallery of at least two sources that together hold "
                 f"{_FEWEST_PAIRS} pairs of images, each in a source of four images or more; "
-                f"the sources have {sizes} images"
+                f"the sources have {sizes} images: fit with more images"
             )
 
     @property

@@ -1,0 +1,141 @@
+"""`gan-forensics attribute`: folders in, a model, verdicts and pages out; wrong use in words."""
+
+import csv
+import json
+import shutil
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from gan_forensics import cli
+from gan_forensics.cli.attribute_fit import Method
+from gan_forensics.data import save_png
+from gan_forensics.forensics.attribution_files import load_attributor
+from gan_forensics.forensics.attribution_methods import METHODS
+from tests.attribution_toys import NAMES, planted, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("images")
+    images = planted(100, seed=0)
+    instances = tuple("1" if i % 10 > 7 else "0" for i in range(300))
+    for instance in ("0", "1"):
+        some = images.part([i for i in range(300) if instances[i] == instance])
+        write(made / instance, some)
+        for source in NAMES:
+            for semantic in ("cats", "dogs"):
+                target = made / "all" / source / semantic / instance
+                shutil.copytree(made / instance / source / semantic / "0", target)
+    return made / "all"
+
+
+@pytest.fixture(scope="module")
+def model(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("model") / "model.npz"
+    run("fit", "--data", f"folder:{folder}", "--out", out, "--method", "prnu", "--new-seeds", "1",
+        "--leave-out")  # fmt: skip
+    return out
+
+
+def run(*arguments, code=0):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["attribute", *map(str, arguments)])
+    assert exit.value.code == code
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_methods_of_the_command_are_those_of_the_table():
+    assert get_args(Method) == tuple(METHODS)
+
+
+def test_a_fit_measures_new_seeds_apart_and_leaves_every_generator_out(model):
+    made = load_attributor(model)
+    assert made.names == ("dcgan", "photos", "sngan") and made.real == "photos"
+    assert made.facts["known"] == {
+        "semantics": ["cats", "dogs"], "instances": [[name, "0"] for name in NAMES]
+    }  # fmt: skip
+    assert list(made.facts["measured"]) == ["seen", "new seeds"]
+    assert set(made.facts["open_set"]) == {"dcgan", "sngan"}
+    images = made.facts["images"]
+    assert sum(images["train"].values()) == 3 * sum(images["held_out"].values()) == 144
+    page = model.with_suffix(".html").read_text()
+    assert "new seeds" in page and "Sources that it does not know" in page
+
+
+def test_every_file_gets_a_line_and_the_page_shows_the_images(model, tmp_path, capsys):
+    write(tmp_path / "suspects", planted(2, seed=5), instance=False)
+    save_png(tmp_path / "suspects" / "flat.png", np.full((16, 16, 3), 9, np.uint8))
+    save_png(tmp_path / "suspects" / "large.png", np.eye(32, dtype=np.uint8)[..., None])
+    (tmp_path / "suspects" / "notes.txt").write_text("no image")
+    out = tmp_path / "scored.csv"
+    run("score", tmp_path / "suspects", "--model", model, "--out", out)
+    rows = rows_of(out)
+    assert list(rows[0]) == ["path", "verdict", "generated", *NAMES, "known", "error"]
+    good = [row for row in rows if not row["error"]]
+    assert len(rows) == 9 and len(good) == 6
+    for row in good:
+        found = [float(row[name]) for name in NAMES]
+        assert sum(found) == pytest.approx(1, abs=2e-4)
+        assert float(row["generated"]) == pytest.approx(1 - found[1], abs=1e-4)
+        assert row["verdict"] in (NAMES[int(np.argmax(found))], "none of these")
+        if "dcgan" in row["path"]:
+            assert row["verdict"] == "dcgan"
+    reasons = {row["path"].rsplit("/", 1)[1]: row["error"] for row in rows if row["error"]}
+    assert "one flat colour" in reasons["flat.png"] and "32x32 do not fit" in reasons["large.png"]
+    assert "notes.txt" in reasons
+    page = out.with_suffix(".html").read_text()
+    assert page.count("data:image/png") >= 6 and "one flat colour" in page
+    assert "6 images:" in capsys.readouterr().out
+
+
+def test_two_folders_of_one_generator_and_of_two(model, tmp_path, capsys):
+    write(tmp_path, planted(8, seed=5), instance=False)
+    for first, second, said in (
+        ("dcgan/cats", "dcgan/dogs", "one generator"),
+        ("dcgan/cats", "sngan/dogs", "different generators"),
+    ):
+        run("verify", tmp_path / first, tmp_path / second, "--model", model)
+        captured = capsys.readouterr()
+        assert captured.out.startswith(said), captured.out
+        assert "by chance, as many as the model's gallery can judge" in captured.err
+
+
+def test_a_model_is_measured_on_labelled_images_of_its_sources(model, tmp_path, capsys):
+    write(tmp_path / "images", planted(4, seed=6))
+    run("evaluate", model, "--data", tmp_path / "images", "--out", tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert list(found["measured"]) == ["seen"]
+    assert found["measured"]["seen"]["clean"]["n"] == 12
+    assert "seen, clean: attribution" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").exists()
+    shutil.copytree(tmp_path / "images" / "dcgan", tmp_path / "images" / "stylegan")
+    run("evaluate", model, "--data", tmp_path / "images", "--out", tmp_path / "out", code=2)
+    assert "images of stylegan, and the model knows dcgan, photos, sngan" in capsys.readouterr().err
+
+
+def test_wrong_use_is_said_in_words(folder, model, tmp_path, capsys):
+    data, out = f"folder:{folder}", tmp_path / "m.npz"
+
+    def refused(*arguments):
+        run(*arguments, code=2)
+        return " ".join(capsys.readouterr().err.split())
+
+    fit = ("fit", "--data", data, "--out", out)
+    assert "--unseen birds: there is none; there are cats, dogs" in refused(*fit, "--unseen", "birds")
+    assert "--new-seeds 7: there is none; there are 0, 1" in refused(*fit, "--new-seeds", "7")
+    assert "prnu has no epochs" in refused(*fit, "--method", "prnu", "--epochs", "3")
+    assert "no source is called 'dogs'" in refused(*fit, "--real-is", "dogs")
+    assert "sides of at least" in refused(*fit, "--size", "4", "--epochs", "1")
+    few = tmp_path / "few"
+    write(few, planted(10, seed=0))
+    said = refused("fit", "--data", few, "--out", out, "--method", "prnu")
+    assert "held-out images are too few" in said
+    assert not out.exists()
+    said = refused("score", few, "--model", model.with_suffix(".html"))
+    assert "is not a usable attributor file" in said
