@@ -61,3 +61,11 @@ def check_labels(labels, count: int, classes: int, what: str) -> Int[np.ndarray,
             f"are 0 to {classes - 1}"
         )
     return labels
+
+
+def check_training_labels(labels, count: int, classes: int) -> Int[np.ndarray, " n"]:
+    """`check_labels` of training images, and that every class has some."""
+    labels = check_labels(labels, count, classes, "training")
+    if missing := sorted(set(range(classes)) - set(labels.tolist())):
+        raise ValueError(f"no training images of class {missing[0]}: every class needs some")
+    return labels

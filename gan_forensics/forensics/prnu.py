@@ -15,7 +15,7 @@ from jaxtyping import Float32, Float64, Int, UInt8
 from tqdm import tqdm
 
 from gan_forensics.data import Rgb, Source, chunks
-from gan_forensics.forensics.attribution_model import Outputs, check_labels
+from gan_forensics.forensics.attribution_model import Outputs, check_labels, check_training_labels
 from gan_forensics.forensics.noise_residuals import (
     Images,
     estimate_weights,
@@ -105,10 +105,8 @@ def fit_prnu(
         ValueError: for labels that do not fit, a class without images, no setting to try, or
             images below 14 pixels.
     """
-    labels = check_labels(labels, len(source), classes, "training")
+    labels = check_training_labels(labels, len(source), classes)
     validation_labels = check_labels(validation_labels, len(validation), classes, "validation")
-    if missing := sorted(set(range(classes)) - set(labels.tolist())):
-        raise ValueError(f"no training images of class {missing[0]}: every class needs some")
     if not len(validation):
         raise ValueError("no validation images: they choose levels and sigma; give some")
     first = check_images(Rgb(source)[0]["image"])
