@@ -44,6 +44,15 @@ def test_the_similarity_is_the_cosine_of_the_centred_means(world):
     assert cosine_similarity([a.mean(0)], [b.mean(0)])[0, 0] > 0.99 > 0.5 > wanted
 
 
+def test_sources_count_alike_in_the_centre(rng):
+    gallery = np.concatenate([rng.normal(-1, 0.1, (20, 3)), rng.normal(1, 0.1, (200, 3))])
+    verifier = Verifier(gallery, np.repeat([0, 1], [20, 200]))
+    found = verifier.compare(np.full((1, 3), 1.2), np.full((1, 3), 0.3))
+    assert_allclose(found.similarity, 1, atol=0.01)
+    # About the mean of all images the second would lie on the other side.
+    assert gallery.mean() > 0.5
+
+
 def test_more_images_make_it_surer():
     both = clouds(np.random.default_rng(5), 4, 300, apart=0.45)
     verifier = Verifier(both[:, :200].reshape(-1, 16), np.repeat(np.arange(4), 200))

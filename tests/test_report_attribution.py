@@ -147,7 +147,10 @@ def test_the_page_of_a_fit_shows_every_group_and_the_open_set(tmp_path):
             "new seeds": {"clean": {**cell(2), "confusion": None}},
         },
         "severity": {"fog": [0.9, 0.7], "jpeg_compression": [0.5]},
-        "open_set": {"<b>$x_$": {"energy": asdict(found)}},
+        "open_set": {
+            "<b>$x_$": {"energy": asdict(found)},
+            "dcgan": {"energy": {**asdict(found), "auroc": 0.9, "fpr_at_95": 0.75, "oscr": 0.25}},
+        },
     }  # fmt: skip
     page = Page(fitted_page(tmp_path / "fit.html", json.loads(json.dumps(facts))))
     # The lead names every group, and so never the seen images alone.
@@ -158,6 +161,8 @@ def test_the_page_of_a_fit_shows_every_group_and_the_open_set(tmp_path):
     pictures = [attrs["alt"] for attrs in page.all("img")]
     assert len(pictures) == 3 and "least is left after jpeg_compression" in pictures[2]
     assert "dcgan 8 of 10 (else mostly photos)" in pictures[0]
+    # Means and the worst: the lowest area, the highest rate.
+    assert "0.783 0.667 (<b>$x_$) 0.625 0.750 (dcgan) 0.375 0.250 (dcgan)" in page.text
     # AUROC, false positives, OSCR, then the rule: two of three known, one of two unknown.
     row = page.text[page.text.index("<b>$x_$ energy 3 2") :]
     assert [row.index(said) for said in ("0.667 (", "0.500 (", "66.7% (", "50.0% (")] == sorted(

@@ -1,8 +1,9 @@
 """Verification: do two images, or two folders of them, come from one generator?
 
-Embeddings are centred on a gallery of held-out images of known sources; two sets are as similar as
-the cosine of their mean embeddings. What that says is read off pairs of sets of the SAME sizes that
-are drawn from the gallery: more images make means, and with them verdicts, surer.
+Embeddings are centred on the mean of the known sources, of a gallery of held-out images; two sets
+are as similar as the cosine of their mean embeddings. What that says is read off pairs of sets of
+the SAME sizes that are drawn from the gallery: more images make means, and with them verdicts,
+surer.
 
 What it cannot say: its error rates are those of the gallery's sources, each pair of sources
 counting alike. Two unknown generators may be embedded in one place and pass for one, or an unknown
@@ -74,8 +75,10 @@ class Verifier:
             raise ValueError(
                 f"the gallery has {len(gallery)} embeddings and labels {list(labels.shape)}"
             )
-        self._centre = gallery.mean(0)
-        self._sources = [gallery[labels == label] - self._centre for label in np.unique(labels)]
+        sources = [gallery[labels == label] for label in np.unique(labels)]
+        # Every source counts alike, however many images it has.
+        self._centre = np.mean([source.mean(0) for source in sources], 0)
+        self._sources = [source - self._centre for source in sources]
         self._seed = seed
         self._known: dict[tuple[int, int], _Pairs] = {}
         if not self.largest:

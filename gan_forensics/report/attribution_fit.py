@@ -250,6 +250,7 @@ def _open_set(facts: Mapping[str, Any]) -> list[Block]:
         "under the share of known images that are accepted and given to their own source, over the "
         "share of unknown ones accepted. The last two: images accepted by the rule, whose "
         "threshold other images had set.",
+        _worst(found),
         Table(
             "Known against unknown images by each score; in brackets 95 % intervals",
             [
@@ -259,6 +260,27 @@ def _open_set(facts: Mapping[str, Any]) -> list[Block]:
             rows,
         ),
     ]
+
+
+def _worst(found: Mapping[str, Mapping[str, Cell]]) -> Table:
+    """The mean over the generators left out, and the worst of them, by each score."""
+    rows = []
+    for score in dict.fromkeys(score for scores in found.values() for score in scores):
+        cells: list[Any] = [score]
+        for name, worse in (("auroc", min), ("fpr_at_95", max), ("oscr", min)):
+            values = {left: one[score][name] for left, one in found.items() if score in one}
+            worst = worse(values, key=values.__getitem__)
+            mean = float(np.mean(list(values.values())))
+            cells += [f"{mean:.3f}", f"{values[worst]:.3f} ({shown(worst)})"]
+        rows.append(cells)
+    return Table(
+        "Over the generators left out",
+        [
+            *("score", "AUROC, mean", "worst", "false positives at 95 %, mean", "worst"),
+            *("OSCR, mean", "worst"),
+        ],
+        rows,
+    )
 
 
 def _rate(rate: Mapping[str, Any] | None) -> str | None:
