@@ -113,7 +113,7 @@ def test_help_lists_the_commands(capsys):
         *("gan_forensics.cli " + name for name in (
             "", "quickstart", "train", "train dcgan", "train detector", "sample", "evaluate",
             "spectrum", "detect", "detect fit", "detect score", "explain", "features", "augment",
-            "anomaly",
+            "anomaly", "benchmark",
         )),
         "experiments.doping cpu",
     ],

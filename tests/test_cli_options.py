@@ -34,6 +34,10 @@ DETECTOR = ["train", "detector", "--real", "nowhere", "--fake", "nowhere", "--ar
         (["detect", "fit", "nowhere", "nowhere", "--out", "d", "--false-alarms", 1], "between 0"),
         (["detect", "fit", "nowhere", "nowhere", "--out", "d", "--seed", -1], "--seed -1"),
         (["explain", "nowhere", "--detector", "nowhere", "--patches", 0], "--patches 0"),
+        (
+            ["benchmark", "build", "--runs", "n", "--real", "a=n", "--out", "b", "--val", 0],
+            "--val 0",
+        ),
         (["features", "--detector", "nowhere", "--fake", "nowhere", "--draws", 0], "--draws 0"),
         (["features", "--detector", "nowhere", "--fake", "nowhere", "--seed", -1], "--seed -1"),
         (

@@ -11,6 +11,7 @@ import tyro
 from gan_forensics.cli import train
 from gan_forensics.cli.anomaly import Anomaly
 from gan_forensics.cli.augment import Augment
+from gan_forensics.cli.benchmark import Benchmark
 from gan_forensics.cli.collapse import Collapse
 from gan_forensics.cli.detect import Detect
 from gan_forensics.cli.evaluate import Evaluate
@@ -50,7 +51,7 @@ def commands(arguments: list[str]) -> Any:
     Train: Any = train.commands(asked)
     return (
         Quickstart | Train | Sample | Evaluate | Collapse | Spectrum | Detect | Explain | Features
-        | Augment | Anomaly
+        | Augment | Anomaly | Benchmark
     )  # fmt: skip
 
 
