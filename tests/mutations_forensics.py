@@ -60,8 +60,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/measure.py",
-        "return detector.middle(CARRIERS[carrier](image))",
-        "return CARRIERS[carrier](detector.middle(image))[: image.shape[0], : image.shape[1]]",
+        "return detector.middle(perturb(image, carrier, frost_textures=frost_textures))",
+        "return perturb(detector.middle(image), carrier)[: image.shape[0], : image.shape[1]]",
         "tests/test_forensics_calibration.py",
     ),
     Mutation(

@@ -89,8 +89,9 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "command",
-    ["quickstart", "train", "sample", "evaluate", "spectrum", "detect fit", "detect score"],
-)
+    ["quickstart", "train", "sample", "evaluate", "spectrum", "detect fit", "detect score",
+     "detect robustness"],
+)  # fmt: skip
 def test_help_of_every_command_shows_how_to_use_it(command, capsys):
     assert run(*command.split(), "--help") == 0
     said = capsys.readouterr().out
@@ -104,7 +105,7 @@ def test_help_lists_the_commands(capsys):
         assert name in said
     assert run("detect", "--help") == 0
     said = capsys.readouterr().out
-    assert "fit" in said and "score" in said
+    assert "fit" in said and "score" in said and "robustness" in said
 
 
 @pytest.mark.parametrize(
@@ -112,8 +113,8 @@ def test_help_lists_the_commands(capsys):
     [
         *("gan_forensics.cli " + name for name in (
             "", "quickstart", "train", "train dcgan", "train detector", "sample", "evaluate",
-            "spectrum", "detect", "detect fit", "detect score", "explain", "features", "augment",
-            "anomaly", "benchmark",
+            "spectrum", "detect", "detect fit", "detect score", "detect robustness", "explain",
+            "features", "augment", "anomaly", "benchmark",
         )),
         "experiments.doping cpu",
     ],

@@ -13,6 +13,8 @@ from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 
 DETECTOR = ["train", "detector", "--real", "nowhere", "--fake", "nowhere", "--arch", "resnet_small"]
 
+ROBUSTNESS = ["detect", "robustness", "nowhere", "nowhere", "--detector", "nowhere"]
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -33,6 +35,14 @@ DETECTOR = ["train", "detector", "--real", "nowhere", "--fake", "nowhere", "--ar
         ),
         (["detect", "fit", "nowhere", "nowhere", "--out", "d", "--false-alarms", 1], "between 0"),
         (["detect", "fit", "nowhere", "nowhere", "--out", "d", "--seed", -1], "--seed -1"),
+        ([*ROBUSTNESS, "--images", 0], "--images 0: it must be at least 1"),
+        ([*ROBUSTNESS, "--seed", -1], "--seed -1"),
+        ([*ROBUSTNESS, "--perturbations", "jpg-75"], "unknown perturbation 'jpg-75'; did you mean"),
+        (
+            [*ROBUSTNESS, "--perturbations", "fog", "--frost-textures", "nowhere"],
+            "--frost-textures: no perturbation is frost",
+        ),
+        ([*ROBUSTNESS, "--perturbations", "frost-2", "--frost-textures", "no"], "no has none"),
         (["explain", "nowhere", "--detector", "nowhere", "--patches", 0], "--patches 0"),
         (
             ["benchmark", "build", "--runs", "n", "--real", "a=n", "--out", "b", "--val", 0],

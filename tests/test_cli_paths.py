@@ -32,6 +32,7 @@ FOLDERS = {
     "sample": "missing",
     "collapse": "dcgan",
     "spectrum": "missing",
+    "detect robustness": "missing missing --detector missing.npz",
     "explain": "missing --detector missing.npz",
     "features": "--detector missing.npz --fake missing",
     "anomaly": "missing.csv --label y",
@@ -150,6 +151,7 @@ def test_a_cache_that_is_a_file_and_a_table_of_another_kind_are_refused_first(ca
     ("arguments", "meaning"),
     [
         ("detect score folder.csv --detector {}", "give a detector file, which"),
+        ("detect robustness a b --perturbations fog --detector {}", "give a detector file, which"),
         ("explain folder.csv --detector {}", "give a detector file, which"),
         ("features --fake folder.csv --detector {}", "give a detector file, which"),
         ("augment {} --out new.csv", "give a table: .csv"),

@@ -23,7 +23,7 @@ from gan_forensics.report import (
     spectra_figure,
     write_report,
 )
-from gan_forensics.report.html import format_cell
+from gan_forensics.report.html import Share, format_cell
 from gan_forensics.report.run import flatten, table_of
 from gan_forensics.train import read_metrics
 
@@ -292,3 +292,18 @@ def test_broken_run_folders_are_refused(run, tmp_path):
         (run / "results.json").write_text(content)
         with pytest.raises(ValueError, match=message):
             report_run(run)
+
+
+def test_shares_have_bars_and_are_certain_only_where_they_are():
+    said = {0.25: "25.0%", 0.0: "0.0%", 1.0: "100.0%", 1e-9: "under 0.1%", 0.99999: "over 99.9%"}
+    assert {value: format_cell(Share(value)) for value in said} == said
+
+
+def test_pairs_stand_beside_one_another_and_images_have_their_width(tmp_path, pixels):
+    picture = Picture(pixels, alt="Noise", width=100)
+    table = Table("Shares", ["a", "b"], [["x", Share(0.5)], ["y", 0.5]])
+    sections = [Section("One", [picture, table], pairs=True), Section("Two", [table])]
+    page = Page(write_report(tmp_path / "page.html", title="T", lead="", sections=sections))
+    assert [section.get("class") for section in page.all("section")] == ["pairs", None]
+    assert page.all("img")[0]["width"] == "100"
+    assert [s["style"] for s in page.all("span") if "style" in s] == ["width: 50.0%"] * 2

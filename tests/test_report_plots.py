@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import image_grid
@@ -19,7 +20,7 @@ from gan_forensics.report import (
     spectra_figure,
     stored_curves,
 )
-from gan_forensics.report.plots import COLOURS, curve_style, spread_apart
+from gan_forensics.report.plots import COLOURS, curve_style, literal, spread_apart
 from gan_forensics.spectra import log_spectrum_curve, ring_radii
 from gan_forensics.spectra.curves import Normalise
 
@@ -242,3 +243,13 @@ def test_few_images_leave_no_empty_columns(rng):
     ]:
         with pytest.raises(ValueError, match=message):
             image_grid(wrong, columns)
+
+
+def test_names_with_dollars_are_no_formulas():
+    bad = "$x_$"  # As a formula it could not even be drawn.
+    figure = bars_figure([Bar(bad, 0.5, series=bad)], title=bad)
+    figure.draw_without_rendering()
+    lines = spectra_figure(curves([bad, "b"]), title=bad)
+    for texts in (figure.findobj(Text), lines.findobj(Text)):
+        said = [text.get_text() for text in texts]
+        assert bad not in said and said.count(literal(bad)) >= 2

@@ -1,4 +1,4 @@
-"""`gan-forensics detect fit` and `detect score`."""
+"""`gan-forensics detect`: `fit`, `score`, and `robustness` (of `cli.robustness`)."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +13,7 @@ from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, within
 from gan_forensics.cli.labels import labels_of
 from gan_forensics.cli.process import list_images, progress, say, write_csv
+from gan_forensics.cli.robustness import DetectRobustness
 
 if TYPE_CHECKING:
     from gan_forensics.data import Header
@@ -201,18 +202,21 @@ class DetectScore:
 
 @dataclass(frozen=True)
 class Detect:
-    """Fit a detector of generated images, or score images with one.
+    """Fit a detector of generated images, score images with one, or measure what it survives.
 
     Try it:
 
     $ gan-forensics detect fit photographs generated --out detector.npz
 
     $ gan-forensics detect score suspects --detector detector.npz
+
+    $ gan-forensics detect robustness photographs generated --detector detector.npz
     """
 
     action: (
         Annotated[DetectFit, subcommand("fit", prefix_name=False)]
         | Annotated[DetectScore, subcommand("score", prefix_name=False)]
+        | Annotated[DetectRobustness, subcommand("robustness", prefix_name=False)]
     )
 
     def __call__(self) -> None:

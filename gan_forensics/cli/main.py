@@ -10,6 +10,7 @@ import tyro
 
 from gan_forensics.cli import train
 from gan_forensics.cli.anomaly import Anomaly
+from gan_forensics.cli.attribute import Attribute
 from gan_forensics.cli.augment import Augment
 from gan_forensics.cli.benchmark import Benchmark
 from gan_forensics.cli.collapse import Collapse
@@ -50,8 +51,8 @@ def commands(arguments: list[str]) -> Any:
     asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
     Train: Any = train.commands(asked)
     return (
-        Quickstart | Train | Sample | Evaluate | Collapse | Spectrum | Detect | Explain | Features
-        | Augment | Anomaly | Benchmark
+        Quickstart | Train | Sample | Evaluate | Collapse | Spectrum | Detect | Attribute | Explain
+        | Features | Augment | Anomaly | Benchmark
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ the logit is negative.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -81,14 +81,47 @@ def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
     Raises:
         ValueError: for images smaller than the network's stride.
     """
+    arch, network = detector.arch, detector.network
+    stage = "_conv_head" if arch.startswith("efficientnet") else last_stage(network)
+    return explain_network(
+        network, detector.variables, images, read=preprocess, composite=composite_of(arch),
+        stage=stage,
+    )  # fmt: skip
+
+
+def explain_network(
+    network: nn.Module,
+    variables: Any,
+    images: Images,
+    *,
+    read: Callable,
+    composite: Composite,
+    stage: str,
+) -> list[Explanation]:
+    """Explain the one logit of a network on each image, as `explain` does.
+
+    Args:
+        network: with one logit.
+        variables: of it.
+        images: uint8.
+        read: uint8 images -> what the network is called with; the same object every time, by which
+            what is compiled is found again.
+        composite: likewise.
+        stage: whose last maps Grad-CAM looks at.
+    """
     found: dict[int, Explanation] = {}
-    run = _explain(detector.network, detector.arch)
+    run = _explain(network, read, composite, stage)
     for rows, batch in size_batches(images, most=_AT_ONCE):
-        logits, image, guided = (np.asarray(a) for a in run(detector.variables, batch))
+        logits, image, guided = (np.asarray(a) for a in run(variables, batch))
         for place, row in enumerate(rows):
             smooth = _smoothed(image[place])
             found[int(row)] = Explanation(float(logits[place]), smooth, guided[place])
     return [found[i] for i in range(len(images))]
+
+
+def last_stage(network: nn.Module) -> str:
+    """The name of the last stage of a ResNet."""
+    return f"layer{len(getattr(network, 'blocks', ()))}"
 
 
 def patches(
@@ -217,15 +250,11 @@ def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndar
 
 
 @functools.lru_cache(maxsize=16)
-def _explain(network: nn.Module, arch: str) -> Callable:
-    composite = composite_of(arch)
-    stages = len(getattr(network, "blocks", ()))
-    layer = "_conv_head" if arch.startswith("efficientnet") else f"layer{stages}"
-
+def _explain(network: nn.Module, read: Callable, composite: Composite, stage: str) -> Callable:
     def run(variables, images):
-        x = preprocess(images)
+        x = read(images)
         found = relevance(network, variables, x, composite=composite, start=lambda logits: logits)
-        cam = guided_grad_cam(network, variables, x, layer=layer)
+        cam = guided_grad_cam(network, variables, x, layer=stage)
         pixels = found.image.shape[1] * found.image.shape[2]
         return found.logits[:, 0], pixels * found.image.sum(-1), cam.product
 

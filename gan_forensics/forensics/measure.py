@@ -1,6 +1,7 @@
-"""What a detector does on images of its own, as they are and after each carrier."""
+"""What a detector does on images of its own, as they are and after perturbations."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Float64, UInt8
 
 from gan_forensics.data import Source
 from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.perturbations import perturb
 from gan_forensics.data.sources import describe
 from gan_forensics.forensics import canvases
 from gan_forensics.forensics.calibration import Measured, calibrated_threshold, measured_rate
@@ -25,20 +27,28 @@ MOST_CARRIED = 500
 PIXELS_CARRIED, FEWEST_CARRIED = 2**29, 50
 
 
-def carried(detector: "Detector", image: Image, carrier: str) -> Image:
-    """An image after a carrier ("none" leaves it), cut to what the detector takes.
+def carried(
+    detector: "Detector", image: Image, carrier: str, frost_textures: Path | None = None
+) -> Image:
+    """An image after a perturbation ("none" leaves it), cut to what the detector takes.
 
     Carriers that enlarge leave more than a detector of one size takes: its middle is scored.
     """
     if carrier == "none":
         return image
-    return detector.middle(CARRIERS[carrier](image))
+    return detector.middle(perturb(image, carrier, frost_textures=frost_textures))
 
 
-def score_carried(detector: "Detector", images: Sequence[Image], carriers: Sequence[str]) -> Scores:
-    """Scores [k, n] of n images after each of k carriers."""
+def score_carried(
+    detector: "Detector",
+    images: Sequence[Image],
+    carriers: Sequence[str],
+    frost_textures: Path | None = None,
+) -> Scores:
+    """Scores [k, n] of n images after each of k perturbations."""
     return np.stack([
-        detector.score([carried(detector, image, name) for image in images]) for name in carriers
+        detector.score([carried(detector, image, name, frost_textures) for image in images])
+        for name in carriers
     ])  # fmt: skip
 
 
@@ -48,9 +58,10 @@ def score_source(
     rows: np.ndarray,
     carriers: Sequence[str] = ("none",),
     *,
+    frost_textures: Path | None = None,
     progress: Progress = iter,
 ) -> Scores:
-    """Scores [k, n] of some images of a source after each of k carriers, few in memory at a time.
+    """Scores [k, n] of some images of a source after k perturbations, few in memory at a time.
 
     Raises:
         ValueError: for images that cannot be scored as they are; their number and the first.
@@ -58,7 +69,9 @@ def score_source(
     scores = np.empty((len(carriers), len(rows)))
     done = 0
     for images in _read(source, rows, progress):
-        scores[:, done : done + len(images)] = score_carried(detector, images, carriers)
+        scores[:, done : done + len(images)] = score_carried(
+            detector, images, carriers, frost_textures
+        )
         done += len(images)
         images.clear()  # or they would stay in memory while the next ones are read
     broken = np.flatnonzero(np.isnan(scores[0]))
@@ -109,21 +122,25 @@ def measured(
     *,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
     seed: int = 0,
+    carriers: Sequence[str] = tuple(CARRIERS),
+    frost_textures: Path | None = None,
     progress: Progress = iter,
 ) -> tuple[Measured, ...]:
-    """Rates of a detector at its threshold, on images as they are and after each carrier.
+    """Rates of a detector at its threshold, on images as they are and after each perturbation.
 
     Args:
         detector: with its threshold.
         sources: real and generated images.
         rows: of each, those to measure on; they must have neither trained it nor set its threshold.
         groups: of each of these rows.
-        seed: of the choice of images that go through carriers.
+        seed: of the choice of images that are perturbed.
+        carriers: names of `data.perturbations`.
+        frost_textures: as in `data.corruptions.corrupt`.
         progress: as in `chunks`.
 
     Returns:
-        "none" first, on all rows; then `CARRIERS`, on at most `MOST_CARRIED` of either class, fewer
-        where images are large.
+        "none" first, on all rows; then the perturbations, on at most `MOST_CARRIED` of either
+        class, fewer where images are large.
     """
     chosen = [
         np.random.default_rng(seed).permutation(len(r))[: _most_carried(source[int(r[0])]["image"])]
@@ -132,12 +149,14 @@ def measured(
     both = list(zip(sources, rows, chosen, strict=True))
     plain = [score_source(detector, source, r, progress=progress)[0] for source, r, _ in both]
     after = [
-        score_source(detector, source, r[c], tuple(CARRIERS), progress=progress)
+        score_source(
+            detector, source, r[c], carriers, frost_textures=frost_textures, progress=progress
+        )
         for source, r, c in both
     ]
     some = None if groups is None else [g[c] for g, c in zip(groups, chosen, strict=True)]
     result = [_measured("none", plain, groups, detector.threshold)]
-    for place, name in enumerate(CARRIERS):
+    for place, name in enumerate(carriers):
         known = [~np.isnan(scores[place]) for scores in after]
         scores = [scores[place][k] for scores, k in zip(after, known, strict=True)]
         of = None if some is None else [g[k] for g, k in zip(some, known, strict=True)]

@@ -40,7 +40,6 @@ from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, i
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
 from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import (
-    Aux,
     Cadence,
     Learner,
     Plateau,
@@ -49,6 +48,7 @@ from gan_forensics.train import (
     fit,
     load_state,
     process_batches,
+    supervised_update,
 )
 
 NETWORK = "detector"
@@ -157,19 +157,16 @@ def detector_update(network: nn.Module, *, learning_rate: float = 1e-4) -> Updat
     Its batches have "image" float [b, h, w, 3] in [-1, 1] and "label" [b].
     """
 
-    def loss(trainable, frozen, stats, batch, key, step):
-        images = normalise(0.5 * batch["image"] + 0.5)
-        variables = {"params": trainable[NETWORK], **stats[NETWORK]}
-        logits, moved = network.apply(
-            variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": key}
-        )
-        logits, label = logits[:, 0], batch["label"]  # pyright: ignore[reportIndexIssue]
+    def logits(network, batch):
+        return network(normalise(0.5 * batch["image"] + 0.5), train=True)[:, 0]
+
+    def loss(logits, batch):
+        label = batch["label"]
         value = optax.sigmoid_binary_cross_entropy(logits, label.astype(logits.dtype)).mean()
-        right = ((logits > 0) == (label == 1)).mean()
-        return value, Aux({NETWORK: dict(moved)}, {"accuracy": right})
+        return value, {"accuracy": ((logits > 0) == (label == 1)).mean()}
 
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=learning_rate)
-    return Update(NETWORK, (NETWORK,), loss, optimizer)
+    return supervised_update(NETWORK, network, loss, optimizer, call=logits)
 
 
 def initial_variables(config: DetectorConfig) -> tuple[PyTree, PyTree]:

@@ -9,6 +9,7 @@ names of the published weights ("layer1.0.conv2", "layer2.0.downsample.0"), sinc
 by these names. Padding is symmetric: "SAME" would shift maps of even size under a stride.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,8 @@ from gan_forensics.nn.initial import he_normal_fan_out, normal, torch_uniform
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 
 EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
+# What to make of the activations [b, ...] at a level of a network: see `ResNet`.
+Between = Callable[[int, Array], Array]
 
 
 class GlobalMean(nn.Module):
@@ -58,7 +61,8 @@ class ResNet(nn.Module):
     Attributes:
         blocks: bottlenecks of each stage; every stage but the first halves the map.
         widths: channels of each stage's 3x3 convolutions (a quarter of its output's).
-        classes: number of logits; 1 for a detector, whose logit is high for generated images.
+        classes: number of logits; 1 for a detector, whose logit is high for generated images; None
+            for no last layer, but what it would read: the means [b, channels].
         stem_kernel: side of the first convolution, of `widths[0]` channels.
         stem_stride: its stride.
         stem_pool: whether a 3x3 max pool with stride 2 follows it.
@@ -70,7 +74,7 @@ class ResNet(nn.Module):
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    classes: int = 1
+    classes: int | None = 1
     stem_kernel: int = 7
     stem_stride: int = 2
     stem_pool: bool = True
@@ -82,15 +86,24 @@ class ResNet(nn.Module):
         return self.stem_stride * (2 if self.stem_pool else 1) * 2 ** (len(self.blocks) - 1)
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b classes"]:
-        """Score the images; `train` uses and moves the batch statistics."""
+    def __call__(
+        self, x: Float[Array, "b h w c"], *, train: bool, between: Between | None = None
+    ) -> Float[Array, "b2 classes"]:
+        """Score the images; `train` uses and moves the batch statistics.
+
+        `between` sees the activations at every level, and what it returns goes on in their place:
+        level 0 are the images, 1 what the stem makes of them, 2 what the first stage does, and so
+        on. It may change the number of rows.
+        """
         if len(self.blocks) != len(self.widths):
             raise ValueError(
                 f"{len(self.blocks)} stages of blocks and {len(self.widths)} of widths: give one "
                 "number for every stage in both"
             )
         check_images(x, self.stride)
+        between = between or (lambda level, x: x)
 
+        x = between(0, x)
         kernel, stride = self.stem_kernel, self.stem_stride
         x = conv_norm(self, x, "conv1", "bn1", self.widths[0], kernel, stride, train=train)
         x = nn.relu(x)
@@ -98,22 +111,27 @@ class ResNet(nn.Module):
             pads = ((1, 1), (1, 1))
             x = nn.max_pool(x, (3, 3), (2, 2), pads)  # pyright: ignore[reportArgumentType]
 
+        x = between(1, x)
         for stage, (count, width) in enumerate(zip(self.blocks, self.widths, strict=True)):
             for i in range(count):
                 # The first block of a stage changes the channels, and, but for stage 1, the size.
                 stride = 2 if stage > 0 and i == 0 else 1
                 name = f"layer{stage + 1}.{i}"
                 x = Bottleneck(width, stride, i == 0, self.dtype, name=name)(x, train=train)
+            x = between(stage + 2, x)
 
-        return logits(GlobalMean()(x), self.classes, name="fc", dtype=self.dtype)
+        means = GlobalMean()(x)
+        if self.classes is None:
+            return at_least_float32(means)
+        return logits(means, self.classes, name="fc", dtype=self.dtype)
 
 
-def resnet50(classes: int = 1, *, dtype: Any = None) -> ResNet:
+def resnet50(classes: int | None = 1, *, dtype: Any = None) -> ResNet:
     """ResNet-50: 53 convolutions with 26,560 channels."""
     return ResNet(classes=classes, dtype=dtype)
 
 
-def resnet_small(classes: int = 1, *, width: int = 8, dtype: Any = None) -> ResNet:
+def resnet_small(classes: int | None = 1, *, width: int = 8, dtype: Any = None) -> ResNet:
     """A small twin for images of 32x32 and for CPUs: one block a stage, a 3x3 stem, no pool.
 
     Width 8 has 17 convolutions with 1,208 channels.

@@ -17,7 +17,7 @@ from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
 from gan_forensics.runtime import Precision, check_precision, computation_dtype
-from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
+from gan_forensics.train import Cadence, Learner, fit, process_batches, supervised_update
 
 NETWORK = "classifier"
 BATCH = 256
@@ -87,11 +87,9 @@ def small_classifier_features(
         "seed": seed,
     }
 
-    def loss(trainable, frozen, stats, batch, key, step):
-        logits = network.apply({"params": trainable[NETWORK]}, batch["image"]).logits  # pyright: ignore
+    def loss(logits, batch):
         value = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
-        right = (logits.argmax(-1) == batch["label"]).mean()
-        return value, Aux({}, {"accuracy": right})
+        return value, {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
 
     image = jnp.zeros((1, *source[0]["image"].shape))
 
@@ -99,7 +97,13 @@ def small_classifier_features(
         params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
         return {NETWORK: params}, {NETWORK: {}}
 
-    update = Update(NETWORK, (NETWORK,), loss, optax.adam(LEARNING_RATE))
+    update = supervised_update(
+        NETWORK,
+        network,
+        loss,
+        optax.adam(LEARNING_RATE),
+        call=lambda network, batch: network(batch["image"]).logits,
+    )
     with tempfile.TemporaryDirectory(prefix="small_classifier_") as temporary:
         state = fit(
             Learner(NETWORK, config, (update,), init),

@@ -19,7 +19,7 @@ from gan_forensics import __version__
 from gan_forensics.data.files import write_text
 from gan_forensics.report.plots import is_number
 
-# Grids of small images are enlarged by whole factors up to about this width in CSS pixels.
+# About the width of the page's text, in CSS pixels.
 GRID_WIDTH = 760
 # Percent that readers may set for layers, without a script: the page's policy allows none.
 OPACITIES = (0, 20, 40, 60, 80, 100)
@@ -34,12 +34,18 @@ class Picture:
         alt: what can be seen, for readers who cannot see it.
         caption: below the picture.
         layer: uint8 [h, w, 4] to lie over an array [h, w, 3], as opaque as the reader sets.
+        width: images are enlarged by whole factors up to about this width in CSS pixels.
     """
 
     content: Figure | np.ndarray | Path
     alt: str
     caption: str = ""
     layer: np.ndarray | None = None
+    width: int = GRID_WIDTH
+
+
+class Share(float):
+    """A share in [0, 1]: a cell in percent, with a bar of that length."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,18 @@ Block = str | Picture | Table | Facts
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it: paragraphs (plain strings), pictures, tables, facts."""
+    """A heading and what stands below it: paragraphs (plain strings), pictures, tables, facts.
+
+    Attributes:
+        title: the heading.
+        blocks: below one another.
+        pairs: whether they stand two and two beside one another instead; pictures with a layer
+            have a line of their own.
+    """
 
     title: str
     blocks: Sequence[Block] = ()
+    pairs: bool = False
 
 
 def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[Section]) -> Path:
@@ -109,6 +123,7 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     )
     environment.filters["cell"] = format_cell
     environment.tests["numeric"] = is_number
+    environment.tests["share"] = lambda value: isinstance(value, Share)
     page = environment.get_template("report.html").render(
         title=title,
         lead=lead,
@@ -131,8 +146,8 @@ def _check_layer(content: Figure | np.ndarray | Path, layer: np.ndarray) -> None
         )
 
 
-def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
-    """Data URL and size of a picture."""
+def _embed(content: Figure | np.ndarray | Path, most: int = GRID_WIDTH) -> dict[str, Any]:
+    """Data URL and size of a picture, enlarged up to a width of `most`."""
     kind, data, zoom = "png", io.BytesIO(), 1
     if isinstance(content, Figure):
         # A fixed salt makes equal figures equal files; text becomes outlines, so no font is needed.
@@ -158,7 +173,7 @@ def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
         Image.fromarray(array).save(data, format="PNG", optimize=True)
         height, width = array.shape[:2]
     if kind == "png":
-        zoom = max(1, GRID_WIDTH // width)
+        zoom = max(1, most // width)
     encoded = base64.b64encode(data.getvalue()).decode()
     return {
         # Base64 has no character that HTML could mistake.
@@ -170,9 +185,16 @@ def _embed(content: Figure | np.ndarray | Path) -> dict[str, Any]:
 
 
 def format_cell(value: Any) -> str:
-    """Text of a value: four significant digits, an en dash for what is missing."""
+    """Text of a value: four significant digits, an en dash for what is missing, shares in percent.
+
+    A share is 0 % or 100 % only where it is so to the last bit.
+    """
     if value is None:
         return "–"
+    if isinstance(value, Share):
+        if 0 < value < 0.001:
+            return "under 0.1%"
+        return "over 99.9%" if 0.999 < value < 1 else f"{value:.1%}"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):

@@ -105,7 +105,9 @@ def spectra_figure(
         colour, dash = curve_style(index)
         x = frequency if known and frequency is not None else np.arange(len(mean))
         axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=alpha, lw=0)
-        axes.plot(x, mean, color=colour, ls=dash, lw=2.2 if index == 0 else 1.6, label=label)
+        axes.plot(
+            x, mean, color=colour, ls=dash, lw=2.2 if index == 0 else 1.6, label=literal(label)
+        )
         ends.append(
             (float(mean[-1]), label if images is None else f"{label} (n = {images})", colour)
         )
@@ -168,7 +170,9 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
         colour, _ = curve_style(index + 1)
         places = [labels.index(row.label) + (index + 0.5) * height - 0.4 for row in members]
         values = [row.value for row in members]
-        axes.barh(places, values, height * 0.88, color=colour, alpha=0.85, label=name or None)
+        axes.barh(
+            places, values, height * 0.88, color=colour, alpha=0.85, label=literal(name) or None
+        )
         for place, row in zip(places, members, strict=True):
             reach = row.value
             if row.low is not None and row.high is not None:
@@ -178,7 +182,7 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
     # A margin beside the largest value for the numbers, in which nothing is ticked.
     axes.set(xlim=(0, 1.08), ylim=(len(labels) - 0.45, -0.55), xlabel=value_label)
     axes.set_xticks([part / 5 for part in range(6)])
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
     axes.tick_params(axis="y", length=0)
     tidy(axes, title, grid="x")
     if series != [""]:
@@ -231,7 +235,7 @@ def losses_figure(
         if index + columns >= len(names):
             axes.set_xlabel("step")
             axes.tick_params(labelbottom=True)
-    figure.suptitle(title, fontsize=11, color=INK)
+    figure.suptitle(literal(title), fontsize=11, color=INK)
     return figure
 
 
@@ -241,6 +245,11 @@ def curve_style(index: int):
     return (COLOURS[1 + colour], DASHES[turn % len(DASHES)]) if index else (COLOURS[0], DASHES[0])
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib writes as it stands: a name with two dollars is no formula."""
+    return text.replace("$", r"\$")
+
+
 def tidy(axes: Axes, title: str, grid: str = "both") -> None:
     """The house style of axes: no box, faint grid, title to the left."""
     axes.spines[["top", "right"]].set_visible(False)
@@ -248,7 +257,7 @@ def tidy(axes: Axes, title: str, grid: str = "both") -> None:
     axes.tick_params(colors=INK, labelsize=8)
     axes.grid(axis=grid, color="#e4e4e4", lw=0.6)  # pyright: ignore[reportArgumentType]
     axes.set_axisbelow(True)
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_title(literal(title), loc="left", fontsize=10, color=INK)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -258,7 +267,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     places = spread_apart([(end - low) / (high - low) for end, _, _ in ends], gap=0.052)
     for (end, label, colour), place in zip(ends, places, strict=True):
         axes.annotate(
-            label,
+            literal(label),
             (1, end),
             xycoords=("axes fraction", "data"),
             xytext=(1.035, place),

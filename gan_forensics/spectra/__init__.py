@@ -7,7 +7,14 @@ the others say in their docstring where they run.
 
 from gan_forensics.spectra.autogan import autogan_spectrum
 from gan_forensics.spectra.curves import log_spectrum_curve, unmasking_features
-from gan_forensics.spectra.dct import dct2, dct_features, log_dct, pixel_features, standardise
+from gan_forensics.spectra.dct import (
+    dct2,
+    dct_features,
+    dct_picture,
+    log_dct,
+    pixel_features,
+    standardise,
+)
 from gan_forensics.spectra.dzanic import dzanic_features
 from gan_forensics.spectra.gray import gray_levels, to_gray
 from gan_forensics.spectra.losses import curve_cross_entropy, spectral_loss

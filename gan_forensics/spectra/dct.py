@@ -63,3 +63,16 @@ def standardise(
     """
     spread = summary.std + (summary.std == 0)
     return (values - summary.mean[None]) / spread[None]
+
+
+def dct_picture(
+    image: UInt8[np.ndarray, "h w c"], *, log: bool = True
+) -> Float[np.ndarray, "h w c"]:
+    """The spectrum of one image as a picture in [0, 1], as RepMix offers it as an input.
+
+    ln(|D| + 1e-12), or D itself, less its minimum over all channels and divided by its range. Its
+    8-bit form is floor(255 x).
+    """
+    values = log_dct(image[None])[0] if log else dct2(image[None])[0]
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)

@@ -10,6 +10,7 @@ from gan_forensics.train.loop import Cadence, InterruptedRunError, NonFiniteLoss
 from gan_forensics.train.plateau import Plateau
 from gan_forensics.train.run_folder import RunFolderError, read_config
 from gan_forensics.train.seeds import train_seeds
+from gan_forensics.train.supervised import supervised_update
 from gan_forensics.train.update import (
     Aux,
     TrainState,
