@@ -114,7 +114,7 @@ def test_help_lists_the_commands(capsys):
         *("gan_forensics.cli " + name for name in (
             "", "quickstart", "train", "train dcgan", "train detector", "sample", "evaluate",
             "spectrum", "detect", "detect fit", "detect score", "detect robustness", "explain",
-            "features", "augment", "anomaly",
+            "features", "augment", "anomaly", "benchmark",
         )),
         "experiments.doping cpu",
     ],

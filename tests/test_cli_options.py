@@ -44,6 +44,10 @@ ROBUSTNESS = ["detect", "robustness", "nowhere", "nowhere", "--detector", "nowhe
         ),
         ([*ROBUSTNESS, "--perturbations", "frost-2", "--frost-textures", "no"], "no has none"),
         (["explain", "nowhere", "--detector", "nowhere", "--patches", 0], "--patches 0"),
+        (
+            ["benchmark", "build", "--runs", "n", "--real", "a=n", "--out", "b", "--val", 0],
+            "--val 0",
+        ),
         (["features", "--detector", "nowhere", "--fake", "nowhere", "--draws", 0], "--draws 0"),
         (["features", "--detector", "nowhere", "--fake", "nowhere", "--seed", -1], "--seed -1"),
         (

@@ -37,6 +37,7 @@ FOLDERS = {
     "explain": "missing --detector missing.npz",
     "features": "--detector missing.npz --fake missing",
     "anomaly": "missing.csv --label y",
+    "benchmark": "build --runs missing --real a=samples:photos",
 }
 FILES = {
     "evaluate": "missing --data missing --features random",

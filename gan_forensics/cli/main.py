@@ -12,6 +12,7 @@ from gan_forensics.cli import train
 from gan_forensics.cli.anomaly import Anomaly
 from gan_forensics.cli.attribute import Attribute
 from gan_forensics.cli.augment import Augment
+from gan_forensics.cli.benchmark import Benchmark
 from gan_forensics.cli.collapse import Collapse
 from gan_forensics.cli.detect import Detect
 from gan_forensics.cli.evaluate import Evaluate
@@ -51,7 +52,7 @@ def commands(arguments: list[str]) -> Any:
     Train: Any = train.commands(asked)
     return (
         Quickstart | Train | Sample | Evaluate | Collapse | Spectrum | Detect | Attribute | Explain
-        | Features | Augment | Anomaly
+        | Features | Augment | Anomaly | Benchmark
     )  # fmt: skip
 
 
