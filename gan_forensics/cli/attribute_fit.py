@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 # The keys of `gan_forensics.forensics.attribution_methods.METHODS`.
 Method = Literal[
-    "repmix", "resnet", "yu", "dct-cnn", "reverse-engineering", "prnu", "eigenface", "neighbours"
+    "repmix",
+    "resnet",
+    "yu",
+    "dct-cnn",
+    "reverse-engineering",
+    "prnu",
+    "eigenface",
+    "eigenface-dct",
+    "neighbours",
 ]
 
 
@@ -87,10 +95,10 @@ class AttributeFit:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data.files import check_file_out, check_folder_out
-        from gan_forensics.forensics.attribution import counts, fit_attributor
+        from gan_forensics.forensics.attribution import check_enough, counts, fit_attributor
         from gan_forensics.forensics.attribution_measure import known_parts, measured
         from gan_forensics.forensics.attribution_methods import METHODS
-        from gan_forensics.forensics.attribution_open_set import measured_open_set
+        from gan_forensics.forensics.attribution_open_set import measured_open_set, without
         from gan_forensics.report.attribution_fit import fitted_page
 
         at_least(
@@ -123,6 +131,9 @@ class AttributeFit:
                 facts={"data": self.data, "known": known_parts(train)},
             )  # fmt: skip
 
+        for name in train.names:
+            if self.leave_out and name != train.real:
+                check_enough(without(held_out, name))
         model = fit(train, held_out, None)
         found = measured(
             model, test, model.facts["known"], seed=self.seed, frost_textures=self.textures,

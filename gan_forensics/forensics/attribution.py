@@ -2,8 +2,8 @@
 
 Every method is fitted on training images alone. Held-out images choose its checkpoint or settings
 (half of them) and set the temperature of its probabilities and the threshold of "none of these"
-(the other half), perturbed as the training images were, half of them, where those were. Images that
-it is measured on are neither.
+(the other half), of which every other one is perturbed where training images were. All of them are
+what images are compared with. Images that it is measured on are others.
 
 A source is a generator or the real world; sources go by name, and which one is real is stored.
 """
@@ -283,14 +283,9 @@ def fit_attributor(
     given = Preprocessing(size=config.crop_from) if config.crop_from else preprocessing
     if config.crop_from and config.crop_from < shape[0]:
         raise ValueError(f"crop_from {config.crop_from} is smaller than the images of {shape[0]}")
+    check_enough(held_out)
     rng = np.random.default_rng((config.seed, 10))
     chosen, judged = halves(held_out.labels, rng)
-    if min(len(chosen), len(judged)) < (least := smallest_calibration_set(1 - ACCEPTED)):
-        raise ValueError(
-            f"{len(held_out.labels)} held-out images are too few for the threshold of none of "
-            f"these, which half of them set: give at least {2 * least + len(names)} of them "
-            "(a fifth of all images, where they have no split of their own)"
-        )
     learnt = in_memory(Prepared(train.source, given), train.labels)
     held = in_memory(Prepared(held_out.source, preprocessing), held_out.labels)
     perturbation = perturbation_of(config)
@@ -317,11 +312,14 @@ def fit_attributor(
         facts={"names": list(train.names), "real": train.real, **(facts or {})},
         progress=progress,
     )
-    labels = held_out.labels[judged]
-    found = model.outputs(pixels(judged, 0.5))
-    temperature = fit_temperature(found.logits, labels)
+    labels = held_out.labels
+    every = model.outputs(pixels(np.arange(len(labels)), 0.5))
+    found = every.rows(judged)
+    temperature = fit_temperature(found.logits, labels[judged])
     calm = Outputs(found.logits / temperature, found.features)
-    kept = np.concatenate([np.flatnonzero(labels == c)[:GALLERY] for c in range(len(train.names))])
+    kept = np.concatenate([
+        rng.permutation(np.flatnonzero(labels == c))[:GALLERY] for c in range(len(names))
+    ])  # fmt: skip
     return Attributor(
         names=train.names,
         real=train.real,
@@ -332,7 +330,7 @@ def fit_attributor(
         temperature=temperature,
         threshold=known_threshold(KNOWNNESS[OPENNESS](calm, None), ACCEPTED),
         accepted=ACCEPTED,
-        gallery=Outputs(*(np.asarray(a, np.float32)[kept] for a in found)),
+        gallery=Outputs(*(np.asarray(a, np.float32)[kept] for a in every)),
         gallery_labels=labels[kept],
         facts={
             "config": asdict(config),
@@ -364,6 +362,21 @@ def check_sources(train: Attributed, other: Attributed) -> None:
     for what, images in (("to learn from", train), ("held out", other)):
         if empty := [name for name, n in counts(images).items() if not n]:
             raise ValueError(f"no images {what} of {', '.join(empty)}: give some, or leave it out")
+
+
+def check_enough(held_out: Attributed) -> None:
+    """Refuse held-out images too few for the threshold of "none of these", which half of them set.
+
+    Raises:
+        ValueError: saying how many are needed.
+    """
+    least = smallest_calibration_set(1 - ACCEPTED)
+    if len(halves(held_out.labels, np.random.default_rng(0))[1]) < least:
+        raise ValueError(
+            f"{len(held_out.labels)} held-out images of {', '.join(held_out.names)} are too few "
+            f"for the threshold of none of these: give {2 * least + len(held_out.names)} or more "
+            "(a fifth of all images, where they have no split of their own)"
+        )
 
 
 def relabelled(images: Attributed, names: Sequence[str], real: str) -> Attributed:

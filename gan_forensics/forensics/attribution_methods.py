@@ -1,13 +1,14 @@
 """The methods of attribution, one row each: how they are fitted, and read from a file again."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan_forensics.data import ArraySource, Source
 from gan_forensics.data.sources import describe
-from gan_forensics.forensics import attribution_networks, prnu
+from gan_forensics.forensics import attribution_networks, eigenface, prnu
 from gan_forensics.forensics.attribution_model import Model
 from gan_forensics.forensics.attribution_training import perturbation_of, train_network
 
@@ -38,14 +39,16 @@ def _network(*reads: str) -> Method:
     return Method(train_network, attribution_networks.assemble, reads, folder=True)
 
 
-def _classical(fit: Callable[..., Model], assemble: Callable[..., Model]) -> Method:
+def _classical(
+    fit: Callable[..., Model], assemble: Callable[..., Model], *, seeded: bool = True
+) -> Method:
     """A method that is fitted in one go, on images each perturbed once."""
 
     def fitted(train, validation, config, *, names, **others: Any) -> Model:
         source, labels = train
         return fit(
             Perturbed(source, config), labels, ArraySource(image=validation[0]), validation[1],
-            classes=len(names),
+            classes=len(names), **({"seed": config.seed} if seeded else {}),
         )  # fmt: skip
 
     def read(settings, arrays, *, classes: int, real: int) -> Model:
@@ -82,5 +85,8 @@ METHODS: dict[str, Method] = {
     "yu": _network(*_TRAINED, "width"),
     "dct-cnn": _network(*_TRAINED),
     "reverse-engineering": _network(*_TRAINED, "width"),
-    "prnu": _classical(prnu.fit_prnu, prnu.assemble),
+    "prnu": _classical(prnu.fit_prnu, prnu.assemble, seeded=False),
+    "eigenface": _classical(eigenface.fit_eigenface, eigenface.assemble),
+    "eigenface-dct": _classical(partial(eigenface.fit_eigenface, input="dct"), eigenface.assemble),
+    "neighbours": _classical(eigenface.fit_neighbours, eigenface.assemble),
 }

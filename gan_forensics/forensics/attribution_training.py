@@ -123,6 +123,8 @@ def train_network(
     row = NETWORKS[method]
     mixed = config.mixed if row.mixes else 1
     network = row.make(len(names), side, choices)
+    # Images that are too small for it, and weights that are not its, are refused before any work.
+    jax.eval_shape(lambda: start_of(network, config, side))
     if config.batch_size % mixed:
         raise ValueError(f"a batch of {config.batch_size} images has no mixtures of {mixed}")
     source, _ = train
