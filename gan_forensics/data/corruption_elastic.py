@@ -3,6 +3,8 @@
 uint8 [h, w, c] in and out, severities 1 to 5. Lengths follow `corruption_scale`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Float
 from scipy.fft import dct, dctn, idct, idctn
@@ -87,6 +89,7 @@ def smoothing_matrix(side: int, sigma: float, truncate: float = 3.0) -> Float[np
     return np.asarray(idct(response[:, None] * dct(np.eye(side), axis=0), axis=0))
 
 
+@lru_cache(maxsize=32)
 def gaussian_response(side: int, sigma: float, truncate: float) -> Float[np.ndarray, " n"]:
     """What the Gaussian leaves of each cosine of a side."""
     taps = np.arange(-int(truncate * sigma + 0.5), int(truncate * sigma + 0.5) + 1)
