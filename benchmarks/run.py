@@ -10,6 +10,7 @@ NAMES = (
     "neighbours",
     "toy_gans",
     "augmentation",
+    "corruptions",
     "spectra",
     "quality",
     "detector",

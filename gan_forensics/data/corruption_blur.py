@@ -26,7 +26,7 @@ ROUNDING = 1e-9
 
 def gaussian_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """A Gaussian, cut off at four deviations, the border's pixels repeated outside."""
-    return levels(_gaussian(unit(image), GAUSSIAN[severity - 1] * scale_of(image)))
+    return levels(_gaussian(unit(image), GAUSSIAN[severity - 1] * scale_of(image.shape)))
 
 
 def _gaussian(x: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "h w c"]:
@@ -37,7 +37,7 @@ def defocus_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """A disk with a smoothed rim, mirrored at the border's pixels."""
     from scipy.signal import oaconvolve
 
-    kernel = scaled_kernel(disk(*DEFOCUS[severity - 1]), scale_of(image))
+    kernel = scaled_kernel(disk(*DEFOCUS[severity - 1]), scale_of(image.shape))
     reach = len(kernel) // 2
     x = np.pad(unit(image), ((reach, reach), (reach, reach), (0, 0)), "reflect")
     return levels(oaconvolve(x, kernel[..., None], mode="valid", axes=(0, 1)) + ROUNDING)
@@ -81,7 +81,7 @@ def glass_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
     in pixels of the published size and then scaled and rounded: in small images few pixels move.
     """
     sigma, reach, rounds = GLASS[severity - 1]
-    scale = scale_of(image)
+    scale = scale_of(image.shape)
     blurred = levels(_gaussian(unit(image), sigma * scale))
     height, width = image.shape[:2]
     border = math.ceil(reach * scale)
@@ -106,7 +106,7 @@ def glass_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
 def motion_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """One-sided Gaussian weights along a line of -45 to 45 degrees."""
     radius, sigma = MOTION[severity - 1]
-    scale = scale_of(image)
+    scale = scale_of(image.shape)
     return moved(image, radius * scale, sigma * scale, rng.uniform(-45, 45))
 
 
@@ -151,16 +151,19 @@ def zoom_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
 def zoomed(x: Float[np.ndarray, "h w c"], factor: float) -> Float[np.ndarray, "h w c"]:
     """The middle enlarged by a factor of at least 1, linearly, its corners kept, and cut."""
     for axis in (0, 1):
-        side = x.shape[axis]
-        part = math.ceil(side / factor)
-        size = round(part * factor)
-        place = np.arange((size - side) // 2, (size - side) // 2 + side) * (
-            (part - 1) / max(size - 1, 1)
-        )
-        first = np.minimum(place.astype(int), part - 1)
-        weight = (place - first).astype(x.dtype).reshape((-1, 1, 1) if axis == 0 else (-1, 1))
-        first, start = first, (side - part) // 2
-        low = np.take(x, start + first, axis)
-        high = np.take(x, start + np.minimum(first + 1, part - 1), axis)
-        x = low + weight * (high - low)
+        first, second, weight = zoom_places(x.shape[axis], factor)
+        weight = weight.astype(x.dtype).reshape((-1, 1, 1) if axis == 0 else (-1, 1))
+        low = np.take(x, first, axis)
+        x = low + weight * (np.take(x, second, axis) - low)
     return x
+
+
+def zoom_places(side: int, factor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the pixels of an enlarged side come from: two indices, and the weight of the second."""
+    part = math.ceil(side / factor)
+    size = round(part * factor)
+    cut = (size - side) // 2
+    place = np.arange(cut, cut + side) * ((part - 1) / max(size - 1, 1))
+    first = np.minimum(place.astype(int), part - 1)
+    start = (side - part) // 2
+    return start + first, start + np.minimum(first + 1, part - 1), place - first

@@ -40,7 +40,7 @@ def frost(image: Pixels, severity: int, rng: Rng, *, textures: Path | str | None
     """
     files = texture_files(textures)
     texture = _read(files[integers(rng, 0, len(files))])
-    height, width = published_shape(image)
+    height, width = published_shape(image.shape)
     missing = [
         max(0, side - had) for side, had in zip((height, width), texture.shape, strict=False)
     ]
@@ -56,7 +56,7 @@ def frost(image: Pixels, severity: int, rng: Rng, *, textures: Path | str | None
 
 def frost_procedural(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """Frost whose texture is computed, ridges of fractals; not the published corruption."""
-    shape = published_shape(image)
+    shape = published_shape(image.shape)
     ridges = np.zeros(shape)
     for _ in range(2):
         field = fractal(ICE_DECAY, rng)

@@ -26,23 +26,23 @@ class Corruption(Protocol):
     def __call__(self, image: Pixels, severity: int, rng: Rng) -> Pixels: ...  # noqa: D102
 
 
-def scale_of(image: np.ndarray) -> float:
+def scale_of(shape: tuple[int, ...]) -> float:
     """The shorter side of [h, w, ...] over the published one."""
-    return min(image.shape[:2]) / PUBLISHED_SIDE
+    return min(shape[:2]) / PUBLISHED_SIDE
 
 
-def published_shape(image: np.ndarray) -> tuple[int, int]:
+def published_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of [h, w, ...] enlarged or shrunk until the shorter one is 224."""
-    height, width = (round(side / scale_of(image)) for side in image.shape[:2])
+    height, width = (round(side / scale_of(shape)) for side in shape[:2])
     return height, width
 
 
-def at_own_size(layer: Map, image: np.ndarray) -> Map:
-    """A map of `published_shape`, brought to the sides of the image: bilinear, antialiased."""
-    if layer.shape == image.shape[:2]:
+def at_own_size(layer: Map, shape: tuple[int, ...]) -> Map:
+    """A map of `published_shape`, brought to the sides of [h, w, ...]: bilinear, antialiased."""
+    if layer.shape == shape[:2]:
         return layer
     picture = Image.fromarray(layer.astype(np.float32), "F")
-    return np.array(picture.resize(image.shape[1::-1], Image.Resampling.BILINEAR))
+    return np.array(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
 def unit(image: Pixels) -> Float[np.ndarray, "h w c"]:

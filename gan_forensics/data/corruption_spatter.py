@@ -38,17 +38,17 @@ Bytes = UInt8[np.ndarray, "h w"]
 def spatter(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """Smoothed noise beyond a threshold is liquid: light that is added, or mud that covers."""
     mean, deviation, sigma, threshold, strength, kind = SPATTER[severity - 1]
-    liquid = rng.normal(mean, deviation, published_shape(image))
+    liquid = rng.normal(mean, deviation, published_shape(image.shape))
     liquid = ndimage.gaussian_filter(liquid, sigma, mode="nearest", truncate=4.0)
     liquid[liquid < threshold] = 0
     x = unit(image).astype(np.float32)
     if kind == "water":
-        mask = at_own_size(strength * drops((liquid * 255).astype(np.uint8)), image)
+        mask = at_own_size(strength * drops((liquid * 255).astype(np.uint8)), image.shape)
         return levels(x + mask[..., None] * WATER)
     mask = (liquid > threshold).astype(np.float32)
     mask = ndimage.gaussian_filter(mask, strength, mode="nearest", truncate=4.0)
     mask[mask < MUD_EDGE] = 0
-    mask = at_own_size(mask, image)[..., None]
+    mask = at_own_size(mask, image.shape)[..., None]
     return levels(x * (1 - mask) + mask * MUD)
 
 

@@ -36,11 +36,11 @@ def fog(image: Pixels, severity: int, rng: Rng) -> Pixels:
     strength, decay = FOG[severity - 1]
     x = unit(image)
     field = fractal(decay, rng)
-    height, width = published_shape(image)
+    height, width = published_shape(image.shape)
     # The fractal repeats itself: it goes on where an image is longer than the map.
     field = field[np.arange(height)[:, None] % FOG_MAP, np.arange(width) % FOG_MAP]
     brightest = x.max()
-    x = x + strength * at_own_size(field, image)[..., None]
+    x = x + strength * at_own_size(field, image.shape)[..., None]
     return levels(x * brightest / (brightest + strength))
 
 
@@ -75,10 +75,10 @@ def fractal(decay: float, rng: Rng, size: int = FOG_MAP) -> Map:
 def snow(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """The image whitened, and flakes that fall at -135 to -45 degrees, twice."""
     mean, deviation, zoom, threshold, radius, sigma, kept = SNOW[severity - 1]
-    flakes = zoomed(rng.normal(mean, deviation, published_shape(image))[..., None], zoom)
+    flakes = zoomed(rng.normal(mean, deviation, published_shape(image.shape))[..., None], zoom)
     flakes = np.where(flakes < threshold, 0, flakes)
     fallen = moved(levels(flakes), radius, sigma, rng.uniform(-135, -45))
-    layer = at_own_size(unit(fallen)[..., 0], image)[..., None]
+    layer = at_own_size(unit(fallen)[..., 0], image.shape)[..., None]
     x = unit(image).astype(np.float32)
     gray = x @ LUMA if image.shape[-1] == 3 else x[..., 0]
     whitened = kept * x + (1 - kept) * np.maximum(x, gray[..., None] * 1.5 + 0.5)
