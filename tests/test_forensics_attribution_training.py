@@ -142,10 +142,17 @@ def trained(tmp_path_factory):
         patch.setitem(NETWORKS, "repmix", NETWORKS["repmix"]._replace(make=tiny))
         config = AttributionConfig(epochs=12, learning_rate=1e-2, batch_size=32, level=2, **PLAIN)
         data = planted(40, seed=0, side=8, strength=60), planted(20, seed=1, side=8, strength=60)
-        yield fit_attributor(*data, config, run=run, progress=False), run, config, data
+        return fit_attributor(*data, config, run=run, progress=False), run, config, data
 
 
-def test_repmix_learns_planted_patterns_and_comes_back_from_its_file(trained, tmp_path):
+@pytest.fixture
+def repmix_is_tiny(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "repmix", NETWORKS["repmix"]._replace(make=tiny))
+
+
+def test_repmix_learns_planted_patterns_and_comes_back_from_its_file(
+    trained, repmix_is_tiny, tmp_path
+):
     made, run, _, _ = trained
     test = planted(20, seed=2, side=8, strength=60)
     images = [test.source[i]["image"] for i in range(60)]
@@ -164,7 +171,7 @@ def test_repmix_learns_planted_patterns_and_comes_back_from_its_file(trained, tm
     assert {"attributor/attribution_loss", "attributor/detection_loss"} < set(parts)
 
 
-def test_a_finished_run_is_taken_up_again(trained):
+def test_a_finished_run_is_taken_up_again(trained, repmix_is_tiny):
     made, run, config, data = trained
     again = fit_attributor(*data, config, run=run, resume=True, progress=False)
     for a, b in zip(
