@@ -11,6 +11,7 @@ NAMES = (
     "toy_gans",
     "augmentation",
     "corruptions",
+    "attribution",
     "spectra",
     "quality",
     "detector",
