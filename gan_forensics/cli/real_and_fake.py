@@ -1,5 +1,6 @@
 """What the commands that fit detectors do with their two sources before they fit."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,12 @@ def open_native(
 
 
 def preprocessing_of(
-    names: tuple[str, str], sources: Two, *, size: int | None, recode: int | None, match_sizes: bool
+    names: Sequence[str],
+    sources: "Sequence[Source]",
+    *,
+    size: int | None,
+    recode: int | None,
+    match_sizes: bool,
 ) -> "Preprocessing":
     """What will be done to every image; says how large the square is that --match-sizes cuts."""
     from gan_forensics.data.names import MADE

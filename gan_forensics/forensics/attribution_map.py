@@ -56,7 +56,7 @@ def source_maps(
         rows = np.flatnonzero(sources == source)
         alone, its = one_source(network, variables, int(source))
         some = explain_network(
-            alone, its, [images[row] for row in rows], read=as_floats,
+            alone, its, [images[int(row)] for row in rows], read=as_floats,
             composite=composite or _composite(), stage=last_stage(alone),
         )  # fmt: skip
         for row, one in zip(rows, some, strict=True):

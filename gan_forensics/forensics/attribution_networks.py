@@ -66,7 +66,7 @@ class Method(NamedTuple):
     """
 
     make: Callable[[int, int, Mapping[str, Any]], nn.Module]
-    read: Callable[[Float[Array, "b h w 3"], Mapping[str, Array]], Array]
+    read: Callable[[Float[Array, "b h w 3"], Mapping[str, Any]], Array]
     loss: Callable[[Any, Batch, int, Mapping[str, Any]], tuple[Array, Mapping[str, Array]]]
     outputs: Callable[[Any, int, Mapping[str, Any]], Outputs]
     optimizer: Callable[[float | None, int, Mapping[str, Any]], optax.GradientTransformation]
@@ -74,7 +74,7 @@ class Method(NamedTuple):
     prepare: Callable[[Source], Mapping[str, np.ndarray]] = lambda source: {}
 
 
-def _width(settings: Mapping[str, Any]) -> dict[str, int]:
+def _width(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The width where one is asked for, else the network's own."""
     return {} if settings["width"] is None else {"width": settings["width"]}
 
@@ -146,14 +146,14 @@ def _outputs_of(said: Any, real: int, settings: Mapping[str, Any]) -> Outputs:
     return Outputs(said.logits, said.features)
 
 
-def _adam(rate: float, **options: float):
+def _adam(rate: float, **options: Any):
     """Adam with a rate of its own, as the first of two arguments says otherwise."""
     return lambda given, epoch, settings: optax.adam(given or rate, **options)
 
 
 def _dct_statistics(source: Source) -> dict[str, np.ndarray]:
     summary = dct_statistics(source)
-    return {"mean": np.float32(summary.mean), "std": np.float32(summary.std)}
+    return {name: np.asarray(getattr(summary, name), np.float32) for name in ("mean", "std")}
 
 
 def _dct_of(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
@@ -225,7 +225,7 @@ class NeuralModel:
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """Variables and inputs by name."""
-        flat = flatten_dict({"variables": self.variables}, sep="/")
+        flat: dict[str, Any] = dict(flatten_dict({"variables": self.variables}, sep="/"))
         return {**flat, **{f"inputs/{name}": array for name, array in self.inputs.items()}}
 
     def outputs(self, images: Images) -> Outputs:

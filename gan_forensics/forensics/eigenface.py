@@ -34,7 +34,8 @@ SHARE_OF_NEIGHBOURS = 0.95
 CHUNK = 2**22
 # The primal, whose solution is exact to the tolerance and draws nothing. Any, because
 # scikit-learn's own annotations know `dual` as a string only.
-_machine: Any = partial(LinearSVC, loss="squared_hinge", dual=False, max_iter=10_000)
+_PRIMAL: dict[str, Any] = {"loss": "squared_hinge", "dual": False, "max_iter": 10_000}
+_machine = partial(LinearSVC, **_PRIMAL)
 
 
 @dataclass(frozen=True, eq=False)
