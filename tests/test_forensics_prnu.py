@@ -165,16 +165,19 @@ def test_peak_to_energy_by_hand():
         (dict(levels=(3, 4)), "levels .3, 4. must hold one of 1 to 1"),
         (dict(sigmas=(0.0,)), "sigmas .* be positive"),
         (dict(held=0), "no validation images"),
+        (dict(held_side=18), "fingerprints of 16x16 cannot be compared with images of 18x18"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(change, message):
-    settings = dict(labels=[0, 1], side=16, levels=(1,), sigmas=(0.5,), held=1) | change
+    settings = (
+        dict(labels=[0, 1], side=16, levels=(1,), sigmas=(0.5,), held=1, held_side=16) | change
+    )
     images = np.zeros((2, settings["side"], settings["side"], 3), np.uint8)
-    labels, held = np.array(settings["labels"]), settings["held"]
+    labels, held, side = np.array(settings["labels"]), settings["held"], settings["held_side"]
     with pytest.raises(ValueError, match=message):
         prnu.fit_prnu(
             *(ArraySource(image=images), labels),
-            *(ArraySource(image=images[:held]), np.zeros(held, int)),
+            *(ArraySource(image=np.zeros((held, side, side, 3), np.uint8)), np.zeros(held, int)),
             classes=2,
             levels=settings["levels"],
             sigmas=settings["sigmas"],
@@ -197,5 +200,6 @@ def test_files_and_images_that_do_not_fit_are_refused(fitted):
             prnu.assemble(settings, given, classes)
     with pytest.raises(ValueError, match="fingerprints of 32x32 cannot be compared .* 40x40"):
         model.outputs(np.zeros((1, 40, 40, 3), np.uint8))
-    with pytest.raises(ValueError, match="uint8 RGB"):
-        model.outputs(np.zeros((1, 32, 32, 1), np.uint8))
+    for shape in ((1, 32, 32, 1), (32, 32, 3)):
+        with pytest.raises(ValueError, match="uint8 RGB"):
+            model.outputs(np.zeros(shape, np.uint8))
