@@ -1,12 +1,13 @@
 import doctest
 import json
 from dataclasses import asdict
+from importlib import import_module
 
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, normalized_mutual_info_score
 
-from gan_forensics.forensics import class_metrics, evaluate_classes
+from gan_forensics.forensics import class_metrics
 from gan_forensics.forensics.class_metrics import (
     confusion_counts,
     frechet_ratio,
@@ -15,6 +16,7 @@ from gan_forensics.forensics.class_metrics import (
     retrieve,
     retrieve_others,
 )
+from gan_forensics.forensics.evaluate_classes import evaluate_classes, severity_table
 
 
 @pytest.fixture
@@ -130,9 +132,7 @@ def test_what_has_no_ratio_is_refused(rng):
 
 def evaluated(labels, predicted, names=("a", "b", "photos", "d"), real="photos", **more):
     logits = np.eye(len(names))[np.asarray(predicted)]
-    return evaluate_classes.evaluate_classes(
-        logits, np.asarray(labels), names=names, real=real, **more
-    )
+    return evaluate_classes(logits, np.asarray(labels), names=names, real=real, **more)
 
 
 def test_rates_by_hand_with_the_real_class_in_the_middle():
@@ -182,7 +182,7 @@ def test_features_are_retrieved_by_both_distances(rng):
 
 def test_severity_table():
     right = {("fog", 3): [True, False], ("fog", 1): [True] * 4, ("blur", 5): [False]}
-    rows = evaluate_classes.severity_table({key: np.array(hits) for key, hits in right.items()})
+    rows = severity_table({key: np.array(hits) for key, hits in right.items()})
     assert [(row.name, row.severity, row.accuracy, row.n) for row in rows] == [
         ("blur", 5, 0.0, 1),
         ("fog", 1, 1.0, 4),
@@ -190,7 +190,7 @@ def test_severity_table():
     ]
     assert rows[1].interval.low == pytest.approx(0.025**0.25)
     with pytest.raises(ValueError, match="fog at severity 1 has no images"):
-        evaluate_classes.severity_table({("fog", 1): np.zeros(0, bool)})
+        severity_table({("fog", 1): np.zeros(0, bool)})
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,9 @@ def test_severity_table():
 def test_what_does_not_fit_is_refused(change, message):
     given = dict(logits=np.eye(2), labels=np.array([0, 1]), names=("a", "b"), real="b") | change
     with pytest.raises(ValueError, match=message):
-        evaluate_classes.evaluate_classes(given.pop("logits"), given.pop("labels"), **given)
+        evaluate_classes(given.pop("logits"), given.pop("labels"), **given)
 
 
 def test_examples():
-    assert doctest.testmod(evaluate_classes).failed == 0
+    module = import_module(evaluate_classes.__module__)  # Its name is the function's, too.
+    assert doctest.testmod(module).failed == 0

@@ -22,6 +22,7 @@ def test_the_filter_is_daubechies_with_four_vanishing_moments():
     assert abs(moments[4]) > 1
     assert SCALING.sum() == pytest.approx(2**0.5, abs=1e-12)
     assert abs(SCALING[0]) > abs(SCALING[-1])  # minimum phase, not its mirror image
+    assert WAVELET[0] == SCALING[-1] and WAVELET[1] == -SCALING[-2]
 
 
 def slow_level(signal, filter_):

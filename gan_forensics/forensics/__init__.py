@@ -3,6 +3,7 @@
 Scores of every detector rise with the evidence that an image was generated.
 """
 
+from gan_forensics.forensics.attribution_model import Model, Outputs
 from gan_forensics.forensics.calibration import Calibration, calibrated_threshold
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.detectors import (
@@ -15,6 +16,12 @@ from gan_forensics.forensics.evaluate import (
     OperatingPoint,
     evaluate,
     evaluate_sources,
+)
+from gan_forensics.forensics.evaluate_classes import (
+    ClassesResult,
+    SeverityRow,
+    evaluate_classes,
+    severity_table,
 )
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.fitting import fit_detector

@@ -8,7 +8,6 @@ as the machine's are, since a file of all training images would be a hundred tim
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,9 @@ NEIGHBOURS = (1, *(2**j + 1 for j in range(1, 11)))
 SHARE_OF_NEIGHBOURS = 0.95
 # Distances of a chunk of images to all training images.
 CHUNK = 2**22
-# The primal, whose solution is exact to the tolerance and draws nothing. Any, because
-# scikit-learn's own annotations know `dual` as a string only.
-_PRIMAL: dict[str, Any] = {"loss": "squared_hinge", "dual": False, "max_iter": 10_000}
-_machine = partial(LinearSVC, **_PRIMAL)
+STEPS = 10_000
+# Any, because scikit-learn's own annotations know `dual` as a string only.
+_Machine: Any = LinearSVC
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +226,8 @@ def fit_svm(
 
     Each minimises |w|^2 / 2 + b^2 / 2 + C sum max(0, 1 - y (<w, x> + b))^2. Every class has images.
     """
-    machine = _machine(C=penalty).fit(x, labels)
+    # The primal, whose solution is exact to the tolerance and draws nothing.
+    machine = _Machine(C=penalty, loss="squared_hinge", dual=False, max_iter=STEPS).fit(x, labels)
     weights, intercept = machine.coef_, machine.intercept_
     if classes == 2:  # One machine serves both, the second against the first.
         weights, intercept = (np.concatenate([-part, part]) for part in (weights, intercept))
@@ -276,7 +275,5 @@ def _checked(source, labels, validation, validation_labels, classes: int):
 def _array(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(arrays.get(name, np.zeros(0)))
     if array.shape != shape or not array.size or not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} {list(array.shape)} must be {list(shape)} and finite, none of them 0"
-        )
+        raise ValueError(f"{name} {list(array.shape)} must be {list(shape)}, finite, not empty")
     return array

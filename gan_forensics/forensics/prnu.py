@@ -102,14 +102,14 @@ def fit_prnu(
         levels, sigmas: the settings to try.
 
     Raises:
-        ValueError: for labels that do not fit, a class without images, no setting to try, or
-            images below 14 pixels.
+        ValueError: for labels that do not fit, a class without images, no setting to try, images
+            of different sizes, or below 14 pixels.
     """
     labels = check_training_labels(labels, len(source), classes)
     validation_labels = check_labels(validation_labels, len(validation), classes, "validation")
     if not len(validation):
         raise ValueError("no validation images: they choose levels and sigma; give some")
-    first = check_images(Rgb(source)[0]["image"])
+    first = check_images(Rgb(source)[0]["image"][None])[0]
     side = first.shape[:2]
     allowed = [level for level in levels if 1 <= level <= max(1, wavelets.most_levels(min(side)))]
     grid = [(level, float(sigma)) for level in allowed for sigma in sigmas]
@@ -121,7 +121,7 @@ def fit_prnu(
         )
     sums = {setting: np.zeros((classes, *first.shape), np.float32) for setting in grid}
     weights = np.zeros((classes, *first.shape), np.float32)
-    for images, of in _batches(source, labels, "images"):
+    for images, of in _batches(source, labels, side, "images"):
         here = np.unique(of)
         for label in here:
             weights[label] += estimate_weights(images[of == label])
@@ -131,7 +131,7 @@ def fit_prnu(
                 sums[setting][label] += noise[of == label].sum(0)
     fingerprints = {setting: finished(total / (1 + weights)) for setting, total in sums.items()}
     right = dict.fromkeys(grid, 0)
-    for images, of in _batches(validation, validation_labels, "validation images"):
+    for images, of in _batches(validation, validation_labels, side, "validation images"):
         for setting, noise in noise_under(images, grid):
             scores = normalised_correlation(finished(noise), fingerprints[setting])
             right[setting] += int((scores.argmax(1) == of).sum())
@@ -167,12 +167,12 @@ def assemble(
 def check_images(images: np.ndarray, side: Sequence[int] | None = None) -> Images:
     """Images, if they are uint8 RGB of enough pixels (and of this height and width)."""
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(
             f"PRNU is taken from uint8 RGB images [n, h, w, 3], got {images.dtype} "
             f"{list(images.shape)}"
         )
-    height, width = images.shape[-3:-1]
+    height, width = images.shape[1:3]
     if min(height, width) < SMALLEST:
         raise ValueError(
             f"images of {height}x{width} are too small for PRNU: sides of {SMALLEST} or more"
@@ -189,12 +189,14 @@ def _chunk(side: Sequence[int]) -> int:
     return max(1, PIXELS // (side[0] * side[1]))
 
 
-def _batches(source: Source, labels: np.ndarray, what: str) -> Iterator[tuple[Images, np.ndarray]]:
-    """Images and labels a chunk at a time, with a bar where that takes long."""
-    size = _chunk(check_images(Rgb(source)[0]["image"]).shape[:2])
+def _batches(
+    source: Source, labels: np.ndarray, side: Sequence[int], what: str
+) -> Iterator[tuple[Images, np.ndarray]]:
+    """Images of this height and width and labels, a chunk at a time; a bar where it takes long."""
+    size = _chunk(side)
 
     def progress(rows: range) -> Iterable[int]:
         return tqdm(rows, desc=what, unit="chunk", delay=2, leave=False, disable=None)
 
     for i, batch in enumerate(chunks(Rgb(source), size, progress=progress)):
-        yield batch["image"], labels[i * size : (i + 1) * size]
+        yield check_images(batch["image"], side), labels[i * size : (i + 1) * size]

@@ -4,6 +4,7 @@ from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import Conv, ConvTranspose, convolve, convolve_transpose
 from gan_forensics.nn.dcgan import TAILS, Discriminator, Generator, parse_tail
 from gan_forensics.nn.dist_gan import DistGanNetworks, Judged, dist_gan_networks
+from gan_forensics.nn.fingerprint_networks import DctCnn, ReverseEngineering, YuClassifier
 from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
 from gan_forensics.nn.resblocks import DBlock, DBlockOptimized, GBlock
 from gan_forensics.nn.resgan import Features, InfoMaxCritics
