@@ -132,6 +132,5 @@ def test_a_panel_for_every_kind_with_a_curve_and_intervals_for_every_series():
     assert len(second.get_xydata()) == 2 and first.get_color() != second.get_color()
     lines = shown[4].collections[0].get_segments()
     assert [[tuple(end) for end in line] for line in lines][1] == [(1, 0.4), (1, 0.6)]
-    figure.draw_without_rendering()
     with pytest.raises(ValueError, match="no kind to draw"):
         severity_figure({})

@@ -13,15 +13,19 @@ from gan_forensics.explain import composites
 from gan_forensics.forensics import attribution_networks as networks
 from gan_forensics.forensics.attribution_map import has_maps, source_maps
 from gan_forensics.forensics.attribution_networks import NETWORKS, NeuralModel
+from gan_forensics.nn.attribution import AttributionNetwork
+from gan_forensics.nn.resnet import ResNet
 
 SIDE = 8
 
 
-@pytest.fixture(scope="module")
-def model():
-    choices = {
-        "arch": "resnet_small", "width": 1, "compound": True, "optimizer": "adam", "level": 5
-    }  # fmt: skip
+@pytest.fixture
+def model(monkeypatch):
+    def tiny(classes, side, settings):
+        return AttributionNetwork(ResNet((1,), (2,), None, 3, 1, stem_pool=False), classes, 4)
+
+    monkeypatch.setitem(NETWORKS, "repmix", NETWORKS["repmix"]._replace(make=tiny))
+    choices = {"compound": True}
     network = NETWORKS["repmix"].make(3, SIDE, choices)
     variables = networks.start(network, 3, SIDE)
     # A gate that depends on the image, as that of a trained network does.
