@@ -103,11 +103,7 @@ def robustness_page(
     if carried := [row for row in others if not row["severity"]]:
         bars = [
             Bar(
-<<<<<<< HEAD
-                str(CARRIER_WORDS.get(row["perturbation"], row["perturbation"])),
-=======
                 CARRIER_WORDS.get(row["perturbation"]) or row["perturbation"],
->>>>>>> rep-corr
                 row[share], row[f"{share}_low"], row[f"{share}_high"], words,
             )
             for row in (plain, *carried)
