@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_forensics.forensics import attribution_networks as networks
-from gan_forensics.forensics.attribution import AttributionConfig
+from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_networks import NETWORKS, NeuralModel
 from gan_forensics.runtime import data_mesh, jit, jit_step, keep_scratch_memory, to_mesh
 from gan_forensics.train import init_state, make_step, supervised_update

@@ -10,12 +10,8 @@ from scipy.special import softmax
 
 from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.perturbations import RandomCorruption
-from gan_forensics.forensics.attribution import (
-    AttributionConfig,
-    fifths,
-    fit_attributor,
-    relabelled,
-)
+from gan_forensics.forensics.attribution import fit_attributor
+from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_files import load_attributor
 from gan_forensics.forensics.attribution_measure import (
     groups,
@@ -26,6 +22,7 @@ from gan_forensics.forensics.attribution_measure import (
 )
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_open_set import measured_open_set, without
+from gan_forensics.forensics.attribution_parts import fifths, relabelled
 from gan_forensics.forensics.preprocessing import Preprocessing
 from tests.attribution_toys import NAMES, planted
 

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, to_float, to_uint8
 from gan_forensics.forensics import attribution_networks as networks
-from gan_forensics.forensics.attribution import AttributionConfig, fit_attributor
+from gan_forensics.forensics.attribution import fit_attributor
+from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_files import load_attributor
 from gan_forensics.forensics.attribution_networks import NETWORKS
 from gan_forensics.forensics.attribution_training import Mixtures

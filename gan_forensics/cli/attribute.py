@@ -195,9 +195,9 @@ class AttributeEvaluate:
         from gan_forensics.cli.attribute_fit import said_cells
         from gan_forensics.data.attributed import open_attributed
         from gan_forensics.data.files import check_folder_out, write_json
-        from gan_forensics.forensics.attribution import relabelled
         from gan_forensics.forensics.attribution_files import load_attributor
         from gan_forensics.forensics.attribution_measure import measured
+        from gan_forensics.forensics.attribution_parts import relabelled
         from gan_forensics.report.attribution_fit import fitted_page
 
         check_folder_out(self.out)

@@ -95,10 +95,11 @@ class AttributeFit:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data.files import check_file_out, check_folder_out
-        from gan_forensics.forensics.attribution import check_enough, counts, fit_attributor
+        from gan_forensics.forensics.attribution import fit_attributor
         from gan_forensics.forensics.attribution_measure import known_parts, measured
         from gan_forensics.forensics.attribution_methods import METHODS
         from gan_forensics.forensics.attribution_open_set import measured_open_set, without
+        from gan_forensics.forensics.attribution_parts import check_enough, counts
         from gan_forensics.report.attribution_fit import fitted_page
 
         at_least(
@@ -158,7 +159,7 @@ class AttributeFit:
     def _config(self, side: int) -> Any:
         from gan_forensics.data.corruptions import TRAIN_CORRUPTIONS
         from gan_forensics.data.perturbations import at_hand
-        from gan_forensics.forensics.attribution import AttributionConfig
+        from gan_forensics.forensics.attribution_config import AttributionConfig
         from gan_forensics.forensics.attribution_methods import METHODS
 
         given: dict[str, Any] = {
@@ -181,7 +182,7 @@ class AttributeFit:
         import numpy as np
 
         from gan_forensics.data.attributed import BENCHMARK, open_attributed
-        from gan_forensics.forensics.attribution import fifths
+        from gan_forensics.forensics.attribution_parts import fifths
 
         folder = Path(self.data.removeprefix("folder:")).expanduser()
         options: dict[str, Any] = {"real_is": self.real_is, "follow_links": self.follow_links}

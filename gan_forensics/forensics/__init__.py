@@ -3,6 +3,9 @@
 Scores of every detector rise with the evidence that an image was generated.
 """
 
+from gan_forensics.forensics.attribution import Attributor, fit_attributor
+from gan_forensics.forensics.attribution_config import AttributionConfig
+from gan_forensics.forensics.attribution_files import load_attributor
 from gan_forensics.forensics.attribution_model import Model, Outputs
 from gan_forensics.forensics.calibration import Calibration, calibrated_threshold
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier

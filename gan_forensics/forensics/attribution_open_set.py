@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.data.attributed import Attributed
-from gan_forensics.forensics.attribution import Attributor, relabelled
+from gan_forensics.forensics.attribution import OPENNESS, Attributor
 from gan_forensics.forensics.attribution_measure import MOST, outputs_after, some_of_each
 from gan_forensics.forensics.attribution_model import Outputs
+from gan_forensics.forensics.attribution_parts import relabelled
 from gan_forensics.forensics.open_set import KNOWNNESS, leave_one_out, open_set_result
 
 Fit = Callable[[Attributed, Attributed, str], Attributor]
@@ -77,8 +78,6 @@ def rejected(
 
     The threshold of the rule belongs to one of the scores, and its rates stand there alone.
     """
-    from gan_forensics.forensics.attribution import OPENNESS
-
     known = relabelled(known, attributor.names, attributor.real)
     rows = some_of_each(known, np.ones(len(known.labels), bool), most=most, seed=seed)
     others = some_of_each(unknown, np.ones(len(unknown.labels), bool), most=most, seed=seed)

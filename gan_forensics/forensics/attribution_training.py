@@ -36,7 +36,7 @@ from gan_forensics.train import (
 )
 
 if TYPE_CHECKING:
-    from gan_forensics.forensics.attribution import AttributionConfig
+    from gan_forensics.forensics.attribution_config import AttributionConfig
 
 NETWORK = "attributor"
 METRIC = "validation/loss"
