@@ -22,7 +22,7 @@ from gan_forensics.forensics.attribution_measure import (
 )
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_open_set import measured_open_set, without
-from gan_forensics.forensics.attribution_parts import fifths, relabelled
+from gan_forensics.forensics.attribution_parts import fifths, halves, relabelled
 from gan_forensics.forensics.preprocessing import Preprocessing
 from tests.attribution_toys import NAMES, planted
 
@@ -253,3 +253,19 @@ def test_the_preprocessing_belongs_to_the_model():
     image = train.source[0]["image"]
     assert_array_equal(made.prepared(image), image[2:18, 2:18])
     assert replace(made, temperature=2.0).temperature == 2.0
+
+
+def test_labels_go_with_their_names():
+    images = planted(2, seed=0)
+    other = relabelled(images, ("sngan", "sagan", "dcgan", "photos"), "photos")
+    assert [other.names[label] for label in other.labels] == [
+        images.names[label] for label in images.labels
+    ]
+    assert other.names == ("sngan", "sagan", "dcgan", "photos")
+
+
+def test_held_out_images_are_halved_within_every_source():
+    labels = np.repeat([0, 1, 2], [7, 4, 5])
+    first, second = halves(labels, np.random.default_rng(0))
+    assert_array_equal(np.sort(np.concatenate([first, second])), np.arange(16))
+    assert_array_equal(np.bincount(labels[second]), [3, 2, 2])
