@@ -18,9 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.data import PHOTO_NAMES, open_source, power_law_textures, save_png, take
+from gan_forensics.data import (
+    PHOTO_NAMES,
+    image_grid,
+    load_image,
+    open_source,
+    power_law_textures,
+    save_png,
+    take,
+)
 from gan_forensics.gans import GanConfig, train_gan
 from gan_forensics.studies import runner
+from gan_forensics.studies.benchmark import build_benchmark
 from gan_forensics.train import Cadence
 
 REAL = "real"
@@ -144,6 +153,7 @@ class Gans:
         steps: of training, of strided networks.
         batch_size: images a minibatch.
         real: images of each semantic that train GANs.
+        held_out: others, of which those of the benchmark are.
         train: images of each source and semantic in the benchmark's train split.
         val: in its val split.
         test: in its test split; the new seeds together have as many.
@@ -159,7 +169,8 @@ class Gans:
     steps: int = 800
     batch_size: int = 32
     real: int = 2000
-    train: int = 240
+    held_out: int = 420
+    train: int = 120
     val: int = 60
     test: int = 120
 
@@ -195,8 +206,9 @@ SMOKE = Gans(
     steps=2,
     batch_size=8,
     real=32,
-    train=16,
-    val=8,
+    held_out=110,
+    train=50,
+    val=40,
     test=8,
 )
 
@@ -213,7 +225,7 @@ def run_folder(folder: Path, maker: str, semantic: str, instance: int) -> Path:
 
 def write_real(gans: Gans, folder: Path, semantic: str) -> None:
     """Write the real images of a semantic that train GANs, and those that do not."""
-    most = {"train": gans.real, "test": gans.train + gans.val + gans.test}
+    most = {"train": gans.real, "test": gans.held_out}
 
     def job() -> dict[str, int]:
         counts = {}
@@ -265,3 +277,30 @@ def train_all(gans: Gans, folder: Path, *, processes: int | None = None) -> dict
     jobs = [(gans, folder, maker) for maker in gans.makers]
     parts = runner.in_processes(train_maker, jobs, processes)
     return {name: seconds for part in parts for name, seconds in part.items()}
+
+
+def build(gans: Gans, folder: Path) -> Path:
+    """Write the benchmark of all GANs, if it is not there; its folder."""
+    benchmark = folder / "benchmark"
+    build_benchmark(
+        benchmark,
+        [f"{m}/{s}/{i}={run_folder(folder, m, s, i)}" for m, s, i in gans.instances()],
+        {s: f"folder:{real_folder(folder, s)}" for s in (*gans.seen, *gans.unseen)},
+        unseen=gans.unseen,
+        new_seeds=[str(seed) for seed in gans.new_seeds],
+        counts={"train": gans.train, "val": gans.val, "test": gans.test},
+        say=print,
+    )
+    for semantic in (*gans.seen, *gans.unseen):
+        write_samples(gans, folder, semantic)
+    return benchmark
+
+
+def write_samples(gans: Gans, folder: Path, semantic: str) -> None:
+    """A picture of a semantic: a row of eight images for each source and instance, real first."""
+    rows, names = [], [(REAL, "")]
+    names += [(m, str(i)) for m, s, i in gans.instances() if s == semantic]
+    for source, instance in names:
+        paths = sorted((folder / "benchmark" / source / semantic / instance).glob("test-*.png"))
+        rows += [load_image(path) for path in paths[:8]]
+    save_png(folder / "samples" / f"{semantic}.png", image_grid(np.stack(rows), columns=8))

@@ -6,15 +6,15 @@ to be seen (dogs, bedrooms), the instance one training of the generator, by its 
 with the labels: the order of folders and lines says nothing.
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from gan_forensics.data.attributed_lists import Row, read_rows
 from gan_forensics.data.files import shown
 from gan_forensics.data.folder_words import REAL
 from gan_forensics.data.listing import list_images, summary
@@ -23,8 +23,6 @@ from gan_forensics.data.sources import FileSource, Rows, Source
 BENCHMARK = "benchmark.json"
 LISTS = ("train", "val", "test")
 _SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation"}
-# So many lines of a list that are wrong are named.
-_SHOWN = 12
 
 
 class Attributed(NamedTuple):
@@ -96,7 +94,7 @@ def open_attributed(
     if scheme == "list":
         if split is not None:
             raise ValueError(f"{name}: a list is one split: leave split={split!r} out")
-        rows = _listed(Path(rest).expanduser())
+        rows = read_rows(Path(rest).expanduser())
     else:
         folder = Path(rest if scheme == "folder" else name).expanduser()
         if (folder / BENCHMARK).is_file():
@@ -118,19 +116,8 @@ def refuse_shared_semantics(seen: Attributed, unseen: Attributed) -> None:
     _refuse_shared(set(seen.semantics) - {""}, set(unseen.semantics) - {""}, "the images")
 
 
-class _Row(NamedTuple):
-    """An image of a layout; `line` and `label` are of lists alone."""
-
-    path: Path
-    source: str
-    semantic: str
-    instance: str
-    line: int = 0
-    label: int = -1
-
-
 def _attributed(
-    name: str, rows: Sequence[_Row], names: Sequence[str], real_is: str | None
+    name: str, rows: Sequence[Row], names: Sequence[str], real_is: str | None
 ) -> Attributed:
     labels = np.array([names.index(row.source) for row in rows], np.int32)
     paths = [row.path for row in rows]
@@ -144,7 +131,7 @@ def _attributed(
     )
 
 
-def _names_of(name: str, rows: Sequence[_Row]) -> list[str]:
+def _names_of(name: str, rows: Sequence[Row]) -> list[str]:
     """Names by label; of folders, which have none, in alphabetical order."""
     if rows[0].label < 0:
         names = sorted({row.source for row in rows})
@@ -180,7 +167,7 @@ def _real(name: str, names: Sequence[str], real_is: str | None, *, listed: bool)
     raise ValueError(f"{name}: which source is real? {found}: {there}; say so (--real-is NAME)")
 
 
-def _in_folders(folder: Path, follow_links: bool) -> list[_Row]:
+def _in_folders(folder: Path, follow_links: bool) -> list[Row]:
     paths, left_out = list_images(folder, follow_links=follow_links)
     if not paths:
         others = f": {summary(left_out, 0)}" if left_out else ""
@@ -194,134 +181,13 @@ def _in_folders(folder: Path, follow_links: bool) -> list[_Row]:
                 f"below {folder}; move it there"
             )
         semantic, instance = (*below[:-1], "", "")[:2]
-        rows.append(_Row(path, source, semantic, instance))
+        rows.append(Row(path, source, semantic, instance))
     if (tops := {row.source for row in rows}) <= _SPLIT_FOLDERS:
         raise ValueError(
             f"{folder}: {', '.join(sorted(tops))} are splits, not sources; give one of these "
             "folders, which holds SOURCE/..."
         )
     return rows
-
-
-def _listed(file: Path, names: Sequence[str] = ()) -> list[_Row]:
-    """The rows of a list, whose labels are checked against the names where they are known."""
-    header, lines = _read(file)
-    rows, numbers, missing, outside = [], [], [], []
-    for line, cells in lines:
-        row = dict(zip(header, cells, strict=True))
-        pure = PurePosixPath(row["path"])
-        if pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2:
-            outside.append((line, row["path"]))
-            continue
-        try:
-            label, dlabel = int(row["label"]), int(row.get("dlabel", "0"))
-        except ValueError:
-            numbers.append((line, f"label {row['label']!r}, dlabel {row.get('dlabel', '')!r}"))
-            continue
-        if label < 0 or dlabel < 0 or (names and label >= len(names)):
-            numbers.append((line, f"label {label}, dlabel {dlabel}"))
-            continue
-        if not (file.parent / pure).is_file():
-            missing.append((line, row["path"]))
-        semantic = row.get("semantic", row.get("dlabel", ""))
-        rows.append(
-            _Row(
-                file.parent / pure, pure.parts[0], semantic, row.get("instance", ""), line, label
-            )
-        )  # fmt: skip
-    if outside:
-        raise ValueError(_several(file, outside, "paths that do not begin with a source's folder"))
-    if numbers:
-        allowed = f"0 to {len(names) - 1}" if names else "0, 1, ..."
-        what = f"labels that are no whole numbers or out of range ({allowed})"
-        raise ValueError(_several(file, numbers, what))
-    if missing:
-        what = f"files are missing (paths are relative to {file.parent})"
-        raise FileNotFoundError(_several(file, missing, what))
-    _check_labels(file, rows, names)
-    _check_semantics(file, rows, header, lines)
-    return rows
-
-
-def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header of a list and, by their numbers, its other lines."""
-    if file.is_dir():
-        raise ValueError(f"list:{file}: is a folder; write folder:{file} for the images in it")
-    if not file.is_file():
-        raise FileNotFoundError(f"list:{file}: no such file; check the path")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(n, [c.strip() for c in r]) for n, r in enumerate(csv.reader(stream), 1)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file}: not a CSV file in UTF-8 ({error})") from error
-    lines = [(number, cells) for number, cells in lines if any(cells)]
-    header = [cell.lower() for cell in lines[0][1]] if lines else []
-    if not {"path", "label"} <= set(header) or len(set(header)) < len(header):
-        raise ValueError(
-            f"{file}: its first line must name the columns, path, label and dlabel (and semantic, "
-            f"instance), each once; got {shown(','.join(header)) or 'nothing'}"
-        )
-    if len(lines) == 1:
-        raise ValueError(f"{file}: names no image; write one on each line")
-    odd = [(n, f"{len(cells)} columns") for n, cells in lines if len(cells) != len(header)]
-    if odd:
-        raise ValueError(_several(file, odd, f"lines of other than {len(header)} columns"))
-    return header, lines[1:]
-
-
-def _several(file: Path, found: Sequence[tuple[int, str]], what: str) -> str:
-    """One message for all lines of a list that are wrong; the first dozen are named."""
-    some = "; ".join(f"line {line}: {shown(text)}" for line, text in found[:_SHOWN])
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return f"{file}: {len(found)} {what}: {some}{more}"
-
-
-def _check_labels(file: Path, rows: Sequence[_Row], names: Sequence[str]) -> None:
-    """Refuse labels that are not those of the sources, one to one and without gaps."""
-    source_of, label_of = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
-    wrong = []
-    for row in rows:
-        source = source_of.setdefault(row.label, row.source)
-        label = label_of.setdefault(row.source, row.label)
-        if source != row.source:
-            wrong.append((row.line, f"label {row.label} is {source!r}, and here {row.source!r}"))
-        elif label != row.label:
-            wrong.append((row.line, f"{row.source!r} has label {label}, and here {row.label}"))
-    if wrong:
-        raise ValueError(
-            f"{_several(file, wrong, 'labels of two sources, or sources of two labels')}; a source "
-            "is the first folder of a path"
-        )
-    if 0 not in source_of:
-        raise ValueError(f"{file}: no real source: label 0, which is real, is on no line")
-    if (most := max(source_of)) >= len(source_of):
-        first = next(row.line for row in rows if row.label == most)
-        raise ValueError(
-            f"{file}, line {first}: label {most} is out of range: {len(source_of)} sources have "
-            f"labels 0 to {len(source_of) - 1}"
-        )
-
-
-def _check_semantics(
-    file: Path,
-    rows: Sequence[_Row],
-    header: Sequence[str],
-    lines: Sequence[tuple[int, list[str]]],
-) -> None:
-    """Refuse a semantic of two numbers, which could be seen and unseen, and two of one number."""
-    if not {"semantic", "dlabel"} <= set(header):
-        return
-    column = header.index("dlabel")
-    pairs = {
-        (row.semantic, int(cells[column])) for row, (_, cells) in zip(rows, lines, strict=True)
-    }
-    names, numbers = ({pair[i] for pair in pairs} for i in (0, 1))
-    if len(pairs) > min(len(names), len(numbers)):
-        listed = ", ".join(f"{shown(name)} {number}" for name, number in sorted(pairs)[:_SHOWN])
-        raise ValueError(
-            f"{file}: a semantic of two dlabels, or a dlabel of two semantics: {listed}; those "
-            "seen in training come first, and none is seen and unseen"
-        )
 
 
 def _benchmark(folder: Path, split: str | None, real_is: str | None) -> Attributed:
@@ -331,7 +197,7 @@ def _benchmark(folder: Path, split: str | None, real_is: str | None) -> Attribut
     names, unseen = facts["names"], set(facts["unseen"])
     rows = []
     for part in LISTS if split is None else (split,):
-        some = _listed(folder / f"{part}.csv", names)
+        some = read_rows(folder / f"{part}.csv", names)
         if part != "test":
             _refuse_shared({row.semantic for row in some}, unseen, f"{folder}/{part}.csv")
         rows += some
