@@ -18,12 +18,8 @@ from gan_forensics.data.attributed import LISTS, Attributed, open_attributed
 from gan_forensics.data.corruptions import TRAIN_CORRUPTIONS
 from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.perturbations import at_hand
-from gan_forensics.forensics.attribution import (
-    AttributionConfig,
-    Attributor,
-    fit_attributor,
-    relabelled,
-)
+from gan_forensics.forensics.attribution import Attributor, fit_attributor
+from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_measure import (
     CONDITIONS,
     NEW_SEEDS,
@@ -38,6 +34,7 @@ from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_model import Outputs
 from gan_forensics.forensics.attribution_networks import NeuralModel
 from gan_forensics.forensics.attribution_open_set import rejected, without
+from gan_forensics.forensics.attribution_parts import relabelled
 from gan_forensics.forensics.repmix import CONCENTRATION
 from gan_forensics.forensics.verification import Verifier
 from gan_forensics.studies.runner import stored_part
