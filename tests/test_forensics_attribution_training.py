@@ -102,7 +102,7 @@ def test_decay_goes_through_the_moments_of_all_parameters_or_spares_vectors():
     gradient = jax.tree.map(jnp.zeros_like, params)
     steps = {}
     for name in ("adam", "sgd"):
-        made = NETWORKS["repmix"].optimizer(0.1, 2, {"optimizer": name})
+        made = NETWORKS["repmix"].optimizer(0.1, 2, {"optimizer": name, "arch": "resnet50"})
         state = made.init(params)
         for _ in range(3):
             change, state = made.update(gradient, state, params)
@@ -114,9 +114,10 @@ def test_decay_goes_through_the_moments_of_all_parameters_or_spares_vectors():
     assert_allclose(steps["adam"][2]["bias"] / steps["adam"][1]["bias"], 0.85, rtol=1e-3)
     assert_allclose(steps["sgd"][0]["kernel"], -0.1 * 5e-4 * 3, rtol=1e-5)
     assert_array_equal(steps["sgd"][0]["bias"], np.zeros(2))
-    default = NETWORKS["repmix"].optimizer(None, 2, {"optimizer": "adam"})
-    change, _ = default.update(gradient, default.init(params), params)
-    assert_allclose(optax.global_norm(change), 1e-4 * np.sqrt(6), rtol=1e-3)
+    for arch, rate in (("resnet50", 1e-4), ("resnet_small", 1e-3)):
+        own = NETWORKS["repmix"].optimizer(None, 2, {"optimizer": "adam", "arch": arch})
+        change, _ = own.update(gradient, own.init(params), params)
+        assert_allclose(optax.global_norm(change), rate * np.sqrt(6), rtol=1e-3)
 
 
 def test_inputs_of_the_networks():

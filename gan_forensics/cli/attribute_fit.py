@@ -75,7 +75,7 @@ class AttributeFit:
     batch_size: int | None = None
     """Images a minibatch. By default 64."""
     learning_rate: float | None = None
-    """By default the method's own; small networks that start from random weights want 1e-3."""
+    """By default the method's own: 1e-4 for resnet50, 1e-3 for resnet_small."""
     robust: bool = True
     """Whether training images go through 15 kinds of corruptions."""
     frost_textures: Path | None = None
@@ -170,6 +170,8 @@ class AttributeFit:
         given = {name: value for name, value in given.items() if value is not None}
         if "arch" in METHODS[self.method].reads:
             given.setdefault("arch", "resnet_small" if side <= 64 else "resnet50")
+        if given.get("arch") == "resnet50" and self.weights is None:
+            say("resnet50 starts from random weights: with --weights it needs fewer images")
         kinds, line = at_hand(TRAIN_CORRUPTIONS, frost_textures=self.frost_textures)
         given["perturbations"] = kinds if self.robust else ()
         given["frost_textures"] = self.textures

@@ -22,7 +22,8 @@ class AttributionConfig:
         weights: file of a PyTorch state dict that resnet50 starts from, such as ImageNet's.
         epochs: at most; networks stop when the held-out loss stands still.
         batch_size: images a minibatch, over all processes.
-        learning_rate: None for the method's own.
+        learning_rate: None for the method's own; for repmix and resnet 1e-4 with resnet50, as
+            published, and 1e-3 with resnet_small.
         optimizer: of repmix and resnet: Adam with L2 5e-4 added to the gradient of all parameters,
             or SGD with momentum, whose decay spares biases and norms; rates x 0.85 an epoch.
         mixed: images to a mixture, for repmix; 1 does not mix.

@@ -116,7 +116,9 @@ def _repmix_outputs(said: Attribution, real: int, settings: Mapping[str, Any]):
 
 
 def _repmix_optimizer(rate: float | None, epoch: int, settings: Mapping[str, Any]):
-    schedule = optax.exponential_decay(rate or 1e-4, epoch, RATE_FALLS, staircase=True)
+    # 1e-4 is published, for a body that was trained before; the small one starts from nothing.
+    own = 1e-3 if settings["arch"] == "resnet_small" else 1e-4
+    schedule = optax.exponential_decay(rate or own, epoch, RATE_FALLS, staircase=True)
     if settings["optimizer"] == "adam":
         # Not AdamW: the decay goes through the moments.
         return optax.chain(optax.add_decayed_weights(DECAY), optax.adam(schedule))
