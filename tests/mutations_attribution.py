@@ -14,7 +14,7 @@ PARTS = f"{FORENSICS}attribution_parts.py", "tests/test_forensics_attribution.py
 MEASURE = f"{FORENSICS}attribution_measure.py", "tests/test_forensics_attribution.py"
 FILES = f"{FORENSICS}attribution_files.py", "tests/test_forensics_attribution.py"
 MAP = f"{FORENSICS}attribution_map.py", "tests/test_forensics_attribution_map.py"
-COMMAND = "gan_forensics/cli/attribute.py", "tests/test_cli_attribute.py"
+COMMAND = "gan_forensics/cli/attribute_score.py", "tests/test_cli_attribute.py"
 FIT = "gan_forensics/cli/attribute_fit.py", "tests/test_cli_attribute.py"
 
 CHANGES = [

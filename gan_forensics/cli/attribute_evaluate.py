@@ -1,0 +1,85 @@
+"""`gan-forensics attribute evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from gan_forensics.cli.attribute_fit import said_cells
+from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import progress, say
+
+if TYPE_CHECKING:
+    from gan_forensics.data.attributed import Attributed
+    from gan_forensics.forensics.attribution import Attributor
+
+
+@dataclass(frozen=True)
+class AttributeEvaluate:
+    """Measure a model on labelled images: what it calls right, clean and corrupted.
+
+    Images of generators, training seeds and contents that the model was fitted on are told from new
+    ones by what the model's file says of them; sources that it does not know are refused.
+
+    Try it:
+
+    $ gan-forensics attribute evaluate generators.npz --data folder:others --out evaluated
+    """
+
+    model: Positional[Path]
+    """A file of `attribute fit`."""
+    data: str
+    """Labelled images, as for `attribute fit`."""
+    out: Path
+    """Folder for results.json and report.html."""
+    real_is: str | None = None
+    """The source that is real, where its name does not say so."""
+    most: int = 500
+    """Images of each source and group that are measured on."""
+    severities: bool = False
+    """Also measure all 19 corruptions at each of their five severities, which takes a while."""
+    seed: int = 0
+    """Of the choice and of the corruptions."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from gan_forensics.data.attributed import open_attributed
+        from gan_forensics.data.files import check_folder_out, write_json
+        from gan_forensics.forensics.attribution_files import load_attributor
+        from gan_forensics.forensics.attribution_measure import measured
+        from gan_forensics.forensics.attribution_parts import relabelled
+        from gan_forensics.report.attribution_fit import fitted_page
+
+        check_folder_out(self.out)
+        at_least(1, most=self.most)
+        at_least(0, seed=self.seed)
+        model = load_attributor(self.model)
+        images = open_attributed(self.data, real_is=self.real_is, follow_links=self.follow_links)
+        images = relabelled(images, model.names, model.real)
+        found = measured(
+            model, images, model.facts.get("known", {}), most=self.most, seed=self.seed,
+            progress=progress,
+        )  # fmt: skip
+        facts = {**model.described(), "data": self.data, "measured": found}
+        if self.severities:
+            facts["severity"] = self._severities(model, images)
+        write_json(self.out / "results.json", {"model": str(self.model), **facts})
+        print("\n".join(said_cells(found)))
+        print(f"Open {fitted_page(self.out / 'report.html', facts)}.")
+
+    def _severities(self, model: "Attributor", images: "Attributed") -> dict[str, list[float]]:
+        import numpy as np
+
+        from gan_forensics.data.corruptions import CORRUPTIONS
+        from gan_forensics.data.perturbations import at_hand
+        from gan_forensics.forensics.attribution_measure import against_severity, some_of_each
+
+        kinds, line = at_hand(tuple(CORRUPTIONS))
+        if line:
+            say(line)
+        every = np.ones(len(images.labels), bool)
+        rows = some_of_each(images, every, most=self.most, seed=self.seed)
+        return against_severity(model, images, rows, progress(kinds))

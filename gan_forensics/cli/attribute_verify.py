@@ -1,0 +1,80 @@
+"""`gan-forensics attribute verify`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from gan_forensics.cli.attribute_score import scored
+from gan_forensics.cli.process import list_images, progress, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gan_forensics.forensics.attribution import Attributor
+
+
+@dataclass(frozen=True)
+class AttributeVerify:
+    """Say whether two images, or two folders of them, come from one generator.
+
+    Neither needs to be of a generator that the model knows, but its error rates are those of the
+    generators that it knows.
+
+    Try it:
+
+    $ gan-forensics attribute verify suspect.png other.png --model generators.npz
+
+    $ gan-forensics attribute verify one_account another_account --model generators.npz
+    """
+
+    first: Positional[Path]
+    """An image, or a folder of images of one generator."""
+    second: Positional[Path]
+    """Another."""
+    model: Path
+    """A file of `attribute fit`."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from gan_forensics.forensics.attribution_files import load_attributor
+        from gan_forensics.forensics.verification import Verifier
+
+        model = load_attributor(self.model)
+        verifier = Verifier(model.gallery.features, model.gallery_labels)
+        sets = [self._features(model, path, verifier.largest) for path in (self.first, self.second)]
+        found = verifier.compare(*sets)
+        words = {
+            "same": "one generator", "different": "different generators", "unsure": "not clear"
+        }  # fmt: skip
+        print(
+            f"{words[found.verdict]}: similarity {found.similarity:.3f}, probability "
+            f"{found.probability:.2f} of one generator (were it as likely as not before)"
+        )
+        print(
+            f"of pairs of different known sources {found.false_match:.1%} are as similar or more, "
+            f"of pairs of one source {found.false_non_match:.1%} as similar or less"
+        )
+
+    def _features(self, model: "Attributor", path: Path, most: int) -> "np.ndarray":
+        import numpy as np
+
+        paths = list_images(path, follow_links=self.follow_links).images
+        if len(paths) > most:
+            chosen = np.random.default_rng(0).permutation(len(paths))[:most]
+            paths = [paths[i] for i in sorted(chosen)]
+            say(f"{path}: {most} images by chance, as many as the model's gallery can judge")
+        parts, errors = [], []
+        for _, found in scored(model, progress(paths)):
+            if isinstance(found, str):
+                errors.append(found)
+            else:
+                parts.append(found[1].features)
+        if errors:
+            say(f"{path}: {len(errors)} images left out; first: {errors[0]}")
+        if not parts:
+            raise ValueError(f"{path}: no image that can be compared")
+        return np.concatenate(parts)
