@@ -93,7 +93,7 @@ PRESETS = {
             attributors=Attributors(
                 arms=tuple(arm for arm in ARMS if arm not in ("eigenface", "neighbours")),
                 arch="resnet50", width=None, yu_width=None, residual_width=None, epochs=30,
-                learning_rate=None, crop_from=256, most=500, dates=(),
+                learning_rate=None, crop_from=256, size=224, most=500, dates=(),
             ),
             lists=Path("attribution88"),
             processes=1,

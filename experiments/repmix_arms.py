@@ -35,6 +35,7 @@ from gan_forensics.forensics.attribution_model import Outputs
 from gan_forensics.forensics.attribution_networks import NeuralModel
 from gan_forensics.forensics.attribution_open_set import rejected, without
 from gan_forensics.forensics.attribution_parts import relabelled
+from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.forensics.repmix import CONCENTRATION
 from gan_forensics.forensics.verification import Verifier
 from gan_forensics.studies.runner import stored_part
@@ -75,6 +76,7 @@ class Attributors:
         mixtures: a minibatch; as many single images for arms that do not mix.
         learning_rate: of the residual arms; None for the published one.
         crop_from: side that training images are resized to before a random crop; None for no crop.
+        size: side that all others are cropped and resized to; None for their own.
         most: test images of each source and group.
         pairs: of either kind, in verification.
         dates: years up to which detectors are fitted; () for no table by date.
@@ -94,10 +96,16 @@ class Attributors:
     mixtures: int = 32
     learning_rate: float | None = 1e-3
     crop_from: int | None = None
+    size: int | None = None
     most: int = 120
     pairs: int = 200
     dates: tuple[int, ...] = (2017, 2019, 2021)
     date_arms: tuple[str, ...] = (REPMIX, RESNET)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of all images."""
+        return Preprocessing(size=self.size)
 
     def config(self, arm: str, seed: int) -> AttributionConfig:
         """Of one arm and seed."""
@@ -160,13 +168,14 @@ def tests(
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Test images of a group under a condition: made once, and kept, for all arms alike."""
     rows = rows_of(bench, settings)[group]
-    path = parts / f"test-{group}-{condition}-{bench.digest()}-{settings.most}.npz"
+    side = f"-{settings.size}" if settings.size else ""
+    path = parts / f"test-{group}-{condition}-{bench.digest()}-{settings.most}{side}.npz"
     if not path.exists():
         change = corruption(at_hand(CONDITIONS[condition])[0], None)
         made = []
         for row in rows:
             image = bench.test.source[int(row)]["image"]
-            image = np.repeat(image, 3 // image.shape[-1], -1)
+            image = settings.preprocessing(np.repeat(image, 3 // image.shape[-1], -1))
             if change is not None:
                 image = change(image, np.random.default_rng((0, 21, int(row))))
             made.append(image)
@@ -183,7 +192,10 @@ def fit_arm(
         train, held_out = without(train, left), without(held_out, left)
     config = settings.config(arm, seed)
     folder = run if METHODS[config.method].folder else None
-    return fit_attributor(train, held_out, config, run=folder, resume=True, progress=False)
+    return fit_attributor(
+        train, held_out, config, run=folder, resume=True, preprocessing=settings.preprocessing,
+        progress=False,
+    )  # fmt: skip
 
 
 def measure_arm(lists: Path, settings: Attributors, arm: str, seed: int, out: Path) -> Any:
@@ -193,7 +205,7 @@ def measure_arm(lists: Path, settings: Attributors, arm: str, seed: int, out: Pa
     name = f"{arm} {seed}".replace(", ", " ").replace(" ", "-")
     asked = {
         "config": vars(config), "benchmark": bench.digest(), "most": settings.most,
-        "pairs": settings.pairs,
+        "pairs": settings.pairs, **_sized(settings),
     }  # fmt: skip
 
     def job() -> dict[str, Any]:
@@ -219,6 +231,10 @@ def measure_arm(lists: Path, settings: Attributors, arm: str, seed: int, out: Pa
         return result
 
     return stored_part(out / "parts" / f"arm-{name}.json", asked, job)
+
+
+def _sized(settings: Attributors) -> dict[str, int]:
+    return {} if settings.size is None else {"size": settings.size}
 
 
 def tracked(
@@ -311,7 +327,7 @@ def measure_open_set(
     bench = Benchmark(lists)
     asked = {
         "config": vars(settings.config(arm, seed)), "benchmark": bench.digest(), "left": left,
-        "most": settings.most,
+        "most": settings.most, **_sized(settings),
     }  # fmt: skip
     name = f"{arm} {seed} without {left}".replace(" ", "-")
 

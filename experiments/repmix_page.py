@@ -235,7 +235,9 @@ def sections_of(results: Results, out: Path) -> list[Section]:
             [
                 f"{SEEN}: further images of the very trainings that were fitted on. {NEW_SEEDS}: "
                 f"of trainings by other seeds. {UNSEEN}: {', '.join(others[0]) or 'none'}. The "
-                "first says little by itself.",
+                "first says little by itself. Spreads are those of attributors alone: all of them "
+                "were fitted and measured on the same trainings of the GANs, of which one for each "
+                "source and seen semantic is new, and one of the unseen ones there is.",
                 *(cells_table(results, measure) for measure in MEASURES),
             ],
         )

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -17,6 +18,7 @@ from experiments.repmix_gans import CONTROL, MAKERS, SEMANTICS, Gans
 from gan_forensics.data import ArraySource
 from gan_forensics.data.attributed import Attributed
 from gan_forensics.forensics.attribution_measure import CONDITIONS, NEW_SEEDS, SEEN, UNSEEN
+from gan_forensics.forensics.attribution_networks import NETWORKS, start
 from gan_forensics.forensics.evaluate_classes import evaluate_classes
 from gan_forensics.gans import build
 from gan_forensics.studies.by_date import dates_table, periods
@@ -86,6 +88,25 @@ def test_arms_of_one_network_differ_in_what_they_are_named_for():
     assert changed(RESNET, page.CLEAN) == {"perturbations"}
     assert configs[REPMIX]["batch_size"] == 2 * configs[RESNET]["batch_size"]
     assert len(CPU.attributors.seeds) >= 3
+
+
+def test_the_published_setting_is_that_of_the_released_code():
+    settings = PRESETS["paper"][1].attributors
+    configs = {arm: settings.config(arm, 0) for arm in settings.arms}
+    assert all(config.learning_rate is None for config in configs.values())
+    repmix = configs[REPMIX]
+    assert (repmix.arch, repmix.batch_size, repmix.level, repmix.epochs) == ("resnet50", 64, 5, 30)
+    assert (repmix.mix_concentration, repmix.perturb_probability) == (0.4, 0.95)
+    assert (settings.size, repmix.crop_from, repmix.flip) == (224, 256, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", [arm for arm, of in ARMS.items() if of["method"] in NETWORKS])
+def test_networks_of_the_published_setting_are_made_for_its_size(arm):
+    settings = PRESETS["paper"][1].attributors
+    config = settings.config(arm, 0)
+    network = NETWORKS[config.method].make(8, settings.size, config.choices)
+    assert jax.tree.leaves(jax.eval_shape(lambda: start(network, 0, settings.size)))
 
 
 def test_the_posterior_of_a_mixture_is_that_of_the_heads():
