@@ -103,7 +103,7 @@ def test_two_folders_of_one_generator_and_of_two(model, tmp_path, capsys):
         run("verify", tmp_path / first, tmp_path / second, "--model", model)
         captured = capsys.readouterr()
         assert captured.out.startswith(said), captured.out
-        assert "by chance, as many as the model's gallery can judge" in captured.err
+        assert "drawn at random, as many as the model's gallery can judge" in captured.err
 
 
 def test_a_model_is_measured_on_labelled_images_of_its_sources(model, tmp_path, capsys):
@@ -112,11 +112,64 @@ def test_a_model_is_measured_on_labelled_images_of_its_sources(model, tmp_path, 
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert list(found["measured"]) == ["seen"]
     assert found["measured"]["seen"]["clean"]["n"] == 12
-    assert "seen, clean: attribution" in capsys.readouterr().out
+    assert "seen, as they are: attribution" in capsys.readouterr().out
     assert (tmp_path / "out" / "report.html").exists()
     shutil.copytree(tmp_path / "images" / "dcgan", tmp_path / "images" / "stylegan")
     run("evaluate", model, "--data", tmp_path / "images", "--out", tmp_path / "out", code=2)
     assert "images of stylegan, and the model knows dcgan, photos, sngan" in capsys.readouterr().err
+
+
+def test_the_order_of_labels_in_a_list_does_not_matter(folder, tmp_path, capsys):
+    files = sorted(p.relative_to(folder) for p in folder.rglob("*.png"))
+    said = []
+    for labels in (("photos", "sngan", "dcgan"), ("photos", "dcgan", "sngan")):
+        lines = [
+            f"{p},{labels.index(p.parts[0])},{['cats', 'dogs'].index(p.parts[1])}" for p in files
+        ]
+        (folder / "list.csv").write_text("\n".join(["path,label,dlabel", *lines]))
+        run("fit", "--data", f"list:{folder / 'list.csv'}", "--out", tmp_path / "m.npz", "--method",
+            "eigenface")  # fmt: skip
+        said.append(capsys.readouterr().out.splitlines()[:3])
+    (folder / "list.csv").unlink()
+    assert said[0] == said[1]
+    assert float(said[0][0].split("attribution ")[1].split()[0]) > 0.8
+
+
+def test_images_that_it_was_fitted_on_are_not_measured_on(folder, model, tmp_path, capsys):
+    run("evaluate", model, "--data", folder, "--out", tmp_path / "out")
+    # Of instance 0 four fifths were fitted on, of instance 1 none.
+    captured = capsys.readouterr()
+    assert "228 of 360 images are left out: the model was fitted on them" in captured.err
+    measured = json.loads((tmp_path / "out" / "results.json").read_text())["measured"]
+    assert measured["seen"]["clean"]["n"] < 132
+
+
+def test_no_result_takes_the_place_of_what_is_read(folder, model, tmp_path, capsys):
+    score = ("score", folder, "--model", model, "--out")
+    for arguments, said in (
+        ((*score, model), "that is the model; choose another"),
+        ((*score, model.with_suffix(".csv")), "the page of the model"),
+        ((*score, tmp_path / "a.html"), "the page of the images"),
+        (("fit", "--data", folder, "--out", tmp_path / "a.html"), "the page of the model"),
+        (("fit", "--data", folder, "--out", tmp_path / "a.npz", "--method", "prnu", "--resume"),
+         "--resume: prnu is fitted in one go"),
+        (("verify", folder, folder, "--model", model), "is compared with itself"),
+    ):  # fmt: skip
+        run(*arguments, code=2)
+        assert said in " ".join(capsys.readouterr().err.split())
+    detector = tmp_path / "detector.npz"
+    for arguments, said in (
+        (("score", folder, "--detector", detector, "--out", detector), "that is the detector"),
+        (("fit", folder, folder, "--out", tmp_path / "a.html"), "the page of the detector"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["detect", *map(str, arguments)])
+        assert said in " ".join(capsys.readouterr().err.split())
+    run_folder = tmp_path / "b.run"
+    run_folder.mkdir()
+    (run_folder / "config.json").write_text("{}")
+    run("fit", "--data", folder, "--out", tmp_path / "b.npz", "--method", "resnet", code=2)
+    assert "--resume goes on with it, --run names another folder" in capsys.readouterr().err
 
 
 def test_wrong_use_is_said_in_words(folder, model, tmp_path, capsys):

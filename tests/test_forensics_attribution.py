@@ -14,6 +14,7 @@ from gan_forensics.forensics.attribution import fit_attributor
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_files import load_attributor
 from gan_forensics.forensics.attribution_measure import (
+    against_severity,
     groups,
     known_parts,
     measured,
@@ -88,6 +89,7 @@ def test_a_file_holds_all_of_it(fitted, tmp_path):
         ({"format": "other"}, "its header is not that of an attributor"),
         ({"version": 99}, "it has version 99"),
         ({"settings": {}}, "levels None"),
+        ({"format": "gan_forensics detector"}, "it is a detector"),
     ],
 )
 def test_headers_that_do_not_fit_are_refused_in_one_line(fitted, tmp_path, change, said):
@@ -111,6 +113,9 @@ def test_arrays_that_do_not_fit_are_refused(fitted, tmp_path):
         write_archive(tmp_path / "b.npz", header, {**arrays, name: np.asarray(wrong)})
         with pytest.raises(ValueError, match="not a usable attributor file"):
             load_attributor(tmp_path / "b.npz")
+    write_archive(tmp_path / "b.npz", header, {**arrays, "fitted_on": np.zeros(3)})
+    with pytest.raises(ValueError, match="does not tell what images it was fitted on"):
+        load_attributor(tmp_path / "b.npz")
     del arrays["gallery/labels"]
     write_archive(tmp_path / "b.npz", header, arrays)
     with pytest.raises(ValueError, match="lacks the arrays"):
@@ -199,6 +204,32 @@ def test_what_is_new_about_images_is_measured_apart(fitted):
     assert list(seen) == ["seen"]
 
 
+def test_what_is_measured_goes_by_names_whatever_the_order_of_labels(fitted):
+    test, known = planted(8, seed=3), known_parts(planted(12, seed=0))
+    other = relabelled(test, ("sngan", "photos", "dcgan"), "photos")
+    found, again = (measured(fitted, images, known) for images in (test, other))
+    assert found["seen"]["clean"] == again["seen"]["clean"]
+    rows = np.arange(9)
+    severities = [against_severity(fitted, x, rows, ["contrast"]) for x in (test, other)]
+    assert severities[0] == severities[1] and len(severities[0]["contrast"]) == 5
+
+
+def test_images_that_it_was_fitted_on_are_known_again(fitted, tmp_path):
+    fitted.save(tmp_path / "a.npz")
+    again = load_attributor(tmp_path / "a.npz")
+    for images, expected in (
+        (planted(12, seed=0), 1),
+        (planted(16, seed=1), 1),
+        (planted(4, seed=2), 0),
+    ):
+        for image in images_of(images):
+            assert again.was_fitted_on(fitted.prepared(image)) == expected
+    assert fitted.facts["config"] == {
+        "method": "prnu", "perturbations": (), "perturb_probability": 0.95, "frost_textures": None,
+        "seed": 0,
+    }  # fmt: skip
+
+
 def test_every_seed_of_a_source_has_an_equal_share(fitted):
     test = planted(10, seed=3)
     test = test._replace(instances=tuple("1" if i < 6 else "0" for i in range(30)))
@@ -242,6 +273,8 @@ def test_images_are_parted_within_every_kind():
     for part in parts:
         kinds = {(images.labels[row], images.semantics[row]) for row in part}
         assert len(kinds) == 6
+    with pytest.raises(ValueError, match="nothing is left to fit on"):
+        fifths(images, np.zeros(60, bool), seed=0)
     with pytest.raises(ValueError, match="2 images of dcgan/cats/0 cannot be parted"):
         fifths(images, np.isin(np.arange(60), [0, 6]), seed=0)
 

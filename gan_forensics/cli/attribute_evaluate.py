@@ -20,7 +20,9 @@ class AttributeEvaluate:
     """Measure a model on labelled images: what it calls right, clean and corrupted.
 
     Images of generators, training seeds and contents that the model was fitted on are told from new
-    ones by what the model's file says of them; sources that it does not know are refused.
+    ones by their names; images that it was fitted on are left out. Sources that it does not know
+    are refused: `attribute score` gives their images verdicts, and `attribute fit --leave-out`
+    measures how often "none of these" is said of an unknown generator.
 
     Try it:
 
@@ -34,7 +36,7 @@ class AttributeEvaluate:
     out: Path
     """Folder for results.json and report.html."""
     real_is: str | None = None
-    """The source that is real, where its name does not say so."""
+    """The source that is real; by default the one of that name in the model."""
     most: int = 500
     """Images of each source and group that are measured on."""
     severities: bool = False
@@ -57,8 +59,10 @@ class AttributeEvaluate:
         at_least(1, most=self.most)
         at_least(0, seed=self.seed)
         model = load_attributor(self.model)
-        images = open_attributed(self.data, real_is=self.real_is, follow_links=self.follow_links)
+        real = self.real_is or model.real
+        images = open_attributed(self.data, real_is=real, follow_links=self.follow_links)
         images = relabelled(images, model.names, model.real)
+        images = self._others(model, images)
         found = measured(
             model, images, model.facts.get("known", {}), most=self.most, seed=self.seed,
             progress=progress,
@@ -69,6 +73,30 @@ class AttributeEvaluate:
         write_json(self.out / "results.json", {"model": str(self.model), **facts})
         print("\n".join(said_cells(found)))
         print(f"Open {fitted_page(self.out / 'report.html', facts)}.")
+
+    def _others(self, model: "Attributor", images: "Attributed") -> "Attributed":
+        """Those that the model was not fitted on; says how many are left out."""
+        import numpy as np
+
+        fresh = np.array([
+            not model.was_fitted_on(model.prepared(images.source[i]["image"]))
+            for i in progress(range(len(images.labels)))
+        ])  # fmt: skip
+        if not fresh.all():
+            say(
+                f"{self.data}: {(~fresh).sum()} of {len(fresh)} images are left out: the model was "
+                "fitted on them"
+            )
+        if not fresh.any():
+            raise ValueError(f"{self.data}: the model was fitted on all of these images")
+        known = set(model.facts.get("known", {}).get("semantics", ())) - {""}
+        found = set(images.semantics) - {""}
+        if known and found and not known & found:
+            say(
+                f"none of the contents ({', '.join(sorted(found))}) is called as one that the "
+                f"model was fitted on ({', '.join(sorted(known))}): all count as unseen"
+            )
+        return images.part(fresh)
 
     def _severities(self, model: "Attributor", images: "Attributed") -> dict[str, list[float]]:
         import numpy as np

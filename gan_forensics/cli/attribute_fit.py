@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_forensics.cli import real_and_fake
-from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.checks import at_least, not_among, not_given
 from gan_forensics.cli.process import progress, say
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ class AttributeFit:
     Images lie in folders SOURCE/SEMANTIC/INSTANCE/: who made them, what they show, which training
     of the generator (its seed); SOURCE/SEMANTIC/ and SOURCE/ do as well. One source is real: a
     folder called real, photos or the like, or --real-is. The order of folders never matters: the
-    file holds the names. Without a split of their own, three fifths of the images train, a fifth
-    sets probabilities and the threshold of "none of these", and a fifth is measured on.
+    file holds the names. In a list, paths are relative to it and begin with SOURCE/, labels are 0
+    (real), 1, 2, ..., dlabel numbers the semantics; columns semantic and instance may follow. About
+    200 images are the least. Without a split of their own, three fifths of the images train, a
+    fifth sets probabilities and the threshold of "none of these", and a fifth is measured on.
 
     A generator trained anew with another seed may well not be recognised: give several INSTANCES
     of each, and hold one out with --new-seeds to see it.
@@ -54,7 +56,7 @@ class AttributeFit:
     real_is: str | None = None
     """The source that is real, where its name does not say so."""
     unseen: tuple[str, ...] = ()
-    """Semantics that are only measured on."""
+    """Semantics that are only measured on, besides a fifth of the others."""
     new_seeds: tuple[str, ...] = ()
     """Instances (training seeds of generators) that are only measured on."""
     size: int | None = None
@@ -110,7 +112,16 @@ class AttributeFit:
         page, run = self.out.with_suffix(".html"), self.run or self.out.with_suffix(".run")
         for path in (self.out, page):
             check_file_out(path)
+        not_among("--out", self.out, the_page_of_the_model=page)
         check_folder_out(run, "--run")
+        if not METHODS[self.method].folder:
+            not_given(
+                f"{self.method} is fitted in one go", run=self.run, resume=self.resume or None
+            )
+        elif not self.resume and (run / "config.json").exists():
+            raise ValueError(
+                f"{run} holds a run already: --resume goes on with it, --run names another folder"
+            )
         train, held_out, test = self._parts()
         sources = (train.source, held_out.source, test.source)
         preprocessing = real_and_fake.preprocessing_of(
@@ -147,7 +158,7 @@ class AttributeFit:
             )
         model = replace(model, facts=facts)
         model.save(self.out)
-        print("\n".join(said_cells(found)))
+        print("\n".join([*said_cells(found), *said_open_set(facts.get("open_set", {}))]))
         print(f"Saved to {self.out}; open {fitted_page(page, model.described())}.")
         print(f"Next: gan-forensics attribute score suspects --model {self.out}")
 
@@ -218,13 +229,31 @@ class AttributeFit:
 
 def said_cells(found: Mapping[str, Any]) -> list[str]:
     """What was measured, a line for each group and condition."""
+    words = {
+        "clean": "as they are", "trained": "after corruptions of the training",
+        "held-out": "after other corruptions",
+    }  # fmt: skip
     lines = []
     for group, conditions in found.items():
         for condition, cell in conditions.items():
+            condition = words[condition]
             both = cell["balanced_detection_accuracy"]
-            balanced = "" if both is None else f" (balanced {both:.3f})"
+            detection = "" if both is None else f", balanced detection {both:.3f} (chance 0.500)"
             lines.append(
-                f"{group}, {condition}: attribution {cell['attribution_accuracy']:.3f}, detection "
-                f"{cell['detection_accuracy']:.3f}{balanced}, {cell['n']} images"
+                f"{group}, {condition}: attribution {cell['attribution_accuracy']:.3f} (chance "
+                f"{1 / len(cell['names']):.3f}){detection}, {cell['n']} images"
             )
+    return lines
+
+
+def said_open_set(found: Mapping[str, Any]) -> list[str]:
+    """How well "none of these" is said of each generator that was left out, a line each."""
+    lines = []
+    for name, scores in found.items():
+        # The rates of the rule stand with the score that it goes by.
+        rule = next(score for score in scores.values() if score["accepted_known"])
+        lines.append(
+            f"without {name}: AUROC {rule['auroc']:.3f} (chance 0.500), {rule['fpr_at_95']:.0%} of "
+            "its images taken for known where 95 % of known images are"
+        )
     return lines

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.checks import at_least, not_among
 from gan_forensics.cli.process import list_images, progress, say, write_csv
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ class AttributeScore:
         page = self.out.with_suffix(".html")
         for path in (self.out, page):
             check_file_out(path)
+            not_among(
+                "--out",
+                path,
+                the_model=self.model,
+                the_page_of_the_model=self.model.with_suffix(".html"),
+            )
+        not_among("--out", self.out, the_page_of_the_images=page)
         at_least(0, most=self.most, maps=self.maps)
         model = load_attributor(self.model)
         if model.preprocessing.words:
@@ -68,6 +75,7 @@ class AttributeScore:
                 pictures.append((path, found))
         for path, reason in left_out.items():
             rows.append(_row(path, model, f"{path}: {reason}"))
+            pictures.append((path, reason))
         rows.sort(key=lambda row: row["path"])
         write_csv(self.out, rows)
         errors = [row["error"] for row in rows if row["error"]]
@@ -79,6 +87,10 @@ class AttributeScore:
         counts = {name: known.count(name) for name in dict.fromkeys(known)}
         said = ", ".join(f"{n} {shown(name)}" for name, n in sorted(counts.items()))
         print(f"{len(known)} images: {said}; {self.out}")
+        print(
+            f"none of these: known (the largest probability) below {model.threshold:.4f}, as of "
+            f"{1 - model.accepted:.0%} of images of known sources"
+        )
         shown_rows, scale = _with_maps(model, pictures, self.maps)
         score_page(
             page,
@@ -162,7 +174,8 @@ def _with_maps(
     rows = []
     for path, found in pictures:
         if isinstance(found, str):
-            rows.append(ScoredImage(path, None, None, False, None, None, found))
+            reason = found.removeprefix(f"{path}: ")
+            rows.append(ScoredImage(path, None, None, False, None, None, reason))
             continue
         pixels, outputs = found
         base, layer = drawn.get(path, (None, None))

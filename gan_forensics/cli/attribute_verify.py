@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 class AttributeVerify:
     """Say whether two images, or two folders of them, come from one generator.
 
-    Neither needs to be of a generator that the model knows, but its error rates are those of the
-    generators that it knows.
+    "One generator" is said where at most 5 % of pairs of different sources are as similar, and more
+    than 5 % of pairs of one source are as unlike; "different" the other way round; "not clear"
+    where both or neither hold. The rates are those of held-out images of the sources that the model
+    knows, in sets as large as these: about a quarter as many images as it kept of a source, at
+    most. A folder is taken for images of one generator, whatever it holds.
 
     Try it:
 
@@ -44,6 +47,8 @@ class AttributeVerify:
         from gan_forensics.forensics.verification import Verifier
 
         model = load_attributor(self.model)
+        if self.first.resolve() == self.second.resolve():
+            raise ValueError(f"{self.first} is compared with itself: give two images or folders")
         verifier = Verifier(model.gallery.features, model.gallery_labels)
         sets = [self._features(model, path, verifier.largest) for path in (self.first, self.second)]
         found = verifier.compare(*sets)
@@ -55,8 +60,9 @@ class AttributeVerify:
             f"{found.probability:.2f} of one generator (were it as likely as not before)"
         )
         print(
-            f"of pairs of different known sources {found.false_match:.1%} are as similar or more, "
-            f"of pairs of one source {found.false_non_match:.1%} as similar or less"
+            f"of pairs of different known sources {found.false_match:.1%} are as similar or more "
+            f'(so often would "one generator" be wrong), of pairs of one source '
+            f"{found.false_non_match:.1%} as similar or less; 5 % are allowed"
         )
 
     def _features(self, model: "Attributor", path: Path, most: int) -> "np.ndarray":
@@ -66,7 +72,7 @@ class AttributeVerify:
         if len(paths) > most:
             chosen = np.random.default_rng(0).permutation(len(paths))[:most]
             paths = [paths[i] for i in sorted(chosen)]
-            say(f"{path}: {most} images by chance, as many as the model's gallery can judge")
+            say(f"{path}: {most} images drawn at random, as many as the model's gallery can judge")
         parts, errors = [], []
         for _, found in scored(model, progress(paths)):
             if isinstance(found, str):

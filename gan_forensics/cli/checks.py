@@ -1,6 +1,7 @@
 """Checks that commands make of their options before they read anything."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -26,6 +27,17 @@ def within(low: float, high: float, **options: float | None) -> None:
             raise ValueError(
                 f"{spelt(name)} {value:g}: it must lie between {low:g} and {high:g} (exclusive)"
             )
+
+
+def not_among(option: str, path: Path, **taken: Path) -> None:
+    """Refuse a file for results that is one of those that are read, or that another result gets.
+
+    Raises:
+        ValueError: naming both.
+    """
+    for name, other in taken.items():
+        if path.resolve() == other.resolve():
+            raise ValueError(f"{option} {path}: that is {name.replace('_', ' ')}; choose another")
 
 
 def not_given(why: str, **options: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from tyro.conf import Positional, subcommand
 
 from gan_forensics.cli import real_and_fake
-from gan_forensics.cli.checks import at_least, within
+from gan_forensics.cli.checks import at_least, not_among, within
 from gan_forensics.cli.labels import labels_of
 from gan_forensics.cli.process import list_images, progress, say, write_csv
 from gan_forensics.cli.robustness import DetectRobustness
@@ -85,6 +85,7 @@ class DetectFit:
         page = self.out.with_suffix(".html")
         for path in (self.out, page):
             check_file_out(path)
+        not_among("--out", self.out, the_page_of_the_detector=page)
         names = self.real, self.fake
         opened = [
             real_and_fake.open_native(
@@ -158,6 +159,7 @@ class DetectScore:
         from gan_forensics.forensics.format_audit import read_seen
 
         check_file_out(self.out)
+        not_among("--out", self.out, the_detector=self.detector)
         detector = load_detector(self.detector)
         seen = read_seen(detector.facts.get("seen"))
         paths, left_out = list_images(self.images, follow_links=self.follow_links)

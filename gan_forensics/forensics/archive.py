@@ -45,6 +45,8 @@ def read_detector(path: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarra
     written = header.get("format") if isinstance(header, dict) else None
     if written in EARLIER:
         raise ValueError("it was written by an earlier version: fit or train it again")
+    if written == "gan_forensics attributor":
+        raise ValueError("it is an attributor: `gan-forensics attribute score` reads it")
     if written != FORMAT:
         raise ValueError("its header is not that of a detector")
     if header.get("version") not in READABLE:

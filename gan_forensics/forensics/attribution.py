@@ -9,12 +9,12 @@ A source is a generator or the real world; sources go by name, and which one is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int, UInt8, UInt64
 from scipy.special import softmax
 
 from gan_forensics.data.attributed import Attributed
@@ -25,6 +25,8 @@ from gan_forensics.forensics.attribution_parts import (
     check_enough,
     check_sources,
     counts,
+    digest,
+    digests,
     halves,
     relabelled,
 )
@@ -57,6 +59,7 @@ class Attributor:
         accepted: the share of held-out images of known sources that the threshold accepts.
         gallery: outputs of held-out images, to compare others with.
         gallery_labels: their sources.
+        fitted_on: digests of all images that it was fitted on, held-out ones included, sorted.
         facts: JSON-able, such as what it was fitted on and what was measured.
     """
 
@@ -71,6 +74,7 @@ class Attributor:
     accepted: float
     gallery: Outputs
     gallery_labels: Int[np.ndarray, " m"]
+    fitted_on: UInt64[np.ndarray, " k"]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -128,6 +132,11 @@ class Attributor:
         if not parts:
             raise ValueError("no images were given")
         return Outputs(*(np.concatenate(of) for of in zip(*parts, strict=True)))
+
+    def was_fitted_on(self, image: UInt8[np.ndarray, "h w 3"]) -> bool:
+        """Whether a `prepared` image is one of those that it was fitted on, to the last bit."""
+        place = np.searchsorted(self.fitted_on, own := digest(image))
+        return bool(place < len(self.fitted_on) and self.fitted_on[place] == own)
 
     def calibrated(self, outputs: Outputs) -> Outputs:
         """The same with logits divided by the temperature."""
@@ -243,8 +252,11 @@ def fit_attributor(
         accepted=ACCEPTED,
         gallery=Outputs(*(np.asarray(a, np.float32)[kept] for a in every)),
         gallery_labels=labels[kept],
+        fitted_on=np.unique(np.concatenate([
+            digests(Prepared(images.source, preprocessing)) for images in (train, held_out)
+        ])),
         facts={
-            "config": asdict(config),
+            "config": method.read_settings(config),
             "images": {
                 "train": counts(train), "held_out": counts(held_out),
             },

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gan_forensics.data.corruptions import TRAIN_CORRUPTIONS
-from gan_forensics.forensics.attribution_methods import METHODS
+from gan_forensics.forensics.attribution_methods import EVERY, METHODS
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.repmix import CONCENTRATION, LEVEL
 
@@ -78,7 +78,8 @@ class AttributionConfig:
             raise ValueError(f"level is 0 (the images) to 6 (the embedding), got {self.level}")
         reads = METHODS[self.method].reads
         plain = {f: d.default for f, d in type(self).__dataclass_fields__.items()}
-        if ignored := [f for f in _SPECIAL if f not in reads and getattr(self, f) != plain[f]]:
+        reads = (*EVERY, *reads)
+        if ignored := [f for f in plain if f not in reads and getattr(self, f) != plain[f]]:
             raise ValueError(
                 f"{self.method} has no {', '.join(ignored)}: leave it out, or choose another method"
             )
@@ -94,10 +95,3 @@ class AttributionConfig:
             "arch": self.arch, "width": self.width, "compound": compound,
             "optimizer": self.optimizer, "level": self.level,
         }  # fmt: skip
-
-
-# Settings that not all methods have.
-_SPECIAL = (
-    "arch", "width", "weights", "epochs", "batch_size", "learning_rate", "optimizer", "mixed",
-    "level", "mix_concentration", "compound", "flip", "crop_from",
-)  # fmt: skip

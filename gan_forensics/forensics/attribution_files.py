@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.data.files import check_file_in, read_archive, write_archive
+from gan_forensics.forensics.archive import FORMAT as DETECTOR
 from gan_forensics.forensics.archive import LARGEST_FILE, check_fields
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.attribution_methods import METHODS
@@ -20,6 +21,7 @@ FORMAT = "gan_forensics attributor"
 VERSION = 1
 MOST_SOURCES = 1000
 _GALLERY = ("gallery/logits", "gallery/features", "gallery/labels")
+_FITTED_ON = "fitted_on"
 
 
 def write_attributor(path: Path | str, attributor: Attributor) -> None:
@@ -40,6 +42,7 @@ def write_attributor(path: Path | str, attributor: Attributor) -> None:
     }
     gallery = (*attributor.gallery, attributor.gallery_labels)
     arrays = {f"model/{name}": array for name, array in attributor.model.arrays.items()}
+    arrays[_FITTED_ON] = attributor.fitted_on
     write_archive(path, header, arrays | dict(zip(_GALLERY, gallery, strict=True)))
 
 
@@ -66,6 +69,8 @@ def load_attributor(path: Path | str) -> Attributor:
 def _assembled(header: Any, arrays: dict[str, np.ndarray]) -> Attributor:
     """Check a header and arrays against each other and build the attributor."""
     if not isinstance(header, dict) or header.get("format") != FORMAT:
+        if isinstance(header, dict) and header.get("format") == DETECTOR:
+            raise ValueError("it is a detector: `gan-forensics detect score` reads it")
         raise ValueError("its header is not that of an attributor")
     if header.get("version") != VERSION:
         raise ValueError(
@@ -83,6 +88,9 @@ def _assembled(header: Any, arrays: dict[str, np.ndarray]) -> Attributor:
             raise ValueError(f"{name} {header[name]} cannot be")
     lookup(METHODS, header["method"], "method")
     gallery = _gallery(arrays, len(names))
+    fitted_on = arrays.pop(_FITTED_ON, None)
+    if fitted_on is None or fitted_on.ndim != 1 or fitted_on.dtype != np.uint64:
+        raise ValueError("it does not tell what images it was fitted on")
     given = {
         name.removeprefix("model/"): array for name, array in arrays.items() if name not in _GALLERY
     }
@@ -101,6 +109,7 @@ def _assembled(header: Any, arrays: dict[str, np.ndarray]) -> Attributor:
         accepted=header["accepted"],
         gallery=gallery[0],
         gallery_labels=gallery[1],
+        fitted_on=np.sort(fitted_on),
         facts=header["facts"],
     )
 

@@ -19,6 +19,7 @@ from gan_forensics.data.corruptions import HELD_OUT_CORRUPTIONS, TRAIN_CORRUPTIO
 from gan_forensics.data.perturbations import RandomCorruption, at_hand, perturb
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.attribution_model import Outputs
+from gan_forensics.forensics.attribution_parts import relabelled
 from gan_forensics.forensics.evaluate_classes import evaluate_classes
 from gan_forensics.forensics.temperature import calibration_error, reliability
 
@@ -128,7 +129,7 @@ def measured(
 
     Args:
         attributor: to be measured.
-        test: images that it was not fitted on, with the attributor's names as theirs.
+        test: images that it was not fitted on; whatever the order of its sources, names count.
         known: `known_parts` of what it was fitted on.
         most: images of each source and group.
         seed: of the choice and the corruptions.
@@ -139,6 +140,7 @@ def measured(
     Raises:
         ValueError: as `outputs_after`.
     """
+    test = relabelled(test, attributor.names, attributor.real)
     result: dict[str, Any] = {}
     conditions = {
         name: at_hand(kinds, frost_textures=frost_textures)[0] for name, kinds in CONDITIONS.items()
@@ -194,7 +196,7 @@ def against_severity(
     progress: Progress = iter,
 ) -> dict[str, list[float]]:
     """Attribution accuracy under each kind of corruption at severities 1 to 5."""
-    labels = test.labels[rows]
+    labels = relabelled(test, attributor.names, attributor.real).labels[rows]
 
     def accuracy(name: str) -> float:
         after = outputs_after(

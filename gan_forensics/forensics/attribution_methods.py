@@ -1,8 +1,9 @@
 """The methods of attribution, one row each: how they are fitted, and read from a file again."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from gan_forensics.data.sources import describe
 from gan_forensics.forensics import attribution_networks, eigenface, prnu
 from gan_forensics.forensics.attribution_model import Model
 from gan_forensics.forensics.attribution_training import perturbation_of, train_network
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.attribution_config import AttributionConfig
 
 
 class Method(NamedTuple):
@@ -29,6 +33,14 @@ class Method(NamedTuple):
     reads: tuple[str, ...] = ()
     folder: bool = False
 
+    def read_settings(self, config: "AttributionConfig") -> dict[str, Any]:
+        """The settings that it reads, JSON-able."""
+        given = asdict(config)
+        return {name: value for name, value in given.items() if name in (*EVERY, *self.reads)}
+
+
+# Settings of all methods.
+EVERY = ("method", "perturbations", "perturb_probability", "frost_textures", "seed")
 
 _TRAINED = ("epochs", "batch_size", "learning_rate", "flip", "crop_from")
 _RESIDUAL = (*_TRAINED, "arch", "width", "weights", "optimizer")

@@ -1,15 +1,29 @@
 """Images with their sources in parts: which train, which are held out, which are measured on."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8, UInt64
 
+from gan_forensics.data import Rgb, Source
 from gan_forensics.data.attributed import Attributed
 from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.open_set import ACCEPTED
 
 Rows = Int[np.ndarray, " k"]
+
+
+def digest(image: UInt8[np.ndarray, "h w 3"]) -> np.uint64:
+    """What tells an image from all others: 64 bits of BLAKE2b of its pixels."""
+    found = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8)
+    return np.uint64(int.from_bytes(found.digest(), "little"))
+
+
+def digests(source: Source) -> UInt64[np.ndarray, " n"]:
+    """The `digest` of every image in RGB."""
+    rgb = Rgb(source)
+    return np.array([digest(rgb[i]["image"]) for i in range(len(rgb))], np.uint64)
 
 
 def counts(images: Attributed) -> dict[str, int]:
@@ -45,7 +59,8 @@ def check_enough(held_out: Attributed) -> None:
         raise ValueError(
             f"{len(held_out.labels)} held-out images of {', '.join(held_out.names)} are too few "
             f"for the threshold of none of these: give {2 * least + len(held_out.names)} or more "
-            "(a fifth of all images, where they have no split of their own)"
+            "(a fifth of all images, where they have no split of their own: about "
+            f"{5 * (2 * least + len(held_out.names))} in all)"
         )
 
 
@@ -91,6 +106,8 @@ def fifths(
     for row in np.flatnonzero(mask):
         kind = (int(images.labels[row]), images.semantics[row], images.instances[row])
         kinds.setdefault(kind, []).append(int(row))
+    if not kinds:
+        raise ValueError("every image is held out, and nothing is left to fit on: hold out less")
     rng, parts = np.random.default_rng((seed, 12)), ([], [], [])
     for (label, *which), rows in kinds.items():
         if len(rows) < 5:

@@ -169,7 +169,7 @@ def _ordered(counts: Mapping[str, int], names: Sequence[str]) -> list[tuple[str,
 def _image(row: ScoredImage, names: Sequence[str], real: str) -> list[Block]:
     """The image with its verdict, its ranking beside it, and what decided below."""
     assert row.pixels is not None and row.probabilities is not None
-    name, said = shown(row.image.name), verdict_words(row, names, real)
+    name, said = shown(row.image), verdict_words(row, names, real)
     image = _thumbnail(row.pixels)
     blocks: list[Block] = [
         Picture(image, alt=f"{name}: {said}", caption=f"{name}: {said}", width=SIDE),
@@ -228,7 +228,7 @@ def _ranking(row: ScoredImage, names: Sequence[str], real: str) -> Table:
     if rest := order[shows:].tolist():
         cells.append([f"the other {len(rest)}", Share(min(probabilities[rest].sum(), 1.0))])
     caption = "If it were of a known source" if row.none_of_these else "Ranking"
-    return Table(f"{caption}: {shown(row.image.name)}", ["source", "probability"], cells)
+    return Table(f"{caption}: {shown(row.image)}", ["source", "probability"], cells)
 
 
 def _thumbnail(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:

@@ -127,11 +127,16 @@ def _cells(cells: Sequence[tuple[str, str, Cell]], names: Sequence[str]) -> list
     return [
         "Each row is of images that neither trained it nor set its temperature and threshold. How "
         "it does on further images of the very generators that it was fitted on says little about "
-        "generators trained anew or about other content: read the groups together.\n\n"
+        "generators trained anew or about other content: read the groups together. Real images "
+        "have no training seed: those beside new seeds are the ones beside seen generators. Clean: "
+        "as they are; trained: after one of the corruptions that training images go through; "
+        "held-out: after one of those that none goes through.\n\n"
         "Attribution is the share of images given to their own source, whatever the rule of "
         f'"{NONE}" says. Detection is the share rightly called real or generated: who calls '
         "everything generated is right for all generators, so read the balanced one, 0.5 at "
-        "chance. mAP: images of the same source found by features among all others.",
+        "chance. NMI (normalised mutual information) and purity say how well the calls sort images "
+        "by source, whatever they are called. mAP: images of the same source found by features "
+        "among all others.",
         Table(
             "What was measured; in brackets 95 % intervals, of images drawn one by one",
             ["images", "n", *(MEASURES[m] for m in known)],

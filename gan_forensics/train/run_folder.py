@@ -66,7 +66,7 @@ def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
         return saved
     if not isinstance(saved, dict) or not isinstance(saved.get(kind), dict):
         other = next(iter(saved), "nothing") if isinstance(saved, dict) else "nothing"
-        raise RunFolderError(f"{run} is the run folder of a {other}, not of a {kind}")
+        raise RunFolderError(f"{run} is a run folder of kind {other}, not {kind}")
     return saved[kind]
 
 
