@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_forensics.data import open_attributed, refuse_shared_semantics, take
+from gan_forensics.data import open_attributed, take
 from gan_forensics.data.attributed import LISTS
 
 
@@ -194,11 +194,7 @@ def test_a_benchmark_names_the_sources_of_every_split_alike(benchmark):
 
 
 def test_semantics_are_seen_or_unseen(benchmark):
-    folder, describe = benchmark
-    train, test = (open_attributed(str(folder), split=split) for split in ("train", "test"))
-    refuse_shared_semantics(train, test)
-    with pytest.raises(ValueError, match="dogs: seen in training and unseen"):
-        refuse_shared_semantics(train, train)
+    _, describe = benchmark
     with pytest.raises(ValueError, match=r"benchmark\.json: dogs: seen in training and unseen"):
         open_attributed(describe(unseen=["cats", "dogs"]))
     with pytest.raises(ValueError, match=r"train\.csv: dogs: seen in training and unseen"):

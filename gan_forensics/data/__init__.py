@@ -1,7 +1,7 @@
 """Data: sources of examples named by a string, image files in and out, endless batches."""
 
 from gan_forensics.data import account
-from gan_forensics.data.attributed import Attributed, open_attributed, refuse_shared_semantics
+from gan_forensics.data.attributed import Attributed, open_attributed
 from gan_forensics.data.augment import (
     Augmentation,
     blur,

@@ -99,21 +99,17 @@ def open_attributed(
         folder = Path(rest if scheme == "folder" else name).expanduser()
         if (folder / BENCHMARK).is_file():
             return _benchmark(folder, split, real_is)
+        if not folder.exists():
+            raise FileNotFoundError(
+                f"{name}: no such folder; images with their sources are folder:DIR with SOURCE/ in "
+                "it, list:FILE.csv, or a folder of `benchmark build`"
+            )
         if split is not None:
             raise ValueError(
                 f"{name}: split={split!r} is for benchmarks, and there is no {BENCHMARK} in it"
             )
         rows = _in_folders(folder, follow_links)
     return _attributed(name, rows, _names_of(name, rows), real_is)
-
-
-def refuse_shared_semantics(seen: Attributed, unseen: Attributed) -> None:
-    """Refuse images of unseen semantics whose semantics are among the seen ones.
-
-    Raises:
-        ValueError: naming the semantics of both.
-    """
-    _refuse_shared(set(seen.semantics) - {""}, set(unseen.semantics) - {""}, "the images")
 
 
 def _attributed(
