@@ -56,7 +56,8 @@ def test_temperatures_scale_with_the_logits_and_shifts_do_nothing(seed, scale, n
     # No neighbour within the bounds is likelier.
     sure = softmax(logits / found, 1).max(1).mean()
     assert sure <= (n + 1) / (n + 2) + 1e-9
-    assert likelihood(logits, labels, found) <= likelihood(logits, labels, found * 1.01) + 1e-9
+    if np.ptp(logits / found, axis=1).mean() > RANGES[0] * (1 + 1e-6):
+        assert likelihood(logits, labels, found) <= likelihood(logits, labels, found * 1.01) + 1e-9
     if sure < (n + 1) / (n + 2) - 1e-6 and found > 1e-3:
         assert likelihood(logits, labels, found) <= likelihood(logits, labels, found / 1.01) + 1e-9
 
