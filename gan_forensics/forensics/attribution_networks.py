@@ -52,7 +52,7 @@ BODIES = ("resnet_small", "resnet50")
 LARGEST = 4096  # side of images
 
 
-class Method(NamedTuple):
+class NetworkMethod(NamedTuple):
     """A row of `NETWORKS`.
 
     Attributes:
@@ -128,7 +128,7 @@ def _repmix_optimizer(rate: float | None, epoch: int, settings: Mapping[str, Any
     )
 
 
-REPMIX = Method(
+REPMIX = NetworkMethod(
     _repmix_network, as_they_are, _repmix_loss, _repmix_outputs, _repmix_optimizer, mixes=True
 )
 
@@ -172,19 +172,19 @@ def _normalised(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
     return (0.5 * images + 0.5 - reverse_engineering.MEAN) / reverse_engineering.DEVIATION
 
 
-NETWORKS: dict[str, Method] = {
+NETWORKS: dict[str, NetworkMethod] = {
     "repmix": REPMIX,
     # The same network without mixing, gate and detection loss.
     "resnet": REPMIX._replace(mixes=False),
-    "yu": Method(
+    "yu": NetworkMethod(
         lambda classes, side, settings: YuClassifier(classes, side, **_width(settings)),
         as_they_are, _entropy_loss, _outputs_of, _adam(1e-3, b1=0.0, b2=0.99),
     ),
-    "dct-cnn": Method(
+    "dct-cnn": NetworkMethod(
         lambda classes, side, settings: DctCnn(classes, side),
         _dct_of, _entropy_loss, _outputs_of, _adam(1e-3), prepare=_dct_statistics,
     ),
-    "reverse-engineering": Method(
+    "reverse-engineering": NetworkMethod(
         lambda classes, side, settings: ReverseEngineering(classes, side, **_width(settings)),
         _normalised, _five_losses, _outputs_of, _adam(1e-4),
     ),
