@@ -103,9 +103,9 @@ def _said(value: float | None, interval: Mapping[str, float] | None) -> str | No
 # What cells hold, as people say it.
 MEASURES = {
     "attribution_accuracy": "attribution",
-    "macro_attribution_accuracy": "mean over sources",
     "detection_accuracy": "detection",
     "balanced_detection_accuracy": "balanced detection",
+    "macro_attribution_accuracy": "attribution, mean over sources",
     "nmi": "NMI",
     "purity": "purity",
     "map_l2": "mAP, L2",
@@ -115,15 +115,12 @@ MEASURES = {
 }
 
 
+RATES = ("attribution_accuracy", "detection_accuracy", "balanced_detection_accuracy")
+
+
 def _cells(cells: Sequence[tuple[str, str, Cell]], names: Sequence[str]) -> list[Block]:
     if not cells:
         return []
-    known = [m for m in MEASURES if any(cell.get(m) is not None for _, _, cell in cells)]
-    rows = [
-        [f"{shown(group)}, {shown(condition)}", cell.get("n")]
-        + [_said(cell.get(m), _of(cell, m)) for m in known]
-        for group, condition, cell in cells
-    ]
     return [
         "Each row is of images that neither trained it nor set its temperature and threshold. How "
         "it does on further images of the very generators that it was fitted on says little about "
@@ -137,12 +134,24 @@ def _cells(cells: Sequence[tuple[str, str, Cell]], names: Sequence[str]) -> list
         "chance. NMI (normalised mutual information) and purity say how well the calls sort images "
         "by source, whatever they are called. mAP: images of the same source found by features "
         "among all others.",
-        Table(
+        _table(
+            cells,
+            RATES,
             "What was measured; in brackets 95 % intervals, of images drawn one by one",
-            ["images", "n", *(MEASURES[m] for m in known)],
-            rows,
         ),
+        _table(cells, [m for m in MEASURES if m not in RATES], "Other measures of the same images"),
     ]
+
+
+def _table(cells: Sequence[tuple[str, str, Cell]], measures: Sequence[str], caption: str) -> Table:
+    """The measures that some cell has, a row for each cell."""
+    known = [m for m in measures if any(cell.get(m) is not None for _, _, cell in cells)]
+    rows = [
+        [f"{shown(group)}, {shown(condition)}", cell.get("n")]
+        + [_said(cell.get(m), _of(cell, m)) for m in known]
+        for group, condition, cell in cells
+    ]
+    return Table(caption, ["images", "n", *(MEASURES[m] for m in known)], rows)
 
 
 def _confusions(cells: Sequence[tuple[str, str, Cell]]) -> list[Block]:
