@@ -6,7 +6,7 @@
 
     preset  hardware      time               what
     smoke   2 CPU cores   1 minute           three sources, two attributors, a few steps
-    cpu     2 CPU cores   25 + 30 minutes    six GANs x three semantics, trained here
+    cpu     2 CPU cores   21 + 41 minutes    six GANs x three semantics, trained here
     paper   GPU or TPU    not run yet        Attribution88 with the recipe of the released code
 
 `paper` reads the lists of Attribution88 from DIR: train.csv, val.csv and test.csv (columns path,
