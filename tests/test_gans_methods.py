@@ -260,7 +260,7 @@ def test_loading_what_is_no_gan_says_what_it_is(trained, tmp_path):
     with pytest.raises(RunFolderError, match="not readable as JSON"):
         load_gan(tmp_path)
     (tmp_path / "config.json").write_text('{"classifier": {}}')
-    with pytest.raises(RunFolderError, match="run folder of a classifier, not of a gan"):
+    with pytest.raises(RunFolderError, match="run folder of kind classifier, not gan"):
         load_gan(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"gan": {"method": "dcgan", "depth": 3}}))
     with pytest.raises(RunFolderError, match="not written by this version"):
