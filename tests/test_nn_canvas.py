@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet
+from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.resnet import ResNet, resnet_small
 from gan_forensics.nn.small_classifier import SmallClassifier
 
@@ -18,12 +19,17 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# The one of most layers compiles for as long as the others together.
+SLOW = {"efficientnet": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in NETWORKS])
 def test_logits_on_a_canvas_are_those_of_the_images_by_themselves(name, rng):
     network = NETWORKS[name]
     side = network.stride
-    variables = jax.jit(lambda key, x: network.init(key, x, train=False))(
-        jax.random.key(0), jnp.zeros((1, side, side, 3))
+    # Drawn on the host: compiling the network to draw them takes as long as the rest of the test.
+    variables = initial_variables(
+        network, jax.random.key(0), jnp.zeros((1, side, side, 3)), train=False
     )
     # Biases and statistics that are not 0, with which zeros do not stay zeros.
     variables = jax.tree.map(
