@@ -16,20 +16,19 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from gan_forensics.data import power_law_textures
 from gan_forensics.data.augment import jpeg
-from gan_forensics.data.corruption_frost import has_textures
 from gan_forensics.data.corruptions import (
     CORRUPTIONS,
-    PROCEDURAL,
     SEVERITIES,
     TRAIN_CORRUPTIONS,
     corrupt,
 )
-from gan_forensics.data.perturbations import RandomCorruption
+from gan_forensics.data.perturbations import RandomCorruption, at_hand
 
 MOST_MILLISECONDS = 150
 
@@ -41,7 +40,9 @@ def seconds(call) -> float:
     return time.process_time() - start
 
 
-def measure(kinds: list[str], side: int, rounds: int) -> dict[tuple[str, int], tuple[float, float]]:
+def measure(
+    kinds: Sequence[str], side: int, rounds: int
+) -> dict[tuple[str, int], tuple[float, float]]:
     """For every kind and severity the milliseconds of an image, and their ratio to JPEG's."""
     image = power_law_textures(1, side, exponent=1.2, seed=0)[0]
     times: dict[tuple[str, int], list[tuple[float, float]]] = {}
@@ -68,9 +69,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64, help="of a step")
     parser.add_argument("--seconds", type=float, default=0.25, help="of a step")
     given = parser.parse_args()
-    photographs = has_textures()
-    kinds = [PROCEDURAL if k == "frost" and not photographs else k for k in CORRUPTIONS]
-    trained = [PROCEDURAL if k == "frost" and not photographs else k for k in TRAIN_CORRUPTIONS]
+    kinds, trained = (at_hand(tuple(names))[0] for names in (CORRUPTIONS, TRAIN_CORRUPTIONS))
     slow = []
     for side in given.sides:
         found = measure(kinds, side, given.rounds)

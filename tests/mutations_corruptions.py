@@ -74,8 +74,8 @@ MUTATIONS = [
     ),
     Mutation(
         PERTURBATIONS,
-        "(np.random.default_rng([*root, i]) for i in range(len(images)))",
-        "[np.random.default_rng(root)] * len(images)",
+        'name.replace("frost", PROCEDURAL) if name in frosts else name',
+        'name.replace("frost", PROCEDURAL) if name == "frost" else name',
         "tests/test_data_perturbations.py",
     ),
     Mutation(

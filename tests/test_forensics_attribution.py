@@ -288,6 +288,15 @@ def test_the_preprocessing_belongs_to_the_model():
     assert replace(made, temperature=2.0).temperature == 2.0
 
 
+def test_random_crops_of_resized_images_need_others_that_are_resized_too():
+    data = planted(4, seed=0), planted(16, seed=1)
+    config = AttributionConfig(perturbations=(), crop_from=20)
+    with pytest.raises(ValueError, match="crop_from resizes training images"):
+        fit_attributor(*data, config, preprocessing=Preprocessing(crop=12))
+    with pytest.raises(ValueError, match="crop_from 20 is smaller than the images of 32"):
+        fit_attributor(*data, config, preprocessing=Preprocessing(size=32))
+
+
 def test_labels_go_with_their_names():
     images = planted(2, seed=0)
     other = relabelled(images, ("sngan", "sagan", "dcgan", "photos"), "photos")

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from gan_forensics.data.corruption_scale import Pixels, Rng, integers, published_shape
 from gan_forensics.data.corruption_weather import fractal
+from gan_forensics.data.decoding import load_image
 from gan_forensics.data.images import pillow_resize
 
 # Shares of the image and of the texture.
@@ -100,15 +100,6 @@ def texture_files(folder: Path | str | None = None) -> list[Path]:
     return files
 
 
-def has_textures() -> bool:
-    """Whether an installed package has the published textures."""
-    try:
-        return bool(texture_files())
-    except FileNotFoundError:
-        return False
-
-
 @lru_cache(maxsize=8)
 def _read(path: Path) -> Pixels:
-    with Image.open(path) as opened:
-        return np.array(opened.convert("RGB"))
+    return load_image(path)

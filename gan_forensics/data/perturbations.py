@@ -7,7 +7,6 @@ frost with a computed texture, beside the published "frost-3").
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,6 @@ from gan_forensics.data.corruptions import (
     check_name,
     corrupt,
 )
-from gan_forensics.data.images import to_float, to_uint8
-from gan_forensics.data.pipeline import Batch
 
 # Of uint8 [h, w, c] and a generator. Corruptions keep the size; some carriers end in another.
 Perturbation = Callable[[Pixels, Rng], UInt8[np.ndarray, "h2 w2 c"]]
@@ -123,7 +120,8 @@ def at_hand(
     Raises:
         FileNotFoundError: for a folder of textures that was named and has none.
     """
-    if not any(name == "frost" or kind_of(name)[0] == "frost" for name in names):
+    frosts = {name for name in names if "frost" in (name, kind_of(name)[0])}
+    if not frosts:
         return tuple(names), ""
     try:
         texture_files(frost_textures)
@@ -132,12 +130,7 @@ def at_hand(
             raise
     else:
         return tuple(names), ""
-    other = [
-        name.replace("frost", PROCEDURAL)
-        if name == "frost" or kind_of(name)[0] == "frost"
-        else name
-        for name in names
-    ]
+    other = [name.replace("frost", PROCEDURAL) if name in frosts else name for name in names]
     return tuple(dict.fromkeys(other)), (
         f"the textures of frost are not at hand: {PROCEDURAL}, whose texture is computed, stands "
         "in its place (--frost-textures DIR, or pip install --no-deps imagecorruptions==1.1.2)"
@@ -183,23 +176,3 @@ class RandomCorruption:
         if not rng.random() < self.probability:
             return image
         return corrupt(image, kind, severity, rng, frost_textures=self.frost_textures)
-
-    def each(
-        self, images: Sequence[Pixels], seed: int | Sequence[int], *, workers: int = 1
-    ) -> list[Pixels]:
-        """Many images, each with a generator of its own: neither workers nor neighbours matter.
-
-        Args:
-            images: uint8 [h, w, c], of any sizes.
-            seed: image i draws from the generator of (seed, i).
-            workers: threads.
-        """
-        root = [seed] if isinstance(seed, int) else [*seed]
-        with ThreadPoolExecutor(workers) as pool:
-            rngs = (np.random.default_rng([*root, i]) for i in range(len(images)))
-            return list(pool.map(self, images, rngs))
-
-    def transform(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Corrupt a batch of float images in [-1, 1]: the `transform` of `Batches`."""
-        images = self.each(list(to_uint8(batch["image"])), int(rng.integers(2**63)))
-        return {**batch, "image": to_float(np.stack(images))}

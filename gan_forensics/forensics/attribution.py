@@ -201,6 +201,11 @@ def fit_attributor(
             "size, --size N resizes"
         )
     given = Preprocessing(size=config.crop_from) if config.crop_from else preprocessing
+    if config.crop_from and preprocessing.size is None:
+        raise ValueError(
+            "crop_from resizes training images, and the others are not resized: give a size too, "
+            "or leave it out"
+        )
     if config.crop_from and config.crop_from < shape[0]:
         raise ValueError(f"crop_from {config.crop_from} is smaller than the images of {shape[0]}")
     check_enough(held_out)
