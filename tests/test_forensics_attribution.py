@@ -166,6 +166,8 @@ def test_settings_out_of_range_and_those_that_a_method_does_not_have_are_refused
         ({"method": "prnu", "epochs": 3}, "prnu has no epochs"),
         ({"method": "resnet", "level": 2}, "resnet has no level"),
         ({"method": "resnet", "compound": False}, "resnet has no compound"),
+        ({"mixed": 1, "level": 2}, "mixed=1 makes none"),
+        ({"mixed": 1, "mix_concentration": 1.0}, "mixed=1 makes none"),
     ):
         with pytest.raises(ValueError, match=said):
             AttributionConfig(**wrong)

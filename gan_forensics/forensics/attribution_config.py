@@ -76,6 +76,11 @@ class AttributionConfig:
                 raise ValueError(f"{name} must lie between 0 and 1, got {chance}")
         if not 0 <= self.level <= 6:
             raise ValueError(f"level is 0 (the images) to 6 (the embedding), got {self.level}")
+        if self.mixed == 1 and (self.level, self.mix_concentration) != (LEVEL, CONCENTRATION):
+            raise ValueError(
+                "level and mix_concentration are for mixtures, and mixed=1 makes none: leave them "
+                "out"
+            )
         reads = METHODS[self.method].reads
         plain = {f: d.default for f, d in type(self).__dataclass_fields__.items()}
         reads = (*EVERY, *reads)
