@@ -74,6 +74,7 @@ def read_celeba(folder: Path, *, split: str, **fit: int | None) -> FileSource:
         raise ValueError(f"{folder}: the {split} split of {len(order)} images is empty; give more")
     return FileSource(
         [images / name for name in kept],
+        None,
         among=[images / name for name in rows],
         left_out={},
         root=None,
