@@ -79,6 +79,12 @@ MUTATIONS = [
         "tests/test_data_perturbations.py",
     ),
     Mutation(
+        "gan_forensics/data/strengths.py",
+        "second(first(image, FIRST), quality)",
+        "second(image, quality)",
+        "tests/test_data_strengths.py",
+    ),
+    Mutation(
         "gan_forensics/report/robustness.py",
         '"real_accuracy_low": 1 - alarms.high',
         '"real_accuracy_low": 1 - alarms.low',
