@@ -91,6 +91,18 @@ MUTATIONS = [
         "tests/test_cli_robustness.py",
     ),
     Mutation(
+        "gan_forensics/report/robustness.py",
+        'order = ["none", *SEVERAL[kind]]',
+        'order = ["none", *sorted(SEVERAL[kind])]',
+        "tests/test_cli_robustness.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/measure.py",
+        "pair = (0, fake)",
+        "pair = (0, 1)",
+        "tests/test_cli_robustness.py",
+    ),
+    Mutation(
         "gan_forensics/cli/robustness.py",
         "frost_textures=self.frost_textures)\n            if said:",
         "frost_textures=self.frost_textures)\n            if not said:",
