@@ -11,7 +11,7 @@ from gan_forensics.data import power_law_textures
 from gan_forensics.data.augment import blur
 from gan_forensics.data.carriers import CARRIERS, noise
 from gan_forensics.data.perturbations import perturb
-from gan_forensics.data.strengths import FAMILIES, members
+from gan_forensics.data.strengths import FAMILIES, in_words, members
 
 
 @pytest.fixture
@@ -94,6 +94,13 @@ def test_names_that_stood_before_are_members_of_the_same_result(image):
     assert {*CARRIERS} - {name for family in FAMILIES for name in members(family)} == {
         "up-1.5", "screenshot",
     }  # fmt: skip
+
+
+def test_families_are_told_in_words():
+    assert in_words(["blur", "fog", "jpeg-75+webp"]) == (
+        "blur: Gaussian blur, by deviation in pixels; "
+        "jpeg-75+webp: JPEG 75, then WebP, by quality of the second"
+    )
 
 
 def test_an_image_of_one_pixel_stays_one():

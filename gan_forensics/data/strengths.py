@@ -5,7 +5,7 @@ quality 75, then WebP of 50). Strengths go from mild to strong. Each maps uint8 
 3, to the same, deterministically; the families that start with "resize" leave a smaller image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -100,3 +100,14 @@ def members(family: str) -> dict[str, float]:
         ['blur-0.5', 'blur-1', 'blur-2', 'blur-3']
     """
     return {f"{family}-{strength:g}": strength for strength in FAMILIES[family].strengths}
+
+
+def in_words(families: Iterable[str]) -> str:
+    """What families do, and what their strength is; names that are no family are left out.
+
+    Example:
+        >>> in_words(["blur", "fog"])
+        'blur: Gaussian blur, by deviation in pixels'
+    """
+    known = [(name, FAMILIES[name]) for name in families if name in FAMILIES]
+    return "; ".join(f"{name}: {family.words}, by {family.axis}" for name, family in known)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_forensics.data.corruptions import KINDS
 from gan_forensics.data.perturbations import SEVERAL, kind_of
-from gan_forensics.data.strengths import FAMILIES
+from gan_forensics.data.strengths import FAMILIES, in_words
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
 from gan_forensics.report.detector_fit import CARRIER_WORDS
@@ -201,7 +201,7 @@ def _charts(series: Series, value_label: str) -> list[Block]:
             Picture(
                 strength_figure([_panel(kind, series) for kind in drawn], value_label=value_label),
                 alt=f"{', '.join(series)} against the strength of each perturbation",
-                caption=CAPTION,
+                caption=f"{CAPTION} {in_words(drawn)}",
             )
         )
     if len(drawn) < len(set(kinds)):
