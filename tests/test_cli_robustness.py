@@ -175,6 +175,20 @@ def test_one_of_several_generators_is_measured_as_it_is_alone(made, tmp_path):
     assert tables[0] == tables[1] and len(tables[0]) == 2
 
 
+def test_a_group_has_one_vote_with_every_generator(made, tmp_path, capsys):
+    asked = [made / "more", f"a={made / 'more'}", f"b={made / 'more'}", "--groups", 1]
+    asked += ["--detector", made / "detector.npz", "--perturbations", "noise-3"]
+    assert run("detect", "robustness", *asked, "--out", tmp_path) == 0
+    said = capsys.readouterr().err
+    assert "b: 21 images in 2 groups" in said and "set the threshold" not in said
+    with (tmp_path / "robustness.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        interval = rate_interval(2 * float(row["fake_accuracy"]), 2)
+        assert_allclose(float(row["fake_accuracy_low"]), interval.low)
+    assert [row["generated"] for row in rows] == ["a", "a", "b", "b"]
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
