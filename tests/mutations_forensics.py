@@ -60,8 +60,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/measure.py",
-        "return detector.middle(perturb(image, carrier, frost_textures=frost_textures))",
-        "return perturb(detector.middle(image), carrier)[: image.shape[0], : image.shape[1]]",
+        "made = detector.middle(perturb(image, carrier, frost_textures=frost_textures))",
+        "made = perturb(detector.middle(image), carrier)[: image.shape[0], : image.shape[1]]",
         "tests/test_forensics_calibration.py",
     ),
     Mutation(
