@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from gan_forensics.data import Header
     from gan_forensics.forensics.detectors import Detector
 
-Features = Literal["durall", "unmasking", "dzanic", "dct"]
-Classifier = Literal["knn", "svm", "mlp", "logistic"]
+Features = Literal["durall", "unmasking", "dzanic", "dct", "pixels"]
+Classifier = Literal[
+    *("knn", "svm", "mlp", "logistic"),
+    *("dct-linear", "dct-ridge", "dct-lasso"),
+    *("pixels-linear", "pixels-ridge", "pixels-lasso"),
+]
 # Images that are read before they are scored together: so many, and of so many pixels, at most.
 AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
 
@@ -48,9 +52,9 @@ class DetectFit:
     out: Path
     """The detector file: plain arrays and a JSON header, safe to pass on. Its page lies beside."""
     features: Features = "durall"
-    """What it looks at: radial spectrum curve, its resampled form, decay fit, or DCT."""
+    """What it looks at: radial spectrum curve, its resampled form, decay fit, DCT, or pixels."""
     classifier: Classifier = "knn"
-    """What decides."""
+    """What decides. Those whose names start with features are the published ones for these."""
     false_alarms: float = 0.05
     """Accepted share of real images called generated: the target that sets the threshold."""
     groups: str | None = None
