@@ -23,8 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.frank import EarlyStopped, LassoLogistic, ridge
 from gan_forensics.forensics.features import lookup
+from gan_forensics.forensics.frank import EarlyStopped, LassoLogistic, ridge
 
 NEIGHBOURS = 5
 # Steps of the quadratic programme; without a bound, large features that nothing standardises keep
