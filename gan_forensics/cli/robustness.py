@@ -36,6 +36,8 @@ class DetectRobustness:
     """Source of generated images."""
     detector: Path
     """A file of `detect fit` or `train detector`."""
+    weights: Path | None = None
+    """The weights that `detect fit` was given, where it was given any."""
     out: Path = Path("robustness")
     """Folder for robustness.csv, results.json and report.html."""
     perturbations: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ class DetectRobustness:
         at_least(1, images=self.images)
         at_least(0, seed=self.seed)
         names, said = self._names()
-        detector = load_detector(self.detector)
+        detector = load_detector(self.detector, frozen=self.weights)
         sources = self._opened(self.real), self._opened(self.fake)
         self._check_fitted_on(detector)
         rng = np.random.default_rng(self.seed)
