@@ -86,7 +86,7 @@ def test_other_weights_none_and_weights_for_nothing_are_refused(weights, images,
 def test_features_of_ones_own_are_read_again_in_python(images, tmp_path):
     own = FeatureExtractor("colours", "f" * 64, lambda x: Extracted(x.mean((1, 2)), None))
     fit_detector(*images, features=own, classifier="logistic").save(tmp_path / "own.npz")
-    with pytest.raises(ValueError, match="maker's own, 'colours': load it in Python"):
+    with pytest.raises(ValueError, match="maker's own, colours: load it in Python"):
         load_detector(tmp_path / "own.npz")
     assert load_detector(tmp_path / "own.npz", frozen=own).features == "colours"
 

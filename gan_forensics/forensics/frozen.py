@@ -91,6 +91,7 @@ def the_same(
     Raises:
         ValueError: without one that is needed, or for another one.
     """
+    wanted, digest = shown(name), shown(known["digest"][:12])
     file = shown(known["protocol"].get("weights", "other settings"))
     if isinstance(given, FeatureExtractor):
         extractor = given
@@ -98,20 +99,20 @@ def the_same(
         named = next((key for key, frozen in FROZEN.items() if frozen.extractor == name), None)
         if named is None:
             raise ValueError(
-                f"{path} decides by features of an extractor of its maker's own, {name!r}: load it "
+                f"{path} decides by features of an extractor of its maker's own, {wanted}: load it "
                 "in Python, load_detector(path, frozen=extractor)"
             )
         if given is None and FROZEN[named].weights:
             raise ValueError(
-                f"{path} decides by {name} features, whose weights ({file}) are not in it: give "
+                f"{path} decides by {wanted} features, whose weights ({file}) are not in it: give "
                 "that file to `detect score` or `detect robustness` with --weights FILE"
             )
         extractor = frozen_features(named, given)
     if (extractor.name, extractor.fingerprint) != (name, known["digest"]):
         found = extractor.protocol.get("weights", extractor.name)
         raise ValueError(
-            f"{path} was fitted with the {name} features of {file} (digest "
-            f"{known['digest'][:12]}), and {found} gives others ({extractor.fingerprint[:12]}): "
+            f"{path} was fitted with the {wanted} features of {file} (digest "
+            f"{digest}), and {found} gives others ({extractor.fingerprint[:12]}): "
             "give the weights and settings of the fit, or fit a detector with these"
         )
     return extractor
