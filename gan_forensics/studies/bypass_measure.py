@@ -143,7 +143,7 @@ def trainings(config: StudyConfig) -> list[Training]:
     return home + away
 
 
-def tested(training: Training, origin: Origin) -> bool:
+def is_tested(training: Training, origin: Origin) -> bool:
     """Whether detectors of a training are tested on a GAN.
 
     All are on GANs of their own method, and those of BASELINE on GANs of other methods; on other

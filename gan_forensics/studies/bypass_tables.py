@@ -27,9 +27,9 @@ def summary(cells: Sequence[Cell], alarms: Sequence[RealCell]) -> dict[str, Any]
         alarms: of the same detectors, on real images of the same data.
 
     Returns:
-        Of every rate the mean over pairs, `_low` and `_high` of its interval, `_pairs` (each pair's,
-        in order of the seeds), and counts: `votes` (the fewer of detectors' and GANs' seeds),
-        `n_fake`, `n_real` (test images of each), `n_train` (of either class).
+        Of every rate the mean over pairs, `_low` and `_high` of its interval, and `_pairs` (each
+        pair's, in order of the seeds); and counts: `votes` (the fewer of detectors' and GANs'
+        seeds), `n_fake`, `n_real` (test images of each), `n_train` (of either class).
     """
     cells = sorted(cells, key=lambda c: (c.training.seed, c.origin.seed))
     votes = min(len({c.training.seed for c in cells}), len({c.origin.seed for c in cells}))
