@@ -119,7 +119,7 @@ def test_tables_of_the_page_show_false_alarms_and_both_seeds(results):
     assert [row[0] for row in table.rows] == list(MEASURING.detectors)
     assert table.columns[3:] == list(TAILS)
     assert all(len(cell.split(" / ")) == 2 for row in table.rows for cell in row[3:])
-    assert len(interval_table(results["bypass"]).rows) == 12
+    assert len(interval_table(results["bypass"], "dcgan").rows) == 12
     assert len(decay_table(results["exponents"]).rows) == 4
 
 
