@@ -3,6 +3,7 @@
 import functools
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def replicated(seed, n=60):
 @pytest.fixture(scope="module")
 def results():
     """Z resembles BASELINE, with a spectrum that rises at its end, and N resembles real images."""
-    kinds = dict(zip(TAILS, (replicated, replicated, natural), strict=True))
+    kinds: dict[str, Any] = dict(zip(TAILS, (replicated, replicated, natural), strict=True))
     fakes = {
         origin: kinds[origin.tail](10 * TAILS.index(origin.tail) + origin.seed + 2)
         for origin in origins(MEASURING)
@@ -60,7 +61,9 @@ def results():
         train_fraction=0.1,
         runs=2,
     )
-    facts = {origin: spectral_facts(images, "toy") for origin, images in fakes.items()}
+    facts: dict[Any, Any] = {
+        origin: spectral_facts(images, "toy") for origin, images in fakes.items()
+    }
     facts[REAL] = spectral_facts(real[MEASURING.data].test, "toy")
     quality = {origin: {"toy features": 1.0 + origin.seed} for origin in fakes}
     return results_of(MEASURING, real, facts, quality, cells)

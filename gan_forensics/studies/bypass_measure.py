@@ -173,7 +173,7 @@ def spectral_facts(images: Images, source: str) -> dict[str, Any]:
 def results_of(
     config: StudyConfig,
     real: Mapping[str, Parts],
-    facts: Mapping[Origin | str, Mapping[str, Any]],
+    facts: Mapping[Any, Mapping[str, Any]],
     quality: Mapping[Origin, Mapping[str, float]],
     cells: Cells,
 ) -> dict[str, Any]:

@@ -174,8 +174,8 @@ def interval_table(baseline: Rows, method: str) -> Table:
     """Every rate at both operating points with interval and extremes, and the AUC."""
     return Table(
         f"{method}: rates with the exact interval of 95 % of as many trials as there are GAN "
-        "seeds, one vote each, and the lowest and highest of all pairs of seeds. An AUC far below 0.5 says that "
-        "the images can be told apart, but lie on the other side of the real ones.",
+        "seeds, one vote each, and the lowest and highest of all pairs of seeds. An AUC far below "
+        "0.5 says that the images can be told apart, but lie on the other side of the real ones.",
         [
             *("tail", "detector", "GAN seed", "at 5 % false alarms", "low to high"),
             *("at own boundary", "AUC", "real accuracy", "images"),
