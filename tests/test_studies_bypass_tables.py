@@ -155,6 +155,6 @@ def test_cells_of_the_figure_have_the_colours_of_their_rates():
     figure = rates_figure(np.array([[0.0, 1.0], [np.nan, 0.5]]), ["a", "b"], ["x", "y"], breaks=[1])
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["0", "100", "–", "50"]
-    assert [np.shape(image.get_array()) for image in axes.images] == [(1, 2)] * 2
+    assert len(axes.images) == 2
     with pytest.raises(ValueError, match="as the names are"):
         rates_figure(np.zeros((2, 2)), ["a"], ["x", "y"])
