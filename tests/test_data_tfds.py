@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_forensics.data import Batches, open_source, take
+from gan_forensics.data import Batches, open_attributes, open_source, take
 from gan_forensics.data.tfds import read_tfds
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -51,6 +51,27 @@ class Dots(tfds.core.GeneratorBasedBuilder):
             yield k, {"picture": _as_png(_pixels(split, k)), "kind": k % 2}
 
 
+class Faces(Dots):
+    """A data set of images with a dictionary of truth values, and one of numbers, like CelebA's."""
+
+    def _info(self):
+        features = {
+            "landmarks": {"nose": np.int64, "chin": np.int64},
+            "image": tfds.features.Image(shape=(9, 8, 3), encoding_format="png"),
+            "attributes": {"Young": np.bool_, "Male": np.bool_, "Bald": np.bool_},
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _generate_examples(self, split):
+        for k in range(N[split]):
+            truths = {"Young": k % 2 == 0, "Male": k % 3 == 0, "Bald": False}
+            landmarks = {"nose": k, "chin": k}
+            yield (
+                k,
+                {"image": _as_png(_pixels(split, k)), "attributes": truths, "landmarks": landmarks},
+            )
+
+
 class ArrayDots(Dots):
     """The same handing over arrays, which TFDS encodes with TensorFlow."""
 
@@ -87,6 +108,23 @@ def test_prepared_data_set_reads_back_its_pixels_and_labels(data_dir, split):
     assert found == expected
     assert batch["image"].dtype == np.uint8 and batch["label"].dtype == np.int32
     assert "tensorflow" not in sys.modules
+
+
+def test_a_dictionary_of_truth_values_is_attributes(tmp_path):
+    Faces(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    name = f"tfds:faces?data_dir={tmp_path}"
+    source = open_attributes(name, attributes=["Male", "Young"], split="train", size=4)
+    batch = take(source, range(len(source)))
+    assert batch["image"].shape == (N["train"], 4, 4, 3) and batch["attributes"].dtype == np.float32
+    whole = take(open_source(name, split="train"), range(len(source)))["image"]
+    number = {_pixels("train", k).tobytes(): k for k in range(N["train"])}
+    found = np.array([number[image.tobytes()] for image in whole])
+    expected = np.stack([found % 3 == 0, found % 2 == 0], 1)
+    np.testing.assert_array_equal(batch["attributes"], expected)
+    with pytest.raises(ValueError, match="none of 12 images .* are 'Bald'"):
+        open_attributes(name, attributes=["Male", "Bald"], split="train")
+    with pytest.raises(ValueError, match="no attribute 'Old'; it has .*Young"):
+        open_attributes(name, attributes=["Old"])
 
 
 def test_all_joins_every_split(data_dir):

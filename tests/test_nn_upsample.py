@@ -9,10 +9,14 @@ from hypothesis.extra.numpy import arrays
 
 from gan_forensics.nn.conv import convolve
 from gan_forensics.nn.upsample import (
+    BINOMIAL,
+    KAISER,
     bilinear,
     bilinear_half_pixel,
     bilinear_matrix,
+    binomial,
     convolve_upsampled,
+    kaiser,
     nearest,
     zero_insertion,
 )
@@ -80,6 +84,37 @@ def test_half_pixel_bilinear_is_the_resize_of_jax(x):
     b, h, w, c = x.shape
     expected = jax.image.resize(x, (b, 2 * h, 2 * w, c), "bilinear")
     np.testing.assert_allclose(jax.jit(bilinear_half_pixel)(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("upsample, taps", [(binomial, BINOMIAL), (kaiser, KAISER)])
+def test_filters_are_zero_insertion_then_symmetric_taps_along_each_axis(upsample, taps, rng):
+    x = rng.normal(size=(1, 5, 4, 2)).astype(np.float32)
+    z = np.asarray(zero_insertion(x), np.float64)
+    reach = len(taps) // 2
+    for axis in (1, 2):
+        side = z.shape[axis]
+        full = np.apply_along_axis(np.convolve, axis, z, taps)
+        z = np.take(full, np.arange(reach - 1, reach - 1 + side), axis)
+    np.testing.assert_allclose(upsample(x), z, atol=1e-6)
+    np.testing.assert_array_equal(taps, taps[::-1])
+    assert taps.sum() == pytest.approx(2)
+
+
+def test_filters_keep_constants_away_from_the_border_and_suppress_replicas():
+    # Zero insertion repeats a constant's spectrum at the highest frequency; a filter takes it away.
+    flat = np.ones((1, 16, 16, 1), np.float32)
+    for upsample in (binomial, kaiser):
+        np.testing.assert_allclose(upsample(flat)[0, 8:-8, 8:-8], 1, atol=1e-6)
+    gain = {f: np.abs(np.fft.fft(taps, 64)) for f, taps in ((0, BINOMIAL), (1, KAISER))}
+    assert gain[0][32] < 1e-12 and gain[1][32] < 1e-12
+    # The Kaiser filter is flatter below the cutoff (1/4) and lower above it than the binomial one.
+    assert gain[1][8] > gain[0][8] and gain[1][24] < 0.2 * gain[0][24]
+
+
+def test_binomial_is_half_pixel_bilinear_but_for_the_border(rng):
+    x = rng.normal(size=(1, 5, 6, 2)).astype(np.float32)
+    own, other = binomial(x)[:, 1:-1, 1:-1], bilinear_half_pixel(x)[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(own, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16])
@@ -176,7 +211,8 @@ def test_three_5x5_layers_are_one_13x13_filter_beyond_four_pixels_from_the_borde
 
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize(
-    "kind, upsample", [("nearest", nearest), ("zero", zero_insertion), ("bilinear", bilinear)]
+    "kind, upsample",
+    [("nearest", nearest), ("zero", zero_insertion), ("bilinear", bilinear), ("kaiser", kaiser)],
 )
 @pytest.mark.parametrize("features", [3, 12])
 def test_upsampling_and_convolving_at_once_is_one_after_the_other(

@@ -2,6 +2,7 @@
 
 from gan_forensics.data import account
 from gan_forensics.data.attributed import Attributed, open_attributed
+from gan_forensics.data.attributes import AttributeSource, open_attributes
 from gan_forensics.data.augment import (
     Augmentation,
     blur,

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.data.decoding import Header, ImageError, read_header
 from gan_forensics.data.listing import by_reason, summary
 from gan_forensics.data.sources import FileSource, Source
@@ -22,7 +23,7 @@ def left_out(source: Source) -> str:
 def taken(source: Source, *, use: str = "train") -> str:
     """One line on how many examples are used and held out, for instance "6 of 9 images train"."""
     read = _read(source)
-    stacks = "" if read is source else f"{len(source)} stacks of three: "
+    stacks = f"{len(source)} stacks of three: " if hasattr(source, "inner") else ""
     listed, kind = getattr(read, "listed", len(read)), _kind(read)
     if listed == len(read):
         return f"{stacks}{listed} {kind} {use}"
@@ -33,7 +34,9 @@ def taken(source: Source, *, use: str = "train") -> str:
 
 
 def _read(source: Source) -> Source:
-    """What is read: of stacks the single digits."""
+    """What is read: of stacks the single digits, of images with attributes the images."""
+    if isinstance(source, AttributeSource):
+        return source.source
     return getattr(source, "inner", source)
 
 
@@ -87,7 +90,7 @@ def facts(source: Source) -> dict[str, Any]:
     read = _read(source)
     listed = getattr(read, "listed", len(read))
     return {
-        **({} if read is source else {"stacks": len(source)}),
+        **({"stacks": len(source)} if hasattr(source, "inner") else {}),
         _kind(read): len(read),
         "held_out": listed - len(read),
         "left_out": by_reason(getattr(read, "left_out", {})),

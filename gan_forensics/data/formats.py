@@ -53,7 +53,7 @@ def read_folder(
         classes = [parts[:-1] for parts in below]
     # Ranks are taken over all images, so that every split numbers the classes alike.
     names = [part[0] if part else "" for part in classes]
-    labels = None if "" in names else np.unique(names, return_inverse=True)[1].astype(np.int32)
+    labels, label_names = (None, ()) if "" in names else _ranks(names)
     return FileSource(
         [paths[row] for row in keep],
         None if labels is None else labels[keep],
@@ -61,6 +61,7 @@ def read_folder(
         left_out=left_out,
         root=folder,
         columns=None,
+        label_names=label_names,
         **fit,
     )
 
@@ -100,7 +101,7 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
             )
     cells = {name: [row[i].strip() for _, row in lines] for i, name in enumerate(header)}
     names = cells.pop("path")
-    labels = _number(cells.pop("label")) if "label" in cells else None
+    labels, label_names = _number(cells.pop("label")) if "label" in cells else (None, ())
     keep = rows_of_split(names, split)
     paths = [file.parent / name for name in names]
     return FileSource(
@@ -110,15 +111,22 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
         left_out={},
         root=None,
         columns={name: [column[row] for row in keep] for name, column in cells.items()},
+        label_names=label_names,
         **fit,
     )
 
 
-def _number(labels: list[str]) -> Int[np.ndarray, "n"]:
+def _number(labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
+    """Integers as they are, or the ranks of names, and these names."""
     try:
-        return np.array([int(label) for label in labels], dtype=np.int32)
+        return np.array([int(label) for label in labels], dtype=np.int32), ()
     except ValueError:
-        return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+        return _ranks(labels)
+
+
+def _ranks(names: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
+    known, ranks = np.unique(names, return_inverse=True)
+    return ranks.astype(np.int32), tuple(map(str, known))
 
 
 def read_idx(path: Path, *, split: str, **fit: int | None) -> ArraySource:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from gan_forensics.data import samples, toy_points
+from gan_forensics.data.celeba import read_celeba
 from gan_forensics.data.formats import (
     holds_points,
     part_of,
@@ -21,6 +22,7 @@ from gan_forensics.data.sources import ArraySource, Source, check_split
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
+from gan_forensics.data.toy_domains import open_domains
 
 SOURCES = (
     "samples:photos",
@@ -28,6 +30,7 @@ SOURCES = (
     "samples:mnist5k",
     "samples:lfw",
     "toy:powerlaw",
+    "toy:domains",
     "toy:line",
     "toy:grid9",
     "toy:grid25",
@@ -36,11 +39,18 @@ SOURCES = (
     "stacked:SOURCE",
     "folder:PATH",
     "list:FILE.csv",
+    "celeba:PATH",
     "idx:PATH",
     "npz:FILE.npz",
     "tfds:NAME[:SPLIT]",
 )
-_FILE_READERS = {"folder": read_folder, "list": read_list, "idx": read_idx, "npz": read_npz}
+_FILE_READERS = {
+    "folder": read_folder,
+    "list": read_list,
+    "celeba": read_celeba,
+    "idx": read_idx,
+    "npz": read_npz,
+}
 # Arrays in memory by name; keyword arguments are options. Splits and sizes are made from them.
 NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:digits": samples.digits,
@@ -48,8 +58,6 @@ NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:lfw": samples.lfw,
     **{name: partial(toy_points.draw, world) for name, world in toy_points.WORLDS.items()},
 }
-# Made at the size that is asked for, so that nothing is resized.
-MADE = ("samples:photos", "toy:powerlaw")
 # name[/config][:1.2.3], then maybe :SPLIT, where SPLIT may hold a colon (train[:100]).
 _TFDS = re.compile(r"(?P<name>[\w./-]+(?::\d+\.\d+\.\d+)?)(?::(?P<part>[^?]+))?")
 
@@ -69,11 +77,13 @@ def open_source(
     `samples:digits`              1797 digits of 8x8; `samples:mnist5k` 5000 of 28x28
     `samples:lfw`                 200 gray crops of 25x25, half of them faces
     `toy:powerlaw`                textures of a known spectrum (`exponent`, `n`, `seed`)
+    `toy:domains`                 discs on stripes or spots, with attributes (`n`, `seed`)
     `toy:line`                    points of N(4, 1) (options `n`, `seed`)
     `toy:grid9`, `toy:grid25`     points around 3x3 or 5x5 centres, `toy:plus` 13, `toy:sine` 12
     `stacked:SOURCE`              three gray digits as red, green, blue: 1000 modes (`n`, `seed`)
     `folder:PATH`, or `PATH`      images below a folder; subfolders are classes
     `list:FILE.csv`               a path, or a path and a label, on each line
+    `celeba:PATH`                 a folder with list_attr_celeba.txt and images of CelebA
     `idx:PATH`                    MNIST's format, a file or a folder of them, also .gz
     `npz:FILE.npz`                uint8 images, or points under `point`
     `tfds:NAME[:SPLIT]`           a TensorFlow data set (option `data_dir`)
@@ -118,8 +128,7 @@ def open_source(
     if base in MADE:
         if crop is not None:
             raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
-        opener = samples.photos if base == "samples:photos" else _open_textures
-        return _with_options(partial(opener, size=size or 32, split=split), name, query)
+        return _with_options(partial(MADE[base], size=size or 32, split=split), name, query)
     if base in NAMED:
         return part_of(_with_options(NAMED[base], name, query).arrays, split, **fit)
     match = _TFDS.fullmatch(base.removeprefix("tfds:"))
@@ -145,6 +154,8 @@ def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
         raise FileNotFoundError(f"{name}: no such file or folder; check the path")
     if path.is_dir() and reader in (read_list, read_npz):
         raise ValueError(f"{name}: is a folder; write folder:{rest} for the images in it")
+    if not path.is_dir() and reader is read_celeba:
+        raise ValueError(f"{name}: is a file; give the folder that holds it and the images")
     return reader(path, **arguments)
 
 
@@ -152,6 +163,14 @@ def _open_textures(
     *, size: int, split: str, exponent: float = 1.5, n: int = 2000, seed: int = 0
 ) -> ArraySource:
     return part_of({"image": power_law_textures(n, size, exponent=exponent, seed=seed)}, split)
+
+
+# Made at the size that is asked for, so that nothing is resized.
+MADE = {
+    "samples:photos": samples.photos,
+    "toy:powerlaw": _open_textures,
+    "toy:domains": open_domains,
+}
 
 
 def _open_stacks(name: str, *, split: str, **arguments) -> Stacked:

@@ -178,6 +178,7 @@ class FileSource:
         left_out: Mapping[Path, str] | None = None,
         root: Path | None = None,
         columns: Mapping[str, Sequence[str]] | None = None,
+        label_names: Sequence[str] = (),
         **fit: int | None,
     ):
         """Remember the paths.
@@ -189,12 +190,13 @@ class FileSource:
             left_out: why other files of the folder are not among them.
             root: the folder that they lie in, or below.
             columns: what a list says of each file beside its label, by the column's name.
+            label_names: what the labels 0, 1, ... stand for, where that has names.
             fit: `size` and `crop` as in `square`.
         """
         self.paths, self.labels, self._fit = list(paths), labels, fit
         self.among = self.paths if among is None else among
         self.listed, self.left_out = len(self.among), left_out or {}
-        self.root, self.columns = root, columns or {}
+        self.root, self.columns, self.label_names = root, columns or {}, tuple(label_names)
 
     @functools.cached_property
     def channels(self) -> Literal[1, 3]:

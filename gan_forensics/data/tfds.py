@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float32, Int
 
 from gan_forensics.data.decoding import decode_image
 from gan_forensics.data.sources import rows_of_split, squared_example
@@ -29,6 +29,8 @@ class TfdsSource:
         channels: 1 or 3.
         name: of the data set, for messages.
         fit: `size` and `crop` as in `square`.
+        dictionary: name of the feature of truth values by name, or None.
+        attributes: these names.
     """
 
     records: Any
@@ -38,6 +40,8 @@ class TfdsSource:
     channels: int
     name: str
     fit: dict[str, int | None]
+    dictionary: str | None = None
+    attributes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,7 +55,15 @@ class TfdsSource:
         record, name = self.records[int(self.rows[index])], self.describe(index)
         pixels = decode_image(record[self.image], name=name)[..., : self.channels]
         label = None if self.label is None else record[self.label]
-        return squared_example(pixels, label, name, **self.fit)
+        example = squared_example(pixels, label, name, **self.fit)
+        return {**example, "attributes": self._attributes(record)} if self.attributes else example
+
+    def attributes_of(self, index: int) -> Float32[np.ndarray, " a"]:
+        """The attributes of a record, without decoding its image."""
+        return self._attributes(self.records[int(self.rows[index])])
+
+    def _attributes(self, record: Any) -> Float32[np.ndarray, " a"]:
+        return np.array([record[self.dictionary][name] for name in self.attributes], np.float32)
 
     def describe(self, index: int) -> str:
         """Name the record."""
@@ -102,6 +114,7 @@ def read_tfds(
     if not builder.is_prepared():
         _prepare(builder, name)
     image, label, channels = _features(builder.info.features, name)
+    dictionary, attributes = _dictionary(builder.info.features)
     # TFDS leaves the file encoded, so that ImageError and its policy hold here too.
     skip = tfds.decode.SkipDecoding()  # pyright: ignore[reportCallIssue]
     try:
@@ -117,7 +130,8 @@ def read_tfds(
             f"set has {', '.join(builder.info.splits)}: write tfds:{name}:SPLIT"
         ) from error
     rows = np.arange(len(records)) if part is None else rows_of_split(range(len(records)), split)
-    return TfdsSource(records, rows, image, label, channels, f"tfds:{name}:{part or split}", fit)
+    where = f"tfds:{name}:{part or split}"
+    return TfdsSource(records, rows, image, label, channels, where, fit, dictionary, attributes)
 
 
 def _prepare(builder, name: str) -> None:
@@ -156,3 +170,18 @@ def _features(features, name: str) -> tuple[str, str | None, int]:
     image = "image" if "image" in images else images[0]
     label = "label" if "label" in labels else next(iter(labels), None)
     return image, label, 1 if features[image].shape[-1] == 1 else 3
+
+
+def _dictionary(features) -> tuple[str | None, tuple[str, ...]]:
+    """Find the feature that is a dictionary of truth values, if there is one, and its names."""
+    import tensorflow_datasets as tfds
+
+    for key in features:
+        if isinstance(inner := features[key], tfds.features.FeaturesDict):
+            if all(_is_truth(inner[name]) for name in inner):
+                return key, tuple(inner)
+    return None, ()
+
+
+def _is_truth(feature) -> bool:
+    return feature.shape == () and np.dtype(feature.np_dtype).kind == "b"

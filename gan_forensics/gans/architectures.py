@@ -9,6 +9,7 @@ from gan_forensics.nn import dcgan as strided
 from gan_forensics.nn import resgan
 from gan_forensics.nn.dist_gan import DistGanNetworks, Era, dist_gan_networks
 from gan_forensics.nn.points import PointDiscriminator, PointEncoder, PointGenerator
+from gan_forensics.nn.tails import parse_tail
 from gan_forensics.runtime import computation_dtype
 
 Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
@@ -28,7 +29,7 @@ def strided_networks(config: GanConfig, *, norm: strided.Norm) -> Networks:
         )
     width, dtype = config.width or 32, computation_dtype(config.precision)
     # The networks say so themselves, but only when they see an input.
-    strided.parse_tail(config.tail)
+    parse_tail(config.tail)
     strided.generator_widths(config.size, width)
     return (
         strided.Generator(

@@ -27,7 +27,7 @@ class GanConfig:
             and 48, stacked 28.
         tail: the last upsampling of a strided generator: BASELINE (transposed convolution),
             {N,Z,B}.1.{3,5,7} or {N,Z,B}.3.5 for nearest, zero insertion, bilinear, then that many
-            convolutions of that kernel.
+            convolutions of that kernel; A.1.5 and K.1.5 for a binomial or Kaiser filter.
         width: of strided networks, channels of the maps at full and half size, by default 32; of
             dist-gan and gn-gan the narrowest map, of perceptrons the hidden layers, by default as
             published.

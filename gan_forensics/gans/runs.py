@@ -1,6 +1,5 @@
 """Run folders of GANs: training into one, and loading from one."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +11,18 @@ from gan_forensics.data import (
     ImageError,
     SkipBad,
     Source,
-    account,
     has_points,
     image_grid,
     open_source,
     save_png,
 )
-from gan_forensics.data.files import shown, write_json
 from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.methods import architecture_of, method_of
+from gan_forensics.gans.run_data import say_taken, write_data
 from gan_forensics.gans.sampling import generate
 from gan_forensics.gans.task import Task
 from gan_forensics.train import (
@@ -84,14 +82,7 @@ def train_gan(
     source = open_source(
         config.data, size=size, split=config.split or "train", follow_links=follow_links
     )
-    lines = (
-        account.left_out(source),
-        account.taken(source),
-        account.fitted(source, size),
-        account.coloured(source),
-    )
-    for line in filter(None, lines):
-        say(f"{config.data}: {line}")
+    say_taken(config.data, source, size, say)
     if on_bad_image == "skip" and not hasattr(source, "take"):
         source = SkipBad(source)
     config = _completed(config, source, cadence.steps)
@@ -134,7 +125,7 @@ def train_gan(
             **options,
         )
     except (ImageError, InterruptedRunError, NonFiniteLossError):
-        _write_data(run, config, source, say, about)
+        write_data(run, config.data, config.split, source, say, about)
         raise
     except RunFolderError as error:
         if "gan.decay_steps: " not in str(error):
@@ -143,7 +134,7 @@ def train_gan(
             f"{error}\nSchedules and losses of this run are shares of its decay_steps: give "
             "--decay-steps as it was started with (decay_steps=... in Python) to go on longer"
         ) from None
-    _write_data(run, config, source, say, about)
+    write_data(run, config.data, config.split, source, say, about)
     return gan, state
 
 
@@ -159,27 +150,6 @@ def _about_points(config: GanConfig, source: Source) -> list[str]:
     if (data == data[0]).all():
         lines.append(f"all {len(data)} points are equal: there is nothing to learn but one point")
     return lines
-
-
-def _write_data(
-    run: Path,
-    config: GanConfig,
-    source: Source,
-    say: Callable[[str], None],
-    about: Mapping[str, Any] | None,
-) -> None:
-    """Leave data.json in a run folder, with what earlier parts of the run skipped as well."""
-    path, skipped = run / "data.json", list(getattr(source, "bad", {}).values())
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    skipped = list(dict.fromkeys([*before.get("skipped", []), *skipped]))
-    named = {"data": config.data, "split": config.split or "train"}
-    facts = {**before, **named, **account.facts(source), **(about or {}), "skipped": skipped}
-    write_json(path, facts)
-    if skipped:
-        say(
-            f"{len(skipped)} images could not be used, and others stood in for them: "
-            f"{shown(skipped[0])}; all are in {path}"
-        )
 
 
 def load_gan(

@@ -2,14 +2,22 @@
 
 from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import Conv, ConvTranspose, convolve, convolve_transpose
-from gan_forensics.nn.dcgan import TAILS, Discriminator, Generator, parse_tail
+from gan_forensics.nn.dcgan import Discriminator, Generator
 from gan_forensics.nn.dist_gan import DistGanNetworks, Judged, dist_gan_networks
 from gan_forensics.nn.fingerprint_networks import DctCnn, ReverseEngineering, YuClassifier
 from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
 from gan_forensics.nn.resblocks import DBlock, DBlockOptimized, GBlock
 from gan_forensics.nn.resgan import Features, InfoMaxCritics
 from gan_forensics.nn.spectral_norm import SNConv, SNDense, SNEmbed
-from gan_forensics.nn.upsample import bilinear, bilinear_half_pixel, nearest, zero_insertion
+from gan_forensics.nn.tails import ANTIALIASED, TAILS, parse_tail
+from gan_forensics.nn.upsample import (
+    bilinear,
+    bilinear_half_pixel,
+    binomial,
+    kaiser,
+    nearest,
+    zero_insertion,
+)
 from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.weights import from_torch
 from gan_forensics.nn.weights_dist_gan import read_dist_gan_weights

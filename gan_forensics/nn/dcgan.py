@@ -1,16 +1,16 @@
-"""The convolutional GAN of the spectrum studies, with thirteen ways to make the last upsampling.
+"""The convolutional GAN of the spectrum studies, with many ways to make the last upsampling.
 
 Chandrasegaran et al., "A closer look at Fourier spectrum discrepancies for CNN-generated images
 detection" (CVPR 2021): one DCGAN generator and discriminator (Radford et al., ICLR 2016) for the
-DCGAN, LSGAN and WGAN-GP experiments, where only the tail of the generator changes (table 1).
+DCGAN, LSGAN and WGAN-GP experiments, where only the tail of the generator changes
+(`gan_forensics.nn.tails`).
 
 Images are [b, size, size, channels] in [-1, 1], noise is [b, latent], logits are [b]. `size` is
 a power of two, 16 or more. Parameters are float32 and start as PyTorch's; `dtype` is that of the
 computation. `train=True` uses and moves batch statistics (collection "batch_stats").
 """
 
-import difflib
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -20,50 +20,10 @@ from jaxtyping import Array, Float
 from gan_forensics.nn.conv import Conv, ConvTranspose
 from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm, at_least_float32
-from gan_forensics.nn.upsample import UpsampleConv
-
-TAILS = (
-    "BASELINE",
-    *("N.1.3", "Z.1.3", "B.1.3"),
-    *("N.1.5", "Z.1.5", "B.1.5"),
-    *("N.1.7", "Z.1.7", "B.1.7"),
-    *("N.3.5", "Z.3.5", "B.3.5"),
-)
+from gan_forensics.nn.tails import parse_tail, upsampled
 
 Norm = Literal["batch", "layer", "instance", "none"]
 NORMS: tuple[Norm, ...] = ("batch", "layer", "instance", "none")
-
-_LETTERS = {"N": "nearest", "Z": "zero", "B": "bilinear"}
-
-
-class Tail(NamedTuple):
-    """The last upsampling: what doubles the map, then how many convolutions of what kernel."""
-
-    kind: Literal["transposed", "nearest", "zero", "bilinear"]
-    count: int
-    kernel: int
-
-
-def parse_tail(name: str) -> Tail:
-    """The tail that a name of table 1 stands for.
-
-    "BASELINE" is one transposed convolution (kernel 4, stride 2); "N.1.5" is nearest upsampling
-    with 1 convolution of kernel 5, "Z" zero insertion, "B" bilinear. Raises ValueError for a name
-    that is not in `TAILS`.
-
-    Example:
-        >>> parse_tail("N.3.5")
-        Tail(kind='nearest', count=3, kernel=5)
-    """
-    if name not in TAILS:
-        close = difflib.get_close_matches(str(name).upper(), TAILS, n=1, cutoff=0.0)
-        raise ValueError(
-            f"unknown tail {name!r}; did you mean {close[0]!r}? Tails are {', '.join(TAILS)}"
-        )
-    if name == "BASELINE":
-        return Tail("transposed", 1, 4)
-    letter, count, kernel = name.split(".")
-    return Tail(_LETTERS[letter], int(count), int(kernel))  # pyright: ignore[reportArgumentType]
 
 
 class Generator(nn.Module):
@@ -86,7 +46,7 @@ class Generator(nn.Module):
     def __call__(self, z: Float[Array, "b latent"], *, train: bool) -> Float[Array, "b h w c"]:
         """Draw the images of the noise z ~ N(0, I)."""
         widths = generator_widths(self.size, self.width)
-        kind, count, kernel = parse_tail(self.tail)
+        tail = parse_tail(self.tail)
         if z.ndim != 2 or z.shape[-1] != self.latent:
             raise ValueError(f"noise must be [b, {self.latent}], got {list(z.shape)}")
 
@@ -98,19 +58,7 @@ class Generator(nn.Module):
             )(x)
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train=train))
 
-        if kind == "transposed":
-            x = ConvTranspose(self.channels, 4, 2, 1, dtype=self.dtype, name="tail_0")(x)
-        else:
-            # Nothing stands between the convolutions: away from the border they are one filter.
-            for i in range(count):
-                features = self.channels if i == count - 1 else self.width
-                if i == 0:
-                    layer = UpsampleConv(kind, features, kernel, self.dtype, name="tail_0")
-                else:
-                    layer = Conv(
-                        features, kernel, padding=kernel // 2, dtype=self.dtype, name=f"tail_{i}"
-                    )
-                x = layer(x)
+        x = upsampled(x, tail, self.channels, width=self.width, dtype=self.dtype)
         return jnp.tanh(at_least_float32(x))
 
 

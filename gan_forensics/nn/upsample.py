@@ -1,7 +1,9 @@
 """Upsampling by two, [b, h, w, c] -> [b, 2h, 2w, c]: the last scaling of a generator.
 
-The three alternatives to a transposed convolution that Chandrasegaran et al. (CVPR 2021) compare.
-They act on each channel alone and have no parameters.
+The three alternatives to a transposed convolution that Chandrasegaran et al. (CVPR 2021) compare,
+and two that filter: zero insertion, then a low-pass filter along either axis, which has a gain of 2
+at frequency 0 (upsampling as signal processing has it; in generators since Karras et al., CVPR
+2020). They act on each channel alone and have no parameters.
 """
 
 import functools
@@ -15,6 +17,21 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import convolve, convolve_transpose, parameters
+
+# The row 1, 3, 3, 1 of Pascal's triangle, as in Karras et al., CVPR 2020.
+BINOMIAL = np.array([1.0, 3.0, 3.0, 1.0]) / 4
+# 12 taps as in Karras et al., NeurIPS 2021: an ideal filter cut off at 1/4 cycle per pixel, the
+# highest frequency of the map before, in a Kaiser window of `KAISER_BETA`, 40 dB (Kaiser, 1974).
+KAISER_TAPS, KAISER_CUTOFF, KAISER_BETA = 12, 0.25, 3.395
+
+
+def _kaiser() -> Float[np.ndarray, " 12"]:
+    place = np.arange(KAISER_TAPS) - (KAISER_TAPS - 1) / 2
+    taps = np.sinc(2 * KAISER_CUTOFF * place) * np.kaiser(KAISER_TAPS, KAISER_BETA)
+    return 2 * taps / taps.sum()
+
+
+KAISER = _kaiser()
 
 
 def zero_insertion(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
@@ -31,15 +48,17 @@ def nearest(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
 def convolve_upsampled(
     kind: str, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
-    """Upsample ("nearest", "zero" or "bilinear"), then convolve with k odd and padding (k - 1) / 2.
+    """Upsample, then convolve with k odd and padding (k - 1) / 2.
+
+    Kinds are "nearest", "zero", "bilinear", "binomial" and "kaiser".
 
     Zero insertion and repetition followed by a convolution are one transposed convolution of the
     small map, also at the border: with z the zero-inserted map, repetition is z[m] + z[m - 1], so
     that its kernel is w[u] + w[u - 1]. The map of full size, mostly zeros or copies, is never made.
     """
     k = kernel.shape[0]
-    if kind == "bilinear":
-        return convolve(bilinear(x), kernel, padding=k // 2)
+    if made := _MADE.get(kind):
+        return convolve(made(x), kernel, padding=k // 2)
     if kind == "nearest":
         wide = jnp.pad(kernel, ((1, 1), (0, 0), (0, 0), (0, 0)))
         wide = jnp.pad(wide[1:] + wide[:-1], ((0, 0), (1, 1), (0, 0), (0, 0)))
@@ -56,6 +75,20 @@ def bilinear(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     operation.
     """
     return _interpolate(_interpolate(x, 1), 2)
+
+
+def binomial(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
+    """Zero insertion, then the taps `BINOMIAL`: `bilinear_half_pixel` with zeros outside."""
+    return _filtered(_filtered(x, BINOMIAL, 1), BINOMIAL, 2)
+
+
+def kaiser(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
+    """Zero insertion, then the taps `KAISER`; zeros outside."""
+    return _filtered(_filtered(x, KAISER, 1), KAISER, 2)
+
+
+# Those whose map of full size is made; the others are folded into the convolution.
+_MADE = {"bilinear": bilinear, "binomial": binomial, "kaiser": kaiser}
 
 
 @jax.custom_vjp
@@ -120,6 +153,19 @@ def _interpolate(x, axis: int):
     return pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
 
 
+def _filtered(x, taps: np.ndarray, axis: int):
+    """y[m] = sum_u taps[u] z[m + u - T / 2] with T taps and z the zero-inserted map, by phases."""
+    phases = []
+    for phase in (0, 1):
+        reach = range((phase + len(taps)) % 2, len(taps), 2)
+        moved = ((phase + u - len(taps) // 2) // 2 for u in reach)
+        phases.append(
+            sum(float(taps[u]) * _shift(x, -j, axis) for u, j in zip(reach, moved, strict=True))
+        )
+    pair = jnp.stack(phases, axis + 1)
+    return pair.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
+
+
 def _shift(x, step: int, axis: int):
     pad = [(0, 0, 0)] * x.ndim
     pad[axis] = (step, -step, 0)
@@ -134,17 +180,20 @@ def bilinear_matrix(n: int) -> Float[np.ndarray, "2*{n} {n}"]:
 
 
 class UpsampleConv(nn.Module):
-    """`convolve_upsampled` as a layer with bias; parameters as those of `Conv`."""
+    """`convolve_upsampled` as a layer; parameters as those of `Conv`."""
 
     kind: str
     features: int
     kernel_size: int
+    use_bias: bool = True
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w o"]:
         """Map feature maps to maps of twice the side."""
         k = self.kernel_size
-        kernel, bias = parameters(self, (k, k, x.shape[-1], self.features))
+        shape = (k, k, x.shape[-1], self.features)
+        kernel, bias = parameters(self, shape, use_bias=self.use_bias)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return convolve_upsampled(self.kind, x, kernel) + bias.reshape(1, 1, 1, -1)
+        y = convolve_upsampled(self.kind, x, kernel)
+        return y if bias is None else y + bias.reshape(1, 1, 1, -1)

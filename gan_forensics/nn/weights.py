@@ -13,7 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gan_forensics.nn import weights_dcgan, weights_inception, weights_resgan, weights_resnet
+from gan_forensics.nn import (
+    weights_dcgan,
+    weights_inception,
+    weights_resgan,
+    weights_resnet,
+    weights_stargan,
+)
 from gan_forensics.nn.weight_tables import State, Table, to_numpy
 
 # Name -> (the player's name in a checkpoint of the whole GAN, table of the architecture).
@@ -21,6 +27,7 @@ ARCHITECTURES: dict[str, tuple[str, Callable[[State], Table]]] = {
     "dcgan_generator": ("G.", weights_dcgan.generator),
     "dcgan_discriminator": ("D.", weights_dcgan.discriminator),
     **weights_resgan.ARCHITECTURES,
+    **weights_stargan.ARCHITECTURES,
     "resnet50": ("module.", weights_resnet.resnet50),
     "efficientnet_b0": ("module.", weights_resnet.efficientnet_b0),
     "inception_v3_fid": ("inception.", weights_inception.inception_v3_fid),

@@ -1,0 +1,466 @@
+"""StarGAN: a game whose generator translates images (Choi et al., CVPR 2018).
+
+With x images, c their labels, c' those of another image, and x' = G(x, c') the translation:
+
+    discriminator   -mean D(x) + mean D(x') + l_cls L_cls(x, c) + l_gp mean (|grad D(x^)| - 1)^2
+    generator       -mean D(x') + l_cls L_cls(x', c') + l_rec mean |x - G(x', c)|
+
+D is the mean over patches (no logarithm), L_cls the binary cross-entropy summed over labels, a mean
+over images. A step is `n_dis` moves of the discriminator, each on fresh images, then one of the
+generator on the images and c' of the first; the released code gives it those of the last.
+
+What a game of `gan_forensics.gans.adversarial` draws from noise is an image here, so that StarGAN
+is a learner of its own, made of the same losses, penalties and optimisers.
+"""
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Float32, PyTree, UInt8
+
+from gan_forensics.data import to_float, to_uint8
+from gan_forensics.data.pipeline import Batch
+from gan_forensics.gans.adversarial import init_network
+from gan_forensics.gans.losses import LOSSES
+from gan_forensics.gans.optimizers import adam
+from gan_forensics.gans.penalties import gradient_penalty
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Loss
+from gan_forensics.nn.stargan import Discriminator, Generator, check_depth, upsampling_kind
+from gan_forensics.runtime import (
+    Precision,
+    check_precision,
+    computation_dtype,
+    jit,
+    products,
+)
+from gan_forensics.train import Aux, Learner, TrainState, Update
+
+KIND = "stargan"
+Images = Float[Array, "b h w c"]
+Labels = Float[Array, "b l"]
+Judge = Callable[[Images], Mapping[str, Array]]
+# The released code changes its rates once in so many moves of the discriminator.
+_RATE_EVERY = 1000
+_WASSERSTEIN = LOSSES["wasserstein"]
+
+
+@dataclass(frozen=True)
+class StarGanConfig:
+    """Everything that decides what training a StarGAN computes.
+
+    Attributes:
+        data: images with attributes: folder:PATH (a subfolder for each), list:FILE.csv (a column of
+            1 and 0 for each, beside path), celeba:PATH, tfds:celeb_a, toy:domains.
+        size: side of the images, which is halved `layers` times.
+        attributes: which, in this order; by default all of the data.
+        exclusive: those of them of which an image has exactly one, such as colours of hair; by
+            default as the data say.
+        upsampling: the generator's second: BASELINE (transposed convolution), N, Z, B (nearest,
+            zero insertion, bilinear), A, K (binomial, Kaiser filter), then a convolution of 5x5.
+        width: of the first maps of both networks.
+        blocks: residual blocks of the generator.
+        layers: of the discriminator; by default as many as leave a map of 2x2, at most 6.
+        channels: of the images, by default those of the data.
+        batch_size: images a minibatch, over all processes.
+        learning_rate: of both players.
+        n_dis: the discriminator's moves a step, each on fresh images.
+        schedule: of the rates: constant; linear, to 0 over the second half of the run; or released,
+            the code that means to be linear and takes a thousandth of that away.
+        decay_steps: of the schedules that end, by default the steps of the run.
+        classification_weight: l_cls.
+        reconstruction_weight: l_rec.
+        penalty_weight: l_gp.
+        flip: whether to mirror half of the images.
+        seed: of initialisation, data order and draws.
+        precision: of products, as for GANs; by default the backend's own.
+        split: which images of the data train: train, or all.
+    """
+
+    data: str = "toy:domains"
+    size: int = 128
+    attributes: tuple[str, ...] = ()
+    exclusive: tuple[str, ...] | None = None
+    upsampling: str = "BASELINE"
+    width: int = 64
+    blocks: int = 6
+    layers: int | None = None
+    channels: Literal[1, 3] | None = None
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    n_dis: int = 5
+    schedule: Literal["constant", "linear", "released"] = "constant"
+    decay_steps: int | None = None
+    classification_weight: float = 1.0
+    reconstruction_weight: float = 10.0
+    penalty_weight: float = 10.0
+    flip: bool = True
+    seed: int = 2021
+    precision: Precision | None = None
+    split: Literal["train", "all"] | None = None
+
+    def __post_init__(self):
+        # As JSON brings them back.
+        for name in ("attributes", "exclusive"):
+            if isinstance(value := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(value))
+
+
+class StarGan(NamedTuple):
+    """A built StarGAN: its config, with what was left out filled in, networks and updates."""
+
+    config: StarGanConfig
+    generator: Generator
+    discriminator: Discriminator
+    updates: tuple[Update, ...]
+
+    @property
+    def learner(self) -> Learner:
+        """What `gan_forensics.train.fit` trains."""
+        return Learner(
+            KIND,
+            asdict(self.config),
+            self.updates,
+            lambda seed: _init(self, seed),
+            precision=self.config.precision,
+        )
+
+
+def classification_loss(logits: Labels, labels: Labels) -> Float[Array, ""]:
+    """Binary cross-entropy, summed over labels, its mean over images."""
+    return optax.sigmoid_binary_cross_entropy(logits, labels).sum(1).mean()
+
+
+def discriminator_loss(
+    judge: Judge,
+    images: Images,
+    translated: Images,
+    labels: Labels,
+    *,
+    classification_weight: float = 1.0,
+    penalty_weight: float = 10.0,
+    key: Array | None = None,
+    alpha: Float[Array, " b"] | None = None,
+) -> Loss:
+    """What the discriminator minimises, see the head of this file.
+
+    Args:
+        judge: images to "logits" [b, h', w'] and "labels" [b, l].
+        images: x.
+        translated: x', of which no gradient is taken.
+        labels: c.
+        classification_weight: l_cls.
+        penalty_weight: l_gp.
+        key: of alpha, if that is not given.
+        alpha: of x^ = alpha x + (1 - alpha) x'.
+    """
+    translated = jax.lax.stop_gradient(translated)
+    real, fake = judge(images), judge(translated)["logits"]
+    adversarial = _WASSERSTEIN.discriminator(real["logits"], fake)
+    classification = classification_loss(real["labels"], labels)
+    penalty = gradient_penalty(
+        lambda x: judge(x)["logits"],
+        images,
+        translated,
+        kind="1-gp",
+        key=key,
+        alpha=None if alpha is None else 1 - alpha,
+    )
+    value = adversarial + classification_weight * classification + penalty_weight * penalty
+    metrics = {"real_logit": real["logits"].mean(), "fake_logit": fake.mean()}
+    metrics |= {"classification": classification, "penalty": penalty}
+    return Loss(value, {"adversarial": adversarial, **metrics})
+
+
+def generator_loss(
+    translate: Callable[[Images, Labels], Images],
+    judge: Judge,
+    images: Images,
+    labels: Labels,
+    targets: Labels,
+    *,
+    classification_weight: float = 1.0,
+    reconstruction_weight: float = 10.0,
+) -> Loss:
+    """What the generator minimises, see the head of this file.
+
+    Args:
+        translate: G.
+        judge: as for the discriminator.
+        images: x.
+        labels: c.
+        targets: c'.
+        classification_weight: l_cls.
+        reconstruction_weight: l_rec.
+    """
+    translated = translate(images, targets)
+    judged = judge(translated)
+    adversarial = _WASSERSTEIN.generator(judged["logits"])
+    classification = classification_loss(judged["labels"], targets)
+    reconstruction = jnp.abs(images - translate(translated, labels)).mean()
+    value = adversarial + classification_weight * classification
+    value += reconstruction_weight * reconstruction
+    metrics = {"classification": classification, "reconstruction": reconstruction}
+    return Loss(value, {"adversarial": adversarial, **metrics})
+
+
+def target_labels(
+    labels: Float32[np.ndarray, "n l"],
+    attributes: Sequence[str],
+    exclusive: Sequence[str] = (),
+) -> Float32[np.ndarray, "l n l"]:
+    """The targets that the paper shows, one for each attribute.
+
+    Of the exclusive ones each in the place of the others; any other is turned into its opposite.
+
+    Args:
+        labels: of the images.
+        attributes: names of the columns.
+        exclusive: some of them.
+    """
+    labels = np.asarray(labels, np.float32)
+    groups = [name in exclusive for name in attributes]
+    targets = np.repeat(labels[None], len(attributes), axis=0)
+    for place, one_of_many in enumerate(groups):
+        if one_of_many:
+            targets[place][:, groups] = 0
+            targets[place, :, place] = 1
+        else:
+            targets[place, :, place] = 1 - labels[:, place]
+    return targets
+
+
+def with_targets(batch: Batch, rng: np.random.Generator) -> Batch:
+    """A minibatch with "targets": the labels of its images in another order."""
+    return {**batch, "targets": rng.permutation(batch["attributes"])}
+
+
+def rate_after(
+    moves: Any, rate: float, total: int, schedule: Literal["linear", "released"]
+) -> Float[Array, ""]:
+    """The learning rate after some of `total` moves of the discriminator.
+
+    linear: r until half of them, then linearly to 0. released: the code subtracts r / (total / 2)
+    once in 1000 moves of the second half, as if it did so in each: 0.1 % in all.
+    """
+    half = total // 2
+    if schedule == "linear":
+        return rate * (1 - jnp.clip(moves - (total - half), 0, half) / half)
+    taken = jnp.maximum(moves // _RATE_EVERY - (total - half) // _RATE_EVERY, 0)
+    return rate * (1 - taken / half)
+
+
+def build_stargan(config: StarGanConfig) -> StarGan:
+    """The networks and updates of a config that says its attributes.
+
+    Batches have "image" float [b, h, w, c] in [-1, 1], "attributes" [b, l] and "targets" [b, l]
+    (`with_targets`).
+
+    Raises:
+        ValueError: for settings that cannot be, saying which.
+    """
+    config = _filled(config)
+    dtype = computation_dtype(config.precision)
+    generator = Generator(
+        config.width,
+        blocks=config.blocks,
+        upsampling=config.upsampling,
+        channels=config.channels or 3,
+        dtype=dtype,
+    )
+    assert config.layers is not None
+    discriminator = Discriminator(
+        config.size, len(config.attributes), config.width, config.layers, dtype=dtype
+    )
+
+    def of_discriminator(trainable, frozen, stats, batch, key, step):
+        images, labels = batch["image"], batch["attributes"]
+        translated = _applied(generator, frozen[GENERATOR])(images, batch["targets"])
+        value, metrics = discriminator_loss(
+            _applied(discriminator, trainable[DISCRIMINATOR]),
+            images,
+            translated,
+            labels,
+            classification_weight=config.classification_weight,
+            penalty_weight=config.penalty_weight,
+            key=key,
+        )
+        return value, Aux({}, metrics)
+
+    def of_generator(trainable, frozen, stats, batch, key, step):
+        value, metrics = generator_loss(
+            _applied(generator, trainable[GENERATOR]),
+            _applied(discriminator, frozen[DISCRIMINATOR]),
+            batch["image"],
+            batch["attributes"],
+            batch["targets"],
+            classification_weight=config.classification_weight,
+            reconstruction_weight=config.reconstruction_weight,
+        )
+        return value, Aux({}, metrics)
+
+    updates = (
+        Update(DISCRIMINATOR, (DISCRIMINATOR,), of_discriminator, _adam(config, 1), config.n_dis),
+        Update(GENERATOR, (GENERATOR,), of_generator, _adam(config, config.n_dis)),
+    )
+    return StarGan(config, generator, discriminator, updates)
+
+
+def _adam(config: StarGanConfig, moves: int) -> optax.GradientTransformation:
+    """Adam of a player who moves once in `moves` moves of the discriminator."""
+    rate, schedule = config.learning_rate, config.schedule
+    if schedule == "constant":
+        return adam(rate)
+    assert config.decay_steps is not None
+    total = config.decay_steps * config.n_dis
+    return adam(lambda count: rate_after(count * moves, rate, total, schedule))
+
+
+def _applied(network: nn.Module, params: PyTree) -> Callable[..., Any]:
+    return lambda *inputs: network.apply({"params": params}, *inputs, train=True)
+
+
+def _filled(config: StarGanConfig) -> StarGanConfig:
+    """The config with its depth, checked."""
+    check_precision(config.precision)
+    upsampling_kind(config.upsampling)
+    least = {"width": 1, "blocks": 0, "batch_size": 1, "n_dis": 1, "size": 8}
+    for name, low in least.items():
+        if getattr(config, name) < low:
+            raise ValueError(f"{name} must be at least {low}, got {getattr(config, name)}")
+    if not config.learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, got {config.learning_rate}")
+    for name in ("classification_weight", "reconstruction_weight", "penalty_weight"):
+        if not 0 <= getattr(config, name) < float("inf"):
+            raise ValueError(f"{name} must be 0 or more, got {getattr(config, name)}")
+    if config.schedule not in ("constant", "linear", "released"):
+        raise ValueError(f"schedule {config.schedule!r}: choose constant, linear or released")
+    if config.schedule == "constant" and config.decay_steps is not None:
+        raise ValueError("decay_steps are of schedules that end, and this one is constant")
+    if config.schedule != "constant" and not config.decay_steps:
+        raise ValueError(f"the {config.schedule} schedule needs decay_steps, the steps of the run")
+    if not config.attributes:
+        raise ValueError("no attributes: name those that images have or have not")
+    for name in config.exclusive or ():
+        if name not in config.attributes:
+            raise ValueError(
+                f"exclusive {name!r} is not among the attributes, {', '.join(config.attributes)}"
+            )
+    if len(config.exclusive or ()) == 1:
+        raise ValueError(
+            f"exclusive {config.exclusive}: name two attributes or more, of which an image has one"
+        )
+    layers = config.layers
+    if layers is None:
+        # The powers of two in the side, but one: a map of 2x2 is left of the published 128.
+        halvings = (config.size & -config.size).bit_length() - 1
+        layers = max(1, min(6, halvings - (config.size == 2**halvings)))
+    check_depth(config.size, layers)
+    if config.size % 4:
+        raise ValueError(f"size must be a multiple of 4, got {config.size}")
+    return replace(config, layers=layers, exclusive=config.exclusive or ())
+
+
+def _init(gan: StarGan, seed: int) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    config = gan.config
+    shape = (2, config.size, config.size, config.channels or 3)
+    image = jax.ShapeDtypeStruct(shape, jnp.float32)
+    labels = jax.ShapeDtypeStruct((2, len(config.attributes)), jnp.float32)
+    keys = jax.random.split(jax.random.key(seed))
+    both = {
+        GENERATOR: init_network(gan.generator, keys[0], image, labels),
+        DISCRIMINATOR: init_network(gan.discriminator, keys[1], image),
+    }
+    params, stats = ({name: pair[i] for name, pair in both.items()} for i in (0, 1))
+    return params, stats
+
+
+def translate(
+    gan: StarGan,
+    state: TrainState,
+    images: UInt8[np.ndarray, "n h w c"],
+    labels: Float32[np.ndarray, "n l"],
+    *,
+    batch_size: int = 16,
+) -> UInt8[np.ndarray, "n h w c"]:
+    """Translate images to the domains that labels name.
+
+    Args:
+        gan: what was trained.
+        state: as training left it.
+        images: of the size that it was trained on.
+        labels: a row for each image, a number from 0 to 1 for each of the config's attributes.
+        batch_size: images at a time; each is translated by itself.
+
+    Raises:
+        ValueError: for images or labels of another shape, type or range.
+    """
+    images, labels = np.asarray(images), np.asarray(labels, np.float32)
+    config = gan.config
+    shape = (config.size, config.size, config.channels or 3)
+    if images.dtype != np.uint8 or images.shape[1:] != shape:
+        raise ValueError(
+            f"images must be uint8 [n, {', '.join(map(str, shape))}], got {images.dtype} "
+            f"{list(images.shape)}"
+        )
+    if labels.shape != (len(images), len(config.attributes)):
+        raise ValueError(
+            f"labels must be [{len(images)}, {len(config.attributes)}], a row for each image of "
+            f"{', '.join(config.attributes)}, got {list(labels.shape)}"
+        )
+    if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
+        raise ValueError(f"labels lie from 0 to 1, got {labels.min():g} to {labels.max():g}")
+    made, program = np.empty_like(images), _compiled(gan.generator)
+    with products(config.precision):
+        for first in range(0, len(images), batch_size):
+            some = slice(first, first + batch_size)
+            count = len(images[some])
+            x, c = (_padded(a[some], batch_size) for a in (images, labels))
+            out = program(state.params[GENERATOR], to_float(x), c)
+            made[some] = to_uint8(np.asarray(out)[:count])
+    return made
+
+
+def _padded(rows: np.ndarray, count: int) -> np.ndarray:
+    return np.concatenate([rows, np.repeat(rows[:1], count - len(rows), axis=0)])
+
+
+@functools.cache
+def _compiled(generator: nn.Module) -> Callable[..., Array]:
+    """(parameters, images, labels) -> translations, compiled once for a network."""
+    return jit(lambda params, x, c: generator.apply({"params": params}, x, c, train=False))
+
+
+def labels_of(asked: Sequence[str], attributes: Sequence[str]) -> dict[str, float]:
+    """What is asked of some attributes, such as "Male" (1), "Male=0" or "Smiling=0.5".
+
+    Raises:
+        ValueError: for an unknown attribute, with near ones, a number out of range, and one that is
+            named twice.
+    """
+    found: dict[str, float] = {}
+    for text in asked:
+        name, equals, value = text.partition("=")
+        if name not in attributes:
+            close = difflib.get_close_matches(name, attributes, n=1, cutoff=0.0)
+            raise ValueError(
+                f"unknown attribute {name!r}; did you mean {close[0]!r}? There are "
+                f"{', '.join(attributes)}"
+            )
+        if name in found:
+            raise ValueError(f"attribute {name!r} is named twice")
+        try:
+            number = float(value) if equals else 1.0
+        except ValueError:
+            number = float("nan")
+        if not 0 <= number <= 1:
+            raise ValueError(f"{text!r}: give {name}=0 to {name}=1")
+        found[name] = number
+    return found
