@@ -1,8 +1,9 @@
 """Domains that can be translated into each other, drawn: nothing is downloaded.
 
 A soft disc lies on a textured ground. The disc is red, green or blue; the ground is tinted warm or
-cool, and striped or spotted. Stripes and spots have the same contrast, mean colour and radial
-power spectrum in expectation: what tells them apart is texture, no tint and no frequency.
+cool, and striped (upright, more or less) or spotted. Stripes and spots have the same contrast, mean
+colour and radial power spectrum in expectation: what tells them apart is texture, no tint and no
+frequency.
 """
 
 import numpy as np
@@ -21,9 +22,9 @@ _WARM = np.array([0.28, 0.0, -0.28])
 # Amplitude falls as 1/f^1.5 in the shading of everything, as in `toy:powerlaw`.
 _SHADING, _EXPONENT = 0.18, 1.5
 # Cycles per pixel of the texture, by its log-normal middle and spread, and its contrast.
-_FREQUENCY, _SPREAD, _CONTRAST = 0.17, 0.12, 0.22
-# Half the width of the angles within which the power of stripes lies, in radians.
-_ANGLES = 0.16
+_FREQUENCY, _SPREAD, _CONTRAST = 0.15, 0.12, 0.25
+# In radians: how far the power of stripes spreads around their direction, and that around upright.
+_ANGLES, _TILT = 0.16, 0.25
 
 
 def domains(n: int, size: int, *, seed: int = 0) -> dict[str, np.ndarray]:
@@ -64,7 +65,7 @@ def _draw(
     f[0, 0] = np.inf  # nothing at the mean
     shading = _field(rng, f**-_EXPONENT)
     band = np.exp(-0.5 * (np.log(f / _FREQUENCY) / _SPREAD) ** 2)
-    angle = rng.uniform(0, np.pi)
+    angle = rng.normal(0, _TILT)
     if striped:
         off = np.angle(np.exp(2j * (np.arctan2(f_y, f_x) - angle))) / 2
         band = band * np.exp(-0.5 * (off / _ANGLES) ** 2)

@@ -41,10 +41,10 @@ from gan_forensics.studies.bypass_measure import (
     StudyConfig,
     check_config,
     check_parts,
+    is_tested,
     origins,
     results_of,
     spectral_facts,
-    tested,
     trainings,
 )
 from gan_forensics.studies.bypass_page import write_page
@@ -225,7 +225,7 @@ def _measure(
 ) -> tuple[dict[str, Any], float]:
     """The cells of some detectors and trainings, as they are kept, and the seconds."""
     _begin()
-    asked_of = [o for o in digests if any(tested(training, o) for training in some)]
+    asked_of = [o for o in digests if any(is_tested(training, o) for training in some)]
     datas = dict.fromkeys([t.data for t in some] + [o.data for o in asked_of])
     real = {data: real_parts(config, data) for data in datas}
     draws = find_detector(names[0]).draws(config.train_fraction, config.runs)
@@ -239,7 +239,7 @@ def _measure(
 
     def job() -> dict[str, Any]:
         images = {o: _images(out, o, config.data) for o in asked_of}
-        return stored(measure_cells(names, some, tested, real, images, **draws))
+        return stored(measure_cells(names, some, is_tested, real, images, **draws))
 
     file = _features(names[0])
     if find_detector(names[0]).features is None:

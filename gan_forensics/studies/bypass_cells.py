@@ -85,7 +85,7 @@ class Cells(NamedTuple):
 def measure_cells(
     detectors: Sequence[str],
     trainings: Sequence[Training],
-    tested: Callable[[Training, Origin], bool],
+    is_tested: Callable[[Training, Origin], bool],
     real: Mapping[str, Parts],
     images: Mapping[Origin, Images],
     *,
@@ -97,8 +97,8 @@ def measure_cells(
     Args:
         detectors: names, as in `bypass_detectors`, of the same features or of one network.
         trainings: what each is trained on.
-        tested: whether a detector of a training is tested on a GAN; GANs of data whose real images
-            its false alarms are then measured on too.
+        is_tested: whether a detector of a training is tested on a GAN; its false alarms are then
+            measured on real images of the GAN's data too.
         real: real images by data.
         images: generated ones by GAN; read one at a time.
         train_fraction, runs: as for `draw_detectors`; networks have their own.
@@ -127,14 +127,14 @@ def measure_cells(
     # Of other data than its own, what each detector says of their real images.
     away: dict[tuple[str, Training, str], list[np.ndarray]] = {}
     for (name, training), each in drawn.items():
-        for data in dict.fromkeys(o.data for o in images if tested(training, o)):
+        for data in dict.fromkeys(o.data for o in images if is_tested(training, o)):
             test = real_rows[data].test
             scores = [one.decide(test) for one in each] if data != training.data else []
             away[name, training, data] = scores
             alarms = alarms_of(each, real_scores=scores)
             found.real.append(RealCell(name, training, data, len(test), each[0].n_train, *alarms))
     for origin, some in images.items():
-        asked = [key for key in drawn if tested(key[1], origin)]
+        asked = [key for key in drawn if is_tested(key[1], origin)]
         if not asked:
             continue
         rows = rows_of(some, _said(origin))

@@ -143,7 +143,7 @@ def trainings(config: StudyConfig) -> list[Training]:
     return home + away
 
 
-def tested(training: Training, origin: Origin) -> bool:
+def is_tested(training: Training, origin: Origin) -> bool:
     """Whether detectors of a training are tested on a GAN.
 
     All are on GANs of their own method, and those of BASELINE on GANs of other methods; on other
@@ -173,7 +173,7 @@ def spectral_facts(images: Images, source: str) -> dict[str, Any]:
 def results_of(
     config: StudyConfig,
     real: Mapping[str, Parts],
-    facts: Mapping[Origin | str, Mapping[str, Any]],
+    facts: Mapping[Any, Mapping[str, Any]],
     quality: Mapping[Origin, Mapping[str, float]],
     cells: Cells,
 ) -> dict[str, Any]:

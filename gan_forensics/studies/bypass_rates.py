@@ -88,7 +88,7 @@ class Alarms(NamedTuple):
 
 def draw_detectors(
     real: Parts,
-    pools: Mapping[Hashable, Rows],
+    pools: Mapping[Any, Rows],
     *,
     fit: Fit,
     train_fraction: float = 0.1,
