@@ -238,4 +238,28 @@ MUTATIONS = [
         "            image = image[::-1]",
         "tests/test_data_augment.py",
     ),
+    Mutation(
+        "gan_forensics/forensics/frank.py",
+        "C=1 / (2 * RIDGE * n)",
+        "C=1 / (RIDGE * n)",
+        "tests/test_forensics_frank.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frank.py",
+        'others = others[np.argsort(-excess[others], kind="stable")[:ADDED]]',
+        "others = others[:0]",
+        "tests/test_forensics_frank.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frank.py",
+        "        if loss < lowest:",
+        "        if True:",
+        "tests/test_forensics_frank.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frozen.py",
+        'if (extractor.name, extractor.fingerprint) != (name, known["digest"]):',
+        "if extractor.name != name:",
+        "tests/test_forensics_frozen.py",
+    ),
 ]

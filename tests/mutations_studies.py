@@ -27,4 +27,16 @@ MUTATIONS = [
     Mutation(PAGE, "stats.t.ppf(0.975, len(values) - 1)", "stats.norm.ppf(0.975)", TESTS),
     Mutation(RUN, 'place="autoencoder" if encoder else "generator"', 'place="generator"', TESTS),
     Mutation(RUN, "        _check_kept(study.out, paths, asked)\n", "", TESTS),
+    Mutation(
+        "gan_forensics/studies/released.py",
+        ".transpose(0, 2, 1, 3, 4)",
+        ".transpose(2, 0, 1, 3, 4)",
+        "tests/test_studies_released.py",
+    ),
+    Mutation(
+        "gan_forensics/studies/released.py",
+        "np.floor(255 * (0.5 * images + 0.5))",
+        "np.round(255 * (0.5 * images + 0.5))",
+        "tests/test_studies_released.py",
+    ),
 ]

@@ -43,6 +43,8 @@ class DetectRobustness:
     """Sources of generated images, one or more: SOURCE, or NAME=SOURCE to call it NAME."""
     detector: Annotated[tuple[Path, ...], UseAppendAction]
     """A file of `detect fit` or `train detector`; once more for each further one to compare."""
+    weights: Path | None = None
+    """The weights that `detect fit` was given, where it was given any."""
     out: Path = Path("robustness")
     """Folder for robustness.csv, results.json and report.html. With several detectors each has its
     own in a folder of its name below, and report.html compares them."""
@@ -68,7 +70,6 @@ class DetectRobustness:
 
         from gan_forensics.data import Rgb
         from gan_forensics.data.files import check_folder_out
-        from gan_forensics.forensics import load_detector
         from gan_forensics.report.robustness import comparison_page
 
         check_folder_out(self.out)
@@ -76,7 +77,7 @@ class DetectRobustness:
         at_least(0, seed=self.seed)
         names, said = self._names()
         fakes, files = self._fakes(), self._files()
-        detectors = {name: load_detector(path) for name, path in files.items()}
+        detectors = self._loaded(files)
         opened = [self._opened(name) for name in (self.real, *fakes.values())]
         self._check_fitted_on(detectors, fakes)
         rng = np.random.default_rng(self.seed)
@@ -201,6 +202,19 @@ class DetectRobustness:
                 )
             found[path.stem] = path
         return found
+
+    def _loaded(self, files: dict[str, Path]) -> "dict[str, Detector]":
+        """The detectors; of several the weights are for those that ask for some."""
+        from gan_forensics.forensics import load_detector
+        from gan_forensics.forensics.detectors import needs_weights
+
+        asking = {name for name, path in files.items() if needs_weights(path)}
+        if self.weights is not None and not asking:
+            raise ValueError("--weights: no detector has frozen features; leave it out")
+        return {
+            name: load_detector(path, frozen=self.weights if name in asking else None)
+            for name, path in files.items()
+        }
 
     def _names(self) -> tuple[tuple[str, ...], str]:
         """The perturbations, and what must be said of them; frost that was asked for stays."""
