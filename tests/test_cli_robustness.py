@@ -204,6 +204,7 @@ def test_a_group_has_one_vote_with_every_generator(made, tmp_path, capsys):
             "detector.npz is called detector as well",
         ),
         ("more/real fake --detector detector.npz --perturbations jpg", "did you mean jpeg"),
+        ("more/real fake --detector detector.npz --weights w.npz", "no detector has frozen"),
         (
             "more/real fake --detector detector.npz --images 2 --perturbations resize-opencv-0.5",
             "after resize-opencv-0.5, which shrinks: images of 8x8 with 3 channels do not fit",

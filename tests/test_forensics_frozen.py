@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from gan_forensics import cli
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.forensics import FEATURES, fit_detector, load_detector
+from gan_forensics.forensics.detectors import needs_weights
 from gan_forensics.forensics.frozen import FROZEN, Frozen, described, frozen_features, the_same
 from gan_forensics.quality import Extracted, FeatureExtractor
 from gan_forensics.quality.digests import arrays_digest
@@ -70,6 +71,7 @@ def test_other_weights_none_and_weights_for_nothing_are_refused(weights, images,
     fit_detector(
         *images, features=projections(weights[0]), classifier="logistic", calibration=0.1
     ).save(path)
+    assert needs_weights(path) and not needs_weights(tmp_path / "none.npz")
     with pytest.raises(ValueError, match=r"weights \(these.npz\) are not in it: give that file"):
         load_detector(path)
     with pytest.raises(ValueError, match="of these.npz .digest .*, and others.npz gives others"):
@@ -79,6 +81,7 @@ def test_other_weights_none_and_weights_for_nothing_are_refused(weights, images,
     with pytest.raises(FileNotFoundError, match="none.npz"):
         load_detector(path, frozen=tmp_path / "none.npz")
     fit_detector(*images, features="dct", classifier="dct-ridge", calibration=0.1).save(path)
+    assert not needs_weights(path)
     with pytest.raises(ValueError, match="without frozen features .dct-dct-ridge. and takes no"):
         load_detector(path, frozen=weights[0])
 

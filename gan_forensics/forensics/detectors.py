@@ -178,7 +178,7 @@ def needs_weights(path: Path | str) -> bool:
     """Whether `load_detector` asks for frozen features; False for what it will refuse."""
     try:
         return read_detector(path)[0]["kind"] == "frozen"
-    except (ValueError, KeyError):
+    except Exception:  # `load_detector` says what is wrong.
         return False
 
 
