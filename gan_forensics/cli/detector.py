@@ -16,7 +16,7 @@ from gan_forensics.forensics.neural_parts import part_by_groups
 from gan_forensics.report import report_run
 from gan_forensics.report.detector_fit import fitted_page, sentences
 
-Options: Any = options_of(DetectorConfig, without=("augment", "encoders"))
+Options: Any = options_of(DetectorConfig, without=("augment", "encoders", "side"))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ ARCHITECTURES: dict[str, tuple[str, Callable[[State], Table]]] = {
     "dcgan_discriminator": ("D.", weights_dcgan.discriminator),
     **weights_resgan.ARCHITECTURES,
     "resnet50": ("module.", weights_resnet.resnet50),
+    "resnet34": ("module.", weights_resnet.resnet34),
     "efficientnet_b0": ("module.", weights_resnet.efficientnet_b0),
     "inception_v3_fid": ("inception.", weights_inception.inception_v3_fid),
 }
