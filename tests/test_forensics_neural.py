@@ -536,6 +536,17 @@ def test_training_goes_on_from_the_body_of_another_classifier(
     assert detector.facts["step"] == 1
 
 
+def test_sgd_is_dampened_and_decays_the_weights():
+    optimizer = neural_training.dampened_sgd(0.1)
+    w, v = np.array([1.0, -2.0]), np.zeros(2)
+    state = optimizer.init(jnp.asarray(w))
+    for gradient in (np.array([0.5, 1.0]), np.array([-1.0, 0.0])):
+        change, state = optimizer.update(jnp.asarray(gradient), state, jnp.asarray(w))
+        v = 0.9 * v + 0.1 * (gradient + 1e-4 * w)
+        assert_allclose(change, -0.1 * v, rtol=1e-5)
+        w = w - 0.1 * v
+
+
 @pytest.mark.parametrize("name", ["width", "crop", "epoch"])
 def test_what_is_left_out_is_none_and_not_zero(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):

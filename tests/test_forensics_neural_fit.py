@@ -3,15 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 from gan_forensics.data import power_law_textures
 from gan_forensics.forensics import load_detector
-from gan_forensics.forensics.neural import ARCHITECTURES, preprocess
+from gan_forensics.forensics.neural import ARCHITECTURES
 from gan_forensics.forensics.neural_fit import fit_network
 from gan_forensics.nn.npr import nearest_residual
 from gan_forensics.nn.resnet import ResNet
-from gan_forensics.nn.spectrum_classifier import log_dct
 
 
 @pytest.fixture(autouse=True)
@@ -59,20 +58,3 @@ def test_what_cannot_be_trained_on_is_refused():
         fit_network(real[:4], fake[:4], arch="tiny")
     with pytest.raises(ValueError, match="uint8"):
         fit_network(real / 255, fake, arch="tiny")
-
-
-def test_the_dct_network_keeps_the_statistics_of_its_training_images(tmp_path):
-    real, fake = pictures(32, 0)
-    detector = fit_network(real, fake, arch="dct_cnn", steps=1)
-    assert detector.settings == {"side": 16}
-    spectra = log_dct(preprocess(np.concatenate([real, fake])))
-    kept = detector.variables["batch_stats"]
-    assert_allclose(kept["mean"], spectra.mean(0), rtol=1e-4, atol=1e-4)
-    assert_allclose(kept["std"], spectra.std(0), rtol=1e-3, atol=1e-4)
-    detector.save(tmp_path / "detector.npz")
-    loaded = load_detector(tmp_path / "detector.npz")
-    assert_array_equal(loaded.score(fake), detector.score(fake))
-    with pytest.raises(ValueError, match="was trained for 16x16 and takes no others"):
-        loaded.score(fake[:, :8, :8])
-    with pytest.raises(ValueError, match="takes squares of one size"):
-        fit_network(real[:, :8], fake[:, :8], arch="dct_cnn")

@@ -22,7 +22,7 @@ from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.canvases import LENGTHS, MOST, check_image, few_shapes, room
 from gan_forensics.forensics.features import lookup
-from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocessing
+from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.imagenet import normalise
@@ -137,9 +137,12 @@ class NeuralDetector:
                 f"{side} pixels"
             )
 
-    def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
-        """The image: networks take any size."""
-        return image
+    def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
+        """The image, or its middle where the network takes one size and this is larger."""
+        only = getattr(self.network, "side", None)
+        if only is None or self.preprocessing.crop or self.preprocessing.size:
+            return image
+        return cut_middle(image, only, only)
 
     def _checked(self, images: Images) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
         for place in range(len(images)):

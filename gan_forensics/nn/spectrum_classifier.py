@@ -19,7 +19,10 @@ from gan_forensics.nn.initial import ones, zeros
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import ResNet, resnet34
 from gan_forensics.spectra.autogan import EPSILON, PERCENTILES, crop_side
-from gan_forensics.spectra.dct import EPSILON as DCT_EPSILON
+
+# Above float32's rounding of a coefficient, some 1e-5: with 1e-12, which suits float64, one that is
+# exactly zero would be anything from -28 to -11. Coefficients of 8-bit images are some 0.3 or more.
+FLOOR = 1e-3
 
 
 def stretched_spectrum(x: Float[Array, "b h w 3"]) -> Float[Array, "b s s 3"]:
@@ -43,13 +46,13 @@ def autogan(classes: int | None = 1, *, width: int = 64, dtype: Any = None) -> R
 
 
 def log_dct(x: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-    """`spectra.log_dct`, in float32: coefficients that are exactly zero come out as rounding."""
+    """ln(|D| + 1e-3) of the orthonormal DCT of 8-bit levels; `spectra.log_dct` has 1e-12."""
     rows, columns = (dct(np.eye(side), axis=0, norm="ortho") for side in x.shape[1:3])
     transformed = jnp.einsum(
         "uh,bhwc,vw->buvc", jnp.float32(rows), levels(at_least_float32(x)), jnp.float32(columns),
         precision="highest",
     )  # fmt: skip
-    return jnp.log(jnp.abs(transformed) + DCT_EPSILON)
+    return jnp.log(jnp.abs(transformed) + FLOOR)
 
 
 class DctClassifier(nn.Module):
