@@ -42,6 +42,8 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "autogan": autogan,
     "dct_cnn": dct_cnn,
 }
+# Made for images of one side, which is among their settings.
+OF_ONE_SIZE = ("dct_cnn",)
 Images = UInt8[np.ndarray, "n h w c"] | Sequence[UInt8[np.ndarray, "_h _w c"]]
 
 

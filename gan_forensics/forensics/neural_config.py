@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from gan_forensics.data import Augmentation, installed_encoders
 from gan_forensics.data.augment import Encoder, Rounding
+from gan_forensics.forensics.neural import OF_ONE_SIZE
 from gan_forensics.runtime import Precision, check_precision
 
 AUGMENTS = ("blur", "jpeg", "grayscale")
@@ -43,8 +44,9 @@ class DetectorConfig:
         side: of the images of a network that takes one size; filled in from the images.
 
     Raises:
-        ValueError: for a width, crop, epoch or batch below 1, a rate that is not positive, and
-            a probability or a share of false alarms out of range.
+        ValueError: for a width, crop, epoch or batch below 1, a crop for a network that takes whole
+            images, a rate that is not positive, and a probability or a share of false alarms out of
+            range.
     """
 
     arch: str = "resnet50"
@@ -71,6 +73,8 @@ class DetectorConfig:
         for name in ("width", "crop", "epoch", "batch_size"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}: leave it out")
+        if self.arch in OF_ONE_SIZE and self.crop is not None:
+            raise ValueError(f"{self.arch} takes whole images of one size: leave crop out")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0 < self.false_alarms < 1:

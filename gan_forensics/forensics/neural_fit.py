@@ -16,8 +16,8 @@ from jaxtyping import UInt8
 
 from gan_forensics.data import ArraySource
 from gan_forensics.data.images import check_pixels
-from gan_forensics.forensics.neural import NeuralDetector, init_variables, make_network
-from gan_forensics.forensics.neural_statistics import OF_ONE_SIZE, side_of, statistics
+from gan_forensics.forensics.neural import OF_ONE_SIZE, NeuralDetector, init_variables, make_network
+from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.neural_training import NETWORK, detector_update
 from gan_forensics.runtime import jit
 from gan_forensics.train import Update, init_state, make_step, process_batches

@@ -14,10 +14,6 @@ from gan_forensics.spectra.statistic import SpectrumStatistic
 AT_ONCE = 64
 
 
-# Made for images of one side, which is among their settings.
-OF_ONE_SIZE = ("dct_cnn",)
-
-
 def side_of(arch: str, shape: tuple[int, ...]) -> int:
     """The side of images [h, w, c], for a network of `OF_ONE_SIZE`.
 

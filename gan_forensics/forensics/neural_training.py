@@ -29,6 +29,7 @@ from gan_forensics.forensics.evaluate import operating_point
 from gan_forensics.forensics.measure import measured, thresholds_of
 from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
+    OF_ONE_SIZE,
     NeuralDetector,
     check_arrays,
     init_variables,
@@ -36,7 +37,7 @@ from gan_forensics.forensics.neural import (
 )
 from gan_forensics.forensics.neural_config import DetectorConfig
 from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, images_of
-from gan_forensics.forensics.neural_statistics import OF_ONE_SIZE, side_of, statistics
+from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
 from gan_forensics.nn.imagenet import normalise
 from gan_forensics.runtime import computation_dtype
@@ -255,12 +256,10 @@ def _size_of(train: Sequence[Source], config: DetectorConfig) -> dict[str, int]:
     """The size of the images, where the network is made for one.
 
     Raises:
-        ValueError: for images that are no squares, and crops: coefficients belong to whole images.
+        ValueError: for images that are no squares.
     """
     if config.arch not in OF_ONE_SIZE:
         return {}
-    if config.crop is not None:
-        raise ValueError(f"{config.arch} takes whole images: leave crop out")
     return {"side": side_of(config.arch, train[0][0]["image"].shape)}
 
 
