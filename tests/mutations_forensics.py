@@ -90,8 +90,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/neural_training.py",
-        "RealAndFake(*(Prepared(source, preprocessing) for source in parts.train))",
-        "RealAndFake(*parts.train)",
+        "train = [Prepared(source, preprocessing) for source in parts.train]",
+        "train = list(parts.train)",
         "tests/test_forensics_neural.py tests/test_cli_detector.py",
     ),
     Mutation(
@@ -149,7 +149,7 @@ MUTATIONS = [
         "tests/test_forensics_features.py tests/test_spectra_dzanic.py",
     ),
     Mutation(
-        "gan_forensics/forensics/neural.py",
+        "gan_forensics/nn/imagenet.py",
         "MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)",
         "MEAN, STD = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)",
         "tests/test_forensics_neural.py tests/test_nn_resnet.py tests/test_explain_lrp.py",

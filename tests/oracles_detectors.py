@@ -1,8 +1,8 @@
 """PyTorch twins of the detectors' bodies, with the names that published weights have."""
 
 
-def torch_resnet(*, blocks, widths, classes=1, stem=(7, 2), pool=True):
-    """A ResNet of bottlenecks as torchvision lays it out."""
+def torch_resnet(*, blocks, widths, classes=1, stem=(7, 2), pool=True, basic=False):
+    """A ResNet of bottlenecks, or of basic blocks, as torchvision lays it out."""
     import torch
     from torch import nn
 
@@ -25,6 +25,24 @@ def torch_resnet(*, blocks, widths, classes=1, stem=(7, 2), pool=True):
             y = self.bn3(self.conv3(y))
             return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
 
+    class Basic(nn.Module):
+        def __init__(self, read, width, stride, projection):
+            super().__init__()
+            self.conv1 = nn.Conv2d(read, width, 3, stride, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(width)
+            self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(width)
+            self.downsample = None
+            if projection:
+                conv = nn.Conv2d(read, width, 1, stride, bias=False)
+                self.downsample = nn.Sequential(conv, nn.BatchNorm2d(width))
+
+        def forward(self, x):
+            y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+            return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+    make, expansion = (Basic, 1) if basic else (Block, 4)
+
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -37,8 +55,11 @@ def torch_resnet(*, blocks, widths, classes=1, stem=(7, 2), pool=True):
             for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
                 layers = []
                 for i in range(count):
-                    layers.append(Block(read, width, 2 if stage and not i else 1, i == 0))
-                    read = 4 * width
+                    stride = 2 if stage and not i else 1
+                    layers.append(
+                        make(read, width, stride, stride > 1 or read != expansion * width)
+                    )
+                    read = expansion * width
                 self.stages.append(f"layer{stage + 1}")
                 setattr(self, self.stages[-1], nn.Sequential(*layers))
             self.fc = nn.Linear(read, classes)

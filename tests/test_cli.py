@@ -112,9 +112,9 @@ def test_help_lists_the_commands(capsys):
     "command",
     [
         *("gan_forensics.cli " + name for name in (
-            "", "quickstart", "train", "train dcgan", "train detector", "sample", "evaluate",
-            "spectrum", "detect", "detect fit", "detect score", "detect robustness", "explain",
-            "features", "augment", "anomaly", "benchmark",
+            "", "quickstart", "train", "train dcgan", "train detector", "sample", "simulate",
+            "evaluate", "spectrum", "detect", "detect fit", "detect score", "detect robustness",
+            "explain", "features", "augment", "anomaly", "benchmark",
         )),
         "experiments.doping cpu",
     ],

@@ -147,6 +147,7 @@ def test_help_of_train_names_the_detector(capsys):
     assert run("train", "detector", "--help") == 0
     said = capsys.readouterr().out
     assert "--real" in said and "--augment" in said and "--tail" not in said
+    assert all(re.search(rf"\b{arch}\b", said) for arch in ARCHITECTURES if arch != "efficientnet")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ FOLDERS = {
     "train dcgan": "--data folder:missing",
     "train detector": "--real missing --fake missing",
     "sample": "missing",
+    "simulate": "missing",
     "collapse": "dcgan",
     "spectrum": "missing",
     "detect robustness": "missing missing --detector missing.npz",

@@ -39,6 +39,7 @@ from gan_forensics.forensics.neural_training import (
     train_detector,
 )
 from gan_forensics.forensics.preprocessing import Preprocessing
+from gan_forensics.nn import imagenet
 from gan_forensics.nn.resnet import ResNet
 from gan_forensics.train import Plateau, read_metrics
 from gan_forensics.train.plateau import PlateauState, observe
@@ -82,7 +83,7 @@ def textures(n, exponent, seed, size=16):
 def test_images_of_all_sizes_are_scored_whole_and_in_order(detector, variables, rng):
     shapes = [(8, 8), (9, 12), (8, 8), (12, 9), (9, 12), (8, 8), (8, 8), (8, 8)]
     images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
-    mean, std = np.array(neural.MEAN), np.array(neural.STD)
+    mean, std = np.array(imagenet.MEAN), np.array(imagenet.STD)
     apply = jax.jit(lambda x: tiny().apply(variables, x, train=False))
     expected = [apply(((x / 255 - mean) / std).astype(np.float32)[None]) for x in images]
     scores = detector.score(images)
@@ -108,7 +109,7 @@ def test_a_hundred_sizes_cost_a_handful_of_compilations_with_equal_scores(variab
         alone = [detector.score([image])[0] for image in images[:20]]
         chunks = [detector.score(images[i : i + 7]) for i in range(0, 70, 7)]
     assert 1 <= compiled(caplog) <= 8
-    mean, std = np.array(neural.MEAN, np.float32), np.array(neural.STD, np.float32)
+    mean, std = np.array(imagenet.MEAN, np.float32), np.array(imagenet.STD, np.float32)
     expected = [
         network.apply(variables, ((x / np.float32(255) - mean) / std)[None], train=False)[0, 0]
         for x in images
@@ -390,7 +391,7 @@ def test_the_loss_is_the_cross_entropy_of_one_logit(variables, rng):
         {NETWORK: params}, {}, {NETWORK: stats}, batch, jax.random.key(0), 0
     )
     apply = jax.jit(lambda v, x: tiny().apply(v, x, train=True, mutable=["batch_stats"]))
-    logits, moved = apply(variables, neural.normalise(jnp.asarray(0.5 * image + 0.5)))
+    logits, moved = apply(variables, imagenet.normalise(jnp.asarray(0.5 * image + 0.5)))
     p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)[:, 0]))
     expected = -np.mean(np.where(label == 1, np.log(p), np.log(1 - p)))
     assert float(loss) == pytest.approx(expected, rel=1e-5)
@@ -408,7 +409,7 @@ def test_pixels_are_normalised_as_imagenets_are():
 def test_pixels_of_files_and_of_batches_are_normalised_alike(rng):
     pixels = rng.integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     inside = jnp.asarray(pixels, jnp.float32) / 127.5 - 1
-    assert_allclose(preprocess(pixels), neural.normalise(0.5 * inside + 0.5), atol=1e-5)
+    assert_allclose(preprocess(pixels), imagenet.normalise(0.5 * inside + 0.5), atol=1e-5)
 
 
 def test_training_tells_the_classes_apart_and_keeps_the_best_checkpoint(trained):
@@ -533,6 +534,17 @@ def test_training_goes_on_from_the_body_of_another_classifier(
     config = replace(CONFIG, arch="resnet50", weights=weights, augment=(), epoch=1)
     detector = train_detector(parts, config, tmp_path / "run", steps=1, progress=False)
     assert detector.facts["step"] == 1
+
+
+def test_sgd_is_dampened_and_decays_the_weights():
+    optimizer = neural_training.dampened_sgd(0.1)
+    w, v = np.array([1.0, -2.0]), np.zeros(2)
+    state = optimizer.init(jnp.asarray(w))
+    for gradient in (np.array([0.5, 1.0]), np.array([-1.0, 0.0])):
+        change, state = optimizer.update(jnp.asarray(gradient), state, jnp.asarray(w))
+        v = 0.9 * v + 0.1 * (gradient + 1e-4 * w)
+        assert_allclose(change, -0.1 * v, rtol=1e-5)
+        w = w - 0.1 * v
 
 
 @pytest.mark.parametrize("name", ["width", "crop", "epoch"])

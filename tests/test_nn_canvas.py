@@ -10,13 +10,14 @@ from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.npr import nearest_residual
-from gan_forensics.nn.resnet import ResNet, resnet_small
+from gan_forensics.nn.resnet import BasicBlock, ResNet, resnet_small
 from gan_forensics.nn.small_classifier import SmallClassifier
 
 NETWORKS = {
     "a stem with a pool, as ResNet-50": ResNet((1, 2), (2, 3), 1, 7, 2, True),
     "resnet_small": resnet_small(width=2),
-    "npr": ResNet((1,), (2,), 1, 3, 2, front=nearest_residual),
+    "NPR's residual": ResNet((0,), (2,), 1, 3, 2, front=nearest_residual),
+    "a basic block on a pool": ResNet((1,), (2,), 1, 3, 2, block=BasicBlock),
     "efficientnet": efficientnet(0.15, 0.3, divisor=2),
 }
 

@@ -6,11 +6,12 @@ from numpy.testing import assert_allclose
 
 from gan_forensics.explain import find_layers
 from gan_forensics.explain.layers import feature_layers
-from gan_forensics.nn.resnet import ResNet, resnet50, resnet_small
+from gan_forensics.nn.resnet import BasicBlock, ResNet, resnet34, resnet50, resnet_small
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_detectors, oracles_nn
 
 TINY = ResNet((2, 1), (2, 3), 2)
+BASIC = ResNet((2, 1), (2, 3), 2, block=BasicBlock)
 
 
 def shapes(module, side):
@@ -25,6 +26,7 @@ def shapes(module, side):
         # torchvision's ResNet-50 has 25,557,032 parameters, of which 2,049,000 in the last layer.
         (resnet50(), 224, 53, 26560, 25557032 - 2049000 + 2049),
         (resnet50(1000), 224, 53, 26560, 25557032),
+        (resnet34(1000), 224, 36, 8512, 21_797_672),
         (resnet_small(), 32, 17, 1208, None),
     ],
 )
@@ -66,11 +68,14 @@ def state_of(variables):
     return state
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_weights_find_their_places(prefix):
-    variables = oracles_nn.drawn(TINY, (1, 32, 32, 3))
+@pytest.mark.parametrize(
+    ("arch", "network", "prefix"),
+    [("resnet50", TINY, ""), ("resnet50", TINY, "module."), ("resnet34", BASIC, "")],
+)
+def test_weights_find_their_places(arch, network, prefix):
+    variables = oracles_nn.drawn(network, (1, 32, 32, 3))
     state = {prefix + name: array for name, array in state_of(variables).items()}
-    read = from_torch("resnet50", state)
+    read = from_torch(arch, state)
     assert jax.tree.structure(read) == jax.tree.structure(variables)
     jax.tree.map(np.testing.assert_array_equal, read, variables)
 
@@ -90,22 +95,26 @@ def test_weights_that_do_not_fit_are_listed():
         assert line in str(error.value)
 
 
-@pytest.mark.parametrize("arch", ["resnet50", "efficientnet_b0"])
+@pytest.mark.parametrize("arch", ["resnet50", "resnet34", "efficientnet_b0"])
 def test_weights_of_another_architecture_are_refused(arch):
     with pytest.raises(ValueError, match=f"not those of a {arch}"):
         from_torch(arch, {"features.0.weight": np.zeros((4, 3, 3, 3))})
 
 
-@pytest.mark.parametrize("side", [32, 45])
-def test_logits_are_those_of_the_torch_twin(side):
+@pytest.mark.parametrize(
+    ("arch", "network", "side"),
+    [("resnet50", TINY, 32), ("resnet50", TINY, 45), ("resnet34", BASIC, 45)],
+)
+def test_logits_are_those_of_the_torch_twin(arch, network, side):
     torch = pytest.importorskip("torch")
-    twin = oracles_detectors.torch_resnet(blocks=(2, 1), widths=(2, 3), classes=2).eval()
+    shape = {"blocks": (2, 1), "widths": (2, 3), "classes": 2}
+    twin = oracles_detectors.torch_resnet(**shape, basic=arch == "resnet34").eval()
     state = oracles_nn.randomise(twin, 0).state_dict()
     x = np.random.default_rng(0).normal(size=(2, side, side, 3)).astype(np.float32)
     with torch.no_grad():
         expected = twin(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
-    run = jax.jit(lambda v, x: TINY.apply(v, x, train=False))
-    assert_allclose(run(from_torch("resnet50", state), x), expected, rtol=1e-4, atol=1e-5)
+    run = jax.jit(lambda v, x: network.apply(v, x, train=False))
+    assert_allclose(run(from_torch(arch, state), x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_training_moves_the_statistics_of_every_batch_norm():

@@ -16,7 +16,7 @@ from gan_forensics.forensics.neural_parts import part_by_groups
 from gan_forensics.report import report_run
 from gan_forensics.report.detector_fit import fitted_page, sentences
 
-Options: Any = options_of(DetectorConfig, without=("augment", "encoders"))
+Options: Any = options_of(DetectorConfig, without=("augment", "encoders", "side"))
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class TrainDetector:
     Try it:
 
     $ gan-forensics train detector --real photographs --fake generated --arch resnet_small
+
+    $ gan-forensics train detector --real photographs --fake generated --arch npr
 
     $ gan-forensics train detector --real photographs --fake generated --arch resnet50
     --weights resnet50.pth --size 256 --crop 224 --augment blur,jpeg,grayscale
@@ -86,7 +88,7 @@ class TrainDetector:
         if "blur" not in augment:
             idle["rounding"] = "it is of the augmentation blur"
         if self.steps == 0:
-            names = ("batch_size", "learning_rate", "epoch", "flip")
+            names = ("batch_size", "learning_rate", "optimizer", "epoch", "flip")
             idle |= dict.fromkeys(names, "it is of training, and --steps 0 only calibrates")
         for name, why in idle.items():
             value = getattr(config, name)

@@ -20,7 +20,7 @@ from gan_forensics.forensics.archive import check_fields, read_detector, write_d
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, lookup
-from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocessing
+from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.quality import FeatureExtractor
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -102,9 +102,7 @@ class SpectralDetector:
         """The middle of an image that is larger than the detector takes."""
         if self.preprocessing.crop or self.preprocessing.size:
             return image
-        height, width = self.image_shape[:2]
-        top, left = max(0, (image.shape[0] - height) // 2), max(0, (image.shape[1] - width) // 2)
-        return image[top : top + height, left : left + width]
+        return cut_middle(image, *self.image_shape[:2])
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""

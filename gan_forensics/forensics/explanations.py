@@ -30,12 +30,16 @@ from gan_forensics.explain import (
     unit_relevance,
 )
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.place_logits import place_logits
+from gan_forensics.nn.npr import SCALE, nearest_residual
 from gan_forensics.runtime import jit
 
 # Evidence for "generated" and for "real", apart for the colour-blind too, and both from gray.
 GENERATED, REAL = (255, 112, 0), (0, 120, 255)
 OPACITY = 0.8  # of the strongest evidence in files; readers of the page set their own
 SMOOTHED = 5  # side of the square that relevance is averaged over
+# Architectures whose front end is a transform of the whole image.
+SPECTRAL = ("autogan", "dct_cnn")
 _AT_ONCE = 4
 _COLOURS = np.array([0.299, 0.587, 0.114])  # of gray, ITU-R BT.601
 
@@ -66,9 +70,15 @@ class Patch(NamedTuple):
 
 @functools.cache  # the same object every time, by which compiled functions are found again
 def composite_of(arch: str) -> Composite:
-    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
+    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets.
+
+    What the first convolution of NPR reads are differences of two pixels.
+    """
     if arch.startswith("efficientnet"):
         return composites.beta_zero_everywhere()
+    if arch == "npr":
+        most = SCALE * (composites.HIGH - composites.LOW)
+        return composites.beta_zero(low=-most, high=most)
     return composites.beta_zero()
 
 
@@ -76,17 +86,57 @@ def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
     """Explain the logit of each image, at its own size.
 
     Compiled for each size: relevance at the pixels is bounded by the values that pixels may have,
-    in the image but not in its padding, so that a canvas would change it along the borders.
+    in the image but not in its padding, so that a canvas would change it along the borders. Of NPR
+    the residual is explained, pixel by pixel. The relevance of a detector "places" is the logit of
+    each place.
 
     Raises:
-        ValueError: for images smaller than the network's stride.
+        ValueError: for images smaller than the network's stride, and detectors that look at the
+            spectrum.
     """
     arch, network = detector.arch, detector.network
+    if arch in SPECTRAL:
+        raise ValueError(
+            f"a detector {arch} looks at the spectrum of the whole image, so that no place of it "
+            "stands out: explain one of another architecture"
+        )
     stage = "_conv_head" if arch.startswith("efficientnet") else last_stage(network)
-    return explain_network(
-        network, detector.variables, images, read=preprocess, composite=composite_of(arch),
+    residual = arch == "npr"
+    found = explain_network(
+        network.clone(front=None) if residual else network,
+        detector.variables,
+        images,
+        read=_residual if residual else preprocess,
+        composite=composite_of(arch),
         stage=stage,
-    )  # fmt: skip
+    )
+    if residual:
+        return [e._replace(relevance=_padded(e.relevance, x), guided=_padded(e.guided, x))
+                for e, x in zip(found, images, strict=True)]  # fmt: skip
+    if arch == "places":
+        maps = place_logits(detector, images)
+        return [e._replace(relevance=_enlarged(places, x))
+                for e, places, x in zip(found, maps, images, strict=True)]  # fmt: skip
+    return found
+
+
+def _residual(images: Any) -> Any:
+    return nearest_residual(preprocess(images))
+
+
+def _padded(values: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Zeros where an odd side was cut."""
+    sides = np.subtract(np.shape(image)[:2], values.shape[:2])
+    return np.pad(values, [(0, n) for n in sides] + [(0, 0)] * (values.ndim - 2))
+
+
+def _enlarged(places: Float[np.ndarray, "h w"], image: np.ndarray) -> Float[np.ndarray, "H W"]:
+    """The logit of the place that each pixel of the image is nearest to."""
+    rows, columns = (
+        np.minimum(np.arange(side) * n // side, n - 1)
+        for side, n in zip(np.shape(image)[:2], places.shape, strict=True)
+    )
+    return places[np.ix_(rows, columns)]
 
 
 def explain_network(

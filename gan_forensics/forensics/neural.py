@@ -22,16 +22,15 @@ from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.canvases import LENGTHS, MOST, check_image, few_shapes, room
 from gan_forensics.forensics.features import lookup
-from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocessing
+from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
+from gan_forensics.nn.imagenet import normalise
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.npr import npr
-from gan_forensics.nn.resnet import resnet50, resnet_small
+from gan_forensics.nn.resnet import place_resnet, resnet50, resnet_small
+from gan_forensics.nn.spectrum_classifier import autogan, dct_cnn
 from gan_forensics.runtime import jit
-
-# Of the ImageNet bodies that published detectors start from, for pixels in [0, 1].
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
@@ -39,19 +38,18 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet_small": resnet_small,
     "efficientnet": efficientnet,
     "npr": npr,
+    "places": place_resnet,
+    "autogan": autogan,
+    "dct_cnn": dct_cnn,
 }
+# Made for images of one side, which is among their settings.
+OF_ONE_SIZE = ("dct_cnn",)
 Images = UInt8[np.ndarray, "n h w c"] | Sequence[UInt8[np.ndarray, "_h _w c"]]
 
 
 def preprocess(images: UInt8[np.ndarray | Array, "b h w c"]) -> Float[Array, "b h w 3"]:
     """Pixels as the networks read them: (x / 255 - mean) / std; gray is repeated."""
     return normalise(jnp.asarray(images, jnp.float32) / 255)
-
-
-def normalise(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:
-    """ImageNet's normalisation of pixels in [0, 1]."""
-    mean, std = (jnp.asarray(v, images.dtype).reshape(1, 1, 1, 3) for v in (MEAN, STD))
-    return (images - mean) / std
 
 
 def make_network(arch: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
@@ -129,6 +127,11 @@ class NeuralDetector:
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
         shape = self.preprocessing.shape(shape)
+        if (only := getattr(self.network, "side", None)) and shape[:2] != (only, only):
+            raise ValueError(
+                f"images of {shape[0]}x{shape[1]} pixels; {self.name} was trained for "
+                f"{only}x{only} and takes no others: bring them to that size as its images were"
+            )
         side = getattr(self.network, "stride", 1)
         if min(shape[:2]) < side:
             raise ValueError(
@@ -136,9 +139,12 @@ class NeuralDetector:
                 f"{side} pixels"
             )
 
-    def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
-        """The image: networks take any size."""
-        return image
+    def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
+        """The image, or its middle where the network takes one size and this is larger."""
+        only = getattr(self.network, "side", None)
+        if only is None or self.preprocessing.crop or self.preprocessing.size:
+            return image
+        return cut_middle(image, only, only)
 
     def _checked(self, images: Images) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
         for place in range(len(images)):

@@ -16,7 +16,8 @@ from jaxtyping import UInt8
 
 from gan_forensics.data import ArraySource
 from gan_forensics.data.images import check_pixels
-from gan_forensics.forensics.neural import NeuralDetector, init_variables, make_network
+from gan_forensics.forensics.neural import OF_ONE_SIZE, NeuralDetector, init_variables, make_network
+from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.neural_training import NETWORK, detector_update
 from gan_forensics.runtime import jit
 from gan_forensics.train import Update, init_state, make_step, process_batches
@@ -58,7 +59,8 @@ def fit_network(
         ValueError: for other pixels, images of two sizes, fewer than a minibatch, none of a kind,
             and images that are too small for the network.
     """
-    network = make_network(arch, settings)
+    settings = dict(settings or {})
+    make_network(arch, settings)
     pixels = []
     for name, images in (("real", real), ("generated", fake)):
         images = np.asarray(images)
@@ -71,12 +73,17 @@ def fit_network(
             f"real images are {list(pixels[0].shape[1:])} and generated ones "
             f"{list(pixels[1].shape[1:])}: bring them to one size"
         )
-    detector = NeuralDetector(arch, {}, settings=dict(settings or {}))
+    if arch in OF_ONE_SIZE:
+        settings["side"] = side_of(arch, pixels[0].shape[1:])
+    detector = NeuralDetector(arch, {}, settings=settings)
     detector.check_shape(pixels[0].shape[1:])
     label = np.repeat(np.arange(2, dtype=np.int32), [len(images) for images in pixels])
     source = ArraySource(image=np.concatenate(pixels), label=label)
+    network = detector.network
     update, step = _step(network, learning_rate)
     variables = dict(init_variables(network, jax.random.key(seed)))
+    if found := statistics(network, source):
+        variables["batch_stats"] = found
     state = init_state((update,), {NETWORK: variables.pop("params")}, {NETWORK: variables})
     key = jax.random.key(seed)
     with closing(process_batches(source, batch_size=batch_size, seed=seed)) as batches:
@@ -85,9 +92,7 @@ def fit_network(
             state, _ = step(state, batch, key)
     trained = {"params": state.params[NETWORK], **state.stats[NETWORK]}
     facts = {"step": steps, "seed": seed, "real": len(real), "generated": len(fake)}
-    return NeuralDetector(
-        arch, jax.tree.map(np.asarray, trained), settings=detector.settings, facts=facts
-    )
+    return NeuralDetector(arch, jax.tree.map(np.asarray, trained), settings=settings, facts=facts)
 
 
 @functools.cache

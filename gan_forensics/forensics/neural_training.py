@@ -10,9 +10,9 @@ with the first one after every reduction), and the threshold is calibrated on im
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,24 @@ import optax
 from flax.traverse_util import flatten_dict
 from jaxtyping import PyTree
 
-from gan_forensics.data import Augmentation, Source, installed_encoders
-from gan_forensics.data.augment import Encoder, Rounding
+from gan_forensics.data import Augmentation, Source
 from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
 from gan_forensics.forensics.evaluate import operating_point
 from gan_forensics.forensics.measure import measured, thresholds_of
 from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
+    OF_ONE_SIZE,
     NeuralDetector,
     check_arrays,
     init_variables,
     make_network,
-    normalise,
 )
+from gan_forensics.forensics.neural_config import DetectorConfig
 from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, images_of
+from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
-from gan_forensics.runtime import Precision, check_precision, computation_dtype
+from gan_forensics.nn.imagenet import normalise
+from gan_forensics.runtime import computation_dtype
 from gan_forensics.train import (
     Cadence,
     Learner,
@@ -52,7 +54,6 @@ from gan_forensics.train import (
 )
 
 NETWORK = "detector"
-AUGMENTS = ("blur", "jpeg", "grayscale")
 # `fit` looks for small values; the negative has no rounding, so that steps of 0.001 stay exact.
 METRIC = "validation/negative_accuracy"
 STOPPER = Plateau(
@@ -63,97 +64,13 @@ STOPPER = Plateau(
 EPOCHS = 10_000
 
 
-@dataclass(frozen=True)
-class DetectorConfig:
-    """Everything that decides what training a detector computes, beside its images.
-
-    Attributes:
-        arch: the network, of `gan_forensics.forensics.neural.ARCHITECTURES`: resnet50,
-            efficientnet_b0, or, for images of 32 to 64 pixels and for CPUs, resnet_small; npr
-            looks at the relations of neighbouring pixels alone, at any size.
-        width: channels of the first map of resnet_small and npr; None for their own.
-        augment: some of blur, jpeg, grayscale (which makes it colour-robust).
-        probability: of blur, and of JPEG, for each image (published: 0.5 and 0.1).
-        gray_probability: of gray.
-        flip: probability of mirroring.
-        crop: side of random (validation: central) crops; None for whole images, which must then
-            have one size.
-        rounding: of blurred pixels; the released code cuts off, which darkens by a level.
-        encoders: of JPEG.
-        batch_size: images a minibatch, over all processes.
-        learning_rate: of Adam; divided by ten, twice, when the validation accuracy stands still.
-        epoch: steps between validations; None for once through all images.
-        false_alarms: accepted share of real images called generated, which sets the threshold.
-        weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
-            another is made anew.
-        seed: of initialisation, order, augmentation, and the command's split.
-        precision: of training: float32, tf32 or bfloat16 as for GANs; by default the backend's own.
-            Validation and scores are of float32 networks in either case.
-
-    Raises:
-        ValueError: for a width, crop, epoch or batch below 1, a rate that is not positive, and
-            a probability or a share of false alarms out of range.
-    """
-
-    arch: str = "resnet50"
-    width: int | None = None
-    augment: tuple[str, ...] = ("blur", "jpeg")
-    probability: float = 0.5
-    gray_probability: float = 0.5
-    flip: float = 0.5
-    crop: int | None = None
-    rounding: Rounding = "truncate-like-reference"
-    encoders: tuple[Encoder, ...] = ("opencv", "pillow")
-    batch_size: int = 64
-    learning_rate: float = 1e-4
-    epoch: int | None = None
-    false_alarms: float = 0.05
-    weights: str | None = None
-    seed: int = 0
-    precision: Precision | None = None
-
-    def __post_init__(self):
-        check_precision(self.precision)
-        for name in ("width", "crop", "epoch", "batch_size"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}: leave it out")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if not 0 < self.false_alarms < 1:
-            raise ValueError(
-                f"false_alarms is a share between 0 and 1 (exclusive), got {self.false_alarms}"
-            )
-        for name in ("probability", "gray_probability", "flip"):
-            if not 0 <= (chance := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {chance}")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the architecture is told."""
-        return {} if self.width is None else {"width": self.width}
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """The augmentation of training images.
-
-        Raises:
-            ValueError: for an unknown name.
-        """
-        if unknown := sorted(set(self.augment) - set(AUGMENTS)):
-            raise ValueError(f"unknown augmentations {unknown}: choose of {', '.join(AUGMENTS)}")
-        return Augmentation(
-            blur=self.probability if "blur" in self.augment else 0.0,
-            jpeg=self.probability if "jpeg" in self.augment else 0.0,
-            grayscale=self.gray_probability if "grayscale" in self.augment else 0.0,
-            flip=self.flip,
-            crop=self.crop or 0,
-            encoders=tuple(name for name in self.encoders if name in installed_encoders()),
-            rounding=self.rounding,
-        )
-
-
-def detector_update(network: nn.Module, *, learning_rate: float = 1e-4) -> Update:
-    """The one move: Adam on the mean binary cross-entropy of the logit, generated = 1.
+def detector_update(
+    network: nn.Module,
+    *,
+    learning_rate: float = 1e-4,
+    optimizer: Callable[..., optax.GradientTransformation] = optax.adam,
+) -> Update:
+    """The one move: `optimizer` on the mean binary cross-entropy of the logit, generated = 1.
 
     Its batches have "image" float [b, h, w, 3] in [-1, 1] and "label" [b].
     """
@@ -166,8 +83,20 @@ def detector_update(network: nn.Module, *, learning_rate: float = 1e-4) -> Updat
         value = optax.sigmoid_binary_cross_entropy(logits, label.astype(logits.dtype)).mean()
         return value, {"accuracy": ((logits > 0) == (label == 1)).mean()}
 
-    optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=learning_rate)
-    return supervised_update(NETWORK, network, loss, optimizer, call=logits)
+    tuned = optax.inject_hyperparams(optimizer)(learning_rate=learning_rate)
+    return supervised_update(NETWORK, network, loss, tuned, call=logits)
+
+
+def dampened_sgd(learning_rate: float) -> optax.GradientTransformation:
+    """SGD with momentum 0.9, dampening 0.9 and weight decay 1e-4, as AutoGAN's detector has.
+
+    The velocity, v <- 0.9 v + 0.1 (g + 1e-4 w), starts at zero (in PyTorch at the first gradient).
+    """
+    return optax.chain(
+        optax.add_decayed_weights(1e-4),
+        optax.ema(0.9, debias=False),
+        optax.scale_by_learning_rate(learning_rate),
+    )
 
 
 def initial_variables(config: DetectorConfig) -> tuple[PyTree, PyTree]:
@@ -199,9 +128,10 @@ def published_variables(arch: str, path: str | Path) -> dict[str, Any]:
     """
     from gan_forensics.nn import from_torch, load_weights
 
-    if arch not in ("resnet50", "efficientnet_b0"):
+    bodies = {name: name for name in ("resnet50", "efficientnet_b0")} | {"autogan": "resnet34"}
+    if arch not in bodies:
         raise ValueError(f"there are no published weights of {arch}: leave weights out")
-    return from_torch(arch, load_weights(path))
+    return from_torch(bodies[arch], load_weights(path))
 
 
 def train_detector(
@@ -244,10 +174,13 @@ def train_detector(
             f"{needed / max(few, 1):.1f} times as many, or accept more false alarms "
             f"(--false-alarms {math.ceil(100 / (few + 1)) / 100:g})"
         )
-    network = make_network(config.arch, config.settings)
+    train = [Prepared(source, preprocessing) for source in parts.train]
     augmentation = config.augmentation
+    config = replace(config, **_size_of(train, config))
+    network = make_network(config.arch, config.settings)
+    own_statistics = statistics(network, *train)
     batches = process_batches(
-        RealAndFake(*(Prepared(source, preprocessing) for source in parts.train)),
+        RealAndFake(*train),
         batch_size=config.batch_size,
         seed=config.seed,
         transform=augmentation.transform,
@@ -256,10 +189,13 @@ def train_detector(
 
     def init(_: int):
         params, stats = initial_variables(config)
+        if own_statistics:
+            stats = {**stats, "batch_stats": own_statistics}
         return {NETWORK: params}, {NETWORK: stats}
 
     trained = network.clone(dtype=computation_dtype(config.precision))
-    update = detector_update(trained, learning_rate=config.learning_rate)
+    optimizer = optax.adam if config.optimizer is None else dampened_sgd
+    update = detector_update(trained, learning_rate=config.learning_rate, optimizer=optimizer)
     learner = Learner(NETWORK, asdict(config), (update,), init, precision=config.precision)
     steps_before = {} if preprocessing == NATIVE else {"preprocessing": preprocessing.words}
     shared = {"split": parts.split, **steps_before, **(facts or {})}
@@ -314,6 +250,17 @@ def train_detector(
         measured=found,
     )
     return replace(detector, calibration=calibration)
+
+
+def _size_of(train: Sequence[Source], config: DetectorConfig) -> dict[str, int]:
+    """The size of the images, where the network is made for one.
+
+    Raises:
+        ValueError: for images that are no squares.
+    """
+    if config.arch not in OF_ONE_SIZE:
+        return {}
+    return {"side": side_of(config.arch, train[0][0]["image"].shape)}
 
 
 def _detector(

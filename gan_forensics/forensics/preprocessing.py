@@ -99,6 +99,14 @@ def read_preprocessing(header: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing(**steps)
 
 
+def cut_middle(
+    image: UInt8[np.ndarray, "h w c"], height: int, width: int
+) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """The middle of an image, of at most so many pixels a side."""
+    top, left = max(0, (image.shape[0] - height) // 2), max(0, (image.shape[1] - width) // 2)
+    return image[top : top + height, left : left + width]
+
+
 class Prepared:
     """A source whose images went through a preprocessing."""
 

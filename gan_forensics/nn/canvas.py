@@ -18,10 +18,11 @@ from gan_forensics.nn.conv import Conv, same_padding
 from gan_forensics.nn.efficientnet import EfficientNet
 from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.npr import nearest_residual
-from gan_forensics.nn.resnet import GlobalMean, ResNet
+from gan_forensics.nn.resnet import BasicBlock, GlobalMean, ResNet
 
 # Every map of these is smaller than the image by a whole factor, which sides follow rounded up; all
-# that makes something of zeros (norms have biases) is a norm, and pools follow a ReLU.
+# that makes something of zeros (norms have biases) is a norm, and pools follow a ReLU. Pools reach
+# over the border, which matters where no norm follows: to a basic block's sum, to the mean.
 NETWORKS = (ResNet, EfficientNet)
 # Front ends of theirs that look at 2x2 squares: whole ones, with their neighbours on no side.
 SQUARES = (nearest_residual,)
@@ -85,7 +86,9 @@ def apply_on_canvas(
             return within(next_fun(*args, **kwargs))
         if isinstance(layer, GlobalMean):
             places = extent(args[0]).prod(1).astype(args[0].dtype)
-            return args[0].sum((1, 2)) / places[:, None]
+            return within(args[0]).sum((1, 2)) / places[:, None]
+        if isinstance(layer, BasicBlock):
+            return next_fun(within(args[0]), *args[1:], **kwargs)
         return next_fun(*args, **kwargs)
 
     with nn.intercept_methods(intercept):

@@ -201,15 +201,22 @@ class ConvTranspose(nn.Module):
     kernel_size: int | tuple[int, int]
     strides: int | tuple[int, int] = 1
     padding: int = 0
+    output_padding: int = 0
     use_bias: bool = True
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
-        """Map feature maps to larger ones: side (h - 1) s - 2 p + k."""
+        """Map feature maps to larger ones: side (h - 1) s - 2 p + k + output_padding."""
         kh, kw = _pair(self.kernel_size)
         shape, fan_in = (kh, kw, x.shape[-1], self.features), kh * kw * self.features
         kernel, bias = parameters(self, shape, use_bias=self.use_bias, fan_in=fan_in)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = convolve_transpose(x, kernel, strides=self.strides, padding=self.padding)
+        y = convolve_transpose(
+            x,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            output_padding=self.output_padding,
+        )
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)

@@ -1,4 +1,4 @@
-"""Residual networks of bottlenecks, in the layout whose weights are published.
+"""Residual networks of bottlenecks or basic blocks, in the layout whose weights are published.
 
 He et al., "Deep residual learning for image recognition" (CVPR 2016), table 1, with the stride on
 the 3x3 convolution as in torchvision. Wang et al., "CNN-generated images are surprisingly easy to
@@ -41,7 +41,6 @@ class Bottleneck(nn.Module):
 
     width: int
     stride: int = 1
-    projection: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -52,17 +51,39 @@ class Bottleneck(nn.Module):
         y = nn.relu(layer(x, "conv1", "bn1", self.width))
         y = nn.relu(layer(y, "conv2", "bn2", self.width, 3, self.stride))
         y = layer(y, "conv3", "bn3", out)
-        if self.projection:
-            x = layer(x, "downsample.0", "downsample.1", out, 1, self.stride)
-        return nn.relu(y + x)
+        return nn.relu(y + _projected(self, x, out, train=train))
+
+
+class BasicBlock(nn.Module):
+    """3x3 with the stride, 3x3, both to `width`; a projection where shapes change."""
+
+    width: int
+    stride: int = 1
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
+        """Add what two convolutions make of x to x itself, or to its projection."""
+        layer = partial(conv_norm, self, train=train)
+        y = nn.relu(layer(x, "conv1", "bn1", self.width, 3, self.stride))
+        y = layer(y, "conv2", "bn2", self.width, 3)
+        return nn.relu(y + _projected(self, x, self.width, train=train))
+
+
+def _projected(block: Bottleneck | BasicBlock, x: Array, features: int, *, train: bool) -> Array:
+    """x as it is, or projected by a layer of the compact `block` where shapes change."""
+    if block.stride == 1 and x.shape[-1] == features:
+        return x
+    names = "downsample.0", "downsample.1"
+    return conv_norm(block, x, *names, features, 1, block.stride, train=train)
 
 
 class ResNet(nn.Module):
     """Images to logits; the defaults are ResNet-50 with one logit.
 
     Attributes:
-        blocks: bottlenecks of each stage; every stage but the first halves the map.
-        widths: channels of each stage's 3x3 convolutions (a quarter of its output's).
+        blocks: blocks of each stage; every stage but the first halves the map.
+        widths: channels of each stage's 3x3 convolutions (a quarter of a bottleneck's output).
         classes: number of logits; 1 for a detector, whose logit is high for generated images; None
             for no last layer, but what it would read: the means [b, channels].
         stem_kernel: side of the first convolution, of `widths[0]` channels.
@@ -70,6 +91,7 @@ class ResNet(nn.Module):
         stem_pool: whether a 3x3 max pool with stride 2 follows it.
         dtype: that of the computation; parameters are float32.
         front: what the first convolution is shown of the images; None for themselves.
+        block: what the stages are made of.
 
     Raises ValueError for images with a side shorter than `stride`, the pixels behind one place of
     the last map, and for stages that are not as many in `blocks` as in `widths`.
@@ -83,6 +105,7 @@ class ResNet(nn.Module):
     stem_pool: bool = True
     dtype: Any = None
     front: Front | None = None
+    block: type[Bottleneck] | type[BasicBlock] = Bottleneck
 
     @property
     def stride(self) -> int:
@@ -120,10 +143,10 @@ class ResNet(nn.Module):
         x = between(1, x)
         for stage, (count, width) in enumerate(zip(self.blocks, self.widths, strict=True)):
             for i in range(count):
-                # The first block of a stage changes the channels, and, but for stage 1, the size.
+                # The first block of a stage changes the size, but for stage 1.
                 stride = 2 if stage > 0 and i == 0 else 1
                 name = f"layer{stage + 1}.{i}"
-                x = Bottleneck(width, stride, i == 0, self.dtype, name=name)(x, train=train)
+                x = self.block(width, stride, self.dtype, name=name)(x, train=train)
             x = between(stage + 2, x)
 
         means = GlobalMean()(x)
@@ -135,6 +158,24 @@ class ResNet(nn.Module):
 def resnet50(classes: int | None = 1, *, dtype: Any = None) -> ResNet:
     """ResNet-50: 53 convolutions with 26,560 channels."""
     return ResNet(classes=classes, dtype=dtype)
+
+
+def resnet34(
+    classes: int | None = 1, *, width: int = 64, front: Front | None = None, dtype: Any = None
+) -> ResNet:
+    """ResNet-34, of basic blocks."""
+    widths = (width, 2 * width, 4 * width, 8 * width)
+    return ResNet((3, 4, 6, 3), widths, classes, dtype=dtype, front=front, block=BasicBlock)
+
+
+def place_resnet(classes: int | None = 1, *, width: int = 64, dtype: Any = None) -> ResNet:
+    """ResNet-18 cut off after its first stage: two basic blocks, a place every 4 pixels.
+
+    Chai et al., "What makes fake images detectable? Understanding properties that generalize" (ECCV
+    2020): a place sees 43x43 pixels, so that it judges texture and not what an image shows. The
+    logit of the mean is the mean of the logits of the places.
+    """
+    return ResNet((2,), (width,), classes, dtype=dtype, block=BasicBlock)
 
 
 def resnet_small(classes: int | None = 1, *, width: int = 8, dtype: Any = None) -> ResNet:

@@ -29,6 +29,7 @@ ARCHITECTURES: dict[str, tuple[str, Callable[[State], Table]]] = {
     **weights_resgan.ARCHITECTURES,
     **weights_stargan.ARCHITECTURES,
     "resnet50": ("module.", weights_resnet.resnet50),
+    "resnet34": ("module.", weights_resnet.resnet34),
     "efficientnet_b0": ("module.", weights_resnet.efficientnet_b0),
     "inception_v3_fid": ("inception.", weights_inception.inception_v3_fid),
 }

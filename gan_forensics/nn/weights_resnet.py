@@ -4,6 +4,8 @@ Widths, depths and the number of logits are read from the shapes, so that the sa
 published detectors (one logit), their ImageNet bodies (1000) and small twins.
 """
 
+from collections.abc import Callable
+
 from gan_forensics.nn.resnet import EXPANSION
 from gan_forensics.nn.weight_tables import (
     Leaf,
@@ -19,6 +21,15 @@ from gan_forensics.nn.weight_tables import (
 
 def resnet50(state: State) -> Table:
     """`conv1`, `bn1`, `layer<stage>.<i>` with three convolutions and maybe a projection, `fc`."""
+    return _resnet(state, _bottleneck)
+
+
+def resnet34(state: State) -> Table:
+    """The same with two convolutions a block."""
+    return _resnet(state, _basic_block)
+
+
+def _resnet(state: State, block_of: Callable[[State, str, int], tuple[Table, int]]) -> Table:
     weight = "conv1.weight"
     made = size_in(state, (weight, 0), ("bn1.weight", 0))
     kernel = size_in(state, (weight, 2))
@@ -26,16 +37,33 @@ def resnet50(state: State) -> Table:
     for stage in range(1, 1 + count_in(state, r"layer(\d+)\.", first=1)):
         for i in range(count_in(state, rf"layer{stage}\.(\d+)\.")):
             block = f"layer{stage}.{i}"
-            width = size_in(state, (f"{block}.conv1.weight", 0), (f"{block}.bn1.weight", 0))
-            table |= _unit((block,), "conv1", "bn1", (width, made, 1, 1))
-            table |= _unit((block,), "conv2", "bn2", (width, width, 3, 3))
-            table |= _unit((block,), "conv3", "bn3", (EXPANSION * width, width, 1, 1))
-            if i == 0:
-                shape = (EXPANSION * width, made, 1, 1)
-                table |= _unit((block,), "downsample.0", "downsample.1", shape)
-            made = EXPANSION * width
+            leaves, out = block_of(state, block, made)
+            table |= leaves
+            if i == 0 and (stage > 1 or made != out):
+                table |= _unit((block,), "downsample.0", "downsample.1", (out, made, 1, 1))
+            made = out
     classes = size_in(state, ("fc.weight", 0), ("fc.bias", 0))
     return table | layer_leaves("fc", "fc", (classes, made), bias=True)
+
+
+def _bottleneck(state: State, block: str, made: int) -> tuple[Table, int]:
+    """The three convolutions of a block on `made` channels, and how many channels it gives."""
+    width = _width(state, block)
+    out = EXPANSION * width
+    table = _unit((block,), "conv1", "bn1", (width, made, 1, 1))
+    table |= _unit((block,), "conv2", "bn2", (width, width, 3, 3))
+    return table | _unit((block,), "conv3", "bn3", (out, width, 1, 1)), out
+
+
+def _basic_block(state: State, block: str, made: int) -> tuple[Table, int]:
+    """The two convolutions of a block on `made` channels, and how many channels it gives."""
+    width = _width(state, block)
+    table = _unit((block,), "conv1", "bn1", (width, made, 3, 3))
+    return table | _unit((block,), "conv2", "bn2", (width, width, 3, 3)), width
+
+
+def _width(state: State, block: str) -> int:
+    return size_in(state, (f"{block}.conv1.weight", 0), (f"{block}.bn1.weight", 0))
 
 
 def efficientnet_b0(state: State) -> Table:
