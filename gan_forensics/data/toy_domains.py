@@ -1,8 +1,9 @@
 """Domains that can be translated into each other, drawn: nothing is downloaded.
 
 A soft disc lies on a textured ground. The disc is red, green or blue; the ground is tinted warm or
-cool, and striped (upright, more or less) or spotted. Stripes and spots have the same contrast, mean colour and radial
-power spectrum in expectation: what tells them apart is texture, no tint and no frequency.
+cool, and striped (upright, more or less) or spotted. Stripes and spots have the same contrast, mean
+colour and radial power spectrum in expectation: what tells them apart is texture, no tint and no
+frequency.
 """
 
 import numpy as np
