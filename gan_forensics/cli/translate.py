@@ -121,7 +121,7 @@ class Translate:
 
         count = min(self.most, len(source))
         if count < len(source):
-            say(f"{count} of {len(source)} images, the first by name (--most)")
+            say(f"{count} of {len(source)} images, the first ones (--most)")
         names, images, errors = [], [], []
         for index in range(count):
             try:
@@ -130,7 +130,7 @@ class Translate:
                 errors.append(str(error))
                 continue
             name = describe(source, index)
-            names.append(Path(name).stem if Path(name).is_file() else f"{index:06d}")
+            names.append((f"{index:06d}", Path(name).stem if Path(name).is_file() else ""))
         if not images:
             raise ValueError(f"none of {count} images can be translated: {errors[0]}")
         if errors:
@@ -139,9 +139,12 @@ class Translate:
             raise ValueError(
                 f"{self.images} is in colour, and the run's images are gray: convert it"
             )
-        often = Counter(names)
-        stems = [f"{i:06d}-{stem}" if often[stem] > 1 else stem for i, stem in enumerate(names)]
-        return stems, np.stack(images)
+        often = Counter(stem for _, stem in names)
+        unique = [
+            stem if often[stem] == 1 else "-".join(filter(None, (number, stem)))
+            for number, stem in names
+        ]
+        return unique, np.stack(images)
 
 
 def _file_name(target: str) -> str:
