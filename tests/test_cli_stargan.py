@@ -1,6 +1,7 @@
 """`train stargan` and `translate`, as a user has them."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from gan_forensics.train import init_state
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 
 HAIR = ("blond", "dark", "red")
-TINY = {"size": 8, "width": 1, "blocks": 0, "layers": 1, "batch_size": 8, "n_dis": 1}
+TINY: dict[str, Any] = dict(size=8, width=1, blocks=0, layers=1, batch_size=8, n_dis=1)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def translated(started, images, out, *options):
 def test_what_a_target_does_not_name_stays_and_exclusive_attributes_give_way():
     names = (*HAIR, "Male", "Young")
     asked = asked_of("dark,Male=0", names, HAIR)
-    labels = np.float32([[1, 0, 0, 1, 1], [0, 0, 1, 0, 0]])
+    labels = np.array([[1, 0, 0, 1, 1], [0, 0, 1, 0, 0]], np.float32)
     expected = [[0, 1, 0, 0, 1], [0, 1, 0, 0, 0]]
     np.testing.assert_array_equal(changed(labels, asked, names), expected)
     assert labels[0, 0] == 1

@@ -1,6 +1,7 @@
 """Which labels a translation is asked for: what images are now, and what of it shall change."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,9 +34,12 @@ def told_labels(
         images: of the size that it was trained on.
         batch_size: images at a time.
     """
-    program = jit(
-        lambda params, x: gan.discriminator.apply({"params": params}, x, train=False)["labels"]
-    )
+
+    @jit
+    def program(params, x):
+        judged: Any = gan.discriminator.apply({"params": params}, x, train=False)
+        return judged["labels"]
+
     parts = []
     with products(gan.config.precision):
         for first in range(0, len(images), batch_size):
