@@ -104,9 +104,10 @@ PRESETS = {
     "cpu": (
         "Drawn domains at 32x32 on a CPU.",
         Experiment(
-            StarGanConfig(size=32, width=16, blocks=2, learning_rate=1e-3),
+            StarGanConfig(size=32, width=16, blocks=2, learning_rate=1e-3, schedule="linear"),
             out=Path("runs/stargan-cpu"),
             seeds=(0, 1, 2),
+            steps=800,
         ),
     ),
     "paper": (
