@@ -79,9 +79,27 @@ MUTATIONS = [
         "tests/test_data_perturbations.py",
     ),
     Mutation(
+        "gan_forensics/data/strengths.py",
+        "second(first(image, FIRST), quality)",
+        "second(image, quality)",
+        "tests/test_data_strengths.py",
+    ),
+    Mutation(
         "gan_forensics/report/robustness.py",
         '"real_accuracy_low": 1 - alarms.high',
         '"real_accuracy_low": 1 - alarms.low',
+        "tests/test_cli_robustness.py",
+    ),
+    Mutation(
+        "gan_forensics/report/robustness.py",
+        'order = ["none", *SEVERAL[kind]]',
+        'order = ["none", *sorted(SEVERAL[kind])]',
+        "tests/test_cli_robustness.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/measure.py",
+        "pair = (0, fake)",
+        "pair = (0, 1)",
         "tests/test_cli_robustness.py",
     ),
     Mutation(

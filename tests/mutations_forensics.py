@@ -60,8 +60,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/measure.py",
-        "return detector.middle(perturb(image, carrier, frost_textures=frost_textures))",
-        "return perturb(detector.middle(image), carrier)[: image.shape[0], : image.shape[1]]",
+        "made = detector.middle(perturb(image, carrier, frost_textures=frost_textures))",
+        "made = perturb(detector.middle(image), carrier)[: image.shape[0], : image.shape[1]]",
         "tests/test_forensics_calibration.py",
     ),
     Mutation(
@@ -237,5 +237,29 @@ MUTATIONS = [
         "            image = image[:, ::-1]",
         "            image = image[::-1]",
         "tests/test_data_augment.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frank.py",
+        "C=1 / (2 * RIDGE * n)",
+        "C=1 / (RIDGE * n)",
+        "tests/test_forensics_frank.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frank.py",
+        'others = others[np.argsort(-excess[others], kind="stable")[:ADDED]]',
+        "others = others[:0]",
+        "tests/test_forensics_frank.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frank.py",
+        "        if loss < lowest:",
+        "        if True:",
+        "tests/test_forensics_frank.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/frozen.py",
+        'if (extractor.name, extractor.fingerprint) != (name, known["digest"]):',
+        "if extractor.name != name:",
+        "tests/test_forensics_frozen.py",
     ),
 ]

@@ -23,4 +23,10 @@ MUTATIONS = [
         "size=self.resize, follow_links=False",
         CLI,
     ),
+    Mutation(
+        "gan_forensics/spectra/resamplers.py",
+        "place = 2 * np.arange(n) - np.arange(2 * n)[:, None] + len(taps) // 2",
+        "place = 2 * np.arange(n) - np.arange(2 * n)[:, None] + len(taps) // 2 - 1",
+        "tests/test_spectra_resamplers.py",
+    ),
 ]

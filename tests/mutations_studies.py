@@ -40,4 +40,16 @@ MUTATIONS = [
         "likeliest += 0",
         "tests/test_studies_translation.py",
     ),
+    Mutation(
+        "gan_forensics/studies/released.py",
+        ".transpose(0, 2, 1, 3, 4)",
+        ".transpose(2, 0, 1, 3, 4)",
+        "tests/test_studies_released.py",
+    ),
+    Mutation(
+        "gan_forensics/studies/released.py",
+        "np.floor(255 * (0.5 * images + 0.5))",
+        "np.round(255 * (0.5 * images + 0.5))",
+        "tests/test_studies_released.py",
+    ),
 ]

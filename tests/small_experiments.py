@@ -14,7 +14,7 @@ from gan_forensics.studies import StudyConfig
 from gan_forensics.train import init_state, make_step, minibatches_per_step
 
 TINY_STUDY = StudyConfig(
-    data="toy:powerlaw?n=80",
+    data="toy:powerlaw?n=160",
     size=16,
     tails=("BASELINE", "N.1.5"),
     steps=2,
@@ -22,8 +22,7 @@ TINY_STUDY = StudyConfig(
     latent=8,
     batch_size=8,
     images=40,
-    features=("durall",),
-    classifiers=("knn",),
+    detectors=("durall-knn",),
     train_fraction=0.25,
     runs=2,
 )

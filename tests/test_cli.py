@@ -157,13 +157,14 @@ def test_choices_are_the_names_that_the_areas_know(capsys):
     from gan_forensics.anomaly import DETECTORS, RESAMPLERS
     from gan_forensics.cli import anomaly, augment, detect, evaluate, spectrum
     from gan_forensics.forensics import CLASSIFIERS, FEATURES
+    from gan_forensics.forensics.frozen import FROZEN
     from gan_forensics.nn.inception import Resize
     from gan_forensics.quality.evaluate import METRICS
     from gan_forensics.spectra.curves import Normalise
 
     assert {*get_args(augment.Method), "none"} == set(RESAMPLERS)
     assert set(get_args(anomaly.DetectorName)) == set(DETECTORS)
-    assert set(get_args(detect.Features)) == set(FEATURES)
+    assert set(get_args(detect.Features)) == {*FEATURES, *FROZEN}
     assert set(get_args(detect.Classifier)) < set(CLASSIFIERS)  # without those of one paper
     assert evaluate.Evaluate.__annotations__["resize"] == Resize | None
     assert run("evaluate", "--help") == 0

@@ -1,5 +1,6 @@
 """The one table of perturbations, names for it, and the random corruptions of training."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,6 +18,7 @@ from gan_forensics.data.perturbations import (
     names_of,
     perturb,
 )
+from gan_forensics.data.strengths import FAMILIES, members
 
 CHEAP = ("gaussian_noise", "contrast", "pixelate")
 
@@ -27,7 +29,8 @@ def images(rng):
 
 
 def test_the_table_has_the_carriers_and_every_severity_of_every_kind(images):
-    assert len(PERTURBATIONS) == len(CARRIERS) + 5 * 20
+    others = {name for family in FAMILIES for name in members(family)} - {*CARRIERS}
+    assert len(PERTURBATIONS) == len(CARRIERS) + len(others) + 5 * 20
     assert {"jpeg-75", "screenshot", "gaussian_noise-1", "saturate-5"} < {*PERTURBATIONS}
     for name, carrier in CARRIERS.items():
         assert_array_equal(perturb(images[0], name), carrier(images[0]))
@@ -58,9 +61,21 @@ def test_kinds_stand_for_their_severities_and_wrong_names_get_near_ones(images):
         "fog-1", "fog-2", "fog-3", "fog-4", "fog-5", "jpeg-90"
     )  # fmt: skip
     assert kind_of("frost_procedural-4") == ("frost_procedural", 4)
-    assert kind_of("down-up-0.75") == ("down-up-0.75", 0) and kind_of("noise-3") == ("noise-3", 0)
-    for wrong, near in (("jpeg-60", "jpeg-90"), ("fgo", "fog"), ("snow-6", "snow-")):
-        with pytest.raises(ValueError, match=f"unknown perturbation '{wrong}'; did.*{near}"):
+    assert kind_of("down-up-0.75") == ("down-up", 0.75) and kind_of("noise-3") == ("noise", 3)
+    assert kind_of("jpeg-75+webp-30") == ("jpeg-75+webp", 30)
+    assert kind_of("down-up-lanczos-0.5") == ("down-up-lanczos", 0.5)
+    assert kind_of("screenshot") == ("screenshot", 0) and kind_of("up-1.5") == ("up-1.5", 0)
+    assert names_of(["blur", "jpeg-75", "jpeg", "screenshot"]) == (
+        "blur-0.5", "blur-1", "blur-2", "blur-3",
+        "jpeg-75", "jpeg-95", "jpeg-90", "jpeg-50", "jpeg-30", "screenshot",
+    )  # fmt: skip
+    for wrong, near in (
+        ("jpeg-60", "jpeg-90"), ("fgo", "fog"), ("snow-6", "snow-"), ("blur-4", "blur-"),
+        ("jpeg-75+jpg-50", "jpeg-50"), ("resize-nearest", "resize-bilinear"),
+    ):  # fmt: skip
+        with pytest.raises(
+            ValueError, match=f"unknown perturbation '{re.escape(wrong)}'; did.*{near}"
+        ):
             names_of([wrong])
     with pytest.raises(ValueError, match="unknown perturbation 'fog-0'; did you mean fog-"):
         perturb(images[0], "fog-0")

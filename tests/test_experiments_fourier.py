@@ -15,6 +15,7 @@ from gan_forensics.data import power_law_textures
 from gan_forensics.gans import GanConfig
 from gan_forensics.nn import TAILS
 from gan_forensics.studies.bypass import gan_configs
+from gan_forensics.studies.pages import over_seeds
 from gan_forensics.train import read_metrics
 from tests.small_experiments import TINY_STUDY as TINY
 from tests.small_experiments import command, step_fits_together
@@ -25,7 +26,7 @@ from tests.small_experiments import command, step_fits_together
 def test_paper_is_thirty_nine_gans_of_the_published_recipe():
     gans = gan_configs(PAPER.study)
     assert len(gans) == 39
-    assert {tail for _, tail, _ in gans} == set(TAILS) and len(TAILS) == 13
+    assert {tail for _, _, tail, _ in gans} == set(TAILS) and len(TAILS) == 13
     for gan in gans.values():
         assert (gan.size, gan.width, gan.latent, gan.batch_size) == (128, 32, 128, 64)
     assert PAPER.schedule == "plateau"
@@ -43,7 +44,7 @@ PAPER_GANS = gan_configs(PAPER.study)
 SOME = [key for i, key in enumerate(PAPER_GANS) if i % 13 % 3 == i // 13]
 
 
-@pytest.mark.parametrize("key", SOME, ids=lambda key: f"{key[0]}-{key[1]}")
+@pytest.mark.parametrize("key", SOME, ids=lambda key: f"{key.method}-{key.tail}")
 def test_a_step_of_the_paper_fits_together(key):
     check_paper_gan(PAPER_GANS[key])
 
@@ -166,24 +167,15 @@ def smoke(tmp_path_factory):
 def test_the_smoke_preset_leaves_results_and_a_page(smoke):
     out, results, said = smoke
     assert "report.html" in said and results["finding"].split("\n")[0] in said
-    assert set(results) == {"protocol", "finding", "spectra", "exponents", "bypass", "timings"}
     page = (out / "report.html").read_text()
     assert "Published numbers" in page and "88.6" in page
-    assert len(results["bypass"]) == 3 * 2 * 2
+    # Four detectors, two sets of training tails, three tails.
+    assert len(results["bypass"]) == 4 * 2 * 3
     for row in results["bypass"]:
-        assert 0 <= row["detection_rate"] <= 1 and 0 <= row["real_accuracy"] <= 1
-        assert row["n_real"] > 0 and row["n_fake"] > 0 and row["seeds"] == [0]
+        assert 0 <= row["detected"] <= 1 and 0 <= row["real_accuracy"] <= 1
+        assert row["n_real"] > 0 and row["n_fake"] > 0 and row["gan_seed"] == "same"
     gans = {line["gan"] for line in read_metrics(out / "metrics.jsonl")}
     assert gans == {f"dcgan-{tail}-seed0" for tail in ("BASELINE", "Z.1.5", "N.1.5")}
-
-
-def test_detection_and_miss_rates_of_the_smoke_run_add_up(smoke):
-    """A rate is a count of test images over their number, averaged over the draws."""
-    for row in smoke[1]["bypass"]:
-        detected = row["detection_rate"] * row["n_fake"] * row["runs"]
-        missed = (1 - row["detection_rate"]) * row["n_fake"] * row["runs"]
-        assert abs(detected - round(detected)) < 1e-6
-        assert round(detected) + round(missed) == row["n_fake"] * row["runs"]
 
 
 def test_after_so_little_training_baseline_spectra_already_end_higher_than_nearest_ones(smoke):
@@ -193,27 +185,53 @@ def test_after_so_little_training_baseline_spectra_already_end_higher_than_neare
 
 
 def test_the_smoke_run_has_the_papers_direction(smoke):
-    """Curves and neighbours see BASELINE and Z and let N pass; real images are known as real."""
+    """Curves and neighbours see BASELINE and Z and let N pass, until they are trained on N too."""
     rows = {
-        row["tail"]: row
+        (row["trained_on"], row["tail"]): row
         for row in smoke[1]["bypass"]
-        if (row["features"], row["classifier"]) == ("durall", "knn")
+        if row["detector"] == "durall-knn"
     }
-    assert rows["BASELINE"]["real_accuracy"] > 0.9
-    assert rows["BASELINE"]["detection_rate"] > 0.9
-    assert rows["Z.1.5"]["detection_rate"] > 0.7 > 0.3 > rows["N.1.5"]["detection_rate"]
+    rates = {key: row["detected"] for key, row in rows.items()}
+    assert rows["BASELINE", "BASELINE"]["real_accuracy"] > 0.9
+    assert rates["BASELINE", "BASELINE"] > 0.9
+    assert rates["BASELINE", "Z.1.5"] > 0.7 > 0.3 > rates["BASELINE", "N.1.5"]
+    assert rates["BASELINE+N.1.5", "N.1.5"] > 0.5
 
 
 @pytest.mark.slow
 def test_the_regularisation_experiment_compares_its_four_variants(tmp_path):
     name, preset = "smoke", spectral_regularisation.PRESETS["smoke"][1]
-    arguments = ["--steps", 2, "--images", 40, "--out", tmp_path / "run"]
+    arguments = ["--steps", 2, "--images", 40, "--processes", 1, "--out", tmp_path / "run"]
     said = command("spectral_regularisation", name, *arguments)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     rows = {row["variant"]: row for row in results["variants"]}
-    assert list(rows) == list(spectral_regularisation.variants(preset.weight))
+    assert list(rows) == list(spectral_regularisation.variants(preset))
     # Two steps apart by a factor 1 + 1e-5: the released weight is the plain GAN.
-    released, plain = rows["BASELINE, released weight 1e-5"], rows["BASELINE"]
+    released, plain = rows["released, lambda 1e-05"], rows["BASELINE"]
     assert_allclose(released["curve_distance"], plain["curve_distance"], rtol=0.02, atol=0)
     assert rows["N.3.5"]["curve_distance"] != plain["curve_distance"]
+    assert set(plain["frechet"]) == {"random-network features"}
     assert (tmp_path / "run" / "report.html").exists() and "report.html" in said
+
+
+def test_regularised_variants_are_compared_with_the_baseline_of_the_same_seed():
+    """One is nearer for every seed, the other as much nearer as farther."""
+
+    def row(name, values):
+        return {
+            "variant": name,
+            **over_seeds("curve_distance", values),
+            **over_seeds("curve_end", values),
+            "frechet": {"toy features": over_seeds("distance", values)},
+        }
+
+    rows = [row("BASELINE", [0.5, 0.3, 0.4]), row("N.3.5", [0.4, 0.21, 0.3])]
+    rows.append(row("released", [0.6, 0.2, 0.4]))
+    said = spectral_regularisation.finding(rows)
+    assert "N.3.5: -0.097 (nearer)" in said
+    assert "released: +0.000 (no direction is shown)" in said
+    assert "too few seeds" in spectral_regularisation.finding(
+        [row("BASELINE", [0.5]), row("N.3.5", [0.4])]
+    )
+    lines = spectral_regularisation.variants_table(rows).rows
+    assert lines[0][2] is None and lines[1][2].startswith("-0.097 [-0.1")

@@ -9,6 +9,7 @@ from experiments import (
     dag,
     doping,
     fourier_discrepancies,
+    fourier_robustness,
     gn_gan,
     infomax_gan,
     self_supervised_gan,
@@ -21,6 +22,7 @@ EXPERIMENTS = (
     dag,
     doping,
     fourier_discrepancies,
+    fourier_robustness,
     gn_gan,
     infomax_gan,
     self_supervised_gan,
@@ -78,6 +80,17 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
             fourier_discrepancies,
             "--steps 200 --seeds 4 5 --tails BASELINE Z.1.7 --width 8",
             {"study": {"steps": 200, "seeds": (4, 5), "tails": ("BASELINE", "Z.1.7"), "width": 8}},
+        ),
+        (
+            fourier_robustness,
+            "--steps 200 --seeds 4 5 --width 8 --gans x --perturbations jpeg blur-2",
+            {
+                "steps": 200,
+                "seeds": (4, 5),
+                "gan": {"width": 8},
+                "gans": Path("x"),
+                "perturbations": ("jpeg", "blur-2"),
+            },
         ),
         (
             gn_gan,

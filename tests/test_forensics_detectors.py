@@ -366,7 +366,7 @@ HEADER_DAMAGE = {
     ),
     "newer version": ({"version": 3}, "version 3, this gan_forensics reads version 2"),
     "unknown features": ({"features": "x"}, "unknown features"),
-    "unknown kind": ({"kind": "x"}, "unknown kind of detector 'x': choose one of neural, spectral"),
+    "unknown kind": ({"kind": "x"}, "kind of detector 'x': choose one of frozen, neural, spectral"),
     "no kind": ({"kind": ["x"]}, "no valid 'kind'"),
     "kind of other arrays": ({"kind": "neural"}, "no valid 'arch'"),
     "unknown decision": ({"decision": "x"}, "unknown kind 'x'"),

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.forensics import FEATURES, fit_detector, load_detector
 
-WIDTHS = {"durall": 20, "unmasking": 80, "dzanic": 3, "dct": 32 * 32 * 3}
+WIDTHS = {"durall": 20, "unmasking": 80, "dzanic": 3, "dct": 32 * 32 * 3, "pixels": 32 * 32 * 3}
 
 
 def textures(rng, n, *, tail):
@@ -37,7 +37,8 @@ def test_unmasking_features_start_at_one(rng):
     assert_array_equal(FEATURES["unmasking"](textures(rng, 4, tail=0))[:, 0], np.ones(4))
 
 
-@pytest.mark.parametrize("name", FEATURES)
+# Pixels do not tell them apart, which is why there are spectra.
+@pytest.mark.parametrize("name", sorted(FEATURES.keys() - {"pixels"}))
 def test_a_lifted_spectrum_is_told_from_a_natural_one(name, rng, tmp_path):
     natural, lifted = textures(rng, 60, tail=0), textures(rng, 60, tail=8)
     detector = fit_detector(natural, lifted, features=name, calibration=0.1, classifier="svm")

@@ -135,6 +135,15 @@ def test_both_players_have_one_rate_at_the_same_time():
     assert rates == pytest.approx([0.6, 0.6])
 
 
+def test_targets_of_training_are_the_labels_of_other_images(rng):
+    labels = np.eye(8, dtype=np.float32)
+    batch = stargan.with_targets({"attributes": labels}, rng)
+    assert_array_equal(batch["attributes"], np.eye(8))
+    assert_array_equal(batch["targets"].sum(0), np.ones(8))
+    assert_array_equal(batch["targets"].sum(1), np.ones(8))
+    assert np.abs(batch["targets"] - labels).any()
+
+
 @pytest.mark.parametrize(("size", "layers"), [(128, 6), (64, 5), (32, 4), (48, 4), (256, 6)])
 def test_depth_leaves_a_small_map(size, layers):
     assert build_stargan(replace(CONFIG, size=size, layers=None)).config.layers == layers

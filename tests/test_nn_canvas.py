@@ -9,12 +9,14 @@ from numpy.testing import assert_allclose
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet
 from gan_forensics.nn.initial import initial_variables
+from gan_forensics.nn.npr import nearest_residual
 from gan_forensics.nn.resnet import ResNet, resnet_small
 from gan_forensics.nn.small_classifier import SmallClassifier
 
 NETWORKS = {
     "a stem with a pool, as ResNet-50": ResNet((1, 2), (2, 3), 1, 7, 2, True),
     "resnet_small": resnet_small(width=2),
+    "npr": ResNet((1,), (2,), 1, 3, 2, front=nearest_residual),
     "efficientnet": efficientnet(0.15, 0.3, divisor=2),
 }
 
@@ -37,7 +39,12 @@ def test_logits_on_a_canvas_are_those_of_the_images_by_themselves(name, rng):
         variables,
     )
     # Odd and even at every stage, and one that fills the canvas.
-    sides = [(2 * side, 2 * side), (side, side + 1), (2 * side - 1, side + 3), (side + 2, side + 5)]
+    sides = [
+        (2 * side, 2 * side),
+        (side, side + 1),
+        (2 * side - 1, side + 3),
+        (side + 2, min(side + 5, 2 * side)),
+    ]
     canvas = np.full((4, 2 * side, 2 * side, 3), 7, np.float32)  # what lies beyond does not matter
     expected = []
     for i, (h, w) in enumerate(sides):

@@ -3,6 +3,7 @@
 import functools
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +12,24 @@ from numpy.testing import assert_allclose
 from gan_forensics.data import power_law_textures
 from gan_forensics.gans import build
 from gan_forensics.report import Section
-from gan_forensics.studies.bypass import StudyConfig, gan_configs, run_study
-from gan_forensics.studies.bypass_measure import finding, measure
-from gan_forensics.studies.bypass_page import bypass_table, decay_table
+from gan_forensics.studies import bypass
+from gan_forensics.studies.bypass import StudyConfig, gan_configs, gan_name, real_parts, run_study
+from gan_forensics.studies.bypass_cells import Origin, measure_cells
+from gan_forensics.studies.bypass_measure import (
+    REAL,
+    is_tested,
+    origins,
+    results_of,
+    spectral_facts,
+    trainings,
+)
+from gan_forensics.studies.bypass_page import decay_table, interval_table, rates_table
+from gan_forensics.studies.bypass_rates import Parts
 from gan_forensics.train import RunFolderError, read_metrics
 from tests.small_experiments import TINY_STUDY as TINY
 
 TAILS = ("BASELINE", "Z.1.5", "N.1.5")
-MEASURING = StudyConfig(tails=TAILS, seeds=(0, 1), classifiers=("knn", "svm"), runs=3)
+MEASURING = StudyConfig(tails=TAILS, seeds=(0, 1), detectors=("durall-knn", "durall-svm"), runs=2)
 
 
 def natural(seed, n=60):
@@ -35,45 +46,46 @@ def replicated(seed, n=60):
 @pytest.fixture(scope="module")
 def results():
     """Z resembles BASELINE, with a spectrum that rises at its end, and N resembles real images."""
-    kinds = zip(TAILS, (replicated, replicated, natural), strict=True)
+    kinds: dict[str, Any] = dict(zip(TAILS, (replicated, replicated, natural), strict=True))
     fakes = {
-        ("dcgan", tail, seed): draw(10 * place + seed + 2)
-        for place, (tail, draw) in enumerate(kinds)
-        for seed in (0, 1)
+        origin: kinds[origin.tail](10 * TAILS.index(origin.tail) + origin.seed + 2)
+        for origin in origins(MEASURING)
     }
-    return measure(MEASURING, natural(0, 200), natural(1), fakes)
+    real = {MEASURING.data: Parts(natural(0, 200), natural(50), natural(1))}
+    cells = measure_cells(
+        MEASURING.detectors,
+        trainings(MEASURING),
+        is_tested,
+        real,
+        fakes,
+        train_fraction=0.1,
+        runs=2,
+    )
+    facts: dict[Any, Any] = {
+        origin: spectral_facts(images, "toy") for origin, images in fakes.items()
+    }
+    facts[REAL] = spectral_facts(real[MEASURING.data].test, "toy")
+    quality = {origin: {"toy features": 1.0 + origin.seed} for origin in fakes}
+    return results_of(MEASURING, real, facts, quality, cells)
 
 
 def test_a_tail_like_the_baseline_is_caught_and_one_like_real_images_passes(results):
-    assert [row["tail"] for row in results["bypass"][:3]] == list(TAILS)
+    assert {row["tail"] for row in results["bypass"]} == set(TAILS)
     for row in results["bypass"]:
         assert row["real_accuracy"] > 0.9
-        rate = row["detection_rate"]
+        rate = row["detected"]
         assert rate < 0.1 if row["tail"] == "N.1.5" else rate > 0.9, row
-    assert "N.1.5 halves it" in results["finding"]
+    assert "N.1.5 (all)" in results["finding"]
 
 
-def test_there_is_a_row_for_every_method_features_classifier_and_tail(results):
-    keys = [(r["features"], r["classifier"], r["tail"]) for r in results["bypass"]]
-    expected = [(f, c, t) for f in ("durall", "dzanic") for c in ("knn", "svm") for t in TAILS]
-    assert keys == expected
-    first = results["bypass"][0]
-    assert {"method", "detection_rate", "real_accuracy", "auc", "n_real", "n_fake", "seeds"} <= (
-        first.keys()
-    )
-    # A tenth of 60 images of either class trains; the rest of BASELINE and all of N are tested.
-    counts = [(r["n_real"], r["n_fake"], r["n_train"]) for r in results["bypass"][:3]]
-    assert counts == [(60, 54, 6), (60, 60, 6), (60, 60, 6)]
-
-
-def test_means_and_spreads_are_those_of_the_listed_seeds(results):
-    for row in results["bypass"]:
-        assert row["seeds"] == [0, 1]
-        for rate in ("detection_rate", "real_accuracy", "auc"):
-            values = row[f"{rate}_by_seed"]
-            assert len(values) == 2
-            assert_allclose(row[rate], np.mean(values), rtol=1e-12, atol=0)
-            assert_allclose(row[f"{rate}_std"], np.std(values, ddof=1), rtol=1e-9, atol=1e-12)
+def test_there_is_a_row_for_every_detector_tail_and_gan_seed(results):
+    keys = {(r["detector"], r["tail"], r["gan_seed"]) for r in results["bypass"]}
+    assert len(keys) == len(results["bypass"]) == 2 * 3 * 2
+    # A tenth of 60 images of either class trains; of the GAN that trained, the rest is tested.
+    counts = {(r["tail"], r["gan_seed"]): (r["n_real"], r["n_fake"]) for r in results["bypass"]}
+    assert counts["BASELINE", "same"] == (60, 54)
+    assert counts["BASELINE", "new"] == counts["N.1.5", "same"] == (60, 60)
+    assert {row["n_train"] for row in results["bypass"]} == {6}
 
 
 def test_spectra_and_decay_begin_with_real_images_and_order_the_tails_by_their_slope(results):
@@ -87,6 +99,13 @@ def test_spectra_and_decay_begin_with_real_images_and_order_the_tails_by_their_s
         assert_allclose(rows[label]["curve_end"], curve["mean"][-1], rtol=1e-9, atol=0)
 
 
+def test_deviations_over_seeds_are_those_of_all_their_images(results):
+    both = np.concatenate([replicated(2), replicated(3)])
+    found, expected = results["spectra"]["dcgan BASELINE"], spectral_facts(both, "toy")["curve"]
+    for name in ("mean", "std"):
+        assert_allclose(found[name], expected[name], rtol=1e-6, atol=1e-9)
+
+
 def test_results_survive_json(results):
     assert json.loads(json.dumps(results)) == json.loads(json.dumps(results, allow_nan=False))
 
@@ -94,57 +113,47 @@ def test_results_survive_json(results):
 def test_the_protocol_says_what_made_the_numbers(results):
     facts = results["protocol"]
     assert facts["size"] == 32 and facts["real_images_to_test_detectors_on"] == 60
-    for name in ("commit", "gan_forensics", "jax", "hardware", "spread"):
+    for name in ("commit", "gan_forensics", "jax", "hardware", "intervals", "threshold"):
         assert name in facts
 
 
-def test_the_table_of_the_page_begins_every_detector_with_its_false_alarms(results):
-    table = bypass_table(results["bypass"])
-    assert [row[0] for row in table.rows[:5]] == ["real images", *TAILS, "real images"]
-    assert len(table.rows) == 4 * (len(TAILS) + 1)
-    first = results["bypass"][0]
-    assert table.rows[0][4].startswith(f"{1 - first['real_accuracy']:.2f} ± ")
+def test_tables_of_the_page_show_false_alarms_and_both_seeds(results):
+    table = rates_table(results["bypass"], "dcgan")
+    assert [row[0] for row in table.rows] == list(MEASURING.detectors)
+    assert table.columns[3:] == list(TAILS)
+    assert all(len(cell.split(" / ")) == 2 for row in table.rows for cell in row[3:])
+    assert len(interval_table(results["bypass"], "dcgan").rows) == 12
     assert len(decay_table(results["exponents"]).rows) == 4
 
 
-def test_images_without_a_spectrum_are_left_out_and_counted():
-    config = StudyConfig(tails=TAILS[:1], features=("durall",), classifiers=("knn",), runs=1)
-    real, fake = natural(0), replicated(1)
-    fake[:7] = 128
-    flat = measure(config, real, real, {("dcgan", "BASELINE", 0): fake})
-    usable = flat["exponents"][1]["count"]
-    assert usable in (53, 60)  # features of a flat image are either NaN or defined
-    assert flat["bypass"][0]["n_fake"] <= 54
+def test_detectors_of_other_data_meet_a_few_tails_of_the_first_method():
+    config = replace(MEASURING, methods=("dcgan", "lsgan"), elsewhere=("toy:powerlaw?n=9",))
+    away = [origin for origin in origins(config) if origin.data != config.data]
+    assert {o.method for o in away} == {"dcgan"} and len(away) == 3 * 2
+    (other, *_) = (t for t in trainings(config) if t.data != config.data)
+    home = Origin(config.data, "dcgan", "N.1.5", 1)
+    assert is_tested(other, home) and not is_tested(other, home._replace(tail="N.3.5"))
+    assert not is_tested(other, home._replace(method="lsgan"))
+    assert gan_name(home, config.data) == "dcgan-N.1.5-seed1"
+    assert gan_name(away[0], config.data) == "dcgan-BASELINE-seed0-on-toy-powerlaw-n-9"
 
 
-@pytest.mark.parametrize(
-    ("rates", "accuracy", "says"),
-    [
-        ((0.9, 0.8, 0.1), 0.95, "to N.1.5 halves it or worse"),
-        ((0.9, 0.3, 0.1), 0.95, "to Z.1.5 or N.1.5 halves"),
-        ((0.9, 0.8, 0.7), 0.95, "No change of the last upsampling"),
-        ((0.5, 0.4, 0.1), 0.95, "does not work well enough"),
-        ((1.0, 0.9, 0.1), 0.5, "does not work well enough"),
-    ],
-)
-def test_the_finding_follows_the_numbers_whichever_way(rates, accuracy, says):
-    rows = [
-        {
-            "method": "dcgan",
-            "features": "durall",
-            "classifier": "knn",
-            "tail": tail,
-            "detection_rate": rate,
-            "real_accuracy": accuracy,
-        }
-        for tail, rate in zip(TAILS, rates, strict=True)
-    ]
-    what, verdict = finding(rows).split("\n")
-    assert says in verdict
-    assert f"N.1.5 {rates[2]:.0%}" in what and f"real images called real: {accuracy:.0%}" in what
+def test_thresholds_are_set_on_other_real_images_than_those_that_test():
+    parts = real_parts(replace(TINY, data="toy:powerlaw?n=160"), "toy:powerlaw?n=160")
+    assert len(parts.calibration) == len(parts.test) > 18
+    every = [image.tobytes() for part in parts for image in part]
+    assert len(set(every)) == len(every)
+    with pytest.raises(ValueError, match="at least 19"):
+        real_parts(TINY, "toy:powerlaw?n=80")
 
 
 # --- the folder ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_feature_networks(monkeypatch):
+    """Distances have tests of their own; every network would be compiled anew."""
+    monkeypatch.setattr(bypass, "feature_networks", lambda *_: [])
 
 
 @pytest.mark.parametrize(
@@ -153,8 +162,10 @@ def test_the_finding_follows_the_numbers_whichever_way(rates, accuracy, says):
         ({"tails": ("Z.1.5",)}, "add it to tails"),
         ({"tails": ("BASELINE", "N.2.5")}, "unknown tail 'N.2.5'"),
         ({"methods": ("dcgn",)}, "unknown method 'dcgn'.*dcgan"),
-        ({"features": ("durall", "fourier")}, "unknown features 'fourier'"),
-        ({"classifiers": ("forest",)}, "unknown classifier 'forest'"),
+        ({"detectors": ("durall-knn", "fourier-knn")}, "unknown features 'fourier'"),
+        ({"trained_on": ("BASELINE", "BASELINE+B.1.5")}, "B.1.5: add it to tails"),
+        ({"trained_on": ("N.1.5",)}, "must be BASELINE"),
+        ({"elsewhere": (TINY.data,)}, "cannot be elsewhere too"),
     ],
 )
 def test_wrong_names_are_refused_before_anything_is_trained(fields, says, tmp_path):
@@ -169,8 +180,8 @@ def test_gans_differ_in_nothing_but_method_tail_and_seed():
     config = replace(TINY, methods=("dcgan", "wgan-gp"), seeds=(0, 5))
     gans = gan_configs(config)
     assert len(gans) == 8
-    for (method, tail, seed), gan in gans.items():
-        assert (gan.method, gan.tail, gan.seed) == (method, tail, seed)
+    for origin, gan in gans.items():
+        assert (gan.data, gan.method, gan.tail, gan.seed) == origin
         assert (gan.size, gan.width, gan.latent, gan.batch_size, gan.data) == (
             *(16, 4, 8, 8),
             config.data,
@@ -205,12 +216,12 @@ def test_a_study_leaves_results_samples_logs_and_a_page(tmp_path):
         out,
         train=train,
         recipe={"schedule": "none"},
-        appendix=lambda r: [Section("Elsewhere", [f"{len(r['bypass'])} rows"])],
+        appendix=lambda r: [Section("Appended", [f"{len(r['bypass'])} rows"])],
     )
     assert train.asked == ["dcgan-BASELINE-seed0", "dcgan-N.1.5-seed0"]
     saved = json.loads((out / "results.json").read_text())
     assert saved == json.loads(json.dumps(results))
-    assert set(saved) == {"protocol", "finding", "spectra", "exponents", "bypass", "timings"}
+    assert {"finding", "spectra", "exponents", "quality", "bypass", "timings"} <= set(saved)
     assert saved["protocol"]["schedule"] == "none"
     assert {p.name for p in (out / "samples").iterdir()} == {
         "real.png",
@@ -226,8 +237,14 @@ def test_a_stopped_study_writes_no_results_and_goes_on_later(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_study(TINY, tmp_path, train=Untrained(stop_at=1))
     assert not (tmp_path / "results.json").exists()
-    run_study(TINY, tmp_path, train=Untrained())
+    train = Untrained()
+    run_study(TINY, tmp_path, train=train)
     assert (tmp_path / "results.json").exists()
+    # What was drawn is kept: the first GAN is not asked for again, unless its images are gone.
+    assert train.asked == ["dcgan-N.1.5-seed0"]
+    (tmp_path / "images" / "dcgan-BASELINE-seed0.npy").unlink()
+    run_study(TINY, tmp_path, train=train)
+    assert train.asked == ["dcgan-N.1.5-seed0", "dcgan-BASELINE-seed0"]
 
 
 @pytest.mark.parametrize(
@@ -259,5 +276,5 @@ def test_finished_gans_are_not_trained_again_and_new_tails_are_added(tmp_path):
 
 
 def test_gray_images_work_too(tmp_path):
-    gray = replace(TINY, data="samples:lfw", tails=("BASELINE",))
+    gray = replace(TINY, data="samples:lfw", tails=("BASELINE",), detectors=("dct-logistic",))
     assert run_study(gray, tmp_path / "gray", train=Untrained())["bypass"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from tyro.conf import Positional, subcommand
 
 from gan_forensics.cli import real_and_fake
-from gan_forensics.cli.checks import at_least, not_among, within
+from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
 from gan_forensics.cli.process import list_images, progress, say, write_csv
 from gan_forensics.cli.robustness import DetectRobustness
@@ -19,15 +19,26 @@ if TYPE_CHECKING:
     from gan_forensics.data import Header
     from gan_forensics.forensics.detectors import Detector
 
-Features = Literal["durall", "unmasking", "dzanic", "dct"]
-Classifier = Literal["knn", "svm", "mlp", "logistic"]
+Features = Literal["durall", "unmasking", "dzanic", "dct", "pixels", "inception", "random"]
+Classifier = Literal[
+    "knn",
+    "svm",
+    "mlp",
+    "logistic",
+    "dct-linear",
+    "dct-ridge",
+    "dct-lasso",
+    "pixels-linear",
+    "pixels-ridge",
+    "pixels-lasso",
+]
 # Images that are read before they are scored together: so many, and of so many pixels, at most.
 AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
 
 
 @dataclass(frozen=True)
 class DetectFit:
-    """Fit a spectral detector on real and generated images, and measure what it is worth.
+    """Fit a detector of features on real and generated images, and measure what it is worth.
 
     Of the real images three fifths train it, a fifth sets the threshold, and the false alarms are
     measured on the last fifth, as those images are and after compression, resizing and noise. The
@@ -39,6 +50,9 @@ class DetectFit:
 
     $ gan-forensics detect fit photographs generated --out detector.npz --match-sizes
     --recode jpeg:75 --robust
+
+    $ gan-forensics detect fit photographs generated --out probe.npz --features inception
+    --weights inception.npz --classifier logistic --size 128
     """
 
     real: Positional[str]
@@ -48,9 +62,13 @@ class DetectFit:
     out: Path
     """The detector file: plain arrays and a JSON header, safe to pass on. Its page lies beside."""
     features: Features = "durall"
-    """What it looks at: radial spectrum curve, its resampled form, decay fit, or DCT."""
+    """What it looks at: radial spectrum curve, its resampled form, decay fit, DCT, or pixels;
+    or the frozen features of a network: inception (see --weights), or a random one."""
+    weights: Path | None = None
+    """Of --features inception: pt_inception-2015-12-05-6726825d.pth of pytorch-fid, or the same
+    arrays as .npz or .safetensors. The detector keeps a digest; `detect score` asks for them."""
     classifier: Classifier = "knn"
-    """What decides."""
+    """What decides. Those whose names start with features are the published ones for these."""
     false_alarms: float = 0.05
     """Accepted share of real images called generated: the target that sets the threshold."""
     groups: str | None = None
@@ -75,6 +93,7 @@ class DetectFit:
         from gan_forensics.data import Rgb
         from gan_forensics.data.files import check_file_out
         from gan_forensics.forensics import fit_detector
+        from gan_forensics.forensics.frozen import FROZEN, frozen_features
         from gan_forensics.report.detector_fit import fitted_page, sentences
 
         within(0, 1, false_alarms=self.false_alarms)
@@ -86,6 +105,13 @@ class DetectFit:
         for path in (self.out, page):
             check_file_out(path)
         not_among("--out", self.out, the_page_of_the_detector=page)
+        features = self.features
+        if features in FROZEN:
+            features = frozen_features(features, self.weights)
+            if features.warning:
+                say(features.warning)
+        else:
+            not_given(f"{features} features have none", weights=self.weights)
         names = self.real, self.fake
         opened = [
             real_and_fake.open_native(
@@ -105,7 +131,7 @@ class DetectFit:
             # RGB, which `detect score` reads as well.
             Rgb(sources[0]),
             Rgb(sources[1]),
-            features=self.features,
+            features=features,
             classifier=self.classifier,
             calibration=self.false_alarms,
             seed=self.seed,
@@ -118,7 +144,8 @@ class DetectFit:
         detector.save(self.out)
         print("\n".join(sentences(detector)))
         print(f"Saved to {self.out}; open {fitted_page(page, detector)}.")
-        print(f"Next: gan-forensics detect score suspects --detector {self.out}")
+        weights = f" --weights {self.weights}" if self.weights else ""
+        print(f"Next: gan-forensics detect score suspects --detector {self.out}{weights}")
 
 
 @dataclass(frozen=True)
@@ -140,6 +167,8 @@ class DetectScore:
     """A folder of images, or one image."""
     detector: Path
     """A file of `detect fit` or `train detector`."""
+    weights: Path | None = None
+    """The weights that `detect fit` was given, where it was given any."""
     out: Path = Path("scores.csv")
     """path, label, score (higher: more likely generated), verdict, spread (with --carriers: from
     the lowest to the highest score), outside (how the file differs from those that the detector was
@@ -160,7 +189,7 @@ class DetectScore:
 
         check_file_out(self.out)
         not_among("--out", self.out, the_detector=self.detector)
-        detector = load_detector(self.detector)
+        detector = load_detector(self.detector, frozen=self.weights)
         seen = read_seen(detector.facts.get("seen"))
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
         labels, lines = labels_of([*paths, *left_out], self.images, real_is=self.real_is)

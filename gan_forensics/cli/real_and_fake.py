@@ -83,7 +83,22 @@ def _shortest(source: "Source") -> int:
 def grouped(
     names: tuple[str, str], sources: Two, by: str | None
 ) -> "tuple[np.ndarray, np.ndarray] | None":
-    """The groups of all images; says how many there are."""
+    """The groups of all images, for a fit; says how many there are, and which have both classes."""
+    found = groups_by(names, sources, by)
+    if found is None:
+        return None
+    if both := set(found[0]) & set(found[1]):
+        say(
+            f"{len(both)} groups have real and generated images; they stay together, and generated "
+            "ones of those that set the threshold are not used"
+        )
+    return found[0], found[1]
+
+
+def groups_by(
+    names: Sequence[str], sources: "Sequence[Source]", by: str | None
+) -> "list[np.ndarray] | None":
+    """The groups of all images of some sources, None without `by`; says how many there are."""
     if by is None:
         return None
     import numpy as np
@@ -98,12 +113,7 @@ def grouped(
             raise ValueError(f"--groups {by}: {name}: {error}") from None
         say(f"{name}: {len(groups)} images in {len(set(groups))} groups")
         found.append(np.array(groups))
-    if both := set(found[0]) & set(found[1]):
-        say(
-            f"{len(both)} groups have real and generated images; they stay together, and generated "
-            "ones of those that set the threshold are not used"
-        )
-    return found[0], found[1]
+    return found
 
 
 def audited(

@@ -1,50 +1,62 @@
 """`gan-forensics detect robustness`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import progress, say, write_csv
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from gan_forensics.data import Source
     from gan_forensics.forensics.detectors import Detector
 
 
 @dataclass(frozen=True)
 class DetectRobustness:
-    """Measure what a detector's verdicts survive: compression, noise, blur, weather, by severity.
+    """Measure what a detector's verdicts survive: compression, noise, blur, weather, by strength.
 
     The same images are scored as they are and after each perturbation; both accuracies at the
     detector's threshold and the AUC come with exact intervals. Give images that neither trained the
-    detector nor set its threshold.
+    detector nor set its threshold; of several generators, each is measured against the real ones.
 
     Try it:
 
     $ gan-forensics detect robustness photographs generated --detector detector.npz
 
     $ gan-forensics detect robustness photographs generated --detector detector.npz
-    --perturbations gaussian_noise fog jpeg-75 contrast-3 --out robustness
+    --perturbations gaussian_noise fog jpeg webp-75 down-up-lanczos --out robustness
+
+    $ gan-forensics detect robustness photographs BASELINE=samples/baseline N.1.5=samples/nearest
+    --detector plain.npz --detector robust.npz --perturbations jpeg blur
     """
 
     real: Positional[str]
     """Source of real images: a folder, or any other source."""
-    fake: Positional[str]
-    """Source of generated images."""
-    detector: Path
-    """A file of `detect fit` or `train detector`."""
+    fake: Positional[tuple[str, ...]]
+    """Sources of generated images, one or more: SOURCE, or NAME=SOURCE to call it NAME."""
+    detector: Annotated[tuple[Path, ...], UseAppendAction]
+    """A file of `detect fit` or `train detector`; once more for each further one to compare."""
+    weights: Path | None = None
+    """The weights that `detect fit` was given, where it was given any."""
     out: Path = Path("robustness")
-    """Folder for robustness.csv, results.json and report.html."""
+    """Folder for robustness.csv, results.json and report.html. With several detectors each has its
+    own in a folder of its name below, and report.html compares them."""
     perturbations: tuple[str, ...] = ()
-    """Names, such as jpeg-75 or fog-3, or kinds, such as fog for its five severities; by default
-    all. frost_procedural is frost with a computed texture."""
+    """Names, such as jpeg-75 or fog-3, or families, such as jpeg, webp, blur, noise, down-up,
+    down-up-opencv, down-up-lanczos, resize-bilinear, jpeg-75+webp (JPEG of 75, then WebP), or fog
+    for its five severities. By default the carriers of `detect fit` and all corruptions.
+    frost_procedural is frost with a computed texture."""
     frost_textures: Path | None = None
     """Folder of photographs of frost; by default those of an installed imagecorruptions."""
     images: int = 200
-    """Images of either class, at most; of more, they are drawn by --seed."""
+    """Images of a source, at most; of more, they are drawn by --seed."""
     groups: str | None = None
     """What images belong together, as in `detect fit`; a group has one vote."""
     seed: int = 0
@@ -57,57 +69,152 @@ class DetectRobustness:
         import numpy as np
 
         from gan_forensics.data import Rgb
-        from gan_forensics.data.files import check_folder_out, write_json
-        from gan_forensics.forensics import load_detector
-        from gan_forensics.forensics.measure import measured
-        from gan_forensics.report.provenance import provenance
-        from gan_forensics.report.robustness import finding, robustness_page, robustness_rows
+        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.report.robustness import comparison_page
 
         check_folder_out(self.out)
         at_least(1, images=self.images)
         at_least(0, seed=self.seed)
         names, said = self._names()
-        detector = load_detector(self.detector)
-        sources = self._opened(self.real), self._opened(self.fake)
-        self._check_fitted_on(detector)
+        fakes, files = self._fakes(), self._files()
+        detectors = self._loaded(files)
+        opened = [self._opened(name) for name in (self.real, *fakes.values())]
+        self._check_fitted_on(detectors, fakes)
         rng = np.random.default_rng(self.seed)
-        rows = tuple(
-            np.sort(rng.permutation(len(source))[: self.images]) for source in sources
-        )  # fmt: skip
-        groups = real_and_fake.grouped((self.real, self.fake), sources, self.groups)
-        found = measured(
+        rows = [np.sort(rng.permutation(len(source))[: self.images]) for source in opened]
+        labels = ("real images", *fakes)
+        for label, name, some, source in zip(
+            labels, (self.real, *fakes.values()), rows, opened, strict=True
+        ):
+            say(f"{label}: {len(some)} of the {len(source)} images of {name}")
+        groups = real_and_fake.groups_by(labels, opened, self.groups)
+        protocol = {
+            "real": self.real,
+            "generated": ", ".join(
+                name if name == label else f"{label}={name}" for label, name in fakes.items()
+            ),
+            "real images": len(rows[0]),
+            "generated images": ", ".join(str(len(some)) for some in rows[1:]),
+            "groups": self.groups,
+            "seed": self.seed,
+        }
+        tables = {}
+        for name, detector in detectors.items():
+            out = self.out if len(detectors) == 1 else self.out / name
+            tables[name] = self._measured(
+                detector, files[name], out, fakes, [Rgb(source) for source in opened], rows,
+                None if groups is None else [g[r] for g, r in zip(groups, rows, strict=True)],
+                names, said, protocol,
+            )  # fmt: skip
+        if len(tables) > 1:
+            write_csv(
+                self.out / "robustness.csv",
+                [{"detector": name, **row} for name, table in tables.items() for row in table],
+            )
+            page = comparison_page(self.out / "report.html", tables, protocol, said)
+            print(f"Open {page}, which compares them; the numbers are in robustness.csv beside it.")
+
+    def _measured(
+        self,
+        detector: "Detector",
+        file: Path,
+        out: Path,
+        fakes: dict[str, str],
+        sources: "Sequence[Source]",
+        rows: "Sequence[np.ndarray]",
+        groups: "Sequence[np.ndarray] | None",
+        names: tuple[str, ...],
+        said: str,
+        protocol: dict[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Measure one detector, write its table, results and page, and print what was found."""
+        from gan_forensics.data.files import write_json
+        from gan_forensics.forensics.measure import measured_each
+        from gan_forensics.report.provenance import provenance
+        from gan_forensics.report.robustness import finding, robustness_page, robustness_rows
+
+        found = measured_each(
             detector,
-            (Rgb(sources[0]), Rgb(sources[1])),
-            (rows[0], rows[1]),
-            groups=None if groups is None else (groups[0][rows[0]], groups[1][rows[1]]),
+            sources,
+            rows,
+            groups=groups,
             seed=self.seed,
             carriers=names,
             frost_textures=self.frost_textures,
             progress=progress,
         )
-        table = robustness_rows(found)
+        tables = {
+            label: robustness_rows(some, label) for label, some in zip(fakes, found, strict=True)
+        }
+        table = [row for some in tables.values() for row in some]
         protocol = {
-            "real": self.real,
-            "generated": self.fake,
-            "detector": str(self.detector),
+            **protocol,
+            "detector": str(file),
             "threshold": detector.threshold,
-            "real images": len(rows[0]),
-            "generated images": len(rows[1]),
-            "groups": self.groups,
-            "seed": self.seed,
             "intervals": "95 %; rates: Clopper-Pearson; AUC: as a rate over the smaller class",
             "draws": "from the pixels of each image; all severities of a kind share them",
             **provenance(),
         }
-        write_csv(self.out / "robustness.csv", table)
+        write_csv(out / "robustness.csv", table)
         write_json(
-            self.out / "results.json", {"protocol": protocol, "said": said, "perturbations": table}
+            out / "results.json", {"protocol": protocol, "said": said, "perturbations": table}
         )
-        page = robustness_page(self.out / "report.html", detector, table, protocol, said)
+        page = robustness_page(out / "report.html", detector, table, protocol, said)
+        if len(self.detector) > 1:
+            print(f"{file}:")
         print(finding(table))
-        if missing := [name for name in names if name not in {r["perturbation"] for r in table}]:
-            say(f"no image had a score after {', '.join(missing)}: flat images have no spectrum")
-        print(f"Open {page}; the numbers are in {self.out / 'robustness.csv'}.")
+        for label, some in tables.items():
+            if missing := [n for n in names if n not in {row["perturbation"] for row in some}]:
+                say(
+                    f"{label}: no image had a score after {', '.join(missing)}: flat images have "
+                    "no spectrum"
+                )
+        print(f"Open {page}; the numbers are in {out / 'robustness.csv'}.")
+        return table
+
+    def _fakes(self) -> dict[str, str]:
+        """Name -> source of generated images."""
+        if not self.fake:
+            raise ValueError("give at least one source of generated images after the real ones")
+        found: dict[str, str] = {}
+        for text in self.fake:
+            name, said, source = text.partition("=")
+            # toy:powerlaw?n=9 and folder/a=b are sources.
+            if not said or set(name) & set(":?/\\") or Path(text).exists():
+                name = source = text
+            if not name or not source:
+                raise ValueError(f"{text}: write SOURCE, or NAME=SOURCE, as in N.1.5=folder")
+            if name in found:
+                raise ValueError(f"{text}: {name} is there already; call one of them otherwise")
+            found[name] = source
+        return found
+
+    def _files(self) -> dict[str, Path]:
+        """Name -> file of the detectors; the name is that of the file, without its ending."""
+        if not self.detector:
+            raise ValueError("give --detector FILE, a file of `detect fit` or `train detector`")
+        found: dict[str, Path] = {}
+        for path in self.detector:
+            if path.stem in found:
+                raise ValueError(
+                    f"--detector {path}: {found[path.stem]} is called {path.stem} as well, and "
+                    "the results lie in folders of these names: rename one"
+                )
+            found[path.stem] = path
+        return found
+
+    def _loaded(self, files: dict[str, Path]) -> "dict[str, Detector]":
+        """The detectors; of several the weights are for those that ask for some."""
+        from gan_forensics.forensics import load_detector
+        from gan_forensics.forensics.detectors import needs_weights
+
+        asking = {name for name, path in files.items() if needs_weights(path)}
+        if self.weights is not None and not asking:
+            raise ValueError("--weights: no detector has frozen features; leave it out")
+        return {
+            name: load_detector(path, frozen=self.weights if name in asking else None)
+            for name, path in files.items()
+        }
 
     def _names(self) -> tuple[tuple[str, ...], str]:
         """The perturbations, and what must be said of them; frost that was asked for stays."""
@@ -137,12 +244,14 @@ class DetectRobustness:
             raise ValueError(f"{name}: no images; give at least one of either class")
         return source
 
-    def _check_fitted_on(self, detector: "Detector") -> None:
-        """Say where a source is one that the detector was fitted on."""
-        known = {detector.facts.get("real"), detector.facts.get("fake")}
-        for name in (self.real, self.fake):
-            if name in known:
-                say(
-                    f"{name}: the detector was fitted on images of this source, and does better on "
-                    "them than on others"
-                )
+    def _check_fitted_on(self, detectors: "dict[str, Detector]", fakes: dict[str, str]) -> None:
+        """Say where a source is one that a detector was fitted on."""
+        for label, detector in detectors.items():
+            known = {detector.facts.get("real"), detector.facts.get("fake")}
+            which = "the detector" if len(detectors) == 1 else f"the detector {label}"
+            for name in (self.real, *fakes.values()):
+                if name in known:
+                    say(
+                        f"{name}: {which} was fitted on images of this source, and does better on "
+                        "them than on others"
+                    )

@@ -18,6 +18,8 @@ from gan_forensics.data.augment import jpeg
 from gan_forensics.data.images import pillow_resize
 
 Pixels = UInt8[np.ndarray, "h w c"]
+# Of an image, a height and a width.
+Resizer = Callable[[Pixels, int, int], UInt8[np.ndarray, "h2 w2 c"]]
 
 
 def webp(image: Pixels, quality: int) -> Pixels:
@@ -29,15 +31,17 @@ def webp(image: Pixels, quality: int) -> Pixels:
     return decoded[..., : image.shape[-1]]
 
 
-def down_up(image: Pixels, factor: float) -> Pixels:
-    """Shrink by a factor and enlarge to the size of before, bilinear with antialiasing."""
-    return pillow_resize(scaled(image, factor), *image.shape[:2])
+def down_up(image: Pixels, factor: float, resizer: Resizer = pillow_resize) -> Pixels:
+    """Shrink by a factor and enlarge to the size of before, by default bilinear, antialiased."""
+    return resizer(scaled(image, factor, resizer), *image.shape[:2])
 
 
-def scaled(image: Pixels, factor: float) -> UInt8[np.ndarray, "h2 w2 c"]:
-    """Resize both sides by a factor, bilinear with antialiasing."""
+def scaled(
+    image: Pixels, factor: float, resizer: Resizer = pillow_resize
+) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """Resize both sides by a factor, by default bilinear with antialiasing."""
     height, width = (max(1, round(side * factor)) for side in image.shape[:2])
-    return pillow_resize(image, height, width)
+    return resizer(image, height, width)
 
 
 def enlarged(image: Pixels, factor: float) -> UInt8[np.ndarray, "h2 w2 c"]:

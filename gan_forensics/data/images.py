@@ -56,10 +56,15 @@ def resize(
         raise ValueError(f"size must be at least 1, got {size}")
     if image.shape[:2] == (size, size):
         return image
-    if antialias:
-        return pillow_resize(image, size, size)
-    top, bottom, down = _neighbours(image.shape[0], size)
-    left, right, across = _neighbours(image.shape[1], size)
+    return (pillow_resize if antialias else bilinear_resize)(image, size, size)
+
+
+def bilinear_resize(
+    image: UInt8[np.ndarray, "h w c"], height: int, width: int
+) -> UInt8[np.ndarray, "{height} {width} c"]:
+    """`resize` without antialiasing, to any shape."""
+    top, bottom, down = _neighbours(image.shape[0], height)
+    left, right, across = _neighbours(image.shape[1], width)
     down, across = down[:, None, None], across[:, None]
     rows = image[top] * (1 - down) + image[bottom] * down
     result = rows[:, left] * (1 - across) + rows[:, right] * across
@@ -67,12 +72,16 @@ def resize(
 
 
 def pillow_resize(
-    image: UInt8[np.ndarray, "h w c"], height: int, width: int
+    image: UInt8[np.ndarray, "h w c"],
+    height: int,
+    width: int,
+    *,
+    kernel: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> UInt8[np.ndarray, "{height} {width} c"]:
-    """Pillow's bilinear resize, which antialiases."""
+    """Pillow's resize, which antialiases: bilinear, or by another of its kernels."""
     # Pillow has no [h, w, 1].
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    picture = picture.resize((width, height), kernel)
     return np.array(picture).reshape(height, width, image.shape[-1])
 
 

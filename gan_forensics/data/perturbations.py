@@ -1,6 +1,7 @@
 """Every named thing that may happen to a picture: the one table that fitting and measuring read.
 
-The carriers of `data.carriers` by their names ("jpeg-75", "screenshot"), and the corruptions of
+The carriers of `data.carriers` by their names ("jpeg-75", "screenshot"), the families of
+`data.strengths` in each strength ("webp-95" to "webp-30", "blur-2"), and the corruptions of
 `data.corruptions` in each severity ("gaussian_noise-1" to "saturate-5"; "frost_procedural-3" is
 frost with a computed texture, beside the published "frost-3").
 """
@@ -25,6 +26,7 @@ from gan_forensics.data.corruptions import (
     check_name,
     corrupt,
 )
+from gan_forensics.data.strengths import FAMILIES, members
 
 # Of uint8 [h, w, c] and a generator. Corruptions keep the size; some carriers end in another.
 Perturbation = Callable[[Pixels, Rng], UInt8[np.ndarray, "h2 w2 c"]]
@@ -34,12 +36,34 @@ def _carrier(image: Pixels, rng: Rng, *, name: str) -> UInt8[np.ndarray, "h2 w2 
     return CARRIERS[name](image)
 
 
+def _of_strength(
+    image: Pixels, rng: Rng, *, family: str, strength: float
+) -> UInt8[np.ndarray, "h2 w2 c"]:
+    return FAMILIES[family].apply(image, strength)
+
+
 def _corruption(image: Pixels, rng: Rng, *, name: str, severity: int) -> Pixels:
     return corrupt(image, name, severity, rng)
 
 
+# Names that stand for several perturbations, with their strengths.
+SEVERAL: dict[str, dict[str, float]] = {
+    **{family: members(family) for family in FAMILIES},
+    **{kind: {f"{kind}-{severity}": severity for severity in SEVERITIES} for kind in KINDS},
+}
+_STRENGTHS = {
+    name: (kind, strength)
+    for kind, strengths in SEVERAL.items()
+    for name, strength in strengths.items()
+}
 PERTURBATIONS: dict[str, Perturbation] = {
     **{name: partial(_carrier, name=name) for name in CARRIERS},
+    **{
+        name: partial(_of_strength, family=family, strength=strength)
+        for family in FAMILIES
+        for name, strength in members(family).items()
+        if name not in CARRIERS
+    },
     **{
         f"{kind}-{severity}": partial(_corruption, name=kind, severity=severity)
         for kind in KINDS
@@ -79,33 +103,34 @@ def perturb(
         rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(image).tobytes()))
     kind, severity = kind_of(name)
     if kind == "frost":
-        return corrupt(image, kind, severity, rng, frost_textures=frost_textures)
+        return corrupt(image, kind, int(severity), rng, frost_textures=frost_textures)
     return PERTURBATIONS[name](image, rng)
 
 
-def kind_of(name: str) -> tuple[str, int]:
-    """Kind and severity of a perturbation's name; of a carrier the name itself and 0."""
-    kind, _, severity = name.rpartition("-")
-    return (kind, int(severity)) if kind in KINDS else (name, 0)
+def kind_of(name: str) -> tuple[str, float]:
+    """Kind of corruption and severity, or family and strength; else the name itself and 0.
+
+    Example:
+        >>> kind_of("jpeg-75"), kind_of("fog-2"), kind_of("screenshot")
+        (('jpeg', 75), ('fog', 2), ('screenshot', 0))
+    """
+    return _STRENGTHS.get(name, (name, 0))
 
 
 def names_of(asked: Iterable[str]) -> tuple[str, ...]:
-    """Names of perturbations; a kind of corruption stands for its five severities.
+    """Names of perturbations; a kind of corruption or a family stands for all its strengths.
 
     Raises:
         ValueError: for an unknown name, with near ones.
 
     Example:
-        >>> names_of(["jpeg-75", "fog"])
-        ('jpeg-75', 'fog-1', 'fog-2', 'fog-3', 'fog-4', 'fog-5')
+        >>> names_of(["jpeg-75", "blur"])
+        ('jpeg-75', 'blur-0.5', 'blur-1', 'blur-2', 'blur-3')
     """
     names = []
     for name in asked:
-        if name in KINDS:
-            names += [f"{name}-{severity}" for severity in SEVERITIES]
-        else:
-            check_name(name, [*KINDS, *PERTURBATIONS], "perturbation")
-            names.append(name)
+        check_name(name, [*SEVERAL, *PERTURBATIONS], "perturbation")
+        names += SEVERAL.get(name, [name])
     return tuple(dict.fromkeys(names))
 
 

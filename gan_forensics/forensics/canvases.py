@@ -13,7 +13,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from gan_forensics.nn.canvas import NETWORKS
+from gan_forensics.nn.canvas import fits_canvas
 
 # Sizes with programs of their own, for one network.
 OWN_SIZES = 4
@@ -124,7 +124,7 @@ def _batches(network: nn.Module, groups: dict[Shape, Group], *, own: bool) -> It
 
 def _has_own(network: nn.Module, shape: Shape, *, ask: bool) -> bool:
     """Whether images of a size are scored at it; always for networks that know no canvas."""
-    if not isinstance(network, NETWORKS):
+    if not fits_canvas(network):
         return True
     sizes = _own_sizes(network)  # pyright: ignore[reportArgumentType]
     if ask and len(sizes) < OWN_SIZES:

@@ -2,7 +2,9 @@
 
 "knn", "svm" and "mlp" carry the settings of Chandrasegaran et al. (CVPR 2021) and standardise
 their features; those that start with "unmasking-" carry the settings of Durall et al.
-(arXiv 1911.00686) and do not. Scores rise with the evidence for "generated" throughout.
+(arXiv 1911.00686) and do not. The linear models of Frank et al. (ICML 2020) are "dct-linear",
+"dct-ridge" and "dct-lasso", which standardise, for `dct` features, and the same with "pixels-",
+which do not, for `pixels` (see `frank`). Scores rise with the evidence for "generated" throughout.
 """
 
 import warnings
@@ -22,6 +24,7 @@ from sklearn.svm import SVC
 
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.features import lookup
+from gan_forensics.forensics.frank import EarlyStopped, LassoLogistic, ridge
 
 NEIGHBOURS = 5
 # Steps of the quadratic programme; without a bound, large features that nothing standardises keep
@@ -58,7 +61,8 @@ def _decision(estimator: Any, x, generated, sign: int) -> tuple[str, dict[str, A
             layers |= {f"{name}_{i}": array for i, array in enumerate([*hidden, sign * last])}
         return "mlp", layers
     intercept = sign * estimator.intercept_[0]
-    if isinstance(estimator, LogisticRegression) or estimator.kernel == "linear":
+    logistic = LogisticRegression | LassoLogistic | EarlyStopped
+    if isinstance(estimator, logistic) or estimator.kernel == "linear":
         return "linear", {"weights": sign * estimator.coef_[0], "intercept": intercept}
     dual = sign * estimator.dual_coef_[0]
     arrays = {"support": estimator.support_vectors_, "dual": dual, "intercept": intercept}
@@ -77,6 +81,11 @@ def _scaled_gamma(x: np.ndarray) -> float:
 
 
 _UNMASKING = {"standardise": False, "real_is_one": False}
+_FRANK: dict[str, Callable[[np.ndarray, int], Any]] = {
+    "linear": lambda x, seed: EarlyStopped(seed),
+    "ridge": lambda x, seed: ridge(len(x)),
+    "lasso": lambda x, seed: LassoLogistic(),
+}
 CLASSIFIERS: dict[str, Recipe] = {
     "knn": Recipe(lambda x, seed: KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree")),
     "svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="rbf", gamma=_scaled_gamma(x))),
@@ -104,6 +113,11 @@ CLASSIFIERS: dict[str, Recipe] = {
     "unmasking-logistic": Recipe(
         lambda x, seed: LogisticRegression(solver="liblinear", max_iter=1000), **_UNMASKING
     ),
+    **{f"dct-{name}": Recipe(build, real_is_one=False) for name, build in _FRANK.items()},
+    **{
+        f"pixels-{name}": Recipe(build, standardise=False, real_is_one=False)
+        for name, build in _FRANK.items()
+    },
 }
 
 
@@ -120,7 +134,8 @@ def fit_classifier(
         real_features: rows of real images.
         fake_features: rows of generated images.
         classifier: a key of `CLASSIFIERS`.
-        seed: for the perceptron's initial weights and minibatches; the others draw nothing.
+        seed: for the initial weights and minibatches of the perceptron and of the models that stop
+            early; the others draw nothing.
 
     Raises:
         ValueError: on an unknown name, too few rows, widths that differ, or rows that are not

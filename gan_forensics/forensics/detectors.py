@@ -1,10 +1,12 @@
-"""Spectral detectors: features, a classical classifier and a calibrated threshold in one file.
+"""Detectors of features, a classical classifier and a calibrated threshold, in one file.
+
+The features are spectral (`FEATURES`) or those of a frozen network (`frozen`).
 
 Scores rise with the evidence that an image was generated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from gan_forensics.data.files import check_file_in
+from gan_forensics.forensics import frozen as frozen_networks
 from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, lookup
 from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocessing
+from gan_forensics.quality import FeatureExtractor
 
 Images = UInt8[np.ndarray, "n h w c"]
 
@@ -27,7 +31,7 @@ class SpectralDetector:
     """A fitted detector; call `score`, compare with `threshold`.
 
     Attributes:
-        features: a key of `FEATURES`.
+        features: a key of `FEATURES`, or the name of the extractor.
         classifier: the name it was fitted under, a key of `CLASSIFIERS`.
         image_shape: (h, w, c) of the images it was fitted on, after preprocessing; others are
             refused, because spectra of resized images are not the same spectra.
@@ -36,6 +40,7 @@ class SpectralDetector:
         calibration: what the threshold rests on and what it achieves.
         preprocessing: what `score` does to every image first.
         facts: JSON-able, such as what it was fitted on.
+        extractor: of frozen features; the file keeps its digest, not its weights.
     """
 
     features: str
@@ -46,11 +51,18 @@ class SpectralDetector:
     calibration: Calibration
     preprocessing: Preprocessing = Preprocessing()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    extractor: FeatureExtractor | None = None
 
     @property
     def name(self) -> str:
         """Features and classifier, for tables."""
         return f"{self.features}-{self.classifier}"
+
+    def extract(self, images: Images) -> Float64[np.ndarray, "n d"]:
+        """The features of images that went through the preprocessing."""
+        if self.extractor is None:
+            return FEATURES[self.features](images)
+        return self.extractor(images).astype(np.float64)
 
     def score(self, images: Images | Sequence[np.ndarray]) -> Float64[np.ndarray, " n"]:
         """Score images; higher = more likely generated.
@@ -71,7 +83,7 @@ class SpectralDetector:
         images = np.asarray(images)
         check_images(images)
         self._check_size(images.shape[1:])
-        return self.model.decide(FEATURES[self.features](images))
+        return self.model.decide(self.extract(images))
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
@@ -97,7 +109,7 @@ class SpectralDetector:
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""
         header = {
-            "kind": "spectral",
+            "kind": "spectral" if self.extractor is None else "frozen",
             "features": self.features,
             "classifier": self.classifier,
             "image_shape": list(self.image_shape),
@@ -108,6 +120,8 @@ class SpectralDetector:
             "preprocessing": asdict(self.preprocessing),
             "facts": dict(self.facts),
         }
+        if self.extractor is not None:
+            header["frozen"] = frozen_networks.described(self.extractor)
         arrays = {f"model/{name}": array for name, array in self.model.arrays.items()}
         scaling = {"mean": self.model.mean, "scale": self.model.scale}
         write_detector(path, header, scaling | arrays)
@@ -119,19 +133,27 @@ RINGS = "frequency"
 Detector = SpectralDetector | neural.NeuralDetector
 
 
-def load_detector(path: Path | str) -> Detector:
-    """Read a spectral or neural detector that its `save` wrote; nothing in the file is executed.
+def load_detector(
+    path: Path | str, *, frozen: Path | str | FeatureExtractor | None = None
+) -> Detector:
+    """Read a detector that its `save` wrote; nothing in the file is executed.
+
+    Args:
+        path: of the file.
+        frozen: for a detector of frozen features the extractor that it was fitted with, or the file
+            of that one's weights.
 
     Raises:
-        OSError: when the file is missing or cannot be read.
-        ValueError: in one line, when it is no detector file or does not fit together.
+        OSError: when a file is missing or cannot be read.
+        ValueError: in one line, when it is no detector file or does not fit together; without the
+            frozen features that it was fitted with, or with others.
     """
     check_file_in(
         path, "a detector file, which `gan-forensics detect fit` or `train detector` writes"
     )
     try:
         header, arrays = read_detector(path)
-        return lookup(KINDS, header["kind"], "kind of detector")(header, arrays)
+        detector = lookup(KINDS, header["kind"], "kind of detector")(header, arrays)
     except OSError:
         raise
     except Exception as error:  # What a hostile header asks for can fail anywhere.
@@ -140,6 +162,24 @@ def load_detector(path: Path | str) -> Detector:
             f"{path} is not a usable detector file: {reason} "
             "(write one with `gan-forensics detect fit` or `train detector`)"
         ) from error
+    if isinstance(detector, SpectralDetector) and header["kind"] == "frozen":
+        known = header["frozen"]
+        extractor = frozen_networks.the_same(path, detector.features, known, frozen)
+        return replace(detector, extractor=extractor)
+    if frozen is not None:
+        raise ValueError(
+            f"{path} is a detector without frozen features ({detector.name}) and takes no weights; "
+            "leave them out"
+        )
+    return detector
+
+
+def needs_weights(path: Path | str) -> bool:
+    """Whether `load_detector` asks for frozen features; False for what it will refuse."""
+    try:
+        return read_detector(path)[0]["kind"] == "frozen"
+    except Exception:  # `load_detector` says what is wrong.
+        return False
 
 
 def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> SpectralDetector:
@@ -151,7 +191,11 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
     shape = header["image_shape"]
     if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(f"image shape {shape} is not [h, w, c]")
-    lookup(FEATURES, header["features"], "features")
+    if header["kind"] == "spectral":
+        lookup(FEATURES, header["features"], "features")
+    else:
+        check_fields(header, {"frozen": dict})
+        check_fields(header["frozen"], {"digest": str, "protocol": dict})
     if shape[0] != shape[1] and header["features"] in RADIAL and header.get("rings") != RINGS:
         raise ValueError(
             f"it was fitted on images of {shape[0]}x{shape[1]} by a version whose rings were "
@@ -175,6 +219,7 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
 
 KINDS: dict[str, Callable[[Mapping[str, Any], dict[str, np.ndarray]], Detector]] = {
     "spectral": _assemble,
+    "frozen": _assemble,
     "neural": neural.assemble,
 }
 

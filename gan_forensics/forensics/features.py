@@ -54,6 +54,11 @@ def dct(images: Images) -> Features:
     return _rows(spectra.dct_features(images))
 
 
+def pixels(images: Images) -> Features:
+    """x / 127.5 - 1, what Frank et al. compare the DCT with, d = h * w * c."""
+    return _rows(spectra.pixel_features(images))
+
+
 def _rows(features) -> Features:
     features = np.asarray(features, np.float64)
     return features.reshape(len(features), -1)
@@ -64,6 +69,7 @@ FEATURES: dict[str, Callable[[Images], Features]] = {
     "unmasking": unmasking,
     "dzanic": dzanic,
     "dct": dct,
+    "pixels": pixels,
 }
 # Those that are taken over rings of the spectrum, whose shape matters where images are not square.
 RADIAL = frozenset({"durall", "unmasking", "dzanic"})

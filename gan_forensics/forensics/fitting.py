@@ -1,4 +1,4 @@
-"""Fitting spectral detectors: three disjoint parts of the images, for three purposes."""
+"""Fitting detectors of features: three disjoint parts of the images, for three purposes."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ from gan_forensics.forensics.features import FEATURES, check_images, lookup
 from gan_forensics.forensics.measure import carried, measured, thresholds_of
 from gan_forensics.forensics.partition import own_groups, parted
 from gan_forensics.forensics.preprocessing import NATIVE, Preprocessing
+from gan_forensics.quality import FeatureExtractor
 
 Progress = Callable[[range], Iterable[int]]
 # Carriers that a robust detector sees each training image after, beside the image as it is.
@@ -30,7 +31,7 @@ def fit_detector(
     real: Images | Source,
     fake: Images | Source,
     *,
-    features: str = "durall",
+    features: str | FeatureExtractor = "durall",
     classifier: str = "knn",
     seed: int = 0,
     calibration: float = 0.05,
@@ -53,7 +54,7 @@ def fit_detector(
         real: real images: uint8 [n, h, w, c], or a source of such images, of which no more than a
             batch is in memory at a time, beside the features of those that train.
         fake: generated images, likewise.
-        features: a key of `FEATURES`.
+        features: a key of `FEATURES`, or an extractor of frozen features (see `frozen`).
         classifier: a key of `CLASSIFIERS`.
         seed: of the split and of the classifier.
         calibration: accepted share of false alarms on real images, in (0, 1).
@@ -69,7 +70,11 @@ def fit_detector(
     Raises:
         ValueError: on unknown names, sizes that differ, or too few images for the calibration.
     """
-    lookup(FEATURES, features, "features")
+    if isinstance(features, str):
+        lookup(FEATURES, features, "features")
+        name, extractor = features, None
+    else:
+        name, extractor = features.name, features
     lookup(CLASSIFIERS, classifier, "classifier")
     if not 0 < calibration < 1:
         raise ValueError(f"calibration is a share between 0 and 1 (exclusive), got {calibration}")
@@ -94,8 +99,8 @@ def fit_detector(
     carriers = ("none", *CARRIERS) if robust else ("none",)
     trained = rows[0]["train"], rows[1]["train"]
     blank = SpectralDetector(
-        features, classifier, shape, _UNFITTED, math.inf, _uncalibrated(calibration, seed),
-        preprocessing, {"robust": robust, **(facts or {})},
+        name, classifier, shape, _UNFITTED, math.inf, _uncalibrated(calibration, seed),
+        preprocessing, {"robust": robust, **(facts or {})}, extractor,
     )  # fmt: skip
     table, generated = _training_table(blank, sources, trained, carriers[1:], progress)
     detector = replace(blank, model=fit_table(table, generated, classifier=classifier, seed=seed))
@@ -185,7 +190,7 @@ def _training_table(
     Raises:
         ValueError: for images of another shape, and for features that are not finite.
     """
-    extract, prepare = FEATURES[detector.features], detector.preprocessing
+    prepare = detector.preprocessing
     at_once = room(*detector.image_shape[:2])
     copies = min(COPIES, len(carriers))
     table = np.empty((0, 0))
@@ -204,7 +209,7 @@ def _training_table(
             images = np.stack(prepared)
             prepared.clear()
             check_images(images)
-            values = extract(images)
+            values = detector.extract(images)
             if not table.size:
                 table = np.empty((sum(map(len, rows)) * (1 + copies), values.shape[1]))
             table[done : done + len(values)] = values

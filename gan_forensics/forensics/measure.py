@@ -33,10 +33,19 @@ def carried(
     """An image after a perturbation ("none" leaves it), cut to what the detector takes.
 
     Carriers that enlarge leave more than a detector of one size takes: its middle is scored.
+
+    Raises:
+        ValueError: for one that leaves less than the detector takes.
     """
     if carrier == "none":
         return image
-    return detector.middle(perturb(image, carrier, frost_textures=frost_textures))
+    made = detector.middle(perturb(image, carrier, frost_textures=frost_textures))
+    if made.shape[0] < image.shape[0]:
+        try:
+            detector.check_shape(made.shape)
+        except ValueError as error:
+            raise ValueError(f"after {carrier}, which shrinks: {error}") from None
+    return made
 
 
 def score_carried(
@@ -126,11 +135,29 @@ def measured(
     frost_textures: Path | None = None,
     progress: Progress = iter,
 ) -> tuple[Measured, ...]:
+    """`measured_each` of real images and of one source of generated ones."""
+    return measured_each(
+        detector, sources, rows, groups=groups, seed=seed, carriers=carriers,
+        frost_textures=frost_textures, progress=progress,
+    )[0]  # fmt: skip
+
+
+def measured_each(
+    detector: "Detector",
+    sources: Sequence[Source],
+    rows: Sequence[np.ndarray],
+    *,
+    groups: Sequence[np.ndarray] | None = None,
+    seed: int = 0,
+    carriers: Sequence[str] = tuple(CARRIERS),
+    frost_textures: Path | None = None,
+    progress: Progress = iter,
+) -> list[tuple[Measured, ...]]:
     """Rates of a detector at its threshold, on images as they are and after each perturbation.
 
     Args:
         detector: with its threshold.
-        sources: real and generated images.
+        sources: real images, and sources of generated ones; each is scored once.
         rows: of each, those to measure on; they must have neither trained it nor set its threshold.
         groups: of each of these rows.
         seed: of the choice of images that are perturbed.
@@ -139,8 +166,8 @@ def measured(
         progress: as in `chunks`.
 
     Returns:
-        "none" first, on all rows; then the perturbations, on at most `MOST_CARRIED` of either
-        class, fewer where images are large.
+        For each generated source "none" first, on all rows; then the perturbations, on at most
+        `MOST_CARRIED` of a source, fewer where images are large.
     """
     chosen = [
         np.random.default_rng(seed).permutation(len(r))[: _most_carried(source[int(r[0])]["image"])]
@@ -155,14 +182,25 @@ def measured(
         for source, r, c in both
     ]
     some = None if groups is None else [g[c] for g, c in zip(groups, chosen, strict=True)]
-    result = [_measured("none", plain, groups, detector.threshold)]
-    for place, name in enumerate(carriers):
-        known = [~np.isnan(scores[place]) for scores in after]
-        scores = [scores[place][k] for scores, k in zip(after, known, strict=True)]
-        of = None if some is None else [g[k] for g, k in zip(some, known, strict=True)]
-        if all(len(s) for s in scores):
-            result.append(_measured(name, scores, of, detector.threshold))
-    return tuple(result)
+    found = []
+    for fake in range(1, len(sources)):
+        pair = (0, fake)
+        result = [
+            _measured(
+                "none",
+                [plain[i] for i in pair],
+                groups and [groups[i] for i in pair],
+                detector.threshold,
+            )
+        ]
+        for place, name in enumerate(carriers):
+            known = [~np.isnan(after[i][place]) for i in pair]
+            scores = [after[i][place][k] for i, k in zip(pair, known, strict=True)]
+            of = some and [some[i][k] for i, k in zip(pair, known, strict=True)]
+            if all(len(s) for s in scores):
+                result.append(_measured(name, scores, of, detector.threshold))
+        found.append(tuple(result))
+    return found
 
 
 def _most_carried(image: Image) -> int:

@@ -26,6 +26,7 @@ from gan_forensics.forensics.preprocessing import Preprocessing, read_preprocess
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.initial import initial_variables
+from gan_forensics.nn.npr import npr
 from gan_forensics.nn.resnet import resnet50, resnet_small
 from gan_forensics.runtime import jit
 
@@ -37,6 +38,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "efficientnet_b0": efficientnet_b0,
     "resnet_small": resnet_small,
     "efficientnet": efficientnet,
+    "npr": npr,
 }
 Images = UInt8[np.ndarray, "n h w c"] | Sequence[UInt8[np.ndarray, "_h _w c"]]
 
@@ -103,8 +105,8 @@ class NeuralDetector:
         A few sizes have programs of their own; images of others lie on canvases of fewer shapes,
         with the scores that they have by themselves (`forensics.canvases`), so that a folder of
         any number of sizes costs few compilations. Scores do not depend on what else is scored, up
-        to rounding. Networks that are neither a ResNet nor an EfficientNet of ours are compiled
-        for each size.
+        to rounding. Networks that do not fit on canvases (`nn.canvas.fits_canvas`) are compiled for
+        each size.
 
         Args:
             images: uint8 [n, h, w, c], or a sequence of images [h, w, c] of any sizes; c = 1 or 3.

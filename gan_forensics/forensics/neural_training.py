@@ -69,8 +69,9 @@ class DetectorConfig:
 
     Attributes:
         arch: the network, of `gan_forensics.forensics.neural.ARCHITECTURES`: resnet50,
-            efficientnet_b0, or, for images of 32 to 64 pixels and for CPUs, resnet_small.
-        width: channels of the first map of resnet_small; None for its own.
+            efficientnet_b0, or, for images of 32 to 64 pixels and for CPUs, resnet_small; npr
+            looks at the relations of neighbouring pixels alone, at any size.
+        width: channels of the first map of resnet_small and npr; None for their own.
         augment: some of blur, jpeg, grayscale (which makes it colour-robust).
         probability: of blur, and of JPEG, for each image (published: 0.5 and 0.1).
         gray_probability: of gray.

@@ -7,7 +7,7 @@ With x images, c their labels, c' those of another image, and x' = G(x, c') the 
 
 D is the mean over patches (no logarithm), L_cls the binary cross-entropy summed over labels, a mean
 over images. A step is `n_dis` moves of the discriminator, each on fresh images, then one of the
-generator on the images of the first; the released code gives it those of the last, and the same c'.
+generator on the images and c' of the first; the released code gives it those of the last.
 
 What a game of `gan_forensics.gans.adversarial` draws from noise is an image here, so that StarGAN
 is a learner of its own, made of the same losses, penalties and optimisers.
@@ -27,6 +27,7 @@ import optax
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
 from gan_forensics.data import to_float, to_uint8
+from gan_forensics.data.pipeline import Batch
 from gan_forensics.gans.adversarial import init_network
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.optimizers import adam
@@ -39,7 +40,6 @@ from gan_forensics.runtime import (
     computation_dtype,
     jit,
     products,
-    split_over_data,
 )
 from gan_forensics.train import Aux, Learner, TrainState, Update
 
@@ -237,6 +237,11 @@ def target_labels(
     return targets
 
 
+def with_targets(batch: Batch, rng: np.random.Generator) -> Batch:
+    """A minibatch with "targets": the labels of its images in another order."""
+    return {**batch, "targets": rng.permutation(batch["attributes"])}
+
+
 def rate_after(
     moves: Any, rate: float, total: int, schedule: Literal["linear", "released"]
 ) -> Float[Array, ""]:
@@ -255,6 +260,9 @@ def rate_after(
 def build_stargan(config: StarGanConfig) -> StarGan:
     """The networks and updates of a config that says its attributes.
 
+    Batches have "image" float [b, h, w, c] in [-1, 1], "attributes" [b, l] and "targets" [b, l]
+    (`with_targets`).
+
     Raises:
         ValueError: for settings that cannot be, saying which.
     """
@@ -272,15 +280,9 @@ def build_stargan(config: StarGanConfig) -> StarGan:
         config.size, len(config.attributes), config.width, config.layers, dtype=dtype
     )
 
-    def drawn(batch, key):
-        """Images, their labels, and those of others."""
-        labels = batch["attributes"]
-        return batch["image"], labels, split_over_data(jax.random.permutation(key, labels))
-
     def of_discriminator(trainable, frozen, stats, batch, key, step):
-        targets_key, penalty_key = jax.random.split(key)
-        images, labels, targets = drawn(batch, targets_key)
-        translated = _applied(generator, frozen[GENERATOR])(images, targets)
+        images, labels = batch["image"], batch["attributes"]
+        translated = _applied(generator, frozen[GENERATOR])(images, batch["targets"])
         value, metrics = discriminator_loss(
             _applied(discriminator, trainable[DISCRIMINATOR]),
             images,
@@ -288,18 +290,17 @@ def build_stargan(config: StarGanConfig) -> StarGan:
             labels,
             classification_weight=config.classification_weight,
             penalty_weight=config.penalty_weight,
-            key=penalty_key,
+            key=key,
         )
         return value, Aux({}, metrics)
 
     def of_generator(trainable, frozen, stats, batch, key, step):
-        images, labels, targets = drawn(batch, key)
         value, metrics = generator_loss(
             _applied(generator, trainable[GENERATOR]),
             _applied(discriminator, frozen[DISCRIMINATOR]),
-            images,
-            labels,
-            targets,
+            batch["image"],
+            batch["attributes"],
+            batch["targets"],
             classification_weight=config.classification_weight,
             reconstruction_weight=config.reconstruction_weight,
         )

@@ -17,6 +17,7 @@ from gan_forensics.gans.stargan import (
     build_stargan,
     target_labels,
     translate,
+    with_targets,
 )
 from gan_forensics.train import (
     Cadence,
@@ -78,7 +79,11 @@ def train_stargan(
     if on_bad_image == "skip" and not hasattr(source, "take"):
         source = SkipBad(source)
     batches = process_batches(
-        source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
+        source,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        flip=config.flip,
+        transform=with_targets,
     )
     chosen = np.random.default_rng(config.seed).permutation(len(source))[:_ROWS]
     shown = take(source, np.sort(chosen))

@@ -17,11 +17,19 @@ from jaxtyping import Array, Float, Int
 from gan_forensics.nn.conv import Conv, same_padding
 from gan_forensics.nn.efficientnet import EfficientNet
 from gan_forensics.nn.norms import BatchNorm
+from gan_forensics.nn.npr import nearest_residual
 from gan_forensics.nn.resnet import GlobalMean, ResNet
 
 # Every map of these is smaller than the image by a whole factor, which sides follow rounded up; all
 # that makes something of zeros (norms have biases) is a norm, and pools follow a ReLU.
 NETWORKS = (ResNet, EfficientNet)
+# Front ends of theirs that look at 2x2 squares: whole ones, with their neighbours on no side.
+SQUARES = (nearest_residual,)
+
+
+def fits_canvas(network: nn.Module) -> bool:
+    """Whether a network is known to compute the same on a canvas."""
+    return isinstance(network, NETWORKS) and getattr(network, "front", None) in (None, *SQUARES)
 
 
 def apply_on_canvas(
@@ -33,7 +41,7 @@ def apply_on_canvas(
     """`network.apply` in inference, of images that fill the top left of `x` only.
 
     Args:
-        network: of `NETWORKS`.
+        network: one that `fits_canvas`.
         variables: its parameters and statistics.
         x: images as the network reads them, anything beyond their sides; its own sides are
             multiples of the network's stride.
@@ -42,8 +50,11 @@ def apply_on_canvas(
     Raises:
         ValueError: for another network or such sides of x.
     """
-    if not isinstance(network, NETWORKS):
+    if not fits_canvas(network):
         raise ValueError(f"{type(network).__name__} is not known to compute the same on a canvas")
+    assert isinstance(network, NETWORKS)
+    if getattr(network, "front", None) in SQUARES:
+        sides = sides // 2 * 2
     if x.shape[1] % network.stride or x.shape[2] % network.stride:
         raise ValueError(
             f"a canvas of {x.shape[1]}x{x.shape[2]} pixels: its sides must be multiples of the "

@@ -23,6 +23,8 @@ from gan_forensics.nn.norms import BatchNorm, at_least_float32
 EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
 # What to make of the activations [b, ...] at a level of a network: see `ResNet`.
 Between = Callable[[int, Array], Array]
+# What a network makes of its images before the first convolution.
+Front = Callable[[Float[Array, "b h w c"]], Float[Array, "b h2 w2 c"]]
 
 
 class GlobalMean(nn.Module):
@@ -67,6 +69,7 @@ class ResNet(nn.Module):
         stem_stride: its stride.
         stem_pool: whether a 3x3 max pool with stride 2 follows it.
         dtype: that of the computation; parameters are float32.
+        front: what the first convolution is shown of the images; None for themselves.
 
     Raises ValueError for images with a side shorter than `stride`, the pixels behind one place of
     the last map, and for stages that are not as many in `blocks` as in `widths`.
@@ -79,6 +82,7 @@ class ResNet(nn.Module):
     stem_stride: int = 2
     stem_pool: bool = True
     dtype: Any = None
+    front: Front | None = None
 
     @property
     def stride(self) -> int:
@@ -102,6 +106,8 @@ class ResNet(nn.Module):
             )
         check_images(x, self.stride)
         between = between or (lambda level, x: x)
+        if self.front is not None:
+            x = self.front(x)
 
         x = between(0, x)
         kernel, stride = self.stem_kernel, self.stem_stride

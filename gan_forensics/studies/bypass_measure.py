@@ -1,24 +1,28 @@
-"""What the study of last upsamplings measures: spectra, decay exponents and the bypass table."""
+"""What a study of last upsamplings measures: spectra, decay, quality, and what detectors see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 
-from gan_forensics.forensics.features import FEATURES
+from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.report.provenance import provenance
-from gan_forensics.spectra import SpectrumStatistic, ring_radii
-from gan_forensics.studies.bypass_rates import BASELINE, bypass_protocol
-from gan_forensics.studies.pages import over_seeds
+from gan_forensics.spectra import ring_radii
+from gan_forensics.studies.bypass_cells import Cells, Origin, Training
+from gan_forensics.studies.bypass_detectors import find_detector, rows_of
+from gan_forensics.studies.bypass_quality import quality_rows, said_quality
+from gan_forensics.studies.bypass_rates import BASELINE, FALSE_ALARMS, Parts
+from gan_forensics.studies.bypass_tables import across_data, across_gans, bypass_rows, finding
 
 REAL = "real"
 # What the spectra and decay tables are made of, whatever the detectors look at.
 CURVE, DECAY = "durall", "dzanic"
+# Of other sources, GANs of these tails alone are trained.
+ELSEWHERE_TAILS = (BASELINE, "Z.1.5", "N.1.5", "B.1.5")
 
 Images = UInt8[np.ndarray, "n h w c"]
-Features = Float64[np.ndarray, "n d"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class StudyConfig:
     """What is trained, measured and compared.
 
     Attributes:
-        data: a source; its train part trains GANs and detectors, its test part tests detectors.
+        data: a source; its train part trains GANs and detectors. Half of its test part tests
+            detectors, the other half sets the thresholds of 5 % false alarms.
         size: side of the images, a power of two from 16.
         methods: GANs, of dcgan, lsgan, wgan-gp.
         tails: last upsamplings; must contain BASELINE.
@@ -36,9 +41,12 @@ class StudyConfig:
         latent: length of the noise.
         batch_size: images a minibatch.
         learning_rate: of all GANs; by default each method's own.
-        images: generated images of each GAN, and at most as many real ones of either part.
-        features: what the detectors look at.
-        classifiers: what decides.
+        images: generated images of each GAN, and at most as many real ones of each part.
+        detectors: FEATURES-CLASSIFIER, such as durall-knn, or networks, such as npr.
+        trained_on: sets of tails that detectors are trained on, such as BASELINE+N.1.5; the first
+            is BASELINE.
+        elsewhere: other sources; detectors of the first method are tested on GANs of these, and
+            others trained on these.
         train_fraction: share of the images that a detector is trained on.
         runs: independent draws of the detectors' training images.
     """
@@ -54,166 +62,192 @@ class StudyConfig:
     batch_size: int = 32
     learning_rate: float | None = None
     images: int = 1000
-    features: tuple[str, ...] = ("durall", "dzanic")
-    classifiers: tuple[str, ...] = ("knn", "svm", "mlp", "logistic")
+    detectors: tuple[str, ...] = (
+        *("durall-knn", "durall-svm", "durall-mlp", "durall-logistic"),
+        *("dzanic-knn", "dzanic-svm", "dzanic-mlp", "dzanic-logistic", "dct-logistic"),
+    )
+    trained_on: tuple[str, ...] = (BASELINE,)
+    elsewhere: tuple[str, ...] = ()
     train_fraction: float = 0.1
     runs: int = 10
 
 
-def measure(
+def check_config(config: StudyConfig) -> None:
+    """Refuse a study that could not be measured, before anything is trained.
+
+    Raises:
+        ValueError: for unknown detectors, training sets of tails that are not there, and data that
+            is its own other source.
+    """
+    for name in config.detectors:
+        find_detector(name)
+    if not config.detectors:
+        raise ValueError("no detectors: give some, such as durall-knn")
+    if config.trained_on[:1] != (BASELINE,):
+        raise ValueError(
+            f"the first set of tails that detectors are trained on must be {BASELINE}, got "
+            f"{config.trained_on}"
+        )
+    missing = {t for tails in config.trained_on for t in tails.split("+")} - set(config.tails)
+    if missing:
+        raise ValueError(
+            f"detectors are to be trained on {', '.join(sorted(missing))}: add it to tails "
+            f"{config.tails}"
+        )
+    if config.data in config.elsewhere:
+        raise ValueError(f"{config.data} cannot be elsewhere too: give other sources")
+
+
+def check_parts(data: str, real: Parts) -> None:
+    """Refuse real images that are too few to set a threshold (ValueError)."""
+    least = smallest_calibration_set(FALSE_ALARMS)
+    if len(real.calibration) < least:
+        raise ValueError(
+            f"the test part of {data} has {len(real.calibration) + len(real.test)} images; half of "
+            f"them, which sets the threshold of {FALSE_ALARMS:.0%} false alarms, must be at least "
+            f"{least}: give more data"
+        )
+
+
+def origins(config: StudyConfig) -> list[Origin]:
+    """The GANs of a study, those of other sources last."""
+    home = [
+        Origin(config.data, method, tail, seed)
+        for method in config.methods
+        for seed in config.seeds
+        for tail in config.tails
+    ]
+    away = [
+        Origin(data, config.methods[0], tail, seed)
+        for data in config.elsewhere
+        for seed in config.seeds
+        for tail in config.tails
+        if tail in ELSEWHERE_TAILS
+    ]
+    return home + away
+
+
+def trainings(config: StudyConfig) -> list[Training]:
+    """What detectors are trained on; of other sources, BASELINE of the first method."""
+    home = [
+        Training(config.data, method, tails, seed)
+        for method in config.methods
+        for tails in config.trained_on
+        for seed in config.seeds
+    ]
+    away = [
+        Training(data, config.methods[0], BASELINE, seed)
+        for data in config.elsewhere
+        for seed in config.seeds
+    ]
+    return home + away
+
+
+def is_tested(training: Training, origin: Origin) -> bool:
+    """Whether detectors of a training are tested on a GAN.
+
+    All are on GANs of their own method, and those of BASELINE on GANs of other methods; on other
+    data, those of BASELINE are on GANs of their own method with a few tails.
+    """
+    if training.data != origin.data:
+        same = training.method == origin.method and training.tails == BASELINE
+        return same and origin.tail in ELSEWHERE_TAILS
+    return training.tails == BASELINE or training.method == origin.method
+
+
+def spectral_facts(images: Images, source: str) -> dict[str, Any]:
+    """The curve and the decay fit of some images: means, deviations, counts.
+
+    Raises:
+        ValueError: when no image has a spectrum, naming the source.
+    """
+    curves, decays = rows_of(CURVE, images, source), rows_of(DECAY, images, source)
+    values = {"curve": curves, "curve_end": curves[:, -1]}
+    values |= dict(zip(("exponent", "start", "end"), decays.T, strict=True))
+    return {
+        name: {"mean": v.mean(0).tolist(), "std": v.std(0).tolist(), "count": len(v)}
+        for name, v in values.items()
+    }
+
+
+def results_of(
     config: StudyConfig,
-    real_train: Images,
-    real_test: Images,
-    fakes: Mapping[tuple[str, str, int], Images],
+    real: Mapping[str, Parts],
+    facts: Mapping[Any, Mapping[str, Any]],
+    quality: Mapping[Origin, Mapping[str, float]],
+    cells: Cells,
 ) -> dict[str, Any]:
-    """Spectra, decay exponents and the bypass table of images that are there already.
+    """Everything that was measured, as results.json has it.
 
     Args:
-        config: names, classifiers and protocol.
-        real_train: real images for training detectors.
-        real_test: real images for testing them, from elsewhere.
-        fakes: generated images by (method, tail, seed).
+        config: of the study.
+        real: images by data.
+        facts: `spectral_facts` by GAN, and of real test images by `REAL`.
+        quality: Frechet distances by GAN, then by the features' name.
+        cells: of all detectors.
 
     Returns:
         `protocol`, `finding`, `spectra` (label -> mean, std and count over images, and
-        cycles_per_pixel), `exponents` (a row of the decay per label; first real images) and
-        `bypass` (a row per method, features, classifier and tail: means over seeds, their spread,
-        and the value of each).
+        cycles_per_pixel), `exponents` (a row of the decay per label; first real images), `quality`
+        (a row per GAN), and the rows of `bypass`, `across_gans` and `across_data`.
     """
-    names = list(dict.fromkeys([*config.features, CURVE, DECAY]))
-    real = {name: (_rows(name, real_train), _rows(name, real_test)) for name in names}
-    spectra = {REAL: _curve(real[CURVE][1], config.size)}
-    exponents = [_decay(REAL, real[CURVE][1], real[DECAY][1])]
-    bypass = []
-    # A method at a time: the DCT features of all of them would not fit into memory.
+    radii = ring_radii(config.size, config.size).tolist()
+    spectra = {REAL: {"cycles_per_pixel": radii, **facts[REAL]["curve"]}}
+    exponents = [{"images": REAL, **_decay(facts[REAL])}]
     for method in config.methods:
-        rows = {
-            (name, tail, seed): _rows(
-                name, fakes[method, tail, seed], f"{method} {tail}, seed {seed}"
-            )
-            for name in names
-            for tail in config.tails
-            for seed in config.seeds
-        }
         for tail in config.tails:
+            of_seeds = [facts[Origin(config.data, method, tail, seed)] for seed in config.seeds]
+            merged = {name: _pooled([f[name] for f in of_seeds]) for name in of_seeds[0]}
             label = f"{method} {tail}"
-            curves, decays = (
-                np.concatenate([rows[name, tail, seed] for seed in config.seeds])
-                for name in (CURVE, DECAY)
-            )
-            spectra[label] = _curve(curves, config.size)
-            exponents.append({"method": method, "tail": tail, **_decay(label, curves, decays)})
-        for name in config.features:
-            for classifier in config.classifiers:
-                of_seed = {
-                    seed: {tail: rows[name, tail, seed] for tail in config.tails}
-                    for seed in config.seeds
-                }
-                bypass += _bypass(config, method, name, classifier, of_seed, real[name])
+            spectra[label] = {"cycles_per_pixel": radii, **merged["curve"]}
+            exponents.append({"images": label, "method": method, "tail": tail, **_decay(merged)})
+    bypass = bypass_rows(cells, data=config.data)
+    judged = quality_rows(config.data, facts, quality)
+    parts = real[config.data]
     return {
-        "protocol": protocol(config, len(real_train), len(real_test)),
-        "finding": finding(bypass),
+        "protocol": protocol(config, parts),
+        "finding": f"{finding(bypass)}\n{said_quality(judged, facts[REAL])}",
         "spectra": spectra,
         "exponents": exponents,
+        "quality": judged,
         "bypass": bypass,
+        "across_gans": across_gans(cells, data=config.data) if len(config.methods) > 1 else [],
+        "across_data": across_data(cells, tails=ELSEWHERE_TAILS) if config.elsewhere else [],
     }
 
 
-def _rows(name: str, images: Images, gan: str = "the data") -> Features:
-    """Features of the images that have some: an image of one flat colour has no spectrum."""
-    values = FEATURES[name](images)
-    values = values[np.isfinite(values).all(axis=1)]
-    if not len(values):
-        raise ValueError(f"{gan}: not one of {len(images)} images has a spectrum; it collapsed")
-    return values
+def _pooled(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and deviation over the images of all parts."""
+    counts = np.array([part["count"] for part in parts], float)
+    means, stds = (np.array([part[name] for part in parts]) for name in ("mean", "std"))
+    mean = np.tensordot(counts, means, 1) / counts.sum()
+    square = np.tensordot(counts, stds**2 + (means - mean) ** 2, 1) / counts.sum()
+    return {"mean": mean.tolist(), "std": np.sqrt(square).tolist(), "count": int(counts.sum())}
 
 
-def _curve(values: Features, size: int) -> dict[str, Any]:
-    mean, std, count = SpectrumStatistic.zero(values.shape[1]).update(values).result()
-    radii = ring_radii(size, size)
-    found = {"cycles_per_pixel": radii, "mean": np.asarray(mean), "std": np.asarray(std)}
-    return {name: array.tolist() for name, array in found.items()} | {"count": int(count)}
-
-
-def _decay(label: str, curves: Features, decays: Features) -> dict[str, Any]:
+def _decay(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The last value of the curve, and b, first and last magnitude of the decay fit."""
-    exponent, start, end = decays.T
-    return {
-        "images": label,
-        "curve_end": float(curves[:, -1].mean()),
-        "curve_end_std": float(curves[:, -1].std()),
-        "exponent": float(exponent.mean()),
-        "exponent_std": float(exponent.std()),
-        "start": float(start.mean()),
-        "end": float(end.mean()),
-        "count": len(decays),
-    }
+    row = {}
+    for name in ("curve_end", "exponent"):
+        row |= {name: facts[name]["mean"], f"{name}_std": facts[name]["std"]}
+    row |= {name: facts[name]["mean"] for name in ("start", "end")}
+    return {**row, "count": facts["exponent"]["count"]}
 
 
-def _bypass(config, method, name, classifier, of_seed, real) -> list[dict[str, Any]]:
-    """The rows of one method, features and classifier: means and spreads over GAN seeds."""
-    per_seed = [
-        bypass_protocol(
-            real[0],
-            rows[BASELINE],
-            {tail: rows[tail] for tail in config.tails if tail != BASELINE},
-            features=name,
-            classifier=classifier,
-            real_test_features=real[1],
-            train_fraction=config.train_fraction,
-            runs=config.runs,
-            seed=seed,
-        )
-        for seed, rows in of_seed.items()
-    ]
-    table = []
-    for same_tail in zip(*per_seed, strict=True):
-        first = same_tail[0]
-        row = {"method": method, **{key: first[key] for key in ("tail", "features", "classifier")}}
-        for rate in ("detection_rate", "real_accuracy", "auc"):
-            row |= over_seeds(rate, [result[rate] for result in same_tail])
-            if len(same_tail) == 1:  # Without a spread between GANs, that between detectors.
-                row[f"{rate}_std"] = first.get(f"{rate}_std")
-        row |= {key: first[key] for key in ("n_real", "n_fake", "n_train", "runs")}
-        table.append({**row, "seeds": list(config.seeds)})
-    return table
-
-
-def protocol(config: StudyConfig, n_real_train: int, n_real_test: int) -> dict[str, Any]:
+def protocol(config: StudyConfig, real: Parts) -> dict[str, Any]:
     """What a reader must know to read the numbers, and what made them."""
     return {
         **asdict(config),
-        "real_images_to_train_detectors_from": n_real_train,
-        "real_images_to_test_detectors_on": n_real_test,
-        "detectors_trained_on": f"real images and {BASELINE} images of the same GAN, "
-        f"{config.train_fraction:g} of the smaller pool of each",
-        "detection_rate": "share of a tail's images called generated",
-        "real_accuracy": "share of real test images called real",
-        "spread": "standard deviation between seeds; with one seed, between draws of the detector",
-        "real_test_images": "the data's test part, which no GAN and no detector was trained on",
+        "real_images_to_train_detectors_from": len(real.train),
+        "real_images_to_set_thresholds_by": len(real.calibration),
+        "real_images_to_test_detectors_on": len(real.test),
+        "detectors_trained_on": "real images and images of GANs of one method and seed, "
+        f"{config.train_fraction:g} of the smaller pool of either class; networks half of it, once",
+        "threshold": f"at most {FALSE_ALARMS:.0%} of new real images, set on real images of their "
+        "own, for each draw; the detectors' own boundary beside it",
+        "detection_rate": "share of a GAN's images called generated",
+        "gan_seed": "same: the GAN's seed is that of the GANs that trained the detector; new: not",
+        "intervals": "95 %, exact, of as many trials as there are GAN seeds, each with one vote",
+        "spread": "lowest and highest of all pairs of a detector's and a GAN's seed",
         **provenance(),
     }
-
-
-def finding(bypass: Sequence[Mapping[str, Any]]) -> str:
-    """The result in two lines, in numbers, whichever way it came out."""
-    first = bypass[0]
-    rows = [
-        row
-        for row in bypass
-        if all(row[key] == first[key] for key in ("method", "features", "classifier"))
-    ]
-    listed = ", ".join(f"{row['tail']} {row['detection_rate']:.0%}" for row in rows)
-    what = (
-        f"A {first['features']}-{first['classifier']} detector trained on {first['method']} "
-        f"{BASELINE} calls generated: {listed} (real images called real: "
-        f"{first['real_accuracy']:.0%})."
-    )
-    escaped = [r["tail"] for r in rows if r["detection_rate"] < rows[0]["detection_rate"] / 2]
-    if rows[0]["detection_rate"] < 0.75 or first["real_accuracy"] < 0.75:
-        verdict = "The detector does not work well enough here to speak of a bypass."
-    elif escaped:
-        verdict = f"Changing the last upsampling to {' or '.join(escaped)} halves it or worse."
-    else:
-        verdict = "No change of the last upsampling halves the detection rate here."
-    return f"{what}\n{verdict}"

@@ -4,127 +4,177 @@ Chandrasegaran et al. (CVPR 2021) train a classifier on real images against thos
 generator and score the images of generators that differ only in their last layer. The released
 script drew images by the length of a directory name, with replacement and with the same indices
 for both classes; here images are drawn from the whole pool, without replacement, and no image
-serves both training and test.
+serves both training and test. The protocol of Dzanic et al. (NeurIPS 2020) for one generator is the
+same thing with a single pool.
 
-The protocol of Dzanic et al. (NeurIPS 2020) for one generator is the same thing without variants:
-`bypass_protocol(real, fake, {}, features="dzanic", classifier="knn")`.
+Rates are taken at a detector's own boundary and at the threshold that bounds its false alarms,
+which is set on real images that trained and test nothing (`forensics.calibration`).
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
-from gan_forensics.forensics.classifiers import fit_classifier
-from gan_forensics.forensics.metrics import count_scores, fake_accuracy, real_accuracy, roc_auc
+from gan_forensics.forensics.calibration import calibrated_threshold
+from gan_forensics.forensics.metrics import count_scores, fake_accuracy, roc_auc
 
 BASELINE = "BASELINE"
+# The share of real images that the second threshold may call generated.
+FALSE_ALARMS = 0.05
+
+# Of features [n, d], or images [n, h, w, c]: what the detector looks at.
+Rows = np.ndarray
+# Of real and generated rows and a seed; what comes back has `boundary` and `decide(rows)`.
+Fit = Callable[[Rows, Rows, int], Any]
 
 
-def bypass_protocol(
-    real_features: Float64[np.ndarray, "n d"],
-    baseline_features: Float64[np.ndarray, "m d"],
-    variants: Mapping[str, Float64[np.ndarray, "k d"]],
+class Parts(NamedTuple):
+    """Real images, or their features, in disjoint parts.
+
+    Attributes:
+        train: the pool that detectors' training images are drawn from.
+        calibration: sets thresholds.
+        test: measures false alarms.
+    """
+
+    train: Rows
+    calibration: Rows
+    test: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A detector of one draw of training images.
+
+    Attributes:
+        decide: rows -> scores [n], which rise with the evidence for "generated".
+        boundary: where the detector itself decides.
+        threshold: where at most `FALSE_ALARMS` of new real images are called generated.
+        left: of each pool, the places that did not train it.
+        n_train: images of either class that did.
+        real_scores: of the real test images.
+    """
+
+    decide: Callable[[Rows], np.ndarray]
+    boundary: float
+    threshold: float
+    left: Mapping[Hashable, np.ndarray]
+    n_train: int
+    real_scores: np.ndarray
+
+
+class Rates(NamedTuple):
+    """What detectors do on one set of generated images, means over their draws.
+
+    Attributes:
+        detected: share called generated at the detectors' own boundary.
+        detected_at_5: at the threshold of 5 % false alarms.
+        auc: against the real test images.
+    """
+
+    detected: float
+    detected_at_5: float
+    auc: float
+
+
+class Alarms(NamedTuple):
+    """Shares of real test images called generated, means over draws; see `Rates`."""
+
+    false_alarms: float
+    false_alarms_at_5: float
+
+
+def draw_detectors(
+    real: Parts,
+    pools: Mapping[Any, Rows],
     *,
-    features: str,
-    classifier: str,
-    real_test_features: Float64[np.ndarray, "l d"] | None = None,
+    fit: Fit,
     train_fraction: float = 0.1,
     runs: int = 10,
     seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Train on real against BASELINE images, test on held-out ones and on every variant.
+) -> list[Drawn]:
+    """Train detectors of real against generated images, one for each draw of training images.
 
-    Each run draws `n_train = round(train_fraction * min(n, m))` images of either class for
-    training. BASELINE is tested on its remaining images, a variant on all of its images.
+    Each draws `n_train = round(train_fraction * min(real, smallest pool))` images of either class,
+    the generated ones in equal parts from all pools.
 
     Args:
-        real_features: pool of real images that training images are drawn from; the rest of it is
-            the test part, unless `real_test_features` is given.
-        baseline_features: images of the generator that the classifier is trained on.
-        variants: name -> images of a generator that the classifier never saw.
-        features: name of the features, for the table.
-        classifier: a key of `CLASSIFIERS`; it decides at its own boundary.
-        real_test_features: real images to test on, all of them, where train and test images come
-            from separate places (such as regions of photographs).
-        train_fraction: share of the pools used for training.
+        real: see `Parts`.
+        pools: the generated images to train on, by name.
+        fit: trains a detector.
+        train_fraction: share of the smaller class used for training.
         runs: independent draws.
-        seed: of the draws and classifiers.
-
-    Returns:
-        A row for BASELINE and one per variant, in that order: `tail`, `features`, `classifier`,
-        means over runs of `detection_rate`, `real_accuracy` (each with `_std`, the sample
-        deviation, None for one run) and `auc`, and `n_real`, `n_fake` (test images per run),
-        `n_train` (training images per class), `runs`. A detection rate means nothing without the
-        real accuracy beside it: a classifier that calls everything generated detects 100 %.
+        seed: of the draws and detectors.
 
     Raises:
-        ValueError: when a part would be empty, or a name or width does not fit.
+        ValueError: when a part would be empty, or cannot bound the false alarms.
     """
-    if BASELINE in variants:
-        raise ValueError(f"{BASELINE} is tested on its own test part: leave it out of variants")
     if runs < 1 or not 0 < train_fraction < 1:
         raise ValueError(
             f"need runs >= 1 and 0 < train_fraction < 1, got {runs} and {train_fraction}"
         )
-    n_train = round(train_fraction * min(len(real_features), len(baseline_features)))
-    spare = len(baseline_features) - n_train
-    if real_test_features is None:
-        spare = min(spare, len(real_features) - n_train)
-    if n_train < 1 or spare < 1:
+    smallest = min(map(len, pools.values()))
+    n_train = round(train_fraction * min(len(real.train), smallest))
+    shares = [len(part) for part in np.array_split(np.arange(n_train), len(pools))]
+    if n_train < len(pools) or smallest <= max(shares) or not len(real.test):
         raise ValueError(
-            f"{len(real_features)} real and {len(baseline_features)} {BASELINE} images leave "
-            f"{n_train} per class for training and {max(spare, 0)} for test with "
-            f"train_fraction={train_fraction:g}: give more images"
+            f"{len(real.train)} real and {smallest} generated images, with {len(real.test)} real "
+            f"ones to test on, leave {n_train} per class for training and "
+            f"{max(smallest - max(shares), 0)} for test with train_fraction={train_fraction:g}: "
+            "give more images"
         )
-    outcomes = {name: [] for name in (BASELINE, *variants)}
-    sizes = {name: len(images) for name, images in variants.items()}
-    sizes[BASELINE] = len(baseline_features) - n_train
-    n_real = 0
+    drawn = []
     for run in range(runs):
         rng = np.random.default_rng([seed, run])
-        real_train, real_test = _draw(real_features, n_train, rng)
-        fake_train, fake_test = _draw(baseline_features, n_train, rng)
-        if real_test_features is not None:
-            real_test = real_test_features
-        n_real = len(real_test)
-        model = fit_classifier(
-            real_train, fake_train, classifier=classifier, seed=int(rng.integers(2**31))
-        )
-        real_scores = model.decide(real_test)
-        for tail, images in {BASELINE: fake_test, **variants}.items():
-            counts = count_scores(real_scores, model.decide(images))
-            accuracies = (rate(counts, model.boundary) for rate in (fake_accuracy, real_accuracy))
-            outcomes[tail].append((*accuracies, roc_auc(counts)))
-    rows = []
-    for tail, values in outcomes.items():
-        detection, real, auc = np.asarray(values, np.float64).T
-        rows.append(
-            {
-                "tail": tail,
-                "features": features,
-                "classifier": classifier,
-                "detection_rate": float(detection.mean()),
-                "detection_rate_std": _spread(detection),
-                "real_accuracy": float(real.mean()),
-                "real_accuracy_std": _spread(real),
-                "auc": float(auc.mean()),
-                "n_real": n_real,
-                "n_fake": sizes[tail],
-                "n_train": n_train,
-                "runs": runs,
-            }
-        )
-    return rows
+        real_train, _ = _draw(len(real.train), n_train, rng)
+        places = {
+            name: _draw(len(pool), share, rng)
+            for (name, pool), share in zip(pools.items(), shares, strict=True)
+        }
+        fake = np.concatenate([pools[name][used] for name, (used, _) in places.items()])
+        model = fit(real.train[real_train], fake, int(rng.integers(2**31)))
+        threshold = calibrated_threshold(model.decide(real.calibration), false_alarms=FALSE_ALARMS)
+        left = {name: rest for name, (_, rest) in places.items()}
+        scores = model.decide(real.test)
+        drawn.append(Drawn(model.decide, model.boundary, threshold, left, n_train, scores))
+    return drawn
 
 
-def _draw(pool: np.ndarray, n_train: int, rng: np.random.Generator):
-    """A random split of the pool into `n_train` training rows and the rest."""
-    order = rng.permutation(len(pool))
-    return pool[order[:n_train]], pool[order[n_train:]]
+def rates_of(
+    drawn: Sequence[Drawn], name: Hashable, rows: Rows, *, real_scores: Sequence[np.ndarray] = ()
+) -> Rates:
+    """The rates of generated images; of those that were trained on, the images that are left.
+
+    Args:
+        drawn: of `draw_detectors`.
+        name: of the images, as among the pools.
+        rows: all of them.
+        real_scores: what each detector says of the real images that the AUC is against; by default
+            of those that belong to its training.
+    """
+    outcomes = []
+    for place, each in enumerate(drawn):
+        tested = rows[each.left[name]] if name in each.left else rows
+        against = real_scores[place] if real_scores else each.real_scores
+        counts = count_scores(against, each.decide(tested))
+        at = (fake_accuracy(counts, t) for t in (each.boundary, each.threshold))
+        outcomes.append((*at, roc_auc(counts)))
+    return Rates(*np.mean(outcomes, axis=0).tolist())
 
 
-def _spread(values: np.ndarray) -> float | None:
-    """Sample standard deviation over runs; None for a single run, which has no spread."""
-    return float(values.std(ddof=1)) if len(values) > 1 else None
+def alarms_of(drawn: Sequence[Drawn], *, real_scores: Sequence[np.ndarray] = ()) -> Alarms:
+    """The false alarms on real test images; `real_scores` as for `rates_of`."""
+    scores = real_scores or [each.real_scores for each in drawn]
+    shares = [
+        [float((real > t).mean()) for t in (each.boundary, each.threshold)]
+        for each, real in zip(drawn, scores, strict=True)
+    ]
+    return Alarms(*np.mean(shares, axis=0).tolist())
+
+
+def _draw(n: int, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A random split of n places into `count` and the rest."""
+    order = rng.permutation(n)
+    return order[:count], order[count:]

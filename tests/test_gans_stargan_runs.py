@@ -1,0 +1,71 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_forensics.gans.stargan import StarGanConfig
+from gan_forensics.gans.stargan_runs import load_stargan, train_stargan
+from gan_forensics.train import Cadence, RunFolderError
+
+CONFIG = StarGanConfig(
+    data="toy:domains?n=40", size=16, width=2, blocks=1, layers=2, batch_size=8, n_dis=2
+)
+
+
+def _size(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder, said = tmp_path_factory.mktemp("runs"), []
+    cadence = Cadence(2, log_every=1, checkpoint_every=1, sample_every=2)
+    train_stargan(CONFIG, folder / "whole", cadence, say=said.append, progress=False)
+    for steps in (1, 2):
+        train_stargan(CONFIG, folder / "parts", Cadence(steps), resume=True, progress=False)
+    return folder, said
+
+
+def test_a_run_in_two_parts_is_the_whole_run_bit_for_bit(trained):
+    (gan, whole), (_, parts) = (load_stargan(trained[0] / name) for name in ("whole", "parts"))
+    jax.tree.map(np.testing.assert_array_equal, whole.params, parts.params)
+    assert int(whole.step) == 2
+    start = gan.learner.start(CONFIG.seed)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), start.params, whole.params)
+    assert all(jax.tree.leaves(moved))
+
+
+def test_a_run_says_and_keeps_what_it_takes_of_its_data(trained):
+    folder, said = trained
+    assert any("one of red, green, blue; warm or not; striped or not" in line for line in said)
+    config = json.loads((folder / "whole/config.json").read_text())["stargan"]
+    assert config["attributes"] == ["red", "green", "blue", "warm", "striped"]
+    assert config["exclusive"] == ["red", "green", "blue"] and config["channels"] == 3
+    data = json.loads((folder / "whole/data.json").read_text())
+    assert data["images"] + data["held_out"] == 40
+    # Eight rows of an image and its five translations.
+    (picture,) = (folder / "whole/samples").glob("*.png")
+    width, height = _size(picture)
+    assert width // 16 >= 6 and height // 16 >= 8 and width < height
+
+
+def test_other_run_folders_and_settings_are_refused(trained, tmp_path):
+    folder, _ = trained
+    with pytest.raises(RunFolderError):
+        load_stargan(tmp_path)
+    config = json.loads((folder / "whole/config.json").read_text())
+    config["stargan"]["wide"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunFolderError, match="not written by this version"):
+        load_stargan(tmp_path)
+    gray = StarGanConfig(data=CONFIG.data, size=16, channels=1)
+    with pytest.raises(ValueError, match="3 channels, the config 1"):
+        train_stargan(gray, tmp_path / "gray", Cadence(1))
+    with pytest.raises(ValueError, match="'warn'.*warm"):
+        train_stargan(
+            StarGanConfig(data=CONFIG.data, size=16, attributes=("warn",)), tmp_path, Cadence(1)
+        )
+    assert not (tmp_path / "gray").exists()
