@@ -228,7 +228,6 @@ def _spectrum(images: np.ndarray, size: int) -> tuple[dict[str, Any], dict[str, 
     }
     decay = {
         "curve_end": float(durall[:, -1].mean()),
-        "rise": float((durall[:, -1] - durall.min(1)).mean()),
         "exponent": float(np.median(dzanic[:, 0])),
         "resampled_end": float(resampled[:, -1].mean()),
     }

@@ -83,18 +83,18 @@ def classifier_table(accuracy: Mapping[str, float], count: int) -> Table:
 
 def ends(exponents: Rows) -> Table:
     """How the spectra end."""
-    columns = ("curve_end", "rise", "exponent", "resampled_end")
+    columns = ("curve_end", "exponent", "resampled_end")
 
     def cell(values: Sequence[float]) -> str:
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return plus_minus(float(np.mean(values)), deviation, ".3f")
 
     return Table(
-        "Last value of the min-max curve (Durall et al. 2020) and its rise above the curve's least "
-        "value; median exponent b of the decay fit (Dzanic et al. 2020, as released; a rising "
-        "spectrum has b > 0); last of the resampled values divided by the first (Durall et al. "
-        "2019). Means over images (b: median); ± between seeds.",
-        ["images", "end of curve", "rise at the end", "exponent b", "end of resampled curve"],
+        "Last value of the min-max curve (Durall et al. 2020), 0 where nothing rises at the end; "
+        "median exponent b of the decay fit (Dzanic et al. 2020, as released; a rising spectrum "
+        "has b > 0); last of the resampled values divided by the first (Durall et al. 2019). Means "
+        "over images (b: median); ± between seeds.",
+        ["images", "end of curve", "exponent b", "end of resampled curve"],
         [[row["images"], *(cell(row[name]) for name in columns)] for row in exponents],
     )
 
