@@ -451,4 +451,17 @@ MUTATIONS = [
     Mutation(
         f"{G}/runs.py", 'split=config.split or "train", follow', 'split="train", follow', RUNS
     ),
+    # Targets of translations.
+    Mutation(
+        f"{G}/stargan_targets.py",
+        "{**(dict.fromkeys(exclusive, 0.0) if named else {}), **asked}",
+        "asked",
+        "tests/test_cli_stargan.py",
+    ),
+    Mutation(
+        f"{G}/stargan_targets.py",
+        "labels = np.array(labels, np.float32)",
+        "labels = np.asarray(labels, np.float32)",
+        "tests/test_cli_stargan.py",
+    ),
 ]

@@ -27,6 +27,19 @@ MUTATIONS = [
     Mutation(PAGE, "stats.t.ppf(0.975, len(values) - 1)", "stats.norm.ppf(0.975)", TESTS),
     Mutation(RUN, 'place="autoencoder" if encoder else "generator"', 'place="generator"', TESTS),
     Mutation(RUN, "        _check_kept(study.out, paths, asked)\n", "", TESTS),
+    # Translations.
+    Mutation(
+        "gan_forensics/studies/translation.py",
+        "moved = (targets != labels).any(1)",
+        "moved = (targets == targets).any(1)",
+        "tests/test_studies_translation.py",
+    ),
+    Mutation(
+        "gan_forensics/studies/translation.py",
+        "told[:, group] = np.arange(group.sum()) == likeliest[:, None]",
+        "likeliest += 0",
+        "tests/test_studies_translation.py",
+    ),
     Mutation(
         "gan_forensics/studies/released.py",
         ".transpose(0, 2, 1, 3, 4)",

@@ -20,6 +20,7 @@ from experiments import (
     repmix,
     self_supervised_gan,
     spectral_regularisation,
+    stargan,
     transferable_features,
 )
 from gan_forensics import cli
@@ -32,7 +33,9 @@ FOLDERS = {
     "quickstart": "",
     "train dcgan": "--data folder:missing",
     "train detector": "--real missing --fake missing",
+    "train stargan": "--data folder:missing",
     "sample": "missing",
+    "translate": "missing missing",
     "simulate": "missing",
     "collapse": "dcgan",
     "spectrum": "missing",
@@ -62,6 +65,7 @@ EXPERIMENTS = (
     repmix,
     self_supervised_gan,
     spectral_regularisation,
+    stargan,
     transferable_features,
 )
 
@@ -97,7 +101,7 @@ def leaves(kind, name=""):
 
 def test_every_command_with_a_place_for_results_is_tested():
     with_out = set()
-    for asked in ("dcgan", "detector"):
+    for asked in ("dcgan", "detector", "stargan"):
         for kind in get_args(commands(["train", asked])):
             for name, command in leaves(kind, kind.__name__.lower()).items():
                 if "out" in {field.name for field in dataclasses.fields(command)}:

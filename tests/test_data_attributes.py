@@ -180,6 +180,8 @@ def test_a_damaged_celeba_is_refused(tmp_path, celeba, change, says):
 def test_a_celeba_without_its_parts_is_refused(tmp_path, celeba):
     with pytest.raises(ValueError, match="is a file; give the folder"):
         open_source(f"celeba:{celeba}")
+    with pytest.raises(ValueError, match="no CSV file; write celeba:DIR"):
+        open_source(f"list:{celeba}")
     (tmp_path / "img_align_celeba").rename(tmp_path / "faces")
     with pytest.raises(FileNotFoundError, match="the folder of images is missing: images or img_"):
         open_source(f"celeba:{tmp_path}")

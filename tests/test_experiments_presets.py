@@ -14,6 +14,7 @@ from experiments import (
     infomax_gan,
     self_supervised_gan,
     spectral_regularisation,
+    stargan,
     transferable_features,
 )
 
@@ -26,6 +27,7 @@ EXPERIMENTS = (
     infomax_gan,
     self_supervised_gan,
     spectral_regularisation,
+    stargan,
     transferable_features,
 )
 
@@ -117,6 +119,16 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
             spectral_regularisation,
             "--seeds 4 --width 8 --steps 9",
             {"seeds": (4,), "steps": 9, "gan": {"width": 8}},
+        ),
+        (
+            stargan,
+            "--seeds 4 --upsamplings N B --steps 9 --width 8 --data toy:domains?n=90",
+            {
+                "seeds": (4,),
+                "upsamplings": ("N", "B"),
+                "steps": 9,
+                "gan": {"width": 8, "data": "toy:domains?n=90"},
+            },
         ),
         (
             transferable_features,

@@ -23,6 +23,7 @@ from gan_forensics.cli.quickstart import Quickstart
 from gan_forensics.cli.sample import Sample
 from gan_forensics.cli.simulate import Simulate
 from gan_forensics.cli.spectrum import Spectrum
+from gan_forensics.cli.translate import Translate
 
 DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
 
@@ -52,8 +53,8 @@ def commands(arguments: list[str]) -> Any:
     asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
     Train: Any = train.commands(asked)
     return (
-        Quickstart | Train | Sample | Simulate | Evaluate | Collapse | Spectrum | Detect | Attribute
-        | Explain | Features | Augment | Anomaly | Benchmark
+        Quickstart | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum | Detect
+        | Attribute | Explain | Features | Augment | Anomaly | Benchmark
     )  # fmt: skip
 
 

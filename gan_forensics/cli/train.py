@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan_forensics.gans import GanConfig
     from gan_forensics.train import Cadence
 
-TRAIN = """Train a GAN on your images, or a detector of generated ones.
+TRAIN = """Train a GAN on your images, a translator, or a detector of generated images.
 
 Every method has a --help of its own, with its published recipe.
 
@@ -59,6 +59,11 @@ ABOUT = {
     "ms-dist-gan": "ss-adversarial on dist-gan, as released",
 }
 METHOD_NAMES = list(ABOUT)
+# What has a config and a command of its own.
+OTHERS = {
+    "stargan": "Train stargan: one network that translates images between domains.",
+    "detector": "Train a detector of generated images.",
+}
 
 
 @dataclass(frozen=True)
@@ -198,12 +203,10 @@ def commands(asked: str | None) -> Any:
     """The type of `train`: the command `asked` for with its options, all others by name."""
 
     def listed(name: str) -> Any:
-        what = "Train a detector of generated images."
-        if name in ABOUT:
-            what = f"Train {name}: {ABOUT[name]}."
+        what = OTHERS[name] if name in OTHERS else f"Train {name}: {ABOUT[name]}."
         return Annotated[make_dataclass(name, []), subcommand(name, description=what)]
 
-    names = [*METHOD_NAMES, "detector"]
+    names = [*METHOD_NAMES, *OTHERS]
     if asked is not None and asked not in names and not asked.startswith("-"):
         (close,) = difflib.get_close_matches(asked, names, n=1, cutoff=0.0)
         print(
@@ -230,6 +233,10 @@ def _loaded(name: str) -> Any:
         from gan_forensics.cli.detector import TrainDetector
 
         return Annotated[TrainDetector, subcommand(name, prefix_name=False)]
+    if name == "stargan":
+        from gan_forensics.cli.stargan import TrainStarGan
+
+        return Annotated[TrainStarGan, subcommand(name, prefix_name=False)]
     from gan_forensics.gans import GanConfig
 
     options = options_of(GanConfig, without=("method",))

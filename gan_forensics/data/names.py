@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from gan_forensics.data import samples, toy_points
-from gan_forensics.data.celeba import read_celeba
+from gan_forensics.data.celeba import ATTRIBUTES, read_celeba
 from gan_forensics.data.formats import (
     holds_points,
     part_of,
@@ -154,6 +154,8 @@ def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
         raise FileNotFoundError(f"{name}: no such file or folder; check the path")
     if path.is_dir() and reader in (read_list, read_npz):
         raise ValueError(f"{name}: is a folder; write folder:{rest} for the images in it")
+    if reader is read_list and path.name == ATTRIBUTES:
+        raise ValueError(f"{name}: CelebA's file is no CSV file; write celeba:DIR for its folder")
     if not path.is_dir() and reader is read_celeba:
         raise ValueError(f"{name}: is a file; give the folder that holds it and the images")
     return reader(path, **arguments)
