@@ -84,13 +84,15 @@ def test_one_seed_has_no_new_ones():
 def test_the_finding_says_that_the_escape_depends_on_the_detector():
     what, verdict = finding(bypass_rows(cells(escapes), data="here")).split("\n")
     assert "curve: BASELINE 90% and 90%, Z.1.5 90% and 90%, N.1.5 0% and 0%" in what
-    same, new = verdict.split(". ")
-    assert "of 2 that see BASELINE of a same seed" in same and "N.1.5 (1: curve)" in same
-    assert "N.1.5 (all)" in new and "Z.1.5" not in verdict
+    _, at_5, own = verdict.split(". ")
+    assert at_5.startswith("At 5 %") and own.startswith("At the detectors' own")
+    same, new = at_5.split("; of ")
+    assert "of 2 detectors that see BASELINE of a same seed" in same
+    assert "N.1.5 (1: curve)" in same and "N.1.5 (all)" in new and "Z.1.5" not in verdict
 
 
 @pytest.mark.parametrize(
-    ("rate", "says"), [(0.9, "worse for: none"), (0.5, "No detector sees BASELINE")]
+    ("rate", "says"), [(0.9, "worse for: none"), (0.5, "of 0 detectors that see BASELINE")]
 )
 def test_the_finding_follows_the_numbers_whichever_way(rate, says):
     assert says in finding(bypass_rows(cells(lambda *_: rate), data="here"))

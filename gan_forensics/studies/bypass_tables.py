@@ -142,42 +142,48 @@ def _seed(cell: Cell) -> str:
 
 
 def finding(rows: Sequence[dict[str, Any]]) -> str:
-    """What the detectors trained on BASELINE of the first method do, and on whom an escape depends.
+    """What the detectors trained on BASELINE of the first method do, and on what an escape depends.
 
     Args:
         rows: of `bypass_rows`.
     """
     method = rows[0]["method"]
     rows = [row for row in rows if (row["method"], row["trained_on"]) == (method, BASELINE)]
-    table = {(r["detector"], r["tail"], r["gan_seed"]): r["detected_at_5"] for r in rows}
-    detectors, tails = (
-        list(dict.fromkeys(row[key] for row in rows)) for key in ("detector", "tail")
+    at_5, own = (
+        {(row["detector"], row["tail"], row["gan_seed"]): row[rate] for row in rows}
+        for rate in ("detected_at_5", "detected")
     )
-    shown = [BASELINE, *(t for t in ("Z.1.5", "N.1.5", "B.1.5") if t in tails)]
+    detectors, tails = (
+        list(dict.fromkeys(row[name] for row in rows)) for name in ("detector", "tail")
+    )
+    shown = [BASELINE, *(tail for tail in ("Z.1.5", "N.1.5", "B.1.5") if tail in tails)]
     # One detector of each kind of features is enough to be read.
     first = {name.split("-")[0]: name for name in reversed(detectors)}
-    said = []
-    for name in (name for name in detectors if name in first.values()):
-        each = (f"{tail} {_both(table, name, tail)}" for tail in shown)
-        said.append(f"{name}: {', '.join(each)}")
-    seeds = "GANs of the same and of new seeds" if _has_new(table) else "GANs of the same seed"
+    said = [
+        f"{name}: {', '.join(f'{tail} {_both(at_5, name, tail)}' for tail in shown)}"
+        for name in detectors
+        if name in first.values()
+    ]
+    new = any(kind == NEW for _, _, kind in at_5)
+    seeds = "GANs of the same and of new seeds" if new else "GANs of the same seed"
     what = (
         f"Detectors trained on real against {method} {BASELINE} images call generated, at 5 % "
         f"false alarms, of {seeds}: {'; '.join(said)}."
     )
-    return f"{what}\n{' '.join(_escapes(table, detectors, tails))}"
+    rules = {"At 5 % false alarms": at_5, "At the detectors' own boundaries": own}
+    escapes = " ".join(
+        f"{rule}, {_escapes(table, detectors, tails)}." for rule, table in rules.items()
+    )
+    return f"{what}\nWho escapes depends on the detector and its threshold. {escapes}"
 
 
-def _escapes(table, detectors, tails) -> list[str]:
+def _escapes(table, detectors, tails) -> str:
     """Which tails halve the rate of BASELINE, for which of the detectors that see BASELINE."""
-    sentences = []
+    clauses = []
     for kind in (SAME, NEW):
-        able = [name for name in detectors if table.get((name, BASELINE, kind), 0) >= 0.75]
         if not any(key[2] == kind for key in table):
             continue
-        if not able:
-            sentences.append(f"No detector sees {BASELINE} of a {kind} seed well enough (75 %).")
-            continue
+        able = [name for name in detectors if table[name, BASELINE, kind] >= 0.75]
         some = []
         for tail in (tail for tail in tails if tail != BASELINE):
             past = [
@@ -186,18 +192,13 @@ def _escapes(table, detectors, tails) -> list[str]:
             if past:
                 who = "all" if len(past) == len(able) else f"{len(past)}: {', '.join(past)}"
                 some.append(f"{tail} ({who})")
-        what = "; ".join(some) or "none of them"
-        sentences.append(
-            f"The escape depends on the detector: of {len(able)} that see {BASELINE} of a {kind} "
-            f"seed (75 % or more), tails halve the rate or worse for: {what}."
+        clauses.append(
+            f"of {len(able)} detectors that see {BASELINE} of a {kind} seed (75 % or more), tails "
+            f"halve the rate or worse for: {', '.join(some) or 'none of them'}"
         )
-    return sentences
+    return "; ".join(clauses)
 
 
 def _both(table, name: str, tail: str) -> str:
     rates = [table.get((name, tail, kind)) for kind in (SAME, NEW)]
     return " and ".join(f"{rate:.0%}" for rate in rates if rate is not None)
-
-
-def _has_new(table) -> bool:
-    return any(kind == NEW for _, _, kind in table)
