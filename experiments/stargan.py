@@ -6,7 +6,7 @@
 
     preset  hardware      time         what
     smoke   2 CPU cores   under 60 s   drawn domains 16x16, 2 upsamplings, few steps
-    cpu     2 CPU cores   not timed    drawn domains 32x32, 4 upsamplings, 3 seeds
+    cpu     2 CPU cores   1 hour       drawn domains 32x32, 4 upsamplings, 3 seeds
     paper   GPU or TPU    not run yet  CelebA 128x128, 5 attributes, 4 upsamplings
 
 Chandrasegaran et al. (CVPR 2021) replace the second of the generator's two upsamplings: transposed
@@ -21,7 +21,9 @@ spectra of the translations, beside those of held-out real images.
 
 Works: at least 80 % of held-out translations land, by a classifier that is right on 95 % of
 held-out real images. Expected of the spectra, as the paper has it for CelebA: BASELINE and Z keep
-an upturn at the highest frequencies, N and B lose it.
+an upturn at the highest frequencies, N and B lose it. Seed 0 of `cpu`: at least 99 % of colours and
+tints land, and 86 % (N) to 95 % (BASELINE) of textures; curves end at .10 (BASELINE), .07 (Z), .02
+(N), .02 (B), those of real images at .02.
 
 Every setting of a preset can be overridden: `cpu --steps 200 --seeds 0 --out runs/short`. A run
 that was stopped goes on when it is started again; more seeds or upsamplings train what is missing.
