@@ -4,8 +4,8 @@
     python -m experiments.spectral_regularisation cpu
 
     preset  hardware      time         what
-    smoke   2 CPU cores   under 60 s   textures 16x16, 1 seed, 60 steps
-    cpu     2 CPU cores   50 minutes* photographs 32x32, 3 seeds, 600 steps
+    smoke   2 CPU cores   not timed    textures 16x16, 1 seed, 60 steps
+    cpu     2 CPU cores   50 minutes*  photographs 32x32, 3 seeds, 600 steps
 
 "Watch your Up-Convolution" replaces the last upsampling *and* adds a spectral loss; its released
 code only weights the generator's loss by 1 + lambda l with lambda = 1e-5. Compared are DCGANs with
@@ -19,7 +19,7 @@ and 1 0.153 (no difference is shown), differentiable lambda 0.1, 1, 10 0.125, 0.
 0.043. N.3.5 is the only one whose difference from BASELINE is settled by three seeds; at lambda 10
 the images are lost.
 
-* beside much other work on both cores; 21 GANs, of 10 to 20 s each alone.
+* beside much other work on both cores.
 """
 
 from collections.abc import Mapping, Sequence
