@@ -87,7 +87,7 @@ def test_the_finding_says_that_the_escape_depends_on_the_detector():
     _, at_5, own = verdict.split(". ")
     assert at_5.startswith("At 5 %") and own.startswith("At the detectors' own")
     same, new = at_5.split(", of ")[-2:]
-    assert "of 2 detectors that see BASELINE of a same seed" in same
+    assert "2 detectors that see BASELINE of a same seed" in same
     assert "N.1.5 (1: curve)" in same and "N.1.5 (all)" in new and "Z.1.5" not in verdict
 
 
