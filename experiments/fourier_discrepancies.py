@@ -7,7 +7,7 @@
 
     preset  hardware            time         what
     smoke   2 CPU cores         under 60 s   DCGAN, 3 tails, 1 seed, textures with a power law
-    cpu     2 CPU cores         not timed   DCGAN and LSGAN, 5 tails, 3 seeds, photographs 32x32
+    cpu     2 CPU cores         not timed    DCGAN and LSGAN, 5 tails, 3 seeds, photographs 32x32
     full    2 CPU cores         overnight    3 GANs, 15 tails, 3 seeds, photographs 32x32, textures
     paper   GPU or TPU          not run yet  3 GANs, 13 tails, CelebA 128x128, 50 to 100 epochs each
 
@@ -17,8 +17,8 @@ at the threshold of 5 % false alarms.
 
 Expected (full, DCGAN), share called generated at 5 % false alarms, same / new GAN seeds: durall-knn
 BASELINE 0.99 / 0.95, Z.1.5 0.99 / 0.97, N.1.5 and B.1.5 0.00; dct-logistic N.1.5 0.09 / 0.14; npr
-BASELINE 1.00 / 0.74, N.1.5 0.54 / 0.71 (at its own boundary 1.00 / 0.28, 0.03 / 0.08). Trained on four
-tails, dct-logistic sees N.1.5 at 1.00, durall-knn at 0.34 / 0.29.
+BASELINE 1.00 / 0.74, N.1.5 0.54 / 0.71 (at its own boundary 1.00 / 0.28, 0.03 / 0.08). Trained on
+four tails, dct-logistic sees N.1.5 at 1.00, durall-knn at 0.34 / 0.29.
 
 Expected (paper): detectors trained on real against BASELINE images flag BASELINE and Z and let
 N and B pass, for all three GANs. Released samples, mean exponent b of the decay fit, DCGAN /

@@ -86,8 +86,8 @@ def test_the_finding_says_that_the_escape_depends_on_the_detector():
     assert "curve: BASELINE 90% and 90%, Z.1.5 90% and 90%, N.1.5 0% and 0%" in what
     _, at_5, own = verdict.split(". ")
     assert at_5.startswith("At 5 %") and own.startswith("At the detectors' own")
-    same, new = at_5.split("; of ")
-    assert "of 2 detectors that see BASELINE of a same seed" in same
+    same, new = at_5.split(", of ")[-2:]
+    assert "2 detectors that see BASELINE of a same seed" in same
     assert "N.1.5 (1: curve)" in same and "N.1.5 (all)" in new and "Z.1.5" not in verdict
 
 

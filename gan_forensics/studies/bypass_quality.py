@@ -107,11 +107,11 @@ def said_quality(rows: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> 
             for z, o in pairs
         )
         said.append(
-            f"has the smaller Frechet distance on {name} in {better} ({both} of these with the "
+            f"the smaller Frechet distance on {name} in {better} ({both} of these with the "
             "worse spectrum)"
         )
     return (
         f"Of {len(pairs)} pairs of GANs that differ in zero insertion against nearest or bilinear "
-        f"interpolation alone, zero insertion has the worse spectrum in {worse}, and "
+        f"interpolation alone, zero insertion has the worse spectrum in {worse}, "
         f"{' and '.join(said)}."
     )

@@ -184,19 +184,20 @@ def _escapes(table, detectors, tails) -> str:
         if not any(key[2] == kind for key in table):
             continue
         able = [name for name in detectors if table[name, BASELINE, kind] >= 0.75]
-        some = []
+        tails_of: dict[str, list[str]] = {}
         for tail in (tail for tail in tails if tail != BASELINE):
             past = [
                 name for name in able if table[name, tail, kind] < table[name, BASELINE, kind] / 2
             ]
             if past:
                 who = "all" if len(past) == len(able) else f"{len(past)}: {', '.join(past)}"
-                some.append(f"{tail} ({who})")
+                tails_of.setdefault(who, []).append(tail)
+        some = [f"{', '.join(passing)} ({who})" for who, passing in tails_of.items()]
         clauses.append(
             f"of {len(able)} detectors that see {BASELINE} of a {kind} seed (75 % or more), tails "
-            f"halve the rate or worse for: {', '.join(some) or 'none of them'}"
+            f"halve the rate or worse for: {'; '.join(some) or 'none of them'}"
         )
-    return "; ".join(clauses)
+    return ", ".join(clauses)
 
 
 def _both(table, name: str, tail: str) -> str:
