@@ -94,7 +94,7 @@ class Simulator:
         check_pixels(images)
         if images.shape[-1] != self.channels:
             raise ValueError(f"the simulator copies images of {self.channels} channels")
-        copied, made = _copied(networks(self.config, self.channels)[0]), np.empty_like(images)
+        copied, made = _copied(networks(self.config, self.channels)[0]), np.empty_like(images)  # pyright: ignore[reportArgumentType]
         for first in range(0, len(images), AT_ONCE):
             some = images[first : first + AT_ONCE]
             filled = np.concatenate([some, np.repeat(some[:1], AT_ONCE - len(some), 0)])

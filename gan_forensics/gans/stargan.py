@@ -417,7 +417,7 @@ def translate(
         )
     if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
         raise ValueError(f"labels lie from 0 to 1, got {labels.min():g} to {labels.max():g}")
-    made, program = np.empty_like(images), _compiled(gan.generator)
+    made, program = np.empty_like(images), _compiled(gan.generator)  # pyright: ignore[reportArgumentType]
     with products(config.precision):
         for first in range(0, len(images), batch_size):
             some = slice(first, first + batch_size)

@@ -146,7 +146,7 @@ class Discriminator(nn.Module):
             x = jax.nn.leaky_relu(x, 0.01)
         bare = {"use_bias": False, "dtype": self.dtype}
         patches = Conv(1, 3, padding=1, name="logits", **bare)(x)[..., 0]
-        labels = Conv(self.labels, x.shape[1:3], padding=0, name="labels", **bare)(x)
+        labels = Conv(self.labels, (x.shape[1], x.shape[2]), padding=0, name="labels", **bare)(x)
         return {
             "logits": at_least_float32(patches),
             "labels": at_least_float32(labels.reshape(len(labels), -1)),
