@@ -63,7 +63,8 @@ class Experiment:
     """What is measured.
 
     Attributes:
-        folder: sheets, checkpoints, or both.
+        folder: sheets (PNG, 3x3 tiles of 128x128), checkpoints, or both; a file's name, or that of
+            its folder, says GAN family and set-up: dcgan/N.1.5.png, celeba_lsgan_BASELINE.pt.
         real: source of real images, for the bypass table of checkpoints; cropped to a square and
             resized to the generators' size. Its train part trains detectors, its test part sets
             their thresholds and tests them.

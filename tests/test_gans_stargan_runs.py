@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_forensics.data import ArraySource
+from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.gans.stargan import StarGanConfig
-from gan_forensics.gans.stargan_runs import load_stargan, train_stargan
+from gan_forensics.gans.stargan_runs import _domains, load_stargan, train_stargan
 from gan_forensics.train import Cadence, RunFolderError
 
 CONFIG = StarGanConfig(
@@ -50,6 +52,20 @@ def test_a_run_says_and_keeps_what_it_takes_of_its_data(trained):
     (picture,) = (folder / "whole/samples").glob("*.png")
     width, height = _size(picture)
     assert width // 16 >= 6 and height // 16 >= 8 and width < height
+
+
+def test_images_that_are_none_or_several_of_exclusive_attributes_are_counted():
+    labels = np.float32([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]])
+    source = AttributeSource(
+        ArraySource(image=np.zeros((5, 8, 8, 3), np.uint8), attributes=labels),
+        ("hat", "beard", "old"),
+        columns=np.arange(3),
+    )
+    config = StarGanConfig(attributes=source.attributes, exclusive=("hat", "beard"))
+    said = _domains(config, source)
+    assert said.startswith("an image is one of hat, beard; old or not; but 2 of 5 images are none")
+    assert "1 more than one" in said
+    assert "but" not in _domains(StarGanConfig(attributes=source.attributes), source)
 
 
 def test_other_run_folders_and_settings_are_refused(trained, tmp_path):

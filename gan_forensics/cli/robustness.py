@@ -51,8 +51,9 @@ class DetectRobustness:
     perturbations: tuple[str, ...] = ()
     """Names, such as jpeg-75 or fog-3, or families, such as jpeg, webp, blur, noise, down-up,
     down-up-opencv, down-up-lanczos, resize-bilinear, jpeg-75+webp (JPEG of 75, then WebP), or fog
-    for its five severities. By default the carriers of `detect fit` and all corruptions.
-    frost_procedural is frost with a computed texture."""
+    for its five severities. A family is all its strengths: qualities from 95 to 30, factors from
+    0.9 to 0.25, blur-0.5 to blur-3 (pixels), noise-1 to noise-10 (levels). By default the carriers
+    of `detect fit` and all corruptions. frost_procedural is frost with a computed texture."""
     frost_textures: Path | None = None
     """Folder of photographs of frost; by default those of an installed imagecorruptions."""
     images: int = 200

@@ -90,7 +90,8 @@ class Translate:
         grid = image_grid(rows.reshape(-1, *images.shape[1:]), rows.shape[1])
         save_png(self.out / "grid.png", grid)
         print(
-            f"{len(images)} images, each in {len(made)} domains, in {self.out}; columns of "
+            f"{len(images)} images, each in {len(made)} domain{'s' * (len(made) > 1)}, in "
+            f"{self.out}; columns of "
             f"grid.png: the image, {', '.join(made)}"
         )
 

@@ -6,7 +6,7 @@ of a folder the subfolders are attributes, of which every image has exactly one.
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -210,7 +210,7 @@ def _column(name: str, source: FileSource, attribute: str) -> Float32[np.ndarray
 def _check_both(name: str, source: AttributeSource, split: str) -> None:
     """Refuse an attribute that all images have, or none: nothing can be learned of it."""
     waiting: dict[str, set[float]] = {attribute: set() for attribute in source.attributes}
-    for labels in _labels_once(source):
+    for labels in labels_of_all(source):
         for attribute in list(waiting):
             waiting[attribute].add(float(labels[source.attributes.index(attribute)]))
             if len(waiting[attribute]) > 1:
@@ -225,8 +225,8 @@ def _check_both(name: str, source: AttributeSource, split: str) -> None:
     )
 
 
-def _labels_once(source: AttributeSource):
-    """The attributes of one image after the other, without its pixels."""
+def labels_of_all(source: AttributeSource) -> Iterator[Float32[np.ndarray, " l"]]:
+    """The attributes of one image after the other, without decoding it where that can be."""
     inner = source.source
     for index in range(len(inner)):
         if isinstance(inner, TfdsSource):

@@ -435,7 +435,11 @@ def _padded(rows: np.ndarray, count: int) -> np.ndarray:
 @functools.cache
 def _compiled(generator: nn.Module) -> Callable[..., Array]:
     """(parameters, images, labels) -> translations, compiled once for a network."""
-    return jit(lambda params, x, c: generator.apply({"params": params}, x, c, train=False))
+
+    def translation(params, images, labels):
+        return generator.apply({"params": params}, images, labels, train=False)
+
+    return jit(translation)
 
 
 def labels_of(asked: Sequence[str], attributes: Sequence[str]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_forensics.data import ImageError, SkipBad, image_grid, open_attributes, save_png, take
-from gan_forensics.data.attributes import AttributeSource
+from gan_forensics.data.attributes import AttributeSource, labels_of_all
 from gan_forensics.gans.run_data import say_taken, write_data
 from gan_forensics.gans.stargan import (
     KIND,
@@ -73,7 +73,8 @@ def train_stargan(
     )
     say_taken(config.data, labelled, config.size, say)
     config = _completed(config, labelled, cadence.steps)
-    say(_domains(config))
+    about = _domains(config, labelled)
+    say(f"{config.data}: {about}")
     gan = build_stargan(config)
     source: Any = labelled
     if on_bad_image == "skip" and not hasattr(source, "take"):
@@ -102,9 +103,9 @@ def train_stargan(
             **options,
         )
     except (ImageError, InterruptedRunError, NonFiniteLossError):
-        write_data(run, config.data, config.split, source, say)
+        write_data(run, config.data, config.split, source, say, {"domains": about})
         raise
-    write_data(run, config.data, config.split, source, say)
+    write_data(run, config.data, config.split, source, say, {"domains": about})
     return gan, state
 
 
@@ -151,9 +152,20 @@ def _completed(config: StarGanConfig, source: AttributeSource, steps: int) -> St
     return config
 
 
-def _domains(config: StarGanConfig) -> str:
-    """What is translated, in words."""
+def _domains(config: StarGanConfig, source: AttributeSource) -> str:
+    """What is translated, in words, and how many images are not what `exclusive` says."""
     exclusive = config.exclusive or ()
     said = [f"one of {', '.join(exclusive)}"] if exclusive else []
     said += [f"{name} or not" for name in config.attributes if name not in exclusive]
-    return f"{config.data}: an image is {'; '.join(said)}"
+    line = f"an image is {'; '.join(said)}"
+    if not exclusive:
+        return line
+    columns = [config.attributes.index(name) for name in exclusive]
+    counts = np.array([labels[columns].sum() for labels in labels_of_all(source)])
+    none, several = (int(found.sum()) for found in (counts == 0, counts > 1))
+    if none or several:
+        line += (
+            f"; but {none} of {len(counts)} images are none of {', '.join(exclusive)}, and "
+            f"{several} more than one: they train all the same, as what they are"
+        )
+    return line
