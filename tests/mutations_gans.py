@@ -451,6 +451,24 @@ MUTATIONS = [
     Mutation(
         f"{G}/runs.py", 'split=config.split or "train", follow', 'split="train", follow', RUNS
     ),
+    # StarGAN.
+    *(
+        Mutation(f"{G}/stargan.py", old, new, f"tests/test_gans_stargan.py -k '{names}'")
+        for old, new, names in (
+            ("(logits, labels).sum(1).mean()", "(logits, labels).mean()", "classification"),
+            ("None if alpha is None else 1 - alpha", "alpha", "alpha"),
+            ("translated = jax.lax.stop_gradient(translated)", "pass", "gradient"),
+            (
+                "translate(translated, labels)).mean()",
+                "translate(translated, targets)).mean()",
+                "back",
+            ),
+            ("targets[place][:, groups] = 0", "pass", "colour"),
+            ("- (total - half) // _RATE_EVERY", "- 0", "schedule"),
+            ("_adam(config, config.n_dis)", "_adam(config, 1)", "rate"),
+            ('rng.permutation(batch["attributes"])', 'batch["attributes"]', "other_images"),
+        )
+    ),
     # Targets of translations.
     Mutation(
         f"{G}/stargan_targets.py",

@@ -100,8 +100,8 @@ def test_generator_loss_goes_there_with_the_targets_and_back_with_the_labels(lin
     judge, w, x, _, labels = linear
     targets = labels[::-1].copy()
 
-    def move(x, labels):  # by the first label
-        return x + labels[:, :1, None, None]
+    def move(x, labels):  # by the second label, in which labels and targets differ
+        return x + labels[:, 1:, None, None]
 
     loss = generator_loss(
         move, judge, x, labels, targets, classification_weight=2, reconstruction_weight=7
@@ -110,7 +110,7 @@ def test_generator_loss_goes_there_with_the_targets_and_back_with_the_labels(lin
     logit = (made * w).sum((1, 2, 3))
     logits = np.stack([logit, -logit], 1)
     classification = (np.log1p(np.exp(logits)) - targets * logits).sum(1).mean()
-    reconstruction = np.abs(targets[:, 0] + labels[:, 0]).mean()
+    reconstruction = np.abs(targets[:, 1] + labels[:, 1]).mean()
     assert_allclose(loss.metrics["reconstruction"], reconstruction, rtol=1e-5)
     expected = -logit.mean() + 2 * classification + 7 * reconstruction
     assert_allclose(loss.value, expected, rtol=1e-4)

@@ -131,3 +131,14 @@ def test_discriminator_weights_find_their_places():
     jax.tree.map(np.testing.assert_array_equal, found["params"], dict(variables["params"]))
     with pytest.raises(ValueError, match="missing: conv1.weight"):
         from_torch("stargan_discriminator", {k: v for k, v in state.items() if "conv1" not in k})
+
+
+def test_negative_values_of_the_discriminator_keep_a_hundredth():
+    network, x = Discriminator(8, 1, width=1, layers=1), np.zeros((1, 8, 8, 3), np.float32)
+    params = jax.tree.map(np.zeros_like, dict(variables_of(network, x)["params"]))
+    params["conv_0"]["bias"][:] = -1
+    params["logits"]["kernel"][1, 1] = 1
+    params["labels"]["kernel"][:] = 1
+    out = network.apply({"params": params}, x, train=True)
+    assert_allclose(out["logits"], np.full((1, 4, 4), -0.01), rtol=1e-6)
+    assert_allclose(out["labels"], [[-0.16]], rtol=1e-6)
