@@ -98,9 +98,9 @@ def test_discriminator_loss_has_no_gradient_to_the_translations(linear):
 
 def test_generator_loss_goes_there_with_the_targets_and_back_with_the_labels(linear):
     judge, w, x, _, labels = linear
-    targets = labels[::-1].copy()
+    targets = np.float32([[1, 0.5], [0, 0.25], [1, 0]])
 
-    def move(x, labels):  # by the second label, in which labels and targets differ
+    def move(x, labels):  # by the second label
         return x + labels[:, 1:, None, None]
 
     loss = generator_loss(
