@@ -33,6 +33,9 @@ def test_the_spectrum_is_that_of_the_host(images):
     found = stretched_spectrum(normalised(images))
     assert found.shape == (2, 28, 28, 3)
     assert_allclose(found, autogan_spectrum(images), atol=1e-3)
+    # Of a faint image the added 1e-3 counts, and with it that pixels are in [0, 1].
+    faint = np.uint8(77) + (images > 128)
+    assert_allclose(stretched_spectrum(normalised(faint)), autogan_spectrum(faint), atol=2e-2)
 
 
 def test_the_log_dct_is_that_of_the_host_on_a_floor(images):
