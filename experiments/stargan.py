@@ -17,7 +17,8 @@ warm or cool, and striped or spotted, which differ in texture alone.
 
 Held-out images are translated to the targets of the paper, and a classifier of real images tells
 whether they land; beside it stands what it tells if the image itself is handed back. Then the
-spectra of the translations, beside those of held-out real images.
+spectra of the translations, beside those of held-out real images, and whether detectors that were
+trained on real images and translations of BASELINE see the others, of the same and of new seeds.
 
 Works: at least 80 % of held-out translations land, by a classifier that is right on 95 % of
 held-out real images. Expected of the spectra, as the paper has it for CelebA: BASELINE and Z keep
@@ -42,16 +43,32 @@ from gan_forensics.cli.main import piped
 from gan_forensics.data import open_attributes, save_png, take
 from gan_forensics.data.files import write_json
 from gan_forensics.forensics import FEATURES
-from gan_forensics.gans import StarGanConfig, train_stargan, translate
+from gan_forensics.gans import (
+    StarGanConfig,
+    load_stargan,
+    target_labels,
+    train_stargan,
+    translate,
+)
 from gan_forensics.gans.stargan_runs import translation_grid
 from gan_forensics.report.provenance import provenance
 from gan_forensics.spectra import ring_radii
+from gan_forensics.studies.bypass_cells import Origin, Training, joined, measure_cells
+from gan_forensics.studies.bypass_rates import BASELINE, Parts
+from gan_forensics.studies.bypass_tables import bypass_rows
 from gan_forensics.studies.pages import over_seeds
 from gan_forensics.studies.runner import carry_out, chosen, stored_part
 from gan_forensics.studies.translation import as_asked, domain_classifier, success
 from gan_forensics.train import Cadence
 from gan_forensics.train.run_folder import writing
 
+# By the features that they share.
+DETECTORS = (
+    ("durall-knn", "durall-logistic"),
+    ("dzanic-knn", "dzanic-logistic"),
+    ("dct-logistic",),
+)
+TRAIN_FRACTION, RUNS = 0.1, 5
 # Rows of the pictures of translations.
 _SHOWN = 8
 
@@ -162,6 +179,10 @@ def run(experiment: Experiment) -> dict[str, Any]:
                 result, seconds[name] = stored_part(out / "parts" / f"{name}.json", asked, part)
                 found.setdefault(upsampling, []).append(result)
         curve, decay = _spectrum(real, gan.size)
+        asked = {"experiment": {**asdict(experiment), "out": None}, "detectors": DETECTORS}
+        bypass, seconds["detectors"] = stored_part(
+            out / "parts" / "bypass.json", asked, lambda: _bypass(experiment, train, real, labels)
+        )
         results = {
             "protocol": _protocol(experiment, names, exclusive, len(real), len(train)),
             "classifier": accuracy,
@@ -174,6 +195,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
                     for u, rows in found.items()
                 ),
             ],
+            "bypass": bypass,
             "seconds": {name: round(value) for name, value in seconds.items()},
         }
         results["finding"] = finding(results)
@@ -182,11 +204,15 @@ def run(experiment: Experiment) -> dict[str, Any]:
     return results
 
 
-def _images(experiment: Experiment, split: str, most: int):
-    """Images of a split, drawn at random but always the same, with what they are and may be."""
+def _images(experiment: Experiment, split: str, most: int, *, rest: bool = False):
+    """Images of a split, drawn at random but always the same, with what they are and may be.
+
+    With `rest` those that are otherwise left.
+    """
     gan = experiment.gan
     source = open_attributes(gan.data, attributes=gan.attributes, size=gan.size, split=split)
-    rows = np.sort(np.random.default_rng(0).permutation(len(source))[:most])
+    order = np.random.default_rng(0).permutation(len(source))
+    rows = np.sort(order[most:] if rest else order[:most])
     batch = take(source, rows)
     exclusive = source.exclusive if gan.exclusive is None else gan.exclusive
     return batch["image"], batch["attributes"], source.attributes, exclusive
@@ -214,6 +240,32 @@ def _trained_and_measured(experiment, config, name, classifier, real, labels) ->
     )
     curve, decay = _spectrum(made, config.size)
     return {"translations": rows, "curve": curve, "decay": decay}
+
+
+def _bypass(experiment: Experiment, train, real, labels) -> list[dict[str, Any]]:
+    """Rates of detectors of BASELINE on the translations of every upsampling and seed."""
+    if BASELINE not in experiment.upsamplings:
+        return []
+    gan = experiment.gan
+    others, *_ = _images(experiment, "test", experiment.images, rest=True)
+    images = {}
+    for upsampling in experiment.upsamplings:
+        for seed in experiment.seeds:
+            made, state = load_stargan(experiment.out / "gans" / f"{upsampling}-seed{seed}")
+            names, exclusive = made.config.attributes, made.config.exclusive or ()
+            targets = target_labels(labels, names, exclusive)
+            every = [translate(made, state, real, wanted) for wanted in targets]
+            images[Origin(gan.data, "stargan", upsampling, seed)] = np.concatenate(every)
+    trainings = [Training(gan.data, "stargan", BASELINE, seed) for seed in experiment.seeds]
+    parts = {gan.data: Parts(train, others, real)}
+    cells = [
+        measure_cells(
+            detectors, trainings, lambda training, origin: True, parts, images,
+            train_fraction=TRAIN_FRACTION, runs=RUNS,
+        )
+        for detectors in DETECTORS
+    ]  # fmt: skip
+    return bypass_rows(joined(cells), data=gan.data)
 
 
 def _spectrum(images: np.ndarray, size: int) -> tuple[dict[str, Any], dict[str, float]]:
@@ -276,6 +328,10 @@ def _protocol(experiment: Experiment, names, exclusive, n_real: int, n_train: in
         "classifier of real images; as asked: that are right in all attributes",
         "copy": "what landed is if the image itself is handed back",
         "spectra": "of all translations of held-out images, beside the held-out images",
+        "detectors": f"trained on real training images and translations of BASELINE of one seed "
+        f"({TRAIN_FRACTION:g} of the smaller pool, {RUNS} draws), their 5 % thresholds set on "
+        "held-out images that are not translated, tested on all translations and on the images "
+        "that these are of",
         **provenance(),
     }
 

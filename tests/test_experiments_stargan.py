@@ -42,9 +42,18 @@ def quick(monkeypatch, tmp_path):
     def reads_brightness(*_, **__):
         return lambda images: np.repeat(images.mean((1, 2, 3))[:, None] > 127.5, 2, axis=1)
 
+    def loaded(run):
+        return build_stargan(replace(gan, upsampling=run.name.partition("-")[0])), None
+
+    def translated(made, state, images, labels):
+        return images if made.config.upsampling == "N" else 255 - images
+
+    monkeypatch.setattr(stargan, "load_stargan", loaded)
+    monkeypatch.setattr(stargan, "translate", translated)
+    monkeypatch.setattr(stargan, "DETECTORS", (("durall-knn",), ("pixels-logistic",)))
     monkeypatch.setattr(stargan, "_trained_and_measured", measured)
     monkeypatch.setattr(stargan, "domain_classifier", reads_brightness)
-    gan = StarGanConfig(data="toy:domains?n=120", size=16, attributes=("warm", "striped"))
+    gan = StarGanConfig(data="toy:domains?n=240", size=16, attributes=("warm", "striped"))
     experiment = Experiment(gan, tmp_path / "out", ("BASELINE", "N"), (0, 1), steps=3, images=20)
     return experiment, trained
 
@@ -64,6 +73,14 @@ def test_tables_have_every_upsampling_and_target_and_a_second_call_trains_what_i
         assert row["landed"] == pytest.approx(copied)
     assert [row["images"] for row in results["exponents"]] == ["real", "BASELINE", "N"]
     assert set(results["spectra"]) == {"real", "BASELINE", "N"}
+    bypass = {(r["detector"], r["tail"], r["gan_seed"]): r for r in results["bypass"]}
+    assert len(bypass) == 2 * 2 * 2
+    for (_, upsampling, _), row in bypass.items():
+        if upsampling == "N":  # copies of the real test images: a hit is a false alarm
+            assert row["detected_at_5"] == pytest.approx(row["false_alarms_at_5"])
+        assert row["n_real"] == 20 and row["n_train"] == 4
+    of_pixels = {t: bypass["pixels-logistic", t, "new"]["detected"] for t in ("BASELINE", "N")}
+    assert of_pixels["BASELINE"] > of_pixels["N"] + 0.1
     stored = json.loads((experiment.out / "results.json").read_text())
     assert stored["finding"] == results["finding"] == finding(stored)
     page = (experiment.out / "report.html").read_text()
