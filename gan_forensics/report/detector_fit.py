@@ -40,8 +40,8 @@ def sentences(detector: "Detector") -> list[str]:
     ]
     if not plain.detected.events:
         lines.append(
-            "It called no generated image generated, and will hardly do so: its threshold lies "
-            "where its scores end. Give more real images, accept more false alarms "
+            "It called no generated image generated (as they are), and will hardly do so: its "
+            "threshold lies where its scores end. Give more real images, accept more false alarms "
             "(--false-alarms), or choose another classifier or other features."
         )
     if strictest := detector.facts.get("strictest"):
