@@ -5,7 +5,7 @@
     python -m experiments.stargan paper --data celeba:DIR   # or tfds:celeb_a
 
     preset  hardware      time         what
-    smoke   2 CPU cores   under 60 s   drawn domains 16x16, 2 upsamplings, few steps
+    smoke   2 CPU cores   43 s         drawn domains 16x16, 2 upsamplings, few steps
     cpu     2 CPU cores   1 hour       drawn domains 32x32, 4 upsamplings, 3 seeds
     paper   GPU or TPU    not run yet  CelebA 128x128, 5 attributes, 4 upsamplings
 
