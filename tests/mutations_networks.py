@@ -86,7 +86,7 @@ CHANGES = [
         "half_linear_decay(2 * config.learning_rate, config.steps)",
         "half_linear_decay(config.learning_rate, config.steps)",
     ),
-    (GAME, "copies[: len(some)]", "copies[len(some) - 1 :: -1]"),
+    (GAME, "copies[: len(made[rows])]", "copies[: len(made[rows])][::-1]"),
     (COMMAND, "upsampling=self.upsampling", 'upsampling="transposed"'),
     (COMMAND, "blocks=self.blocks", "blocks=9"),
 ]

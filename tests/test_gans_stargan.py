@@ -8,15 +8,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.gans import stargan
 from gan_forensics.gans.stargan import (
-    StarGanConfig,
     build_stargan,
     classification_loss,
     discriminator_loss,
     generator_loss,
-    labels_of,
     rate_after,
-    target_labels,
 )
+from gan_forensics.gans.stargan_config import StarGanConfig
+from gan_forensics.gans.stargan_targets import labels_of, target_labels
 
 NAMES = ("black", "blond", "brown", "male", "young")
 HAIR = NAMES[:3]
@@ -180,6 +179,41 @@ def test_attributes_are_asked_for_by_name_and_number():
     ):
         with pytest.raises(ValueError, match=message):
             labels_of(text, CONFIG.attributes)
+
+
+def test_settings_reach_the_networks_and_the_data():
+    gan = build_stargan(
+        replace(CONFIG, upsampling="Z", blocks=2, channels=1, precision="bfloat16", width=3)
+    )
+    made = gan.generator
+    assert (made.width, made.blocks, made.upsampling, made.channels) == (3, 2, "Z", 1)
+    assert (gan.discriminator.width, gan.discriminator.layers) == (3, 2)
+    assert (gan.discriminator.size, gan.discriminator.labels) == (16, 2)
+    assert made.dtype == gan.discriminator.dtype == jnp.bfloat16
+    assert gan.learner.precision == "bfloat16"
+    assert [update.repeats for update in gan.updates] == [2, 1]
+
+
+def test_weights_of_the_config_weigh_the_terms_of_both_players(started):
+    gan = build_stargan(
+        replace(CONFIG, classification_weight=2, penalty_weight=3, reconstruction_weight=5)
+    )
+    state = started[1]
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.uniform(-1, 1, (4, 16, 16, 3)).astype(np.float32),
+        "attributes": np.eye(2, dtype=np.float32)[[0, 1, 0, 1]],
+        "targets": np.eye(2, dtype=np.float32)[[1, 1, 0, 0]],
+    }
+    weights = {"adversarial": 1, "classification": 2, "penalty": 3, "reconstruction": 5}
+    for update in gan.updates:
+        frozen = {n: p for n, p in state.params.items() if n not in update.trains}
+        trainable = {n: state.params[n] for n in update.trains}
+        loss = jax.jit(update.loss)
+        value, aux = loss(trainable, frozen, state.stats, batch, jax.random.key(0), 0)
+        terms = [weights[name] * term for name, term in aux.metrics.items() if name in weights]
+        assert len(terms) == 3
+        assert_allclose(value, sum(terms), rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

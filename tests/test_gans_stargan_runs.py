@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -7,7 +8,8 @@ from PIL import Image
 
 from gan_forensics.data import ArraySource
 from gan_forensics.data.attributes import AttributeSource
-from gan_forensics.gans.stargan import StarGanConfig
+from gan_forensics.gans import stargan_runs
+from gan_forensics.gans.stargan_config import StarGanConfig
 from gan_forensics.gans.stargan_runs import _domains, load_stargan, train_stargan
 from gan_forensics.train import Cadence, RunFolderError
 
@@ -66,6 +68,23 @@ def test_images_that_are_none_or_several_of_exclusive_attributes_are_counted():
     assert said.startswith("an image is one of hat, beard; old or not; but 2 of 5 images are none")
     assert "1 more than one" in said
     assert "but" not in _domains(StarGanConfig(attributes=source.attributes), source)
+
+
+def test_split_and_flip_are_those_of_the_config(monkeypatch, tmp_path):
+    asked = {}
+
+    class Told(Exception):
+        pass
+
+    def batches(source, **options):
+        asked.update(options, images=len(source))
+        raise Told
+
+    monkeypatch.setattr(stargan_runs, "process_batches", batches)
+    for split, flip in (("all", False), ("train", True)):
+        with pytest.raises(Told):
+            train_stargan(replace(CONFIG, split=split, flip=flip), tmp_path / "run", Cadence(1))
+        assert asked["flip"] is flip and (asked["images"] == 40) == (split == "all")
 
 
 def test_other_run_folders_and_settings_are_refused(trained, tmp_path):

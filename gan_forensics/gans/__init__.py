@@ -31,12 +31,8 @@ from gan_forensics.gans.runs import load_gan, train_gan
 from gan_forensics.gans.sampling import generate, interpolate
 from gan_forensics.gans.singular_values import largest_singular_values
 from gan_forensics.gans.spectral_regularisation import spectral_task
-from gan_forensics.gans.stargan import (
-    StarGan,
-    StarGanConfig,
-    build_stargan,
-    target_labels,
-    translate,
-)
+from gan_forensics.gans.stargan import StarGan, build_stargan, translate
+from gan_forensics.gans.stargan_config import StarGanConfig
 from gan_forensics.gans.stargan_runs import load_stargan, train_stargan
+from gan_forensics.gans.stargan_targets import target_labels
 from gan_forensics.gans.task import Loss, Task

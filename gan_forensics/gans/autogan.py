@@ -26,15 +26,16 @@ from jaxtyping import PyTree, UInt8
 
 from gan_forensics.data import Source, to_float, to_uint8
 from gan_forensics.data.images import check_pixels
+from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.optimizers import adam, half_linear_decay
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 from gan_forensics.nn.autogan import Generator, PatchDiscriminator, Upsampling
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.runtime import jit
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 KIND = "simulator"
-GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 LOSS = LOSSES["least_squares"]
 AT_ONCE = 16
 
@@ -95,11 +96,9 @@ class Simulator:
         if images.shape[-1] != self.channels:
             raise ValueError(f"the simulator copies images of {self.channels} channels")
         copied, made = _copied(networks(self.config, self.channels)[0]), np.empty_like(images)  # pyright: ignore[reportArgumentType]
-        for first in range(0, len(images), AT_ONCE):
-            some = images[first : first + AT_ONCE]
-            filled = np.concatenate([some, np.repeat(some[:1], AT_ONCE - len(some), 0)])
-            copies = to_uint8(np.asarray(copied(self.params, to_float(filled))))
-            made[first : first + AT_ONCE] = copies[: len(some)]
+        for rows, some in filled_batches(images, size=AT_ONCE):
+            copies = to_uint8(np.asarray(copied(self.params, to_float(some))))
+            made[rows] = copies[: len(made[rows])]
         return made
 
 

@@ -13,10 +13,9 @@ What a game of `gan_forensics.gans.adversarial` draws from noise is an image her
 is a learner of its own, made of the same losses, penalties and optimisers.
 """
 
-import difflib
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -29,14 +28,14 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from gan_forensics.data import to_float, to_uint8
 from gan_forensics.data.pipeline import Batch
 from gan_forensics.gans.adversarial import init_network
+from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.optimizers import adam
 from gan_forensics.gans.penalties import gradient_penalty
+from gan_forensics.gans.stargan_config import StarGanConfig, filled
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Loss
-from gan_forensics.nn.stargan import Discriminator, Generator, check_depth, upsampling_kind
+from gan_forensics.nn.stargan import Discriminator, Generator
 from gan_forensics.runtime import (
-    Precision,
-    check_precision,
     computation_dtype,
     jit,
     products,
@@ -50,67 +49,6 @@ Judge = Callable[[Images], Mapping[str, Array]]
 # The released code changes its rates once in so many moves of the discriminator.
 _RATE_EVERY = 1000
 _WASSERSTEIN = LOSSES["wasserstein"]
-
-
-@dataclass(frozen=True)
-class StarGanConfig:
-    """Everything that decides what training a StarGAN computes.
-
-    Attributes:
-        data: images with attributes: folder:PATH (a subfolder for each), list:FILE.csv (a column of
-            1 and 0 for each, beside path), celeba:PATH, tfds:celeb_a, toy:domains.
-        size: side of the images, which is halved `layers` times.
-        attributes: which, in this order; by default all of the data.
-        exclusive: those of them of which an image has exactly one, such as colours of hair; by
-            default as the data say.
-        upsampling: the generator's second: BASELINE (transposed convolution), N, Z, B (nearest,
-            zero insertion, bilinear), A, K (binomial, Kaiser filter), then a convolution of 5x5.
-        width: of the first maps of both networks.
-        blocks: residual blocks of the generator.
-        layers: of the discriminator; by default as many as leave a map of 2x2, at most 6.
-        channels: of the images, by default those of the data.
-        batch_size: images a minibatch, over all processes.
-        learning_rate: of both players.
-        n_dis: the discriminator's moves a step, each on fresh images.
-        schedule: of the rates: constant; linear, to 0 over the second half of the run; or released,
-            the code that means to be linear and takes a thousandth of that away.
-        decay_steps: of the schedules that end, by default the steps of the run.
-        classification_weight: l_cls.
-        reconstruction_weight: l_rec.
-        penalty_weight: l_gp.
-        flip: whether to mirror half of the images.
-        seed: of initialisation, data order and draws.
-        precision: of products, as for GANs; by default the backend's own.
-        split: which images of the data train: train, or all.
-    """
-
-    data: str = "toy:domains"
-    size: int = 128
-    attributes: tuple[str, ...] = ()
-    exclusive: tuple[str, ...] | None = None
-    upsampling: str = "BASELINE"
-    width: int = 64
-    blocks: int = 6
-    layers: int | None = None
-    channels: Literal[1, 3] | None = None
-    batch_size: int = 16
-    learning_rate: float = 1e-4
-    n_dis: int = 5
-    schedule: Literal["constant", "linear", "released"] = "constant"
-    decay_steps: int | None = None
-    classification_weight: float = 1.0
-    reconstruction_weight: float = 10.0
-    penalty_weight: float = 10.0
-    flip: bool = True
-    seed: int = 2021
-    precision: Precision | None = None
-    split: Literal["train", "all"] | None = None
-
-    def __post_init__(self):
-        # As JSON brings them back.
-        for name in ("attributes", "exclusive"):
-            if isinstance(value := getattr(self, name), list):
-                object.__setattr__(self, name, tuple(value))
 
 
 class StarGan(NamedTuple):
@@ -211,32 +149,6 @@ def generator_loss(
     return Loss(value, {"adversarial": adversarial, **metrics})
 
 
-def target_labels(
-    labels: Float32[np.ndarray, "n l"],
-    attributes: Sequence[str],
-    exclusive: Sequence[str] = (),
-) -> Float32[np.ndarray, "l n l"]:
-    """The targets that the paper shows, one for each attribute.
-
-    Of the exclusive ones each in the place of the others; any other is turned into its opposite.
-
-    Args:
-        labels: of the images.
-        attributes: names of the columns.
-        exclusive: some of them.
-    """
-    labels = np.asarray(labels, np.float32)
-    groups = [name in exclusive for name in attributes]
-    targets = np.repeat(labels[None], len(attributes), axis=0)
-    for place, one_of_many in enumerate(groups):
-        if one_of_many:
-            targets[place][:, groups] = 0
-            targets[place, :, place] = 1
-        else:
-            targets[place, :, place] = 1 - labels[:, place]
-    return targets
-
-
 def with_targets(batch: Batch, rng: np.random.Generator) -> Batch:
     """A minibatch with "targets": the labels of its images in another order."""
     return {**batch, "targets": rng.permutation(batch["attributes"])}
@@ -266,7 +178,7 @@ def build_stargan(config: StarGanConfig) -> StarGan:
     Raises:
         ValueError: for settings that cannot be, saying which.
     """
-    config = _filled(config)
+    config = filled(config)
     dtype = computation_dtype(config.precision)
     generator = Generator(
         config.width,
@@ -327,47 +239,6 @@ def _applied(network: nn.Module, params: PyTree) -> Callable[..., Any]:
     return lambda *inputs: network.apply({"params": params}, *inputs, train=True)
 
 
-def _filled(config: StarGanConfig) -> StarGanConfig:
-    """The config with its depth, checked."""
-    check_precision(config.precision)
-    upsampling_kind(config.upsampling)
-    least = {"width": 1, "blocks": 0, "batch_size": 1, "n_dis": 1, "size": 8}
-    for name, low in least.items():
-        if getattr(config, name) < low:
-            raise ValueError(f"{name} must be at least {low}, got {getattr(config, name)}")
-    if not config.learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {config.learning_rate}")
-    for name in ("classification_weight", "reconstruction_weight", "penalty_weight"):
-        if not 0 <= getattr(config, name) < float("inf"):
-            raise ValueError(f"{name} must be 0 or more, got {getattr(config, name)}")
-    if config.schedule not in ("constant", "linear", "released"):
-        raise ValueError(f"schedule {config.schedule!r}: choose constant, linear or released")
-    if config.schedule == "constant" and config.decay_steps is not None:
-        raise ValueError("decay_steps are of schedules that end, and this one is constant")
-    if config.schedule != "constant" and not config.decay_steps:
-        raise ValueError(f"the {config.schedule} schedule needs decay_steps, the steps of the run")
-    if not config.attributes:
-        raise ValueError("no attributes: name those that images have or have not")
-    for name in config.exclusive or ():
-        if name not in config.attributes:
-            raise ValueError(
-                f"exclusive {name!r} is not among the attributes, {', '.join(config.attributes)}"
-            )
-    if len(config.exclusive or ()) == 1:
-        raise ValueError(
-            f"exclusive {config.exclusive}: name two attributes or more, of which an image has one"
-        )
-    layers = config.layers
-    if layers is None:
-        # The powers of two in the side, but one: a map of 2x2 is left of the published 128.
-        halvings = (config.size & -config.size).bit_length() - 1
-        layers = max(1, min(6, halvings - (config.size == 2**halvings)))
-    check_depth(config.size, layers)
-    if config.size % 4:
-        raise ValueError(f"size must be a multiple of 4, got {config.size}")
-    return replace(config, layers=layers, exclusive=config.exclusive or ())
-
-
 def _init(gan: StarGan, seed: int) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
     config = gan.config
     shape = (2, config.size, config.size, config.channels or 3)
@@ -417,19 +288,12 @@ def translate(
         )
     if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
         raise ValueError(f"labels lie from 0 to 1, got {labels.min():g} to {labels.max():g}")
-    made, program = np.empty_like(images), _compiled(gan.generator)  # pyright: ignore[reportArgumentType]
+    made, program = np.empty_like(images), _compiled(gan.generator)  # pyright: ignore
     with products(config.precision):
-        for first in range(0, len(images), batch_size):
-            some = slice(first, first + batch_size)
-            count = len(images[some])
-            x, c = (_padded(a[some], batch_size) for a in (images, labels))
+        for rows, x, c in filled_batches(images, labels, size=batch_size):
             out = program(state.params[GENERATOR], to_float(x), c)
-            made[some] = to_uint8(np.asarray(out)[:count])
+            made[rows] = to_uint8(np.asarray(out)[: len(made[rows])])
     return made
-
-
-def _padded(rows: np.ndarray, count: int) -> np.ndarray:
-    return np.concatenate([rows, np.repeat(rows[:1], count - len(rows), axis=0)])
 
 
 @functools.cache
@@ -440,31 +304,3 @@ def _compiled(generator: nn.Module) -> Callable[..., Array]:
         return generator.apply({"params": params}, images, labels, train=False)
 
     return jit(translation)
-
-
-def labels_of(asked: Sequence[str], attributes: Sequence[str]) -> dict[str, float]:
-    """What is asked of some attributes, such as "Male" (1), "Male=0" or "Smiling=0.5".
-
-    Raises:
-        ValueError: for an unknown attribute, with near ones, a number out of range, and one that is
-            named twice.
-    """
-    found: dict[str, float] = {}
-    for text in asked:
-        name, equals, value = text.partition("=")
-        if name not in attributes:
-            close = difflib.get_close_matches(name, attributes, n=1, cutoff=0.0)
-            raise ValueError(
-                f"unknown attribute {name!r}; did you mean {close[0]!r}? There are "
-                f"{', '.join(attributes)}"
-            )
-        if name in found:
-            raise ValueError(f"attribute {name!r} is named twice")
-        try:
-            number = float(value) if equals else 1.0
-        except ValueError:
-            number = float("nan")
-        if not 0 <= number <= 1:
-            raise ValueError(f"{text!r}: give {name}=0 to {name}=1")
-        found[name] = number
-    return found

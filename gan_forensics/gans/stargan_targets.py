@@ -1,5 +1,6 @@
 """Which labels a translation is asked for: what images are now, and what of it shall change."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,13 +9,40 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from gan_forensics.data import to_float
-from gan_forensics.gans.stargan import StarGan, labels_of
+from gan_forensics.gans.filled_batches import filled_batches
+from gan_forensics.gans.stargan import StarGan
 from gan_forensics.gans.task import DISCRIMINATOR
 from gan_forensics.runtime import jit, products
 from gan_forensics.train import TrainState
 
 # An asked share of exclusive attributes may differ from 1 by so much, which is rounding.
 _ROUNDING = 1e-6
+
+
+def target_labels(
+    labels: Float32[np.ndarray, "n l"],
+    attributes: Sequence[str],
+    exclusive: Sequence[str] = (),
+) -> Float32[np.ndarray, "l n l"]:
+    """The targets that the paper shows, one for each attribute.
+
+    Of the exclusive ones each in the place of the others; any other is turned into its opposite.
+
+    Args:
+        labels: of the images.
+        attributes: names of the columns.
+        exclusive: some of them.
+    """
+    labels = np.asarray(labels, np.float32)
+    groups = [name in exclusive for name in attributes]
+    targets = np.repeat(labels[None], len(attributes), axis=0)
+    for place, one_of_many in enumerate(groups):
+        if one_of_many:
+            targets[place][:, groups] = 0
+            targets[place, :, place] = 1
+        else:
+            targets[place, :, place] = 1 - labels[:, place]
+    return targets
 
 
 def told_labels(
@@ -40,20 +68,44 @@ def told_labels(
         judged: Any = gan.discriminator.apply({"params": params}, x, train=False)
         return judged["labels"]
 
-    parts = []
+    logits = np.empty((len(images), len(gan.config.attributes)), np.float32)
     with products(gan.config.precision):
-        for first in range(0, len(images), batch_size):
-            some = images[first : first + batch_size]
-            # Of one shape, compiled once.
-            padded = np.concatenate([some, np.repeat(some[:1], batch_size - len(some), axis=0)])
-            logits = program(state.params[DISCRIMINATOR], jnp.asarray(to_float(padded)))
-            parts.append(np.asarray(logits)[: len(some)])
-    logits = np.concatenate(parts)
+        for rows, x in filled_batches(images, size=batch_size):
+            judged = program(state.params[DISCRIMINATOR], jnp.asarray(to_float(x)))
+            logits[rows] = np.asarray(judged)[: len(logits[rows])]
     labels = (logits > 0).astype(np.float32)
     group = [name in (gan.config.exclusive or ()) for name in gan.config.attributes]
     if any(group):
         labels[:, group] = np.eye(sum(group))[logits[:, group].argmax(1)]
     return labels
+
+
+def labels_of(asked: Sequence[str], attributes: Sequence[str]) -> dict[str, float]:
+    """What is asked of some attributes, such as "Male" (1), "Male=0" or "Smiling=0.5".
+
+    Raises:
+        ValueError: for an unknown attribute, with near ones, a number out of range, and one that is
+            named twice.
+    """
+    found: dict[str, float] = {}
+    for text in asked:
+        name, equals, value = text.partition("=")
+        if name not in attributes:
+            close = difflib.get_close_matches(name, attributes, n=1, cutoff=0.0)
+            raise ValueError(
+                f"unknown attribute {name!r}; did you mean {close[0]!r}? There are "
+                f"{', '.join(attributes)}"
+            )
+        if name in found:
+            raise ValueError(f"attribute {name!r} is named twice")
+        try:
+            number = float(value) if equals else 1.0
+        except ValueError:
+            number = float("nan")
+        if not 0 <= number <= 1:
+            raise ValueError(f"{text!r}: give {name}=0 to {name}=1")
+        found[name] = number
+    return found
 
 
 def asked_of(
