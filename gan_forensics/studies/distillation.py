@@ -33,7 +33,7 @@ from gan_forensics.studies.distillation_fit import (
 )
 
 # Arms of the grid: by which teacher a student is taught; MATCHED is the hard one at T / c.
-HARD, SMOOTH, MATCHED = "hard", "smooth", "matched"
+HARD, SMOOTH, MATCHED = "hard", "smoothed", "matched"
 ARMS = (HARD, SMOOTH, MATCHED)
 PLANES = ("qr_pca", "template_plane")
 # Samples of a class in pictures: those of the published ones.

@@ -103,11 +103,11 @@ def paired_table(seeds: Seeds) -> Table:
         "smoothed less hard teacher at equal T": (SMOOTH, arm(HARD)),
         "smoothed less hard teacher at T / c": (SMOOTH, arm(MATCHED)),
         "smoothed teacher less none, hard labels": (SMOOTH, alone(HARD)),
-        "smoothed teacher less none, smooth labels": (SMOOTH, alone(SMOOTH)),
+        "smoothed teacher less none, smoothed labels": (SMOOTH, alone(SMOOTH)),
         "hard teacher less none, hard labels": (HARD, alone(HARD)),
-        "hard teacher less none, smooth labels": (HARD, alone(SMOOTH)),
+        "hard teacher less none, smoothed labels": (HARD, alone(SMOOTH)),
         "hard teacher at T / c less none, hard labels": (MATCHED, alone(HARD)),
-        "hard teacher at T / c less none, smooth labels": (MATCHED, alone(SMOOTH)),
+        "hard teacher at T / c less none, smoothed labels": (MATCHED, alone(SMOOTH)),
     }
     grid = temperatures(seeds)
     rows = [
