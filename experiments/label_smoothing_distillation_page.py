@@ -9,7 +9,7 @@ from gan_forensics.report import Section
 from gan_forensics.studies import distillation_verdicts as verdicts
 from gan_forensics.studies import pages
 from gan_forensics.studies.distillation import HARD, MATCHED
-from gan_forensics.studies.distillation_page import task_section
+from gan_forensics.studies.distillation_page import sentences, task_section
 
 Results = Mapping[str, Any]
 QUESTION = "When does smoothing the teacher help its student?"
@@ -17,7 +17,8 @@ NOTE = (
     "Smoothed: labels of alpha. Students learn from their teacher's logits alone, computed once "
     "for each teacher, since nothing is augmented. A difference is settled where its 95 % interval "
     "over seeds leaves 0 out; no correction is made for how many are looked at, and the best cell "
-    "is chosen by the same test accuracies that it is judged by, which favours it."
+    "is chosen by the same test accuracies that it is judged by, which favours it. An interval "
+    "that contains 0 shows no equality: of few seeds it is wide."
 )
 TRIOS = {"Toy": ("a class", "its sibling", "of another group")}
 TRIOS |= {"Fashion-MNIST": ("pullover", "shirt", "ankle boot"), "MNIST-5k": ("4", "9", "0")}
@@ -26,15 +27,23 @@ OTHER = "The directions that the toy is expected to show, here for comparison: n
 
 
 def finding(results: Results) -> str:
-    """What the numbers say, task by task."""
+    """What the numbers say in short, task by task."""
     said = list(results["notes"])
     for title, seeds in results["tasks"].items():
+        three = [t for t in verdicts.raised(seeds) if t == "3"]
         said.append(f"{title}: {verdicts.said_rule(seeds)}")
-        said += [verdicts.said_steeper(seeds, against) for against in (HARD, MATCHED)]
-        rows = verdicts.directions(seeds)
-        judged = "; ".join(f"{row['expected']}: {row['verdict']}" for row in rows)
-        said += [f"Directions: {judged}.", verdicts.said_chosen(seeds), verdicts.said_alone(seeds)]
+        said += [verdicts.said_steeper(seeds, against, only=three) for against in (HARD, MATCHED)]
     return "\n".join(said)
+
+
+def everything(results: Results) -> str:
+    """All verdicts of all tasks, for the terminal."""
+    said = ["", *results["notes"]]
+    for title, seeds in results["tasks"].items():
+        said += [title, *(f"  {sentence}" for sentence in sentences(seeds))]
+        rows = verdicts.directions(seeds)
+        said += [f"  {row['expected']}: {row['found']}: {row['verdict']}." for row in rows]
+    return "\n".join([*said, ""])
 
 
 def sections_of(results: Results) -> list[Section]:

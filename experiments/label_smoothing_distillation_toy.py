@@ -6,11 +6,13 @@ is the sample and tanh of a random rotation of twice the sample. Drawn anew for 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
+from gan_forensics.studies.distillation import Grid, follow_grid
 from gan_forensics.studies.distillation_fit import Classifier, Examples, Recipe, Selection, Task
 
 DIMENSIONS, GROUPS, SIBLINGS = 32, 20, 5
@@ -99,3 +101,16 @@ def drawn(seed: int) -> Task:
         x = np.concatenate([z, np.tanh(2 * z @ turn)], 1).astype(np.float32)
         parts[name] = Examples(x, label)
     return Task(**parts, classes=CLASSES)
+
+
+def followed_toy(settings: Toy, seed: int) -> dict[str, Any]:
+    """The toy's grid of a seed."""
+    return follow_grid(
+        Grid(HIERARCHY, TOY_TRIO, settings.alpha, settings.temperatures, select=settings.select),
+        drawn(seed),
+        teacher=(perceptron(settings.teacher), toy_recipe(settings, settings.teacher_epochs)),
+        student=(perceptron(settings.student), toy_recipe(settings, settings.student_epochs)),
+        seed=seed,
+        batched=True,
+        pictures=seed == settings.seeds[0],
+    )

@@ -79,7 +79,7 @@ def diffusion_figure(seeds: Seeds) -> Figure:
         axes.axhline(0, color=FAINT, lw=0.8)
         _over(axes, grid)
         tidy(axes, _PART[part])
-    figure.axes[0].set_ylabel("index from T = 1 on; above 0: closer")
+    figure.axes[0].set_ylabel("index; above 0: closer")
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, fontsize=7, frameon=False, loc="outside lower center", ncols=3)
     return figure

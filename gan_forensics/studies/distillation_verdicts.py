@@ -46,6 +46,10 @@ class Interval(NamedTuple):
         ends = f"{self.low:{form}} to {self.high:{form}}"
         return f"{self.mean:{form}} (95 % {ends}, {self.count} seeds)"
 
+    def short(self, form: str = "+.2f") -> str:
+        """Example: "+1.20 (+0.31 to +2.09)"."""
+        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
+
 
 def paired(differences: Float[np.ndarray, " seeds"]) -> Interval:
     """The mean of one difference a seed, with Student's interval."""
@@ -61,6 +65,11 @@ def paired(differences: Float[np.ndarray, " seeds"]) -> Interval:
 def temperatures(seeds: Seeds) -> list[str]:
     """Those of the grid, as keys, from low to high."""
     return sorted(seeds[0]["students"][HARD], key=float)
+
+
+def raised(seeds: Seeds) -> list[str]:
+    """Those above 1."""
+    return [t for t in temperatures(seeds) if float(t) > 1]
 
 
 def accuracies(
@@ -91,45 +100,54 @@ def steeper(
     return paired(own - other)
 
 
-def said_steeper(seeds: Seeds, against: str, selection: Selection = "last") -> str:
-    """Whether accuracy falls faster with T after a smoothed teacher, at equal T or at T / c."""
+def said_steeper(
+    seeds: Seeds, against: str, selection: Selection = "last", *, only: Sequence[str] = ()
+) -> str:
+    """Whether accuracy falls faster with T after a smoothed teacher, at equal T or at T / c.
+
+    Args:
+        seeds: of the grid.
+        against: HARD, read at the same T, or MATCHED, read at T / c.
+        selection: which accuracies.
+        only: of which temperatures; by default of all above 1.
+    """
     at = "equal T" if against == HARD else "equal effective temperature (hard teacher at T / c)"
     said = []
-    for t in temperatures(seeds)[temperatures(seeds).index(ONE) + 1 :]:
+    for t in only or raised(seeds):
         found = steeper(seeds, against, t, selection)
         verdict = {1: "it falls faster", -1: "it falls SLOWER", 0: "not settled"}[found.side]
         said.append(f"T = {t}: {found.said()}, {verdict}")
     return f"Loss from T = 1 on, smoothed less hard teacher, at {at}: {'; '.join(said)}."
 
 
-def best_cell(seeds: Seeds, *, everything: bool = False) -> tuple[str, np.ndarray]:
-    """The cell with the best mean: of the grid, or with students alone and at T / c too."""
+def best_cell(
+    seeds: Seeds, arms: Sequence[str] = (HARD, SMOOTH), *, alone: bool = False
+) -> tuple[str, Float[np.ndarray, " seeds"]]:
+    """The cell with the best mean of some arms, or of students without a teacher too."""
     cells = {
         f"{TAUGHT_BY[arm]}, T = {t}": accuracies(seeds, arm, t)
-        for arm in (ARMS if everything else (HARD, SMOOTH))
+        for arm in arms
         for t in temperatures(seeds)
     }
-    if everything:
-        cells |= {
-            f"no teacher, {labels} labels": others(seeds, "alone", labels)
-            for labels in (HARD, SMOOTH)
-        }
+    for labels in (HARD, SMOOTH) if alone else ():
+        cells[f"student without a teacher, {labels} labels"] = others(seeds, "alone", labels)
     name = max(cells, key=lambda name: float(cells[name].mean()))
     return name, cells[name]
 
 
-def rule(seeds: Seeds, *, everything: bool = False) -> tuple[bool | None, str]:
-    """Whether a smoothed teacher at T = 1 is among the best, and in words.
+def rule(
+    seeds: Seeds, among: str, arms: Sequence[str] = (HARD, SMOOTH), *, alone: bool = False
+) -> tuple[bool | None, str]:
+    """Whether a smoothed teacher at T = 1 is among the best of some cells, and in words.
 
     It is, where the interval of (best cell less it) contains 0; None for one seed.
     """
-    name, best = best_cell(seeds, everything=everything)
-    among = "all students, those without a teacher included" if everything else "the grid's cells"
+    name, best = best_cell(seeds, arms, alone=alone)
     own = f"{TAUGHT_BY[SMOOTH]}, T = 1"
     if name == own:
-        return True, f"The best of {among} is the {own} itself."
+        return True, f"The best {among} is the {own} itself."
     found = paired(best - accuracies(seeds, SMOOTH, ONE))
-    said = f"The best of {among} is the {name}; less the {own}: {found.said()}"
+    said = f"The best {among} is the {name}; less the {own}: {found.said()}"
     if found.count < 2:
         return None, f"{said}."
     holds = found.low <= 0 <= found.high
@@ -139,11 +157,13 @@ def rule(seeds: Seeds, *, everything: bool = False) -> tuple[bool | None, str]:
 def said_rule(seeds: Seeds) -> str:
     """The published rule of thumb, and whether it held here."""
     thumb = "Rule of thumb (distil from a label-smoothed teacher at T = 1)"
-    holds, said = rule(seeds)
+    holds, said = rule(seeds, "of both teachers' students")
     if holds is None:
         return f"{thumb}: one seed cannot tell. {said}"
     verdict = "held" if holds else "did NOT hold"
-    return f"{thumb}: it {verdict} here. {said} {rule(seeds, everything=True)[1]}"
+    _, own = rule(seeds, "of the smoothed teacher's own students", [SMOOTH])
+    _, every = rule(seeds, "of all, T / c and no teacher included", ARMS, alone=True)
+    return f"{thumb}: it {verdict} here. {said} {own} {every}"
 
 
 def chosen_temperatures(seeds: Seeds, arms: Sequence[str]) -> list[tuple[str, str]]:
@@ -204,39 +224,43 @@ def diffusion(seeds: Seeds, arm: str, temperature: str, part: str = "train") -> 
 
 def directions(seeds: Seeds) -> list[dict[str, str]]:
     """The four directions that were expected, each judged: `expected`, `found`, `verdict`."""
-    raised = [t for t in temperatures(seeds) if float(t) > 1]
+    above = raised(seeds)
     better = paired(others(seeds, "teachers", SMOOTH) - others(seeds, "teachers", HARD))
-    rows = [_row("(a) the smoothed teacher is better than the hard one", better)]
-    if "3" in raised:
-        expected = "(b) T = 1 to 3 costs more after the smoothed teacher"
+    rows = [_row("(a) the smoothed teacher is better", better)]
+    if "3" in above:
+        expected = "(b) T = 1 to 3 costs more after it"
         rows.append(_row(expected, steeper(seeds, HARD, "3")))
-    means = [float(accuracies(seeds, SMOOTH, t).mean()) for t in (ONE, *raised)]
+    means = [float(accuracies(seeds, SMOOTH, t).mean()) for t in (ONE, *above)]
     falls = all(a > b for a, b in zip(means, means[1:], strict=False))
     steps = [
         paired(accuracies(seeds, SMOOTH, a) - accuracies(seeds, SMOOTH, b)).side
-        for a, b in zip((ONE, *raised), raised, strict=False)
+        for a, b in zip((ONE, *above), above, strict=False)
     ]
-    shown = f"{sum(side > 0 for side in steps)} of {len(steps)} steps shown in pairs"
+    shown = f"{sum(side > 0 for side in steps)} of {len(steps)} falls settled"
     found = " > ".join(f"{mean:.2f}" for mean in means) if falls else _listed(means)
     rows.append(
         {
-            "expected": f"(c) the smoothed teacher's students fall over T = 1, {', '.join(raised)}",
+            "expected": f"(c) its students fall over T = 1, {', '.join(above)}",
             "found": f"{found}; {shown}",
             "verdict": ("yes" if min(steps, default=0) > 0 else "yes, by the means alone")
             if falls
             else "NO",
         }
     )
-    for t in raised:
+    for t in above:
         hard, smooth = (diffusion(seeds, arm, t) for arm in (HARD, SMOOTH))
-        expected = f"(d) T = {t}: index to similar classes larger after the smoothed teacher"
+        expected = f"(d) T = {t}: index to similar classes larger after it"
         rows.append(_row(expected, paired(smooth[:, 0] - hard[:, 0]), "+.3f"))
-    far = [float(diffusion(seeds, arm, t)[:, 1].mean()) for t in raised for arm in (HARD, SMOOTH)]
+    for t in above:
+        matched, smooth = (diffusion(seeds, arm, t) for arm in (MATCHED, SMOOTH))
+        expected = f"control of (d), T = {t}: larger than after the hard teacher at T / c"
+        rows.append(_row(expected, paired(smooth[:, 0] - matched[:, 0]), "+.3f"))
+    far = [float(diffusion(seeds, arm, t)[:, 1].mean()) for t in above for arm in (HARD, SMOOTH)]
     if far:
         largest = max(far, key=abs)
         rows.append(
             {
-                "expected": f"(d) index to all other classes about 0 (at most {ABOUT_NONE})",
+                "expected": f"(d) index to others about 0, at most {ABOUT_NONE}",
                 "found": f"largest mean {largest:+.3f}",
                 "verdict": "yes" if abs(largest) <= ABOUT_NONE else "NO",
             }
@@ -256,4 +280,4 @@ def _row(expected: str, found: Interval, form: str = "+.2f") -> dict[str, str]:
         verdict = "yes" if found.side > 0 else "NO, reversed"
     else:
         verdict = "not settled, " + ("same sign" if found.mean > 0 else "other sign")
-    return {"expected": expected, "found": found.said(form), "verdict": verdict}
+    return {"expected": expected, "found": found.short(form), "verdict": verdict}
