@@ -133,7 +133,7 @@ def test_reading_gives_the_networks_own_logits_of_any_number_of_images():
     variables = {"params": start.params["classifier"]}
     said, features = read(NETWORK, variables, data.train.image)
     own = NETWORK.network.apply(variables, data.train.image, train=False)
-    assert_allclose(said, own, rtol=1e-5, atol=1e-5)
+    assert_allclose(said, np.asarray(own), rtol=1e-5, atol=1e-5)
     assert features.shape == (len(said), 5)
 
 
