@@ -17,6 +17,8 @@ EXTRAS = {
     "opencv": ["opencv-python-headless>=4.10"],
     # SMOTE, one of the controls of DOPING.
     "imbalanced": ["imbalanced-learn>=0.13"],
+    # Translation: subword vocabularies, BLEU and chrF, number words, gettext catalogues.
+    "text": ["sentencepiece>=0.2", "sacrebleu>=2.4", "num2words>=0.5.13", "polib>=1.2"],
     # Relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
     "zennit": ["zennit>=0.5"],
 }
@@ -29,6 +31,7 @@ TEST = [
     *EXTRAS["safetensors"],
     *EXTRAS["opencv"],
     *EXTRAS["imbalanced"],
+    *EXTRAS["text"],
 ]
 LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4"]
 

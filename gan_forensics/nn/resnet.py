@@ -160,6 +160,12 @@ def resnet50(classes: int | None = 1, *, dtype: Any = None) -> ResNet:
     return ResNet(classes=classes, dtype=dtype)
 
 
+def resnet18(classes: int | None = 1, *, width: int = 64, dtype: Any = None) -> ResNet:
+    """ResNet-18, of basic blocks; `width` is that of its first stage."""
+    widths = (width, 2 * width, 4 * width, 8 * width)
+    return ResNet((2, 2, 2, 2), widths, classes, dtype=dtype, block=BasicBlock)
+
+
 def resnet34(
     classes: int | None = 1, *, width: int = 64, front: Front | None = None, dtype: Any = None
 ) -> ResNet:
