@@ -22,7 +22,7 @@ def results_of(
     Args:
         config: filled in.
         test: images with labels; None for none.
-        networks: by what they are, the epoch (None where it is not known) and the network.
+        networks: by what they are, the epoch (None for what was not trained here) and the network.
         facts: of the run: "images", counts by use, and of students "distillation".
 
     Returns:
@@ -33,10 +33,9 @@ def results_of(
     for name, (epoch, classifier) in networks.items():
         if test is None:
             break
-        if epoch not in known or epoch is None:
-            known[epoch] = tested(classifier, test)
-        numbers, bins[name] = known[epoch]
-        rows.append({"network": name, "epoch": epoch, **numbers})
+        if epoch not in known:
+            known[epoch], bins[name] = tested(classifier, test)
+        rows.append({"network": name, "epoch": epoch, **known[epoch]})
     images = facts["images"]
     chosen = (
         f"{images['validation']} images held out of the train split by seed {config.seed}"
@@ -54,3 +53,20 @@ def results_of(
     }
     found = {"test": rows, "protocol": protocol, "reliability": bins}
     return found | {key: value for key, value in facts.items() if key != "images"}
+
+
+def sentences(results: dict[str, Any]) -> list[str]:
+    """What was measured, a line for each network."""
+    if not results["test"]:
+        return ["nothing was held out for a test"]
+    lines = [f"Tested on {results['protocol']['tested on']}:"]
+    for row in results["test"]:
+        at = "" if row["epoch"] is None else f" ({row['epoch']})"
+        five = f", top-5 {row['top_5']:.2%}" if "top_5" in row else ""
+        lines.append(
+            f"  {row['network']}{at}: top-1 {row['top_1']:.2%}{five}, cross-entropy "
+            f"{row['cross_entropy']:.4f}, calibration error {row['calibration_error']:.4f}"
+        )
+    if results["protocol"]["epoch chosen on"] == OWN_TEST:
+        lines.append(f"The epoch is {OWN_TEST}.")
+    return lines

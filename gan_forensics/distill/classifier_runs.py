@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ def distill(
     otherwise the teacher looks, at every step, at the augmented images that the student sees.
 
     Args:
-        config: of the student.
+        config: of the student; without a size it is the teacher's.
         run: the run folder.
         teacher: a classifier, or what `open_teacher` takes.
         how: the temperature, and the share of true labels.
@@ -119,6 +120,8 @@ def distill(
     name = "given" if isinstance(teacher, Classifier) else str(teacher)
     if not isinstance(teacher, Classifier):
         teacher = open_teacher(teacher, arch=teacher_arch)
+    if config.size is None:
+        config = replace(config, size=teacher.size)
     config, parts = open_parts(config, student=True, follow_links=follow_links, say=say)
     check_teacher(teacher, config, name=name)
     return _train(config, parts, run, _Lesson(teacher, how, name), say, options)
@@ -146,7 +149,7 @@ def _train(
     say: Callable[[str], None],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    start = _starting_variables(config, say)
+    start = starting_variables(config, say)
     cached = lesson is not None and config.augment == "none"
     facts: dict[str, Any] = {"images": parts.facts}
     if lesson is not None:
@@ -214,7 +217,7 @@ def _train(
     return results
 
 
-def _starting_variables(
+def starting_variables(
     config: ClassifierConfig, say: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """The variables that `config.weights` names, with a new last layer for other classes.

@@ -114,6 +114,7 @@ def described(
         f"logits are {facts['teacher_logits']}"
     ]
     if smoothing and how.temperature > 1:
+        facts["advice"] = ADVICE
         lines.append(ADVICE)
     return facts, lines
 
