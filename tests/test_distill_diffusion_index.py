@@ -80,7 +80,7 @@ def test_impossible_sets_of_classes_are_refused():
 
 
 def test_similar_classes_are_the_nearest_by_cosine_of_any_length():
-    rows = np.array([[1.0, 0], [5, 1], [0, 1], [-1, 0.1]])
+    rows = np.array([[1.0, 0], [1, 0.2], [9, 8], [0, 1]])
     assert similar_classes(rows, 1) == [[1], [0], [1], [2]]
     assert similar_classes(rows, 2)[0] == [1, 2]
     with pytest.raises(ValueError, match="m must be 1 to 3"):

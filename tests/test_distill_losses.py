@@ -109,13 +109,12 @@ def test_half_precision_is_computed_in_float32(logits):
     low = [x.astype(jnp.bfloat16) for x in (s, t)]
     high = [x.astype(jnp.float32) for x in low]
     for temperature in (1.0, 64.0):
-        temperature = jnp.float32(temperature)
         found = tempered_divergence(*low, temperature)
         assert found.dtype == jnp.float32
         np.testing.assert_array_equal(found, tempered_divergence(*high, temperature))
-    assert smoothed_cross_entropy(low[0], label, jnp.float32(0.1)).dtype == jnp.float32
+    assert smoothed_cross_entropy(low[0], label, 0.1).dtype == jnp.float32
     loss, _ = token_losses(
-        low[0], label, alpha=jnp.float32(0), top_index=label[:, None], top_logit=low[1][:, :1]
+        low[0], label, alpha=0.0, top_index=label[:, None], top_logit=low[1][:, :1]
     )
     assert loss.dtype == jnp.float32
 
