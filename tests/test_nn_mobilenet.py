@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from gan_forensics.nn.efficientnet import Block
 from gan_forensics.nn.initial import shapes_of
-from gan_forensics.nn.mobilenet import MobileNetV2, mobilenet_v2, relu6
+from gan_forensics.nn.mobilenet import MobileNetV2, mobilenet_v2
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_nn
 
@@ -86,12 +86,6 @@ def test_training_is_that_of_torchvision(monkeypatch):
         dict(moved["batch_stats"]),
         expected,
     )
-
-
-def test_activations_are_cut_at_six_and_flat_maps_pass_no_gradient():
-    x = jnp.array([-1.0, 0.0, 3.0, 7.0])
-    assert_allclose(relu6(x), [0, 0, 3, 6])
-    assert_allclose(jax.vmap(jax.grad(relu6))(x), [0, 0, 1, 0])
 
 
 def test_features_are_what_the_last_layer_reads_and_dropout_acts_in_training_only():
