@@ -96,7 +96,7 @@ CHANGES = [
     (GAME, "copies[: len(made[rows])]", "copies[: len(made[rows])][::-1]"),
     (COMMAND, "upsampling=self.upsampling", 'upsampling="transposed"'),
     (COMMAND, "blocks=self.blocks", "blocks=9"),
-    (MOBILENET, "y = nn.relu6(layer(y, *names", "y = nn.relu(layer(y, *names"),
+    (MOBILENET, "y, at = nn.relu6(layer(", "y, at = nn.relu(layer("),
     (MOBILENET, "return y + x if", "return y if"),
     (MOBILENET, "max(1.0, scale)", "scale"),
     (MOBILENET, "deterministic=not train", "deterministic=True"),
