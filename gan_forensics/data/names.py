@@ -129,13 +129,13 @@ def open_source(
     if base in MADE:
         if crop is not None:
             raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
-        return _with_options(partial(MADE[base], size=size or 32, split=split), name, query)
+        return with_options(partial(MADE[base], size=size or 32, split=split), name, query)
     if base in NAMED:
-        return part_of(_with_options(NAMED[base], name, query).arrays, split, **fit)
+        return part_of(with_options(NAMED[base], name, query).arrays, split, **fit)
     match = _TFDS.fullmatch(base.removeprefix("tfds:"))
     if scheme == "tfds" and match:
         opener = partial(read_tfds, match["name"], part=match["part"], split=split, **fit)
-        return _with_options(opener, name, query)
+        return with_options(opener, name, query)
     if Path(name).is_dir():
         return read_folder(Path(name), split=split, follow_links=follow_links, **fit)
     raise ValueError(_unknown(name))
@@ -198,14 +198,14 @@ def _open_stacks(name: str, *, split: str, **arguments) -> Stacked:
         raise ValueError(f"{name}: name the source of digits, as in stacked:samples:mnist5k")
     try:
         digits = open_source(inner, split=split, **arguments)
-        return _with_options(partial(Stacked, digits, split=split), name, query)
+        return with_options(partial(Stacked, digits, split=split), name, query)
     except ValueError as error:
         if str(error).startswith(name):
             raise
         raise ValueError(f"{name}: {error}") from error
 
 
-def _with_options(opener: Callable, name: str, query: str):
+def with_options(opener: Callable, name: str, query: str):
     """Call `opener` with the options of `?key=value&...`, typed as its signature says."""
     given = getattr(opener, "keywords", {})
     kinds = {

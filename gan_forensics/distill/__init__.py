@@ -25,5 +25,6 @@ from gan_forensics.distill.losses import (
     top_logits,
     true_class_probability,
 )
+from gan_forensics.distill.published import published_variables
 from gan_forensics.distill.schedules import student_schedule, teacher_schedule
 from gan_forensics.distill.teachers import open_teacher
