@@ -55,6 +55,7 @@ FILES = {
     "attribute fit": "--data folder:missing",
     "attribute score": "missing --model missing.npz",
     "augment": "missing.csv",
+    "classify": "missing missing",
 }
 EXPERIMENTS = (
     dag,

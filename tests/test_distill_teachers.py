@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,16 +13,22 @@ from gan_forensics.data import ArraySource, take
 from gan_forensics.distill import (
     Classifier,
     Distillation,
+    architectures,
     distill,
     load_classifier,
     open_teacher,
+    published,
     train_classifier,
 )
+from gan_forensics.distill.architectures import Architecture
 from gan_forensics.distill.classifier_build import learner_of, random_variables
 from gan_forensics.distill.classifier_data import open_parts
 from gan_forensics.distill.classifier_learner import TEACHER
+from gan_forensics.distill.classifier_runs import starting_variables
 from gan_forensics.distill.teachers import ADVICE, Taught, check_teacher, described, with_settings
+from gan_forensics.nn.resnet import BasicBlock, ResNet
 from gan_forensics.train import RunFolderError
+from tests import oracles_nn
 from tests.small_classifiers import CLASSES, HOW, tiny, toy
 
 
@@ -140,6 +147,29 @@ def test_teachers_that_are_not_there_or_not_named_are_refused(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"")
     with pytest.raises(ValueError, match="say of which network, with teacher_arch"):
         open_teacher(tmp_path / "w.pth")
+
+
+def test_a_file_of_weights_teaches_its_own_classes_and_starts_networks_of_others(
+    config, tmp_path, monkeypatch
+):
+    def small(classes, dtype=None):
+        return ResNet(blocks=(1, 1), widths=(2, 3), block=BasicBlock, classes=classes, dtype=dtype)
+
+    twins = {"resnet18": Architecture(small, published="resnet18")}
+    for module in (architectures, published):
+        monkeypatch.setattr(module, "ARCHITECTURES", twins)
+    variables = oracles_nn.drawn(small(5), (1, 16, 16, 3))
+    np.savez(tmp_path / "weights.npz", **oracles_nn.torch_state(variables))
+    teacher = open_teacher(tmp_path / "weights.npz", arch="resnet18")
+    assert teacher.classes == 5 and teacher.label_smoothing is teacher.size is None
+    with pytest.raises(ValueError, match="has 5 classes, .* has 4.*train classifier --weights"):
+        check_teacher(teacher, config, name="weights.npz")
+    said = []
+    asked = replace(config, arch="resnet18", width=None, weights=str(tmp_path / "weights.npz"))
+    start: Any = starting_variables(asked, said.append)
+    assert start["params"]["fc"]["kernel"].shape == (3, 4) and "starts anew" in said[0]
+    given = variables["params"]["layer1.0"]["conv1"]["kernel"]
+    assert_array_equal(start["params"]["layer1.0"]["conv1"]["kernel"], given)
 
 
 def test_smoothing_of_labels_that_are_not_used_is_refused(config, teacher, tmp_path):

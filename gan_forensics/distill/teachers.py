@@ -14,6 +14,7 @@ from gan_forensics.distill.classifier_build import load_classifier
 from gan_forensics.distill.classifier_config import ClassifierConfig, Distillation
 from gan_forensics.distill.classifier_data import check_names
 from gan_forensics.distill.classify import Classifier
+from gan_forensics.distill.published import published_variables
 
 ADVICE = (
     "the teacher was trained with label smoothing: T = 1 is the advised temperature "
@@ -57,8 +58,6 @@ def published_classifier(arch: str, path: str | Path) -> Classifier:
     Raises:
         ValueError: for an architecture without published names, or weights of another one.
     """
-    from gan_forensics.distill.published import published_variables
-
     variables, classes = published_variables(arch, path)
     return Classifier(arch, classes, variables)
 
