@@ -44,5 +44,8 @@ from gan_forensics.data.sources import (
     take,
 )
 from gan_forensics.data.stacked import Stacked
+from gan_forensics.data.text import ParallelText, open_parallel
+from gan_forensics.data.token_batches import TokenBatches
 from gan_forensics.data.toy import power_law_textures
 from gan_forensics.data.toy_points import WORLDS, World, world_of
+from gan_forensics.data.vocabulary import Vocabulary, train_vocabulary

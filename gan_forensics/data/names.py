@@ -11,6 +11,7 @@ from typing import get_args
 from gan_forensics.data import samples, toy_points
 from gan_forensics.data.celeba import ATTRIBUTES, read_celeba
 from gan_forensics.data.formats import (
+    TEST_FOLDERS,
     holds_points,
     part_of,
     read_folder,
@@ -18,7 +19,7 @@ from gan_forensics.data.formats import (
     read_list,
     read_npz,
 )
-from gan_forensics.data.sources import ArraySource, Source, check_split
+from gan_forensics.data.sources import ArraySource, FileSource, Source, check_split
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
@@ -128,13 +129,13 @@ def open_source(
     if base in MADE:
         if crop is not None:
             raise ValueError(f"{base} is made at its size; crop is not for it, give size alone")
-        return _with_options(partial(MADE[base], size=size or 32, split=split), name, query)
+        return with_options(partial(MADE[base], size=size or 32, split=split), name, query)
     if base in NAMED:
-        return part_of(_with_options(NAMED[base], name, query).arrays, split, **fit)
+        return part_of(with_options(NAMED[base], name, query).arrays, split, **fit)
     match = _TFDS.fullmatch(base.removeprefix("tfds:"))
     if scheme == "tfds" and match:
         opener = partial(read_tfds, match["name"], part=match["part"], split=split, **fit)
-        return _with_options(opener, name, query)
+        return with_options(opener, name, query)
     if Path(name).is_dir():
         return read_folder(Path(name), split=split, follow_links=follow_links, **fit)
     raise ValueError(_unknown(name))
@@ -146,6 +147,20 @@ def has_points(name: str) -> bool:
     if scheme == "npz":
         return holds_points(Path(rest).expanduser())
     return toy_points.world_of(name) is not None
+
+
+def brings_test(name: str, source: Source) -> bool:
+    """Whether the split "test" of a source is the data's own, not drawn by `rows_of_split`."""
+    scheme, _, rest = name.partition("?")[0].partition(":")
+    if scheme == "idx":
+        return Path(rest).expanduser().is_dir()
+    if scheme == "tfds":
+        match = _TFDS.fullmatch(rest)
+        return match is not None and match["part"] is None
+    if isinstance(source, FileSource) and source.root is not None:
+        tops = {path.relative_to(source.root).parts[0] for path in source.among}
+        return "train" in tops and not tops.isdisjoint(TEST_FOLDERS)
+    return name.partition("?")[0] == "samples:photos"
 
 
 def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:
@@ -183,14 +198,14 @@ def _open_stacks(name: str, *, split: str, **arguments) -> Stacked:
         raise ValueError(f"{name}: name the source of digits, as in stacked:samples:mnist5k")
     try:
         digits = open_source(inner, split=split, **arguments)
-        return _with_options(partial(Stacked, digits, split=split), name, query)
+        return with_options(partial(Stacked, digits, split=split), name, query)
     except ValueError as error:
         if str(error).startswith(name):
             raise
         raise ValueError(f"{name}: {error}") from error
 
 
-def _with_options(opener: Callable, name: str, query: str):
+def with_options(opener: Callable, name: str, query: str):
     """Call `opener` with the options of `?key=value&...`, typed as its signature says."""
     given = getattr(opener, "keywords", {})
     kinds = {

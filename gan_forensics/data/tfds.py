@@ -51,6 +51,12 @@ class TfdsSource:
         """How many records the split or part has."""
         return len(self.records)
 
+    def read_labels(self) -> Int[np.ndarray, " n"] | None:
+        """All labels, read without decoding an image; None where there are none."""
+        if self.label is None:
+            return None
+        return np.array([self.records[int(row)][self.label] for row in self.rows], np.int32)
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         record, name = self.records[int(self.rows[index])], self.describe(index)
         pixels = decode_image(record[self.image], name=name)[..., : self.channels]
@@ -93,6 +99,26 @@ def read_tfds(
         ValueError: no such data set or split, or no image feature.
         RuntimeError: it is not prepared and cannot be prepared here; says what is missing.
     """
+    builder = open_builder(name, data_dir)
+    import tensorflow_datasets as tfds  # after the message of its absence
+
+    image, label, channels = _features(builder.info.features, name)
+    dictionary, attributes = _dictionary(builder.info.features)
+    # TFDS leaves the file encoded, so that ImageError and its policy hold here too.
+    skip = tfds.decode.SkipDecoding()  # pyright: ignore[reportCallIssue]
+    records = open_records(builder, name, part or split, decoders={image: skip})
+    rows = np.arange(len(records)) if part is None else rows_of_split(range(len(records)), split)
+    where = f"tfds:{name}:{part or split}"
+    return TfdsSource(records, rows, image, label, channels, where, fit, dictionary, attributes)
+
+
+def open_builder(name: str, data_dir: str | None) -> Any:
+    """The builder of a data set that is prepared, now if need be.
+
+    Raises:
+        ValueError: no such data set.
+        RuntimeError: it is not prepared and cannot be prepared here; says what is missing.
+    """
     try:
         import tensorflow_datasets as tfds
         from array_record.python import (  # noqa: F401
@@ -113,12 +139,18 @@ def read_tfds(
         ) from error
     if not builder.is_prepared():
         _prepare(builder, name)
-    image, label, channels = _features(builder.info.features, name)
-    dictionary, attributes = _dictionary(builder.info.features)
-    # TFDS leaves the file encoded, so that ImageError and its policy hold here too.
-    skip = tfds.decode.SkipDecoding()  # pyright: ignore[reportCallIssue]
+    return builder
+
+
+def open_records(builder: Any, name: str, part: str, decoders: dict | None = None) -> Any:
+    """The records of a split or split expression, by index.
+
+    Raises:
+        ValueError: no such split; those there are are named.
+        RuntimeError: the format has no random access.
+    """
     try:
-        records = builder.as_data_source(part or split, decoders={image: skip})
+        return builder.as_data_source(part, decoders=decoders)
     except NotImplementedError as error:
         raise RuntimeError(
             f"tfds:{name}: prepared in {builder.data_path} as {builder.info.file_format}, which "
@@ -126,12 +158,9 @@ def read_tfds(
         ) from error
     except ValueError as error:
         raise ValueError(
-            f"tfds:{name}: cannot read the split {part or split!r} ({_one_line(error)}); the data "
+            f"tfds:{name}: cannot read the split {part!r} ({_one_line(error)}); the data "
             f"set has {', '.join(builder.info.splits)}: write tfds:{name}:SPLIT"
         ) from error
-    rows = np.arange(len(records)) if part is None else rows_of_split(range(len(records)), split)
-    where = f"tfds:{name}:{part or split}"
-    return TfdsSource(records, rows, image, label, channels, where, fit, dictionary, attributes)
 
 
 def _prepare(builder, name: str) -> None:

@@ -9,7 +9,7 @@ classes a, b, c. Two planes:
                      three dimensions; two principal axes of the training points *and* their
                      centroids there (Chandrasegaran et al., ICML 2022, figure 1 and its script)
 
-An orthogonal change of the features' basis moves no point, but maybe signs.
+An orthogonal change of the features' basis moves no point.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,8 @@ class QrPca:
     Attributes:
         basis: [d + 1, 3], orthonormal columns that span the extended rows.
         mean: [3], of training points and centroids.
-        axes: [2, 3], the two principal ones; the largest entry of each is positive.
+        axes: [2, 3], the two principal ones; the fitted point that is farthest along each lies on
+            its positive side.
     """
 
     basis: Float[np.ndarray, "d1 3"]
@@ -84,8 +85,9 @@ def qr_pca(
     points = np.concatenate([*groups, np.stack([group.mean(0) for group in groups])]) @ basis
     mean = points.mean(0)
     axes = np.linalg.svd(points - mean, full_matrices=False)[2][:2]
-    largest = np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1)
-    return QrPca(basis, mean, axes * np.sign(largest))
+    along = (points - mean) @ axes.T
+    farthest = np.take_along_axis(along, np.abs(along).argmax(0)[None], 0)
+    return QrPca(basis, mean, axes * np.sign(farthest).T)
 
 
 def _three(rows: np.ndarray) -> np.ndarray:

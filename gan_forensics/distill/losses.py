@@ -66,7 +66,7 @@ def tempered_divergence(
         temper_student: whether the student is read at T as well; Mueller et al. (NeurIPS 2019) are
             reported to read it at 1; the factor T^2 stays.
     """
-    t = jnp.asarray(temperature)[..., None]
+    t = _over_classes(temperature)
     teacher = jax.lax.stop_gradient(_at_least_float32(teacher))
     log_q = jax.nn.log_softmax(teacher / t)
     student = _at_least_float32(student)
@@ -150,7 +150,7 @@ def token_losses(
     loss = smoothed_cross_entropy(logits, target, alpha)
     if top_index is None or top_logit is None:
         return loss, nll
-    t = jnp.asarray(temperature)[..., None]
+    t = _over_classes(temperature)
     q = jax.nn.softmax(jax.lax.stop_gradient(_at_least_float32(top_logit)) / t)
     log_p = jax.nn.log_softmax(_at_least_float32(logits) / t)
     soft = -(q * jnp.take_along_axis(log_p, top_index, -1)).sum(-1)
@@ -194,6 +194,12 @@ def logit_spread(logits: Any) -> float:
     equal distilling from the other teacher at T / c; c is measured as the ratio of two spreads.
     """
     return float(np.asarray(logits, np.float64).std(-1).mean())
+
+
+def _over_classes(weight: Weight) -> Array:
+    """A number as it is, or one for each example as a factor of its logits."""
+    weight = jnp.asarray(weight)
+    return weight[..., None] if weight.ndim else weight
 
 
 def _at_least_float32(x: Array) -> Array:
