@@ -17,6 +17,7 @@ NAMES = (
     "detector",
     "relevance",
     "doping",
+    "distillation",
     "fit_overhead",
     "start_up",
 )

@@ -22,6 +22,40 @@ def drawn(module, shape, seed=0):
     return jax.tree_util.tree_map_with_path(draw, dict(variables))
 
 
+def torch_state(variables, name_of=".".join):
+    """The state dict that PyTorch would keep of such variables.
+
+    `name_of` turns the names of the modules down to a layer into the layer's name there.
+    """
+    state = {}
+
+    def turn(path, leaf):
+        *steps, last = (step.key for step in path[1:])
+        name = {"kernel": "weight", "scale": "weight", "mean": "running_mean"}.get(last, last)
+        name = "running_var" if last == "var" else name
+        axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[leaf.ndim]
+        state[f"{name_of(steps)}.{name}"] = np.ascontiguousarray(np.transpose(leaf, axes))
+
+    jax.tree_util.tree_map_with_path(turn, variables)
+    return state
+
+
+def torch_outputs(network, state, x):
+    """Logits of a PyTorch network with these arrays, [b, h, w, c] in: for inference, for training.
+
+    Its batch statistics move by the latter, as `network.state_dict()` then has them.
+    """
+    import torch
+
+    state = {name: torch.tensor(array) for name, array in state.items()}
+    unread = network.load_state_dict(state, strict=False)
+    assert not unread.unexpected_keys
+    assert all(name.endswith("num_batches_tracked") for name in unread.missing_keys)
+    images = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    with torch.no_grad():
+        return network.eval()(images).numpy(), network.train()(images).numpy()
+
+
 def torch_generator(*, size, width, tail, channels=3, latent):
     """The generator as `net`, an nn.Sequential with the names that published weights have."""
     from torch import nn

@@ -34,6 +34,8 @@ FOLDERS = {
     "train dcgan": "--data folder:missing",
     "train detector": "--real missing --fake missing",
     "train stargan": "--data folder:missing",
+    "train classifier": "--data folder:missing",
+    "distill": "--teacher missing --data folder:missing --student small_cnn",
     "sample": "missing",
     "translate": "missing missing",
     "simulate": "missing",
@@ -101,7 +103,7 @@ def leaves(kind, name=""):
 
 def test_every_command_with_a_place_for_results_is_tested():
     with_out = set()
-    for asked in ("dcgan", "detector", "stargan"):
+    for asked in ("dcgan", "detector", "stargan", "classifier"):
         for kind in get_args(commands(["train", asked])):
             for name, command in leaves(kind, kind.__name__.lower()).items():
                 if "out" in {field.name for field in dataclasses.fields(command)}:

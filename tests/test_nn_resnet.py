@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from gan_forensics.explain import find_layers
 from gan_forensics.explain.layers import feature_layers
-from gan_forensics.nn.resnet import BasicBlock, ResNet, resnet34, resnet50, resnet_small
+from gan_forensics.nn.resnet import BasicBlock, ResNet, resnet18, resnet34, resnet50, resnet_small
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_detectors, oracles_nn
 
@@ -27,6 +27,7 @@ def shapes(module, side):
         (resnet50(), 224, 53, 26560, 25557032 - 2049000 + 2049),
         (resnet50(1000), 224, 53, 26560, 25557032),
         (resnet34(1000), 224, 36, 8512, 21_797_672),
+        (resnet18(1000), 224, 20, 4800, 11_689_512),
         (resnet_small(), 32, 17, 1208, None),
     ],
 )
@@ -53,35 +54,25 @@ def test_layers_have_published_names_and_each_its_batch_norm():
     assert [name for name, layer in layers.items() if layer.first] == ["conv1"]
 
 
-def state_of(variables):
-    """The state dict that PyTorch would keep."""
-    state = {}
-
-    def turn(path, leaf):
-        *steps, last = (step.key for step in path[1:])
-        name = {"kernel": "weight", "scale": "weight", "mean": "running_mean"}.get(last, last)
-        name = "running_var" if last == "var" else name
-        axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[leaf.ndim]
-        state[".".join([*steps, name])] = np.transpose(leaf, axes)
-
-    jax.tree_util.tree_map_with_path(turn, variables)
-    return state
-
-
 @pytest.mark.parametrize(
     ("arch", "network", "prefix"),
-    [("resnet50", TINY, ""), ("resnet50", TINY, "module."), ("resnet34", BASIC, "")],
+    [
+        ("resnet50", TINY, ""),
+        ("resnet50", TINY, "module."),
+        ("resnet34", BASIC, ""),
+        ("resnet18", BASIC, ""),
+    ],
 )
 def test_weights_find_their_places(arch, network, prefix):
     variables = oracles_nn.drawn(network, (1, 32, 32, 3))
-    state = {prefix + name: array for name, array in state_of(variables).items()}
+    state = {prefix + name: array for name, array in oracles_nn.torch_state(variables).items()}
     read = from_torch(arch, state)
     assert jax.tree.structure(read) == jax.tree.structure(variables)
     jax.tree.map(np.testing.assert_array_equal, read, variables)
 
 
 def test_weights_that_do_not_fit_are_listed():
-    state = state_of(oracles_nn.drawn(TINY, (1, 32, 32, 3)))
+    state = oracles_nn.torch_state(oracles_nn.drawn(TINY, (1, 32, 32, 3)))
     state["layer1.0.extra"] = np.zeros(3)
     del state["layer2.0.bn2.bias"]
     state["layer1.1.conv2.weight"] = np.zeros((2, 2, 5, 5))
@@ -95,7 +86,10 @@ def test_weights_that_do_not_fit_are_listed():
         assert line in str(error.value)
 
 
-@pytest.mark.parametrize("arch", ["resnet50", "resnet34", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "arch",
+    "resnet50 resnet34 resnet18 efficientnet_b0 efficientnet_b0_torchvision mobilenet_v2".split(),
+)
 def test_weights_of_another_architecture_are_refused(arch):
     with pytest.raises(ValueError, match=f"not those of a {arch}"):
         from_torch(arch, {"features.0.weight": np.zeros((4, 3, 3, 3))})

@@ -195,6 +195,12 @@ def test_without_losses_every_number_gets_a_panel_and_chosen_names_win():
         losses_figure(given, names=["x"])
 
 
+def test_an_evaluation_and_training_logged_at_one_step_are_both_drawn():
+    metrics = [{"step": s, name: 1.0} for s in (2, 4) for name in ("validation/loss", "d/loss")]
+    figure = losses_figure(metrics)
+    assert [list(axes.lines[0].get_xdata()) for axes in figure.axes] == [[2, 4]] * 2
+
+
 def test_a_step_logged_twice_counts_once_and_the_later_line_wins():
     figure = losses_figure([*lines(range(6), loss=0.0), *lines(range(3, 8), loss=10.0)])
     drawn = figure.axes[0].lines[0]

@@ -15,6 +15,7 @@ from gan_forensics.cli.augment import Augment
 from gan_forensics.cli.benchmark import Benchmark
 from gan_forensics.cli.collapse import Collapse
 from gan_forensics.cli.detect import Detect
+from gan_forensics.cli.distill import Distill
 from gan_forensics.cli.evaluate import Evaluate
 from gan_forensics.cli.explain import Explain
 from gan_forensics.cli.features import Features
@@ -54,7 +55,7 @@ def commands(arguments: list[str]) -> Any:
     Train: Any = train.commands(asked)
     return (
         Quickstart | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum | Detect
-        | Attribute | Explain | Features | Augment | Anomaly | Benchmark
+        | Distill | Attribute | Explain | Features | Augment | Anomaly | Benchmark
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`gan-forensics train`: a GAN by the name of its method, or a detector.
+"""`gan-forensics train`: a GAN by the name of its method, a detector, a classifier.
 
 The options of a command are those of its config. What trains loads JAX, so the commands are listed
 by name, and only the one that is asked for is loaded.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan_forensics.gans import GanConfig
     from gan_forensics.train import Cadence
 
-TRAIN = """Train a GAN on your images, a translator, or a detector of generated images.
+TRAIN = """Train a GAN on your images, a translator, a classifier, a detector of generated images.
 
 Every method has a --help of its own, with its published recipe.
 
@@ -63,6 +63,7 @@ METHOD_NAMES = list(ABOUT)
 OTHERS = {
     "stargan": "Train stargan: one network that translates images between domains.",
     "detector": "Train a detector of generated images.",
+    "classifier": "Train a classifier of images, a teacher of `distill`.",
 }
 
 
@@ -233,6 +234,10 @@ def _loaded(name: str) -> Any:
         from gan_forensics.cli.detector import TrainDetector
 
         return Annotated[TrainDetector, subcommand(name, prefix_name=False)]
+    if name == "classifier":
+        from gan_forensics.cli.classifier import TrainClassifier
+
+        return Annotated[TrainClassifier, subcommand(name, prefix_name=False)]
     if name == "stargan":
         from gan_forensics.cli.stargan import TrainStarGan
 

@@ -19,7 +19,7 @@ from gan_forensics.data.sources import ArraySource, FileSource, check_points, ro
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
 _POINT_KEY = "point"
 _LABEL_KEYS = ("label", "labels", "y")
-_TEST_FOLDERS = ("test", "val", "valid", "validation")
+TEST_FOLDERS = ("test", "val", "valid", "validation")
 _IDX_UBYTE = 0x08
 
 
@@ -43,7 +43,7 @@ def read_folder(
         raise ValueError(f"{folder}: no images in this folder or below{others}")
     below = [path.relative_to(folder).parts for path in paths]
     tops = {parts[0] for parts in below if len(parts) > 1}
-    test = next((name for name in _TEST_FOLDERS if name in tops), None)
+    test = next((name for name in TEST_FOLDERS if name in tops), None)
     if "train" in tops and test:
         wanted = {"train": "train", "test": test}.get(split)
         keep = [row for row, parts in enumerate(below) if split == "all" or parts[0] == wanted]

@@ -11,6 +11,7 @@ from typing import get_args
 from gan_forensics.data import samples, toy_points
 from gan_forensics.data.celeba import ATTRIBUTES, read_celeba
 from gan_forensics.data.formats import (
+    TEST_FOLDERS,
     holds_points,
     part_of,
     read_folder,
@@ -18,7 +19,7 @@ from gan_forensics.data.formats import (
     read_list,
     read_npz,
 )
-from gan_forensics.data.sources import ArraySource, Source, check_split
+from gan_forensics.data.sources import ArraySource, FileSource, Source, check_split
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
@@ -146,6 +147,20 @@ def has_points(name: str) -> bool:
     if scheme == "npz":
         return holds_points(Path(rest).expanduser())
     return toy_points.world_of(name) is not None
+
+
+def brings_test(name: str, source: Source) -> bool:
+    """Whether the split "test" of a source is the data's own, not drawn by `rows_of_split`."""
+    scheme, _, rest = name.partition("?")[0].partition(":")
+    if scheme == "idx":
+        return Path(rest).expanduser().is_dir()
+    if scheme == "tfds":
+        match = _TFDS.fullmatch(rest)
+        return match is not None and match["part"] is None
+    if isinstance(source, FileSource) and source.root is not None:
+        tops = {path.relative_to(source.root).parts[0] for path in source.among}
+        return "train" in tops and not tops.isdisjoint(TEST_FOLDERS)
+    return name.partition("?")[0] == "samples:photos"
 
 
 def _open_files(reader: Callable, name: str, rest: str, **arguments) -> Source:

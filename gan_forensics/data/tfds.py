@@ -51,6 +51,12 @@ class TfdsSource:
         """How many records the split or part has."""
         return len(self.records)
 
+    def read_labels(self) -> Int[np.ndarray, " n"] | None:
+        """All labels, read without decoding an image; None where there are none."""
+        if self.label is None:
+            return None
+        return np.array([self.records[int(row)][self.label] for row in self.rows], np.int32)
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         record, name = self.records[int(self.rows[index])], self.describe(index)
         pixels = decode_image(record[self.image], name=name)[..., : self.channels]

@@ -1,7 +1,11 @@
 """Label smoothing and knowledge distillation: losses, geometry, teachers and students."""
 
 from gan_forensics.distill.architectures import ARCHITECTURES, inputs_of, make_classifier
+from gan_forensics.distill.classifier_build import load_classifier
+from gan_forensics.distill.classifier_config import ClassifierConfig, Distillation
 from gan_forensics.distill.classifier_learner import classifier_update, sgd, student_update
+from gan_forensics.distill.classifier_runs import distill, train_classifier
+from gan_forensics.distill.classify import Classifier
 from gan_forensics.distill.diffusion_index import (
     centroids,
     diffusion_index,
@@ -21,4 +25,6 @@ from gan_forensics.distill.losses import (
     top_logits,
     true_class_probability,
 )
+from gan_forensics.distill.published import published_variables
 from gan_forensics.distill.schedules import student_schedule, teacher_schedule
+from gan_forensics.distill.teachers import open_teacher

@@ -1,13 +1,16 @@
 """The networks that classify images, a row each: how it is made, what it reads."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.efficientnet import efficientnet_b0
 from gan_forensics.nn.imagenet import normalise
+from gan_forensics.nn.mobilenet import mobilenet_v2
 from gan_forensics.nn.resnet import resnet18, resnet50
 from gan_forensics.nn.small_cnn import SmallCnn
 
@@ -35,6 +38,12 @@ class Architecture(NamedTuple):
 ARCHITECTURES = {
     "resnet18": Architecture(resnet18, published="resnet18", width=True),
     "resnet50": Architecture(resnet50, published="resnet50"),
+    "mobilenet_v2": Architecture(mobilenet_v2, "classifier.1", "mobilenet_v2", width=True),
+    # torchvision's, as the others; that of efficientnet_pytorch pads and normalises otherwise.
+    "efficientnet_b0": Architecture(
+        partial(efficientnet_b0, convention="torchvision"), "_fc", "efficientnet_b0_torchvision"
+    ),
+    "efficientnet_pytorch_b0": Architecture(efficientnet_b0, "_fc", "efficientnet_b0"),
     "small_cnn": Architecture(SmallCnn, normalised=False, width=True),
 }
 

@@ -16,13 +16,14 @@ from gan_forensics.data import (
     open_source,
     save_png,
 )
+from gan_forensics.data.labels import all_labels, known_labels
 from gan_forensics.data.point_pictures import points_picture
+from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.methods import architecture_of, method_of
-from gan_forensics.gans.run_data import say_taken, write_data
 from gan_forensics.gans.sampling import generate
 from gan_forensics.gans.task import Task
 from gan_forensics.train import (
@@ -253,11 +254,7 @@ def _count_classes(source: Source, config: GanConfig) -> int:
 
 def _labels(source: Source, config: GanConfig) -> np.ndarray | None:
     """All labels of a source; None where they are known only image by image, and not needed."""
-    arrays = getattr(source, "arrays", {})
-    if "label" in arrays:
-        return np.asarray(arrays["label"])
-    if getattr(source, "labels", None) is not None:
-        return np.asarray(source.labels)  # pyright: ignore[reportAttributeAccessIssue]
-    if config.classes:
-        return None
-    return np.array([int(source[i]["label"]) for i in range(len(source))])
+    labels = known_labels(source)
+    if labels is None and not config.classes:
+        labels = all_labels(source)
+    return labels

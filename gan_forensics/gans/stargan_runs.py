@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_forensics.data import ImageError, SkipBad, image_grid, open_attributes, save_png, take
 from gan_forensics.data.attributes import AttributeSource, labels_of_all
-from gan_forensics.gans.run_data import say_taken, write_data
+from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.gans.stargan import KIND, StarGan, build_stargan, translate, with_targets
 from gan_forensics.gans.stargan_config import StarGanConfig
 from gan_forensics.gans.stargan_targets import target_labels

@@ -1,15 +1,15 @@
 """EfficientNet: inverted bottlenecks with squeeze-and-excitation.
 
 Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks" (ICML 2019),
-table 1, in the layout of the package efficientnet_pytorch, whose weights are published and whose
-names the layers carry ("_blocks.3._depthwise_conv"). Images are [b, h, w, c], normalised as the
-weights expect; logits are [b, classes]. Padding is "SAME" of the actual size. In training, dropout
-and the dropping of whole branches draw from the key "dropout".
+table 1. Two packages publish weights, of networks that differ in padding and batch norm
+(`CONVENTIONS`); the layers carry the names of efficientnet_pytorch ("_blocks.3._depthwise_conv").
+Images are [b, h, w, c], normalised as the weights expect; logits are [b, classes]. In training,
+dropout and the dropping of whole branches draw from the key "dropout".
 """
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -17,15 +17,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.initial import lecun_normal, zeros
+from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
 
-EPSILON = 1e-3  # of batch norm; TensorFlow's, as is the momentum
-MOMENTUM = 0.01
+Convention = Literal["efficientnet_pytorch", "torchvision"]
+# What a convolution and its batch norm are told. TensorFlow's: "SAME" of the actual size, which
+# under a stride pads an even side behind alone; PyTorch's own: symmetric, as `conv_norm` does.
+CONVENTIONS: dict[Convention, dict[str, Any]] = {
+    "efficientnet_pytorch": {"padding": "SAME", "epsilon": 1e-3, "momentum": 0.01},
+    "torchvision": {},
+}
 SQUEEZE = 0.25  # hidden units of squeeze-and-excitation, as a share of a block's input channels
 DROPOUT = 0.2
 DROP_BRANCH = 0.2  # at the last block; it grows linearly from 0 at the first
-
-_layer = partial(conv_norm, padding="SAME", epsilon=EPSILON, momentum=MOMENTUM)
 
 
 class Block(NamedTuple):
@@ -63,10 +67,16 @@ def scaled_features(features: int, width: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * wanted else rounded
 
 
-def scaled_blocks(width: float = 1.0, depth: float = 1.0, divisor: int = 8) -> tuple[Block, ...]:
-    """The blocks of table 1, with channels times `width` and repeats times `depth`, rounded up."""
+def scaled_blocks(
+    width: float = 1.0,
+    depth: float = 1.0,
+    divisor: int = 8,
+    *,
+    stages: tuple[tuple[int, Block], ...] = STAGES,
+) -> tuple[Block, ...]:
+    """The blocks of `stages`, with channels times `width` and repeats times `depth`, rounded up."""
     blocks: list[Block] = []
-    for repeats, block in STAGES:
+    for repeats, block in stages:
         first = block._replace(features=scaled_features(block.features, width, divisor))
         blocks += [first] + [first._replace(stride=1)] * (math.ceil(repeats * depth) - 1)
     return tuple(blocks)
@@ -93,13 +103,14 @@ class MBConv(nn.Module):
     block: Block
     drop: float = 0.0
     dtype: Any = None
+    convention: Convention = "efficientnet_pytorch"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 o"]:
         """Map a feature map; `drop` is the chance that an image keeps its input only."""
         block, channels = self.block, x.shape[-1]
         wide = channels * block.expand
-        layer = partial(_layer, self, train=train)
+        layer = partial(conv_norm, self, train=train, **CONVENTIONS[self.convention])
         y = x
         if block.expand != 1:
             y = nn.silu(layer(y, "_expand_conv", "_bn0", wide))
@@ -122,8 +133,10 @@ class EfficientNet(nn.Module):
         blocks: the inverted bottlenecks, first to last.
         stem: channels of the first convolution, 3x3 with stride 2.
         head: channels of the last one, 1x1.
-        classes: number of logits; 1 for a detector, whose logit is high for generated images.
+        classes: number of logits; 1 for a detector, whose logit is high for generated images; None
+            for no last layer, but what it would read: the means [b, head].
         dtype: that of the computation; parameters are float32.
+        convention: whose weights it computes with, a key of `CONVENTIONS`.
 
     Raises ValueError for images with a side shorter than `stride`, the pixels behind one place of
     the last map.
@@ -132,8 +145,9 @@ class EfficientNet(nn.Module):
     blocks: tuple[Block, ...] = scaled_blocks()
     stem: int = 32
     head: int = 1280
-    classes: int = 1
+    classes: int | None = 1
     dtype: Any = None
+    convention: Convention = "efficientnet_pytorch"
 
     @property
     def stride(self) -> int:
@@ -144,19 +158,27 @@ class EfficientNet(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b classes"]:
         """Score the images; `train` uses and moves the batch statistics."""
         check_images(x, self.stride)
-        layer = partial(_layer, self, train=train)
+        layer = partial(conv_norm, self, train=train, **CONVENTIONS[self.convention])
         x = nn.silu(layer(x, "_conv_stem", "_bn0", self.stem, 3, 2))
         for i, block in enumerate(self.blocks):
             drop = DROP_BRANCH * i / len(self.blocks)
-            x = MBConv(Block(*block), drop, self.dtype, name=f"_blocks.{i}")(x, train=train)
-        x = nn.silu(layer(x, "_conv_head", "_bn1", self.head))
-        features = nn.Dropout(DROPOUT, deterministic=not train)(GlobalMean()(x))
+            name = f"_blocks.{i}"
+            x = MBConv(Block(*block), drop, self.dtype, self.convention, name=name)(x, train=train)
+        features = GlobalMean()(nn.silu(layer(x, "_conv_head", "_bn1", self.head)))
+        if self.classes is None:
+            return at_least_float32(features)
+        features = nn.Dropout(DROPOUT, deterministic=not train)(features)
         return logits(features, self.classes, name="_fc", dtype=self.dtype)
 
 
-def efficientnet_b0(classes: int = 1, *, dtype: Any = None) -> EfficientNet:
+def efficientnet_b0(
+    classes: int | None = 1,
+    *,
+    dtype: Any = None,
+    convention: Convention = "efficientnet_pytorch",
+) -> EfficientNet:
     """EfficientNet-B0: 49 convolutions of maps with 21,008 channels."""
-    return EfficientNet(classes=classes, dtype=dtype)
+    return EfficientNet(classes=classes, dtype=dtype, convention=convention)
 
 
 def efficientnet(

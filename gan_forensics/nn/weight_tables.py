@@ -80,6 +80,26 @@ def norm_leaves(
     }
 
 
+def conv_norm_leaves(
+    conv: str,
+    norm: str,
+    conv_path: tuple[str, ...],
+    norm_path: tuple[str, ...],
+    shape: tuple[int, int, int, int],
+) -> Table:
+    """A convolution without bias and the batch norm that reads it."""
+    leaves = layer_leaves(conv, conv_path, shape, bias=False)
+    return leaves | norm_leaves(norm, norm_path, shape[0], running=True)
+
+
+def squeeze_leaves(name: str, path: tuple[str, ...], shape: tuple[int, int]) -> Table:
+    """A 1x1 convolution with bias there, a matrix here."""
+    return {
+        f"{name}.weight": Leaf((*shape, 1, 1), "params", (*path, "kernel"), (1, 0), view=shape),
+        f"{name}.bias": Leaf(shape[:1], "params", (*path, "bias"), (0,)),
+    }
+
+
 def any_name(state: State, prefix: str) -> bool:
     """Whether anything in the state dict starts with the prefix."""
     return any(name.startswith(prefix) for name in state)

@@ -16,6 +16,7 @@ import numpy as np
 from gan_forensics.nn import (
     weights_dcgan,
     weights_inception,
+    weights_mobilenet,
     weights_resgan,
     weights_resnet,
     weights_stargan,
@@ -30,7 +31,11 @@ ARCHITECTURES: dict[str, tuple[str, Callable[[State], Table]]] = {
     **weights_stargan.ARCHITECTURES,
     "resnet50": ("module.", weights_resnet.resnet50),
     "resnet34": ("module.", weights_resnet.resnet34),
+    "resnet18": ("module.", weights_resnet.resnet34),
+    "mobilenet_v2": ("module.", weights_mobilenet.mobilenet_v2),
+    # The same network by two packages: efficientnet_pytorch's layout, and torchvision's.
     "efficientnet_b0": ("module.", weights_resnet.efficientnet_b0),
+    "efficientnet_b0_torchvision": ("module.", weights_mobilenet.efficientnet_b0),
     "inception_v3_fid": ("inception.", weights_inception.inception_v3_fid),
 }
 

@@ -1,21 +1,22 @@
 """Tables of the detectors' bodies: torchvision's ResNet, efficientnet_pytorch's EfficientNet.
 
-Widths, depths and the number of logits are read from the shapes, so that the same two tables serve
-published detectors (one logit), their ImageNet bodies (1000) and small twins.
+Widths, depths and the number of logits are read from the shapes, so that the same tables serve
+published detectors (one logit), their ImageNet bodies (1000) and small twins, and one table all
+depths of a kind of block.
 """
 
 from collections.abc import Callable
 
 from gan_forensics.nn.resnet import EXPANSION
 from gan_forensics.nn.weight_tables import (
-    Leaf,
     State,
     Table,
     any_name,
+    conv_norm_leaves,
     count_in,
     layer_leaves,
-    norm_leaves,
     size_in,
+    squeeze_leaves,
 )
 
 
@@ -25,7 +26,7 @@ def resnet50(state: State) -> Table:
 
 
 def resnet34(state: State) -> Table:
-    """The same with two convolutions a block."""
+    """The same with two convolutions a block: ResNet-18 too."""
     return _resnet(state, _basic_block)
 
 
@@ -84,8 +85,8 @@ def efficientnet_b0(state: State) -> Table:
         kernel = size_in(state, (f"{block}._depthwise_conv.weight", 2))
         table |= _unit((block,), "_depthwise_conv", "_bn1", (wide, 1, kernel, kernel))
         hidden = size_in(state, (f"{block}._se_reduce.weight", 0), (f"{block}._se_reduce.bias", 0))
-        table |= _squeeze_leaves(block, "_se_reduce", (hidden, wide))
-        table |= _squeeze_leaves(block, "_se_expand", (wide, hidden))
+        for name, shape in (("_se_reduce", (hidden, wide)), ("_se_expand", (wide, hidden))):
+            table |= squeeze_leaves(f"{block}.{name}", (block, "_se", name), shape)
         made = size_in(state, (f"{block}._project_conv.weight", 0), (f"{block}._bn2.weight", 0))
         table |= _unit((block,), "_project_conv", "_bn2", (made, wide, 1, 1))
     head = size_in(state, ("_conv_head.weight", 0), ("_bn1.weight", 0))
@@ -95,18 +96,6 @@ def efficientnet_b0(state: State) -> Table:
 
 
 def _unit(path: tuple[str, ...], conv: str, norm: str, shape: tuple[int, int, int, int]) -> Table:
-    """A convolution without bias and its batch norm, below `path`."""
-    before = "".join(f"{step}." for step in path)
-    leaves = layer_leaves(f"{before}{conv}", (*path, conv), shape, bias=False)
-    return leaves | norm_leaves(f"{before}{norm}", (*path, norm), shape[0], running=True)
-
-
-def _squeeze_leaves(block: str, name: str, shape: tuple[int, int]) -> Table:
-    """A 1x1 convolution with bias there, a matrix in the module `_se` here."""
-    path = (block, "_se", name)
-    return {
-        f"{block}.{name}.weight": Leaf(
-            (*shape, 1, 1), "params", (*path, "kernel"), (1, 0), view=shape
-        ),
-        f"{block}.{name}.bias": Leaf(shape[:1], "params", (*path, "bias"), (0,)),
-    }
+    """A convolution without bias and its batch norm, below `path`, of the same names here."""
+    names = ".".join((*path, conv)), ".".join((*path, norm))
+    return conv_norm_leaves(*names, (*path, conv), (*path, norm), shape)

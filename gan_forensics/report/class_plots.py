@@ -172,6 +172,6 @@ def reliability_figure(bins: Sequence[Bin], *, title: str = "") -> Figure:
     widths = [row.high - row.low for row in bins]
     middles = [(row.low + row.high) / 2 for row in bins]
     below.bar(middles, [row.n for row in bins], np.multiply(0.9, widths), color=colour, alpha=0.85)
-    below.set(xlabel="probability of the called source", ylabel="images")
+    below.set(xlabel="probability of the called class", ylabel="images")
     tidy(below, "", grid="y")
     return figure

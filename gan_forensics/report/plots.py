@@ -199,8 +199,8 @@ def losses_figure(
     """One small panel per metric over the training steps: raw values and their running median.
 
     Args:
-        metrics: lines of `metrics.jsonl`, each with "step". Where a step occurs twice, as after
-            resuming from an earlier checkpoint, the later line counts.
+        metrics: lines of `metrics.jsonl`, each with "step". Where a step has a metric twice, as
+            after resuming from an earlier checkpoint, the later line counts.
         names: metrics to draw; by default every one with "loss" in its name, or all numbers where
             there is none.
         title: above the panels.
@@ -208,12 +208,12 @@ def losses_figure(
     Raises:
         ValueError: when there is nothing to draw.
     """
-    lines = {line["step"]: line for line in metrics if is_number(line.get("step"))}
     known: dict[str, dict[int, float]] = {}
-    for step, line in sorted(lines.items()):
+    for line in metrics:
         for name, value in line.items():
-            if is_number(value) and name != "step":
-                known.setdefault(name, {})[step] = float(value)
+            if is_number(value) and name != "step" and is_number(line.get("step")):
+                known.setdefault(name, {})[line["step"]] = float(value)
+    known = {name: dict(sorted(values.items())) for name, values in known.items()}
     names = names or [name for name in known if "loss" in name] or list(known)
     if not names or not set(names) <= set(known):
         raise ValueError(f"metrics {list(names)} are not among {list(known)}: nothing to draw")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from gan_forensics.forensics.temperature import Bin
+from gan_forensics.report.class_plots import reliability_figure
 from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
 from gan_forensics.report.plots import losses_figure, spectra_figure, stored_curves
 from gan_forensics.train.log import read_metrics
@@ -25,6 +27,7 @@ def report_run(run: Path | str) -> Path:
 
     - a list of objects with equal keys: a table (such as `bypass`),
     - `spectra`, label -> {"mean": [...], "std": [...]}: a figure,
+    - `reliability`, label -> fields of `forensics.temperature.Bin`s: a figure for each,
     - another object of plain values: names and values (such as `protocol`).
 
     Returns:
@@ -38,6 +41,7 @@ def report_run(run: Path | str) -> Path:
     sections = [*_result_sections(run / "results.json"), *_sample_section(run / "samples")]
     if (run / "metrics.jsonl").exists():
         sections.append(Section("Losses", [_loss_block(run / "metrics.jsonl")]))
+        sections += _accuracy_section(run / "metrics.jsonl")
         sections += _adaptive_section(run / "metrics.jsonl")
     if config := _read_object(run / "config.json"):
         sections.append(Section("Settings", [Facts(flatten(config))]))
@@ -95,6 +99,8 @@ def _result_sections(path: Path) -> list[Section]:
         title = name.replace("_", " ").capitalize()
         if name == "spectra":
             sections.append(Section(title, [_spectra_picture(value, path)]))
+        elif name == "reliability":
+            sections.append(Section("How sure, and how often right", _diagrams(value, path)))
         elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             sections.append(Section(title, [table_of(value, caption=f"{name} in {path.name}")]))
         elif isinstance(value, dict):
@@ -119,6 +125,22 @@ def _spectra_picture(curves: Any, path: Path) -> Picture:
     )
 
 
+def _diagrams(bins: Any, path: Path) -> list[Picture]:
+    """Reliability diagrams by label."""
+    try:
+        return [
+            Picture(
+                reliability_figure([Bin(**row) for row in rows], title=label),
+                alt=f"Accuracy against confidence in test images, {label}",
+                caption=f"{label}: images by the probability of the called class, in 15 bins, with "
+                "exact intervals of 95 %.",
+            )
+            for label, rows in bins.items()
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f'{path}: "reliability" must map labels to bins ({error!r})') from error
+
+
 def _sample_section(folder: Path) -> list[Section]:
     def by_number(path: Path):
         return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
@@ -133,6 +155,20 @@ def _sample_section(folder: Path) -> list[Section]:
     ]
     shown = "" if len(chosen) == len(paths) else f" ({len(chosen)} of {len(paths)} grids)"
     return [Section(f"Samples{shown}", pictures)]
+
+
+def _accuracy_section(path: Path) -> list[Section]:
+    metrics = read_metrics(path)
+    names = list(dict.fromkeys(n for line in metrics for n in line if n.endswith("/accuracy")))
+    if not names:
+        return []
+    picture = Picture(
+        losses_figure(metrics, names=names),
+        alt="Accuracy over steps, one panel for each kind of images",
+        caption="Share of images called rightly: of those that train as training sees them, and of "
+        "those that are evaluated, after every epoch.",
+    )
+    return [Section("Accuracy", [picture])]
 
 
 # The probability of ADA's transforms, and how much of the training images D calls real.

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.data import Source, account
+from gan_forensics.data import account
 from gan_forensics.data.files import shown, write_json
+from gan_forensics.data.sources import Source
 
 
 def say_taken(data: str, source: Source, size: int | None, say: Callable[[str], None]) -> None:

@@ -1,0 +1,136 @@
+"""Students one after the other against one batch of students.
+
+    python -m benchmarks.distillation
+
+Students learn from a teacher's cached logits, five seeds of each network: the perceptron of the
+toy of 100 classes, `small_cnn` on gray images of 28 px, `resnet18` of width 16 on 32 px. Both sides
+run the same loop on the device (`train_seeds`), in turn or under `vmap`. Compilation is left out;
+sides take turns, and the ratio is the median of those within a round: above 1, one after the other
+is faster.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gan_forensics.distill import classifier_update, make_classifier, objective, sgd
+from gan_forensics.distill.classifier_learner import NETWORK
+from gan_forensics.nn.initial import initial_variables
+from gan_forensics.nn.mlp import MLP, init_mlp
+from gan_forensics.train import Learner, supervised_update, train_seeds
+
+Call = Callable[[], object]
+
+
+class Students(NamedTuple):
+    """What is raced of one architecture: `shape` is that of an input."""
+
+    learner: Learner
+    shape: tuple[int, ...]
+    classes: int
+    batch: int
+    steps: int
+
+
+def perceptrons() -> Students:
+    """Students 64-64-100."""
+    network, optimizer = MLP((64,), 100), sgd(0.05)
+
+    def init(seed: int):
+        rng = np.random.default_rng(seed)
+        return {NETWORK: init_mlp(network, 64, rng=rng)}, {NETWORK: {}}
+
+    update = supervised_update(
+        NETWORK, network, objective, optimizer, call=lambda network, batch: network(batch["image"])
+    )
+    return Students(Learner("student", {}, (update,), init), (64,), 100, 128, 100)
+
+
+def classifiers(
+    arch: str, shape: tuple[int, int, int], *, width: int, batch: int, steps: int
+) -> Students:
+    """Students of a row of `ARCHITECTURES`, of ten classes."""
+    network = make_classifier(arch, 10, width=width)
+    reads = (1, *shape[:2], 1 if arch == "small_cnn" else 3)
+
+    def init(seed: int):
+        images = jax.ShapeDtypeStruct(reads, np.float32)
+        variables = initial_variables(network, jax.random.key(seed), images, train=False)
+        return {NETWORK: variables.pop("params")}, {NETWORK: variables}
+
+    update = classifier_update(arch, network, sgd(0.05))
+    return Students(Learner("student", {}, (update,), init), shape, 10, batch, steps)
+
+
+def minibatches(students: Students) -> Callable[[int], Iterator[Mapping[str, np.ndarray]]]:
+    """Noise, and what a teacher might say of it."""
+    n = students.batch
+
+    def batches(seed: int):
+        rng = np.random.default_rng(seed)
+        batch = {
+            "image": rng.uniform(-1, 1, (n, *students.shape)).astype(np.float32),
+            "label": rng.integers(students.classes, size=n).astype(np.int32),
+            "teacher": rng.normal(size=(n, students.classes)).astype(np.float32),
+        }
+        for name, value in (("alpha", 0.0), ("temperature", 3.0), ("soft_weight", 1.0)):
+            batch[name] = np.full(n, value, np.float32)
+        while True:
+            yield batch
+
+    return batches
+
+
+def train(students: Students, *, seeds: int, batched: bool) -> Call:
+    """One side of a race."""
+    batches = minibatches(students)
+
+    def call():
+        return train_seeds(
+            students.learner, batches, seeds=range(seeds), steps=students.steps, batched=batched
+        )
+
+    return call
+
+
+def turns(sides: Sequence[Call], rounds: int) -> list[list[float]]:
+    """Seconds of every side in every round, after a first that is not counted."""
+    found: list[list[float]] = [[] for _ in sides]
+    for i in range(1 + rounds):
+        for side, seconds in zip(sides, found, strict=True):
+            start = time.perf_counter()
+            side()
+            if i:
+                seconds.append(time.perf_counter() - start)
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    print(f"{given.seeds} students, float32, {jax.default_backend()}, ms a step and student")
+    print(f"{'architecture':14} {'in turn':>9} {'vmapped':>9} {'vmapped / in turn':>18}")
+    races = {
+        "perceptron": perceptrons(),
+        "small_cnn": classifiers("small_cnn", (28, 28, 1), width=16, batch=64, steps=20),
+        "resnet18": classifiers("resnet18", (32, 32, 3), width=16, batch=16, steps=20),
+    }
+    for name, students in races.items():
+        sides = [train(students, seeds=given.seeds, batched=b) for b in (False, True)]
+        turn, together = turns(sides, given.rounds)
+        ratio = statistics.median(b / a for a, b in zip(turn, together, strict=True))
+        a_step = 1e3 / students.steps / given.seeds
+        alone, both = (a_step * statistics.median(seconds) for seconds in (turn, together))
+        print(f"{name:14} {alone:9.2f} {both:9.2f} {ratio:18.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What a run of a classifier leaves in results.json: the test images, read once, and how."""
+
+from typing import Any
+
+from gan_forensics.data import Source
+from gan_forensics.distill.classifier_config import ClassifierConfig
+from gan_forensics.distill.classify import Classifier, tested
+
+OWN_TEST = (
+    "chosen on the test images themselves, as the released code does: its numbers are too good"
+)
+
+
+def results_of(
+    config: ClassifierConfig,
+    test: Source | None,
+    networks: dict[str, tuple[int | None, Classifier]],
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """Measure networks on the test images.
+
+    Args:
+        config: filled in.
+        test: images with labels; None for none.
+        networks: by what they are, the epoch (None for what was not trained here) and the network.
+        facts: of the run: "images", counts by use, and of students "distillation".
+
+    Returns:
+        "test", a row for each network; "reliability", by the same names, bins of the diagram;
+        "protocol"; and of students "distillation".
+    """
+    rows, bins, known = [], {}, {}
+    for name, (epoch, classifier) in networks.items():
+        if test is None:
+            break
+        if epoch not in known:
+            known[epoch], bins[name] = tested(classifier, test)
+        rows.append({"network": name, "epoch": epoch, **known[epoch]})
+    images = facts["images"]
+    chosen = (
+        f"{images['validation']} images held out of the train split by seed {config.seed}"
+        if config.select_on == "validation"
+        else OWN_TEST
+    )
+    protocol = {
+        "trained on": f"{images['train']} images of {config.classes} classes of {config.data}",
+        "label smoothing": config.label_smoothing,
+        "augmentation": config.augment,
+        "epoch chosen on": chosen,
+        "tested on": f"{images['test']} images: {images['test_is']}"
+        + ("" if test is None or config.select_on == "test" else "; read once, after training"),
+        "seed": config.seed,
+    }
+    found = {"test": rows, "protocol": protocol, "reliability": bins}
+    return found | {key: value for key, value in facts.items() if key != "images"}
+
+
+def sentences(results: dict[str, Any]) -> list[str]:
+    """What was measured, a line for each network."""
+    if not results["test"]:
+        return ["nothing was held out for a test"]
+    lines = [f"Tested on {results['protocol']['tested on']}:"]
+    for row in results["test"]:
+        at = "" if row["epoch"] is None else f" ({row['epoch']})"
+        five = f", top-5 {row['top_5']:.2%}" if "top_5" in row else ""
+        lines.append(
+            f"  {row['network']}{at}: top-1 {row['top_1']:.2%}{five}, cross-entropy "
+            f"{row['cross_entropy']:.4f}, calibration error {row['calibration_error']:.4f}"
+        )
+    if results["protocol"]["epoch chosen on"] == OWN_TEST:
+        lines.append(f"The epoch is {OWN_TEST}.")
+    return lines

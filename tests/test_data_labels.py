@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from gan_forensics.data import ArraySource, Rows
+from gan_forensics.data.labels import all_labels, known_labels
+from gan_forensics.data.tfds import TfdsSource
+
+
+class Records(list):
+    """Records whose images must not be looked at."""
+
+    def __getitem__(self, index):
+        return {"label": super().__getitem__(index)}
+
+
+def test_labels_of_arrays_are_known_and_of_rows_are_read(rng):
+    source = ArraySource(image=rng.integers(0, 9, (5, 2, 2, 1), np.uint8), label=[3, 1, 4, 1, 5])
+    assert known_labels(source).tolist() == [3, 1, 4, 1, 5]
+    rows = Rows(source, [4, 0])
+    assert known_labels(rows) is None and all_labels(rows).tolist() == [5, 3]
+
+
+def test_labels_of_tensorflow_data_sets_are_read_without_decoding_images():
+    source = TfdsSource(Records([7, 8, 9]), np.array([2, 0]), "image", "label", 3, "tfds:x", {})
+    assert known_labels(source) is None and all_labels(source).tolist() == [9, 7]
+
+
+def test_a_source_without_labels_is_refused(rng):
+    with pytest.raises(ValueError, match="no labels"):
+        all_labels(ArraySource(image=rng.integers(0, 9, (5, 2, 2, 1), np.uint8)))
