@@ -55,7 +55,7 @@ DEMONSTRATION = Grid(
     evaluate_every=100,
     patience=3,
     recipe=TranslatorConfig(
-        layers=2, width=128, feed_forward=512, heads=4, dropout=0.1, tokens=768, longest=96,
+        layers=2, width=128, feed_forward=512, heads=4, dropout=0.1, tokens=768, longest=64,
         learning_rate=2e-3, warm_up=200,
     ),
 )  # fmt: skip

@@ -160,7 +160,7 @@ def arms_table(results: Results) -> Table:
                for text in (f"{source}: {measure_of(source)}, %", "validation nll")]  # fmt: skip
     return Table(
         f"Test scores, mean ± standard deviation of {seeds} seed{'s' * (seeds > 1)}, and mean "
-        "-log p of a validation reference's token. " + ARMS,
+        "-log p of a validation reference's token.",
         ["arm", *columns],
         rows,
     )
@@ -321,7 +321,9 @@ def write_pages(out: Path, results: Results) -> Path:
     chosen = chosen_table(results)
     sections = [
         Section("Score against temperature", figures),
-        Section("Teachers and students", [arms_table(results), *([chosen] if chosen else [])]),
+        Section(
+            "Teachers and students", [ARMS, arms_table(results), *([chosen] if chosen else [])]
+        ),
         Section("Verdicts", [contrasts_table(results)]),
         *demonstration_sections(results),
         published_section(),
