@@ -133,8 +133,9 @@ def test_help_loads_neither_jax_nor_numerics():
     """So that it is there in under a second."""
     script = (
         "import sys\nfrom gan_forensics.cli import main\n"
-        "try:\n    main(['train', '--help'])\n"
-        "except SystemExit as exit:\n    assert not exit.code\n"
+        "for command in ('train', 'distill', 'classify'):\n"
+        "    try:\n        main([command, '--help'])\n"
+        "    except SystemExit as exit:\n        assert not exit.code\n"
         "heavy = {'jax', 'flax', 'sklearn', 'scipy', 'matplotlib', 'grain', 'orbax'}\n"
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
