@@ -33,6 +33,8 @@ def finding(results: Results) -> str:
         three = [t for t in verdicts.raised(seeds) if t == "3"]
         said.append(f"{title}: {verdicts.said_rule(seeds)}")
         said += [verdicts.said_steeper(seeds, against, only=three) for against in (HARD, MATCHED)]
+    if "published" in results:
+        said.append("The published recipes: see their table.")
     return "\n".join(said)
 
 
@@ -53,7 +55,7 @@ def sections_of(results: Results) -> list[Section]:
         expected = TOY if title == "Toy" else OTHER
         sections.append(task_section(title, seeds, TRIOS[title.split(",")[0]], expected))
     first = Section("How to read this", [NOTE, *results["notes"]])
-    return [first, *sections, published_section()]
+    return [first, *sections, published_section(results.get("published", ()))]
 
 
 def write_pages(out: Path, results: Results) -> None:
