@@ -16,6 +16,7 @@ from experiments import (
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 EXPERIMENTS = (
@@ -29,6 +30,7 @@ EXPERIMENTS = (
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 
