@@ -23,6 +23,7 @@ from experiments import (
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 from gan_forensics import cli
 from gan_forensics.cli.main import commands
@@ -72,6 +73,7 @@ EXPERIMENTS = (
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 
