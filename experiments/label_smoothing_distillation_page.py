@@ -8,7 +8,6 @@ from experiments.label_smoothing_distillation_published import published_section
 from gan_forensics.report import Section
 from gan_forensics.studies import distillation_verdicts as verdicts
 from gan_forensics.studies import pages
-from gan_forensics.studies.distillation import HARD, MATCHED
 from gan_forensics.studies.distillation_page import sentences, task_section
 
 Results = Mapping[str, Any]
@@ -30,9 +29,7 @@ def finding(results: Results) -> str:
     """What the numbers say in short, task by task."""
     said = list(results["notes"])
     for title, seeds in results["tasks"].items():
-        three = [t for t in verdicts.raised(seeds) if t == "3"]
-        said.append(f"{title}: {verdicts.said_rule(seeds)}")
-        said += [verdicts.said_steeper(seeds, against, only=three) for against in (HARD, MATCHED)]
+        said.append(f"{title}: {verdicts.said_in_short(seeds)}")
     if "published" in results:
         said.append("The published recipes: see their table.")
     return "\n".join(said)
