@@ -17,11 +17,13 @@ from experiments import (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     repmix,
     self_supervised_gan,
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 from gan_forensics import cli
 from gan_forensics.cli.main import commands
@@ -56,6 +58,7 @@ FILES = {
     "attribute fit": "--data folder:missing",
     "attribute score": "missing --model missing.npz",
     "augment": "missing.csv",
+    "classify": "missing missing",
     "translate-text": "missing missing",
 }
 EXPERIMENTS = (
@@ -66,11 +69,13 @@ EXPERIMENTS = (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     repmix,
     self_supervised_gan,
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 
