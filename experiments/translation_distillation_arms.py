@@ -60,7 +60,7 @@ class Grid:
     """
 
     sources: tuple[str, ...] = ("numbers:de", "numbers:ru")
-    numbers: tuple[int, ...] = (800, 200)
+    numbers: tuple[int, ...] = (1000, 200)
     held_out: tuple[int, int] = (300, 500)
     largest: int = 99_999
     seeds: tuple[int, ...] = (0, 1, 2)
