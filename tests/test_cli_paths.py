@@ -17,6 +17,7 @@ from experiments import (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     repmix,
     self_supervised_gan,
     spectral_regularisation,
@@ -56,6 +57,7 @@ FILES = {
     "attribute fit": "--data folder:missing",
     "attribute score": "missing --model missing.npz",
     "augment": "missing.csv",
+    "classify": "missing missing",
 }
 EXPERIMENTS = (
     dag,
@@ -65,6 +67,7 @@ EXPERIMENTS = (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     repmix,
     self_supervised_gan,
     spectral_regularisation,

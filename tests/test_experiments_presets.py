@@ -12,6 +12,7 @@ from experiments import (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     self_supervised_gan,
     spectral_regularisation,
     stargan,
@@ -26,6 +27,7 @@ EXPERIMENTS = (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     self_supervised_gan,
     spectral_regularisation,
     stargan,
@@ -40,7 +42,7 @@ def parsed(module, line, monkeypatch):
 
     def run(experiment):
         seen.append(experiment)
-        return {"finding": "", "variants": []}
+        return {"finding": "", "variants": [], "notes": [], "tasks": {}}
 
     monkeypatch.setattr(module, "run", run)
     module.main(line.split())
@@ -107,6 +109,16 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
             infomax_gan,
             "--parts modes --modes.seeds 3 4 --modes.steps 7",
             {"parts": ("modes",), "modes": {"seeds": (3, 4), "steps": 7}},
+        ),
+        (
+            label_smoothing_distillation,
+            "--parts toy --toy.seeds 4 --toy.temperatures 1 4 --fashion.data x --fashion.images 7 "
+            "--fashion.select last test",
+            {
+                "parts": ("toy",),
+                "toy": {"seeds": (4,), "temperatures": (1, 4)},
+                "fashion": {"data": Path("x"), "images": (7,), "select": ("last", "test")},
+            },
         ),
         (
             self_supervised_gan,

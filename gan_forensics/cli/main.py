@@ -13,6 +13,7 @@ from gan_forensics.cli.anomaly import Anomaly
 from gan_forensics.cli.attribute import Attribute
 from gan_forensics.cli.augment import Augment
 from gan_forensics.cli.benchmark import Benchmark
+from gan_forensics.cli.classify import Classify
 from gan_forensics.cli.collapse import Collapse
 from gan_forensics.cli.detect import Detect
 from gan_forensics.cli.distill import Distill
@@ -55,7 +56,7 @@ def commands(arguments: list[str]) -> Any:
     Train: Any = train.commands(asked)
     return (
         Quickstart | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum | Detect
-        | Distill | Attribute | Explain | Features | Augment | Anomaly | Benchmark
+        | Distill | Classify | Attribute | Explain | Features | Augment | Anomaly | Benchmark
     )  # fmt: skip
 
 
