@@ -56,6 +56,7 @@ DEMONSTRATION = Grid(
     steps=600,
     evaluate_every=100,
     patience=3,
+    student_patience=3,
     recipe=TranslatorConfig(
         layers=2, width=128, feed_forward=512, heads=4, dropout=0.1, tokens=768, longest=64,
         learning_rate=2e-3, warm_up=200,
@@ -111,7 +112,7 @@ PRESETS = {
             grid=Grid(
                 sources=("tfds:ted_multi_translate:en-de", "tfds:ted_multi_translate:en-ru"),
                 numbers=(), seeds=(0,), pieces=30_000, vocabulary="bpe", steps=300_000,
-                evaluate_every=1000, patience=20, recipe=TranslatorConfig(),
+                evaluate_every=1000, patience=20, student_patience=100, recipe=TranslatorConfig(),
             ),
         ),
     ),
