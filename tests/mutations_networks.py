@@ -1,5 +1,5 @@
 # ruff: noqa: E501  # texts as they stand in the files
-"""Mutations of the networks of detectors, of their front ends, and of AutoGAN's simulator."""
+"""Mutations of the networks of detectors and classifiers, of front ends, of AutoGAN's simulator."""
 
 from tests.mutations import Mutation
 
@@ -31,6 +31,13 @@ EXPLAIN = (
 SIMULATOR = "gan_forensics/nn/autogan.py", "tests/test_nn_autogan.py"
 GAME = "gan_forensics/gans/autogan.py", "tests/test_gans_autogan.py"
 COMMAND = "gan_forensics/cli/simulate.py", "tests/test_gans_autogan.py"
+MOBILENET = "gan_forensics/nn/mobilenet.py", "tests/test_nn_mobilenet.py"
+EFFICIENTNET = "gan_forensics/nn/efficientnet.py", "tests/test_nn_efficientnet.py"
+WEIGHTS = (
+    "gan_forensics/nn/weights_mobilenet.py",
+    "tests/test_nn_mobilenet.py tests/test_nn_efficientnet.py",
+)
+PUBLISHED = "gan_forensics/distill/published.py", "tests/test_distill_published.py"
 
 CHANGES = [
     (RESNET, "if block.stride == 1 and x.shape[-1] == features:", "if x.shape[-1] == features:"),
@@ -89,5 +96,19 @@ CHANGES = [
     (GAME, "copies[: len(made[rows])]", "copies[: len(made[rows])][::-1]"),
     (COMMAND, "upsampling=self.upsampling", 'upsampling="transposed"'),
     (COMMAND, "blocks=self.blocks", "blocks=9"),
+    (MOBILENET, "y, at = nn.relu6(layer(", "y, at = nn.relu(layer("),
+    (MOBILENET, "return y + x if", "return y if"),
+    (MOBILENET, "max(1.0, scale)", "scale"),
+    (MOBILENET, "deterministic=not train", "deterministic=True"),
+    (EFFICIENTNET, '"torchvision": {}', '"torchvision": {"padding": "SAME"}'),
+    (EFFICIENTNET, '"torchvision": {}', '"torchvision": {"epsilon": 1e-3}'),
+    (EFFICIENTNET, "self.dtype, self.convention, name", "self.dtype, name"),
+    (WEIGHTS, 'at = 1 if any_name(state, f"{block}.conv.3.") else 0', "at = 1"),
+    (WEIGHTS, 'at = 1 if any_name(state, f"{block}.3.") else 0', "at = 1"),
+    (WEIGHTS, "for i in range(count_in(", "for i in range(0 * count_in("),
+    (PUBLISHED, "if wanted != found:", "if False:"),
+    (PUBLISHED, "lambda a: a.astype(np.float32)", "lambda a: a"),
+    (PUBLISHED, "if not np.isfinite(leaf).all():", "if False:"),
+    (PUBLISHED, "own = [name for name in ARCHITECTURES if _fits(name, state)]", "own = []"),
 ]
 MUTATIONS = [Mutation(place[0], old, new, place[1]) for place, old, new in CHANGES]

@@ -1,10 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gan_forensics.data import ArraySource, Batches, take
 from gan_forensics.data.crops import CentreCrops, RandomCrops, drawn_box
 
-WHOLE = {"area": (1.0, 1.0), "ratio": (1.0, 1.0)}
+WHOLE: dict[str, Any] = {"area": (1.0, 1.0), "ratio": (1.0, 1.0)}
 
 
 def test_boxes_lie_in_the_image_and_have_the_areas_and_ratios_that_are_drawn():

@@ -95,8 +95,8 @@ def test_files_that_do_not_go_together_are_refused_in_words(tmp_path, source, ta
 def test_unknown_names_splits_and_missing_files_say_what_there_is(tmp_path):
     with pytest.raises(ValueError, match="unknown parallel text 'pairs:a,b'; choose one of pair:"):
         open_parallel("pairs:a,b")
-    with pytest.raises(ValueError, match="unknown split 'all'; choose one of train, validation"):
-        open_parallel("numbers:de", split="all")
+    with pytest.raises(ValueError, match="unknown split 'dev'; choose one of train, validation"):
+        open_parallel("numbers:de", split="dev")
     with pytest.raises(FileNotFoundError, match="nowhere.txt: no such file"):
         open_parallel(f"pair:{tmp_path}/nowhere.txt,{tmp_path}/b.txt")
     with pytest.raises(ValueError, match="two files with a comma between"):

@@ -1,5 +1,7 @@
 """The images of a classifier by their use, and data and settings that cannot be."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,34 +11,38 @@ from gan_forensics.distill.classifier_data import open_parts
 from tests.small_classifiers import CLASSES, tiny, toy
 
 
+def opened(config, **options) -> tuple[Any, Any]:
+    return open_parts(config, **options)
+
+
 def images_of(source):
     return {image.tobytes() for image in take(source, range(len(source)))["image"]}
 
 
 def test_no_image_trains_chooses_and_tests(tmp_path):
-    config, parts = open_parts(tiny(toy(tmp_path / "a.npz"), validation=0.25))
+    config, parts = opened(tiny(toy(tmp_path / "a.npz"), validation=0.25))
     train, validation, test = map(images_of, (parts.train, parts.validation, parts.test))
     assert not train & validation and not train & test and not validation & test
     assert len(train | validation | test) == 96
     assert len(validation) == round(0.25 * (96 - len(test)))
     assert parts.facts["train"] == len(train) and parts.facts["test"] == len(test)
     assert (config.classes, config.channels, config.size) == (CLASSES, 1, 8)
-    again = open_parts(tiny(config.data, validation=0.25, seed=1))[1]
+    again = opened(tiny(config.data, validation=0.25, seed=1))[1]
     assert images_of(again.test) == test and images_of(again.validation) != validation
 
 
 def test_epochs_that_the_test_images_choose_leave_nothing_for_validation(tmp_path):
     said = []
     config = tiny(toy(tmp_path / "a.npz"), select_on="test")
-    parts = open_parts(config, say=said.append)[1]
+    parts = opened(config, say=said.append)[1]
     assert parts.validation is None and len(parts.train) + len(parts.test) == 96
     assert config.metric == "test/error" and any("0 choose the epoch" in line for line in said)
 
 
 def test_all_images_train_or_another_source_tests(tmp_path):
     data, other = toy(tmp_path / "a.npz"), toy(tmp_path / "b.npz", n=20, seed=1)
-    assert open_parts(tiny(data, split="all"))[1].test is None
-    parts = open_parts(tiny(data, test=other))[1]
+    assert opened(tiny(data, split="all"))[1].test is None
+    parts = opened(tiny(data, test=other))[1]
     assert len(parts.test) == 20 and len(parts.train) + len(parts.validation) == 96
     assert parts.facts["test_is"] == f"all images of {other}"
 
@@ -48,17 +54,17 @@ def test_whose_the_test_split_is_is_said(tmp_path):
             for k in range(3):
                 pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
                 save_png(tmp_path / "own" / split / label / f"{k}.png", pixels)
-    config, parts = open_parts(tiny(f"folder:{tmp_path / 'own'}"))
+    config, parts = opened(tiny(f"folder:{tmp_path / 'own'}"))
     assert parts.facts["test_is"] == "the test split of the data" and len(parts.test) == 6
     assert config.label_names == ("cat", "dog") and config.channels == 3
-    parts = open_parts(tiny("samples:digits"))[1]
+    parts = opened(tiny("samples:digits"))[1]
     assert parts.facts["test_is"] == "about a quarter, held out by a hash"
     # Files of MNIST's format for training alone.
     (tmp_path / "idx").mkdir()
     for name, array in (("images-idx3", np.zeros((40, 8, 8))), ("labels-idx1", np.arange(40) % 2)):
         head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
         (tmp_path / "idx" / f"train-{name}-ubyte").write_bytes(head + array.astype("u1").tobytes())
-    parts = open_parts(tiny(f"idx:{tmp_path / 'idx'}"))[1]
+    parts = opened(tiny(f"idx:{tmp_path / 'idx'}"))[1]
     assert "since there is no test split" in parts.facts["test_is"]
     assert len(parts.train) + len(parts.validation) + len(parts.test) == 40
     assert 4 < len(parts.test) < 16
@@ -66,14 +72,14 @@ def test_whose_the_test_split_is_is_said(tmp_path):
 
 def test_images_are_augmented_by_their_size_unless_that_is_asked_for(tmp_path):
     said = []
-    config, parts = open_parts(tiny(toy(tmp_path / "a.npz")), say=said.append)
+    config, parts = opened(tiny(toy(tmp_path / "a.npz")), say=said.append)
     assert config.augment == "none" and parts.transform is None
     assert any("augmentation of training images: none" in line for line in said)
-    config, parts = open_parts(tiny(config.data, size=64, batch_size=8))
+    config, parts = opened(tiny(config.data, size=64, batch_size=8))
     assert (config.augment, config.resize) == ("imagenet", 73) and parts.transform is not None
     assert parts.train[0]["image"].shape == (73, 73, 1)
     assert parts.test[0]["image"].shape == parts.validation[0]["image"].shape == (64, 64, 1)
-    config, parts = open_parts(tiny(config.data, size=16, resize=20, augment="cub"))
+    config, parts = opened(tiny(config.data, size=16, resize=20, augment="cub"))
     batch = {"image": np.zeros((2, 20, 20, 1), np.float32)}
     assert parts.transform(batch, np.random.default_rng(0))["image"].shape == (2, 16, 16, 1)
 
@@ -85,7 +91,7 @@ def test_schedules_are_those_of_the_paper_in_shares_of_the_epochs(tmp_path):
         (200, True, (80, 5)),
         (2, True, (1, 0)),
     ):
-        config = open_parts(tiny(data, epochs=epochs), student=student)[0]
+        config = opened(tiny(data, epochs=epochs), student=student)[0]
         assert (config.decay_every, config.warm_up) == expected
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,16 +13,29 @@ from gan_forensics.data import ArraySource, take
 from gan_forensics.distill import (
     Classifier,
     Distillation,
+    architectures,
     distill,
     load_classifier,
     open_teacher,
+    published,
     train_classifier,
 )
+from gan_forensics.distill.architectures import Architecture
 from gan_forensics.distill.classifier_build import learner_of, random_variables
 from gan_forensics.distill.classifier_data import open_parts
 from gan_forensics.distill.classifier_learner import TEACHER
-from gan_forensics.distill.teachers import ADVICE, Taught, check_teacher, described, with_settings
+from gan_forensics.distill.classifier_runs import starting_variables
+from gan_forensics.distill.teachers import (
+    ADVICE,
+    Taught,
+    check_teacher,
+    in_words,
+    lesson_facts,
+    with_settings,
+)
+from gan_forensics.nn.resnet import BasicBlock, ResNet
 from gan_forensics.train import RunFolderError
+from tests import oracles_nn
 from tests.small_classifiers import CLASSES, HOW, tiny, toy
 
 
@@ -73,21 +87,21 @@ def test_the_teacher_of_augmented_images_is_in_the_state_and_stays_as_it_is(conf
     )
     start = learner.start(0)
     jax.tree.map(assert_array_equal, start.params[TEACHER], teacher.variables["params"])
-    about, lines = described(teacher, HOW, name="runs/t", cached=False)
-    assert "recomputed at every step" in about["teacher_logits"] and "recomputed" in lines[0]
+    about = in_words(lesson_facts(teacher, HOW, name="runs/t", cached=False))
+    assert "recomputed at every step" in about["teacher_logits"]
 
 
 # --- what is said -------------------------------------------------------------------------------
 
 
 def test_a_smoothed_teacher_above_temperature_one_is_advised_against(teacher):
-    about, lines = described(teacher, HOW, name="t", cached=True)
-    assert about["advice"] == lines[-1] == ADVICE and "T = 1 is the advised temperature" in ADVICE
+    facts = lesson_facts(teacher, HOW, name="t", cached=True)
+    assert in_words(facts)["advice"] == ADVICE and "T = 1 is the advised temperature" in ADVICE
     for smoothing, temperature in ((0.1, 1.0), (0.1, 0.5), (0.0, 3.0), (None, 3.0)):
         other = replace(teacher, label_smoothing=smoothing)
-        about, lines = described(other, Distillation(temperature), name="t", cached=True)
-        assert "advice" not in about and len(lines) == 1
-    assert "label smoothing not known" in lines[0]
+        facts = lesson_facts(other, Distillation(temperature), name="t", cached=True)
+        assert "advice" not in in_words(facts)
+    assert in_words(facts)["teacher_label_smoothing"] == "not known"
 
 
 # --- what cannot be -----------------------------------------------------------------------------
@@ -142,6 +156,29 @@ def test_teachers_that_are_not_there_or_not_named_are_refused(tmp_path):
         open_teacher(tmp_path / "w.pth")
 
 
+def test_a_file_of_weights_teaches_its_own_classes_and_starts_networks_of_others(
+    config, tmp_path, monkeypatch
+):
+    def small(classes, dtype=None):
+        return ResNet(blocks=(1, 1), widths=(2, 3), block=BasicBlock, classes=classes, dtype=dtype)
+
+    twins = {"resnet18": Architecture(small, published="resnet18")}
+    for module in (architectures, published):
+        monkeypatch.setattr(module, "ARCHITECTURES", twins)
+    variables = oracles_nn.drawn(small(5), (1, 16, 16, 3))
+    np.savez(tmp_path / "weights.npz", **oracles_nn.torch_state(variables))
+    teacher = open_teacher(tmp_path / "weights.npz", arch="resnet18")
+    assert teacher.classes == 5 and teacher.label_smoothing is teacher.size is None
+    with pytest.raises(ValueError, match="has 5 classes, .* has 4.*train classifier --weights"):
+        check_teacher(teacher, config, name="weights.npz")
+    said = []
+    asked = replace(config, arch="resnet18", width=None, weights=str(tmp_path / "weights.npz"))
+    start: Any = starting_variables(asked, said.append)
+    assert start["params"]["fc"]["kernel"].shape == (3, 4) and "starts anew" in said[0]
+    given = variables["params"]["layer1.0"]["conv1"]["kernel"]
+    assert_array_equal(start["params"]["layer1.0"]["conv1"]["kernel"], given)
+
+
 def test_smoothing_of_labels_that_are_not_used_is_refused(config, teacher, tmp_path):
     asked = tiny(config.data, label_smoothing=0.1)
     with pytest.raises(ValueError, match="without hard_weight it learns from none"):
@@ -162,7 +199,7 @@ def test_cached_and_recomputed_logits_teach_the_same_where_nothing_is_augmented(
     recomputed = replace(asked, augment="imagenet", resize=8)
     distill(recomputed, tmp_path / "again", teacher, HOW, progress=False)
     facts = json.loads((tmp_path / "again" / "config.json").read_text())["distillation"]
-    assert "recomputed" in facts["teacher_logits"]
+    assert facts["teacher_logits"] == "recomputed"
     cached, again = (
         load_classifier(tmp_path / name, epoch="last").variables for name in ("cached", "again")
     )

@@ -8,18 +8,22 @@ from numpy.testing import assert_allclose
 
 from gan_forensics.nn.efficientnet import Block
 from gan_forensics.nn.initial import shapes_of
-from gan_forensics.nn.mobilenet import MobileNetV2, mobilenet_v2, relu6
+from gan_forensics.nn.mobilenet import MobileNetV2, mobilenet_v2
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_nn
 
 BLOCKS = (Block(3, 2, 2, 8), Block(3, 1, 1, 8))
 TINY = MobileNetV2(BLOCKS, 8, 1280, 2)
 # Of the variables and images of `case`, for inference; by torchvision 0.29.1.
-LOGITS = [[0.50668947, -0.51222610], [0.64166094, -0.46815556]]
+LOGITS = [[-6.1599803, 17.8916272], [-3.0181069, 19.3070116]]
 
 
 def case():
     variables = oracles_nn.drawn(TINY, (1, 8, 8, 3))
+    # So that every ReLU6 has something to cut off.
+    variables = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: 6 * leaf if path[-1].key == "scale" else leaf, variables
+    )
     x = 3 * np.random.default_rng(0).normal(size=(2, 9, 12, 3)).astype(np.float32)
     return variables, x
 
@@ -65,7 +69,7 @@ def test_logits_are_those_of_torchvision():
     means = np.asarray(jax.jit(lambda v, x: features.apply(v, x, train=False))(variables, x))
     assert means.shape == (2, 1280)
     last = variables["params"]["classifier.1"]
-    assert_allclose(means @ last["kernel"] + last["bias"], LOGITS, rtol=1e-5, atol=1e-5)
+    assert_allclose(means @ last["kernel"] + last["bias"], LOGITS, rtol=1e-5, atol=1e-4)
 
 
 def test_training_is_that_of_torchvision(monkeypatch):
@@ -76,22 +80,17 @@ def test_training_is_that_of_torchvision(monkeypatch):
     twin = Theirs(2, 0.25, stages, dropout=0)
     variables, x = case()
     inference, training = oracles_nn.torch_outputs(twin, oracles_nn.torch_state(variables), x)
-    assert_allclose(inference, LOGITS, rtol=1e-5, atol=1e-5)
+    assert_allclose(inference, LOGITS, rtol=1e-5, atol=1e-4)
     monkeypatch.setattr("gan_forensics.nn.mobilenet.DROPOUT", 0.0)
-    logits, moved = TINY.apply(variables, x, train=True, mutable=["batch_stats"])
-    assert_allclose(logits, training, rtol=1e-4, atol=1e-4)
+    run = jax.jit(lambda v, x: TINY.apply(v, x, train=True, mutable=["batch_stats"]))
+    logits, moved = run(variables, x)
+    assert_allclose(logits, training, rtol=1e-4, atol=1e-3)
     expected = from_torch("mobilenet_v2", twin.state_dict())["batch_stats"]
     jax.tree.map(
         lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-5),
         dict(moved["batch_stats"]),
         expected,
     )
-
-
-def test_activations_are_cut_at_six_and_flat_maps_pass_no_gradient():
-    x = jnp.array([-1.0, 0.0, 3.0, 7.0])
-    assert_allclose(relu6(x), [0, 0, 3, 6])
-    assert_allclose(jax.vmap(jax.grad(relu6))(x), [0, 0, 1, 0])
 
 
 def test_features_are_what_the_last_layer_reads_and_dropout_acts_in_training_only():

@@ -8,7 +8,14 @@ from gan_forensics.cli.checks import not_given
 from gan_forensics.cli.process import say
 
 # As in `gan_forensics.distill.classifier_config`, which loads JAX.
-Arch = Literal["small_cnn", "resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"]
+Arch = Literal[
+    "small_cnn",
+    "resnet18",
+    "resnet50",
+    "mobilenet_v2",
+    "efficientnet_b0",
+    "efficientnet_pytorch_b0",
+]
 Augment = Literal["none", "flip", "imagenet", "cub"]
 
 # Epochs of students, as published; everything else of training is by default as for teachers.
@@ -63,7 +70,7 @@ class Distill:
     resize: int | None = None
     """Side before crops of --size; by default 8/7 of it where --augment crops."""
     width: int | None = None
-    """Channels of the first stage of small_cnn (16) or resnet18 (64)."""
+    """Channels of the first stage of small_cnn (16), resnet18 (64) or mobilenet_v2 (32)."""
     epochs: int = EPOCHS
     """In all."""
     batch_size: int | None = None

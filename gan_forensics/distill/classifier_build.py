@@ -118,6 +118,7 @@ def classifier_of(config: ClassifierConfig, state: TrainState) -> Classifier:
         jax.tree.map(np.asarray, variables),
         width=config.width,
         size=config.size,
+        resize=config.resize,
         channels=config.channels,
         label_names=config.label_names,
         label_smoothing=config.label_smoothing,

@@ -6,7 +6,14 @@ from typing import Literal
 
 from gan_forensics.runtime import Precision, check_precision
 
-Arch = Literal["small_cnn", "resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"]
+Arch = Literal[
+    "small_cnn",
+    "resnet18",
+    "resnet50",
+    "mobilenet_v2",
+    "efficientnet_b0",
+    "efficientnet_pytorch_b0",
+]
 Augment = Literal["none", "flip", "imagenet", "cub"]
 # Below this side images are not augmented unless that is asked for.
 SMALL = 64
@@ -26,8 +33,8 @@ class ClassifierConfig:
             they have none of their own about a quarter of the images.
         split: train; or all: nothing is held out for a test.
         arch: the network; small_cnn is for images of 8 to 64 pixels and for CPUs, the others are
-            torchvision's.
-        width: channels of the first stage of small_cnn (16) or resnet18 (64).
+            torchvision's, and one that of the package efficientnet_pytorch.
+        width: channels of the first stage of small_cnn (16), resnet18 (64) or mobilenet_v2 (32).
         size: side of the images; by default that of the data, whose images must then be squares of
             one size.
         resize: side that images are read at before crops of `size` are cut out, at random for

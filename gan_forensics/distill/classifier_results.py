@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gan_forensics.data import Source
 from gan_forensics.distill.classifier_config import ClassifierConfig
+from gan_forensics.distill.classifier_data import Parts
 from gan_forensics.distill.classify import Classifier, tested
 
 OWN_TEST = (
@@ -13,22 +13,23 @@ OWN_TEST = (
 
 def results_of(
     config: ClassifierConfig,
-    test: Source | None,
+    parts: Parts,
     networks: dict[str, tuple[int | None, Classifier]],
-    facts: dict[str, Any],
+    taught: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Measure networks on the test images.
 
     Args:
         config: filled in.
-        test: images with labels; None for none.
+        parts: the images by their use.
         networks: by what they are, the epoch (None for what was not trained here) and the network.
-        facts: of the run: "images", counts by use, and of students "distillation".
+        taught: of students, how, in words.
 
     Returns:
-        "test", a row for each network; "reliability", by the same names, bins of the diagram;
-        "protocol"; and of students "distillation".
+        "test", a row for each network; "protocol"; of students "distillation"; "reliability", bins
+        of the diagram by the names of the networks.
     """
+    test, images = parts.test, parts.facts
     rows, bins, known = [], {}, {}
     for name, (epoch, classifier) in networks.items():
         if test is None:
@@ -36,7 +37,6 @@ def results_of(
         if epoch not in known:
             known[epoch], bins[name] = tested(classifier, test)
         rows.append({"network": name, "epoch": epoch, **known[epoch]})
-    images = facts["images"]
     chosen = (
         f"{images['validation']} images held out of the train split by seed {config.seed}"
         if config.select_on == "validation"
@@ -51,8 +51,8 @@ def results_of(
         + ("" if test is None or config.select_on == "test" else "; read once, after training"),
         "seed": config.seed,
     }
-    found = {"test": rows, "protocol": protocol, "reliability": bins}
-    return found | {key: value for key, value in facts.items() if key != "images"}
+    told = {} if taught is None else {"distillation": taught}
+    return {"test": rows, "protocol": protocol, **told, "reliability": bins}
 
 
 def sentences(results: dict[str, Any]) -> list[str]:

@@ -27,7 +27,8 @@ from gan_forensics.distill.classify import Classifier, accuracies
 from gan_forensics.distill.teachers import (
     Taught,
     check_teacher,
-    described,
+    in_words,
+    lesson_facts,
     open_teacher,
     published_classifier,
     with_settings,
@@ -151,12 +152,17 @@ def _train(
 ) -> dict[str, Any]:
     start = starting_variables(config, say)
     cached = lesson is not None and config.augment == "none"
-    facts: dict[str, Any] = {"images": parts.facts}
+    counts = {use: parts.facts[use] for use in ("train", "validation", "test")}
+    facts: dict[str, Any] = {"images": counts}
     if lesson is not None:
-        about, lines = described(lesson.teacher, lesson.how, name=lesson.name, cached=cached)
-        facts[TAUGHT] = about
-        for line in lines:
-            say(line)
+        facts[TAUGHT] = lesson_facts(lesson.teacher, lesson.how, name=lesson.name, cached=cached)
+        about = in_words(facts[TAUGHT])
+        say(
+            f"teacher {lesson.name}: {lesson.teacher.arch}, label smoothing "
+            f"{about['teacher_label_smoothing']}; its logits are {about['teacher_logits']}"
+        )
+        if "advice" in about:
+            say(about["advice"])
     train = parts.train
     if lesson is not None and cached:
         train = Taught(train, lesson.teacher.logits(train))
@@ -212,7 +218,8 @@ def _train(
         networks[name] = (int(state.step) // epoch, classifier_of(config, state))
     if lesson is not None:
         networks["the teacher"] = (None, lesson.teacher)
-    results = results_of(config, parts.test, networks, facts)
+    lesson_words = in_words(facts[TAUGHT]) if lesson is not None else None
+    results = results_of(config, parts, networks, lesson_words)
     write_json(run / "results.json", results)
     return results
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt8
 from scipy.special import log_softmax
 
-from gan_forensics.data import ArraySource, Source, chunks, to_float
+from gan_forensics.data import ArraySource, Source, center_crop, chunks, square, to_float
 from gan_forensics.distill.architectures import architecture, inputs_of, make_classifier
 from gan_forensics.runtime import jit
 
@@ -31,6 +31,7 @@ class Classifier:
         variables: "params" and "batch_stats", arrays of the host.
         width: of the network, where it has one to choose.
         size: side of the images that it was trained on; None where that is not known.
+        resize: side that images are read at before their middle is cut out; None for `size`.
         channels: of these images; None where they do not matter.
         label_names: what labels 0, 1, ... stand for; () where that is not known.
         label_smoothing: alpha in training; None where that is not known.
@@ -41,6 +42,7 @@ class Classifier:
     variables: Mapping[str, Any]
     width: int | None = None
     size: int | None = None
+    resize: int | None = None
     channels: int | None = None
     label_names: tuple[str, ...] = ()
     label_smoothing: float | None = None
@@ -61,6 +63,12 @@ class Classifier:
         """Logits of a source's images and their labels, read once."""
         said, parts = zip(*self._read(source, self.classes), strict=True)
         return np.concatenate(said), np.concatenate([part["label"] for part in parts])
+
+    def fitted(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "s s c"]:
+        """An image of any size as the network was tested on: the middle square, resized, cut."""
+        if self.size is None:
+            return image
+        return center_crop(square(image, size=self.resize or self.size), self.size)
 
     @property
     def head(self) -> tuple[Float32[np.ndarray, "d k"], Float32[np.ndarray, " k"]]:

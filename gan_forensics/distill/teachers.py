@@ -14,6 +14,7 @@ from gan_forensics.distill.classifier_build import load_classifier
 from gan_forensics.distill.classifier_config import ClassifierConfig, Distillation
 from gan_forensics.distill.classifier_data import check_names
 from gan_forensics.distill.classify import Classifier
+from gan_forensics.distill.published import published_variables
 
 ADVICE = (
     "the teacher was trained with label smoothing: T = 1 is the advised temperature "
@@ -57,8 +58,6 @@ def published_classifier(arch: str, path: str | Path) -> Classifier:
     Raises:
         ValueError: for an architecture without published names, or weights of another one.
     """
-    from gan_forensics.distill.published import published_variables
-
     variables, classes = published_variables(arch, path)
     return Classifier(arch, classes, variables)
 
@@ -90,33 +89,36 @@ def check_teacher(teacher: Classifier, config: ClassifierConfig, *, name: str) -
         )
 
 
-def described(
+LOGITS = {
+    "cached": "computed once, before training (no augmentation)",
+    "recomputed": "recomputed at every step, on the augmented images that the student sees",
+}
+
+
+def lesson_facts(
     teacher: Classifier, how: Distillation, *, name: str, cached: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """(facts for the run folder, lines to say) about a teacher and how it is learned from."""
-    smoothing = teacher.label_smoothing
-    known = "not known" if smoothing is None else smoothing
-    facts = {
+) -> dict[str, Any]:
+    """What a run folder keeps of a teacher and of how it is learned from, and compares."""
+    return {
         **vars(how),
         "teacher": name,
         "teacher_arch": teacher.arch,
         "teacher_width": teacher.width,
         "teacher_digest": teacher.digest,
-        "teacher_label_smoothing": known,
-        "teacher_logits": (
-            "computed once, before training (no augmentation)"
-            if cached
-            else "recomputed at every step, on the augmented images that the student sees"
-        ),
+        "teacher_label_smoothing": teacher.label_smoothing,
+        "teacher_logits": "cached" if cached else "recomputed",
     }
-    lines = [
-        f"teacher {name}: {teacher.arch}, {teacher.classes} classes, label smoothing {known}; its "
-        f"logits are {facts['teacher_logits']}"
-    ]
-    if smoothing and how.temperature > 1:
-        facts["advice"] = ADVICE
-        lines.append(ADVICE)
-    return facts, lines
+
+
+def in_words(facts: dict[str, Any]) -> dict[str, Any]:
+    """The same for reports: with the advice on the temperature, where that is another."""
+    smoothing = facts["teacher_label_smoothing"]
+    said = {
+        **facts,
+        "teacher_label_smoothing": "not known" if smoothing is None else smoothing,
+        "teacher_logits": LOGITS[facts["teacher_logits"]],
+    }
+    return said | ({"advice": ADVICE} if smoothing and facts["temperature"] > 1 else {})
 
 
 class Taught:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.efficientnet import Block, scaled_blocks, scaled_features
@@ -32,14 +31,6 @@ STAGES = (
 )
 
 
-def relu6(x: Array) -> Array:
-    """min(max(x, 0), 6), without a gradient at 0, where JAX's own lets half of it through.
-
-    A map of one value is 0 after a batch norm without a bias: for flat images all maps are.
-    """
-    return jnp.minimum(nn.relu(x), 6)
-
-
 class InvertedResidual(nn.Module):
     """1x1 up, depthwise, 1x1 down without a nonlinearity; plus the input where shapes allow."""
 
@@ -54,9 +45,9 @@ class InvertedResidual(nn.Module):
         layer = partial(conv_norm, self, train=train)
         y, at = x, 0
         if expand != 1:
-            y, at = relu6(layer(y, "conv.0.0", "conv.0.1", wide)), 1
+            y, at = nn.relu6(layer(y, "conv.0.0", "conv.0.1", wide)), 1
         names = f"conv.{at}.0", f"conv.{at}.1"
-        y = relu6(layer(y, *names, wide, kernel, stride, groups=wide))
+        y = nn.relu6(layer(y, *names, wide, kernel, stride, groups=wide))
         y = layer(y, f"conv.{at + 1}", f"conv.{at + 2}", features)
         return y + x if stride == 1 and x.shape[-1] == features else y
 
@@ -92,12 +83,12 @@ class MobileNetV2(nn.Module):
         """Score the images; `train` uses and moves the batch statistics."""
         check_images(x, self.stride)
         layer = partial(conv_norm, self, train=train)
-        x = relu6(layer(x, "features.0.0", "features.0.1", self.stem, 3, 2))
+        x = nn.relu6(layer(x, "features.0.0", "features.0.1", self.stem, 3, 2))
         for i, block in enumerate(self.blocks, 1):
             block = Block(*block)
             x = InvertedResidual(block, self.dtype, name=f"features.{i}")(x, train=train)
         last = f"features.{len(self.blocks) + 1}"
-        means = GlobalMean()(relu6(layer(x, f"{last}.0", f"{last}.1", self.head)))
+        means = GlobalMean()(nn.relu6(layer(x, f"{last}.0", f"{last}.1", self.head)))
         if self.classes is None:
             return at_least_float32(means)
         means = nn.Dropout(DROPOUT, deterministic=not train)(means)

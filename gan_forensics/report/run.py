@@ -100,7 +100,9 @@ def _result_sections(path: Path) -> list[Section]:
         if name == "spectra":
             sections.append(Section(title, [_spectra_picture(value, path)]))
         elif name == "reliability":
-            sections.append(Section("How sure, and how often right", _diagrams(value, path)))
+            sections.append(
+                Section("How sure, and how often right", _diagrams(value, path), pairs=True)
+            )
         elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             sections.append(Section(title, [table_of(value, caption=f"{name} in {path.name}")]))
         elif isinstance(value, dict):

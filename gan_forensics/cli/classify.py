@@ -1,0 +1,114 @@
+"""`gan-forensics classify`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tyro.conf import Positional
+
+from gan_forensics.cli.process import list_images, progress, say, write_csv
+
+if TYPE_CHECKING:
+    from gan_forensics.distill import Classifier
+
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Say what images show: a CSV line for every file, by a run of `train classifier` or `distill`.
+
+    Images are squared and resized as those that the network was tested on.
+
+    Try it:
+
+    $ gan-forensics classify runs/classifier-resnet18-0 photographs --out labels.csv
+    """
+
+    run: Positional[Path]
+    """A run folder of `train classifier` or `distill`."""
+    images: Positional[Path]
+    """A folder of images, or one image."""
+    out: Path = Path("labels.csv")
+    """path, label (a number), name (of the label, where the data had names), probability, the
+    probability of each label, error."""
+    epoch: Literal["chosen", "last"] = "chosen"
+    """Which network of the run: at the epoch that was chosen, or the last."""
+    follow_links: bool = False
+    """Follow links that leave the folder."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from gan_forensics.data.files import check_file_out, shown
+        from gan_forensics.distill import load_classifier
+
+        check_file_out(self.out)
+        classifier = load_classifier(self.run, epoch=self.epoch)
+        paths, left_out = list_images(self.images, follow_links=self.follow_links)
+        rows = _rows(classifier, progress(paths))
+        rows += [_row(classifier, path, None, f"{path}: {why}") for path, why in left_out.items()]
+        rows.sort(key=lambda row: row["path"])
+        write_csv(self.out, rows)
+        errors = [row["error"] for row in rows if row["error"]]
+        called = [row["name"] or row["label"] for row in rows if not row["error"]]
+        if not called:
+            raise RuntimeError(
+                f"none of {len(rows)} could be classified, see {self.out}; first: "
+                f"{shown(errors[0])}"
+            )
+        counts = {name: called.count(name) for name in sorted(set(called), key=str)}
+        said = ", ".join(f"{n} {shown(name)}" for name, n in counts.items())
+        print(f"{len(called)} images: {said}; {self.out}")
+        if errors:
+            say(f"{len(errors)} could not be classified; see the error column")
+
+
+def _rows(classifier: "Classifier", paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """A row for each image, in any order."""
+    import numpy as np
+
+    from gan_forensics.data import ImageError, load_image
+
+    rows, waiting = [], []
+
+    def judge() -> None:
+        if not waiting:
+            return
+        logits = classifier.logits(np.stack([image for _, image in waiting]))
+        for (path, _), said in zip(waiting, logits, strict=True):
+            rows.append(_row(classifier, path, said, ""))
+        waiting.clear()
+
+    channels: Any = classifier.channels
+    for path in paths:
+        try:
+            waiting.append((path, classifier.fitted(load_image(path, channels=channels))))
+        except ImageError as error:
+            rows.append(_row(classifier, path, None, str(error)))
+        if len(waiting) == AT_ONCE:
+            judge()
+    judge()
+    return rows
+
+
+def _row(classifier: "Classifier", path: Path, logits: Any, error: str) -> dict[str, Any]:
+    """The cells of an image: logits of its labels, or why there are none."""
+    from scipy.special import softmax
+
+    names = classifier.label_names
+    columns = [f"p_{names[k] if names else k}" for k in range(classifier.classes)]
+    if logits is None:
+        blank = dict.fromkeys(("label", "name", "probability", *columns), "")
+        return {"path": str(path), **blank, "error": error}
+    p = softmax(logits.astype(float))
+    label = int(p.argmax())
+    cells = {name: f"{value:.6f}" for name, value in zip(columns, p, strict=True)}
+    return {
+        "path": str(path),
+        "label": label,
+        "name": names[label] if names else "",
+        "probability": f"{p[label]:.6f}",
+        **cells,
+        "error": error,
+    }
