@@ -7,12 +7,14 @@
     preset  hardware      time          what
     smoke   2 CPU cores   half a minute the toy, two seeds, a few epochs
     cpu     2 CPU cores   see experiments/README.md, the toy with 6 seeds, Fashion-MNIST with 5
+    paper   GPU or TPU    not run yet   the published recipes on ImageNet and CUB-200-2011
 
 Published: distil from a teacher trained with label smoothing at T = 1; at higher T its students
 lose more, since their features drift towards similar classes. Parts:
 
-    toy      twenty groups of five classes, perceptrons: fine-grained, where this was seen
-    fashion  Fashion-MNIST, 1,000 and 10,000 training images, a small student of a small CNN
+    toy        twenty groups of five classes, perceptrons: fine-grained, where this was seen
+    fashion    Fashion-MNIST, 1,000 and 10,000 training images, a small student of a small CNN
+    published  the published recipes, standard, fine-grained and compact (only in `paper`)
 
 Beside every student stand one without a teacher, and one of the hard teacher read at T / c, c the
 ratio of the teachers' logit spreads. Nothing is augmented, so teachers' logits are computed once.
@@ -45,6 +47,7 @@ from experiments.label_smoothing_distillation_page import (
     finding,
     write_pages,
 )
+from experiments.label_smoothing_distillation_published import Published, reproduce
 from experiments.label_smoothing_distillation_toy import Toy, followed_toy
 from gan_forensics.cli.main import piped
 from gan_forensics.data.files import write_json
@@ -59,7 +62,7 @@ from gan_forensics.studies.runner import (
 )
 from gan_forensics.train.run_folder import writing
 
-Part = Literal["toy", "fashion"]
+Part = Literal["toy", "fashion", "published"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Experiment:
         parts: of the experiment.
         toy: groups of classes.
         fashion: small images.
+        published: the published recipes.
         processes: seeds that are trained at once; by default as many as cores.
     """
 
@@ -78,6 +82,7 @@ class Experiment:
     parts: tuple[Part, ...] = ("toy", "fashion")
     toy: Toy = field(default_factory=Toy)
     fashion: Fashion = field(default_factory=Fashion)
+    published: Published = field(default_factory=Published)
     processes: int | None = None
 
 
@@ -94,6 +99,10 @@ PRESETS = {
     "cpu": (
         "The toy with 6 seeds and Fashion-MNIST with 5, on a CPU.",
         Experiment(Path("runs/label-smoothing-distillation-cpu")),
+    ),
+    "paper": (
+        "The published recipes on ImageNet and CUB-200-2011; needs an accelerator.",
+        Experiment(Path("runs/label-smoothing-distillation-paper"), parts=("published",)),
     ),
 }
 
@@ -160,6 +169,8 @@ def run(experiment: Experiment) -> dict[str, Any]:
         for title, found, took in in_processes(_job, _jobs(experiment), experiment.processes):
             tasks.setdefault(title, []).append(found)
             seconds[title] = round(seconds.get(title, 0.0) + took, 1)
+        if "published" in experiment.parts:
+            results["published"] = reproduce(experiment.published, experiment.out)
         results["finding"] = finding(results)
         write_json(experiment.out / "results.json", results)
         write_pages(experiment.out, results)

@@ -8,7 +8,6 @@ from experiments.label_smoothing_distillation_published import published_section
 from gan_forensics.report import Section
 from gan_forensics.studies import distillation_verdicts as verdicts
 from gan_forensics.studies import pages
-from gan_forensics.studies.distillation import HARD, MATCHED
 from gan_forensics.studies.distillation_page import sentences, task_section
 
 Results = Mapping[str, Any]
@@ -30,9 +29,9 @@ def finding(results: Results) -> str:
     """What the numbers say in short, task by task."""
     said = list(results["notes"])
     for title, seeds in results["tasks"].items():
-        three = [t for t in verdicts.raised(seeds) if t == "3"]
-        said.append(f"{title}: {verdicts.said_rule(seeds)}")
-        said += [verdicts.said_steeper(seeds, against, only=three) for against in (HARD, MATCHED)]
+        said.append(f"{title}: {verdicts.said_in_short(seeds)}")
+    if "published" in results:
+        said.append("The published recipes: see their table.")
     return "\n".join(said)
 
 
@@ -53,7 +52,7 @@ def sections_of(results: Results) -> list[Section]:
         expected = TOY if title == "Toy" else OTHER
         sections.append(task_section(title, seeds, TRIOS[title.split(",")[0]], expected))
     first = Section("How to read this", [NOTE, *results["notes"]])
-    return [first, *sections, published_section()]
+    return [first, *sections, published_section(results.get("published", ()))]
 
 
 def write_pages(out: Path, results: Results) -> None:

@@ -55,12 +55,13 @@ class Grid:
         beam: of every translation.
         steps: of a training at most.
         evaluate_every: steps between evaluations on the validation pairs; the best is kept.
-        patience: evaluations without a new best that end a training; 0 for never.
+        patience: evaluations without a new best that end a teacher's training; 0 for never.
+        student_patience: likewise of a student's.
         recipe: of networks and training.
     """
 
     sources: tuple[str, ...] = ("numbers:de", "numbers:ru")
-    numbers: tuple[int, ...] = (800, 200)
+    numbers: tuple[int, ...] = (1000, 200)
     held_out: tuple[int, int] = (300, 500)
     largest: int = 99_999
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -74,6 +75,7 @@ class Grid:
     steps: int = 400
     evaluate_every: int = 100
     patience: int = 0
+    student_patience: int = 0
     recipe: TranslatorConfig = field(
         default_factory=lambda: TranslatorConfig(
             layers=1, width=64, feed_forward=128, dropout=0.1, tokens=512, longest=32,
@@ -192,10 +194,12 @@ class _Teacher:
         return [s for s, _ in pairs], [t for _, t in pairs]
 
 
-def _fit(grid: Grid, task: Task, config: TranslatorConfig, pairs: Any, top: Any = None) -> Fitted:
+def _fit(
+    grid: Grid, task: Task, config: TranslatorConfig, pairs: Any, patience: int, top: Any = None
+) -> Fitted:
     return fit_translator(
         config, task.vocabulary, pairs, task.ids("validation"), steps=grid.steps,
-        evaluate_every=grid.evaluate_every, patience=grid.patience, top=top, progress=True,
+        evaluate_every=grid.evaluate_every, patience=patience, top=top, progress=True,
     )  # fmt: skip
 
 
@@ -211,7 +215,7 @@ def _stored_teacher(
             params = traverse_util.unflatten_dict(arrays, sep="/")
             translator = Translator(config, task.vocabulary, {"params": params})
             return Fitted(translator, header["history"], header["steps"])
-    fitted = _fit(grid, task, config, task.ids("train"))
+    fitted = _fit(grid, task, config, task.ids("train"), grid.patience)
     arrays = traverse_util.flatten_dict(fitted.translator.variables["params"], sep="/")
     header = {"asked": asked, "history": fitted.history, "steps": fitted.steps}
     write_archive(path, header, {key: np.asarray(array) for key, array in arrays.items()})
@@ -222,11 +226,13 @@ def _student(
     grid: Grid, task: Task, teacher: _Teacher, kind: str, alpha: float, read_at: float, seed: int
 ) -> Fitted:
     config = replace(grid.recipe, seed=seed + _STUDENT, temperature=read_at)
+    patience = grid.student_patience
     if kind == "none":
-        return _fit(grid, task, replace(config, label_smoothing=alpha), task.ids("train"))
+        config = replace(config, label_smoothing=alpha)
+        return _fit(grid, task, config, task.ids("train"), patience)
     if kind == "sequence":
-        return _fit(grid, task, config, teacher.translations)
-    return _fit(grid, task, config, task.ids("train"), teacher.top)
+        return _fit(grid, task, config, teacher.translations, patience)
+    return _fit(grid, task, config, task.ids("train"), patience, teacher.top)
 
 
 def _ratio(teachers: tuple[_Teacher, _Teacher], task: Task) -> float:

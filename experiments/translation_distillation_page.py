@@ -97,9 +97,9 @@ def _filled(results: Results) -> dict[str, tuple[str, ...]]:
 
 def contrast(results: Results, signed: Sequence[str], source: str) -> list[float]:
     """Sum of arms with their signs, by seed."""
-    by_arm = [np.array(values(results, source, arm[1:])) for arm in signed]
     signs = [1 if arm[0] == "+" else -1 for arm in signed]
-    return sum(sign * each for sign, each in zip(signs, by_arm, strict=True)).tolist()
+    by_arm = [values(results, source, arm[1:]) for arm in signed]
+    return np.dot(signs, by_arm).tolist()
 
 
 def said(gains: Sequence[float]) -> str:

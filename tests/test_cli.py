@@ -89,8 +89,9 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "command",
-    ["quickstart", "train", "train classifier", "distill", "classify", "sample", "translate",
-     "evaluate", "spectrum", "detect fit", "detect score", "detect robustness"],
+    ["quickstart", "train", "train classifier", "train translator", "distill", "classify",
+     "translate-text", "sample", "translate", "evaluate", "spectrum", "detect fit",
+     "detect score", "detect robustness"],
 )  # fmt: skip
 def test_help_of_every_command_shows_how_to_use_it(command, capsys):
     assert run(*command.split(), "--help") == 0
@@ -113,9 +114,10 @@ def test_help_lists_the_commands(capsys):
     [
         *("gan_forensics.cli " + name for name in (
             "", "quickstart", "train", "train dcgan", "train detector", "train stargan",
-            "train classifier", "distill", "classify", "sample", "translate", "simulate",
-            "evaluate", "spectrum", "detect", "detect fit", "detect score", "detect robustness",
-            "explain", "features", "augment", "anomaly", "benchmark",
+            "train classifier", "train translator", "distill", "classify", "translate-text",
+            "sample", "translate", "simulate", "evaluate", "spectrum", "detect", "detect fit",
+            "detect score", "detect robustness", "explain", "features", "augment", "anomaly",
+            "benchmark",
         )),
         "experiments.doping cpu",
     ],

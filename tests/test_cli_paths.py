@@ -17,11 +17,13 @@ from experiments import (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     repmix,
     self_supervised_gan,
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 from gan_forensics import cli
 from gan_forensics.cli.main import commands
@@ -35,6 +37,7 @@ FOLDERS = {
     "train detector": "--real missing --fake missing",
     "train stargan": "--data folder:missing",
     "train classifier": "--data folder:missing",
+    "train translator": "--data pair:missing,missing",
     "distill": "--teacher missing --data folder:missing --student small_cnn",
     "sample": "missing",
     "translate": "missing missing",
@@ -56,6 +59,7 @@ FILES = {
     "attribute score": "missing --model missing.npz",
     "augment": "missing.csv",
     "classify": "missing missing",
+    "translate-text": "missing missing",
 }
 EXPERIMENTS = (
     dag,
@@ -65,11 +69,13 @@ EXPERIMENTS = (
     fourier_robustness,
     gn_gan,
     infomax_gan,
+    label_smoothing_distillation,
     repmix,
     self_supervised_gan,
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 
@@ -104,7 +110,7 @@ def leaves(kind, name=""):
 
 def test_every_command_with_a_place_for_results_is_tested():
     with_out = set()
-    for asked in ("dcgan", "detector", "stargan", "classifier"):
+    for asked in ("dcgan", "detector", "stargan", "classifier", "translator"):
         for kind in get_args(commands(["train", asked])):
             for name, command in leaves(kind, kind.__name__.lower()).items():
                 if "out" in {field.name for field in dataclasses.fields(command)}:

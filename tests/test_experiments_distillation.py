@@ -5,18 +5,21 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from experiments import label_smoothing_distillation
 from experiments import label_smoothing_distillation_fashion as fashion
+from experiments import label_smoothing_distillation_published as published
 from experiments.label_smoothing_distillation import PRESETS, run
 from experiments.label_smoothing_distillation_fashion import SIMILAR, Fashion, drawn_images
 from experiments.label_smoothing_distillation_published import (
     RECIPES,
     STUDENTS,
     TEACHERS,
+    Published,
     published_section,
 )
 from experiments.label_smoothing_distillation_toy import (
@@ -27,8 +30,11 @@ from experiments.label_smoothing_distillation_toy import (
     drawn,
     toy_recipe,
 )
+from gan_forensics.distill import Classifier
+from gan_forensics.distill.classifier_build import learner_of
 from gan_forensics.report import Table
 from gan_forensics.studies.distillation_fit import Examples
+from gan_forensics.train import make_step
 
 ABSENT = Path("no such folder")
 
@@ -130,8 +136,38 @@ def test_published_tables_read_as_is_said_of_them():
     assert len(tables[0].rows) == 10 and len(tables[1].rows) == len(RECIPES)
 
 
+def test_the_published_recipes_are_run_as_they_are_written(tmp_path, monkeypatch):
+    """Every teacher once, its students at each T; of CUB's, what they start from."""
+    seen = {}
+
+    def trained(config, run, teacher=None, how=None, *, say, resume):
+        seen[run.name] = config, teacher, how
+        return {"test": [{"top_1": 0.5}, {"top_1": 0.6}]}
+
+    monkeypatch.setattr(published, "train_classifier", trained)
+    monkeypatch.setattr(published, "distill", trained)
+    with pytest.raises(ValueError, match="--published.weights"):
+        published.reproduce(Published(), tmp_path)
+    assert not seen
+    rows = published.reproduce(Published(weights=Path("w"), temperatures=(1, 64)), tmp_path)
+    assert len(rows) == len(seen) == 2 * 2 * (1 + 3 * 2)
+    teacher, _, _ = seen["cub-teacher-alpha0.1"]
+    assert teacher.weights == str(tmp_path / "published" / "imagenet-teacher-alpha0.1")
+    assert (teacher.epochs, teacher.learning_rate, teacher.weight_decay) == (90, 0.01, 1e-4)
+    assert (teacher.augment, teacher.label_smoothing, teacher.arch) == ("cub", 0.1, "resnet50")
+    student, taught_by, how = seen["cub-mobilenet_v2-alpha0.1-T64"]
+    assert taught_by == tmp_path / "published" / "cub-teacher-alpha0.1" and how.temperature == 64
+    assert (student.weights, student.weight_decay) == ("w/mobilenet_v2.pth", 1e-3)
+    assert (student.epochs, student.warm_up, student.label_smoothing) == (200, 0, 0.0)
+    student, _, _ = seen["imagenet-resnet18-alpha0-T1"]
+    found = student.learning_rate, student.warm_up, student.weight_decay, student.augment
+    assert found == (0.1, 5, 1e-4, "imagenet") and student.select_on == "test"
+    *_, ours = (block for block in published_section(rows).blocks if isinstance(block, Table))
+    assert ours.rows[0] == ["imagenet", "teacher", 0.0, None, 50.0, 60.0]
+
+
 def test_no_parts_are_refused():
-    with pytest.raises(ValueError, match="toy, fashion"):
+    with pytest.raises(ValueError, match="toy, fashion, published"):
         run(replace(PRESETS["smoke"][1], parts=()))
 
 
@@ -142,6 +178,34 @@ def test_no_parts_are_refused():
 def smoke(tmp_path_factory):
     out = tmp_path_factory.mktemp("distillation") / "run"
     return out, run(replace(PRESETS["smoke"][1], out=out))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arch"), [(name, arch) for name in RECIPES for arch in ("", *RECIPES[name].students)]
+)
+def test_a_step_of_every_published_recipe_fits_together(name, arch):
+    """By shapes alone: at full size, the teacher beside the student."""
+    settings, filled = Published(weights=Path("w")), {"channels": 3, "weights": None}
+    filled["classes"] = 1000 if name == "imagenet" else 200
+    config = published.student_config(name, arch or "resnet18", settings)
+    if not arch:
+        config = published.teacher_config(name, 0.1, settings, Path())
+    config = replace(config, **filled, decay_every=80, warm_up=config.warm_up or 0)
+    teacher = Classifier("resnet50", filled["classes"], {}) if arch else None
+    learner = learner_of(config, 100, teacher)
+    state = jax.eval_shape(lambda: learner.start(0))
+    shape = jax.ShapeDtypeStruct
+    batch = {
+        "image": shape((1, config.batch_size, 224, 224, 3), np.float32),
+        "label": shape((1, config.batch_size), np.int32),
+    }
+    numbers = ("alpha", "temperature", "soft_weight") if arch else ("alpha",)
+    batch |= {name: shape((1, config.batch_size), np.float32) for name in numbers}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    after, metrics = jax.eval_shape(make_step(learner.updates), state, batch, key)
+    before, then = (jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (state, after))
+    assert before == then and metrics["classifier/loss"].shape == ()
 
 
 @pytest.mark.slow
@@ -158,7 +222,7 @@ def test_the_smoke_run_leaves_results_and_a_page(smoke):
 @pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(smoke, monkeypatch):
     out, results = smoke
-    monkeypatch.setattr(label_smoothing_distillation, "followed_toy", None)
+    monkeypatch.setattr(label_smoothing_distillation, "followed_toy", lambda *arguments: None)
     again = run(replace(PRESETS["smoke"][1], out=out))
     assert again["tasks"] == json.loads(json.dumps(results["tasks"]))
 

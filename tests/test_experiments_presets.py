@@ -17,6 +17,7 @@ from experiments import (
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 EXPERIMENTS = (
@@ -31,6 +32,7 @@ EXPERIMENTS = (
     spectral_regularisation,
     stargan,
     transferable_features,
+    translation_distillation,
 )
 
 

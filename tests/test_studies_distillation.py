@@ -12,7 +12,7 @@ from experiments.label_smoothing_distillation_toy import Perceptron
 from gan_forensics.distill import logit_spread
 from gan_forensics.report import Picture, Table
 from gan_forensics.runtime import jit
-from gan_forensics.studies import distillation_fit
+from gan_forensics.studies import distillation, distillation_fit
 from gan_forensics.studies import distillation_verdicts as verdicts
 from gan_forensics.studies.distillation import ARMS, HARD, MATCHED, SMOOTH, Grid, follow_grid
 from gan_forensics.studies.distillation_fit import (
@@ -55,9 +55,13 @@ LESSONS = [Lesson(), Lesson(0.1), Lesson(teacher=logits(), temperature=3.0)]
 
 @pytest.fixture(scope="module")
 def grid():
-    """The grids of two seeds, and how often each program was traced for them."""
+    """The grids of two seeds, how often programs were traced for them, what was taught."""
     shared = {"teacher": (NETWORK, SMALL), "student": (NETWORK, SMALL), "batched": False}
-    traced = Counter()
+    traced, asked = Counter(), []
+
+    def recorded(*arguments, **options):
+        asked.append((arguments[3], options["seed"]))
+        return fit_cells(*arguments, **options)
 
     def counted(function, **options):
         @functools.wraps(function)
@@ -69,18 +73,32 @@ def grid():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distillation_fit, "jit", counted)
+        patch.setattr(distillation, "fit_cells", recorded)
         found = [
             follow_grid(GRID, task(seed=seed), seed=seed, pictures=seed == 0, **shared)
             for seed in (0, 1)
         ]
         fit_cells(NETWORK, SMALL, task(n=64), [Lesson(0.3, logits(64), 5.0)], seed=2)
-    return found, traced
+    return found, traced, asked
 
 
 def test_one_step_and_one_reading_are_compiled_for_the_whole_grid(grid):
     """Teachers, students with and without one, every T and T / c, seeds, numbers of images."""
-    _, traced = grid
+    _, traced, _ = grid
     assert traced == {"_program.<locals>.advance": 1, "_reader.<locals>.<lambda>": 1}
+
+
+def test_students_are_taught_by_the_logits_of_the_hard_the_smoothed_and_the_matched_teacher(grid):
+    (first, _), _, ((teachers, drawn), (students, start), *_) = grid
+    assert [lesson.alpha for lesson in teachers] == [0.0, 0.1] and drawn != start
+    assert [lesson.alpha for lesson in students[:2]] == [0.0, 0.1]
+    hard, smoothed = (students[k].teacher for k in (2, 3))
+    assert_allclose(logit_spread(hard), first["spreads"][HARD], rtol=1e-6)
+    assert_allclose(logit_spread(smoothed), first["spreads"][SMOOTH], rtol=1e-6)
+    c = first["ratio"]
+    expected = [(hard, 1), (smoothed, 1), (hard, 1 / c), (hard, 3), (smoothed, 3), (hard, 3 / c)]
+    for lesson, (teacher, t) in zip(students[2:], expected, strict=True):
+        assert lesson.teacher is teacher and lesson.temperature == t and lesson.alpha == 0
 
 
 def test_cells_are_what_a_plain_loop_makes_of_the_formulas(grid):
@@ -181,7 +199,7 @@ def test_a_grid_that_cannot_be_judged_is_refused(changes, said):
 
 
 def test_the_grid_has_every_cell_its_controls_and_its_pictures(grid):
-    (first, second), _ = grid
+    (first, second), _, _ = grid
     assert set(first["teachers"]) == set(first["alone"]) == {HARD, SMOOTH}
     assert {arm: list(cells) for arm, cells in first["students"].items()} == {
         arm: ["1", "3"] for arm in ARMS
@@ -251,7 +269,8 @@ def test_falls_are_compared_at_equal_and_at_effective_temperature():
     equal, effective = (verdicts.said_steeper(SEEDS, arm) for arm in (HARD, MATCHED))
     assert f"T = 3: {found.said()}, it falls faster" in equal and equal.count("falls faster") == 2
     assert "effective temperature" in effective and effective.count("falls SLOWER") == 2
-    assert "T = 2" not in verdicts.said_steeper(SEEDS, HARD, only=["3"])
+    short = verdicts.said_in_short(SEEDS)
+    assert f"{found.short()} points more" in short and "(LESS)" in short
 
 
 def test_the_rule_of_thumb_is_judged_by_the_interval_of_the_best_less_it():

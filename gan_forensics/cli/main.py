@@ -26,6 +26,7 @@ from gan_forensics.cli.sample import Sample
 from gan_forensics.cli.simulate import Simulate
 from gan_forensics.cli.spectrum import Spectrum
 from gan_forensics.cli.translate import Translate
+from gan_forensics.cli.translate_text import TranslateText
 
 DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
 
@@ -56,7 +57,8 @@ def commands(arguments: list[str]) -> Any:
     Train: Any = train.commands(asked)
     return (
         Quickstart | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum | Detect
-        | Distill | Classify | Attribute | Explain | Features | Augment | Anomaly | Benchmark
+        | Distill | Classify | TranslateText | Attribute | Explain | Features | Augment | Anomaly
+        | Benchmark
     )  # fmt: skip
 
 

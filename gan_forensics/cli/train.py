@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan_forensics.gans import GanConfig
     from gan_forensics.train import Cadence
 
-TRAIN = """Train a GAN on your images, a translator, a classifier, a detector of generated images.
+TRAIN = """Train a GAN, a classifier, a translator of images or of text, a detector of fakes.
 
 Every method has a --help of its own, with its published recipe.
 
@@ -64,6 +64,7 @@ OTHERS = {
     "stargan": "Train stargan: one network that translates images between domains.",
     "detector": "Train a detector of generated images.",
     "classifier": "Train a classifier of images, a teacher of `distill`.",
+    "translator": "Train a translator of sentences, a teacher or a student.",
 }
 
 
@@ -238,6 +239,10 @@ def _loaded(name: str) -> Any:
         from gan_forensics.cli.classifier import TrainClassifier
 
         return Annotated[TrainClassifier, subcommand(name, prefix_name=False)]
+    if name == "translator":
+        from gan_forensics.cli.translator import TrainTranslator
+
+        return Annotated[TrainTranslator, subcommand(name, prefix_name=False)]
     if name == "stargan":
         from gan_forensics.cli.stargan import TrainStarGan
 

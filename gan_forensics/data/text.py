@@ -68,18 +68,20 @@ def open_parallel(name: str, *, split: str = "train", seed: int = 0) -> Parallel
         name: one of the above.
         split: "train", "validation" or "test": those of the TensorFlow data set; of files and
             catalogues fourteen, one and one sixteenth by a hash of the source sentence; numbers are
-            drawn for each split.
+            drawn for each split. "all" of files and catalogues, which bring no splits.
         seed: of the draw or the hash.
 
     Raises:
         ValueError: an unknown name, option or split; files empty, not aligned or not UTF-8.
         FileNotFoundError: a file is missing.
     """
-    if split not in SPLITS:
+    if split not in (*SPLITS, "all"):
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
     scheme, _, rest = name.partition(":")
+    if split == "all" and not undivided(name):
+        raise ValueError(f"{name} has splits of its own: choose one of {', '.join(SPLITS)}")
     if scheme == "numbers":
         language, _, query = rest.partition("?")
         opener = partial(_numbers, language, split=split, seed=seed)
@@ -94,7 +96,12 @@ def open_parallel(name: str, *, split: str = "train", seed: int = 0) -> Parallel
     if scheme not in readers or not rest:
         raise ValueError(f"unknown parallel text {name!r}; choose one of {', '.join(SOURCES)}")
     pairs, left_out = readers[scheme](rest)
-    return _parallel(pairs, left_out, name, split, seed=seed)
+    return _parallel(pairs, left_out, name, split, seed=None if split == "all" else seed)
+
+
+def undivided(name: str) -> bool:
+    """Whether a parallel text has no splits of its own: files and catalogues."""
+    return name.startswith(("pair:", "po:"))
 
 
 def part_of_sentence(source: str, seed: int = 0) -> str:

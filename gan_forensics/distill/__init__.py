@@ -1,4 +1,4 @@
-"""Label smoothing and knowledge distillation: losses, geometry, teachers and students."""
+"""Label smoothing and knowledge distillation: teachers and students of images and of text."""
 
 from gan_forensics.distill.architectures import ARCHITECTURES, inputs_of, make_classifier
 from gan_forensics.distill.classifier_build import load_classifier
@@ -6,6 +6,7 @@ from gan_forensics.distill.classifier_config import ClassifierConfig, Distillati
 from gan_forensics.distill.classifier_learner import classifier_update, sgd, student_update
 from gan_forensics.distill.classifier_runs import distill, train_classifier
 from gan_forensics.distill.classify import Classifier
+from gan_forensics.distill.decode import beam_search
 from gan_forensics.distill.diffusion_index import (
     centroids,
     diffusion_index,
@@ -28,3 +29,7 @@ from gan_forensics.distill.losses import (
 from gan_forensics.distill.published import published_variables
 from gan_forensics.distill.schedules import student_schedule, teacher_schedule
 from gan_forensics.distill.teachers import open_teacher
+from gan_forensics.distill.translate import translate_lines
+from gan_forensics.distill.translator import Translator, TranslatorConfig, load_translator
+from gan_forensics.distill.translator_fit import fit_translator, teacher_top_logits
+from gan_forensics.distill.translator_runs import Teaching, train_translator

@@ -225,12 +225,7 @@ def load_translator(run: Path | str) -> Translator:
     """
     run = Path(run)
     saved = read_config(run, KIND)
-    path = run / VOCABULARY
-    check_file_in(path, "the run folder whole, its vocabulary included")
-    try:
-        vocabulary = Vocabulary(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    vocabulary = read_vocabulary(run)
     try:
         config = TranslatorConfig(**saved)
         learner = translator_learner(config, len(vocabulary))
@@ -240,6 +235,16 @@ def load_translator(run: Path | str) -> Translator:
         ) from error
     state = load_state(run, learner, best=METRIC)
     return Translator(config, vocabulary, {"params": state.params[NETWORK]})
+
+
+def read_vocabulary(run: Path) -> Vocabulary:
+    """The vocabulary of a run folder; raises as `load_translator`."""
+    path = run / VOCABULARY
+    check_file_in(path, "the run folder whole, its vocabulary included")
+    try:
+        return Vocabulary(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def check_same_vocabulary(teacher: Translator, student: Vocabulary) -> None:

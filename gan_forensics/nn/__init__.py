@@ -10,6 +10,7 @@ from gan_forensics.nn.resblocks import DBlock, DBlockOptimized, GBlock
 from gan_forensics.nn.resgan import Features, InfoMaxCritics
 from gan_forensics.nn.spectral_norm import SNConv, SNDense, SNEmbed
 from gan_forensics.nn.tails import ANTIALIASED, TAILS, parse_tail
+from gan_forensics.nn.transformer import Transformer
 from gan_forensics.nn.upsample import (
     bilinear,
     bilinear_half_pixel,

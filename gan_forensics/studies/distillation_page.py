@@ -100,21 +100,23 @@ def paired_table(seeds: Seeds) -> Table:
         return lambda t: accuracies(seeds, name, t)
 
     pairs = {
-        "smoothed less hard teacher": (SMOOTH, arm(HARD)),
-        "smoothed less hard teacher at T / c": (SMOOTH, arm(MATCHED)),
+        "smoothed, hard": (SMOOTH, arm(HARD)),
+        "smoothed, hard at T / c": (SMOOTH, arm(MATCHED)),
     }
+    names = {HARD: "hard", SMOOTH: "smoothed", MATCHED: "hard at T / c"}
     for own in ARMS:
         for labels in (HARD, SMOOTH):
-            pairs[f"{TAUGHT_BY[own]} less none, {labels} labels"] = (own, alone(labels))
+            pairs[f"{names[own]}, none ({labels})"] = (own, alone(labels))
     grid = temperatures(seeds)
     rows = [
         [name, *(paired(accuracies(seeds, own, t) - other(t)).short() for t in grid)]
         for name, (own, other) in pairs.items()
     ]
     return Table(
-        "Differences in points of a percent at the last step, in pairs of one seed's cells, with "
-        "the 95 % interval of their mean.",
-        ["difference", *(f"T = {t}" for t in grid)],
+        "Students of one teacher less those of another, or of none but labels (hard or smoothed): "
+        "points of a percent at the last step, in pairs of one seed's cells, with the 95 % "
+        "interval of their mean.",
+        ["taught by, less", *(f"T = {t}" for t in grid)],
         rows,
     )
 
@@ -185,8 +187,8 @@ def diffusion_table(seeds: Seeds) -> Table:
 
 def directions_table(seeds: Seeds, caption: str) -> Table:
     """The four expected directions."""
-    rows = [[row["expected"], row["found"], row["verdict"]] for row in verdicts.directions(seeds)]
-    return Table(caption, ["expected", "found", "verdict"], rows)
+    rows = [[row["expected"], row["verdict"], row["found"]] for row in verdicts.directions(seeds)]
+    return Table(caption, ["expected", "verdict", "found"], rows)
 
 
 def sentences(seeds: Seeds) -> list[str]:

@@ -47,8 +47,8 @@ class Interval(NamedTuple):
         return f"{self.mean:{form}} (95 % {ends}, {self.count} seeds)"
 
     def short(self, form: str = "+.2f") -> str:
-        """Example: "+1.20 (+0.31 to +2.09)"."""
-        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
+        """Example: "+1.20 (+0.31, +2.09)"."""
+        return f"{self.mean:{form}} ({self.low:{form}}, {self.high:{form}})"
 
 
 def paired(differences: Float[np.ndarray, " seeds"]) -> Interval:
@@ -100,20 +100,17 @@ def steeper(
     return paired(own - other)
 
 
-def said_steeper(
-    seeds: Seeds, against: str, selection: Selection = "last", *, only: Sequence[str] = ()
-) -> str:
+def said_steeper(seeds: Seeds, against: str, selection: Selection = "last") -> str:
     """Whether accuracy falls faster with T after a smoothed teacher, at equal T or at T / c.
 
     Args:
         seeds: of the grid.
         against: HARD, read at the same T, or MATCHED, read at T / c.
         selection: which accuracies.
-        only: of which temperatures; by default of all above 1.
     """
     at = "equal T" if against == HARD else "equal effective temperature (hard teacher at T / c)"
     said = []
-    for t in only or raised(seeds):
+    for t in raised(seeds):
         found = steeper(seeds, against, t, selection)
         verdict = {1: "it falls faster", -1: "it falls SLOWER", 0: "not settled"}[found.side]
         said.append(f"T = {t}: {found.said()}, {verdict}")
@@ -154,6 +151,26 @@ def rule(
     return holds, f"{said}: T = 1 is {'' if holds else 'NOT '}among the best."
 
 
+def said_in_short(seeds: Seeds) -> str:
+    """The rule of thumb and the fall from T = 1 to 3, if that is in the grid, in two sentences."""
+    holds, _ = rule(seeds, "")
+    name, best = best_cell(seeds)
+    verdict = {True: "held", False: "did NOT hold", None: "cannot be judged by one seed"}[holds]
+    said = f"the rule of thumb (a smoothed teacher at T = 1) {verdict}; best: {name}"
+    if not name == f"{TAUGHT_BY[SMOOTH]}, T = 1":
+        said += f", {paired(best - accuracies(seeds, SMOOTH, ONE)).short()} points above it"
+    if "3" not in raised(seeds):
+        return f"{said}."
+    falls = {arm: steeper(seeds, arm, "3") for arm in (HARD, MATCHED)}
+    judged = {1: "more", -1: "LESS", 0: "not settled"}
+    return (
+        f"{said}. T = 1 to 3 costs students of the smoothed teacher {falls[HARD].short()} points "
+        f"more than those of the hard one at equal T ({judged[falls[HARD].side]}), and "
+        f"{falls[MATCHED].short()} at equal effective temperature T / c "
+        f"({judged[falls[MATCHED].side]})."
+    )
+
+
 def said_rule(seeds: Seeds) -> str:
     """The published rule of thumb, and whether it held here."""
     thumb = "Rule of thumb (distil from a label-smoothed teacher at T = 1)"
@@ -162,8 +179,11 @@ def said_rule(seeds: Seeds) -> str:
         return f"{thumb}: one seed cannot tell. {said}"
     verdict = "held" if holds else "did NOT hold"
     _, own = rule(seeds, "of the smoothed teacher's own students", [SMOOTH])
-    _, every = rule(seeds, "of all, T / c and no teacher included", ARMS, alone=True)
-    return f"{thumb}: it {verdict} here. {said} {own} {every}"
+    sentences = [f"{thumb}: it {verdict} here. {said}", own]
+    # The rest of all cells has something to say only where one of them is better.
+    if best_cell(seeds, ARMS, alone=True)[0] != best_cell(seeds)[0]:
+        sentences.append(rule(seeds, "of all, T / c and no teacher included", ARMS, alone=True)[1])
+    return " ".join(sentences)
 
 
 def chosen_temperatures(seeds: Seeds, arms: Sequence[str]) -> list[tuple[str, str]]:
@@ -253,7 +273,7 @@ def directions(seeds: Seeds) -> list[dict[str, str]]:
         rows.append(_row(expected, paired(smooth[:, 0] - hard[:, 0]), "+.3f"))
     for t in above:
         matched, smooth = (diffusion(seeds, arm, t) for arm in (MATCHED, SMOOTH))
-        expected = f"control of (d), T = {t}: larger than after the hard teacher at T / c"
+        expected = f"control of (d), T = {t}: than after the hard at T / c"
         rows.append(_row(expected, paired(smooth[:, 0] - matched[:, 0]), "+.3f"))
     far = [float(diffusion(seeds, arm, t)[:, 1].mean()) for t in above for arm in (HARD, SMOOTH)]
     if far:

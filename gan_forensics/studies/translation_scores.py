@@ -68,7 +68,7 @@ def paired_bootstrap(
     from sacrebleu.significance import PairedTest
 
     metrics = {name: metric for name, metric in _metrics().items() if name != PAPER}
-    named = [(name, list(lines)) for name, lines in systems.items()]
+    named: list[tuple[str, Sequence[str]]] = [(name, list(x)) for name, x in systems.items()]
     test = PairedTest(named, metrics, [list(references)], test_type="bs", n_samples=samples)
     _, scores = test()
     baseline, rows = named[0][0], []
