@@ -6,7 +6,7 @@
 
     preset  hardware      time          what
     smoke   2 CPU cores   half a minute the toy, two seeds, a few epochs
-    cpu     2 CPU cores   see experiments/README.md, the toy with 6 seeds, Fashion-MNIST with 5
+    cpu     2 CPU cores   45 minutes    the toy with 6 seeds, Fashion-MNIST with 5
     paper   GPU or TPU    not run yet   the published recipes on ImageNet and CUB-200-2011
 
 Published: distil from a teacher trained with label smoothing at T = 1; at higher T its students
@@ -25,8 +25,14 @@ What `fashion` does was fixed before any of its results: data, sizes, similar cl
 and temperatures by the task's description; images of 14x14, networks, 3000 steps of 64 for both
 sizes and the rate by what a core can do in about 40 minutes and by the validation accuracy of one
 hard teacher of a seed that is not among them (at the end .88 with 10,000 images, unchanged over the
-last third). Which numbers to expect stands in experiments/README.md. Every seed is kept when it is
-done, so that a run that was stopped goes on when it is started again.
+last third).
+
+Expected of `cpu`: on the toy T = 1 to 3 costs students of the smoothed teacher 3.6 points more than
+those of the hard one, and as much as at T / c (c .34); on Fashion-MNIST neither is shown. In none
+of the three is the smoothed teacher at T = 1 among the best students. Published: ResNet-18 of
+ImageNet loses 3.9 points from T = 1 to 3 after the smoothed, 1.8 after the hard teacher. All
+numbers stand in experiments/README.md. Every seed is kept when it is done, so that a run that was
+stopped goes on when it is started again.
 """
 
 from collections.abc import Sequence
