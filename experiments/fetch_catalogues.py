@@ -56,6 +56,7 @@ def download(packages: Sequence[str], folder: Path) -> None:
     for name in packages:
         if name.startswith("-"):
             raise ValueError(f"{name!r} is no name of a package")
+    folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--dest", str(folder), *packages]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -93,12 +94,11 @@ def counts(packages: Sequence[Package]) -> Table:
     )
 
 
-def fetch(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fetch, read and count from the command line."""
     asked = tyro.cli(Fetch, args=arguments, prog="python -m experiments.fetch_catalogues")
     try:
         check_folder_out(asked.out)
-        asked.out.mkdir(parents=True, exist_ok=True)
         download(asked.packages, asked.out)
         packages = read_packages(asked.out, asked.language)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
@@ -110,4 +110,4 @@ def fetch(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    piped(fetch)
+    piped(main)

@@ -10,6 +10,11 @@ INDEX = f"{DISTILL}diffusion_index.py", "tests/test_distill_diffusion_index.py"
 SCHEDULES = f"{DISTILL}schedules.py", "tests/test_distill_schedules.py"
 LEARNER = f"{DISTILL}classifier_learner.py", "tests/test_distill_classifier_learner.py"
 ARCHITECTURES = f"{DISTILL}architectures.py", "tests/test_distill_classifier_learner.py"
+DATA = f"{DISTILL}classifier_data.py", "tests/test_distill_classifier_data.py"
+TEACHERS = f"{DISTILL}teachers.py", "tests/test_distill_teachers.py"
+CLASSIFY = f"{DISTILL}classify.py", "tests/test_distill_classifier_runs.py"
+BUILD = f"{DISTILL}classifier_build.py", "tests/test_distill_classifier_runs.py"
+CROPS = "gan_forensics/data/crops.py", "tests/test_data_crops.py"
 
 CHANGES = [
     (LOSSES, "(1 - alpha) * hard - alpha * log_p.mean(-1)", "(1 - alpha) * hard - alpha * log_p.sum(-1)"),
@@ -36,5 +41,13 @@ CHANGES = [
     (LEARNER, "said = teacher.apply(variables, inputs, train=False)", "said, _ = teacher.apply(variables, inputs, train=True, mutable=True)"),
     (LEARNER, "        optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum=momentum)\n", "        optax.sgd(learning_rate, momentum=momentum), optax.add_decayed_weights(weight_decay)\n"),
     (ARCHITECTURES, "return normalise(0.5 * image + 0.5)", "return normalise(image)"),
+    (DATA, "chosen, rows = np.sort(rows[:count]), np.sort(rows[count:])", "chosen, rows = np.sort(rows[:count]), np.sort(rows)"),
+    (DATA, "labels.max() >= (config.classes or 0)", "labels.max() > (config.classes or 0)"),
+    (TEACHERS, '"soft_weight": 1 - how.hard_weight', '"soft_weight": how.hard_weight'),
+    (TEACHERS, 'if smoothing and facts["temperature"] > 1', 'if facts["temperature"] > 1'),
+    (TEACHERS, '"teacher": logits[rows]}', '"teacher": logits[: len(rows)]}'),
+    (CLASSIFY, "rank = ((logits > own) | ((logits == own) & before)).sum(1)", "rank = (logits > own).sum(1)"),
+    (BUILD, "label_smoothing=config.label_smoothing,", "label_smoothing=None,"),
+    (CROPS, "math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))", "rng.uniform(*ratio)"),
 ]  # fmt: skip
 MUTATIONS = [Mutation(file, old, new, tests) for (file, tests), old, new in CHANGES]

@@ -26,7 +26,7 @@ MUTATIONS = [
     Mutation(TEXT, 'f"{seed} {normalised(source)}"', 'f"{seed} {source}"', TEXT_TESTS),
     Mutation(TEXT, "if len(source) != len(target):", "if False:", TEXT_TESTS),
     Mutation(NUMBERS, "if part_of_number(number) == split:", "if True:", TEXT_TESTS),
-    Mutation(VOCABULARY, 'normalization_rule_name="identity"', "", TEXT_TESTS),
+    Mutation(VOCABULARY, '_rule_name="identity"', '_rule_name="nmt_nfkc"', TEXT_TESTS),
     Mutation(BATCHES, "            waiting = pool[full:]\n", "", BATCH_TESTS),
     Mutation(BATCHES, '(self._order["seed"], epoch)', '(self._order["seed"],)', BATCH_TESTS),
     Mutation(BATCHES, "lengths <= longest", "lengths < longest + 9", BATCH_TESTS),

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -112,7 +113,8 @@ def test_every_command_with_a_place_for_results_is_tested():
     with_out = set()
     for asked in ("dcgan", "detector", "stargan", "classifier", "translator"):
         for kind in get_args(commands(["train", asked])):
-            for name, command in leaves(kind, kind.__name__.lower()).items():
+            spelt = re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+            for name, command in leaves(kind, spelt).items():
                 if "out" in {field.name for field in dataclasses.fields(command)}:
                     with_out.add(name)
     assert with_out == {*FOLDERS, *FILES}

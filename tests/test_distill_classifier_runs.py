@@ -164,6 +164,7 @@ def test_the_page_has_the_numbers_the_protocol_and_a_diagram(trained):
 
 def test_logits_and_features_do_not_depend_on_what_stands_beside(trained):
     classifier = load_classifier(trained.run)
+    assert (classifier.label_smoothing, classifier.size, classifier.channels) == (0.1, 8, 1)
     images = arrays_of(trained.config.data)["image"]
     assert_array_equal(classifier.logits(images)[5:8], classifier.logits(images[5:8]))
     features = classifier.features(images)

@@ -286,6 +286,7 @@ def test_broken_run_folders_are_refused(run, tmp_path):
     for content, message in [
         ('{"spectra": {"real": [1, 2]}}', "results.json: \"spectra\" must map labels"),
         ('{"spectra": 3}', "\"spectra\" must map labels"),
+        ('{"reliability": {"last": [{"low": 0.1}]}}', "\"reliability\" must map labels to bins"),
         ("{", "results.json is not JSON"),
         ("[]", "results.json is not a JSON object"),
     ]:  # fmt: skip
