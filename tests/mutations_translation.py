@@ -14,7 +14,7 @@ TEXT = "gan_forensics/cli/translate_text.py", "tests/test_cli_translate_text.py"
 CHANGES = [
     (NETWORK, "jnp.tril(jnp.ones((1, 1, length, length), bool))", "jnp.tril(jnp.ones((1, 1, length, length), bool), 1)"),
     (NETWORK, "jnp.where(mask, scores, _MASKED)", "jnp.where(mask, scores, 0)"),
-    (NETWORK, "rows = rows * (jnp.sqrt(self.width) * (tokens != PAD)[..., None])", "rows = rows * jnp.sqrt(self.width)"),
+    (NETWORK, "rows = jnp.sqrt(self.width) * jnp.take", "rows = jnp.take"),
     (NETWORK, "(self.width // self.heads) ** -0.5", "self.width**-0.5"),
     (NETWORK, "seen = (jnp.arange(length) <= place)", "seen = (jnp.arange(length) < place)"),
     (NETWORK, "sinusoids(length, self.width), place, 1)", "sinusoids(length, self.width), 0, 1)"),

@@ -147,9 +147,8 @@ class Transformer(nn.Module):
         return self._logits(x), tuple(moved)
 
     def _embedded(self, tokens, positions, *, train: bool):
-        """sqrt(width) times the embeddings, PAD's taken as 0, plus positions [t, d]."""
-        rows = jnp.take(self.embedding, tokens, axis=0, mode="fill")
-        rows = rows * (jnp.sqrt(self.width) * (tokens != PAD)[..., None])
+        """sqrt(width) times the embeddings plus positions [t, d]; what PAD becomes, nobody sees."""
+        rows = jnp.sqrt(self.width) * jnp.take(self.embedding, tokens, axis=0, mode="fill")
         x = (rows + positions[None]).astype(self.dtype or rows.dtype)
         return self.drop(x, deterministic=not train)
 
