@@ -126,7 +126,7 @@ def contrasts_table(results: Results) -> Table:
     grid = results["protocol"]["grid"]
     rule = f"word {grid['alphas'][-1]:g} T{grid['temperatures'][0]:g}"
     if rule in arms_of(results, sources[0]):
-        contrasts[f"best cell by validation less {rule} (among the best where 0 is inside)"] = [
+        contrasts[f"best cell by validation less {rule}"] = [
             contrast(results, (f"+{best_cell(results, source)}", f"-{rule}"), source)
             for source in sources
         ]
@@ -293,12 +293,16 @@ def _pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
 def finding(results: Results) -> str:
     """The verdicts in words, over all sources and seeds as pairs."""
     table = contrasts_table(results)
+    best = table.rows[-1]
     seeds = len(results["scores"][compared(results)[0]])
     lines = [
         f"{' and '.join(table.columns[1:-1])}, {seeds} seed{'s' * (seeds > 1)} each; points, with "
         "95 % intervals over pairs."
     ]
     lines += [f"{row[0][0].upper()}{row[0][1:]}: {row[-1]}." for row in table.rows]
+    if best[0].startswith("best cell") and "interval" not in best[-1]:
+        among = "is not" if best[-1].endswith("above 0") else "is"
+        lines.append(f"A smoothed teacher at T = 1 {among} among the best.")
     ratios = [one["ratio"] for source in compared(results)
               for one in results["scores"][source].values() if "ratio" in one]  # fmt: skip
     if ratios:

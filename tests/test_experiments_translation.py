@@ -189,6 +189,10 @@ def test_verdicts_rest_on_pairs_of_seeds():
     assert rows["loss from T = 1 to 3, hard teacher"][0].endswith("above 0")
     said = page.finding(results)
     assert "Falls faster with smoothing, at equal T: +6.0" in said and "skipped" in said
+    assert "A smoothed teacher at T = 1 is among the best." in said
+    # A cell that is better by 5 points, in validation too.
+    better = _results(lambda *of: _gain(*of) + 5 * (of[-1] == "sequence 0"))
+    assert "A smoothed teacher at T = 1 is not among the best." in page.finding(better)
     assert "c, the spread of smoothed by hard logits: 0.50." in said
 
 
