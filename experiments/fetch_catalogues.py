@@ -94,7 +94,7 @@ def counts(packages: Sequence[Package]) -> Table:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def fetch(arguments: Sequence[str] | None = None) -> None:
     """Fetch, read and count from the command line."""
     asked = tyro.cli(Fetch, args=arguments, prog="python -m experiments.fetch_catalogues")
     try:
@@ -110,4 +110,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    piped(main)
+    piped(fetch)

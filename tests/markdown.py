@@ -150,9 +150,10 @@ def _parse_module(words: list[str]) -> None:
         sys.exit(f"no module {name}")
     module = importlib.import_module(name)
     if name.startswith("experiments."):
-        first = "carry_out" if hasattr(module, "carry_out") else "download"
-        with mock.patch.object(module, first, lambda *_, **__: sys.exit(0)):
-            module.main(arguments)
+        # What fetches data for an experiment is no experiment.
+        start, work = ("main", "carry_out") if hasattr(module, "main") else ("fetch", "download")
+        with mock.patch.object(module, work, lambda *_, **__: sys.exit(0)):
+            getattr(module, start)(arguments)
     elif unknown := _options(arguments) - _options(_help_of_benchmark(module)):
         sys.exit(f"no option {', '.join(sorted(unknown))}")
 
