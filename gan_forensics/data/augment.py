@@ -7,6 +7,7 @@ All functions map uint8 [h, w, c] in [0, 255] to the same.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
@@ -172,14 +173,8 @@ class Augmentation:
         return np.ascontiguousarray(image)
 
     def transform(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Augment a batch of float images in [-1, 1]: the `transform` of `Batches`.
-
-        Every image has a generator of its own, so that it does not depend on its neighbours.
-        """
-        images = to_uint8(batch["image"])
-        seeds = rng.integers(2**63, size=len(images))
-        made = [self(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
-        return {**batch, "image": to_float(np.stack(made))}
+        """Augment a batch of float images in [-1, 1]: the `transform` of `Batches`."""
+        return image_by_image(self, batch, rng)
 
     def for_validation(self) -> "Augmentation":
         """The same with the parameters that Wang et al. validate with.
@@ -198,6 +193,19 @@ class Augmentation:
             )
         top, left = (int(rng.integers(side - self.crop + 1)) for side in image.shape[:2])
         return image[top : top + self.crop, left : left + self.crop]
+
+
+def image_by_image(
+    change: Callable[[Pixels, np.random.Generator], Pixels], batch: Batch, rng: np.random.Generator
+) -> Batch:
+    """Change the float images in [-1, 1] of a batch, as uint8.
+
+    Every image has a generator of its own, so that it does not depend on its neighbours.
+    """
+    images = to_uint8(batch["image"])
+    seeds = rng.integers(2**63, size=len(images))
+    made = [change(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
+    return {**batch, "image": to_float(np.stack(made))}
 
 
 def installed_encoders() -> tuple[Encoder, ...]:

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageEnhance
 
-from gan_forensics.data.augment import grayscale
-from gan_forensics.data.images import center_crop, pillow_resize, to_float, to_uint8
+from gan_forensics.data.augment import grayscale, image_by_image
+from gan_forensics.data.images import center_crop, pillow_resize
 from gan_forensics.data.pipeline import Batch
 from gan_forensics.data.sources import Source, describe
 
@@ -62,14 +62,8 @@ class RandomCrops:
         return np.ascontiguousarray(image)
 
     def transform(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Augment a batch of float images in [-1, 1]: the `transform` of `Batches`.
-
-        Every image has a generator of its own, so that it does not depend on its neighbours.
-        """
-        images = to_uint8(batch["image"])
-        seeds = rng.integers(2**63, size=len(images))
-        made = [self(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
-        return {**batch, "image": to_float(np.stack(made))}
+        """Augment a batch of float images in [-1, 1]: the `transform` of `Batches`."""
+        return image_by_image(self, batch, rng)
 
 
 def drawn_box(

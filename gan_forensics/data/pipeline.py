@@ -10,7 +10,7 @@ cost more than a small training step leaves.
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -113,22 +113,31 @@ class Batches:
         Raises:
             ValueError: the state is of other data, batch size, seed or process count.
         """
-        changed = [
-            f"{key} was {state.get(key)}, is {value}"
-            for key, value in self._order.items()
-            if state.get(key) != value
-        ]
-        if changed or "next_batch" not in state:
-            raise ValueError(
-                "the saved position belongs to other batches "
-                f"({'; '.join(changed) or 'it has no next_batch'}); resume with the same settings "
-                "and data, or start afresh"
-            )
-        self._iterator.set_state({"next_index": int(state["next_batch"])})
+        self._iterator.set_state({"next_index": saved_position(state, self._order)})
 
     def close(self) -> None:
         """Stop prefetching."""
         self._iterator.close()
+
+
+def saved_position(state: Mapping[str, int | bool], order: Mapping[str, int | bool]) -> int:
+    """The next batch of a saved state, if that is of batches in this order.
+
+    Raises:
+        ValueError: it is of others; says what differs.
+    """
+    changed = [
+        f"{key} was {state.get(key)}, is {value}"
+        for key, value in order.items()
+        if state.get(key) != value
+    ]
+    if changed or "next_batch" not in state:
+        raise ValueError(
+            "the saved position belongs to other batches "
+            f"({'; '.join(changed) or 'it has no next_batch'}); resume with the same settings "
+            "and data, or start afresh"
+        )
+    return int(state["next_batch"])
 
 
 def _batch_maker(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from gan_forensics.data.pipeline import saved_position
 from gan_forensics.data.vocabulary import END, PAD
 
 _SHORTEST = 8
@@ -124,18 +125,7 @@ class TokenBatches:
         Raises:
             ValueError: the state is of other pairs, tokens, seed or longest.
         """
-        changed = [
-            f"{key} was {state.get(key)}, is {value}"
-            for key, value in self._order.items()
-            if state.get(key) != value
-        ]
-        if changed or "next_batch" not in state:
-            raise ValueError(
-                "the saved position belongs to other batches "
-                f"({'; '.join(changed) or 'it has no next_batch'}); resume with the same settings "
-                "and data, or start afresh"
-            )
-        self._next = int(state["next_batch"])
+        self._next = saved_position(state, self._order)
 
     def close(self) -> None:
         """Nothing to stop: batches are made when asked for."""
