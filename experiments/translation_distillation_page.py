@@ -239,8 +239,10 @@ def demonstration_sections(results: Results) -> list[Section]:
     signatures = scores[arms[0]]["splits"]["test"]["signatures"]
     blocks: list[Any] = [
         "A demonstration: one seed, a small Transformer, early stopping on validation pairs, text "
-        f"of {len(task['packages'])} packages, of which {task['held out']} was held out whole. No "
-        "translator here is of use; differences of one seed say nothing of other seeds.",
+        f"of {len(task['packages'])} packages, of which {task['held out']} was held out whole. "
+        "Messages made after one template fall on both sides of a split by sentence, so that the "
+        "score within the packages says more of templates than of translation: read that of the "
+        "package held out. Differences of one seed say nothing of other seeds.",
         Table("Pairs of sentences.", [*task["pairs"]], [[*task["pairs"].values()]]),
         Table(
             "Scores. Signatures: " + "; ".join(f"{k}: {v}" for k, v in signatures.items()) + ".",
