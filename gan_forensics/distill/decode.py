@@ -92,7 +92,7 @@ def beam_search(
         log_p = jnp.where(barred.reshape(1, 1, -1), _NEVER, log_p)
         total = (search.log_probability[:, :, None] + log_p).reshape(rows, beam * vocabulary)
         # Of twice as many as are kept half at most end: each unfinished one ends in one way.
-        best, at = jax.lax.top_k(total, 2 * beam)
+        best, at = _largest(total, 2 * beam)
         parent, token = at // vocabulary, at % vocabulary
         tokens = _rows_of(search.tokens, parent).at[:, :, place].set(token)
         possible = best > _NEVER / 2
@@ -103,7 +103,7 @@ def beam_search(
         finished = _best_of(search.finished, Hypotheses(tokens[:, :beam], score), beam)
 
         going = jnp.where(ends | ~possible, _NEVER, best)
-        log_probability, kept = jax.lax.top_k(going, beam)
+        log_probability, kept = _largest(going, beam)
         kept_parent = jnp.take_along_axis(parent, kept, axis=1)
         # Continuing costs probability, and at the longest the divisor is the largest.
         hope = jnp.where(
@@ -151,10 +151,23 @@ def check_search(*, beam: int, longest: int, n_best: int, length_penalty: float 
 def _best_of(old: Hypotheses, new: Hypotheses, beam: int) -> Hypotheses:
     """The `beam` best of two sets; of equal ones those that were there first."""
     both = [jnp.concatenate(pair, axis=1) for pair in zip(old, new, strict=True)]
-    score, kept = jax.lax.top_k(both[1], beam)
+    score, kept = _largest(both[1], beam)
     return Hypotheses(_rows_of(both[0], kept), score)
+
+
+def _largest(values: Array, k: int) -> tuple[Array, Array]:
+    """The k largest of every row and their places.
+
+    XLA knows them from a sort that is cut off. When a part of them is cut off once more it merges
+    both cuts, does not know them any longer, and sorts: 250 ms in the place of 2 on a CPU (64 rows
+    of four hypotheses and 4000 tokens). The barrier keeps the cuts apart.
+    """
+    return jax.lax.optimization_barrier(jax.lax.top_k(values, k))
 
 
 def _rows_of(leaf: Array, index: Int[Array, "b n"]) -> Array:
     """Hypotheses [b, n, ...] of [b, m, ...]."""
-    return jnp.take_along_axis(leaf, index.reshape(*index.shape, *[1] * (leaf.ndim - 2)), axis=1)
+    rows, m = leaf.shape[:2]
+    # One gather of whole rows: three times as fast as along an axis.
+    flat = index + m * jnp.arange(rows)[:, None]
+    return leaf.reshape(rows * m, *leaf.shape[2:])[flat]
