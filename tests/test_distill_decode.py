@@ -120,3 +120,12 @@ def test_searches_that_cannot_be_are_refused(settings, says):
     asked: Any = {"longest": 3, **settings}
     with pytest.raises(ValueError, match=says):
         beam_search(lambda *_: asked, None, jnp.ones(1, bool), **asked)
+
+
+def test_a_step_sorts_no_vocabulary():
+    def search(logits):
+        wanted = jnp.ones(2, bool)
+        return beam_search(lambda c, t, p: (logits, c), (), wanted, beam=2, longest=3)
+
+    compiled = jax.jit(search).lower(jnp.zeros((2, 2, 64))).compile().as_text()
+    assert " sort(" not in compiled, "XLA no longer knows a top k, see _largest"
