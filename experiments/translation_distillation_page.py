@@ -295,6 +295,14 @@ def _pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
 def finding(results: Results) -> str:
     """The verdicts in words, over all sources and seeds as pairs."""
     table = contrasts_table(results)
+    if not any(
+        cell["splits"]["test"][measure_of(source)]
+        for source in compared(results)
+        for one in results["scores"][source].values()
+        for cell in one.values()
+        if isinstance(cell, dict)
+    ):
+        return "Every score is 0: training was too short to compare anything."
     best = table.rows[-1]
     seeds = len(results["scores"][compared(results)[0]])
     lines = [

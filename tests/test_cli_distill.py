@@ -43,8 +43,8 @@ def test_distill_has_the_settings_of_a_student_and_of_its_teacher():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--temperature", 0], "temperature must be positive, got 0"),
-        (["--temperature", "nan"], "temperature must be positive, got nan"),
+        (["--temperature", 0], "temperature must be positive and finite, got 0"),
+        (["--temperature", "nan"], "temperature must be positive and finite, got nan"),
         (["--hard-weight", 1], "hard_weight is a share of at least 0 and below 1, got 1.0"),
         (["--label-smoothing", 0.1], "--label-smoothing: of true labels, and --hard-weight is 0"),
         (["--label-smoothing", 1, "--hard-weight", 0.5], "label_smoothing is a share"),
@@ -95,7 +95,7 @@ def test_every_image_has_a_line_with_its_label_and_probabilities(classifier, tmp
     images = rng.integers(0, 256, (3, 8, 8, 1), np.uint8)
     for place, image in enumerate(images):
         save_png(tmp_path / "own" / f"{place}.png", image)
-    save_png(tmp_path / "own" / "wide.png", np.repeat(images[0], 2, 1)[:, 4:-4])
+    save_png(tmp_path / "own" / "wide.png", np.repeat(images[0], 2, 1)[:, 2:-2])
     (tmp_path / "own" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     out = tmp_path / "labels.csv"
     assert run("classify", "run", tmp_path / "own", "--out", out) == 0
@@ -110,6 +110,7 @@ def test_every_image_has_a_line_with_its_label_and_probabilities(classifier, tmp
         assert float(row["probability"]) == p.max()
     said = capsys.readouterr()
     assert "4 images: " in said.out and "1 could not be classified" in said.err
+    assert "1 of 5 were cropped to squares or resized to 8" in said.err
 
 
 def test_classify_refuses_what_is_no_run(tmp_path, capsys):

@@ -58,7 +58,14 @@ def test_as_many_lines_come_out_as_go_in(started, tmp_path, capsys):
     assert run("translate-text", started, text, *ASKED, "--n-best", 2, "--out", out) == 0
     again = [row.split("\t") for row in out.read_text().splitlines()]
     assert [again[at][2] for at in (7, 5, 4, 2, 0)] == best
-    assert f"5 lines of {text}, translated in {out}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"5 lines of {text}, translated in {out}" in said and "vocabulary lacks" not in said
+    # Random weights stop at no END.
+    cut = sum(len(word) + 1 >= 8 for word in best)
+    assert (f"{cut} of 5 translations have 8 tokens" in said) == bool(cut)
+    text.write_text("abc\nxyz\n\nd!\n")
+    assert run("translate-text", started, text, *ASKED, "--n-best", 2, "--out", out) == 0
+    assert "2 of 4 lines hold letters that the vocabulary lacks" in capsys.readouterr().err
 
 
 def test_plain_output_is_the_best_translation_a_line(started, tmp_path, capsys, monkeypatch):
@@ -132,7 +139,10 @@ def test_a_folder_that_holds_no_translator_is_refused(tmp_path, capsys):
         (["--width", 30], "width 30 must be even and a multiple of heads, 4"),
         (["--temperature", 2], "--temperature: it is of students, which have a --teacher"),
         (["--by", "word", "--top-k", 2], "--by and --top-k: it is of students"),
-        (["--teacher", "t", "--temperature", 0], "temperature must be positive, got 0.0"),
+        (
+            ["--teacher", "t", "--temperature", 0],
+            "temperature must be positive and finite, got 0.0",
+        ),
         (["--teacher", "t", "--by", "sequence", "--temperature", 2], "that learn by word"),
         (["--teacher", "t", "--pieces", "bpe"], "--pieces: a student has its teacher's vocabulary"),
         (["--teacher", "t", "--top-k", 0], "--top-k 0: it must be at least 1"),

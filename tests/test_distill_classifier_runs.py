@@ -219,9 +219,18 @@ def test_an_epoch_that_the_test_images_chose_is_labelled_so():
     results = results_of(config, parts, {}, None)
     assert "too good" in results["protocol"]["epoch chosen on"]
     assert "read once" not in results["protocol"]["tested on"]
-    results["test"] = [{"network": "x", "epoch": 1, "top_1": 1.0, "cross_entropy": 0.0,
-                        "calibration_error": 0.0}]  # fmt: skip
+    numbers = {"top_1": 1.0, "cross_entropy": 0.0, "calibration_error": 0.0, "images": 99}
+    results["test"] = [{"network": "x", "epoch": 1, **numbers, "commonest_class": 0.5}]
     assert "too good" in sentences(results)[-1]
+    assert not any("commonest class" in line for line in sentences(results))
+    # Of 99 images 59 may be right by chance where half are of one class.
+    results["test"] = [
+        {**results["test"][0], "top_1": share / 99, "network": name}
+        for share, name in ((59, "last epoch"), (60, "the epoch"), (9, "the teacher"))
+    ]
+    found = [line for line in sentences(results) if "commonest class (50.0%)" in line]
+    assert len(found) == 2
+    assert "train longer" in found[0] and "give another teacher" in found[1]
 
 
 @pytest.mark.slow

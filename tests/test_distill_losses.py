@@ -212,3 +212,15 @@ def test_tokens_of_a_cut_teacher_are_a_slow_sum_in_any_order(rng):
         s, target, **given, top_index=index[..., ::-1], top_logit=values[..., ::-1]
     )
     np.testing.assert_allclose(turned, loss, rtol=1e-12)
+
+
+def test_impossible_numbers_are_refused_and_labels_that_are_no_class_give_nan(logits):
+    s, t, label = logits
+    for temperature in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature must be positive and finite"):
+            tempered_divergence(s, t, temperature)
+    for alpha in (1.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="alpha is a share of at least 0 and below 1"):
+            smoothed_cross_entropy(s, label, alpha)
+    found = smoothed_cross_entropy(s, np.array([10, *label[1:]]), 0.1)
+    assert np.isnan(found[0]) and np.isfinite(found[1:]).all()

@@ -120,7 +120,7 @@ def test_the_rate_grows_over_the_warm_up_and_falls_as_the_inverse_root():
         (dict(label_smoothing=1.0), "label_smoothing must be 0 or more and below 1, got 1.0"),
         (dict(label_smoothing=-0.1), "label_smoothing must be 0 or more and below 1"),
         (dict(label_smoothing=float("nan")), "label_smoothing must be 0 or more and below 1"),
-        (dict(temperature=0.0), "temperature must be positive, got 0.0"),
+        (dict(temperature=0.0), "temperature must be positive and finite, got 0.0"),
         (dict(temperature=float("inf")), "temperature must be positive"),
         (dict(hard_weight=1.5), "hard_weight must lie between 0 and 1"),
         (dict(dropout=1.0), "dropout must be 0 or more and below 1"),

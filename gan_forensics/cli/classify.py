@@ -46,7 +46,9 @@ class Classify:
         check_file_out(self.out)
         classifier = load_classifier(self.run, epoch=self.epoch)
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
-        rows = _rows(classifier, progress(paths))
+        rows, fitted = _rows(classifier, progress(paths))
+        if fitted:
+            say(f"{fitted} of {len(paths)} were cropped to squares or resized to {classifier.size}")
         rows += [_row(classifier, path, None, f"{path}: {why}") for path, why in left_out.items()]
         rows.sort(key=lambda row: row["path"])
         write_csv(self.out, rows)
@@ -64,13 +66,13 @@ class Classify:
             say(f"{len(errors)} could not be classified; see the error column")
 
 
-def _rows(classifier: "Classifier", paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """A row for each image, in any order."""
+def _rows(classifier: "Classifier", paths: Iterable[Path]) -> tuple[list[dict[str, Any]], int]:
+    """A row for each image, in any order, and how many had another size than the network's."""
     import numpy as np
 
     from gan_forensics.data import ImageError, load_image
 
-    rows, waiting = [], []
+    rows, waiting, fitted = [], [], 0
 
     def judge() -> None:
         if not waiting:
@@ -83,13 +85,15 @@ def _rows(classifier: "Classifier", paths: Iterable[Path]) -> list[dict[str, Any
     channels: Any = classifier.channels
     for path in paths:
         try:
-            waiting.append((path, classifier.fitted(load_image(path, channels=channels))))
+            image = load_image(path, channels=channels)
+            waiting.append((path, classifier.fitted(image)))
+            fitted += waiting[-1][1].shape != image.shape
         except ImageError as error:
             rows.append(_row(classifier, path, None, str(error)))
         if len(waiting) == AT_ONCE:
             judge()
     judge()
-    return rows
+    return rows, fitted
 
 
 def _row(classifier: "Classifier", path: Path, logits: Any, error: str) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class TranslateText:
                 longest=self.longest,
                 batch_size=self.batch_size,
                 progress=True,
+                say=say,
             )
         except ValueError as error:
             raise ValueError(f"{self.file}: {error}") from error

@@ -141,7 +141,11 @@ def _parallel(
         else:
             kept.append((source, target))
     if not kept:
-        raise ValueError(f"{name}: no pair in the {split} split; left out: {dict(left_out)}")
+        gone = ", ".join(f"{count} {why}" for why, count in left_out.items()) or "nothing"
+        raise ValueError(
+            f"{name}: no pair in the {split} split; left out: {gone}. Give more pairs, or for "
+            "validation others (train translator --validation NAME)"
+        )
     return _facts(kept, left_out, name, split)
 
 

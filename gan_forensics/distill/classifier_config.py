@@ -154,7 +154,7 @@ class Distillation:
 
     def __post_init__(self):
         if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+            raise ValueError(f"temperature must be positive and finite, got {self.temperature}")
         if not 0 <= self.hard_weight < 1:
             raise ValueError(
                 f"hard_weight is a share of at least 0 and below 1, got {self.hard_weight}; a "

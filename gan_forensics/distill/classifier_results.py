@@ -1,5 +1,6 @@
 """What a run of a classifier leaves in results.json: the test images, read once, and how."""
 
+import math
 from typing import Any
 
 from gan_forensics.distill.classifier_config import ClassifierConfig
@@ -67,6 +68,13 @@ def sentences(results: dict[str, Any]) -> list[str]:
             f"  {row['network']}{at}: top-1 {row['top_1']:.2%}{five}, cross-entropy "
             f"{row['cross_entropy']:.4f}, calibration error {row['calibration_error']:.4f}"
         )
+        share = row["commonest_class"]
+        if row["top_1"] <= share + 2 * math.sqrt(share * (1 - share) / row["images"]):
+            lines.append(
+                f"  That is hardly more than always naming the commonest class ({share:.1%}): "
+                + ("give another teacher" if row["network"] == "the teacher" else "train longer, "
+                   "or with another learning rate or batch size")
+            )  # fmt: skip
     if results["protocol"]["epoch chosen on"] == OWN_TEST:
         lines.append(f"The epoch is {OWN_TEST}.")
     return lines

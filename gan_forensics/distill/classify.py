@@ -138,6 +138,7 @@ def tested(classifier: Classifier, source: Source) -> tuple[dict[str, Any], list
     probabilities = np.exp(log_softmax(logits.astype(np.float64), axis=1))
     numbers = {
         "images": len(labels),
+        "commonest_class": float(np.bincount(labels).max() / len(labels)),
         **found,
         "calibration_error": calibration_error(probabilities, labels),
     }

@@ -38,9 +38,15 @@ def smoothed_cross_entropy(
         label: the true classes, 0 to K - 1.
         alpha: the smoothing, in [0, 1), a number or one for each example.
 
-    Its gradient by the logits is p - y'. The mean of 0 for alpha = 0 is reached at infinite logits,
-    the minimum for others, `smoothed_entropy`, at logits that are `optimal_gap` apart.
+    Its gradient by the logits is p - y'. The least value for alpha = 0, 0, is reached at infinite
+    logits, that for others, `smoothed_entropy`, at logits that are `optimal_gap` apart. A label
+    that is no class makes its example NaN.
+
+    Raises:
+        ValueError: for an alpha that is a plain number outside [0, 1).
     """
+    if isinstance(alpha, int | float) and not 0 <= alpha < 1:
+        raise ValueError(f"alpha is a share of at least 0 and below 1, got {alpha}")
     log_p = jax.nn.log_softmax(_at_least_float32(logits))
     hard = -jnp.take_along_axis(log_p, label[..., None], -1)[..., 0]
     return (1 - alpha) * hard - alpha * log_p.mean(-1)
@@ -56,8 +62,9 @@ def tempered_divergence(
     """T^2 KL(softmax(t / T) || softmax(s / T)), by which the student alone learns.
 
     Hinton et al., "Distilling the knowledge in a neural network" (2015). The gradient by the
-    student's logits is T (p - q); as T grows the loss goes to half the variance over classes of
-    t - s. It is 0 exactly where s - t is one constant.
+    student's logits is T (p - q), of the student's tempered softmax p and the teacher's q; as T
+    grows the loss goes to half the variance over classes of t - s. It is 0 exactly where s - t is
+    one constant.
 
     Args:
         student: logits.
@@ -65,7 +72,12 @@ def tempered_divergence(
         temperature: T > 0, a number or one for each example.
         temper_student: whether the student is read at T as well; Mueller et al. (NeurIPS 2019) are
             reported to read it at 1; the factor T^2 stays.
+
+    Raises:
+        ValueError: for a temperature that is a plain number and not positive.
     """
+    if isinstance(temperature, int | float) and not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature must be positive and finite, got {temperature}")
     t = _over_classes(temperature)
     teacher = jax.lax.stop_gradient(_at_least_float32(teacher))
     log_q = jax.nn.log_softmax(teacher / t)

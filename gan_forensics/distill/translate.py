@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gan_forensics.data.token_batches import bucket
-from gan_forensics.data.vocabulary import END, PAD
+from gan_forensics.data.vocabulary import END, PAD, UNKNOWN
 from gan_forensics.distill.decode import beam_search, check_search
 from gan_forensics.distill.translator import Translator
 from gan_forensics.nn.transformer import MOST_TOKENS
@@ -32,6 +32,7 @@ def translate_lines(
     longest: int = 200,
     batch_size: int = 32,
     progress: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[list[tuple[str, float]]]:
     """Translate every line, by beam search.
 
@@ -47,6 +48,8 @@ def translate_lines(
         longest: tokens of a translation at most, END included.
         batch_size: lines at once; a program is compiled for each length that occurs.
         progress: show a bar, where there is a terminal.
+        say: told how many lines hold letters that the vocabulary lacks, and how many translations
+            were cut off.
 
     Returns:
         For every line its translations with their scores, best first: `n_best` of them, or as many
@@ -69,6 +72,9 @@ def translate_lines(
             )
         if ids:
             by_length[bucket(len(ids) + 1)].append(number)
+    if unknown := sum(UNKNOWN in ids for ids in sentences):
+        say(f"{unknown} of {len(lines)} lines hold letters that the vocabulary lacks")
+    cut = 0
     found: list[list[tuple[str, float]]] = [[("", 0.0)] for _ in lines]
     search = _compiled_search(translator.network, beam, n_best, longest)
     bar = tqdm(total=len(lines), unit="line", disable=None if progress else True)
@@ -84,12 +90,15 @@ def translate_lines(
                     search(translator.variables, source, np.float32(length_penalty))
                 )
                 for number, hypotheses, of_each in zip(chunk, tokens, scores, strict=False):
+                    cut += bool((hypotheses[0] != PAD).all())
                     found[number] = [
                         (_one_line(translator.vocabulary.decode(ids)), float(score))
                         for ids, score in zip(hypotheses, of_each, strict=True)
                         if score > _NONE
                     ]
                 bar.update(len(chunk))
+    if cut:
+        say(f"{cut} of {len(lines)} translations have {longest} tokens, and were ended there")
     return found
 
 

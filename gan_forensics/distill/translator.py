@@ -109,7 +109,7 @@ def check_config(config: TranslatorConfig) -> None:
             f"label_smoothing must be 0 or more and below 1, got {config.label_smoothing}"
         )
     if not 0 < config.temperature < math.inf:
-        raise ValueError(f"temperature must be positive, got {config.temperature}")
+        raise ValueError(f"temperature must be positive and finite, got {config.temperature}")
     if not 0 <= config.hard_weight <= 1:
         raise ValueError(f"hard_weight must lie between 0 and 1, got {config.hard_weight}")
     if not 0 <= config.dropout < 1:

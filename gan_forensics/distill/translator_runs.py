@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 from gan_forensics.data.files import write_json, write_text, written_beside
 from gan_forensics.data.text import ParallelText, open_parallel, read_lines, undivided
-from gan_forensics.data.vocabulary import Vocabulary, train_vocabulary
+from gan_forensics.data.vocabulary import UNKNOWN, Vocabulary, train_vocabulary
 from gan_forensics.distill.translate import translate_lines
 from gan_forensics.distill.translator import (
     METRIC,
@@ -213,6 +214,12 @@ def _encoded(
         raise ValueError(
             f"{name}: none of {len(text.source)} pairs of the {split} split has at most {longest} "
             "tokens on both sides: give a greater longest, or a larger vocabulary"
+        )
+    unknown = [UNKNOWN in source or UNKNOWN in target for _, source, target in rows]
+    if any(unknown):
+        say(
+            f"{name}: {np.mean(unknown):.1%} of the pairs of the {split} split hold letters that "
+            "the vocabulary lacks: they cannot be translated, nor written"
         )
     if gone := len(text.source) - len(rows):
         say(f"{name}: {gone} pairs of the {split} split are longer than {longest} tokens: left out")
