@@ -239,6 +239,14 @@ def test_the_teachers_largest_logits_are_its_own_and_in_the_order_of_the_pairs(
         nll += list(np.log(np.exp(whole).sum(-1)) - whole[np.arange(len(whole)), [*ids, END]])
     found = Evaluation(CONFIG, vocabulary, (source, target))(untrained.variables)
     assert_allclose(np.mean(nll), found["validation/nll"], rtol=1e-5)
+    # A student of T is read at T: as one at 1 whose logits are T times smaller.
+    tempered = Evaluation(replace(CONFIG, temperature=3.0), vocabulary, (source, target))
+    again = tempered(untrained.variables)
+    assert again["validation/accuracy"] == found["validation/accuracy"]
+    assert abs(again["validation/nll"] - found["validation/nll"]) > 1e-3
+    flat = replace(CONFIG, temperature=1e6)
+    uniform = Evaluation(flat, vocabulary, (source, target))(untrained.variables)
+    assert_allclose(uniform["validation/nll"], np.log(len(vocabulary)), rtol=1e-4)
 
 
 def test_what_does_not_belong_together_is_refused(untrained, vocabulary, pairs):

@@ -38,7 +38,7 @@ from gan_forensics.train import (
 KIND = NETWORK = "translator"
 # The vocabulary of a run folder, a serialised sentencepiece model: parsed, never executed.
 VOCABULARY = "vocabulary.model"
-# What training watches: the mean over tokens of -log p of the reference, for all students alike.
+# What training watches: the mean over tokens of -log p of the reference, at the config's T.
 METRIC = "validation/nll"
 
 _FIRST_RATE = 1e-7

@@ -214,6 +214,9 @@ def teacher_top_logits(
 class Evaluation:
     """Over the tokens of held-out references: the mean -log p, and how often it is the likeliest.
 
+    p is read at the temperature of the config. A student by word of a raised T is made for that: at
+    T = 1 it is far too sure, its -log p grows while it learns, and training would stop too early.
+
     Attributes:
         left_out: pairs that are longer than the config's `longest`.
     """
@@ -225,11 +228,15 @@ class Evaluation:
         self._batches = [next(batches) for _ in range(batches.batches_per_epoch)]
         self._sums = _compiled_sums(make_network(config, len(vocabulary)))
         self._precision: Precision | None = config.precision
+        self._temperature = np.float32(config.temperature)
 
     def __call__(self, variables: PyTree) -> dict[str, float]:
         """Evaluate the variables of a network."""
         with products(self._precision):
-            sums = [self._sums(variables, b["source"], b["target"]) for b in self._batches]
+            sums = [
+                self._sums(variables, b["source"], b["target"], self._temperature)
+                for b in self._batches
+            ]
         nll, right, count = np.array(jax.device_get(sums), np.float64).sum(0)
         return {METRIC: float(nll / count), "validation/accuracy": float(right / count)}
 
@@ -244,9 +251,9 @@ def _compiled_sums(network: Any):
     """Sums over tokens: of -log p, of right ones, and their number."""
 
     @jax.jit
-    def sums(variables, source, target):
+    def sums(variables, source, target, temperature):
         logits = network.apply(variables, source, target, train=False)
-        _, nll = token_losses(logits, target, alpha=0.0)
+        _, nll = token_losses(logits / temperature, target, alpha=0.0)
         real = target != PAD
         right = real & (logits.argmax(-1) == target)
         return jnp.stack([jnp.where(real, nll, 0).sum(), right.sum(), real.sum()])
