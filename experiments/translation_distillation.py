@@ -7,7 +7,7 @@
 
     preset  hardware      time                what
     smoke   1 CPU core    40 s                two teachers, students of a few steps
-    cpu     1 CPU core    20 minutes          numbers in words, English to German and Russian;
+    cpu     1 CPU core    14 minutes          numbers in words, English to German and Russian;
                           and about an hour   with DIR also the demonstration on catalogues
     paper   GPU or TPU    not run yet         TED talks, the recipe of IWSLT
 
