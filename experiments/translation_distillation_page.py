@@ -160,7 +160,7 @@ def arms_table(results: Results) -> Table:
                for text in (f"{source}: {measure_of(source)}, %", "validation nll")]  # fmt: skip
     return Table(
         f"Test scores, mean ± standard deviation of {seeds} seed{'s' * (seeds > 1)}, and mean "
-        "-log p of a validation reference's token.",
+        "-log p of a validation reference's token, read at the T of training.",
         ["arm", *columns],
         rows,
     )

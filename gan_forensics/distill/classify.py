@@ -79,11 +79,7 @@ class Classifier:
     @functools.cached_property
     def digest(self) -> str:
         """A short fingerprint of all variables."""
-        made = hashlib.sha256()
-        for path, leaf in jax.tree_util.tree_leaves_with_path(dict(self.variables)):
-            made.update(jax.tree_util.keystr(path).encode())
-            made.update(np.ascontiguousarray(leaf).tobytes())
-        return made.hexdigest()[:16]
+        return digest_of(self.variables)
 
     def _read(self, images: Any, classes: int | None) -> Iterator[tuple[np.ndarray, Any]]:
         """Outputs with or without the last layer, and the examples that they are of."""
@@ -96,6 +92,15 @@ class Classifier:
             filled = np.zeros((at_once, *image.shape[1:]), np.float32)
             filled[: len(image)] = image
             yield np.asarray(read(self.variables, filled))[: len(image)], part
+
+
+def digest_of(variables: Mapping[str, Any]) -> str:
+    """A short fingerprint of the names and numbers of variables."""
+    made = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(dict(variables)):
+        made.update(jax.tree_util.keystr(path).encode())
+        made.update(np.ascontiguousarray(leaf).tobytes())
+    return made.hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=16)

@@ -108,7 +108,7 @@ def fit_translator(
         config: how.
         vocabulary: of both languages.
         train: (sources, targets), ids of each sentence without END.
-        validation: likewise; evaluated by the mean -log p of a reference's token, not smoothed.
+        validation: likewise; evaluated by the mean -log p of a reference's token, see `Evaluation`.
         steps: at most.
         evaluate_every: steps between evaluations; there is one at the end too.
         patience: evaluations in a row without a new best after which training stops; 0 for never.

@@ -17,6 +17,7 @@ import numpy as np
 from gan_forensics.data.files import write_json, write_text, written_beside
 from gan_forensics.data.text import ParallelText, open_parallel, read_lines, undivided
 from gan_forensics.data.vocabulary import UNKNOWN, Vocabulary, train_vocabulary
+from gan_forensics.distill.classify import digest_of
 from gan_forensics.distill.translate import translate_lines
 from gan_forensics.distill.translator import (
     METRIC,
@@ -40,6 +41,8 @@ from gan_forensics.train import Cadence, Plateau, RunFolderError, TrainState, fi
 TEACHER_OUTPUT = "teacher_output.txt"
 # Pieces of a vocabulary, where neither an option nor a teacher says otherwise.
 PIECES = 8000
+# Hypotheses of a teacher that translates what its student learns from.
+BEAM = 4
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,17 @@ class Teaching:
         by: "word": the teacher's largest logits at every token of the references; "sequence":
             its own translations in the place of the references (Kim and Rush, EMNLP 2016).
         top_k: logits that are kept at every token.
-        beam: of the translations.
     """
 
     run: Path
     by: Literal["word", "sequence"] = "word"
     top_k: int = 4
-    beam: int = 4
 
     def __post_init__(self):
         if self.by not in ("word", "sequence"):
             raise ValueError(f"by {self.by!r}: choose word or sequence")
-        if self.top_k < 1 or self.beam < 1:
-            raise ValueError(f"top_k {self.top_k} and beam {self.beam} must be at least 1")
+        if self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {self.top_k}")
 
 
 def train_translator(
@@ -131,9 +132,14 @@ def train_translator(
     }
     top = None
     if teaching and teacher:
-        kept = {"top_k": teaching.top_k} if teaching.by == "word" else {"beam": teaching.beam}
-        alpha = {"label_smoothing": teacher.config.label_smoothing}
-        facts["teacher"] = {"run": str(teaching.run), "by": teaching.by, **alpha, **kept}
+        kept = {"top_k": teaching.top_k} if teaching.by == "word" else {"beam": BEAM}
+        facts["teacher"] = {
+            "run": str(teaching.run),
+            "digest": digest_of(teacher.variables),
+            "by": teaching.by,
+            "label_smoothing": teacher.config.label_smoothing,
+            **kept,
+        }
         if teaching.by == "word":
             say(f"the teacher's {teaching.top_k} largest logits at every token are made once")
             top = teacher_top_logits(teacher, train.source, train.target, k=teaching.top_k)
@@ -141,9 +147,12 @@ def train_translator(
             path = run / TEACHER_OUTPUT
             if not started:
                 say(f"the teacher translates {len(train.text)} sentences, once: {path}")
-                _write_output(path, teacher, train.text, teaching.beam, config.longest)
+                _write_output(path, teacher, train.text, config.longest)
             train = train._replace(target=_read_output(path, vocabulary, len(train.text)))
     batches = PairBatches(config, (train.source, train.target), top=top)
+    if gone := batches.pairs.left_out:  # Only what a teacher wrote can have become longer.
+        say(f"{gone} of the teacher's translations are longer than {config.longest} tokens in the "
+            "vocabulary's pieces: left out")  # fmt: skip
     held_out = Evaluation(config, vocabulary, (validate.source, validate.target))
 
     def evaluate(state: TrainState) -> dict[str, float]:
@@ -171,7 +180,8 @@ def train_translator(
             "pairs": len(train.text),
             "validation pairs": len(validate.text),
             "steps an epoch": epoch,
-            "checkpoint": "the best by -log p per token of the validation pairs, not smoothed",
+            "checkpoint": "the best by -log p per token of the validation pairs, not smoothed, "
+            f"read at T = {config.temperature:g}",
         },
     }
     write_json(run / "results.json", results)
@@ -244,10 +254,8 @@ def _vocabulary(
     return train_vocabulary(both, size=size or PIECES, kind=pieces or "unigram")
 
 
-def _write_output(
-    path: Path, teacher: Translator, lines: list[str], beam: int, longest: int
-) -> None:
-    found = translate_lines(teacher, lines, beam=beam, longest=longest, progress=True)
+def _write_output(path: Path, teacher: Translator, lines: list[str], longest: int) -> None:
+    found = translate_lines(teacher, lines, beam=BEAM, longest=longest, progress=True)
     write_text(path, "".join(f"{hypotheses[0][0]}\n" for hypotheses in found))
 
 
