@@ -3,8 +3,11 @@
 All begin with the same fit of frame 0 as the tracker, and return what it returns.
 """
 
+# The camera computes on numpy's arrays as on JAX's; its annotations name only the latter.
+# pyright: reportArgumentType=false
+
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from gan_forensics.faces.camera import camera as camera_named
 from gan_forensics.faces.camera import euler_angles, rotation
+from gan_forensics.faces.candide import default_units
 from gan_forensics.faces.fit import Fit, fit_landmarks
 from gan_forensics.faces.wireframe import Wireframe, deform
 from gan_forensics.studies.face_raster import rasterise
@@ -69,7 +73,7 @@ def held(frames: Frames, fit: Fit, wireframe: Wireframe) -> Track:
     height, width = frames[0].shape
     project = camera_named("weak-perspective", width=width, height=height)
     points = projected_landmarks(wireframe, fitted_vertices(wireframe, fit), fit.pose, project)
-    turn = rotation(*fit.pose[:3])
+    turn = _turn(fit.pose)
     count = len(frames)
     return Track(
         rotation=np.broadcast_to(turn, (count, 3, 3)),
@@ -80,39 +84,38 @@ def held(frames: Frames, fit: Fit, wireframe: Wireframe) -> Track:
 
 
 def fitted_alone(
-    frames: Frames,
-    wireframe: Wireframe,
-    detect: Callable[[int], Float[np.ndarray, "68 2"] | None],
+    frames: Frames, wireframe: Wireframe, points: Sequence[Float[np.ndarray, "68 2"] | None]
 ) -> Track:
-    """A fit of landmarks in each frame, knowing nothing of the others; the first gives the shape.
+    """A fit of each frame's landmarks, knowing nothing of the others; the first gives the shape.
 
     Args:
         frames: for their size.
         wireframe: with landmarks.
-        detect: landmarks of a frame by its number; None where there is no face.
+        points: landmarks of each frame; None where there is no face.
     """
     height, width = frames[0].shape
     project = camera_named("weak-perspective", width=width, height=height)
-    rotations, landmarks, animation = [], [], []
-    person, units = wireframe, ()
+    person, units = wireframe, default_units(wireframe)
+    turns = np.full((len(frames), 3, 3), np.nan)
+    landmarks = np.full((len(frames), 68, 2), np.nan)
+    animation = np.full((len(frames), len(units)), np.nan)
     start = time.perf_counter()
-    for index in range(len(frames)):
-        points = detect(index)
-        if points is None:
-            rotations.append(np.full((3, 3), np.nan))
-            landmarks.append(np.full((68, 2), np.nan))
-            animation.append(np.full(len(units), np.nan))
+    for index, places in enumerate(points):
+        if places is None:
             continue
-        fit = fit_landmarks(person, points, image_size=(width, height))
+        fit = fit_landmarks(person, places, image_size=(width, height))
         vertices = fitted_vertices(person, fit)
-        if not rotations:
-            units = fit.units
+        if person is wireframe:
             person = _with_shape(wireframe, fit)
-        rotations.append(rotation(*fit.pose[:3]))
-        landmarks.append(projected_landmarks(wireframe, vertices, fit.pose, project))
-        animation.append(fit.animation)
+        turns[index] = _turn(fit.pose)
+        landmarks[index] = projected_landmarks(wireframe, vertices, fit.pose, project)
+        animation[index] = fit.animation
     seconds = (time.perf_counter() - start) / len(frames)
-    return Track(np.stack(rotations), np.stack(landmarks), seconds, np.stack(animation))
+    return Track(turns, landmarks, seconds, animation)
+
+
+def _turn(pose: Float[np.ndarray, "6"]) -> Float[np.ndarray, "3 3"]:
+    return np.asarray(rotation(*pose[:3]))
 
 
 def _with_shape(wireframe: Wireframe, fit: Fit) -> Wireframe:
@@ -154,7 +157,7 @@ def flow_and_pnp(frames: Frames, start: Float[np.ndarray, "68 2"], wireframe: Wi
         columns, rows = np.round(corners).astype(int).T
         return corners, surface[rows, columns]
 
-    rotations = [rotation(*pose[:3])]
+    rotations = [_turn(pose)]
     landmarks = [projected_landmarks(wireframe, vertices, pose, project)]
     begun = time.perf_counter()
     corners, places = sown(frames[0])
@@ -163,7 +166,7 @@ def flow_and_pnp(frames: Frames, start: Float[np.ndarray, "68 2"], wireframe: Wi
             corners, places = _followed(before, frame, corners, places)
         solved = len(corners) >= 6
         if solved:
-            turn = cv2.Rodrigues(flip @ rotation(*pose[:3]))[0]
+            turn = cv2.Rodrigues(flip @ _turn(pose))[0]
             away = focal / pose[5]
             shift = np.array([*(pose[3:5] - matrix[:2, 2]) * away / focal, away])
             solved, turn, shift, _ = cv2.solvePnPRansac(
@@ -174,7 +177,7 @@ def flow_and_pnp(frames: Frames, start: Float[np.ndarray, "68 2"], wireframe: Wi
             angles = euler_angles(flip @ cv2.Rodrigues(turn)[0])
             x, y, z = shift.ravel()
             pose = np.array([*angles, *(focal * np.array([x, y]) / z + matrix[:2, 2]), focal / z])
-            rotations.append(rotation(*pose[:3]))
+            rotations.append(_turn(pose))
             landmarks.append(projected_landmarks(wireframe, vertices, pose, project))
         else:
             rotations.append(np.full((3, 3), np.nan))
@@ -192,8 +195,8 @@ def _followed(
     import cv2
 
     window = {"winSize": (15, 15), "maxLevel": 3}
-    ahead, found, _ = cv2.calcOpticalFlowPyrLK(before, frame, corners, None, **window)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(frame, before, ahead, None, **window)
+    ahead, found, _ = cv2.calcOpticalFlowPyrLK(before, frame, corners, corners.copy(), **window)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(frame, before, ahead, corners.copy(), **window)
     kept = (found.ravel() == 1) & (again.ravel() == 1)
     kept &= np.linalg.norm(back - corners, axis=1) < ASTRAY
     return ahead[kept], places[kept]

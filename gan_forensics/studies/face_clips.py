@@ -6,6 +6,9 @@ are noisy, optics and shutters blur, the background moves, something may pass ov
 video codec takes its share. Trackers get gray frames and the landmarks of frame 0 with errors.
 """
 
+# The camera computes on numpy's arrays as on JAX's; its annotations name only the latter.
+# pyright: reportReturnType=false
+
 import tempfile
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,7 +21,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from gan_forensics.faces.camera import rotation
 from gan_forensics.faces.candide import Wireframe
-from gan_forensics.studies.face_head import Head, make_head
+from gan_forensics.studies.face_head import make_head
 from gan_forensics.studies.face_raster import rasterise
 
 FRAMES_PER_SECOND = 25
@@ -51,7 +54,7 @@ class ClipConfig:
         landmark_noise: standard deviation of each coordinate of the landmarks of frame 0, pixels.
     """
 
-    frames: int = 100
+    frames: int = 75
     width: int = 360
     height: int = 288
     face: float = 130.0
@@ -237,7 +240,7 @@ class _Film:
         return image
 
     def _behind(self, place: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "h w"]:
-        """The part of the background at a place, 0 to 1 from its first row and column to its last."""
+        """What of the background is seen from a place, 0 to 1 from its first corner to its last."""
         height, width = self.config.height, self.config.width
         corner = np.clip(place, 0, 1) * (np.array(self.background.shape) - (height + 1, width + 1))
         (top, left), (down, right) = corner.astype(int), corner % 1
