@@ -18,42 +18,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-# OpenCV takes images to have a blur of .5 px already and brings them to 1.6 px.
-BLUR = math.sqrt(1.6**2 - 0.5**2)
-_TAPS = 13
+from gan_forensics.faces.sift import base_blur, gradients
+
 # Histograms are in gray levels x pixels; real patches have a norm of tens to thousands. Below this
 # norm descriptors fade to zero, and with them their gradients, where the image is constant.
 _FLAT = 0.1
-
-
-def gaussian_taps() -> Float[np.ndarray, "13"]:
-    """The kernel that brings an image to SIFT's base blur, as OpenCV samples it."""
-    offsets = np.arange(_TAPS) - _TAPS // 2
-    taps = np.exp(-(offsets**2) / (2 * BLUR**2))
-    return taps / taps.sum()
-
-
-def base_blur(image: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """The image under SIFT's base blur, its border reflected without repeating the edge.
-
-    The image must measure at least 7 x 7 pixels.
-    """
-    taps = [float(tap) for tap in gaussian_taps()]
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (_TAPS // 2, _TAPS // 2)
-        padded = jnp.pad(image, pad, mode="reflect")
-        size = image.shape[axis]
-        shifted = [jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(_TAPS)]
-        # Outer pairs first: sums that do not change when the image is mirrored.
-        half = _TAPS // 2
-        image = taps[half] * shifted[half]
-        for i in reversed(range(half)):
-            image = image + taps[i] * (shifted[i] + shifted[-1 - i])
-    return image
 
 
 class Maps(NamedTuple):
@@ -80,9 +51,7 @@ def orientation_maps(image: Float[Array, "h w"], stride: int) -> Maps:
         image: gray levels in 0..255, at least 7 x 7.
         stride: pixels between neighbouring cells of the grid, which is centred on the image.
     """
-    blurred = base_blur(image)
-    right = jnp.pad(blurred[1:-1, 2:] - blurred[1:-1, :-2], 1)
-    up = jnp.pad(blurred[:-2, 1:-1] - blurred[2:, 1:-1], 1)
+    right, up = gradients(base_blur(image))
     # Between an axis and its diagonal, by octants: exact under mirrors and quarter turns.
     across, along = jnp.abs(right), jnp.abs(up)
     smaller, larger = jnp.minimum(across, along), jnp.maximum(across, along)
@@ -116,15 +85,16 @@ def smooth_sift(
     Args:
         maps: of the image.
         points: (u, v), to the right and down, in pixels of the image.
-        size: diameter of the keypoints as OpenCV counts it: a bin is 1.5 size wide.
-        stride: that of the maps.
+        size: diameter of the keypoints as OpenCV counts it: a bin is 1.5 size wide. Static under
+            `jit`, since it determines how many cells are read.
+        stride: that of the maps. At most two thirds of `size`: coarser grids blur the bins.
 
     Returns:
         Descriptors of norm 1, clipped at .2 before the last normalisation as SIFT's are: 4 rows x
         4 columns x 8 orientations. Zeros where the image is constant or left behind.
     """
-    rows, columns = (weight[:, :4] for weight in _weights(maps, points, size, stride))
-    v = _summed(maps.cells, rows, columns).reshape(-1, 128)
+    windows, rows, columns = _windows(maps, points, size, stride)
+    v = _summed(windows, rows[:, :4], columns[:, :4]).reshape(-1, 128)
     norm = jnp.sqrt(jnp.sum(v * v, -1, keepdims=True) + _FLAT**2)
     w = jnp.minimum(v, 0.2 * norm)
     return w / jnp.sqrt(jnp.sum(w * w, -1, keepdims=True) + _FLAT**2)
@@ -134,8 +104,8 @@ def smooth_sift_with_jacobian(
     maps: Maps, points: Float[Array, "k 2"], *, size: float, stride: int
 ) -> tuple[Float[Array, "k 128"], Float[Array, "k 128 2"]]:
     """Descriptors as `smooth_sift` has them, and their derivatives by (u, v), per pixel."""
-    rows, columns = _weights(maps, points, size, stride)
-    sums = _summed(maps.cells, rows, columns)
+    windows, rows, columns = _windows(maps, points, size, stride)
+    sums = _summed(windows, rows, columns)
     v = sums[:, :4, :4].reshape(-1, 128)
     by_u, by_v = sums[:, :4, 4:], sums[:, 4:, :4]
     slopes = jnp.stack([by_u.reshape(-1, 128), by_v.reshape(-1, 128)], -1)
@@ -150,30 +120,43 @@ def smooth_sift_with_jacobian(
     return d, (slopes - d[..., None] * along[:, None]) / norm[..., None]
 
 
-def _weights(
+def _windows(
     maps: Maps, points: Float[Array, "k 2"], size: float, stride: int
-) -> tuple[Float[Array, "k 8 hc"], Float[Array, "k 8 wc"]]:
-    """Of each cell's row and column in each point's four bins; then their slopes by the point."""
+) -> tuple[Float[Array, "k y x 8"], Float[Array, "k 8 y"], Float[Array, "k 8 x"]]:
+    """The cells around each point, and what their rows and columns weigh in the histogram.
+
+    Eight weights each: in the four bins, then the slopes of these as the point moves.
+    """
     width = 1.5 * size
-    found = []
+    corners, weights, sides = [], [], []
     for axis, count in ((1, maps.cells.shape[0]), (0, maps.cells.shape[1])):
-        centres = maps.first[axis] + stride * jnp.arange(count)
-        away = ((centres[None] - points[:, axis, None]) / width)[:, None]
+        side = min(count, math.ceil(5 * width / stride) + 1)
+        low = jnp.ceil((points[:, axis] - 2.5 * width - maps.first[axis]) / stride)
+        corner = jnp.clip(low, 0, count - side)
+        cells = corner[:, None] + jnp.arange(side, dtype=corner.dtype)[None]
+        away = (maps.first[axis] + stride * cells - points[:, axis, None]) / width
+        away = away[:, None]
         gauss = jnp.exp(away * away / -8)
         from_bin = away + (1.5 - jnp.arange(4, dtype=away.dtype))[None, :, None]
         bins = jnp.maximum(0, 1 - jnp.abs(from_bin))
         slopes = jnp.where(bins > 0, -jnp.sign(from_bin), 0) - bins * away / 4
-        found.append(jnp.concatenate([bins * gauss, slopes * gauss / -width], 1))
-    return found[0], found[1]
+        weights.append(jnp.concatenate([bins * gauss, slopes * gauss / -width], 1))
+        corners.append(corner.astype(jnp.int32))
+        sides.append(side)
+
+    def cut(top, left):
+        return jax.lax.dynamic_slice(maps.cells, (top, left, jnp.zeros_like(top)), (*sides, 8))
+
+    return jax.vmap(cut)(*corners), *weights
 
 
 def _summed(
-    cells: Float[Array, "hc wc 8"], rows: Float[Array, "k r hc"], columns: Float[Array, "k c wc"]
+    windows: Float[Array, "k y x 8"], rows: Float[Array, "k r y"], columns: Float[Array, "k c x"]
 ) -> Float[Array, "k r c 8"]:
-    """Weighted sums of the cells for every point. Dense: faster than cutting windows out."""
-    k, r, _ = rows.shape
-    by_row = rows.reshape(k * r, -1) @ cells.reshape(len(cells), -1)
-    return jnp.einsum("krxo,kcx->krco", by_row.reshape(k, r, -1, 8), columns)
+    """Weighted sums of each point's cells."""
+    k, y, x, _ = windows.shape
+    by_row = jnp.einsum("kry,kyz->krz", rows, windows.reshape(k, y, -1))
+    return jnp.einsum("krxo,kcx->krco", by_row.reshape(k, -1, x, 8), columns)
 
 
 def _arctan(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
