@@ -46,7 +46,7 @@ def described(image, points, size=SIZE, stride=STRIDE):
     return np.asarray(jit_smooth(maps, jnp.asarray(points, jnp.float32), size=size, stride=stride))
 
 
-def inner_points(rng, image, k=20, margin=0):
+def inner_points(rng, image, k=24, margin=0):
     h, w = image.shape
     return rng.uniform(margin, [w - 1 - margin, h - 1 - margin], (k, 2))
 
@@ -56,7 +56,7 @@ def inner_points(rng, image, k=20, margin=0):
 def test_the_port_is_within_one_of_opencv_also_near_borders_and_between_pixels(rng, name, size):
     image = IMAGES[name].astype(np.uint8)
     h, w = image.shape
-    points = inner_points(rng, image, k=12)
+    points = inner_points(rng, image, k=18)
     corners = [[0, 0], [1, h - 1], [w - 1, 3], [w - 0.5, h - 0.5], [20.5, 21.5], [-3, 40]]
     points = np.concatenate([points, corners]).astype(np.float32)
     for angle in (0.0, 45.0, 300.0):
@@ -64,7 +64,7 @@ def test_the_port_is_within_one_of_opencv_also_near_borders_and_between_pixels(r
         found = jit_sift(jnp.asarray(image, jnp.float32), points, size=size, angle=angle)
         away = np.abs(found - wanted)
         assert away.max() <= 1 and (away > 0).mean() < 0.005
-        assert wanted[:12].max() > 100
+        assert wanted[:18].max() > 100
 
 
 def test_the_base_blur_is_opencvs():
@@ -76,7 +76,7 @@ def test_the_base_blur_is_opencvs():
 
 def test_turning_image_and_keypoint_leaves_the_port_as_it_was(rng):
     image = IMAGES["noise"].astype(np.float32)
-    points = np.round(inner_points(rng, image, k=6, margin=10)).astype(np.float32)
+    points = np.round(inner_points(rng, image, margin=10)).astype(np.float32)
     turned = np.stack([points[:, 1], 95 - points[:, 0]], 1)  # a quarter anticlockwise
     upright = jit_sift(image, points, size=6, angle=0.0)
     found = jit_sift(np.rot90(image).copy(), turned, size=6, angle=270.0)
@@ -84,12 +84,12 @@ def test_turning_image_and_keypoint_leaves_the_port_as_it_was(rng):
 
 
 def test_the_port_is_zero_on_constants_and_outside_and_ignores_brightness_and_contrast(rng):
-    points = np.array([[50, 50], [500, 50], [50, -1e6]], np.float32)
-    assert not np.asarray(jit_sift(jnp.full((96, 96), 117.0), points, size=6)).any()
-    image = jnp.asarray(IMAGES["noise"], jnp.float32)
-    found = jit_sift(image, points, size=6)
-    assert found[0].any() and not found[1:].any()
-    np.testing.assert_allclose(jit_sift(0.5 * image + 40, points, size=6), found, atol=1)
+    points = np.tile(np.float32([[50, 50], [500, 50], [50, -1e6]]), (8, 1))
+    assert not np.asarray(jit_sift(jnp.full((96, 96), 117.0), points, size=6, angle=0.0)).any()
+    image = IMAGES["noise"].astype(np.float32)
+    found = jit_sift(image, points, size=6, angle=0.0)
+    assert found[0].any() and not found[1:3].any()
+    np.testing.assert_allclose(jit_sift(0.5 * image + 40, points, size=6, angle=0.0), found, atol=1)
 
 
 def test_opencv_wants_bytes_and_gives_every_point_its_descriptor():
@@ -105,7 +105,7 @@ def test_opencv_wants_bytes_and_gives_every_point_its_descriptor():
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_smooth_variant_is_as_good_as_opencvs_at_whole_pixels(rng, name):
     image = IMAGES[name].astype(np.uint8)
-    points = np.round(inner_points(rng, image, k=60, margin=2))
+    points = np.round(inner_points(rng, image, margin=2))
     wanted = opencv_sift(image, points, size=SIZE)
     wanted = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
     cosines = (described(image, points) * wanted).sum(1)
@@ -134,7 +134,7 @@ def test_maps_add_up_to_the_magnitude_of_the_gradient_and_hold_its_direction():
         blurred[1:-1, 2:] - blurred[1:-1, :-2], blurred[:-2, 1:-1] - blurred[2:, 1:-1]
     )
     np.testing.assert_allclose(maps.cells.sum(), magnitude.sum(), rtol=1e-5)
-    v, u = np.mgrid[:60, :60]
+    v, u = np.mgrid[:65, :171]
     for degrees in (0, 45, 90, 170, 200, 315, 340):
         # A slope that rises towards this angle, anticlockwise from the right.
         angle = np.deg2rad(degrees)
@@ -147,7 +147,7 @@ def test_maps_add_up_to_the_magnitude_of_the_gradient_and_hold_its_direction():
 
 
 def test_the_grid_lies_symmetrically_about_the_centre_of_an_image_of_any_size():
-    for h, w in ((61, 64), (62, 66), (63, 67)):
+    for h, w in ((65, 171), (96, 96), (256, 256)):
         maps = jit_maps(jnp.zeros((h, w)), stride=STRIDE)
         last = np.asarray(maps.first) + STRIDE * (np.array(maps.cells.shape[1::-1]) - 1)
         np.testing.assert_allclose(maps.first + last, [w - 1, h - 1])
@@ -166,9 +166,8 @@ def test_a_mirrored_image_has_the_same_descriptors_with_their_bins_exchanged(rng
     np.testing.assert_allclose(reflected, maps.cells, atol=2e-2, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["noise", "wide"])
-def test_an_image_turned_by_a_quarter_has_the_same_descriptors_with_their_bins_turned(rng, name):
-    image = IMAGES[name].astype(np.float32)
+def test_an_image_turned_by_a_quarter_has_the_same_descriptors_with_their_bins_turned(rng):
+    image = IMAGES["noise"].astype(np.float32)
     points = inner_points(rng, image)
     turned = np.stack([points[:, 1], image.shape[1] - 1 - points[:, 0]], 1)
     found = described(np.rot90(image).copy(), turned)
@@ -184,15 +183,15 @@ def test_brightness_and_contrast_do_not_matter(rng):
 
 
 def test_descriptors_have_norm_one_and_no_entry_far_above_the_clip(rng):
-    found = described(IMAGES["wide"], inner_points(rng, IMAGES["wide"], k=60))
+    found = described(IMAGES["wide"], inner_points(rng, IMAGES["wide"]))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert found.min() >= 0 and 0.2 < found.max() < 0.5
 
 
 def test_constant_patches_and_points_outside_give_zeros_and_finite_gradients():
-    image = np.full((96, 140), 117.0, np.float32)
-    image[:, 100:] = IMAGES["noise"][:, :40]
-    points = jnp.asarray([[30.0, 50], [-400, 50], [30, 1e6], [120, 50]])
+    image = np.full((65, 171), 117.0, np.float32)
+    image[:, 110:] = IMAGES["wide"][:, :61]
+    points = np.tile(np.float32([[30, 50], [-400, 50], [30, 1e6], [140, 50]]), (6, 1))
     maps = jit_maps(image, stride=STRIDE)
     d, slopes = jit_slopes(maps, points, size=SIZE, stride=STRIDE)
     assert np.isfinite(slopes).all() and not d[:3].any() and not slopes[:3].any()
@@ -206,7 +205,7 @@ def test_the_jacobian_is_that_of_finite_differences_and_of_forward_mode(rng):
     image = IMAGES["wide"]
     with jax.enable_x64(True):
         maps = jit_maps(jnp.asarray(image, jnp.float64), stride=STRIDE)
-        points = jnp.asarray(inner_points(rng, image, k=12))
+        points = jnp.asarray(inner_points(rng, image))
 
         @jax.jit
         def describe(points):

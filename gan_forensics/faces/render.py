@@ -63,7 +63,7 @@ def render_views(
     """
     if not (np.isfinite(uv).all() and np.isfinite(depth).all() and np.isfinite(texture_uv).all()):
         raise ValueError(
-            "vertices to draw must be finite; check the pose, and that no vertex is behind the camera"
+            "vertices to draw must be finite: check the pose; none may lie behind the camera"
         )
     corners = np.asarray(uv)[:, np.asarray(triangles)]
     extent = (corners.max(2) - corners.min(2)).max((0, 1), initial=0)
