@@ -11,6 +11,7 @@ from skimage import data
 from gan_forensics.faces.observe import (
     Maps,
     orientation_maps,
+    rounded_sift,
     smooth_sift,
     smooth_sift_with_jacobian,
 )
@@ -25,8 +26,9 @@ TURNED = np.arange(128).reshape(4, 4, 8)[:, ::-1, (np.arange(8) - 2) % 8].swapax
 
 jit_sift = jax.jit(sift, static_argnames="size")
 jit_maps = jax.jit(orientation_maps, static_argnames="stride")
-jit_smooth = jax.jit(smooth_sift, static_argnames=("size", "stride"))
-jit_slopes = jax.jit(smooth_sift_with_jacobian, static_argnames=("size", "stride"))
+jit_smooth = jax.jit(smooth_sift, static_argnames="stride")
+jit_slopes = jax.jit(smooth_sift_with_jacobian, static_argnames="stride")
+jit_rounded = jax.jit(rounded_sift)
 jit_blur = jax.jit(base_blur)
 
 
@@ -65,6 +67,16 @@ def test_the_port_is_within_one_of_opencv_also_near_borders_and_between_pixels(r
         away = np.abs(found - wanted)
         assert away.max() <= 1 and (away > 0).mean() < 0.005
         assert wanted[:18].max() > 100
+
+
+@pytest.mark.parametrize("name", ["noise", "wide"])
+def test_maps_of_single_pixels_give_the_upright_port_for_a_size_that_is_traced(rng, name):
+    image = IMAGES[name].astype(np.uint8)
+    points = np.concatenate([inner_points(rng, image, k=22), [[20.5, 21.5], [-3, 40]]])
+    maps = jit_maps(image.astype(np.float32), stride=1)
+    for size in (6, 9.7):
+        away = np.abs(jit_rounded(maps, points, size=size) - opencv_sift(image, points, size=size))
+        assert away.max() <= 1 and (away > 0).mean() < 0.005
 
 
 def test_the_base_blur_is_opencvs():

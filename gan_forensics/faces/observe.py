@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan_forensics.faces.sift import base_blur, gradients
+from gan_forensics.faces.sift import base_blur, gradients, quantised
 
 # Histograms are in gray levels x pixels; real patches have a norm of tens to thousands. Below this
 # norm descriptors fade to zero, and with them their gradients, where the image is constant.
@@ -78,34 +78,33 @@ def orientation_maps(image: Float[Array, "h w"], stride: int) -> Maps:
 
 
 def smooth_sift(
-    maps: Maps, points: Float[Array, "k 2"], *, size: float, stride: int
+    maps: Maps, points: Float[Array, "k 2"], *, size: float | Float[Array, ""], stride: int
 ) -> Float[Array, "k 128"]:
     """Smooth SIFT descriptors of upright keypoints, differentiable in the points.
 
     Args:
         maps: of the image.
         points: (u, v), to the right and down, in pixels of the image.
-        size: diameter of the keypoints as OpenCV counts it: a bin is 1.5 size wide. Static under
-            `jit`, since it determines how many cells are read.
+        size: diameter of the keypoints as OpenCV counts it: a bin is 1.5 size wide.
         stride: that of the maps. At most two thirds of `size`: coarser grids blur the bins.
 
     Returns:
         Descriptors of norm 1, clipped at .2 before the last normalisation as SIFT's are: 4 rows x
         4 columns x 8 orientations. Zeros where the image is constant or left behind.
     """
-    windows, rows, columns = _windows(maps, points, size, stride)
-    v = _summed(windows, rows[:, :4], columns[:, :4]).reshape(-1, 128)
+    rows, columns = (weight[:, :4] for weight in _weights(maps, points, size, stride))
+    v = _summed(maps.cells, rows, columns).reshape(-1, 128)
     norm = jnp.sqrt(jnp.sum(v * v, -1, keepdims=True) + _FLAT**2)
     w = jnp.minimum(v, 0.2 * norm)
     return w / jnp.sqrt(jnp.sum(w * w, -1, keepdims=True) + _FLAT**2)
 
 
 def smooth_sift_with_jacobian(
-    maps: Maps, points: Float[Array, "k 2"], *, size: float, stride: int
+    maps: Maps, points: Float[Array, "k 2"], *, size: float | Float[Array, ""], stride: int
 ) -> tuple[Float[Array, "k 128"], Float[Array, "k 128 2"]]:
     """Descriptors as `smooth_sift` has them, and their derivatives by (u, v), per pixel."""
-    windows, rows, columns = _windows(maps, points, size, stride)
-    sums = _summed(windows, rows, columns)
+    rows, columns = _weights(maps, points, size, stride)
+    sums = _summed(maps.cells, rows, columns)
     v = sums[:, :4, :4].reshape(-1, 128)
     by_u, by_v = sums[:, :4, 4:], sums[:, 4:, :4]
     slopes = jnp.stack([by_u.reshape(-1, 128), by_v.reshape(-1, 128)], -1)
@@ -120,43 +119,47 @@ def smooth_sift_with_jacobian(
     return d, (slopes - d[..., None] * along[:, None]) / norm[..., None]
 
 
-def _windows(
-    maps: Maps, points: Float[Array, "k 2"], size: float, stride: int
-) -> tuple[Float[Array, "k y x 8"], Float[Array, "k 8 y"], Float[Array, "k 8 x"]]:
-    """The cells around each point, and what their rows and columns weigh in the histogram.
+def rounded_sift(
+    maps: Maps, points: Float[Array, "k 2"], *, size: float | Float[Array, ""]
+) -> Float[Array, "k 128"]:
+    """OpenCV's descriptors of upright keypoints, within 1 of 255, from maps of stride 1.
 
-    Eight weights each: in the four bins, then the slopes of these as the point moves.
+    What `faces.sift` computes for an angle of 0, but with maps shared by all points and searches
+    of an image, and a size that may be traced. The points are rounded to whole pixels.
     """
+    whole = jnp.round(points - maps.first[None]) + maps.first[None]
+    rows, columns = (weight[:, :4] for weight in _weights(maps, whole, size, 1))
+    return quantised(_summed(maps.cells, rows, columns).reshape(-1, 128))
+
+
+def _weights(
+    maps: Maps, points: Float[Array, "k 2"], size: float | Float[Array, ""], stride: int
+) -> tuple[Float[Array, "k 8 hc"], Float[Array, "k 8 wc"]]:
+    """Of each cell's row and column in each point's four bins; then their slopes by the point."""
     width = 1.5 * size
-    corners, weights, sides = [], [], []
+    found = []
     for axis, count in ((1, maps.cells.shape[0]), (0, maps.cells.shape[1])):
-        side = min(count, math.ceil(5 * width / stride) + 1)
-        low = jnp.ceil((points[:, axis] - 2.5 * width - maps.first[axis]) / stride)
-        corner = jnp.clip(low, 0, count - side)
-        cells = corner[:, None] + jnp.arange(side, dtype=corner.dtype)[None]
-        away = (maps.first[axis] + stride * cells - points[:, axis, None]) / width
-        away = away[:, None]
+        centres = maps.first[axis] + stride * jnp.arange(count)
+        away = ((centres[None] - points[:, axis, None]) / width)[:, None]
         gauss = jnp.exp(away * away / -8)
         from_bin = away + (1.5 - jnp.arange(4, dtype=away.dtype))[None, :, None]
         bins = jnp.maximum(0, 1 - jnp.abs(from_bin))
         slopes = jnp.where(bins > 0, -jnp.sign(from_bin), 0) - bins * away / 4
-        weights.append(jnp.concatenate([bins * gauss, slopes * gauss / -width], 1))
-        corners.append(corner.astype(jnp.int32))
-        sides.append(side)
-
-    def cut(top, left):
-        return jax.lax.dynamic_slice(maps.cells, (top, left, jnp.zeros_like(top)), (*sides, 8))
-
-    return jax.vmap(cut)(*corners), *weights
+        found.append(jnp.concatenate([bins * gauss, slopes * gauss / -width], 1))
+    return found[0], found[1]
 
 
 def _summed(
-    windows: Float[Array, "k y x 8"], rows: Float[Array, "k r y"], columns: Float[Array, "k c x"]
+    cells: Float[Array, "hc wc 8"], rows: Float[Array, "k r hc"], columns: Float[Array, "k c wc"]
 ) -> Float[Array, "k r c 8"]:
-    """Weighted sums of each point's cells."""
-    k, y, x, _ = windows.shape
-    by_row = jnp.einsum("kry,kyz->krz", rows, windows.reshape(k, y, -1))
-    return jnp.einsum("krxo,kcx->krco", by_row.reshape(k, -1, x, 8), columns)
+    """Weighted sums of the cells for every point.
+
+    Over all cells: windows cut out around the points cost half as much, but would tie the size of
+    the keypoints, which follows the face, to compiled code.
+    """
+    k, r, _ = rows.shape
+    by_row = rows.reshape(k * r, -1) @ cells.reshape(len(cells), -1)
+    return jnp.einsum("krxo,kcx->krco", by_row.reshape(k, r, -1, 8), columns)
 
 
 def _arctan(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
