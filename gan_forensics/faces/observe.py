@@ -127,8 +127,7 @@ def rounded_sift(
     What `faces.sift` computes for an angle of 0, but with maps shared by all points and searches
     of an image, and a size that may be traced. The points are rounded to whole pixels.
     """
-    whole = jnp.round(points - maps.first[None]) + maps.first[None]
-    rows, columns = (weight[:, :4] for weight in _weights(maps, whole, size, 1))
+    rows, columns = (weight[:, :4] for weight in _weights(maps, jnp.round(points), size, 1))
     return quantised(_summed(maps.cells, rows, columns).reshape(-1, 128))
 
 
