@@ -184,17 +184,21 @@ def test_vertices_may_lie_outside_of_the_frame(background, texture):
         np.testing.assert_allclose(found, larger[40:-40, 40:-40], atol=2e-2)
 
 
-def test_a_triangle_may_be_larger_than_the_frame(background, texture):
+def test_a_triangle_may_be_larger_than_the_frame_or_long_and_thin(background, texture):
     uv = np.array([[-500, -400], [-300, 900], [900, -300]], np.float64)
     found = render(background, uv, np.zeros(3), texture, uv, np.array([[0, 1, 2]]))
     np.testing.assert_array_equal(found, texture)
+    for uv in (np.array([[2, 3], [2, 9], [68, 3.0]]), np.array([[3, 2], [3, 46], [9, 2.0]])):
+        found = np.asarray(render(background, uv, np.zeros(3), texture, uv, np.array([[0, 1, 2]])))
+        drawn = np.argwhere(found >= 0)
+        np.testing.assert_array_equal(drawn.max(0)[::-1], np.maximum(uv[1], uv[2]))
 
 
 def test_views_are_drawn_as_one_by_one_and_compiled_once(background, texture, rng):
     poses = POSE + rng.uniform(-1, 1, (5, 6)) * [0.3, 0.4, 0.3, 5, 5, 2]
     views = drawn_by_poses(background, texture, poses)
     compiled = _render_views._cache_size()
-    drawn_by_poses(background, texture, poses + [0.02, 0.02, 0, 3, 1, 0])
+    drawn_by_poses(background, texture, poses + [0.02, 0.02, 0, 3, 1, 2])
     assert _render_views._cache_size() == compiled
     for pose, view in zip(poses, views, strict=True):
         (alone,) = drawn_by_poses(background, texture, [pose])
