@@ -5,6 +5,9 @@ what is not known. A frame without an estimate is left out of means and counted 
 share of tracked frames belongs beside every mean.
 """
 
+# The camera computes on numpy's arrays as on JAX's; its annotations name only the latter.
+# pyright: reportArgumentType=false
+
 import csv
 from collections.abc import Sequence
 from pathlib import Path

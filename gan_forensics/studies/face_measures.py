@@ -37,7 +37,7 @@ def measured(track: Track, clip: Clip) -> dict[str, Any]:
         **metrics.pose_summary(errors[1:]),
         **_occlusion(errors[:, 3], "geodesic", clip),
         **_occlusion(metrics.landmark_errors(track.landmarks, clip.landmarks), "landmarks", clip),
-        "unaligned": float(np.nanmean(plain)),
+        "unaligned": _mean(plain),
         "degrees_by_frame": _rounded(errors[:, 3]),
         "units": _correlation(track.animation, clip.animation),
         "jitter_degrees": _jitter(np.degrees(euler_angles(track.rotation))[1:]),  # pyright: ignore[reportArgumentType]
@@ -61,11 +61,11 @@ def landmark_measures(track: Track, truth: Float[np.ndarray, "n 68 2"]) -> dict[
     normalised = absolute / metrics.inter_ocular(truth)
     thirds = np.array_split(absolute[1:], 3)
     found = {
-        "landmarks": float(np.nanmean(absolute[1:])),
-        "relative": float(np.nanmean(relative[1:])),
-        "normalised": float(np.nanmean(normalised[1:])),
-        "first": float(np.nanmean(thirds[0])),
-        "last": float(np.nanmean(thirds[-1])),
+        "landmarks": _mean(absolute[1:]),
+        "relative": _mean(relative[1:]),
+        "normalised": _mean(normalised[1:]),
+        "first": _mean(thirds[0]),
+        "last": _mean(thirds[-1]),
         "lost_at": metrics.frames_to_loss(normalised, LOST),
         "lost_share": None if track.lost is None else float(track.lost[1:].mean()),
         "cumulative": _rounded(metrics.cumulative(normalised[1:], np.array(THRESHOLDS))),
@@ -79,15 +79,21 @@ def landmark_measures(track: Track, truth: Float[np.ndarray, "n 68 2"]) -> dict[
     return found
 
 
-def _occlusion(errors: np.ndarray, name: str, clip: Clip) -> dict[str, float]:
+def _occlusion(errors: np.ndarray, name: str, clip: Clip) -> dict[str, float | None]:
     """The mean error while something hides the face, and afterwards."""
     covered = np.flatnonzero(clip.hidden.sum(1) >= HIDDEN)
     if not len(covered) or covered[-1] + 1 == len(errors):
         return {}
     return {
-        f"{name}_hidden": float(np.nanmean(errors[covered])),
-        f"{name}_after": float(np.nanmean(errors[covered[-1] + 1 :])),
+        f"{name}_hidden": _mean(errors[covered]),
+        f"{name}_after": _mean(errors[covered[-1] + 1 :]),
     }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Mean of what is known; JSON knows no NaN."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _jitter(values: Float[np.ndarray, "n *s"]) -> float:
@@ -107,5 +113,5 @@ def _correlation(own: np.ndarray | None, other: np.ndarray) -> float | None:
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:
-    """JSON knows no NaN."""
+    """Four digits, and None where nothing is known."""
     return [None if np.isnan(value) else round(float(value), 4) for value in values]
