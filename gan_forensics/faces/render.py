@@ -1,0 +1,173 @@
+"""A textured wireframe drawn over an image: the synthetic views from which appearance is learned.
+
+Faces are filled triangle by triangle with a z-buffer, back faces culled, the texture taken from
+another image (the clip's first frame) by an affine map per triangle and bilinear look-up. What is
+interpolated is not the place in the texture but its distance from the place in the view, so that a
+view in which no vertex moves reproduces the texture exactly.
+
+Vertices are in image coordinates: (u to the right, v down), pixel centres at whole numbers.
+Triangles are wound so that those which face the camera run anticlockwise on the screen, as a model
+whose normals point outwards has them under the cameras of `faces.camera`.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+# Smaller triangles (twice their area, square pixels) are culled with those that face away.
+_AREA = 1e-3
+# Pixels on an edge belong to both triangles, however their weights round.
+_EDGE = 1e-4
+
+
+def render(
+    background: Float[Array, "h w"],
+    uv: Float[Array, "n 2"],
+    depth: Float[Array, "n"],
+    texture: Float[Array, "a b"],
+    texture_uv: Float[Array, "n 2"],
+    triangles: Int[np.ndarray, "t 3"],
+) -> Float[Array, "h w"]:
+    """Draw one view: `render_views` with a single one."""
+    views = render_views(background, uv[None], depth[None], texture, texture_uv, triangles)
+    return views[0]
+
+
+def render_views(
+    background: Float[Array, "h w"],
+    uv: Float[Array, "views n 2"],
+    depth: Float[Array, "views n"],
+    texture: Float[Array, "a b"],
+    texture_uv: Float[Array, "n 2"],
+    triangles: Int[np.ndarray, "t 3"],
+) -> Float[Array, "views h w"]:
+    """Draw a textured wireframe over a background, once for every row of vertices.
+
+    Args:
+        background: gray levels; what no triangle covers is left as it is.
+        uv: where the vertices are in each view, in pixels; they may lie outside.
+        depth: of the vertices, larger where nearer to the camera.
+        texture: gray levels.
+        texture_uv: where the vertices are in the texture, in pixels.
+        triangles: three vertices each; drawn where they run anticlockwise on the screen.
+
+    Returns:
+        The views. The order of the triangles does not matter.
+    """
+    corners = np.asarray(uv)[:, np.asarray(triangles)]
+    extent = (corners.max(2) - corners.min(2)).max((0, 1), initial=0)
+    # A triangle is drawn inside a window: one size for all, in steps, so that it compiles once.
+    window = tuple(
+        int(min(side, 16 * np.ceil((span + 2) / 16)))
+        for side, span in zip(background.shape, extent[::-1], strict=True)
+    )
+    arrays = (jnp.asarray(x, jnp.float32) for x in (background, uv, depth, texture, texture_uv))
+    return _render_views(*arrays, jnp.asarray(triangles), window=window)
+
+
+@partial(jax.jit, static_argnames="window")
+def _render_views(background, uv, depth, texture, texture_uv, triangles, *, window):
+    height, width = background.shape
+
+    def draw(buffers, triangle):
+        """Draw one triangle into the buffers: depth, and the way to the texture in u and v."""
+        places, values = triangle
+        a, b, c = places
+        ab, ac = b - a, c - a
+        # v points down: what faces the camera has a negative cross product here.
+        area = ab[1] * ac[0] - ab[0] * ac[1]
+        low = jnp.floor(places.min(0)).astype(jnp.int32)
+        left = jnp.clip(low[0], 0, width - window[1])
+        top = jnp.clip(low[1], 0, height - window[0])
+        x = (left + jnp.arange(window[1])).astype(jnp.float32)[None] - a[0]
+        y = (top + jnp.arange(window[0])).astype(jnp.float32)[:, None] - a[1]
+        size = jnp.where(area > _AREA, area, 1)
+        of_b = (y * ac[0] - x * ac[1]) / size
+        of_c = (x * ab[1] - y * ab[0]) / size
+        of_a = 1 - of_b - of_c
+        inside = (jnp.minimum(jnp.minimum(of_a, of_b), of_c) >= -_EDGE) & (area > _AREA)
+        # Through differences: what is the same at all corners stays exactly so.
+        new = [
+            values[0, i]
+            + of_b * (values[1, i] - values[0, i])
+            + of_c * (values[2, i] - values[0, i])
+            for i in range(3)
+        ]
+        old = [jax.lax.dynamic_slice(buffer, (top, left), window) for buffer in buffers]
+        # At equal depth the way decides, so that the order of the triangles never does.
+        nearer = new[0] > old[0]
+        for i in (1, 2):
+            same = new[0] == old[0] if i == 1 else same & (new[1] == old[1])  # noqa: F821
+            nearer |= same & (new[i] > old[i])
+        nearer &= inside
+        return tuple(
+            jax.lax.dynamic_update_slice(buffer, jnp.where(nearer, n, o), (top, left))
+            for buffer, n, o in zip(buffers, new, old, strict=True)
+        ), None
+
+    rows = jnp.arange(height, dtype=jnp.float32)[:, None]
+    columns = jnp.arange(width, dtype=jnp.float32)[None]
+
+    def view(vertices):
+        uv, depth = vertices
+        values = jnp.concatenate([depth[:, None], texture_uv - uv], 1)
+        empty = (jnp.full(background.shape, -jnp.inf), *(jnp.zeros(background.shape),) * 2)
+        (z, to_u, to_v), _ = jax.lax.scan(draw, empty, (uv[triangles], values[triangles]))
+        drawn = bilinear(texture, columns + to_u, rows + to_v)
+        return jnp.where(z > -jnp.inf, drawn, background)
+
+    return jax.lax.map(view, (uv, depth))
+
+
+def bilinear(
+    image: Float[Array, "h w"], u: Float[Array, "*n"], v: Float[Array, "*n"]
+) -> Float[Array, "*n"]:
+    """Gray levels between pixels; outside of the image those of its nearest pixel."""
+    height, width = image.shape
+    u, v = jnp.clip(u, 0, width - 1), jnp.clip(v, 0, height - 1)
+    left = jnp.clip(jnp.floor(u), 0, max(width - 2, 0))
+    top = jnp.clip(jnp.floor(v), 0, max(height - 2, 0))
+    fu, fv = u - left, v - top
+    left, top = left.astype(jnp.int32), top.astype(jnp.int32)
+    right, bottom = jnp.minimum(left + 1, width - 1), jnp.minimum(top + 1, height - 1)
+    above = image[top, left] * (1 - fu) + image[top, right] * fu
+    below = image[bottom, left] * (1 - fu) + image[bottom, right] * fu
+    return above * (1 - fv) + below * fv
+
+
+def vertex_normals(
+    vertices: Float[Array, "*b n 3"], triangles: Int[np.ndarray, "t 3"]
+) -> Float[Array, "*b n 3"]:
+    """Unit normals of vertices: of the triangles around them, weighted by area.
+
+    Zeros for a vertex that is in no triangle.
+    """
+    corners = vertices[..., triangles, :]
+    edges = corners[..., 1:, :] - corners[..., :1, :]
+    faces = jnp.cross(edges[..., 0, :], edges[..., 1, :])
+    around = (triangles[:, :, None] == np.arange(vertices.shape[-2])).any(1)
+    normals = jnp.einsum("tn,...tc->...nc", around.astype(faces.dtype), faces)
+    return normals / jnp.maximum(jnp.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+
+
+def visible(
+    normals: Float[Array, "*b n 3"],
+    uv: Float[Array, "*b n 2"],
+    image_size: tuple[int, int],
+    threshold: float = 0.2,
+) -> Bool[Array, "*b n"]:
+    """Which vertices face the camera and lie inside the image.
+
+    Args:
+        normals: after the rotation of the head, z towards the camera.
+        uv: places in the image, in pixels.
+        image_size: height and width of the image.
+        threshold: least cosine between the normal and the direction of the camera.
+    """
+    height, width = image_size
+    u, v = uv[..., 0], uv[..., 1]
+    inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+    return inside & (normals[..., 2] > threshold)
