@@ -1,16 +1,25 @@
 """`gan-forensics track`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.cli.process import say
+from gan_forensics.cli.train import options_of
+from gan_forensics.faces.tracker_config import TrackerConfig
 
 if TYPE_CHECKING:
     from gan_forensics.faces.runs import Tracked
+
+# Without what only comparisons of trackers turn.
+_STUDIED = (
+    "covariance", "prior", "components", "iterations", "evaluations", "deviations", "patience",
+    "inflation",
+)  # fmt: skip
+Options: Any = options_of(TrackerConfig, without=_STUDIED)
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,8 @@ class Track:
     The same with --resume goes on where a run was stopped.
     """
 
-    video: Positional[Path]
-    """The video."""
+    clip: Positional[Path]
+    """The video: MP4 or MOV, WebM or Matroska, AVI, MPEG-TS."""
     out: Path
     """Run folder for track.csv, overlay.webm, results.json and report.html."""
     model: Path | None = None
@@ -64,8 +73,10 @@ class Track:
     """Frame to stop before; by default the end of the video."""
     every: int = 1
     """Track every so-manieth frame."""
-    no_video: bool = False
-    """Write no video."""
+    tracker: Options = field(default_factory=Options)  # pyright: ignore[reportInvalidTypeForm]
+    """How it is tracked."""
+    video: bool = True
+    """Write overlay.webm, the clip with the face drawn over it."""
     resume: bool = False
     """Go on with the run in --out; its settings must be the same."""
 
@@ -78,16 +89,18 @@ class Track:
         at_least(1, every=self.every)
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"--end {self.end}: it must lie behind --start {self.start}")
-        if self.init and self.landmarks:
-            not_given("--init gives the landmarks", landmarks=self.landmarks)
+        if self.init:
+            not_given("the landmarks are those of --init", landmarks=self.landmarks)
+        config = TrackerConfig(**vars(self.tracker))
+        at_least(0, seed=config.seed)
+        if config.update == "none" and config.rate != TrackerConfig.rate:
+            not_given("nothing is updated", rate=config.rate)
         from gan_forensics.faces.runs import Clip, track_clip
-        from gan_forensics.faces.tracker import TrackerConfig
         from gan_forensics.report.provenance import provenance
 
-        names = {field.name for field in fields(TrackerConfig)} & vars(self).keys()
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        config = TrackerConfig(**given)
-        clip = Clip(**{field.name: getattr(self, field.name) for field in fields(Clip)})
+        clip = Clip(
+            self.clip, self.model, self.init, self.landmarks, self.start, self.end, self.every
+        )
         done = track_clip(
             clip,
             self.out,
@@ -106,7 +119,7 @@ class Track:
         from gan_forensics.report.tracking import summary, tracking_page
         from gan_forensics.train.run_folder import read_config
 
-        stills, video = draw_clip(clip, self.out, done, video=not self.no_video, progress=in_frames)
+        stills, video = draw_clip(clip, self.out, done, video=self.video, progress=in_frames)
         if video is not None:
             done.results["speed"]["overlay_frames_per_second"] = video.frames_per_second
             write_json(self.out / "results.json", done.results)
@@ -119,7 +132,7 @@ class Track:
             stills=stills,
             video=None if video is None else video.path,
         )
-        print("\n".join(summary(done.table, done.results)))
+        print("\n".join(summary(done.results)))
         print(f"Open {page}; the rows are in {self.out / 'track.csv'}.")
 
 

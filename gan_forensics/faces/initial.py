@@ -4,7 +4,7 @@ Landmarks of one frame, or of a detector, fix pose and shape of the person. A fa
 mean face is then laid on the box, which tells where to look and not much more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,9 +37,7 @@ class Found(NamedTuple):
     others: tuple[Box, ...] = ()
 
 
-def given_face(
-    frame: Rgb, points: Landmarks, wireframe: "Wireframe", units: Sequence[int], camera: str
-) -> Found:
+def given_face(frame: Rgb, points: Landmarks, wireframe: "Wireframe", camera: str) -> Found:
     """The face whose landmarks were given.
 
     Raises:
@@ -53,25 +51,18 @@ def given_face(
             f"{len(inside) - inside.sum()} of {len(inside)} landmarks lie outside of the frame of "
             f"{width}x{height} pixels: give pixels of the upright frame that tracking starts with"
         )
-    fit = fit_landmarks(
-        wireframe, points, units=units, camera=camera, image_size=(width, height)
-    )
+    fit = fit_landmarks(wireframe, points, camera=camera, image_size=(width, height))
     return Found(fit, "landmarks")
 
 
 def find_face(
-    frame: Rgb,
-    wireframe: "Wireframe",
-    units: Sequence[int],
-    camera: str,
-    detector: LandmarkDetector | None,
+    frame: Rgb, wireframe: "Wireframe", camera: str, detector: LandmarkDetector | None
 ) -> Found | None:
     """The largest face of a frame, or None.
 
     Args:
         frame: upright.
         wireframe: to fit.
-        units: animation units that are fitted.
         camera: its name.
         detector: of landmarks in a box; without one the mean face is laid on the box.
     """
@@ -82,7 +73,10 @@ def find_face(
     if detector is None:
         return Found(fit_box(wireframe, box[:4]), "box", box, tuple(others))
     size = frame.shape[1], frame.shape[0]
-    fit = fit_landmarks(
-        wireframe, detector(frame, box), units=units, camera=camera, image_size=size
-    )
+    fit = fit_landmarks(wireframe, detector(frame, box), camera=camera, image_size=size)
     return Found(fit, "detector", box, tuple(others))
+
+
+def candidate_poses(frame: Rgb, wireframe: "Wireframe") -> list[Float[np.ndarray, " 6"]]:
+    """Poses of the mean face in every face box of a frame: where a lost face may be."""
+    return [fit_box(wireframe, box[:4]).pose for box in detect_boxes(frame) if is_face(frame, box)]

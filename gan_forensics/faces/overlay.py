@@ -168,7 +168,8 @@ def words(row: Mapping[str, Any]) -> tuple[str, str]:
     if not np.isfinite(row["yaw"]):
         return when, "no face was found yet"
     angles = "   ".join(
-        f"{name} {row[name]:+.1f} \u00b1 {row[f'{name}_sd']:.1f}" for name in ("yaw", "pitch", "roll")
+        f"{name} {row[name]:+.1f} \u00b1 {row[f'{name}_sd']:.1f}"
+        for name in ("yaw", "pitch", "roll")
     )
     flags = [
         f"init={row['init']}",

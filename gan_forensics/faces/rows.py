@@ -24,8 +24,8 @@ ANGLES = ("yaw", "pitch", "roll")
 # Where each of them stands in a state; see `camera.POSE`.
 _PLACES = {"yaw": 1, "pitch": 0, "roll": 2}
 PLACE = ("tx", "ty", "scale")
-# `updated` counts the tracked vertices that the appearance learned from in this frame.
-FLAGS = ("accepted", "lost", "reinitialised", "updated")
+# `learned` counts the tracked vertices that the appearance learned from in this frame.
+FLAGS = ("accepted", "lost", "reinitialised", "learned")
 # What `init` may say: the rows before a face was found have the last one.
 INITIALISATIONS = ("landmarks", "detector", "box", "none")
 
@@ -108,7 +108,7 @@ def row_of(
     row |= dict(zip(PLACE, state[3:6], strict=True))
     row |= dict(zip(columns.units, state[6:], strict=True))
     row["accepted"], row["lost"] = int(estimate.accepted), int(estimate.lost)
-    row["reinitialised"], row["updated"] = int(estimate.found), int(np.sum(estimate.updated))
+    row["reinitialised"], row["learned"] = int(estimate.found), int(np.sum(estimate.learned))
     row["confidence"], row["energy"] = float(estimate.confidence), float(estimate.energy)
     row["visible"] = int(np.sum(estimate.visible))
     landmarks, spread = np.asarray(estimate.landmarks), np.asarray(estimate.landmark_sd)
@@ -200,7 +200,7 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
 
 def state_of(
     row: Mapping[str, Any], units: Sequence[str]
-) -> tuple[Float[np.ndarray, " 6"], Float[np.ndarray, " m"]]:
+) -> tuple[Float[np.ndarray, " 6"], Float[np.ndarray, " a"]]:
     """Pose, in radians and pixels as `camera` has it, and animation parameters of a row."""
     angles = [np.radians(row[name]) for name in ("pitch", "yaw", "roll")]
     pose = np.array([*angles, *(row[name] for name in PLACE)])

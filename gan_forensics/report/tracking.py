@@ -17,12 +17,10 @@ from gan_forensics.report.run import flatten
 BLUE, RED, GREEN = COLOURS[1], COLOURS[2], COLOURS[3]
 # Of a normal distribution: half the width of an interval that holds 90 % of it.
 NINETY = 1.645
-BOX_WARNING = (
-    "Warning: no landmarks were given and no detector of landmarks: the mean face was laid on the "
-    "face box. A box is no initialisation: positions are off by several pixels and the pose by "
-    "degrees in every frame, by about as much as in the first one, and no gate can tell. Changes "
-    "over time are truer than levels. Give --init or --landmarks."
-)
+# Rows that figures show at most: a page of an hour's video must still open.
+MOST_POINTS = 3000
+# Of results.json, the bounds that are drawn.
+_GATES = ("typical", "lost beyond", "a wrong place")
 METHOD = (
     "The method is Tran et al. 2013 (3D Face Pose and Animation Tracking via Eigen-Decomposition "
     "based Bayesian Approach) as far as its abstract tells; everything beyond that is this "
@@ -57,16 +55,15 @@ def tracking_page(
     ]
     if video is not None:
         blocks.insert(0, Link(f"{video.name}: the whole clip with the overlay", video.name))
-    boxed = "box" in track["init"]
+    gates = {name: results["gates"][name] for name in _GATES}
+    track, step = thinned(track)
+    thin = f" Every {step}th row is drawn." if step > 1 else ""
     return write_report(
         path,
         title=f"A face in {results['clip']['name']}",
-        lead=lead(track, results),
+        lead=" ".join(summary(results)),
         sections=[
-            Section(
-                "The face in its frames",
-                [*([BOX_WARNING] if boxed else []), *results["notes"], *blocks],
-            ),
+            Section("The face in its frames", [*results["notes"], *blocks]),
             Section(
                 "Head pose",
                 [
@@ -76,7 +73,7 @@ def tracking_page(
                         alt="Yaw, pitch and roll in degrees over seconds",
                         caption="Line: the estimate. Band: where the angle lies in 90 of 100 cases "
                         "by the calibrated deviation (pale) and by the tracker's own (dark). Red: "
-                        "lost, where the line says nothing.",
+                        f"lost, where the line says nothing.{thin}",
                     ),
                 ],
             ),
@@ -90,7 +87,7 @@ def tracking_page(
                         animation_figure(track, units),
                         alt="Animation units over seconds, absolute and relative to their median",
                         caption="Left: absolute. Right: relative to the median of the frames that "
-                        "were not lost.",
+                        f"were not lost.{thin}",
                     ),
                 ],
             ),
@@ -98,11 +95,12 @@ def tracking_page(
                 "How well the face fits",
                 [
                     Picture(
-                        energy_figure(track, results.get("gates", {})),
-                        alt="Energy with its gates, confidence, visible landmarks and flags",
-                        caption="Energy: mean over the visible landmarks of the squared distance "
-                        "from the appearance that was learned, in its own deviations; its gates "
-                        "come from the first accepted frames of this clip.",
+                        energy_figure(track, gates),
+                        alt="Energy with its bounds, confidence and flags over seconds",
+                        caption="Energy: mean over the visible vertices of the squared distance "
+                        "from the appearance that was learned, in its own deviations. Its bounds "
+                        "come from the first accepted frames of this clip and are those of its "
+                        f"last frame.{thin}",
                     )
                 ],
             ),
@@ -112,22 +110,28 @@ def tracking_page(
     )
 
 
-def lead(track: Table, results: Mapping[str, Any]) -> str:
-    """What became of a clip, in two sentences."""
-    seen, lost = len(track["frame"]), int(track["lost"].sum())
-    held = track["lost"] == 0
-    turned = ", ".join(
-        f"{name} {np.nanmin(track[name][held]):.0f} to {np.nanmax(track[name][held]):.0f}"
-        for name in ANGLES
-        if held.any()
-    )
-    again = int(track["reinitialised"].sum())
-    said = f"{seen} frames, of which {seen - lost} were tracked"
-    said += f" and {lost} were lost" if lost else ""
-    said += f" ({again} times found again)" if again else ""
-    speed = results["speed"].get("frames_per_second")
-    said += f"; {speed:.3g} frames per second" if speed else ""
-    return f"{said}. In degrees: {turned}." if turned else f"{said}."
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """What became of a clip, in a few sentences."""
+    rows, init = results["rows"], results["face"]["init"]
+    lost, seen = rows["lost"], rows["frames"]
+    said = f"{seen} frame{'s' * (seen != 1)}, {lost or 'none'} of them without a face"
+    if again := rows["found_again"]:
+        said += f"; lost and found again {again} time{'s' * (again != 1)}"
+    lines = [f"{said}."]
+    if init == "box":
+        lines.append(
+            "Initialised by a face box, without landmarks: positions and angles are biased "
+            "throughout (init=box)."
+        )
+    if degrees := results["degrees"]:
+        each = (
+            f"{name} {found['lowest']:+.0f} to {found['highest']:+.0f}"
+            for name, found in degrees.items()
+        )
+        lines.append(f"Degrees: {', '.join(each)}.")
+    if rate := results["speed"]["frames_per_second"]:
+        lines.append(f"Tracked at {rate:.3g} frames per second.")
+    return lines
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,39 +171,47 @@ def animation_figure(track: Table, units: Sequence[str]) -> Figure:
 
 
 def energy_figure(track: Table, gates: Mapping[str, float]) -> Figure:
-    """Energy with its gates, confidence, visible landmarks, and the flags of each frame."""
+    """Energy with its bounds (typical, lost beyond, a wrong place), confidence and flags."""
     figure = Figure(figsize=(7.6, 5.4), dpi=150, layout="constrained")
     energy, confidence, flags = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1.3, 1]}
     )
     time = track["time"]
     energy.plot(time, track["energy"], color=INK, lw=1)
-    for index, (name, value) in enumerate(gates.items()):
-        colour = (RED, BLUE, GREEN)[index % 3]
+    for colour, (name, value) in zip((BLUE, RED, FAINT), gates.items(), strict=True):
         energy.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), label=literal(name))
-    if np.nanmax(track["energy"], initial=0.0) > 0:
-        energy.set_yscale("log")
-    if gates:
-        energy.legend(frameon=False, fontsize=8, loc="upper right")
-    tidy(energy, "energy per visible landmark")
+    energy.set_yscale("log")
+    energy.legend(frameon=False, fontsize=8, loc="upper right")
+    tidy(energy, "mean energy of the visible vertices")
     confidence.plot(time, track["confidence"], color=BLUE, lw=1.2)
     confidence.set_ylim(-0.03, 1.03)
     tidy(confidence, "confidence")
-    names = {"lost": RED, "reinitialised": BLUE, "not updated": FAINT}
-    marked = {**track, "not updated": ((track["updated"] == 0) & (track["lost"] == 0)).astype(int)}
-    for place, (name, colour) in enumerate(names.items()):
-        when = time[np.asarray(marked[name]) > 0]
+    beyond = (track["accepted"] == 0) & (track["lost"] == 0)
+    marks = {
+        "lost": (track["lost"] > 0, RED),
+        "found again": (track["reinitialised"] > 0, BLUE),
+        "beyond the gate": (beyond, FAINT),
+    }
+    for place, (where, colour) in enumerate(marks.values()):
+        when = time[where]
         flags.plot(when, np.full(len(when), place), "|", color=colour, ms=10, mew=1)
-    flags.set_yticks(range(len(names)), ["lost", "re-initialised", "not updated"])
-    flags.set_ylim(len(names) - 0.4, -0.6)
+    flags.set_yticks(range(len(marks)), list(marks))
+    flags.set_ylim(len(marks) - 0.4, -0.6)
     tidy(flags, "flags", grid="x")
     flags.set_xlabel("seconds", fontsize=8)
     return figure
 
 
 def _shade_lost(axes: Axes, track: Table) -> None:
-    """Frames without a face that was found, in red over the whole height."""
-    axes.fill_between(
-        track["time"], 0, 1, where=(track["lost"] > 0).tolist(), color=RED, alpha=0.15, lw=0,
-        transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
+    """Frames without a face in red over the whole height, each as wide as its share of time."""
+    time, lost = track["time"], np.concatenate([[0], track["lost"] > 0, [0]]).astype(int)
+    half = 0.5 * float(np.median(np.diff(time))) if len(time) > 1 else 0.5
+    (begins,), (ends,) = np.nonzero(np.diff(lost) > 0), np.nonzero(np.diff(lost) < 0)
+    for begin, end in zip(begins, ends, strict=True):
+        axes.axvspan(time[begin] - half, time[end - 1] + half, color=RED, alpha=0.15, lw=0)
+
+
+def thinned(track: Table) -> tuple[Table, int]:
+    """Every so-manieth row of a long clip, for figures of a bounded size; and the step."""
+    step = -(-len(track["frame"]) // MOST_POINTS)
+    return {name: values[::step] for name, values in track.items()}, step
