@@ -148,7 +148,7 @@ def vertex_normals(
     corners = vertices[..., triangles, :]
     edges = corners[..., 1:, :] - corners[..., :1, :]
     faces = jnp.cross(edges[..., 0, :], edges[..., 1, :])
-    around = (triangles[:, :, None] == np.arange(vertices.shape[-2])).any(1)
+    around = (triangles[:, :, None] == np.arange(vertices.shape[-2])[None, None]).any(1)
     normals = jnp.einsum("tn,...tc->...nc", around.astype(faces.dtype), faces)
     return normals / jnp.maximum(jnp.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
 
