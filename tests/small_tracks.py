@@ -59,7 +59,7 @@ class Counting:
         self.units = wireframe.animation_names
         self.setting = SimpleNamespace(reduction=1, stride=3)
         self.bias = (0.1, -0.2, 0.3)
-        self.gates = Gates(400.0, np.full(5, 500.0), 200.0, 900.0, 25)
+        self.gates = Gates(400.0, np.inf, np.full(5, 500.0), 200.0, 900.0, 25)
         self.state = np.concatenate([fit.pose, fit.animation]) + 1e-3 * frame.mean()
         self.first = estimate(self.state, 150.0)
         self.lost = False

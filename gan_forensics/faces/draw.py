@@ -55,11 +55,16 @@ class Canvas:
 
     @cached_property
     def _font(self):
-        return ImageFont.load_default(max(9, min(self.width * self.zoom / 54, 26)))
+        return ImageFont.load_default(self._letters)
+
+    @property
+    def _letters(self) -> float:
+        """Height of letters, so that the longest line fits into the width."""
+        return max(9, min(self.width * self.zoom / 54, 26))
 
     @cached_property
     def _line(self) -> int:
-        return round(1.35 * self._font.size)
+        return round(1.35 * self._letters)
 
     @cached_property
     def _edges(self) -> tuple[Int[np.ndarray, "e 2"], Int[np.ndarray, "e 2"]]:
@@ -146,8 +151,10 @@ class Canvas:
             picture = Image.blend(picture, meshed, _OPACITY)
         draw = ImageDraw.Draw(picture)
         if landmarks is not None:
-            radius = max(1.0, 0.75 * zoom)
-            for u, v in self._placed(landmarks[np.isfinite(landmarks).all(1)]).tolist():
+            places = self._placed(landmarks[np.isfinite(landmarks).all(1)])
+            # Dots of a small face would hide it.
+            radius = np.clip(np.ptp(places, axis=0).max(initial=0) / 100, 1, 3)
+            for u, v in places.tolist():
                 draw.ellipse((u - radius, v - radius, u + radius, v + radius), fill=_POINT)
         if axes is not None:
             (u, v), *ends = self._placed(axes).tolist()
@@ -156,7 +163,7 @@ class Canvas:
         if lost:
             box = 0, 0, picture.width - 1, picture.height - 1
             draw.rectangle(box, outline=_LOST, width=max(4, 2 * zoom))
-        whole = Image.new("RGB", self.size[::-1], _PAPER)
+        whole = Image.new("RGB", (self.size[1], self.size[0]), _PAPER)
         whole.paste(picture, (0, 0))
         whole.paste(self._legend, (0, picture.height))
         draw = ImageDraw.Draw(whole)

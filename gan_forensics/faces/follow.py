@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gan_forensics.faces.detectors import LandmarkDetector
 from gan_forensics.faces.fit import Fit
-from gan_forensics.faces.initial import (
-    Found,
-    LandmarkDetector,
-    candidate_poses,
-    find_face,
-    given_face,
-)
-from gan_forensics.faces.tracker import Estimate, Tracker
+from gan_forensics.faces.initial import Found, candidate_poses, find_face, given_face
+from gan_forensics.faces.tracker import EYES, Estimate, Tracker
 from gan_forensics.faces.video import Frame
 
 if TYPE_CHECKING:
@@ -28,6 +23,8 @@ if TYPE_CHECKING:
 
 # Frames that are looked at before a clip is said to have no face.
 LOOK_FOR = 250
+# Pixels between the outer corners of the eyes, below which a face is said to be small.
+SMALL = 30
 # A lost face is looked for in every so-manieth frame: finding one takes as long as many frames.
 LOOK_AGAIN_EVERY = 5
 
@@ -47,8 +44,10 @@ class Follower:
         init: what the face was initialised by: landmarks, detector, box, or none yet.
         lost_for: frames since the face was lost; 0 while it is held.
         looked: frames that were looked at until there was a face, that frame included.
-        facts: of the first initialisation, for results.json.
-        timed: frames that were tracked after the first.
+        facts: of the initialisation, for results.json.
+        start_up: seconds that it took, with the first frame that was tracked, which compiles.
+        compiled: whether a frame was tracked in this process.
+        timed: frames that were tracked after that.
         seconds: that they took.
     """
 
@@ -63,6 +62,8 @@ class Follower:
     lost_for: int = 0
     looked: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    start_up: float = 0.0
+    compiled: bool = False
     timed: int = 0
     seconds: float = 0.0
 
@@ -81,8 +82,13 @@ class Follower:
         candidates = candidate_poses(frame.image, self.wireframe) if look else []
         estimate = self.tracker.track(gray, candidates)
         self.lost_for = self.lost_for + 1 if estimate.lost else 0
-        self.timed += 1
-        self.seconds += time.perf_counter() - began
+        took = time.perf_counter() - began
+        if self.compiled:
+            self.timed += 1
+            self.seconds += took
+        else:
+            self.compiled = True
+            self.start_up += took
         return estimate
 
     def saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -127,9 +133,17 @@ class Follower:
             if self.looked >= LOOK_FOR:
                 raise no_face(self.looked)
             return None
-        tracker = self._start(gray, found.fit)
+        try:
+            tracker = self._start(gray, found.fit)
+        except ValueError as error:
+            raise ValueError(f"frame {frame.index}: {error}") from error
         self.init = found.init
-        self.facts = _facts_of(found, frame, self.config.camera, time.perf_counter() - began)
+        apart = np.subtract(*tracker.first.landmarks[list(EYES)])
+        self.facts = {
+            **_facts_of(found, frame, self.config.camera),
+            "outer_eye_corners_px": float(np.hypot(*apart)),
+        }
+        self.start_up += time.perf_counter() - began
         for line in sentences(self.facts, self.looked - 1):
             self.say(line)
         return tracker.first
@@ -139,7 +153,7 @@ class Follower:
 
 
 # What changes of a `Follower`, beside its tracker.
-_SAVED = ("init", "lost_for", "looked", "facts", "timed", "seconds")
+_SAVED = ("init", "lost_for", "looked", "facts", "start_up", "timed", "seconds")
 
 
 def gray_of(image: np.ndarray) -> np.ndarray:
@@ -159,7 +173,7 @@ def no_face(looked: int) -> ValueError:
     )
 
 
-def _facts_of(found: Found, frame: Frame, camera: str, seconds: float) -> dict[str, Any]:
+def _facts_of(found: Found, frame: Frame, camera: str) -> dict[str, Any]:
     residual = found.fit.residual
     known = bool(np.isfinite(residual).any())
 
@@ -174,7 +188,6 @@ def _facts_of(found: Found, frame: Frame, camera: str, seconds: float) -> dict[s
         "fit_residual_px": float(np.nanmedian(residual)) if known else None,
         "camera": camera,
         "shape": np.asarray(found.fit.shape, float).tolist(),
-        "start_up_seconds": seconds,
     }
 
 
@@ -198,4 +211,9 @@ def sentences(facts: Mapping[str, Any], before: int) -> Iterator[str]:
         yield (
             f"frame {number}: the face fits its landmarks to {facts['fit_residual_px']:.1f} px "
             "(median)"
+        )
+    if (eyes := facts["outer_eye_corners_px"]) < SMALL:
+        yield (
+            f"the face is small: {eyes:.0f} px between the outer corners of its eyes, so that a "
+            "pixel is many degrees"
         )

@@ -4,13 +4,12 @@ Landmarks of one frame, or of a detector, fix pose and shape of the person. A fa
 mean face is then laid on the box, which tells where to look and not much more.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from gan_forensics.faces.detectors import Box, detect_boxes, is_face
+from gan_forensics.faces.detectors import Box, LandmarkDetector, detect_boxes
 from gan_forensics.faces.fit import Fit, fit_box, fit_landmarks
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 Rgb = UInt8[np.ndarray, "h w 3"]
 Landmarks = Float[np.ndarray, "68 2"]
-LandmarkDetector = Callable[[Rgb, Box], Landmarks]
 
 
 class Found(NamedTuple):
@@ -66,7 +64,7 @@ def find_face(
         camera: its name.
         detector: of landmarks in a box; without one the mean face is laid on the box.
     """
-    boxes = [box for box in detect_boxes(frame) if is_face(frame, box)]
+    boxes = detect_boxes(frame)
     if not boxes:
         return None
     box, *others = boxes
@@ -79,4 +77,4 @@ def find_face(
 
 def candidate_poses(frame: Rgb, wireframe: "Wireframe") -> list[Float[np.ndarray, " 6"]]:
     """Poses of the mean face in every face box of a frame: where a lost face may be."""
-    return [fit_box(wireframe, box[:4]).pose for box in detect_boxes(frame) if is_face(frame, box)]
+    return [fit_box(wireframe, box[:4]).pose for box in detect_boxes(frame)]

@@ -131,12 +131,8 @@ def track_clip(
         ValueError: for a video, model or landmarks that cannot be used, and for a clip in which no
             face is found.
     """
-    for path, what in (
-        (clip.model, "a .wfm file"),
-        (clip.init, "a CSV file of landmarks: point, x, y"),
-    ):
-        if path is not None:
-            check_file_in(path, what)
+    if clip.model is not None:
+        check_file_in(clip.model, "a wireframe face as .wfm file")
     source = frames(clip.video, start=clip.start, end=clip.end, every=clip.every)
     wireframe = load_wireframe(clip.model)
     units = default_units(wireframe)
@@ -152,7 +148,13 @@ def track_clip(
             return Tracked(read_track(run / TRACK), results, wireframe, units, columns)
         face = Follower(wireframe, config, points, detector, say)
         goes_on = _restored(run, face)
-        source = _run(clip, run, columns, face, goes_on, progress, source)
+        try:
+            source = _run(clip, run, columns, face, goes_on, progress, source)
+        except ValueError:
+            if face.tracker is None:  # Nothing to keep: the folder may be used again.
+                for name in (PARTIAL, "config.json"):
+                    (run / name).unlink(missing_ok=True)
+            raise
         table = finished(columns, read_track(run / PARTIAL), inflation=config.inflation)
         write_track(run / TRACK, table)
         results = {
@@ -177,6 +179,8 @@ def _run(
     """Write a row for every frame that is still to come; the frames, for what they say."""
     first, keep = goes_on or (clip.start, 0)
     if clip.end is not None and first >= clip.end:
+        for _ in source:  # All rows are there; it is counted what was decoded.
+            pass
         return source
     if goes_on:
         source = frames(clip.video, start=first, end=clip.end, every=clip.every)
@@ -291,17 +295,20 @@ def _results(
         },
         "speed": {
             "frames_per_second": face.timed / face.seconds if face.seconds else None,
-            "start_up_seconds": face.facts["start_up_seconds"],
+            "start_up_seconds": face.start_up,
         },
     }
 
 
-def _gates(tracker: "Tracker") -> dict[str, float]:
+def _gates(tracker: "Tracker") -> dict[str, float | None]:
     """The bounds that the clip's own energies made, as of its last frame."""
     gates = tracker.gates
-    return {
-        "typical": float(gates.typical),
-        "lost beyond": float(gates.frame),
-        "a wrong place": float(gates.wrong),
-        "accepted frames that made them": gates.frames,
+    bounds = {
+        "typical": gates.typical,
+        "learned_below": gates.learn,
+        "accepted_below": gates.frame,
+        "wrong_place": gates.wrong,
     }
+    # Infinite while there are too few frames to tell.
+    finite = {k: float(v) if np.isfinite(v) else None for k, v in bounds.items()}
+    return finite | {"accepted_frames_behind_them": gates.frames}

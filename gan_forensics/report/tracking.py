@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.rows import ANGLES, Table
 from gan_forensics.report.html import Block, Facts, Link, Picture, Section, write_report
-from gan_forensics.report.plots import COLOURS, FAINT, INK, literal, tidy
+from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 from gan_forensics.report.run import flatten
 
 BLUE, RED, GREEN = COLOURS[1], COLOURS[2], COLOURS[3]
@@ -20,7 +20,9 @@ NINETY = 1.645
 # Rows that figures show at most: a page of an hour's video must still open.
 MOST_POINTS = 3000
 # Of results.json, the bounds that are drawn.
-_GATES = ("typical", "lost beyond", "a wrong place")
+_GATES = {
+    "typical": BLUE, "learned_below": GREEN, "accepted_below": RED, "wrong_place": FAINT,
+}  # fmt: skip
 METHOD = (
     "The method is Tran et al. 2013 (3D Face Pose and Animation Tracking via Eigen-Decomposition "
     "based Bayesian Approach) as far as its abstract tells; everything beyond that is this "
@@ -49,13 +51,13 @@ def tracking_page(
         stills: a caption and an image, uint8 [h, w, 3], of some frames of the overlay.
         video: the overlay, beside the page; None without one.
     """
-    blocks: list[Block] = [
+    pictures: list[Block] = [
         Picture(image, alt=f"The face with its wireframe, {caption}", caption=caption)
         for caption, image in stills
     ]
+    first: list[Block] = [f"{note[0].upper()}{note[1:]}." for note in results["notes"]]
     if video is not None:
-        blocks.insert(0, Link(f"{video.name}: the whole clip with the overlay", video.name))
-    gates = {name: results["gates"][name] for name in _GATES}
+        first.append(Link(f"{video.name}: the whole clip with the overlay", video.name))
     track, step = thinned(track)
     thin = f" Every {step}th row is drawn." if step > 1 else ""
     return write_report(
@@ -63,7 +65,7 @@ def tracking_page(
         title=f"A face in {results['clip']['name']}",
         lead=" ".join(summary(results)),
         sections=[
-            Section("The face in its frames", [*results["notes"], *blocks]),
+            Section("The face in its frames", [*first, *pictures[:1]]),
             Section(
                 "Head pose",
                 [
@@ -73,7 +75,7 @@ def tracking_page(
                         alt="Yaw, pitch and roll in degrees over seconds",
                         caption="Line: the estimate. Band: where the angle lies in 90 of 100 cases "
                         "by the calibrated deviation (pale) and by the tracker's own (dark). Red: "
-                        f"lost, where the line says nothing.{thin}",
+                        f"without a face.{thin}",
                     ),
                 ],
             ),
@@ -95,7 +97,7 @@ def tracking_page(
                 "How well the face fits",
                 [
                     Picture(
-                        energy_figure(track, gates),
+                        energy_figure(track, results["gates"]),
                         alt="Energy with its bounds, confidence and flags over seconds",
                         caption="Energy: mean over the visible vertices of the squared distance "
                         "from the appearance that was learned, in its own deviations. Its bounds "
@@ -104,6 +106,7 @@ def tracking_page(
                     )
                 ],
             ),
+            *([Section("Further frames", pictures[1:])] if pictures[1:] else []),
             Section("Numbers", [Facts(_plain(results))]),
             Section("Settings", [METHOD, Facts(_plain(config))]),
         ],
@@ -142,12 +145,18 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 def pose_figure(track: Table) -> Figure:
     """Yaw, pitch and roll over time, each with its bands."""
     figure = Figure(figsize=(7.6, 5.6), dpi=150, layout="constrained")
+    held = track["lost"] == 0
     for axes, name in zip(figure.subplots(3, 1, sharex=True), ANGLES, strict=True):
-        time, values = track["time"], track[name]
+        time, values = track["time"], np.where(held, track[name], np.nan)
         for column, alpha in ((f"{name}_sd", 0.18), (f"{name}_sd_raw", 0.45)):
             reach = NINETY * track[column]
             axes.fill_between(time, values - reach, values + reach, color=BLUE, alpha=alpha, lw=0)
         axes.plot(time, values, color=BLUE, lw=1.2)
+        if held.any():
+            # Where the face is half gone the band is wider than all that is to be seen.
+            low, high = np.nanmin(values), np.nanmax(values)
+            room = max(0.08 * (high - low), 2 * NINETY * np.median(track[f"{name}_sd"][held]), 0.5)
+            axes.set_ylim(low - room, high + room)
         _shade_lost(axes, track)
         tidy(axes, name)
         axes.set_ylabel("degrees", fontsize=8)
@@ -162,7 +171,8 @@ def animation_figure(track: Table, units: Sequence[str]) -> Figure:
     for row, name in zip(panels, units, strict=True):
         for axes, column in zip(row, (name, f"{name}_relative"), strict=True):
             axes.axhline(0, color=FAINT, lw=0.8)
-            axes.plot(track["time"], track[column], color=GREEN, lw=1)
+            held = np.where(track["lost"] == 0, track[column], np.nan)
+            axes.plot(track["time"], held, color=GREEN, lw=1)
             _shade_lost(axes, track)
             tidy(axes, column.replace("_relative", ", relative").replace("_", " "))
     for axes in panels[-1]:
@@ -170,16 +180,18 @@ def animation_figure(track: Table, units: Sequence[str]) -> Figure:
     return figure
 
 
-def energy_figure(track: Table, gates: Mapping[str, float]) -> Figure:
-    """Energy with its bounds (typical, lost beyond, a wrong place), confidence and flags."""
+def energy_figure(track: Table, gates: Mapping[str, float | None]) -> Figure:
+    """Energy with its bounds, as they stand in results.json, confidence and flags."""
     figure = Figure(figsize=(7.6, 5.4), dpi=150, layout="constrained")
     energy, confidence, flags = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1.3, 1]}
     )
     time = track["time"]
     energy.plot(time, track["energy"], color=INK, lw=1)
-    for colour, (name, value) in zip((BLUE, RED, FAINT), gates.items(), strict=True):
-        energy.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), label=literal(name))
+    for name, colour in _GATES.items():
+        if (value := gates[name]) is not None:
+            label = name.replace("_", " ")
+            energy.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), label=label)
     energy.set_yscale("log")
     energy.legend(frameon=False, fontsize=8, loc="upper right")
     tidy(energy, "mean energy of the visible vertices")
