@@ -44,7 +44,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gan_forensics", "gan_forensics.*"]),
-    package_data={"gan_forensics.report": ["*.html"]},
+    package_data={"gan_forensics.report": ["*.html"], "gan_forensics.faces": ["*.wfm"]},
     install_requires=[
         "jax>=0.10",
         "flax>=0.10",

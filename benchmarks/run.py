@@ -18,6 +18,7 @@ NAMES = (
     "relevance",
     "doping",
     "distillation",
+    "faces",
     "fit_overhead",
     "start_up",
 )

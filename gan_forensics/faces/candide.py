@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_forensics.data.files import shown
 from gan_forensics.faces.wfm import read_wfm, write_wfm
 from gan_forensics.faces.wireframe import Wireframe, deform, mirror_of, oriented, unit_index
 
@@ -58,10 +59,10 @@ def load_wireframe(path: str | PathLike | None = None) -> Wireframe:
     missing = [name for name in ("landmarks", "tracked") if not getattr(wireframe, name)]
     if missing:
         raise ValueError(
-            f"{path}: a face that is not CANDIDE-3 must say which of its vertices are landmarks: "
-            f"the line of {' and of '.join(missing)} is missing. Write before its vertex list "
+            f"{shown(path)}: the face is not CANDIDE-3 and lacks the line of "
+            f"{' and of '.join(missing)}. Say before its vertex list which vertices are landmarks: "
             "'# landmarks: 36:53 39:56 ...' (point of the 68-point scheme, counted from 0, and "
-            "vertex) and '# tracked: 53 56 ...' (vertices to follow)"
+            "vertex), and which to follow: '# tracked: 53 56 ...'"
         )
     return replace(wireframe, triangles=oriented(wireframe.vertices, wireframe.triangles))
 

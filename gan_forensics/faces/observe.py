@@ -18,42 +18,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-# OpenCV takes images to have a blur of .5 px already and brings them to 1.6 px.
-BLUR = math.sqrt(1.6**2 - 0.5**2)
-_TAPS = 13
+from gan_forensics.faces.sift import base_blur, gradients, quantised
+
 # Histograms are in gray levels x pixels; real patches have a norm of tens to thousands. Below this
 # norm descriptors fade to zero, and with them their gradients, where the image is constant.
 _FLAT = 0.1
-
-
-def gaussian_taps() -> Float[np.ndarray, "13"]:
-    """The kernel that brings an image to SIFT's base blur, as OpenCV samples it."""
-    offsets = np.arange(_TAPS) - _TAPS // 2
-    taps = np.exp(-(offsets**2) / (2 * BLUR**2))
-    return taps / taps.sum()
-
-
-def base_blur(image: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """The image under SIFT's base blur, its border reflected without repeating the edge.
-
-    The image must measure at least 7 x 7 pixels.
-    """
-    taps = [float(tap) for tap in gaussian_taps()]
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (_TAPS // 2, _TAPS // 2)
-        padded = jnp.pad(image, pad, mode="reflect")
-        size = image.shape[axis]
-        shifted = [jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(_TAPS)]
-        # Outer pairs first: sums that do not change when the image is mirrored.
-        half = _TAPS // 2
-        image = taps[half] * shifted[half]
-        for i in reversed(range(half)):
-            image = image + taps[i] * (shifted[i] + shifted[-1 - i])
-    return image
 
 
 class Maps(NamedTuple):
@@ -80,9 +51,7 @@ def orientation_maps(image: Float[Array, "h w"], stride: int) -> Maps:
         image: gray levels in 0..255, at least 7 x 7.
         stride: pixels between neighbouring cells of the grid, which is centred on the image.
     """
-    blurred = base_blur(image)
-    right = jnp.pad(blurred[1:-1, 2:] - blurred[1:-1, :-2], 1)
-    up = jnp.pad(blurred[:-2, 1:-1] - blurred[2:, 1:-1], 1)
+    right, up = gradients(base_blur(image))
     # Between an axis and its diagonal, by octants: exact under mirrors and quarter turns.
     across, along = jnp.abs(right), jnp.abs(up)
     smaller, larger = jnp.minimum(across, along), jnp.maximum(across, along)
@@ -109,7 +78,7 @@ def orientation_maps(image: Float[Array, "h w"], stride: int) -> Maps:
 
 
 def smooth_sift(
-    maps: Maps, points: Float[Array, "k 2"], *, size: float, stride: int
+    maps: Maps, points: Float[Array, "k 2"], *, size: float | Float[Array, ""], stride: int
 ) -> Float[Array, "k 128"]:
     """Smooth SIFT descriptors of upright keypoints, differentiable in the points.
 
@@ -117,7 +86,7 @@ def smooth_sift(
         maps: of the image.
         points: (u, v), to the right and down, in pixels of the image.
         size: diameter of the keypoints as OpenCV counts it: a bin is 1.5 size wide.
-        stride: that of the maps.
+        stride: that of the maps. At most two thirds of `size`: coarser grids blur the bins.
 
     Returns:
         Descriptors of norm 1, clipped at .2 before the last normalisation as SIFT's are: 4 rows x
@@ -131,7 +100,7 @@ def smooth_sift(
 
 
 def smooth_sift_with_jacobian(
-    maps: Maps, points: Float[Array, "k 2"], *, size: float, stride: int
+    maps: Maps, points: Float[Array, "k 2"], *, size: float | Float[Array, ""], stride: int
 ) -> tuple[Float[Array, "k 128"], Float[Array, "k 128 2"]]:
     """Descriptors as `smooth_sift` has them, and their derivatives by (u, v), per pixel."""
     rows, columns = _weights(maps, points, size, stride)
@@ -150,8 +119,20 @@ def smooth_sift_with_jacobian(
     return d, (slopes - d[..., None] * along[:, None]) / norm[..., None]
 
 
+def rounded_sift(
+    maps: Maps, points: Float[Array, "k 2"], *, size: float | Float[Array, ""]
+) -> Float[Array, "k 128"]:
+    """OpenCV's descriptors of upright keypoints, within 1 of 255, from maps of stride 1.
+
+    What `faces.sift` computes for an angle of 0, but with maps shared by all points and searches
+    of an image, and a size that may be traced. The points are rounded to whole pixels.
+    """
+    rows, columns = (weight[:, :4] for weight in _weights(maps, jnp.round(points), size, 1))
+    return quantised(_summed(maps.cells, rows, columns).reshape(-1, 128))
+
+
 def _weights(
-    maps: Maps, points: Float[Array, "k 2"], size: float, stride: int
+    maps: Maps, points: Float[Array, "k 2"], size: float | Float[Array, ""], stride: int
 ) -> tuple[Float[Array, "k 8 hc"], Float[Array, "k 8 wc"]]:
     """Of each cell's row and column in each point's four bins; then their slopes by the point."""
     width = 1.5 * size
@@ -170,7 +151,11 @@ def _weights(
 def _summed(
     cells: Float[Array, "hc wc 8"], rows: Float[Array, "k r hc"], columns: Float[Array, "k c wc"]
 ) -> Float[Array, "k r c 8"]:
-    """Weighted sums of the cells for every point. Dense: faster than cutting windows out."""
+    """Weighted sums of the cells for every point.
+
+    Over all cells: windows cut out around the points cost half as much, but would tie the size of
+    the keypoints, which follows the face, to compiled code.
+    """
     k, r, _ = rows.shape
     by_row = rows.reshape(k * r, -1) @ cells.reshape(len(cells), -1)
     return jnp.einsum("krxo,kcx->krco", by_row.reshape(k, r, -1, 8), columns)

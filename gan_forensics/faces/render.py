@@ -56,10 +56,18 @@ def render_views(
 
     Returns:
         The views. The order of the triangles does not matter.
+
+    Raises:
+        ValueError: if a vertex is not finite. Vertices are looked at before anything is compiled,
+            so that this function cannot itself be traced.
     """
+    if not (np.isfinite(uv).all() and np.isfinite(depth).all() and np.isfinite(texture_uv).all()):
+        raise ValueError(
+            "vertices to draw must be finite: check the pose; none may lie behind the camera"
+        )
     corners = np.asarray(uv)[:, np.asarray(triangles)]
     extent = (corners.max(2) - corners.min(2)).max((0, 1), initial=0)
-    # A triangle is drawn inside a window: one size for all, in steps, so that it compiles once.
+    # A triangle is drawn inside a window that holds any of them; in steps, to compile seldom.
     window = tuple(
         int(min(side, 16 * np.ceil((span + 2) / 16)))
         for side, span in zip(background.shape, extent[::-1], strict=True)
@@ -72,41 +80,34 @@ def render_views(
 def _render_views(background, uv, depth, texture, texture_uv, triangles, *, window):
     height, width = background.shape
 
-    def draw(buffers, triangle):
-        """Draw one triangle into the buffers: depth, and the way to the texture in u and v."""
+    def draw(buffer, triangle):
+        """Draw one triangle: depth, and how far it is to the texture in u and in v."""
         places, values = triangle
         a, b, c = places
         ab, ac = b - a, c - a
-        # v points down: what faces the camera has a negative cross product here.
+        # Twice the area. v points down: what faces the camera is anticlockwise when it is positive.
         area = ab[1] * ac[0] - ab[0] * ac[1]
         low = jnp.floor(places.min(0)).astype(jnp.int32)
         left = jnp.clip(low[0], 0, width - window[1])
         top = jnp.clip(low[1], 0, height - window[0])
+        corner = (jnp.zeros_like(top), top, left)
         x = (left + jnp.arange(window[1])).astype(jnp.float32)[None] - a[0]
         y = (top + jnp.arange(window[0])).astype(jnp.float32)[:, None] - a[1]
         size = jnp.where(area > _AREA, area, 1)
         of_b = (y * ac[0] - x * ac[1]) / size
         of_c = (x * ab[1] - y * ab[0]) / size
-        of_a = 1 - of_b - of_c
-        inside = (jnp.minimum(jnp.minimum(of_a, of_b), of_c) >= -_EDGE) & (area > _AREA)
+        inside = jnp.minimum(jnp.minimum(of_b, of_c), 1 - of_b - of_c) >= -_EDGE
         # Through differences: what is the same at all corners stays exactly so.
-        new = [
-            values[0, i]
-            + of_b * (values[1, i] - values[0, i])
-            + of_c * (values[2, i] - values[0, i])
-            for i in range(3)
-        ]
-        old = [jax.lax.dynamic_slice(buffer, (top, left), window) for buffer in buffers]
+        to_b, to_c = ((values[i] - values[0])[:, None, None] for i in (1, 2))
+        new = values[0][:, None, None] + of_b[None] * to_b + of_c[None] * to_c
+        old = jax.lax.dynamic_slice(buffer, corner, (3, *window))
         # At equal depth the way decides, so that the order of the triangles never does.
-        nearer = new[0] > old[0]
-        for i in (1, 2):
-            same = new[0] == old[0] if i == 1 else same & (new[1] == old[1])  # noqa: F821
-            nearer |= same & (new[i] > old[i])
-        nearer &= inside
-        return tuple(
-            jax.lax.dynamic_update_slice(buffer, jnp.where(nearer, n, o), (top, left))
-            for buffer, n, o in zip(buffers, new, old, strict=True)
-        ), None
+        more, same = new > old, new == old
+        nearer = more[0] | (same[0] & (more[1] | (same[1] & more[2])))
+        chosen = (nearer & inside & (area > _AREA))[None]
+        # One buffer for all three: several would be copied for every triangle.
+        new = jnp.where(chosen, new, old)
+        return jax.lax.dynamic_update_slice(buffer, new, corner), None
 
     rows = jnp.arange(height, dtype=jnp.float32)[:, None]
     columns = jnp.arange(width, dtype=jnp.float32)[None]
@@ -114,10 +115,10 @@ def _render_views(background, uv, depth, texture, texture_uv, triangles, *, wind
     def view(vertices):
         uv, depth = vertices
         values = jnp.concatenate([depth[:, None], texture_uv - uv], 1)
-        empty = (jnp.full(background.shape, -jnp.inf), *(jnp.zeros(background.shape),) * 2)
-        (z, to_u, to_v), _ = jax.lax.scan(draw, empty, (uv[triangles], values[triangles]))
-        drawn = bilinear(texture, columns + to_u, rows + to_v)
-        return jnp.where(z > -jnp.inf, drawn, background)
+        empty = jnp.zeros((3, height, width)).at[0].set(-jnp.inf)
+        buffer, _ = jax.lax.scan(draw, empty, (uv[triangles], values[triangles]))
+        drawn = bilinear(texture, columns + buffer[1], rows + buffer[2])
+        return jnp.where(buffer[0] > -jnp.inf, drawn, background)
 
     return jax.lax.map(view, (uv, depth))
 

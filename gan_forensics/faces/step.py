@@ -56,12 +56,15 @@ class Setting(NamedTuple):
         frame: width and height of the frames.
         reduction: frame pixels along a side of a working pixel.
         stride: working pixels between the cells of the orientation maps.
+        size: diameter of the keypoints in the first frame, in working pixels; that of the
+            descriptor "sift" in all frames, whose window is a whole number of pixels.
     """
 
     config: TrackerConfig
     frame: tuple[int, int]
     reduction: int
     stride: int
+    size: float = 0.0
 
 
 class Cut(NamedTuple):
@@ -122,7 +125,7 @@ def describe(
     """Descriptors of norm 1 at places of the frame."""
     points = _to_cut(setting, cut, at)
     if setting.config.descriptor == "sift":
-        return sift(cut.pixels, points, size=size) / 512
+        return sift(cut.pixels, points, size=setting.size) / 512
     return smooth_sift(maps, points, size=size, stride=setting.stride)
 
 

@@ -9,6 +9,7 @@ paper could not be read: beyond its abstract everything here is this project's r
 Frames are gray uint8 [h, w]; positions are (u, v) in their pixels, angles radians.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -123,7 +124,9 @@ class Tracker:
         reduction = max(1, round(eyes / EYES_APART))
         size = SIZE * eyes / reduction / EYES_APART
         stride = max(1, round(1.5 * size / _CELLS))
-        self.setting = Setting(config, (width, height), reduction, stride)
+        # Sizes of the smooth descriptor are data: clips then share their compiled code.
+        rigid = size if config.descriptor == "sift" else 0.0
+        self.setting = Setting(config, (width, height), reduction, stride, rigid)
         shaped = wireframe.vertices + np.einsum("s,snc->nc", fit.shape, wireframe.shape)
         self._face = Face(
             jnp.asarray(shaped, jnp.float32),
@@ -155,6 +158,7 @@ class Tracker:
         )
         self.lost = False
         self._beyond = 0
+        self._digest = zlib.crc32(np.asarray(self._cut(frame, start).pixels).tobytes())
         self._energies: list[np.ndarray] = []
         self._visible: list[np.ndarray] = []
         found = self._look(frame, start, start, 1.0)
@@ -189,12 +193,17 @@ class Tracker:
         frame = _checked(frame, self.setting.frame)
         if self.lost:
             return self._look_for(frame, candidates)
-        bounds = Bounds(np.float32(self.gates.learn), self.gates.landmarks.astype(np.float32))
+        seen = self._cut(frame, self._state)
+        digest = zlib.crc32(np.asarray(seen.pixels).tobytes())
+        # A frame that is repeated is no new evidence: it moves nothing.
+        learn = -np.inf if digest == self._digest else self.gates.learn
+        self._digest = digest
+        bounds = Bounds(np.float32(learn), self.gates.landmarks.astype(np.float32))
         self._appearance, found = advance(
             self.setting,
             self._face,
             self._appearance,
-            self._cut(frame, self._state),
+            seen,
             self._prior(self._state, 1.0),
             bounds,
         )
@@ -220,7 +229,7 @@ class Tracker:
             },
             "state": self._state,
             "good": self._good,
-            "counters": np.array([self._beyond, self.lost]),
+            "counters": np.array([self._beyond, self.lost, self._digest]),
             "energies": np.array(self._energies).reshape(-1, len(self._seen_first)),
             "visible": np.array(self._visible, bool).reshape(-1, len(self._seen_first)),
         }
@@ -241,7 +250,8 @@ class Tracker:
         )
         self._state = np.asarray(arrays["state"], np.float32)
         self._good = np.asarray(arrays["good"], np.float32)
-        self._beyond, self.lost = int(arrays["counters"][0]), bool(arrays["counters"][1])
+        self._beyond, lost, self._digest = (int(count) for count in arrays["counters"])
+        self.lost = bool(lost)
         self._energies, self._visible = list(arrays["energies"]), list(arrays["visible"])
         self.gates = self._bounds()
 

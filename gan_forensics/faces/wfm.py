@@ -1,6 +1,7 @@
 """The .wfm format of wireframe faces (Ahlberg 2001, appendix D): one reader, one writer.
 
-Lines that start with # are comments, except that titles of sections are known by their text:
+Lines that start with # are comments, except that titles of sections are known by their text; what
+follows the last is not read:
 
     VERTEX LIST            count, then x y z
     FACE LIST              count, then three indices of vertices
@@ -18,12 +19,15 @@ comments before the vertex list are this project's: `# landmarks: 36:53 39:56 ..
 of points of the 68-point scheme, `# tracked: 53 56 ...` the vertices that a tracker follows.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
+from gan_forensics.data.files import shown, write_text
 from gan_forensics.faces.wireframe import LANDMARKS, Wireframe
 
 _SECTIONS = (
@@ -35,7 +39,7 @@ _OPTIONAL = {"ANIMATION PARAMETERS", "SHAPE PARAMETERS", "TEXTURE", "GLOBAL MOTI
 _MAX_BYTES = 64 << 20
 _MAX_COUNT = 100_000
 _MAX_UNITS = 1_000
-_MAX_MOVES = 10_000_000
+_MAX_MOVES = 3_000_000
 _MAX_SIZE = 1e6
 
 
@@ -50,20 +54,35 @@ def read_wfm(path: str | PathLike) -> Wireframe:
     with path.open("rb") as file:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
-        raise ValueError(f"{path}: more than {_MAX_BYTES >> 20} MiB, which no wireframe face needs")
+        raise ValueError(
+            f"{shown(path)}: more than {_MAX_BYTES >> 20} MiB, which no wireframe face needs"
+        )
     if b"\0" in data:
-        raise ValueError(f"{path}: is not text; a .wfm file is lines of numbers and comments")
+        raise ValueError(
+            f"{shown(path)}: is not text; a .wfm file is lines of numbers and comments"
+        )
     # Comments of the original were Latin-1: one that cannot be decoded is no reason to give up.
-    return _Reader(str(path), data.decode("utf-8", errors="replace").splitlines()).wireframe()
+    return _Reader(shown(path), data.decode("utf-8", errors="replace").splitlines()).wireframe()
 
 
 def write_wfm(path: str | PathLike, wireframe: Wireframe) -> None:
     """Write a face so that reading it gives the same numbers, names and notes.
 
     Raises:
+        ValueError: for a face, names or notes that could not be read back.
         OSError: when the file cannot be written.
     """
-    Path(path).write_text("\n".join(_lines(wireframe)) + "\n", encoding="utf-8")
+    text = "\n".join(_lines(wireframe)) + "\n"
+    again = _Reader("what would be written", text.splitlines()).wireframe()
+    for name in ("animation_names", "animation_notes", "shape_names", "shape_notes", "notes"):
+        given, read = getattr(wireframe, name), getattr(again, name)
+        if given != read:
+            odd = next((a for a, b in zip(given, read, strict=False) if a != b), given)
+            raise ValueError(
+                f"{name}: {_short(str(odd))} could not be read back; give lines without spaces at "
+                "their ends or twice in a row, that do not begin with # or as a table does"
+            )
+    write_text(Path(path), text)
 
 
 class _Reader:
@@ -78,17 +97,18 @@ class _Reader:
         lines_of = self.head
         for number, line in enumerate(lines, 1):
             line, self.at = line.strip(), number
-            title = line.lstrip("#").strip().rstrip(":").upper() if line.startswith("#") else ""
-            if title in _SECTIONS:
+            if (title := _title(line)) in _SECTIONS:
                 if title in self.sections:
                     self.fail(f"a second {title}; the first is on line {self.starts[title]}")
                 lines_of = self.sections[title] = []
                 self.starts[title] = number
+                if title == "END OF FILE":
+                    break
             elif line:
                 lines_of.append((number, line))
         self.last = len(lines)
 
-    def fail(self, what: str) -> None:
+    def fail(self, what: str) -> NoReturn:
         raise ValueError(f"{self.name}, line {self.at}: {what}")
 
     def wireframe(self) -> Wireframe:
@@ -104,18 +124,16 @@ class _Reader:
             if not line.startswith("#"):
                 self.at = number
                 self.fail(f"{_short(line)} before the first section")
-        vertices = self.table("VERTEX LIST", 3, "x y z")
+        vertices = self.vertices()
         n = len(vertices)
-        if not n:
-            self.fail("a face needs vertices, the count is 0")
-        triangles = self.table("FACE LIST", 3, "three vertices", index_below=n)
+        triangles = self.triangles(n)
         animation, animation_names, animation_notes = self.units("ANIMATION UNITS LIST", n)
         shape, shape_names, shape_notes = self.units("SHAPE UNITS LIST", n)
         texture, texture_file = self.texture(n)
         landmarks, tracked, notes = self.tables_of_head(n)
         return Wireframe(
             vertices=vertices,
-            triangles=triangles.astype(int),
+            triangles=triangles,
             animation=animation,
             animation_names=animation_names,
             shape=shape,
@@ -153,53 +171,52 @@ class _Reader:
             self.fail(f"{what} {value:g} does not exist: they are counted from 0 to {below - 1}")
         return int(value)
 
-    def count(self, lines: list[tuple[int, str]], what: str, most: int) -> int:
+    def count(self, lines: deque[tuple[int, str]], what: str, most: int) -> int:
         """Take the count at the head of these lines."""
         if not lines:
             self.fail(f"{what} ends before its count")
-        (value,) = self.numbers(lines.pop(0), 1, f"the count of {what}")
+        (value,) = self.numbers(lines.popleft(), 1, f"the count of {what}")
         if value != int(value) or not 0 <= value <= most:
             self.fail(f"the count of {what} must be a whole number from 0 to {most}, got {value:g}")
         return int(value)
 
-    def rows(self, lines: list, count: int, columns: int, what: str, of: str) -> list[list[float]]:
-        """Take `count` lines of numbers."""
-        if len(lines) < count:
-            self.fail(f"{of} announces {count} lines, only {len(lines)} follow")
-        taken = [self.numbers(line, columns, what) for line in lines[:count]]
-        del lines[:count]
-        return taken
-
-    def table(self, section: str, columns: int, what: str, index_below: int = 0) -> np.ndarray:
+    def table(self, section: str, what: str) -> deque[tuple[int, str]]:
+        """The lines of a section that holds a count and as many lines."""
         lines = self.data(section)
         count = self.count(lines, section, _MAX_COUNT)
         if len(lines) != count:
-            self.fail(f"{section} announces {count} lines, {len(lines)} follow")
-        rows = self.rows(lines, count, columns, what, section)
-        if index_below:
-            for number, row in zip((n for n, _ in self.data(section)[1:]), rows, strict=True):
-                self.at = number
-                if len({self.index(value, index_below) for value in row}) != columns:
-                    self.fail(f"a triangle needs three different vertices, got {row}")
-        return np.array(rows, float).reshape(count, columns)
+            self.fail(f"{section} announces {count} {what}, {len(lines)} follow")
+        return lines
 
-    def data(self, section: str) -> list[tuple[int, str]]:
+    def vertices(self) -> np.ndarray:
+        lines = self.table("VERTEX LIST", "vertices")
+        if not lines:
+            self.fail("a face needs vertices, the count is 0")
+        return np.array([self.numbers(line, 3, "x y z") for line in lines])
+
+    def triangles(self, n: int) -> np.ndarray:
+        lines = self.table("FACE LIST", "triangles")
+        triangles = np.zeros((len(lines), 3), int)
+        for triangle, line in zip(triangles, lines, strict=True):
+            triangle[:] = [self.index(v, n) for v in self.numbers(line, 3, "three vertices")]
+            if len(set(triangle.tolist())) < 3:
+                self.fail(f"a triangle needs three different vertices, got {_short(line[1])}")
+        return triangles
+
+    def data(self, section: str) -> deque[tuple[int, str]]:
         """The section's lines that are not comments; errors before the first name its title."""
         self.at = self.starts.get(section, self.last)
-        return [line for line in self.sections.get(section, []) if not line[1].startswith("#")]
+        return deque(line for line in self.sections.get(section, []) if line[1][0] != "#")
 
     def units(self, section: str, n: int):
         """Dense units [u, n, 3], their names and notes."""
         self.at = self.starts[section]
-        lines = list(self.sections[section])
-        while lines and lines[0][1].startswith("#"):
-            lines.pop(0)
+        lines = deque(self.sections[section])
+        self.comments(lines)
         count = self.count(lines, section, min(_MAX_UNITS, _MAX_MOVES // n))
         units, names, notes = np.zeros((count, n, 3)), [], []
         for unit in units:
-            comments = []
-            while lines and lines[0][1].startswith("#"):
-                comments.append(" ".join(lines.pop(0)[1].lstrip("#").split()))
+            comments = self.comments(lines)
             if not lines:
                 self.fail(f"{section} announces {count} units, {len(names)} follow")
             if not comments:
@@ -208,23 +225,27 @@ class _Reader:
                     f"unit {len(names)} of {section} has no comment with its name, or the unit "
                     f"before has more lines than it announces: {_short(lines[0][1])}"
                 )
-            what = f"unit {comments[0]!r}"
+            what = f"unit {_short(comments[0])}"
             moves = self.count(lines, what, _MAX_COUNT)
-            if any(line.startswith("#") for _, line in lines[:moves]):
-                length = [line.startswith("#") for _, line in lines].index(True)
-                self.fail(f"{what} announces {moves} lines, {length} follow")
-            for line in lines[:moves]:
-                vertex, *move = self.numbers(line, 4, "vertex dx dy dz")
+            for done in range(moves):
+                if not lines or lines[0][1][0] == "#":
+                    self.fail(f"{what} announces {moves} lines, {done} follow")
+                vertex, *move = self.numbers(lines.popleft(), 4, "vertex dx dy dz")
                 unit[self.index(vertex, n)] += move
-            if len(lines) < moves:
-                self.fail(f"{what} announces {moves} lines, {len(lines)} follow")
-            del lines[:moves]
             names.append(comments[0])
             notes.append(tuple(comments[1:]))
-        if rest := [line for line in lines if not line[1].startswith("#")]:
-            self.at = rest[0][0]
-            self.fail(f"{section} announces {count} units, but goes on: {_short(rest[0][1])}")
+        self.comments(lines)
+        if lines:
+            self.at = lines[0][0]
+            self.fail(f"{section} announces {count} units, but goes on: {_short(lines[0][1])}")
         return units, tuple(names), tuple(notes)
+
+    def comments(self, lines: deque[tuple[int, str]]) -> list[str]:
+        """Take the comments at the head of these lines; those without a text say nothing."""
+        found = []
+        while lines and lines[0][1][0] == "#":
+            found.append(" ".join(lines.popleft()[1].lstrip("#").split()))
+        return [comment for comment in found if comment]
 
     def parameters(self, section: str, units: int) -> np.ndarray:
         values = np.zeros(units)
@@ -249,14 +270,14 @@ class _Reader:
         if not lines:
             return texture, ""
         count = self.count(lines, "TEXTURE", n)
-        for line in lines[:count]:
-            vertex, *place = self.numbers(line, 3, "vertex u v")
-            texture[self.index(vertex, n)] = place
         if not count <= len(lines) <= count + 1:
             self.fail(
                 f"TEXTURE announces {count} lines and may name a file, {len(lines)} lines follow"
             )
-        return texture, lines[count][1] if len(lines) > count else ""
+        for _ in range(count):
+            vertex, *place = self.numbers(lines.popleft(), 3, "vertex u v")
+            texture[self.index(vertex, n)] = place
+        return texture, lines[0][1] if lines else ""
 
     def motion(self) -> np.ndarray:
         lines = self.data("GLOBAL MOTION")
@@ -270,22 +291,33 @@ class _Reader:
         """Landmarks, tracked vertices and the other comments before the first section."""
         landmarks, tracked, notes = {}, [], []
         for number, line in self.head:
-            self.at, line = number, line.lstrip("#").strip()
-            name, _, rest = line.partition(":")
-            if name.lower() == "landmarks":
-                for pair in rest.split():
+            self.at = number
+            name, entries = _table(line)
+            if name == "landmarks":
+                for pair in entries:
                     point, _, vertex = pair.partition(":")
                     point = self.index(self.number(point), LANDMARKS, "point")
                     if point in landmarks:
                         self.fail(f"point {point} is given a second vertex")
                     landmarks[point] = self.index(self.number(vertex), n)
-            elif name.lower() == "tracked":
-                tracked += [self.index(self.number(word), n) for word in rest.split()]
+            elif name == "tracked":
+                tracked += [self.index(self.number(word), n) for word in entries]
                 if len(set(tracked)) < len(tracked):
                     self.fail("a vertex is tracked twice")
             else:
-                notes.append(line)
+                notes.append(line.lstrip("#").strip())
         return landmarks, tuple(tracked), tuple(notes)
+
+
+def _title(line: str) -> str:
+    """What a line says if it is the title of a section."""
+    return line.lstrip("#").strip().rstrip(":").upper()
+
+
+def _table(line: str) -> tuple[str, list[str]]:
+    """Name and entries of a comment that is one of the two tables; "" where it is not."""
+    name, colon, rest = line.lstrip("#").strip().partition(":")
+    return (name, rest.split()) if colon and name in ("landmarks", "tracked") else ("", [])
 
 
 def _short(text: str) -> str:
@@ -325,7 +357,7 @@ def _lines(wireframe: Wireframe) -> Iterable[str]:
     yield from ("", "# GLOBAL MOTION:", *map(_row, wireframe.motion), "", "# END OF FILE")
 
 
-def _row(values) -> str:
+def _row(values: Sequence | np.ndarray) -> str:
     """Numbers as short as they can be and still be read back exactly."""
     return " ".join(
         f"{value:d}" if isinstance(value, np.integer) else _real(value) for value in values

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64, Int
 
+from gan_forensics.data.files import shown
+
 # Points of the iBUG scheme that detectors give and models name their vertices by.
 LANDMARKS = 68
 
@@ -137,7 +139,8 @@ def unit_index(names: Sequence[str], name: str) -> int:
     near = difflib.get_close_matches(asked, owner, n=3, cutoff=0.6)
     near = list(dict.fromkeys(repr(names[owner[alias]]) for alias in near))
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    listed = ", ".join(map(shown, names[:20]))
+    listed += f" and {len(names) - 20} more" if len(names) > 20 else ""
     raise ValueError(f"no unit is called {name!r}; {hint}There are {listed or 'none'}")
 
 
