@@ -1,12 +1,15 @@
 """`track`, as a user has it; the tracker itself is a stand-in, see `small_tracks`."""
 
 import json
+from typing import get_type_hints
 
 import pytest
 from matplotlib.figure import Figure
 
+from gan_forensics.cli.track import Track
 from gan_forensics.faces import runs
 from gan_forensics.faces.rows import read_track
+from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.report import tracking
 from tests.small_tracks import EMPTY, FACE, clip_of, stand_in
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
@@ -33,6 +36,14 @@ def test_a_video_becomes_a_table_an_overlay_and_a_page(talk, tmp_path, capsys):
         "config.json", "overlay.webm", "report.html", "results.json", "track.csv",
     }  # fmt: skip
     assert "8 frames, none of them without a face." in said.out
+    for words in (
+        "talk.webm: 64x48, Matroska (VP80), 25 frames per second; 8 frames claimed, 8 decoded",
+        "Model: the package's own face; 3 landmarks, 5 tracked vertices; units: jaw drop, lip",
+        "Face: frame 0, init=landmarks, box 20, 12, 24, 24, 1 px",
+        "Energy: typical 200, learned below –, accepted below 400, wrong place 900 (from 25 frames",
+        "ends beside its fit by pitch +0.10, yaw -0.20, roll +0.30 degrees",
+    ):
+        assert words in said.out
     assert f"Open {out / 'report.html'}; the rows are in {out / 'track.csv'}." in said.out
     assert "frame 0: the face fits its landmarks" in said.err
     results = json.loads((out / "results.json").read_text())
@@ -109,6 +120,20 @@ def test_a_run_that_was_interrupted_goes_on(talk, tmp_path, capsys, monkeypatch)
     assert run("track", talk, "--out", out, "--no-video", "--resume") == 0
     assert "going on at frame 4" in capsys.readouterr().err
     assert (out / "track.csv").read_bytes() == (tmp_path / "through" / "track.csv").read_bytes()
+
+
+def test_options_are_those_of_the_tracker():
+    """They stand in the command once more, so that --help need not load JAX."""
+    ours, theirs = get_type_hints(Track), get_type_hints(TrackerConfig)
+    shared = {name: kind for name, kind in theirs.items() if name in ours}
+    assert set(shared) == {
+        "camera", "solver", "descriptor", "update", "rate", "views", "seed",
+    }  # fmt: skip
+    assert all(ours[name] == kind | None for name, kind in shared.items())
+    default = TrackerConfig()
+    assert (default.rate, default.views, default.seed) == (0.02, 101, 0)  # as --help says
+    assert (default.camera, default.solver) == ("weak-perspective", "gauss-newton")
+    assert (default.descriptor, default.update) == ("smooth", "eigenvalues")
 
 
 def test_help_names_the_order_of_the_points_and_the_signs(capsys):

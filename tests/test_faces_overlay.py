@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gan_forensics.faces import runs
 from gan_forensics.faces.draw import Canvas
 from gan_forensics.faces.overlay import (
     VIDEO,

@@ -1,25 +1,16 @@
 """`gan-forensics track`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.cli.process import say
-from gan_forensics.cli.train import options_of
-from gan_forensics.faces.tracker_config import TrackerConfig
 
 if TYPE_CHECKING:
     from gan_forensics.faces.runs import Tracked
-
-# Without what only comparisons of trackers turn.
-_STUDIED = (
-    "covariance", "prior", "components", "iterations", "evaluations", "deviations", "patience",
-    "inflation",
-)  # fmt: skip
-Options: Any = options_of(TrackerConfig, without=_STUDIED)
 
 
 @dataclass(frozen=True)
@@ -66,15 +57,29 @@ class Track:
     """CSV of landmarks in the first frame (that of --start): point, x, y."""
     landmarks: Path | None = None
     """A detector of landmarks: dlib's shape_predictor_68_face_landmarks.dat (extra `landmarks`), or
-    the weights manifest of face-api's 68-point network."""
+    the folder of face-api's weights (npm @vladmandic/face-api)."""
     start: int = 0
     """First frame, from 0."""
     end: int | None = None
     """Frame to stop before; by default the end of the video."""
     every: int = 1
     """Track every so-manieth frame."""
-    tracker: Options = field(default_factory=Options)  # pyright: ignore[reportInvalidTypeForm]
-    """How it is tracked."""
+    camera: Literal["weak-perspective", "pinhole"] | None = None
+    """By default weak-perspective; a pinhole has a focal length of 1.2 times the longer side."""
+    solver: Literal["gauss-newton", "nelder-mead"] | None = None
+    """Search in each frame: by default gauss-newton; nelder-mead, as published relatives of the
+    method have it, takes many times as long."""
+    descriptor: Literal["smooth", "sift"] | None = None
+    """What is compared: by default smooth; or sift as OpenCV rounds it, for nelder-mead alone."""
+    update: Literal["eigenvalues", "none", "full"] | None = None
+    """What the appearance learns from a frame: by default mean and eigenvalues, none, or with full
+    the eigenvectors too."""
+    rate: float | None = None
+    """Share of the new frame in an update. By default 0.02."""
+    views: int | None = None
+    """Views of the first frame that are rendered; odd. By default 101."""
+    seed: int | None = None
+    """Of the views. By default 0."""
     video: bool = True
     """Write overlay.webm, the clip with the face drawn over it."""
     resume: bool = False
@@ -89,15 +94,18 @@ class Track:
         at_least(1, every=self.every)
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"--end {self.end}: it must lie behind --start {self.start}")
+        at_least(0, seed=self.seed)
         if self.init:
             not_given("the landmarks are those of --init", landmarks=self.landmarks)
-        config = TrackerConfig(**vars(self.tracker))
-        at_least(0, seed=config.seed)
-        if config.update == "none" and config.rate != TrackerConfig.rate:
-            not_given("nothing is updated", rate=config.rate)
+        if self.update == "none":
+            not_given("nothing is updated", rate=self.rate)
         from gan_forensics.faces.runs import Clip, track_clip
+        from gan_forensics.faces.tracker_config import TrackerConfig
         from gan_forensics.report.provenance import provenance
 
+        names = {field.name for field in fields(TrackerConfig)} & vars(self).keys()
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        config = TrackerConfig(**given)
         clip = Clip(
             self.clip, self.model, self.init, self.landmarks, self.start, self.end, self.every
         )
@@ -116,7 +124,7 @@ class Track:
         """Draw and report what was tracked."""
         from gan_forensics.data.files import write_json
         from gan_forensics.faces.overlay import draw_clip
-        from gan_forensics.report.tracking import summary, tracking_page
+        from gan_forensics.report.tracking import details, summary, tracking_page
         from gan_forensics.train.run_folder import read_config
 
         stills, video = draw_clip(clip, self.out, done, video=self.video, progress=in_frames)
@@ -132,7 +140,7 @@ class Track:
             stills=stills,
             video=None if video is None else video.path,
         )
-        print("\n".join(summary(done.results)))
+        print("\n".join([*details(done.results), *summary(done.results)]))
         print(f"Open {page}; the rows are in {self.out / 'track.csv'}.")
 
 

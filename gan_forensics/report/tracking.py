@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.rows import ANGLES, Table
-from gan_forensics.report.html import Block, Facts, Link, Picture, Section, write_report
+from gan_forensics.report.html import (
+    Block,
+    Facts,
+    Link,
+    Picture,
+    Section,
+    format_cell,
+    write_report,
+)
 from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 from gan_forensics.report.run import flatten
 
@@ -135,6 +143,33 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     if rate := results["speed"]["frames_per_second"]:
         lines.append(f"Tracked at {rate:.3g} frames per second.")
     return lines
+
+
+def details(results: Mapping[str, Any]) -> list[str]:
+    """What a clip was tracked with, in a few lines for a terminal; the page has them as facts."""
+    clip, model, gates = results["clip"], results["model"], results["gates"]
+    scale, face = results["working_scale"], results["face"]
+    rate = format_cell(clip["frames_per_second"])
+    energies = ", ".join(f"{name.replace('_', ' ')} {format_cell(gates[name])}" for name in _GATES)
+    bias = ", ".join(
+        f"{name} {value:+.2f}"
+        for name, value in zip(
+            ("pitch", "yaw", "roll"), results["bias_in_the_first_frame_degrees"], strict=True
+        )
+    )
+    return [
+        f"{clip['name']}: {clip['size']}, {clip['container']} ({clip['codec']}), {rate} frames per "
+        f"second; {format_cell(clip['frames_claimed'])} frames claimed, {clip['frames_decoded']} "
+        "decoded",
+        *results["notes"],
+        f"Model: {model['name']}; {model['landmarks']} landmarks, {model['tracked_vertices']} "
+        f"tracked vertices; units: {', '.join(model['units'])}",
+        f"Face: frame {face['frame']}, init={face['init']}, box {format_cell(face['box'])}, "
+        f"{face['outer_eye_corners_px']:.0f} px between the eyes' outer corners, which is "
+        f"{scale['frame_pixels_per_pixel']} frame pixels a working pixel",
+        f"Energy: {energies} (from {gates['accepted_frames_behind_them']} frames)",
+        f"A search in the first frame ends beside its fit by {bias} degrees",
+    ]
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
