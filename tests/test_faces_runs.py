@@ -191,6 +191,18 @@ def test_a_killed_run_keeps_its_rows_and_goes_on_bit_for_bit(count, video, tmp_p
     assert went_on.results == through.results
 
 
+def test_a_video_that_is_cut_off_keeps_the_rows_before_and_says_so(video, tmp_path):
+    data = video.read_bytes()
+    cut = tmp_path / "cut.webm"
+    cut.write_bytes(data[: int(0.7 * len(data))])
+    said = []
+    done = track_clip(Clip(cut), tmp_path / "run", CONFIG, say=said.append)
+    rows = len(done.table["frame"])
+    assert 5 < rows < 23 and done.results["clip"]["frames_decoded"] == rows
+    (note,) = [line for line in done.results["notes"] if "were decoded" in line]
+    assert note in said and str(rows) in note
+
+
 def test_a_run_that_is_killed_twice_and_after_its_last_frame_goes_on_too(
     video, tmp_path, monkeypatch
 ):

@@ -162,6 +162,8 @@ def track_clip(
             "protocol": dict(facts or {}),
         }
         write_json(run / RESULTS, results)
+        for line in source.notes():
+            say(line)
         for name in (PARTIAL, CHECKPOINT):
             (run / name).unlink(missing_ok=True)
     return Tracked(table, results, wireframe, units, columns)

@@ -161,7 +161,6 @@ def details(results: Mapping[str, Any]) -> list[str]:
         f"{clip['name']}: {clip['size']}, {clip['container']} ({clip['codec']}), {rate} frames per "
         f"second; {format_cell(clip['frames_claimed'])} frames claimed, {clip['frames_decoded']} "
         "decoded",
-        *results["notes"],
         f"Model: {model['name']}; {model['landmarks']} landmarks, {model['tracked_vertices']} "
         f"tracked vertices; units: {', '.join(model['units'])}",
         f"Face: frame {face['frame']}, init={face['init']}, box {format_cell(face['box'])}, "
