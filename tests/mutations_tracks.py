@@ -35,7 +35,7 @@ MUTATIONS = [
     Mutation(RUNS, "file.truncate(keep)", "pass", RUN_TESTS),
     Mutation(RUNS, "file.flush()", "pass", RUN_TESTS),
     Mutation(RUNS, "if (run / RESULTS).exists():", "if False:", RUN_TESTS),
-    Mutation(RUNS, "or last is not None or not source.whole", "or not source.whole", RUN_TESTS),
+    Mutation(RUNS, "if goes_on is None or not source.whole:", "if True:", RUN_TESTS),
     Mutation(RUNS, '"next": frame.index + clip.every', '"next": frame.index + 1', RUN_TESTS),
     Mutation(RUNS, "if face.tracker is None:  #", "if False:  #", RUN_TESTS),
     Mutation(RUNS, 'if header["bytes"] > (run', "if 0 > (run", RUN_TESTS),

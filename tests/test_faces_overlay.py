@@ -57,6 +57,9 @@ def test_vertices_follow_pose_and_units_in_either_camera():
     near, _, _ = pinhole.placed(ROW | {"tx": 31.5, "ty": 23.5}, HEIGHT, WIDTH)
     assert_allclose(near[4], (31.5, 23.5))
     assert_allclose(near[1] - near[0], (20, 0), atol=1e-9)
+    turned = ROW | {"tx": 31.5, "ty": 23.5, "yaw": 40.0}
+    tip = [face.placed(turned, HEIGHT, WIDTH)[0][4][0] - 31.5 for face in (pinhole, MODEL)]
+    assert tip[0] > 1.02 * tip[1] > 0
 
 
 def test_words_tell_the_numbers_and_the_flags_of_a_row():

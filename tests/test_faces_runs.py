@@ -155,6 +155,8 @@ def test_a_clip_becomes_rows_results_and_a_config(video, tmp_path):
     table = read_track(run / TRACK)
     assert table["frame"].tolist() == list(range(23))
     assert_allclose(table["time"], np.arange(23) / 25, atol=2e-3)
+    # The first frame is its fit, and no search.
+    assert table["energy"][0] == 150 and (table["energy"][1:] > 250).all()
     assert set(table["init"]) == {"landmarks"} and not table["lost"].any()
     assert_allclose(table["yaw_sd"], 3 * table["yaw_sd_raw"], rtol=1e-6)
     for name in column_names(done.wireframe.animation_names):
@@ -189,6 +191,25 @@ def test_a_killed_run_keeps_its_rows_and_goes_on_bit_for_bit(count, video, tmp_p
     for one in (went_on.results, through.results):
         one["speed"] = None
     assert went_on.results == through.results
+
+
+def test_every_row_is_in_the_file_before_the_next_frame_is_looked_at(video, tmp_path):
+    seen = []
+
+    def watched(frames):
+        for frame in frames:
+            seen.append(len((tmp_path / "run" / PARTIAL).read_text().splitlines()) - 1)
+            yield frame
+
+    track_clip(Clip(video), tmp_path / "run", CONFIG, progress=watched)
+    # The first line may wait for the first row.
+    assert seen[1:] == list(range(1, 23))
+
+
+def test_rows_that_are_done_again_are_not_there_twice(video, tmp_path):
+    killed(Clip(video), tmp_path / "run", 7)
+    killed(Clip(video), tmp_path / "run", 1, resume=True)
+    assert read_track(tmp_path / "run" / PARTIAL)["frame"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_video_that_is_cut_off_keeps_the_rows_before_and_says_so(video, tmp_path):

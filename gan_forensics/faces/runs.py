@@ -186,20 +186,18 @@ def _run(
         return source
     if goes_on:
         source = frames(clip.video, start=first, end=clip.end, every=clip.every)
-    last = None
     with _appending(run / PARTIAL, columns, keep) as append:
         try:
             for count, frame in enumerate(progress(source), start=1):
                 estimate = face.follow(frame)
                 size = append(row_of(columns, frame.index, frame.time, estimate, face.init))
-                last = frame.index
                 if face.tracker is not None and count % CHECKPOINT_EVERY == 0:
                     header, arrays = face.saved()
                     header |= {"next": frame.index + clip.every, "bytes": size}
                     write_archive(run / CHECKPOINT, header, arrays)
         except ValueError:
             # Of a run that was killed after its last frame nothing is left to decode.
-            if goes_on is None or last is not None or not source.whole:
+            if goes_on is None or not source.whole:
                 raise
     if face.tracker is None:
         raise no_face(face.looked)
