@@ -13,8 +13,10 @@ EXTRAS = {
     # Reading published PyTorch checkpoints, and the PyTorch side of tests and benchmarks.
     "torch": ["torch>=2.6"],
     "safetensors": ["safetensors>=0.4"],
-    # JPEG as OpenCV writes it, one of the two encoders of the detectors' training.
+    # JPEG as OpenCV writes it, one of the two encoders of the detectors' training; and videos.
     "opencv": ["opencv-python-headless>=4.10"],
+    # Wheels of dlib, whose predictor finds the landmarks of faces that tracking starts from.
+    "landmarks": ["dlib-bin>=19.24"],
     # SMOTE, one of the controls of DOPING.
     "imbalanced": ["imbalanced-learn>=0.13"],
     # Translation: subword vocabularies, BLEU and chrF, number words, gettext catalogues.

@@ -24,7 +24,7 @@ _CHANNELS = (32, 64, 128, 256)
 # Of ImageNet's pictures, red, green, blue.
 _MEAN = (122.782, 117.001, 104.298)
 _LARGEST_MANIFEST = 1 << 20  # bytes
-Weights = dict[str, Array]
+Weights = dict[str, np.ndarray]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -87,9 +87,9 @@ def read_weights(path: Path | str) -> Weights:
     for key, (shape, width, scale, minimum) in entries.items():
         kind = np.uint8 if width == 1 else np.dtype("<f4")
         stored = np.frombuffer(content, kind, math.prod(shape), at).reshape(shape)
-        weights[key] = jnp.asarray(stored.astype(np.float32) * scale + minimum, jnp.float32)
+        weights[key] = (stored * scale + minimum).astype(np.float32)
         at += stored.nbytes
-    if not all(bool(jnp.isfinite(array).all()) for array in weights.values()):
+    if not all(np.isfinite(array).all() for array in weights.values()):
         raise ValueError(f"{data}: weights that are no numbers; copy or download it again")
     return weights
 
@@ -119,7 +119,7 @@ def landmarks(
         x and y of the iBUG points as shares of the crop's side: 0 is its left (upper) edge, 1 its
         right (lower) one.
     """
-    x = (jnp.asarray(crops, jnp.float32) - jnp.array(_MEAN)) / 255
+    x = (jnp.asarray(crops, jnp.float32) - jnp.array(_MEAN)[None, None, None]) / 255
     for block in range(4):
         outputs: list[Array] = []
         for layer in range(4):
@@ -128,7 +128,7 @@ def landmarks(
             # The first output alone is its own sum: it is not negative.
             x = jax.nn.relu(sum(outputs[1:], outputs[0]))
     x = x.mean((1, 2))
-    x = jnp.matmul(x, weights["fc/weights"], precision="highest") + weights["fc/bias"]
+    x = jnp.matmul(x, weights["fc/weights"], precision="highest") + weights["fc/bias"][None]
     return x.reshape(-1, 68, 2)
 
 
@@ -141,7 +141,7 @@ def _convolution(weights: Weights, name: str, x: Array, *, stride: int) -> Array
         kernel, groups = depthwise.transpose(0, 1, 3, 2), depthwise.shape[2]
     x = jax.lax.conv_general_dilated(
         x,
-        kernel,
+        jnp.asarray(kernel),
         (stride, stride),
         "SAME",
         dimension_numbers=dims,
@@ -151,4 +151,4 @@ def _convolution(weights: Weights, name: str, x: Array, *, stride: int) -> Array
     if groups > 1:
         pointwise = weights[f"{name}/pointwise_filter"][0, 0]
         x = jnp.einsum("bhwc,cd->bhwd", x, pointwise, precision="highest")
-    return x + weights[f"{name}/bias"]
+    return x + weights[f"{name}/bias"][None, None, None]
