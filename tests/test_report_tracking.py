@@ -46,6 +46,7 @@ def test_the_page_tells_of_a_box_of_others_and_of_what_was_lost(tracked):
     assert "lost and found again 1 time." in said
     assert "R = Rz(roll) Ry(yaw) Rx(pitch), about fixed axes" in said
     assert "this project's reconstruction" in said
+    assert "the calibrated one (pale), which is 5 times as wide" in said
     for name, value in (("gates.accepted_below", "400"), ("uncertainty_inflation", "5")):
         assert f"{name} {value}" in said
     assert [a["href"] for a in page.all("a")][-1] == "./overlay.webm"
@@ -75,6 +76,9 @@ def test_what_was_lost_is_red_in_every_panel(tracked):
         for axes in figure.axes:
             # Before the face was found, and while it was lost.
             assert red_spans(axes) == [True, True]
+            # And there is no line there.
+            (*_, line) = axes.lines
+            assert (np.isnan(line.get_ydata()) == (done.table["lost"] > 0)).all()
     alone = {name: values[:1] for name, values in done.table.items()}
     assert red_spans(pose_figure(alone).axes[0]) == [True]
 
@@ -82,9 +86,10 @@ def test_what_was_lost_is_red_in_every_panel(tracked):
 def test_pose_has_two_bands_and_energy_its_bounds_and_flags(tracked):
     _, done = tracked
     assert [len(axes.collections) for axes in pose_figure(done.table).axes] == [2, 2, 2]
-    energy, _, flags = energy_figure(done.table, done.results["gates"]).axes
+    figure = energy_figure(done.table, done.results["gates"])
+    _, _, flags = figure.axes
     # The bound for learning is infinite in this clip, and is not drawn.
-    names = [text.get_text() for text in energy.get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["typical", "accepted below", "wrong place"]
     assert [len(line.get_xdata()) for line in flags.lines] == [2 + 10, 1, 0]
 

@@ -82,7 +82,8 @@ def tracking_page(
                         pose_figure(track),
                         alt="Yaw, pitch and roll in degrees over seconds",
                         caption="Line: the estimate. Band: where the angle lies in 90 of 100 cases "
-                        "by the calibrated deviation (pale) and by the tracker's own (dark). Red: "
+                        "by the tracker's own deviation (dark) and by the calibrated one (pale), "
+                        f"which is {results['uncertainty_inflation']:g} times as wide. Red: "
                         f"without a face.{thin}",
                     ),
                 ],
@@ -227,7 +228,7 @@ def energy_figure(track: Table, gates: Mapping[str, float | None]) -> Figure:
             label = name.replace("_", " ")
             energy.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), label=label)
     energy.set_yscale("log")
-    energy.legend(frameon=False, fontsize=8, loc="upper right")
+    figure.legend(loc="outside upper right", ncols=len(_GATES), frameon=False, fontsize=8)
     tidy(energy, "mean energy of the visible vertices")
     confidence.plot(time, track["confidence"], color=BLUE, lw=1.2)
     confidence.set_ylim(-0.03, 1.03)
