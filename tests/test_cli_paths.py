@@ -13,6 +13,7 @@ import experiments
 from experiments import (
     dag,
     doping,
+    face_tracking,
     fourier_discrepancies,
     fourier_released,
     fourier_robustness,
@@ -66,6 +67,7 @@ FILES = {
 EXPERIMENTS = (
     dag,
     doping,
+    face_tracking,
     fourier_discrepancies,
     fourier_released,
     fourier_robustness,

@@ -8,6 +8,7 @@ import pytest
 from experiments import (
     dag,
     doping,
+    face_tracking,
     fourier_discrepancies,
     fourier_robustness,
     gn_gan,
@@ -23,6 +24,7 @@ from experiments import (
 EXPERIMENTS = (
     dag,
     doping,
+    face_tracking,
     fourier_discrepancies,
     fourier_robustness,
     gn_gan,
@@ -78,6 +80,17 @@ def test_a_preset_is_taken_as_it_is(module, name, monkeypatch):
                 "odds": Path("data"),
                 "compare": {"seeds": (4, 5)},
                 "toys": {"radii": (2, 3)},
+            },
+        ),
+        (
+            face_tracking,
+            "--synthetic.scenes plain fast --synthetic.seeds 4 --tracker.rate 0.1 --model x.wfm "
+            "--stills a.png b.png",
+            {
+                "synthetic": {"scenes": ("plain", "fast"), "seeds": (4,)},
+                "tracker": {"rate": 0.1},
+                "model": Path("x.wfm"),
+                "stills": (Path("a.png"), Path("b.png")),
             },
         ),
         (

@@ -81,7 +81,8 @@ def deform(vertices, shape, animation, sigma, alpha):
         sigma: [..., s] shape parameters; leading axes as those of `alpha`.
         alpha: [..., a] animation parameters, 0 neutral and 1 the full action.
     """
-    moved = sigma @ shape.reshape(len(shape), -1) + alpha @ animation.reshape(len(animation), -1)
+    moved = sigma @ shape.reshape(len(shape), vertices.size)
+    moved = moved + alpha @ animation.reshape(len(animation), vertices.size)
     moved = moved.reshape(*moved.shape[:-1], *vertices.shape)
     return vertices.reshape((1,) * (moved.ndim - 2) + vertices.shape) + moved
 
