@@ -4,7 +4,7 @@
     python -m benchmarks.faces --model candide3.wfm
 
 Prints milliseconds, and their ratio to one call of `cv2.SIFT.compute` on the same crop of 250 x
-250 pixels. Every row is the median of calls taken in turns, in one process, so that the ratios
+250 pixels. Every row is the best of calls taken in turns, in one process, so that the ratios
 share one machine state. Then the time of 100 training views of 360 x 288 pixels, compiled before.
 OpenCV is held to one thread; how many XLA takes is the environment's choice (`taskset -c 0` for
 one core).
@@ -12,7 +12,6 @@ one core).
 
 import argparse
 import os
-import statistics
 import time
 from collections.abc import Callable
 
@@ -38,7 +37,7 @@ SIZE, STRIDE, POINTS, STEPS, VIEWS = 9, 4, 26, 5, 100
 
 
 def in_turns(runs: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each call."""
+    """Best milliseconds of each call."""
     times = {name: [] for name in runs}
     for attempt in range(rounds + 1):
         for name, run in runs.items():
@@ -46,7 +45,7 @@ def in_turns(runs: dict[str, Callable], rounds: int) -> dict[str, float]:
             jax.block_until_ready(run())
             if attempt:  # The first one compiles.
                 times[name].append(time.perf_counter() - start)
-    return {name: 1e3 * statistics.median(each) for name, each in times.items()}
+    return {name: 1e3 * min(each) for name, each in times.items()}
 
 
 def descriptors(image: np.ndarray, rounds: int) -> dict[str, float]:

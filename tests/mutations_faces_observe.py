@@ -28,7 +28,7 @@ CHANGES = [
     (OBSERVE, "_weights(maps, jnp.round(points), size, 1)", "_weights(maps, points, size, 1)"),
     (OBSERVE, "gauss = jnp.exp(away * away / -8)", "gauss = jnp.exp(away * away / -4)"),
     (OBSERVE, "- bins * away / 4", "+ bins * away / 4"),
-    (OBSERVE, "slopes = jnp.where((v > 0.2 * norm)[..., None], limit[:, None], slopes)", "slopes = slopes"),
+    (OBSERVE, "slopes = by_value[..., None] * slopes + by_norm[..., None] * of_norm[:, None]", "slopes = by_value[..., None] * slopes"),
     (OBSERVE, "by_u, by_v = sums[:, :4, 4:], sums[:, 4:, :4]", "by_v, by_u = sums[:, :4, 4:], sums[:, 4:, :4]"),
     (OBSERVE, "return (length - 1 - stride * (count - 1)) / 2, count", "return 0.0, count"),
     (OBSERVE, "0.99997726", "0.99"),

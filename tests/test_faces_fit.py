@@ -1,6 +1,5 @@
 """Fits to landmarks and boxes: exact projections, the mirror, damping, real points, bad input."""
 
-import csv
 import os
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from gan_forensics.faces.camera import camera, geodesic_angle, mirrored, rotation
 from gan_forensics.faces.candide import default_units, deform, load_wireframe
 from gan_forensics.faces.fit import BOX_POINTS, fit_box, fit_landmarks
-from tests.test_faces_candide import MIRRORED
+from tests.face_points import MIRRORED, astronaut_points
 
 SIZE = (360, 288)
 CAMERAS = ("weak-perspective", "pinhole")
@@ -23,9 +22,7 @@ def face():
 
 @pytest.fixture(scope="module")
 def astronaut():
-    path = Path(__file__).with_name("golden") / "astronaut_landmarks.csv"
-    with path.open() as file:
-        return np.array([[float(row["x"]), float(row["y"])] for row in csv.DictReader(file)])
+    return astronaut_points()
 
 
 def seen(face, pose, shape, animation, camera_name="weak-perspective"):
@@ -108,7 +105,7 @@ def test_a_mirrored_image_gives_the_mirrored_pose_and_the_same_person(face, astr
     np.testing.assert_allclose(other.residual, fit.residual[list(MIRRORED)], atol=1e-7)
 
 
-@pytest.mark.parametrize("roll", [0.0, 1.5, 3.0, -2.0])
+@pytest.mark.parametrize("roll", [0.0, 1.5, -2.0, 3.141, -3.141])
 def test_a_face_is_fitted_whichever_way_up_it_is(face, roll, rng):
     pose, shape, animation = some_person(face, rng)
     pose[2] = roll
@@ -190,6 +187,9 @@ def test_a_box_moves_and_scales_the_face_with_it(face):
     one, other = fit_box(face, (0, 0, 100, 100)), fit_box(face, (20, 10, 300, 300, 7.5))
     np.testing.assert_allclose(other.pose[5], 3 * one.pose[5])
     np.testing.assert_allclose(other.pose[3:5], 3 * one.pose[3:5] + [20, 10])
+    high = fit_box(face, (0, 0, 100, 120))
+    assert one.pose[5] < high.pose[5] < 1.2 * one.pose[5]
+    assert high.pose[4] > one.pose[4]
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 10), (0, 0, 10, -1), (0, np.nan, 10, 10)])

@@ -40,14 +40,18 @@ def learn_appearance(
     config = setting.config
     random = np.random.default_rng(config.seed)
     states = draw_states(state.astype(np.float64), views=config.views, random=random)
-    pixels = jnp.asarray(cut(frame, crop, first))
+    pixels = cut(frame, crop, first)
     uv, depth = _projected(setting, face, np.concatenate([state[None], states]))
     uv = (uv - np.array(first) - 0.5 * (setting.reduction - 1)) / setting.reduction
-    views = render_views(pixels, uv[1:], depth[1:], pixels, uv[0], np.asarray(face.triangles))
+    # In float64: whether a pixel lies inside an outline must not hang on rounding, or the views of
+    # a mirrored frame are not the mirrored views.
+    with jax.enable_x64(True):
+        drawn = render_views(pixels, uv[1:], depth[1:], pixels, uv[0], np.asarray(face.triangles))
+        views = np.asarray(drawn, np.float32)
     found, seen = describe_views(
         setting,
         face,
-        views,
+        jnp.asarray(views),
         jnp.asarray(first, jnp.float32),
         jnp.asarray(states, jnp.float32),
         jnp.asarray(state[5], jnp.float32),

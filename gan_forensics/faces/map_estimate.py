@@ -23,7 +23,7 @@ from gan_forensics.faces.gaussian import Gaussian, squared_distance
 # A Gauss-Newton step shorter than this share of the prior's deviations ends the search.
 TOLERANCE = 1e-3
 # Relative rounding of an energy summed in float32: a step that raises it by less is no worse.
-_ROUNDING = 1e-5
+_ROUNDING = 1e-3
 
 
 class Posterior(NamedTuple):

@@ -25,6 +25,9 @@ from gan_forensics.faces.sift import base_blur, gradients, quantised
 # Histograms are in gray levels x pixels; real patches have a norm of tens to thousands. Below this
 # norm descriptors fade to zero, and with them their gradients, where the image is constant.
 _FLAT = 0.1
+# SIFT clips the entries of a descriptor at .2 of its norm. Here the corner is a hyperbola of this
+# width, in shares of the clip: searches would stick at corners, of which there are hundreds.
+_CLIP, _CORNER = 0.2, 0.1
 
 
 class Maps(NamedTuple):
@@ -95,7 +98,7 @@ def smooth_sift(
     rows, columns = (weight[:, :4] for weight in _weights(maps, points, size, stride))
     v = _summed(maps.cells, rows, columns).reshape(-1, 128)
     norm = jnp.sqrt(jnp.sum(v * v, -1, keepdims=True) + _FLAT**2)
-    w = jnp.minimum(v, 0.2 * norm)
+    w, _, _ = _clipped(v, norm)
     return w / jnp.sqrt(jnp.sum(w * w, -1, keepdims=True) + _FLAT**2)
 
 
@@ -110,13 +113,27 @@ def smooth_sift_with_jacobian(
     slopes = jnp.stack([by_u.reshape(-1, 128), by_v.reshape(-1, 128)], -1)
 
     norm = jnp.sqrt(jnp.sum(v * v, -1, keepdims=True) + _FLAT**2)
-    w = jnp.minimum(v, 0.2 * norm)
-    limit = 0.2 * jnp.einsum("kd,kdi->ki", v / norm, slopes)
-    slopes = jnp.where((v > 0.2 * norm)[..., None], limit[:, None], slopes)
+    w, by_value, by_norm = _clipped(v, norm)
+    of_norm = jnp.einsum("kd,kdi->ki", v / norm, slopes)
+    slopes = by_value[..., None] * slopes + by_norm[..., None] * of_norm[:, None]
     norm = jnp.sqrt(jnp.sum(w * w, -1, keepdims=True) + _FLAT**2)
     d = w / norm
     along = jnp.einsum("kd,kdi->ki", d, slopes)
     return d, (slopes - d[..., None] * along[:, None]) / norm[..., None]
+
+
+def _clipped(v: Float[Array, "k 128"], norm: Float[Array, "k 1"]):
+    """Entries clipped at a share of the norm, and the derivatives by entry and norm.
+
+    min(v, c) with a round corner: (v - r + q) / 2, r^2 = (v - c)^2 + (h c)^2 and q such that 0
+    stays 0.
+    """
+    c = _CLIP * norm
+    r = jnp.sqrt((v - c) ** 2 + (_CORNER * c) ** 2)
+    q = math.sqrt(1 + _CORNER**2)
+    w = 0.5 * (v - r + q * c)
+    by_norm = 0.5 * _CLIP * (q + (v - c - _CORNER**2 * c) / r)
+    return w, 0.5 * (1 - (v - c) / r), by_norm
 
 
 def rounded_sift(

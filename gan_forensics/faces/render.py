@@ -72,7 +72,7 @@ def render_views(
         int(min(side, 16 * np.ceil((span + 2) / 16)))
         for side, span in zip(background.shape, extent[::-1], strict=True)
     )
-    arrays = (jnp.asarray(x, jnp.float32) for x in (background, uv, depth, texture, texture_uv))
+    arrays = (jnp.asarray(x, float) for x in (background, uv, depth, texture, texture_uv))
     return _render_views(*arrays, jnp.asarray(triangles), window=window)
 
 
@@ -91,8 +91,8 @@ def _render_views(background, uv, depth, texture, texture_uv, triangles, *, wind
         left = jnp.clip(low[0], 0, width - window[1])
         top = jnp.clip(low[1], 0, height - window[0])
         corner = (jnp.zeros_like(top), top, left)
-        x = (left + jnp.arange(window[1])).astype(jnp.float32)[None] - a[0]
-        y = (top + jnp.arange(window[0])).astype(jnp.float32)[:, None] - a[1]
+        x = (left + jnp.arange(window[1])).astype(a.dtype)[None] - a[0]
+        y = (top + jnp.arange(window[0])).astype(a.dtype)[:, None] - a[1]
         size = jnp.where(area > _AREA, area, 1)
         of_b = (y * ac[0] - x * ac[1]) / size
         of_c = (x * ab[1] - y * ab[0]) / size
@@ -109,8 +109,8 @@ def _render_views(background, uv, depth, texture, texture_uv, triangles, *, wind
         new = jnp.where(chosen, new, old)
         return jax.lax.dynamic_update_slice(buffer, new, corner), None
 
-    rows = jnp.arange(height, dtype=jnp.float32)[:, None]
-    columns = jnp.arange(width, dtype=jnp.float32)[None]
+    rows = jnp.arange(height, dtype=uv.dtype)[:, None]
+    columns = jnp.arange(width, dtype=uv.dtype)[None]
 
     def view(vertices):
         uv, depth = vertices

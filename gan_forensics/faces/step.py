@@ -4,6 +4,7 @@ Everything that belongs to a person or a clip is an argument, so that clips of o
 compiled code and can be batched by `vmap`.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -15,13 +16,12 @@ from gan_forensics.faces.camera import camera, rotation
 from gan_forensics.faces.gaussian import Gaussian, merge, update
 from gan_forensics.faces.map_estimate import Posterior, Prior, gauss_newton, nelder_mead
 from gan_forensics.faces.observe import (
-    Maps,
     orientation_maps,
+    rounded_sift,
     smooth_sift,
     smooth_sift_with_jacobian,
 )
 from gan_forensics.faces.render import vertex_normals
-from gan_forensics.faces.sift import sift
 from gan_forensics.faces.tracker_config import TrackerConfig
 
 # A vertex faces the camera when the cosine between its normal and the way there is above this.
@@ -56,15 +56,12 @@ class Setting(NamedTuple):
         frame: width and height of the frames.
         reduction: frame pixels along a side of a working pixel.
         stride: working pixels between the cells of the orientation maps.
-        size: diameter of the keypoints in the first frame, in working pixels; that of the
-            descriptor "sift" in all frames, whose window is a whole number of pixels.
     """
 
     config: TrackerConfig
     frame: tuple[int, int]
     reduction: int
     stride: int
-    size: float = 0.0
 
 
 class Cut(NamedTuple):
@@ -119,14 +116,17 @@ def visible(setting: Setting, face: Face, state: Float[Array, "d"]) -> Bool[Arra
     return inside & (normals @ rotation(state[0], state[1], state[2])[2] > FACING)
 
 
-def describe(
-    setting: Setting, cut: Cut, maps: Maps, size: Float[Array, ""], at: Float[Array, "k 2"]
-) -> Float[Array, "k 128"]:
-    """Descriptors of norm 1 at places of the frame."""
-    points = _to_cut(setting, cut, at)
+def described(
+    setting: Setting, cut: Cut, size: Float[Array, ""]
+) -> Callable[[Float[Array, "k 2"]], Float[Array, "k 128"]]:
+    """Of one frame: descriptors of norm 1 at any places in it."""
     if setting.config.descriptor == "sift":
-        return sift(cut.pixels, points, size=setting.size) / 512
-    return smooth_sift(maps, points, size=size, stride=setting.stride)
+        fine = orientation_maps(cut.pixels, 1)
+        return lambda at: rounded_sift(fine, _to_cut(setting, cut, at), size=size) / 512
+    maps = orientation_maps(cut.pixels, setting.stride)
+    return lambda at: smooth_sift(
+        maps, _to_cut(setting, cut, at), size=size, stride=setting.stride
+    )
 
 
 @partial(jax.jit, static_argnames="setting")
@@ -153,8 +153,7 @@ def describe_views(
         seen, state = pair
         cut = Cut(seen, first)
         at = places(setting, face, face.tracked, state)
-        maps = orientation_maps(seen, setting.stride)
-        found = describe(setting, cut, maps, face.window * scale, at)
+        found = described(setting, cut, face.window * scale)(at)
         return found, visible(setting, face, state)
 
     return jax.lax.map(view, (pixels, states))
@@ -169,7 +168,7 @@ def search(
     start: Float[Array, "d"],
     *,
     moves: bool = True,
-) -> tuple[Maps, Bool[Array, "k"], Posterior, Float[Array, ""]]:
+) -> tuple[Bool[Array, "k"], Posterior, Float[Array, ""]]:
     """The posterior of a frame from a start on, or at the start alone; the mean energy there."""
     maps = orientation_maps(cut.pixels, setting.stride)
     seen = visible(setting, face, start)
@@ -195,7 +194,7 @@ def search(
         )
     else:
         posterior = nelder_mead(
-            partial(describe, setting, cut, maps, size),
+            described(setting, cut, size),
             points,
             appearance,
             seen,
@@ -205,7 +204,7 @@ def search(
             slopes=slopes,
         )
     energy = jnp.where(seen, posterior.energies, 0).sum() / seen.sum()
-    return maps, seen, posterior, jnp.where(seen.any(), energy, jnp.inf)
+    return seen, posterior, jnp.where(seen.any(), energy, jnp.inf)
 
 
 @partial(jax.jit, static_argnames=("setting", "moves"))
@@ -220,7 +219,7 @@ def look(
     moves: bool = True,
 ) -> Found:
     """A frame from any start, without learning from it; without a search if nothing `moves`."""
-    _, seen, posterior, energy = search(setting, face, appearance, cut, prior, start, moves=moves)
+    seen, posterior, energy = search(setting, face, appearance, cut, prior, start, moves=moves)
     return _found(setting, face, seen, posterior, energy, jnp.zeros_like(seen))
 
 
@@ -229,14 +228,14 @@ def advance(
     setting: Setting, face: Face, appearance: Gaussian, cut: Cut, prior: Prior, bounds: Bounds
 ) -> tuple[Gaussian, Found]:
     """A frame from the state before: what is found, and the appearance that learned from it."""
-    maps, seen, posterior, energy = search(setting, face, appearance, cut, prior, prior.mean)
+    seen, posterior, energy = search(setting, face, appearance, cut, prior, prior.mean)
     config = setting.config
     learned = seen & (posterior.energies <= bounds.landmarks) & (energy <= bounds.frame)
     if config.update == "none":
         learned = jnp.zeros_like(learned)
     else:
         at = places(setting, face, face.tracked, posterior.state)
-        new = describe(setting, cut, maps, face.window * prior.mean[5], at)
+        new = described(setting, cut, face.window * prior.mean[5])(at)
         if config.update == "eigenvalues":
             appearance = update(appearance, new, config.rate * learned.astype(new.dtype))
         else:

@@ -124,9 +124,7 @@ class Tracker:
         reduction = max(1, round(eyes / EYES_APART))
         size = SIZE * eyes / reduction / EYES_APART
         stride = max(1, round(1.5 * size / _CELLS))
-        # Sizes of the smooth descriptor are data: clips then share their compiled code.
-        rigid = size if config.descriptor == "sift" else 0.0
-        self.setting = Setting(config, (width, height), reduction, stride, rigid)
+        self.setting = Setting(config, (width, height), reduction, stride)
         shaped = wireframe.vertices + np.einsum("s,snc->nc", fit.shape, wireframe.shape)
         self._face = Face(
             jnp.asarray(shaped, jnp.float32),
