@@ -103,7 +103,7 @@ def is_face(rgb: UInt8[np.ndarray, "h w 3"], box: tuple[float, ...]) -> bool:
     found = _agreeing(_windows(np.asarray(around), 120, 0))
     return any(
         one.score >= VOTES
-        and 30 < one.w < 110
+        and 40 < one.w < 90
         and max(abs(one.x + one.w / 2 - 59.5), abs(one.y + one.h / 2 - 59.5)) < 20
         for one in found
     )

@@ -124,9 +124,7 @@ def described(
         fine = orientation_maps(cut.pixels, 1)
         return lambda at: rounded_sift(fine, _to_cut(setting, cut, at), size=size) / 512
     maps = orientation_maps(cut.pixels, setting.stride)
-    return lambda at: smooth_sift(
-        maps, _to_cut(setting, cut, at), size=size, stride=setting.stride
-    )
+    return lambda at: smooth_sift(maps, _to_cut(setting, cut, at), size=size, stride=setting.stride)
 
 
 @partial(jax.jit, static_argnames="setting")
