@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -82,6 +83,12 @@ def test_error_rates_on_faces_and_other_crops_that_were_never_used():
         for crop in (*crops[:100:5], *crops[100::5])
     ]
     assert sum(passed[:20]) >= 18 and sum(passed[20:]) == 0
+
+
+def test_windows_within_a_face_are_no_second_one():
+    windows = np.array([[0, 0, 100]] * 20 + [[20, 40, 40]] * 9 + [[150, 0, 60]] * 10, float)
+    boxes = detectors._agreeing(windows)
+    assert boxes == [Box(0, 0, 100, 100, 20), Box(150, 0, 60, 60, 10)]
 
 
 def windows_agree(picture):
@@ -293,6 +300,12 @@ def test_landmarks_come_in_pixels_of_the_frame(network, monkeypatch):
     points = detector(np.zeros((200, 200, 3), np.uint8), Box(39.5, 59.5, 63, 63, 9))
     np.testing.assert_allclose(points.min(0), (55.25, 75.25), atol=1e-9)
     np.testing.assert_allclose(points.max(0), (86.75, 106.75), atol=1e-9)
+    # What it sees is what lies in the box: from 39.5 to 102.5 on a ramp, 71 on average.
+    seen = lambda crops: jnp.asarray(corners)[None].at[0, 0, 0].set(crops.mean() / 256)  # noqa: E731
+    monkeypatch.setattr(faceapi, "landmarks", lambda weights, crops: seen(crops))
+    ramp = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (200, 1, 3))
+    points = load_landmark_detector(network[0])(ramp, Box(39.5, 59.5, 63, 63, 9))
+    assert (points[0, 0] - 39.5) / 63 * 256 == pytest.approx(71, abs=0.2)
     with pytest.raises(ValueError, match="does not lie in an image"):
         detector(np.zeros((20, 20, 3), np.uint8), (50, 50, 5, 5))
 
