@@ -303,7 +303,7 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
     try:
         # utf-8-sig: spreadsheets begin their files with a mark.
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, skipinitialspace=True)
+            rows = csv.DictReader(file)
             names = [str(name).strip() for name in rows.fieldnames or []]
             rows.fieldnames = names
             if missing := [name for name in ("point", "x", "y") if name not in names]:
