@@ -88,8 +88,9 @@ def finding(clips: Clips, chosen: Mapping[str, Any]) -> str:
         if other in QUESTIONS and other != HELD
     ]
     return (
-        f"Full method at rate {chosen['rate']:g} (chosen on other clips), mean of {seeds} seeds, "
-        f"landmarks absolute and head pose after alignment on frame 0: {', '.join(said)}.\n"
+        f"Full method at rate {chosen['rate']:g} (chosen on other clips), means over "
+        f"{seeds} seed{'s' if seeds > 1 else ''}, landmarks absolute and head pose after alignment "
+        f"on frame 0: {', '.join(said)}.\n"
         f"By landmark error, paired over seeds: {'. '.join(parts)}."
     )
 
