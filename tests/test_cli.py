@@ -91,7 +91,7 @@ def trained(tmp_path_factory):
     "command",
     ["quickstart", "train", "train classifier", "train translator", "distill", "classify",
      "translate-text", "sample", "translate", "evaluate", "spectrum", "detect fit",
-     "detect score", "detect robustness"],
+     "detect score", "detect robustness", "track"],
 )  # fmt: skip
 def test_help_of_every_command_shows_how_to_use_it(command, capsys):
     assert run(*command.split(), "--help") == 0
@@ -117,7 +117,7 @@ def test_help_lists_the_commands(capsys):
             "train classifier", "train translator", "distill", "classify", "translate-text",
             "sample", "translate", "simulate", "evaluate", "spectrum", "detect", "detect fit",
             "detect score", "detect robustness", "explain", "features", "augment", "anomaly",
-            "benchmark",
+            "benchmark", "track",
         )),
         "experiments.doping cpu",
     ],
@@ -135,7 +135,7 @@ def test_help_loads_neither_jax_nor_numerics():
     """So that it is there in under a second."""
     script = (
         "import sys\nfrom gan_forensics.cli import main\n"
-        "for command in ('train', 'distill', 'classify'):\n"
+        "for command in ('train', 'distill', 'classify', 'track'):\n"
         "    try:\n        main([command, '--help'])\n"
         "    except SystemExit as exit:\n        assert not exit.code\n"
         "heavy = {'jax', 'flax', 'sklearn', 'scipy', 'matplotlib', 'grain', 'orbax'}\n"

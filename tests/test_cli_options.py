@@ -54,6 +54,14 @@ ROBUSTNESS = ["detect", "robustness", "nowhere", "nowhere", "--detector", "nowhe
             ["features", "--detector", "nowhere", "--fake", "nowhere", "--confidence", 2],
             "--confidence 2: a probability from 0 to 1",
         ),
+        (["track", "nowhere", "--out", "o", "--every", 0], "--every 0: it must be at least 1"),
+        (["track", "nowhere", "--out", "o", "--start", -1], "--start -1"),
+        (["track", "nowhere", "--out", "o", "--start", 9, "--end", 9], "--end 9: it must lie"),
+        (["track", "nowhere", "--out", "o", "--init", "a", "--landmarks", "b"], "--landmarks: the"),
+        (["track", "nowhere", "--out", "o", "--descriptor", "sift"], "give solver nelder-mead"),
+        (["track", "nowhere", "--out", "o", "--update", "none", "--rate", 0.1], "--rate: nothing"),
+        (["track", "nowhere", "--out", "o", "--views", 100], "give an odd number of at least 3"),
+        (["track", "nowhere", "--out", "o", "--seed", -1], "--seed -1"),
     ],
 )
 def test_settings_are_checked_before_anything_is_read(arguments, message, capsys):

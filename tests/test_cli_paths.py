@@ -52,6 +52,7 @@ FOLDERS = {
     "features": "--detector missing.npz --fake missing",
     "anomaly": "missing.csv --label y",
     "benchmark": "build --runs missing --real a=samples:photos",
+    "track": "missing.mp4",
 }
 FILES = {
     "evaluate": "missing --data missing --features random",

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import quote, urljoin
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from gan_forensics.data import image_grid
 from gan_forensics.report import (
     Bar,
     Facts,
+    Link,
     Picture,
     Section,
     Table,
@@ -159,6 +161,24 @@ def test_all_text_is_escaped(tmp_path):
     assert page.all("img")[0]["alt"] == evil
     # Title twice, lead, three links, and eight places in each of three sections.
     assert page.text.count(evil) == 3 + 3 + 3 * 8
+
+
+def test_a_link_leads_to_a_file_beside_the_page_whatever_its_name(tmp_path):
+    names = ["overlay.webm", "my clip 50%.webm", "javascript:alert(1)", 'a"b#c?d.webm']
+    blocks = [Link(f"the clip {name}", name) for name in names]
+    page = Page(
+        write_report(tmp_path / "r.html", title="t", lead="", sections=[Section("s", blocks)])
+    )
+    addresses = [a["href"] for a in page.all("a")]
+    assert [urljoin("file:///runs/r.html", address) for address in addresses] == [
+        f"file:///runs/{quote(name)}" for name in names
+    ]
+    assert all(name in page.text for name in names)
+    for file in ("", "..", "../other/overlay.webm", "/etc/passwd", "a\\b"):
+        with pytest.raises(ValueError, match="a file in the page's folder, without a path"):
+            write_report(
+                tmp_path / "r.html", title="t", lead="", sections=[Section("s", [Link("x", file)])]
+            )
 
 
 def test_equal_input_gives_equal_files(tmp_path):

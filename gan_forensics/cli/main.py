@@ -25,6 +25,7 @@ from gan_forensics.cli.quickstart import Quickstart
 from gan_forensics.cli.sample import Sample
 from gan_forensics.cli.simulate import Simulate
 from gan_forensics.cli.spectrum import Spectrum
+from gan_forensics.cli.track import Track
 from gan_forensics.cli.translate import Translate
 from gan_forensics.cli.translate_text import TranslateText
 
@@ -58,7 +59,7 @@ def commands(arguments: list[str]) -> Any:
     return (
         Quickstart | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum | Detect
         | Distill | Classify | TranslateText | Attribute | Explain | Features | Augment | Anomaly
-        | Benchmark
+        | Benchmark | Track
     )  # fmt: skip
 
 

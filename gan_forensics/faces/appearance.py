@@ -46,7 +46,9 @@ def learn_appearance(
     # In float64: whether a pixel lies inside an outline must not hang on rounding, or the views of
     # a mirrored frame are not the mirrored views.
     with jax.enable_x64(True):
-        drawn = render_views(pixels, uv[1:], depth[1:], pixels, uv[0], np.asarray(face.triangles))
+        image, places, depths = jnp.asarray(pixels), jnp.asarray(uv), jnp.asarray(depth[1:])
+        triangles = np.asarray(face.triangles)
+        drawn = render_views(image, places[1:], depths, image, places[0], triangles)
         views = np.asarray(drawn, np.float32)
     found, seen = describe_views(
         setting,

@@ -15,11 +15,18 @@ precision) as on JAX's.
 """
 
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    # NumPy's arrays as well as JAX's: what comes out is of the kind that went in.
+    Array = Any
+else:
+    from jaxtyping import Array
 
 POSE = ("pitch", "yaw", "roll", "t_x", "t_y", "scale")
 CAMERAS = ("weak-perspective", "pinhole")

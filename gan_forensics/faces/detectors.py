@@ -103,7 +103,7 @@ def is_face(rgb: UInt8[np.ndarray, "h w 3"], box: tuple[float, ...]) -> bool:
     found = _agreeing(_windows(np.asarray(around), 120, 0))
     return any(
         one.score >= VOTES
-        and 30 < one.w < 110
+        and 40 < one.w < 90
         and max(abs(one.x + one.w / 2 - 59.5), abs(one.y + one.h / 2 - 59.5)) < 20
         for one in found
     )
@@ -303,7 +303,7 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
     try:
         # utf-8-sig: spreadsheets begin their files with a mark.
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, skipinitialspace=True)
+            rows = csv.DictReader(file)
             names = [str(name).strip() for name in rows.fieldnames or []]
             rows.fieldnames = names
             if missing := [name for name in ("point", "x", "y") if name not in names]:

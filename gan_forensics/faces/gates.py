@@ -53,7 +53,7 @@ def gates(
 ) -> Gates:
     """Bounds from the energies of accepted frames.
 
-    Until there are `FRAMES` of them their spread is not known, and everything is learned from.
+    Until there are `FRAMES` of them their spread is not known, and what is tracked is learned from.
 
     Args:
         energies: of the tracked vertices in each accepted frame.
@@ -66,7 +66,7 @@ def gates(
     typical = float(np.median(means))
     frame = 0.5 * (typical + max(wrong, typical))
     if len(means) < FRAMES:
-        return Gates(frame, np.inf, np.full(each.shape[1], np.inf), typical, wrong, len(means))
+        return Gates(frame, frame, np.full(each.shape[1], np.inf), typical, wrong, len(means))
     learn = typical + deviations * float(np.median(np.abs(means - typical)))
     landmarks = np.full(each.shape[1], np.inf)
     seen = np.isfinite(each).any(0)

@@ -140,7 +140,7 @@ def bilinear(
 
 
 def vertex_normals(
-    vertices: Float[Array, "*b n 3"], triangles: Int[np.ndarray, "t 3"]
+    vertices: Float[Array, "*b n 3"], triangles: Int[Array | np.ndarray, "t 3"]
 ) -> Float[Array, "*b n 3"]:
     """Unit normals of vertices: of the triangles around them, weighted by area.
 

@@ -124,9 +124,7 @@ def described(
         fine = orientation_maps(cut.pixels, 1)
         return lambda at: rounded_sift(fine, _to_cut(setting, cut, at), size=size) / 512
     maps = orientation_maps(cut.pixels, setting.stride)
-    return lambda at: smooth_sift(
-        maps, _to_cut(setting, cut, at), size=size, stride=setting.stride
-    )
+    return lambda at: smooth_sift(maps, _to_cut(setting, cut, at), size=size, stride=setting.stride)
 
 
 @partial(jax.jit, static_argnames="setting")
@@ -165,12 +163,10 @@ def search(
     appearance: Gaussian,
     cut: Cut,
     prior: Prior,
-    start: Float[Array, "d"],
-    *,
-    moves: bool = True,
 ) -> tuple[Bool[Array, "k"], Posterior, Float[Array, ""]]:
-    """The posterior of a frame from a start on, or at the start alone; the mean energy there."""
+    """What is visible at the prior's mean, the posterior from there on, and its mean energy."""
     maps = orientation_maps(cut.pixels, setting.stride)
+    start = prior.mean
     seen = visible(setting, face, start)
     points = partial(places, setting, face, face.tracked)
     size = face.window * prior.mean[5]
@@ -182,7 +178,7 @@ def search(
         return found, by_point / setting.reduction
 
     config = setting.config
-    if config.solver == "gauss-newton" or not moves:
+    if config.solver == "gauss-newton":
         posterior = gauss_newton(
             slopes,
             points,
@@ -190,7 +186,7 @@ def search(
             seen,
             prior,
             start,
-            iterations=config.iterations if moves else 0,
+            iterations=config.iterations,
         )
     else:
         posterior = nelder_mead(
@@ -207,28 +203,12 @@ def search(
     return seen, posterior, jnp.where(seen.any(), energy, jnp.inf)
 
 
-@partial(jax.jit, static_argnames=("setting", "moves"))
-def look(
-    setting: Setting,
-    face: Face,
-    appearance: Gaussian,
-    cut: Cut,
-    prior: Prior,
-    start: Float[Array, "d"],
-    *,
-    moves: bool = True,
-) -> Found:
-    """A frame from any start, without learning from it; without a search if nothing `moves`."""
-    seen, posterior, energy = search(setting, face, appearance, cut, prior, start, moves=moves)
-    return _found(setting, face, seen, posterior, energy, jnp.zeros_like(seen))
-
-
 @partial(jax.jit, static_argnames="setting")
 def advance(
     setting: Setting, face: Face, appearance: Gaussian, cut: Cut, prior: Prior, bounds: Bounds
 ) -> tuple[Gaussian, Found]:
-    """A frame from the state before: what is found, and the appearance that learned from it."""
-    seen, posterior, energy = search(setting, face, appearance, cut, prior, prior.mean)
+    """A frame from the prior's mean on: the appearance that learned from it, and what is found."""
+    seen, posterior, energy = search(setting, face, appearance, cut, prior)
     config = setting.config
     learned = seen & (posterior.energies <= bounds.landmarks) & (energy <= bounds.frame)
     if config.update == "none":

@@ -24,7 +24,7 @@ from gan_forensics.faces.fit import Fit
 from gan_forensics.faces.gates import FRAMES, Gates, gates
 from gan_forensics.faces.gaussian import Gaussian
 from gan_forensics.faces.map_estimate import Prior
-from gan_forensics.faces.step import Bounds, Cut, Face, Found, Setting, advance, look
+from gan_forensics.faces.step import Bounds, Cut, Face, Found, Setting, advance, places, visible
 from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.faces.wireframe import LANDMARKS, Wireframe
 
@@ -88,7 +88,7 @@ class Tracker:
         units: names of the animation units, in the order of the state.
         setting: sizes that the frames and the face made necessary.
         crop: what it looks at of a frame.
-        first: the first frame as it was fitted.
+        first: the first frame: its state as it was fitted, the rest by a search from there.
         bias: degrees of pitch, yaw and roll between a search in the first frame and its fit.
         wrong: lowest mean energy of wrong places, and of a blank frame.
         gates: bounds as they are now.
@@ -150,6 +150,12 @@ class Tracker:
         )
         start = np.concatenate([fit.pose, fit.animation]).astype(np.float32)
         self._state = self._good = start
+        facing = int(visible(self.setting, self._face, jnp.asarray(start)).sum())
+        if facing < _FEWEST:
+            raise ValueError(
+                f"only {facing} of {len(wireframe.tracked)} tracked vertices face the camera "
+                "inside the first frame; begin at a frame that shows the face"
+            )
         at_fit = self._at(start)
         self._appearance = learn_appearance(
             self.setting, self._face, self.crop, at_fit, frame, start
@@ -157,21 +163,19 @@ class Tracker:
         self.lost = False
         self._beyond = 0
         self._digest = zlib.crc32(np.asarray(self._cut(frame, start).pixels).tobytes())
+        nothing = np.full(len(wireframe.tracked), np.inf)
+        self.gates = Gates(np.inf, np.inf, nothing, 0.0, np.inf, 0)
         self._energies: list[np.ndarray] = []
         self._visible: list[np.ndarray] = []
-        found = self._look(frame, start, start, 1.0)
+        found = self._look(frame, start, 1.0)
         self._seen_first = np.asarray(found.visible)
-        if self._seen_first.sum() < _FEWEST:
-            raise ValueError(
-                f"only {self._seen_first.sum()} of {len(self._seen_first)} tracked vertices face "
-                "the camera inside the first frame; begin at a frame that shows the face"
-            )
         self._state = self._good = np.asarray(found.posterior.state)
         self.bias = tuple(float(angle) for angle in np.degrees(self._state[:3] - start[:3]))
         self.wrong = self._wrong_energy(frame)
         self._energies_first = np.asarray(found.posterior.energies)
         self.gates = self._bounds()
-        fitted = self._look(frame, start, start, 1.0, moves=False)
+        at_fit = places(self.setting, self._face, self._face.landmarks, jnp.asarray(start))
+        fitted = found._replace(places=np.asarray(at_fit))
         self.first = self._estimate(fitted, start, accepted=True, found_again=False)
 
     def track(
@@ -196,15 +200,7 @@ class Tracker:
         # A frame that is repeated is no new evidence: it moves nothing.
         learn = -np.inf if digest == self._digest else self.gates.learn
         self._digest = digest
-        bounds = Bounds(np.float32(learn), self.gates.landmarks.astype(np.float32))
-        self._appearance, found = advance(
-            self.setting,
-            self._face,
-            self._appearance,
-            seen,
-            self._prior(self._state, 1.0),
-            bounds,
-        )
+        self._appearance, found = self._advance(seen, self._prior(self._state, 1.0), learn)
         accepted = self._accepts(found)
         state = np.asarray(found.posterior.state)
         if accepted:
@@ -258,23 +254,21 @@ class Tracker:
 
     def _cut(self, frame: np.ndarray, state: np.ndarray) -> Cut:
         first = self._at(state)
-        return Cut(cut(frame, self.crop, first), np.array(first, np.float32))
+        return Cut(jnp.asarray(cut(frame, self.crop, first)), jnp.asarray(first, jnp.float32))
 
     def _prior(self, mean: np.ndarray, wider: float) -> Prior:
-        return Prior(mean, wider * self._deviation, np.float32(self.config.prior))
+        weight = jnp.float32(self.config.prior)
+        return Prior(jnp.asarray(mean), jnp.asarray(wider * self._deviation), weight)
 
-    def _look(self, frame, start, mean, wider, *, moves=True) -> Found:
-        return jax.device_get(
-            look(
-                self.setting,
-                self._face,
-                self._appearance,
-                self._cut(frame, start),
-                self._prior(mean, wider),
-                start,
-                moves=moves,
-            )
-        )
+    def _look(self, frame: np.ndarray, start: np.ndarray, wider: float) -> Found:
+        """A search from any start, that nothing is learned from."""
+        seen = self._cut(frame, start)
+        return self._advance(seen, self._prior(start, wider), -np.inf)[1]
+
+    def _advance(self, seen: Cut, prior: Prior, learn: float) -> tuple[Gaussian, Found]:
+        bounds = Bounds(jnp.float32(learn), jnp.asarray(self.gates.landmarks, jnp.float32))
+        appearance, found = advance(self.setting, self._face, self._appearance, seen, prior, bounds)
+        return appearance, jax.device_get(found)
 
     def _look_for(self, frame: np.ndarray, candidates) -> Estimate:
         """A lost face: where it was last, and at the candidates."""
@@ -283,7 +277,7 @@ class Tracker:
             start = self._good.copy()
             start[:6] = pose
             starts.append(start)
-        found = [self._look(frame, start, start, _WIDER) for start in starts]
+        found = [self._look(frame, start, _WIDER) for start in starts]
         best = min(found, key=lambda each: float(each.energy))
         again = self._accepts(best)
         if again:
@@ -316,7 +310,7 @@ class Tracker:
     def _wrong_energy(self, frame: np.ndarray) -> float:
         """Lowest mean energy of searches about the face, and in a frame without contrast."""
         blank = np.full_like(frame, int(frame.mean()))
-        energies = [float(self._look(blank, self._state, self._state, 1.0).energy)]
+        energies = [float(self._look(blank, self._state, 1.0).energy)]
         away = 1.5 * EYES_APART * self.setting.reduction
         width, height = self.setting.frame
         for angle in np.arange(8) * (np.pi / 4):
@@ -324,7 +318,7 @@ class Tracker:
             start[3:5] += away * np.array([np.cos(angle), np.sin(angle)], np.float32)
             if not (0 <= start[3] < width and 0 <= start[4] < height):
                 continue
-            found = self._look(frame, start, start, 1.0)
+            found = self._look(frame, start, 1.0)
             moved = np.hypot(*(np.asarray(found.posterior.state)[3:5] - self._state[3:5]))
             # A search that came home says nothing of a wrong place.
             if moved > 0.5 * away and np.sum(found.visible) >= _FEWEST:

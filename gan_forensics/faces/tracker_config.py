@@ -24,7 +24,8 @@ class TrackerConfig:
         deviations: from the median of the clip's own energies, in median absolute deviations, up to
             which a frame is learned from.
         patience: frames beyond the gate in a row before the face is lost.
-        inflation: factor from the standard deviations of the posterior to calibrated ones.
+        inflation: factor from the standard deviations of the posterior to calibrated ones; the
+            default covers 90 % of the landmark errors of a real clip of 1337 frames.
         seed: of the views' draws.
     """
 
@@ -41,7 +42,7 @@ class TrackerConfig:
     evaluations: int = 260
     deviations: float = 10.0
     patience: int = 5
-    inflation: float = 1.0
+    inflation: float = 30.0
     seed: int = 0
 
     def __post_init__(self):

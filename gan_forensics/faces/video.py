@@ -153,7 +153,7 @@ class Frames:
                 self.whole = True
                 break
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if not (math.isfinite(stamp) and stamp > time):
+            if not time < stamp < math.inf:
                 stamp, self.unstamped = time + interval if self.decoded else 0.0, self.unstamped + 1
             index, time = self.decoded, stamp
             self.decoded += 1

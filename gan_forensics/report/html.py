@@ -70,7 +70,20 @@ class Facts:
     values: Mapping[str, Any]
 
 
-Block = str | Picture | Table | Facts
+@dataclass(frozen=True)
+class Link:
+    """A link to a file that lies beside the page, too large to be embedded.
+
+    Attributes:
+        text: what is linked.
+        file: its name, without a folder.
+    """
+
+    text: str
+    file: str
+
+
+Block = str | Picture | Table | Facts | Link
 
 
 @dataclass(frozen=True)
@@ -102,8 +115,14 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
         The path.
 
     Raises:
-        ValueError: when a table's rows do not fit its columns, or a picture is none.
+        ValueError: when a table's rows do not fit its columns, a picture is none, or a link leads
+            away from the page's folder.
     """
+    for link in (b for section in sections for b in section.blocks if isinstance(b, Link)):
+        if link.file in ("", ".", "..") or {"/", "\\"} & {*link.file}:
+            raise ValueError(
+                f"link {link.file!r}: give the name of a file in the page's folder, without a path"
+            )
     for picture in (b for section in sections for b in section.blocks if isinstance(b, Picture)):
         if picture.layer is not None:
             _check_layer(picture.content, picture.layer)
