@@ -14,6 +14,7 @@ from experiments import face_tracking, fetch_talking_face
 from experiments.face_landmarks import detect as landmarks_command
 from experiments.face_pose_errors import compare as pose_command
 from experiments.face_tracking import PRESETS, Experiment, film, run
+from gan_forensics.faces.camera import rotation
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.fit import fit_landmarks
 from gan_forensics.faces.tracker_config import TrackerConfig
@@ -60,9 +61,22 @@ def test_optical_flow_follows_a_rigid_head_and_holding_does_not(wireframe, clip)
     flow = measured(baselines.flow_and_pnp(frames, clip.start, wireframe), clip)
     fit = fit_landmarks(wireframe, clip.start, image_size=(180, 144))
     still = measured(baselines.held(frames, fit, wireframe), clip)
+    assert flow["landmarks"] < 1.5
     assert flow["tracked"] == 1 and flow["relative"] < 1 and flow["geodesic"] < 2
     assert still["relative"] > 3 * flow["relative"]
     assert max(still["jitter_degrees"], still["jitter_px"]) < 1e-9
+
+
+def test_corners_that_are_kept_keep_their_own_places(clip):
+    pytest.importorskip("cv2")
+    before = clip.frames[0]
+    corners = np.array([[2.0, 2.0], [90.0, 72.0], [95.0, 60.0], [80.0, 80.0]], np.float32)
+    blank = before.copy()
+    blank[:20, :20] = np.random.default_rng(0).integers(0, 255, (20, 20))
+    ahead, places = baselines._followed(before, blank, corners, np.arange(12.0).reshape(4, 3))
+    # The first one is lost, and takes nothing from the others.
+    assert_allclose(ahead, corners[1:], atol=0.1)
+    assert_allclose(places, np.arange(12.0).reshape(4, 3)[1:])
 
 
 def test_a_fit_of_each_frame_takes_its_shape_from_the_first_with_a_face(wireframe, clip):
@@ -74,7 +88,17 @@ def test_a_fit_of_each_frame_takes_its_shape_from_the_first_with_a_face(wirefram
     assert np.isnan(track.landmarks[4]).all()
     error = landmark_measures(track, clip.landmarks)
     assert error["landmarks"] < 2.5
-    # With a shape of its own, no frame of this clip is fitted better than with that of the first.
+    # The person is that of the first frame with a face: its shape, and no other frame's, counts.
+    fit = fit_landmarks(wireframe, points[1], image_size=(180, 144))
+    person = replace(
+        wireframe,
+        vertices=baselines.fitted_vertices(wireframe, fit, np.zeros(len(fit.animation))),
+        shape=wireframe.shape[:0],
+        shape_names=(),
+    )
+    second = fit_landmarks(person, points[2], image_size=(180, 144))
+    assert_allclose(track.rotation[2], rotation(*second.pose[:3]), atol=1e-6)
+    assert_allclose(track.animation[2], second.animation, atol=1e-6)
     assert {*np.flatnonzero(~np.isnan(track.landmarks[1, :, 0]))} == {*wireframe.landmarks}
 
 
