@@ -5,7 +5,10 @@
 
 Prints milliseconds, and their ratio to one call of `cv2.SIFT.compute` on the same crop of 250 x
 250 pixels. Every row is the best of calls taken in turns, in one process, so that the ratios
-share one machine state. Then the time of 100 training views of 360 x 288 pixels, compiled before.
+share one machine state. Then the time of 100 training views of 360 x 288 pixels, compiled before;
+and whole frames of the tracker on a face that moves by some pixels and degrees, beside the same
+peer on the whole frame of 360 x 288: by either search, and eight clips at once by `vmap` against
+one after another. The peer works on the frame, since the tracker has to find the points in it.
 OpenCV is held to one thread; how many XLA takes is the environment's choice (`taskset -c 0` for
 one core).
 """
@@ -14,6 +17,8 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import cv2
 import jax
@@ -22,7 +27,8 @@ import numpy as np
 from skimage import data
 
 from gan_forensics.faces.camera import weak_perspective
-from gan_forensics.faces.candide import load_wireframe
+from gan_forensics.faces.candide import default_units, load_wireframe
+from gan_forensics.faces.fit import fit_box
 from gan_forensics.faces.observe import (
     orientation_maps,
     rounded_sift,
@@ -31,6 +37,9 @@ from gan_forensics.faces.observe import (
 )
 from gan_forensics.faces.render import render_views
 from gan_forensics.faces.sift import opencv_sift, sift
+from gan_forensics.faces.step import advance
+from gan_forensics.faces.tracker import Tracker
+from gan_forensics.faces.tracker_config import TrackerConfig
 
 PEER = "cv2.SIFT.compute"
 SIZE, STRIDE, POINTS, STEPS, VIEWS = 9, 4, 26, 5, 100
@@ -103,8 +112,50 @@ def views(image: np.ndarray, model: str | None, rounds: int) -> dict[str, float]
     )
 
 
+def tracking(gray: np.ndarray, model: str | None, rounds: int) -> dict[str, float]:
+    """Milliseconds a frame of trackers, each beginning with the frame and going on from there."""
+    wireframe = load_wireframe(model)
+    fit = fit_box(wireframe, (137, 72, 105, 105))
+    units = default_units(wireframe)
+    fit = replace(fit, units=units, animation=np.zeros(len(units)))
+    # The same face, turned in the image and moved: no frame is that of the call before.
+    frames = [
+        np.clip(cv2.warpAffine(gray, turn, gray.shape[::-1], borderMode=1), 0, 255)
+        for angle in np.linspace(0, 6, 9)[1:]
+        for turn in [cv2.getRotationMatrix2D((190, 125), float(angle), 1.0)]
+    ]
+    runs = {}
+    points = fit.pose[3:5] + np.random.default_rng(0).uniform(-40, 40, (POINTS, 2))
+    keypoints = points.astype(np.float32)
+    state = {"i": 0}
+
+    def next_frame():
+        state["i"] += 1
+        return frames[state["i"] % len(frames)]
+
+    runs[PEER] = lambda: opencv_sift(next_frame(), keypoints, size=SIZE)
+    for name, config in {
+        "a frame by gauss-newton": TrackerConfig(),
+        "by nelder-mead, smooth": TrackerConfig(solver="nelder-mead"),
+        "by nelder-mead, sift": TrackerConfig(solver="nelder-mead", descriptor="sift"),
+    }.items():
+        tracker = Tracker(wireframe, fit, gray, config)
+        if not runs.get("eight"):
+            eight = [tracker.problem(frame) for frame in frames]
+            stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *eight)
+            batched = jax.jit(jax.vmap(partial(advance, tracker.setting)))
+            runs["eight"] = lambda batched=batched, stacked=stacked: batched(*stacked)
+            runs["eight, one after another"] = lambda eight=eight, setting=tracker.setting: [
+                advance(setting, *each) for each in eight
+            ]
+        runs[name] = lambda tracker=tracker: tracker.track(next_frame())
+    runs["eight frames of eight clips by vmap"] = runs.pop("eight")
+    runs["one after another"] = runs.pop("eight, one after another")
+    return in_turns(runs, rounds)
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="a .wfm file instead of the package's own face")
     parser.add_argument("--rounds", type=int, default=30)
@@ -119,6 +170,10 @@ def main() -> None:
     print()
     for name, ms in views(gray[:288, 40:400].astype(np.float32), given.model, 3).items():
         print(f"  {name:<42}{ms:9.0f} ms")
+    times = tracking(np.ascontiguousarray(gray[:288, 40:400]), given.model, given.rounds)
+    print(f"\nframes of 360 x 288{'ms':>36}  time / that of {PEER}")
+    for name, ms in times.items():
+        print(f"  {name:<42}{ms:9.3f}{ms / times[PEER]:9.2f}")
 
 
 if __name__ == "__main__":

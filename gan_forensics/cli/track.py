@@ -63,7 +63,7 @@ class Track:
     end: int | None = None
     """Frame to stop before; by default the end of the video."""
     every: int = 1
-    """Track every so-manieth frame."""
+    """Track the first frame of so many, and leave the others out."""
     camera: Literal["weak-perspective", "pinhole"] | None = None
     """By default weak-perspective; a pinhole has a focal length of 1.2 times the longer side."""
     solver: Literal["gauss-newton", "nelder-mead"] | None = None

@@ -270,6 +270,17 @@ class Tracker:
         appearance, found = advance(self.setting, self._face, self._appearance, seen, prior, bounds)
         return appearance, jax.device_get(found)
 
+    def problem(self, frame: UInt8[np.ndarray, "h w"]) -> tuple:
+        """What `step.advance` takes for this frame after the setting; for batches of clips.
+
+        Clips of one setting and crop can be stacked, and advanced at once by `vmap`.
+        """
+        bounds = Bounds(
+            jnp.float32(self.gates.learn), jnp.asarray(self.gates.landmarks, jnp.float32)
+        )
+        seen, prior = self._cut(frame, self._state), self._prior(self._state, 1.0)
+        return self._face, self._appearance, seen, prior, bounds
+
     def _look_for(self, frame: np.ndarray, candidates) -> Estimate:
         """A lost face: where it was last, and at the candidates."""
         starts = [self._good]
