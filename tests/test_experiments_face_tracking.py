@@ -116,6 +116,8 @@ def test_measures_of_a_perfect_track_are_perfect_and_of_a_wrong_one_are_not(clip
     assert wrong["landmarks"] == pytest.approx((3 * 5 + 4 * 55) / 7)
     assert wrong["relative"] == pytest.approx(4 * 50 / 7)
     assert wrong["first"] == pytest.approx(5 + 0 * 50) and wrong["last"] == pytest.approx(55)
+    # Five pixels are no loss of this face, and four frames in a row are too few.
+    assert wrong["lost_at"] == 8
     assert wrong["lost_share"] == pytest.approx(2 / 7)
     assert_allclose([min(wrong["ratios"]), max(wrong["ratios"])], [1.5, 22])
     json.dumps(wrong, allow_nan=False)
