@@ -140,6 +140,9 @@ def test_a_face_that_is_blanked_is_lost_within_five_frames_and_found_again(fresh
     assert [each.lost for each in lost] == [False] * 4 + [True] * 4
     assert all(each.confidence == 0 and not each.learned.any() for each in lost)
     np.testing.assert_array_equal(lost[-1].state, before.state)
+    # Landmarks belong to that state, and nothing is known of how far they are off.
+    np.testing.assert_allclose(lost[-1].landmarks, before.landmarks, atol=1e-3)
+    assert np.isnan(lost[-1].covariance).all() and np.isnan(lost[-1].landmark_sd).all()
     back = fresh.track(frames[3])
     assert back.found and not back.lost and back.accepted and back.confidence > 0.5
     after = fresh.track(frames[4])
@@ -157,6 +160,27 @@ def test_a_lost_face_that_moved_is_found_at_a_candidate(fresh, clip):
     assert found.found
     moved = found.state[3:5] - fresh.first.state[3:5]
     np.testing.assert_allclose(moved, [40, 30], atol=1)
+
+
+def test_a_face_of_which_half_has_left_the_frame_is_not_accepted(fresh, clip):
+    _, frames = clip
+    width = frames[0].shape[1]
+    seen = []
+    for shift in range(8, 200, 8):
+        moved = np.full_like(frames[0], 90)
+        moved[:, shift:] = frames[0][:, : width - shift]
+        seen.append(fresh.track(moved))
+    counts = [int(each.visible.sum()) for each in seen if not each.lost]
+    half = fresh.first.visible.sum() / 2
+    assert counts[0] >= half > counts[-1] and seen[-1].lost
+    assert all(each.visible.sum() >= half for each in seen if each.accepted)
+    # As long as most of it is there it looks the same way, since it only moved.
+    turned = [
+        np.degrees(each.state[:3] - fresh.first.state[:3])
+        for each in seen
+        if each.accepted and each.visible.sum() > 1.5 * half
+    ]
+    assert len(turned) >= 5 and np.abs(turned).max() < 8
 
 
 def test_a_restored_tracker_goes_on_bit_for_bit(fresh, clip):
@@ -182,6 +206,8 @@ def test_frames_of_another_size_or_type_are_refused(tracker, clip):
         tracker.track(frame[:200])
     with pytest.raises(ValueError, match=r"float64 of shape \[240, 240\]; give gray uint8"):
         tracker.track(frame.astype(float))
+    with pytest.raises(ValueError, match=r"convert\('L'\)"):
+        tracker.track(np.stack([frame] * 3, -1))
 
 
 def test_a_fit_outside_of_the_frame_is_refused(astronaut, fit):

@@ -107,12 +107,14 @@ def places(
 
 
 def visible(setting: Setting, face: Face, state: Float[Array, "d"]) -> Bool[Array, "k"]:
-    """Which tracked vertices face the camera, inside the frame."""
+    """Tracked vertices that face the camera, and lie a bin of their descriptor inside the frame."""
     whole = face.vertices + jnp.einsum("m,mnc->nc", state[6:], face.animation)
     normals = vertex_normals(whole, face.triangles)[face.tracked]
     at = places(setting, face, face.tracked, state)
     last = jnp.asarray(setting.frame, at.dtype)[None] - 1
-    inside = ((at >= 0) & (at <= last)).all(-1)
+    # Nearer to the border, more of a descriptor would be of what the frame does not show.
+    margin = 1.5 * face.window * state[5] * setting.reduction
+    inside = ((at >= margin) & (at <= last - margin)).all(-1)
     return inside & (normals @ rotation(state[0], state[1], state[2])[2] > FACING)
 
 

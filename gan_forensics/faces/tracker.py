@@ -53,15 +53,17 @@ class Estimate:
 
     Attributes:
         state: pitch, yaw, roll, t_x, t_y, scale, then the animation parameters.
-        covariance: of the state, by Laplace's approximation; not calibrated.
+        covariance: of the state, by Laplace's approximation; not calibrated; NaN for a lost face.
         landmarks: (u, v) of the 68 points; NaN for those that the model lacks.
-        landmark_sd: their standard deviation in pixels along one axis; not calibrated.
+        landmark_sd: their standard deviation in pixels along one axis; not calibrated; NaN for a
+            lost face.
         energies: squared Mahalanobis distance of each tracked vertex.
         visible: those of them that counted.
         learned: those of them whose appearance was updated.
         energy: mean over the visible ones.
         confidence: from 1, as usual for the clip, to 0, as for a wrong place.
-        accepted: the energy lies within the clip's gate.
+        accepted: the energy lies within the clip's gate, and at least half as many vertices count
+            as in the first frame.
         lost: the face is lost; the state is the last one that was accepted.
         found: it had been lost, and was found again in this frame.
     """
@@ -301,7 +303,7 @@ class Tracker:
         return bool(
             found.energy <= self.gates.frame
             and np.isfinite(np.asarray(found.posterior.state)).all()
-            and np.sum(found.visible) >= _FEWEST
+            and np.sum(found.visible) >= max(_FEWEST, self._seen_first.sum() / 2)
         )
 
     def _accept(self, found: Found) -> None:
@@ -340,12 +342,19 @@ class Tracker:
         self, found: Found, state: np.ndarray, *, accepted: bool, found_again: bool
     ) -> Estimate:
         landmarks, deviations = np.full((LANDMARKS, 2), np.nan), np.full(LANDMARKS, np.nan)
-        landmarks[self._points] = found.places
-        deviations[self._points] = found.deviations
+        covariance = np.asarray(found.posterior.covariance)
+        if self.lost:
+            # Of the state that is given, and not of what a search of this frame ended with.
+            at = places(self.setting, self._face, self._face.landmarks, jnp.asarray(state))
+            landmarks[self._points] = at
+            covariance = np.full_like(covariance, np.nan)
+        else:
+            landmarks[self._points] = found.places
+            deviations[self._points] = found.deviations
         energy = float(found.energy)
         return Estimate(
             np.asarray(state),
-            np.asarray(found.posterior.covariance),
+            covariance,
             landmarks,
             deviations,
             np.asarray(found.posterior.energies),
@@ -373,7 +382,8 @@ def _checked(frame, size: tuple[int, int] | None = None) -> np.ndarray:
     frame = np.asarray(frame)
     if frame.dtype != np.uint8 or frame.ndim != 2:
         raise ValueError(
-            f"a frame is {frame.dtype} of shape {list(frame.shape)}; give gray uint8 [h, w]"
+            f"a frame is {frame.dtype} of shape {list(frame.shape)}; give gray uint8 [h, w], of a "
+            "colour image np.array(PIL.Image.fromarray(image).convert('L'))"
         )
     if size and frame.shape[::-1] != size:
         raise ValueError(
