@@ -48,7 +48,10 @@ MUTATIONS = [
     Mutation(FOLLOW, "self.lost_for % LOOK_AGAIN_EVERY == 0", "False", RUN_TESTS),
     Mutation(FOLLOW, '_SAVED = ("init", "lost_for", ', '_SAVED = ("init", ', RUN_TESTS),
     Mutation(FOLLOW, "if self.looked >= LOOK_FOR:", "if False:", RUN_TESTS),
-    Mutation(FOLLOW, 'f"frame {frame.index}: {error}"', "str(error)", RUN_TESTS),
+    Mutation(FOLLOW, 'f"frame {frame.index}: {why}"', "why", RUN_TESTS),
+    Mutation(
+        FOLLOW, "why = str(error) if self.points is None", "why = str(error) if True", RUN_TESTS
+    ),
     Mutation(FOLLOW, "return tracker.first", "return tracker.track(gray)", RUN_TESTS),
     Mutation(INITIAL, "if inside.mean() < 0.5:", "if False:", INITIAL_TESTS),
     Mutation(INITIAL, "box, *others = boxes", "*others, box = boxes", INITIAL_TESTS),

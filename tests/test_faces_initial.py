@@ -51,7 +51,8 @@ def test_landmarks_that_are_given_are_fitted(wireframe, points):
 def test_landmarks_are_compared_with_the_faces_of_the_frame(
     box, lies, wireframe, points, monkeypatch
 ):
-    box = Box(*box, box[2], 40)
+    x, y, side = box
+    box = Box(x, y, side, side, 40)
     monkeypatch.setattr(initial, "detect_boxes", lambda frame: [box])
     found = given_face(FRAME, points, wireframe, "weak-perspective")
     assert found.missed == (None if lies else box)

@@ -134,7 +134,7 @@ def test_pose_has_two_bands_and_energy_its_bounds_and_flags(tracked):
 def test_without_bounds_there_is_no_legend_and_no_complaint(tracked):
     _, done = tracked
     none = dict.fromkeys(done.results["gates"])
-    blank = {**done.table, "energy": np.full(len(done.table["frame"]), np.nan)}
+    blank = {**done.table, "energy": np.full(21, np.nan)}
     figure = energy_figure(blank, none)
     figure.canvas.draw()  # Warnings are errors here.
     assert not figure.legends

@@ -26,10 +26,10 @@ class Track:
     face box is found without them, and the mean face laid on it, but that is no initialisation:
     every position is then off by pixels, and every row says init=box.
 
-    --init is a CSV file with the columns point, x, y: pixels of the upright frame, and points from
-    0 in iBUG's order of 68: 0-16 the jaw from the image's left to its right, 17-21 and 22-26 the
-    brows, 27-30 down the bridge of the nose, 31-35 below it, 36-41 and 42-47 the eyes, 48-59 the
-    outer lips, 60-67 the inner lips. Points may be missing.
+    --init is a CSV file with the columns point, x, y: pixels of the upright frame, and points in
+    iBUG's order of 68, counted from 0: 0-16 the jaw from the image's left to its right, 17-21
+    and 22-26 the brows, 27-30 down the bridge of the nose, 31-35 below it, 36-41 and 42-47 the
+    eyes, 48-59 the outer lips, 60-67 the inner lips. Points may be missing.
 
     Angles are degrees, by R = Rz(roll) Ry(yaw) Rx(pitch) about fixed axes: positive pitch looks
     down, positive yaw to the person's left (the right of the image), positive roll turns
@@ -37,9 +37,9 @@ class Track:
 
     Columns of track.csv: frame, time (seconds); yaw, pitch, roll (degrees); tx, ty (frame pixels of
     the model's origin) and scale (pixels per model unit); each animation unit, and _relative to its
-    median; confidence, energy, visible; init; the flags accepted, lost, reinitialised; learned
-    (vertices that were updated); x_k, y_k, sd_k of landmark k. Deviations end in _sd or begin with
-    sd_: those with raw are the tracker's own, the others calibrated. docs/track.md says more.
+    median; confidence, energy, visible; init; the flags accepted, lost, reinitialised; learned, how
+    many vertices were updated; x_k, y_k, sd_k of landmark k. Of the deviations sd those with raw
+    are the tracker's own, the others calibrated. docs/track.md says more.
 
     Try it:
 
@@ -48,8 +48,8 @@ class Track:
 
     $ gan-forensics track talk.mp4 --out runs/talk --init frame0.csv --model candide3.wfm
 
-    $ gan-forensics track talk.mp4 --out runs/part --init frame250.csv --start 250 --end 500
-    --every 2 --no-video
+    $ gan-forensics track talk.mp4 --out runs/part --start 250 --end 500 --every 2 --init
+    frame250.csv
 
     The same with --resume goes on where a run was stopped.
     """
