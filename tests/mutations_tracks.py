@@ -49,9 +49,7 @@ MUTATIONS = [
     Mutation(FOLLOW, '_SAVED = ("init", "lost_for", ', '_SAVED = ("init", ', RUN_TESTS),
     Mutation(FOLLOW, "if self.looked >= LOOK_FOR:", "if False:", RUN_TESTS),
     Mutation(FOLLOW, 'f"frame {frame.index}: {why}"', "why", RUN_TESTS),
-    Mutation(
-        FOLLOW, "why = str(error) if self.points is None", "why = str(error) if True", RUN_TESTS
-    ),
+    Mutation(FOLLOW, "str(error) if self.points is None", "str(error) if True", RUN_TESTS),
     Mutation(FOLLOW, "return tracker.first", "return tracker.track(gray)", RUN_TESTS),
     Mutation(INITIAL, "if inside.mean() < 0.5:", "if False:", INITIAL_TESTS),
     Mutation(INITIAL, "box, *others = boxes", "*others, box = boxes", INITIAL_TESTS),

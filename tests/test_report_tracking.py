@@ -83,7 +83,7 @@ def test_a_summary_is_of_what_happened():
     assert summary(results) == [
         "99 frames: 86 accepted, 4 beyond the gate, 9 without a face.",
         "The appearance learned in 80 of 99 frames: above an energy of 300 nothing is learned.",
-        "Tracked at 31.2 frames per second; the start took 12 s more, and drawing and this page "
+        "Tracked at 31.2 frames per second; the start took 12 s more, and drawing and the page "
         "are not counted.",
     ]
 

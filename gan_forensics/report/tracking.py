@@ -149,7 +149,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     if rate := results["speed"]["frames_per_second"]:
         lines.append(
             f"Tracked at {rate:.3g} frames per second; the start took "
-            f"{results['speed']['start_up_seconds']:.0f} s more, and drawing and this page are "
+            f"{results['speed']['start_up_seconds']:.0f} s more, and drawing and the page are "
             "not counted."
         )
     return lines
