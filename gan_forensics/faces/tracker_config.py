@@ -53,6 +53,11 @@ class TrackerConfig:
             )
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate is {self.rate:g}; give a share from 0 to 1")
+        if self.update == "full" and not 0 < self.rate <= 0.5:
+            raise ValueError(
+                f"rate is {self.rate:g}; update full weighs one frame against at least another and "
+                "needs a share above 0, up to 0.5"
+            )
         if self.views < 3 or self.views % 2 == 0:
             raise ValueError(f"views is {self.views}; give an odd number of at least 3")
         for name in ("components", "iterations", "evaluations", "patience"):
