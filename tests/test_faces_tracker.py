@@ -207,6 +207,8 @@ def test_settings_that_cannot_be_are_refused():
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TrackerConfig(**wrong)
+    for rate in (0.0, 1.0):
+        assert TrackerConfig(rate=rate).rate == rate
 
 
 @pytest.mark.slow

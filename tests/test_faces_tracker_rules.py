@@ -380,14 +380,21 @@ def test_a_snapshot_holds_all_that_frames_change(begin):
     assert lost.lost is True
 
 
-@pytest.mark.parametrize("name", ["appearance_mean", "state", "energies", "counters"])
-def test_a_snapshot_of_another_tracker_is_refused(begin, name):
+def test_a_snapshot_of_another_tracker_is_refused(begin):
     tracker, _ = begin()
     arrays = tracker.snapshot()
-    with pytest.raises(ValueError, match=f"no {name} of shape"):
-        tracker.restore({key: array for key, array in arrays.items() if key != name})
-    with pytest.raises(ValueError, match=f"no {name} of shape"):
-        tracker.restore({**arrays, name: np.zeros((3, 3, 3, 3))})
+    for name, array in arrays.items():
+        wider = np.concatenate([array, array[..., :1]], -1) if array.size else array[:, 1:]
+        for other in (None, wider, array[None]):
+            changed = {key: old for key, old in arrays.items() if key != name}
+            if other is not None:
+                changed[name] = other
+            with pytest.raises(ValueError, match=f"no {name} of shape"):
+                tracker.restore(changed)
+    # As many rows as there were accepted frames.
+    rows = {name: np.ones((4, TRACKED), arrays[name].dtype) for name in ("energies", "visible")}
+    tracker.restore({**arrays, **rows})
+    assert tracker.gates.frames == 4
 
 
 def test_a_fit_of_which_too_few_vertices_face_the_camera_is_refused(begin):

@@ -15,7 +15,7 @@ class TrackerConfig:
         covariance: "learned" from the views, or "isotropic": of the same mean and total variance.
         update: what a tracked frame changes: mean and "eigenvalues", "none", or "full", where the
             eigenvectors move as well.
-        rate: share of the new frame in an update.
+        rate: share of the new frame in an update; of a "full" one above 0, up to 0.5.
         prior: let the state before hold the next one near it.
         views: synthetic views of the first frame; odd.
         components: eigenpairs of a landmark's covariance; the rest is one variance.
