@@ -27,13 +27,13 @@ from gan_forensics.studies.face_tracking_real import COLUMNS
 
 @dataclass(frozen=True)
 class Detect:
-    """What to look at.
+    """Write the 68 landmarks of the largest face in every frame of a video to a CSV file.
 
     Attributes:
-        video: file.
-        detector: file or folder of a landmark detector.
-        out: CSV file to write.
-        frames: at most, from the first; 0 for all.
+        video: The video: MP4 or MOV, WebM or Matroska, AVI, MPEG-TS.
+        detector: dlib's predictor file (extra `landmarks`), or the folder of face-api's weights.
+        out: CSV file for the points, in pixels: frame, x0, y0, ... y67; empty without a face.
+        frames: How many to look at, from the first; 0 is all.
     """
 
     video: Annotated[Path, tyro.conf.Positional]

@@ -24,12 +24,16 @@ from gan_forensics.studies.pages import markdown
 
 @dataclass(frozen=True)
 class Compare:
-    """What to compare.
+    """Compare the head pose of a track with poses that were measured otherwise.
+
+    Both files have the columns frame, yaw, pitch, roll in degrees, of R = Rz(roll) Ry(yaw)
+    Rx(pitch); a constant rotation between them is estimated in the first common frame, and taken
+    out.
 
     Attributes:
         truth: CSV file of measured poses.
-        track: CSV file of estimated ones.
-        below: share of frames with an angle below this many degrees.
+        track: CSV file of estimated ones, such as the track.csv of `gan-forensics track`.
+        below: The share of frames with an angle below this many degrees is told.
     """
 
     truth: Path

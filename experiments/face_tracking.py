@@ -8,8 +8,8 @@
     python -m experiments.face_tracking paper
 
     preset  hardware      time             what
-    smoke   1 CPU core    under 60 s       two scenes of a few frames, one seed
-    cpu     1 CPU core    SECONDS          six scenes, five seeds; the real clip where it is given
+    smoke   1 CPU core    35 s             two scenes of a few frames, one seed
+    cpu     1 CPU core    15 to 20 min     six scenes, five seeds; the real clip where it is given
     paper   GPU or TPU    not run yet      1001 views, 32 components, ten seeds, longer clips
 
 Tran, Ababsa, Charbit, Feldmar, Petrovska-Delacretaz and Chollet, "3D Face Pose and Animation

@@ -144,14 +144,23 @@ def _parse(arguments: list[str]) -> None:
         cli.main(arguments)
 
 
+# How scripts in `experiments` begin, and what they then call: experiments, and what fetches or
+# prepares data for one, or reads what one left.
+_STARTS = (
+    ("main", "carry_out"),
+    ("fetch", "download"),
+    ("detect", "write_landmarks"),
+    ("compare", "errors_table"),
+)
+
+
 def _parse_module(words: list[str]) -> None:
     _, name, *arguments = words
     if importlib.util.find_spec(name) is None:
         sys.exit(f"no module {name}")
     module = importlib.import_module(name)
     if name.startswith("experiments."):
-        # What fetches data for an experiment is no experiment.
-        start, work = ("main", "carry_out") if hasattr(module, "main") else ("fetch", "download")
+        start, work = next(pair for pair in _STARTS if hasattr(module, pair[0]))
         with mock.patch.object(module, work, lambda *_, **__: sys.exit(0)):
             getattr(module, start)(arguments)
     elif unknown := _options(arguments) - _options(_help_of_benchmark(module)):

