@@ -28,14 +28,14 @@ def discontinuous(x):
 def rippled(x):
     """Contractions fail on it, inside and outside, so that the simplex shrinks."""
     xp = np if isinstance(x, np.ndarray) else jnp
-    return 10 * xp.cos(20 * x).sum() + (x**2).sum()
+    return 10 * xp.cos(30 * x).sum() + (x**2).sum()
 
 
 OBJECTIVES = {
     "rosenbrock": (rosenbrock, 3),
     "quadratic": (quadratic, 4),
     "floor": (discontinuous, 3),
-    "ripples": (rippled, 3),
+    "ripples": (rippled, 4),
 }
 
 
