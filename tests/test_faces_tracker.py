@@ -224,10 +224,17 @@ def test_settings_that_cannot_be_are_refused():
         {"views": 10},
         {"components": 0},
         {"iterations": 0},
+        {"evaluations": 0},
+        {"patience": 0},
         {"deviations": 0.0},
+        {"inflation": 0.0},
+        {"rate": 0.0, "update": "full"},
+        {"rate": 0.6, "update": "full"},
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TrackerConfig(**wrong)
+    for rate in (0.0, 1.0):
+        assert TrackerConfig(rate=rate).rate == rate
 
 
 @pytest.mark.slow
