@@ -43,7 +43,7 @@ def state(**changes):
 
 
 # Compiled once for all of these tests.
-VISIBLE = jax.jit(partial(step.visible, setting(), FACE))
+VISIBLE = jax.jit(partial(step.visible, setting(), FACE._replace(window=jnp.float32(0))))
 PLACES = jax.jit(step.places, static_argnums=0)
 UPDATE, MERGED = jax.jit(g.update), jax.jit(step._merged)
 
@@ -69,6 +69,15 @@ def test_vertices_count_up_to_the_centre_of_the_frames_last_pixel():
     assert seen(scale=50, t_x=50.5) == [True, False, False, True]
     assert seen(scale=50, t_x=49.5) == [False, True, True, False]
     assert seen(scale=50, t_y=50.5) == [False, False, True, True]
+
+
+def test_vertices_count_that_lie_a_bin_of_their_descriptor_inside_the_frame():
+    # A bin is 1.5 keypoints wide, here 2 x 1.5 x .02 x 40 = 2.4 frame pixels; the square has 80.
+    face = FACE._replace(window=jnp.float32(0.02))
+    for place, count in ((42.5, 4), (42.3, 2), (57.5, 4), (57.7, 2)):
+        assert int(step.visible(setting(), face, state(t_x=place)).sum()) == count
+        assert int(step.visible(setting(), face, state(t_y=place)).sum()) == count
+    assert int(step.visible(setting(reduction=1), face, state(t_x=42.3)).sum()) == 4
 
 
 def test_the_pinhole_camera_has_its_centre_in_the_middle_of_the_frame():

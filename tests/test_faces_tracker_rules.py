@@ -234,10 +234,15 @@ def test_a_face_of_too_few_visible_vertices_is_not_tracked(begin):
     tracker, script = begin()
     tracker.wrong = 1000.0
     tracker.gates = tracker._bounds()
-    script.seen = 8
-    assert tracker.track(FRAMES_SEEN[1]).accepted
-    script.seen = 7
-    assert not tracker.track(FRAMES_SEEN[2]).accepted
+    # Half of those of the first frame, and never less than eight.
+    half = int(np.ceil(tracker._seen_first.sum() / 2))
+    assert half > 8
+    for seen, least in ((tracker._seen_first, half), (np.arange(26) < 10, 8)):
+        tracker._seen_first = seen
+        script.seen = least
+        assert tracker.track(FRAMES_SEEN[1]).accepted
+        script.seen = least - 1
+        assert not tracker.track(FRAMES_SEEN[2]).accepted
 
 
 def roomy(begin, config=None):
