@@ -35,17 +35,19 @@ def test_a_video_becomes_a_table_an_overlay_and_a_page(talk, tmp_path, capsys):
     assert {path.name for path in out.iterdir() if path.name != ".lock"} == {
         "config.json", "overlay.webm", "report.html", "results.json", "track.csv",
     }  # fmt: skip
-    assert "8 frames, none of them without a face." in said.out
+    assert "8 frames: 8 accepted, none beyond the gate, none without a face." in said.out
     for words in (
         "talk.webm: 64x48, Matroska (VP80), 25 frames per second; 8 frames claimed, 8 decoded",
         "Model: the package's own face; 3 landmarks, 5 tracked vertices; units: jaw drop, lip",
         "Face: frame 0, init=landmarks, box 20, 12, 24, 24, 1 px",
+        "The appearance learned in 8 of 8 frames.",
         "Energy: typical 200, learned below –, accepted below 400, wrong place 900 (from 25 frames",
         "ends beside its fit by pitch +0.10, yaw -0.20, roll +0.30 degrees",
     ):
         assert words in said.out
     assert f"Open {out / 'report.html'}; the rows are in {out / 'track.csv'}." in said.out
-    assert "frame 0: the face fits its landmarks" in said.err
+    assert "frame 0: the model fits the points" in said.err
+    assert said.err.index("drawing overlay.webm") < said.err.index("writing report.html")
     results = json.loads((out / "results.json").read_text())
     assert results["speed"]["overlay_frames_per_second"] > 0
     assert {"commit", "jax", "hardware"} <= results["protocol"].keys()
@@ -116,9 +118,11 @@ def test_a_run_that_was_interrupted_goes_on(talk, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(runs.Follower, "follow", interrupted)
     assert run("track", talk, "--out", out, "--no-video") == 130
     assert read_track(out / "track.partial.csv")["frame"].tolist() == [0, 1, 2, 3, 4]
+    said = capsys.readouterr().err
+    assert f"5 rows are kept in {out / 'track.partial.csv'}; the same command with --resume" in said
     monkeypatch.setattr(runs.Follower, "follow", follow)
     assert run("track", talk, "--out", out, "--no-video", "--resume") == 0
-    assert "going on at frame 4" in capsys.readouterr().err
+    assert "resumed at frame 4 (checkpoint)" in capsys.readouterr().err
     assert (out / "track.csv").read_bytes() == (tmp_path / "through" / "track.csv").read_bytes()
 
 

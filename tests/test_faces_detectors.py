@@ -165,6 +165,8 @@ def test_landmarks_are_read_and_missing_ones_are_nan(tmp_path):
     assert points.shape == (68, 2) and points.dtype == np.float64
     assert np.flatnonzero(np.isfinite(points).all(1)).tolist() == sorted(POINTS)
     np.testing.assert_array_equal(points[30], (30.5, 60))
+    path.write_text(table() + "31.0,1,2\n")
+    np.testing.assert_array_equal(read_landmarks_csv(path)[31], (1, 2))
     # Columns by their names, a mark of spreadsheets, spaces, a column more, empty lines.
     lines = "\ufeffy, note ,x,point\n\n" + "".join(f"{2 * p},a,{p + 0.5}, {p}\n" for p in range(68))
     path.write_text(lines, encoding="utf-8")
@@ -174,11 +176,20 @@ def test_landmarks_are_read_and_missing_ones_are_nan(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "line 1 lacks point, x, y"),
+        ("", "no line in it; the first one is point,x,y"),
         (table(head="point,x"), "line 1 lacks y"),
-        (table(head="point;x;y"), "line 1 lacks point, x, y"),
+        (table(head="a,b,c"), "line 1 lacks point, x, y"),
+        (table(head="point;x;y"), "values stand between semicolons: use commas"),
+        (table(head="point\tx\ty"), "values stand between tabs: use commas"),
+        (table(head="Point,X,Y"), "line 1: names of columns are in small letters"),
+        (table(head="0,1.5,2"), "line 1 holds numbers: the first line names the columns"),
+        (table(extra='31,"1,5",2\n'), "line 16: '31 1,5 2': decimals take a point, not a comma"),
+        (table(range(1, 69)), "it seems to count from 1: points are counted from 0 to 67"),
+        (table(range(69)), "line 70: point 68 is none of iBUG's 68"),
+        (table(extra="69,1,1\n"), "line 16: point 69 is none of iBUG's 68"),
+        (table(extra="nan,1,1\n"), "line 16: 'nan,1,1' are not a whole number"),
+        (table(extra="inf,1,1\n"), "line 16: 'inf,1,1' are not a whole number"),
         (table(extra="30,1,1\n"), "line 16: point 30 stands in line 9 already"),
-        (table(extra="68,1,1\n"), "line 16: point 68 is none of iBUG's 68, which count from 0"),
         (table(extra="-1,1,1\n"), "line 16: point -1 is none"),
         (table(extra="31,one,1\n"), "line 16: '31,one,1' are not a whole number"),
         (table(extra="31.5,1,1\n"), "line 16: '31.5,1,1' are not a whole number"),

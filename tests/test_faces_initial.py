@@ -34,6 +34,46 @@ def test_landmarks_that_are_given_are_fitted(wireframe, points):
     found = given_face(FRAME, points, wireframe, "weak-perspective")
     assert (found.init, found.box, found.others) == ("landmarks", None, ())
     assert_allclose(found.fit.pose, POSE, atol=1e-3)
+    assert found.missed is None  # Where no box is found nothing is said.
+
+
+@pytest.mark.parametrize(
+    ("box", "lies"),
+    [
+        ((80.0, 40.0, 150.0), True),
+        ((100.0, 60.0, 150.0), True),
+        ((140.0, 40.0, 150.0), False),  # beside
+        ((80.0, 110.0, 150.0), False),  # below
+        ((0.0, -40.0, 330.0), False),  # too large
+        ((125.0, 85.0, 40.0), False),  # too small
+    ],
+)
+def test_landmarks_are_compared_with_the_faces_of_the_frame(
+    box, lies, wireframe, points, monkeypatch
+):
+    x, y, side = box
+    box = Box(x, y, side, side, 40)
+    monkeypatch.setattr(initial, "detect_boxes", lambda frame: [box])
+    found = given_face(FRAME, points, wireframe, "weak-perspective")
+    assert found.missed == (None if lies else box)
+    # Those of a second face lie on a box too.
+    true = Box(80.0, 40.0, 150.0, 150.0, 40)
+    monkeypatch.setattr(initial, "detect_boxes", lambda frame: [box, true])
+    assert given_face(FRAME, points, wireframe, "weak-perspective").missed is None
+    # And a detector may leave the box that it was given.
+    found = find_face(FRAME, wireframe, "weak-perspective", lambda frame, box: points)
+    assert found is not None and found.missed == (None if lies else box)
+
+
+def test_landmarks_that_are_shares_of_the_frame_are_refused(wireframe, points):
+    with pytest.raises(ValueError, match=r"the eyes are 0\.\d+ px apart .*give pixels of the upri"):
+        given_face(FRAME, points / [320, 240], wireframe, "weak-perspective")
+
+
+def test_landmarks_whose_axes_are_exchanged_are_refused(wireframe, points):
+    for wrong in (points * [-1, 1] + [300, 0], points * [1, -1] + [0, 240], points[:, ::-1]):
+        with pytest.raises(ValueError, match=r"seen from behind or upside down: .*\(yaw"):
+            given_face(FRAME, wrong, wireframe, "weak-perspective")
 
 
 def test_landmarks_of_another_size_of_frame_are_refused(wireframe, points):

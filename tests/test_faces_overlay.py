@@ -69,7 +69,8 @@ def test_words_tell_the_numbers_and_the_flags_of_a_row():
         == "frame 3   0.12 s   yaw -3.1 \u00b1 1.0   pitch +0.0 \u00b1 2.0   roll +0.0 \u00b1 0.5"
     )
     assert second == "init=box   confidence 0.50   energy 321"
-    assert words(ROW | {"lost": 1.0, "accepted": 0.0})[1].endswith("LOST")
+    lost = ROW | {"lost": 1.0, "accepted": 0.0, "yaw_sd": np.nan}
+    assert words(lost)[1].endswith("LOST") and "\u00b1" not in words(lost)[0]
     assert words(ROW | {"accepted": 0.0})[1].endswith("beyond the gate")
     assert words(ROW | {"reinitialised": 1.0})[1].endswith("found again")
     assert words(ROW | {"yaw": np.nan})[1] == "no face was found yet"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data.files import read_archive
 from gan_forensics.faces import follow, runs
+from gan_forensics.faces.detectors import Box
+from gan_forensics.faces.initial import Found
 from gan_forensics.faces.rows import (
     ANGLES,
     Columns,
@@ -20,10 +23,20 @@ from gan_forensics.faces.rows import (
     state_of,
     write_track,
 )
-from gan_forensics.faces.runs import CHECKPOINT, PARTIAL, TRACK, Clip, track_clip
+from gan_forensics.faces.runs import CHECKPOINT, PARTIAL, TRACK, Clip, kept, track_clip
 from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.train.run_folder import RunFolderError
-from tests.small_tracks import EMPTY, FACE, GONE, POINTS, clip_of, estimate, stand_in
+from tests.small_tracks import (
+    EMPTY,
+    FACE,
+    GONE,
+    POINTS,
+    Counting,
+    clip_of,
+    estimate,
+    fit,
+    stand_in,
+)
 
 CONFIG = TrackerConfig(inflation=3.0)
 UNITS = ("jaw_drop", "lip_stretcher")
@@ -88,7 +101,7 @@ def test_a_row_says_degrees_pixels_and_flags_of_an_estimate():
     assert_allclose(animation, state[6:], rtol=1e-6)
 
 
-def streamed(yaw, jaw, lost):
+def streamed(yaw, jaw, accepted):
     """A table of streamed columns, one row a value."""
     table = {name: np.zeros(len(yaw)) for name in COLUMNS.streamed}
     return table | {
@@ -98,19 +111,20 @@ def streamed(yaw, jaw, lost):
         "yaw_sd_raw": np.full(len(yaw), 0.5),
         "sd_raw_36": np.arange(len(yaw), dtype=float),
         "jaw_drop": np.array(jaw, float),
-        "lost": np.array(lost, float),
+        "accepted": np.array(accepted, float),
     }
 
 
-def test_relative_columns_are_about_the_median_of_frames_that_were_not_lost():
-    table = finished(COLUMNS, streamed([1, 2, 3], [0.1, 0.3, 9.0], [0, 0, 1]), inflation=4.0)
+def test_relative_columns_are_about_the_median_of_accepted_frames():
+    # The third is beyond the gate, and not lost.
+    table = finished(COLUMNS, streamed([1, 2, 3], [0.1, 0.3, 9.0], [1, 1, 0]), inflation=4.0)
     assert list(table) == COLUMNS.finished
     assert_allclose(table["jaw_drop_relative"], [-0.1, 0.1, 8.8])
     assert_allclose(table["yaw_sd"], 2.0)
     assert_allclose(table["yaw_sd_raw"], 0.5)
     assert_allclose(table["sd_36"], [0, 4, 8])
-    all_lost = finished(COLUMNS, streamed([1], [0.5], [1]), inflation=1.0)
-    assert np.isnan(all_lost["jaw_drop_relative"]).all()
+    none = finished(COLUMNS, streamed([1], [0.5], [0]), inflation=1.0)
+    assert np.isnan(none["jaw_drop_relative"]).all()
 
 
 def test_a_track_is_read_as_it_was_written(tmp_path):
@@ -171,7 +185,7 @@ def test_a_clip_becomes_rows_results_and_a_config(video, tmp_path):
     saved = json.loads((run / "config.json").read_text())["track"]
     assert saved["video"]["name"] == "talk.webm" and len(saved["video"]["sha256"]) == 64
     assert saved["tracker"]["inflation"] == 3.0
-    assert any("fits its landmarks to 1.5 px" in line for line in said)
+    assert any("the model fits the points to 1.5 px" in line for line in said)
 
 
 # Before and after a checkpoint, at one, and before there is any.
@@ -187,10 +201,47 @@ def test_a_killed_run_keeps_its_rows_and_goes_on_bit_for_bit(count, video, tmp_p
     went_on = track_clip(Clip(video), tmp_path / "run", CONFIG, resume=True, say=said.append)
     ours, theirs = (tmp_path / name / TRACK for name in ("run", "through"))
     assert ours.read_bytes() == theirs.read_bytes()
-    assert any("going on at frame" in line for line in said) == (count >= 4)
+    resumed = f"resumed at frame {count // 4 * 4} (checkpoint)"
+    assert said[0] == (
+        resumed if count >= 4 else f"nothing to resume in {tmp_path / 'run'}: starts anew"
+    )
     for one in (went_on.results, through.results):
         one["speed"] = None
     assert went_on.results == through.results
+
+
+def test_an_interrupted_run_says_what_is_kept_and_where_it_goes_on(video, tmp_path):
+    run = tmp_path / "run"
+    assert kept(run) == f"{run} holds no rows yet"
+    killed(Clip(video), run, 2)
+    assert kept(run) == (
+        f"2 rows are kept in {run / PARTIAL}; the same command with --resume starts anew (a "
+        "checkpoint comes every 4 frames)"
+    )
+    killed(Clip(video), run, 7, resume=True)
+    assert kept(run) == (
+        f"7 rows are kept in {run / PARTIAL}; the same command with --resume goes on at frame 4"
+    )
+
+
+def test_figures_are_of_accepted_frames_alone(video, tmp_path, monkeypatch):
+    """A search that ended in a wrong place is in its row, and in no headline."""
+    track = Counting.track
+
+    def beyond(self, frame, candidates=()):
+        found = track(self, frame, candidates)
+        if len(self.candidates) not in (3, 4):
+            return found
+        return replace(found, state=found.state + np.float32(9), accepted=False)
+
+    monkeypatch.setattr(Counting, "track", beyond)
+    done = track_clip(Clip(video), tmp_path / "run", CONFIG)
+    assert done.results["rows"]["accepted"] == 21 and done.results["rows"]["beyond_the_gate"] == 2
+    assert max(done.table["yaw"]) > 400 and not done.table["lost"].any()
+    assert done.results["degrees"]["yaw"]["highest"] < 20
+    assert done.results["medians"]["jaw_drop"] == np.median(
+        done.table["jaw_drop"][done.table["accepted"] > 0]
+    )
 
 
 def test_every_row_is_in_the_file_before_the_next_frame_is_looked_at(video, tmp_path):
@@ -299,7 +350,7 @@ def test_a_clip_may_begin_without_a_face_and_lose_and_find_it(tmp_path):
     assert np.flatnonzero(table["reinitialised"]).tolist() == [17]
     assert done.results["rows"] == {
         "frames": 22, "before_a_face_was_found": 3, "lost": 13, "found_again": 1,
-        "beyond_the_gate": 0,
+        "beyond_the_gate": 0, "accepted": 9, "learned_from": 19,
     }  # fmt: skip
     assert "no face in the 3 frames before frame 3" in said[0]
     # And a run that is killed while it looks goes on looking.
@@ -313,7 +364,9 @@ def test_a_clip_may_begin_without_a_face_and_lose_and_find_it(tmp_path):
 
 def test_a_clip_without_a_face_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
     clip = Clip(clip_of(tmp_path / "clip.webm", [EMPTY] * 6))
-    with pytest.raises(ValueError, match="no face was found in any of the 6 frames .*--start"):
+    with pytest.raises(
+        ValueError, match="no face was found in any of the 6 frames .*turned by 90.*--start"
+    ):
         track_clip(clip, tmp_path / "run", CONFIG)
     # And its folder takes another try, with other settings.
     monkeypatch.setattr(follow, "LOOK_FOR", 4)
@@ -330,6 +383,42 @@ def test_what_the_tracker_refuses_names_the_frame(video, tmp_path, monkeypatch):
     monkeypatch.setattr(follow, "Tracker", refuse)
     with pytest.raises(ValueError, match="frame 5: the head is turned too far away"):
         track_clip(Clip(video, start=5), tmp_path / "run", CONFIG)
+
+
+def given(monkeypatch, points, missed=None):
+    """Let landmarks be given, and fitted as they always are here."""
+    found = Found(fit(), "landmarks", missed=missed)
+    monkeypatch.setattr(runs, "read_landmarks_csv", lambda path: points)
+    monkeypatch.setattr(follow, "given_face", lambda *arguments: found)
+
+
+def test_points_beside_the_face_and_without_a_0_are_warned_of(video, tmp_path, monkeypatch):
+    points = np.ones((68, 2))
+    given(monkeypatch, points)
+    done = track_clip(Clip(video, init=video), tmp_path / "right", CONFIG)
+    assert not any("WARNING" in note for note in done.results["notes"])
+    points[0] = np.nan
+    given(monkeypatch, points, Box(30.2, 4.0, 25.0, 25.0, 20))
+    said = []
+    done = track_clip(Clip(video, init=video), tmp_path / "run", CONFIG, say=said.append)
+    beside, first = (line for line in said if line.startswith("WARNING"))
+    assert beside.endswith(
+        "do not lie on the face box found at x 30, y 4, 25 wide and 25 high: are they of this "
+        "frame, in its pixels?"
+    )
+    assert "the points have a 1 and no 0" in first
+    assert {beside, first} <= {*done.results["notes"]}
+    assert done.results["face"]["box_the_points_miss"] == [30.2, 4.0, 25.0, 25.0]
+
+
+def test_what_the_tracker_refuses_of_given_points_asks_about_these(video, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise ValueError("only 3 of 26 vertices face the camera; begin at another frame")
+
+    given(monkeypatch, np.ones((68, 2)))
+    monkeypatch.setattr(follow, "Tracker", refuse)
+    with pytest.raises(ValueError, match="only 3 of 26 .* camera; the points .* from behind"):
+        track_clip(Clip(video, init=video), tmp_path / "run", CONFIG)
 
 
 def test_a_box_is_no_initialisation_and_every_row_says_so(video, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The page of a tracked clip: what was lost is seen, and long clips make no endless page."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.report import tracking
 from gan_forensics.report.tracking import (
     animation_figure,
+    details,
     energy_figure,
     pose_figure,
     summary,
@@ -43,10 +46,12 @@ def test_the_page_tells_of_a_box_of_others_and_of_what_was_lost(tracked):
     assert "A face in a talk.webm" in said and "biased throughout (init=box)" in said
     assert "WARNING: frame 2 has a face box" in said and "2 faces in frame 2" in said
     assert "No face in the 2 frames before frame 2" in said
-    assert "lost and found again 1 time." in said
+    assert (
+        "9 accepted, none beyond the gate, 12 without a face; lost and found again 1 time." in said
+    )
     assert "R = Rz(roll) Ry(yaw) Rx(pitch), about fixed axes" in said
     assert "this project's reconstruction" in said
-    assert "the calibrated one (pale), which is 5 times as wide" in said
+    assert "The tracker's own is 5 times as narrow" in said
     for name, value in (("gates.accepted_below", "400"), ("uncertainty_inflation", "5")):
         assert f"{name} {value}" in said
     assert [a["href"] for a in page.all("a")][-1] == "./overlay.webm"
@@ -55,15 +60,47 @@ def test_the_page_tells_of_a_box_of_others_and_of_what_was_lost(tracked):
 
 def test_a_summary_is_of_what_happened():
     results = {
-        "rows": {"frames": 1, "lost": 0, "found_again": 0},
+        "rows": {
+            "frames": 1, "accepted": 1, "beyond_the_gate": 0, "lost": 0, "found_again": 0,
+            "learned_from": 0,
+        },
+        "gates": {"accepted_frames_behind_them": 1, "learned_below": 300.0},
         "face": {"init": "landmarks"},
         "degrees": {"yaw": {"lowest": -3.4, "highest": 12.6}},
         "speed": {"frames_per_second": None},
-    }
-    assert summary(results) == ["1 frame, none of them without a face.", "Degrees: yaw -3 to +13."]
-    results["rows"] |= {"frames": 9, "lost": 9}
+    }  # fmt: skip
+    assert summary(results) == [
+        "1 frame: 1 accepted, none beyond the gate, none without a face.",
+        "Degrees in the accepted frames: yaw -3 to +13.",
+        "The appearance learned in 0 of 1 frames; the bound for it is not calibrated yet, which "
+        "takes 25 accepted frames.",
+    ]
+    results["rows"] |= {"frames": 99, "accepted": 86, "beyond_the_gate": 4, "lost": 9}
+    results["rows"]["learned_from"] = 80
+    results["gates"]["accepted_frames_behind_them"] = 25
     results["degrees"] = {}
-    assert summary(results) == ["9 frames, 9 of them without a face."]
+    results["speed"] = {"frames_per_second": 31.25, "start_up_seconds": 12.2}
+    assert summary(results) == [
+        "99 frames: 86 accepted, 4 beyond the gate, 9 without a face.",
+        "The appearance learned in 80 of 99 frames: above an energy of 300 nothing is learned.",
+        "Tracked at 31.2 frames per second; the start took 12 s more, and drawing and this page "
+        "are not counted.",
+    ]
+
+
+def test_details_tell_only_what_there_is(tracked):
+    _, done = tracked
+    results = copy.deepcopy(done.results)
+    assert "21 frames claimed, 21 decoded" in details(results)[0]
+    assert "box 20, 12, 24, 24," in details(results)[2] and "reduced" not in details(results)[2]
+    results["clip"] |= {"decoded_to_its_end": False, "frames_decoded": 8}
+    assert "the first 8 of 21 frames claimed were decoded, as asked for" in details(results)[0]
+    results["face"]["box"] = None
+    results["working_scale"]["frame_pixels_per_pixel"] = 3
+    assert details(results)[2] == (
+        "Face: frame 2, init=box, 1 px between the eyes' outer corners; the tracker works on the "
+        "frame reduced 3 times"
+    )
 
 
 def red_spans(axes):
@@ -92,6 +129,15 @@ def test_pose_has_two_bands_and_energy_its_bounds_and_flags(tracked):
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["typical", "accepted below", "wrong place"]
     assert [len(line.get_xdata()) for line in flags.lines] == [2 + 10, 1, 0]
+
+
+def test_without_bounds_there_is_no_legend_and_no_complaint(tracked):
+    _, done = tracked
+    none = dict.fromkeys(done.results["gates"])
+    blank = {**done.table, "energy": np.full(21, np.nan)}
+    figure = energy_figure(blank, none)
+    figure.canvas.draw()  # Warnings are errors here.
+    assert not figure.legends
 
 
 def test_a_long_clip_is_thinned(tracked, monkeypatch):

@@ -26,14 +26,20 @@ class Track:
     face box is found without them, and the mean face laid on it, but that is no initialisation:
     every position is then off by pixels, and every row says init=box.
 
-    --init is a CSV file with the columns point, x, y: pixels of the upright frame, and points from
-    0 in iBUG's order of 68: 0-16 the jaw from the image's left to its right, 17-21 and 22-26 the
-    brows, 27-30 down the bridge of the nose, 31-35 below it, 36-41 and 42-47 the eyes, 48-59 the
-    outer lips, 60-67 the inner lips. Points may be missing.
+    --init is a CSV file with the columns point, x, y: pixels of the upright frame, and points in
+    iBUG's order of 68, counted from 0: 0-16 the jaw from the image's left to its right, 17-21
+    and 22-26 the brows, 27-30 down the bridge of the nose, 31-35 below it, 36-41 and 42-47 the
+    eyes, 48-59 the outer lips, 60-67 the inner lips. Points may be missing.
 
     Angles are degrees, by R = Rz(roll) Ry(yaw) Rx(pitch) about fixed axes: positive pitch looks
     down, positive yaw to the person's left (the right of the image), positive roll turns
     anticlockwise in the image.
+
+    Columns of track.csv: frame, time (seconds); yaw, pitch, roll (degrees); tx, ty (frame pixels of
+    the model's origin) and scale (pixels per model unit); each animation unit, and _relative to its
+    median; confidence, energy, visible; init; the flags accepted, lost, reinitialised; learned, how
+    many vertices were updated; x_k, y_k, sd_k of landmark k. Of the deviations sd those with raw
+    are the tracker's own, the others calibrated. docs/track.md says more.
 
     Try it:
 
@@ -42,7 +48,8 @@ class Track:
 
     $ gan-forensics track talk.mp4 --out runs/talk --init frame0.csv --model candide3.wfm
 
-    $ gan-forensics track talk.mp4 --out runs/part --start 250 --end 500 --every 2 --no-video
+    $ gan-forensics track talk.mp4 --out runs/part --start 250 --end 500 --every 2 --init
+    frame250.csv
 
     The same with --resume goes on where a run was stopped.
     """
@@ -99,7 +106,7 @@ class Track:
             not_given("the landmarks are those of --init", landmarks=self.landmarks)
         if self.update == "none":
             not_given("nothing is updated", rate=self.rate)
-        from gan_forensics.faces.runs import Clip, track_clip
+        from gan_forensics.faces.runs import Clip, kept, track_clip
         from gan_forensics.faces.tracker_config import TrackerConfig
         from gan_forensics.report.provenance import provenance
 
@@ -109,28 +116,45 @@ class Track:
         clip = Clip(
             self.clip, self.model, self.init, self.landmarks, self.start, self.end, self.every
         )
-        done = track_clip(
-            clip,
-            self.out,
-            config,
-            resume=self.resume,
-            facts=provenance(),
-            say=say,
-            progress=in_frames,
-        )
-        self._show(clip, done)
+        try:
+            done = track_clip(
+                clip,
+                self.out,
+                config,
+                resume=self.resume,
+                facts=provenance(),
+                say=say,
+                progress=in_frames,
+            )
+        except KeyboardInterrupt:
+            say(kept(self.out))
+            raise
+        try:
+            self._show(clip, done)
+        except KeyboardInterrupt:
+            rows = self.out / "track.csv"
+            say(f"{rows} is complete; the same command with --resume draws and reports it")
+            raise
 
     def _show(self, clip: Any, done: "Tracked") -> None:
         """Draw and report what was tracked."""
         from gan_forensics.data.files import write_json
-        from gan_forensics.faces.overlay import draw_clip
+        from gan_forensics.faces.overlay import VIDEO, draw_clip
         from gan_forensics.report.tracking import details, summary, tracking_page
         from gan_forensics.train.run_folder import read_config
 
-        stills, video = draw_clip(clip, self.out, done, video=self.video, progress=in_frames)
+        say(f"drawing {VIDEO if self.video else 'the stills'}")
+        stills, video = draw_clip(
+            clip,
+            self.out,
+            done,
+            video=self.video,
+            progress=lambda frames: in_frames(frames, len(done.table["frame"])),
+        )
         if video is not None:
             done.results["speed"]["overlay_frames_per_second"] = video.frames_per_second
             write_json(self.out / "results.json", done.results)
+        say("writing report.html")
         page = tracking_page(
             self.out / "report.html",
             done.table,
@@ -144,8 +168,8 @@ class Track:
         print(f"Open {page}; the rows are in {self.out / 'track.csv'}.")
 
 
-def in_frames(frames):
-    """The frames with their rate, on terminals."""
+def in_frames(frames, total: int | None = None):
+    """The frames with their rate, on terminals, and how many are left where that is known."""
     from tqdm import tqdm
 
-    return tqdm(frames, unit="frame", disable=None)
+    return tqdm(frames, total=total, unit="frame", disable=None)

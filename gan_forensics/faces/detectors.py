@@ -307,11 +307,13 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
             names = [str(name).strip() for name in rows.fieldnames or []]
             rows.fieldnames = names
             if missing := [name for name in ("point", "x", "y") if name not in names]:
-                raise ValueError(
-                    f"{path}: line 1 lacks {', '.join(missing)}; the columns are point,x,y"
-                )
+                raise ValueError(f"{path}: {_why_no_header(names, missing)}")
+            beyond = 0
             for row in rows:
                 point, place = _landmark(row, f"{path}: line {rows.line_num}")
+                if point == LANDMARKS:
+                    beyond = rows.line_num
+                    continue
                 if point in first:
                     raise ValueError(
                         f"{path}: line {rows.line_num}: point {point} stands in line "
@@ -319,6 +321,12 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
                     )
                 first[point] = rows.line_num
                 points[point] = place
+            if beyond and 0 not in first:
+                raise ValueError(
+                    f"{path}: it seems to count from 1: points are counted from 0 to 67"
+                )
+            if beyond:
+                raise ValueError(f"{path}: line {beyond}: {_unknown(LANDMARKS)}")
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV file of text (UTF-8): point,x,y") from error
     lacking = [name for name, group in _GROUPS.items() if not first.keys() & set(group)]
@@ -332,6 +340,25 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
     return points
 
 
+def _why_no_header(names: list[str], missing: list[str]) -> str:
+    """What is wrong with a first line that does not name the columns."""
+    line = ",".join(names)
+    if not line:
+        return "no line in it; the first one is point,x,y, and then one for each landmark"
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in line:
+            return f"values stand between {name}: use commas, and a point for decimals"
+    if {"point", "x", "y"} <= {name.lower() for name in names}:
+        return "line 1: names of columns are in small letters: point,x,y"
+    if not any(letter.isalpha() for letter in line):
+        return "line 1 holds numbers: the first line names the columns, point,x,y"
+    return f"line 1 lacks {', '.join(missing)}; the columns are point,x,y"
+
+
+def _unknown(point: int) -> str:
+    return f"point {point} is none of iBUG's 68, which count from 0 to 67"
+
+
 def _landmark(row: dict, where: str) -> tuple[int, tuple[float, float]]:
     given = [
         str(row[name] if row[name] is not None else "").strip() for name in "point x y".split()
@@ -339,13 +366,20 @@ def _landmark(row: dict, where: str) -> tuple[int, tuple[float, float]]:
     if None in row:
         raise ValueError(f"{where}: more values than columns; decimals take a point, not a comma")
     try:
-        point, x, y = int(given[0]), float(given[1]), float(given[2])
-    except ValueError:
+        number, x, y = map(float, given)
+        point = int(number)  # Programs that know no whole numbers write 30.0.
+        if point != number:
+            raise ValueError
+    except (ValueError, OverflowError):
+        if any("," in value for value in given):
+            raise ValueError(
+                f"{where}: {shown(' '.join(given)[:60])!r}: decimals take a point, not a comma"
+            ) from None
         raise ValueError(
             f"{where}: {shown(','.join(given)[:60])!r} are not a whole number and two numbers"
         ) from None
-    if not 0 <= point < LANDMARKS:
-        raise ValueError(f"{where}: point {point} is none of iBUG's 68, which count from 0 to 67")
+    if not 0 <= point <= LANDMARKS:  # 68 tells of a file that counts from 1.
+        raise ValueError(f"{where}: {_unknown(point)}")
     if not (abs(x) < 1e6 and abs(y) < 1e6):
         raise ValueError(f"{where}: x={x:g}, y={y:g} is no place in a picture, in pixels")
     return point, (x, y)

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gan_forensics.faces.detectors import LandmarkDetector
+from gan_forensics.faces.detectors import SMALLEST, LandmarkDetector
 from gan_forensics.faces.fit import Fit
-from gan_forensics.faces.initial import Found, candidate_poses, find_face, given_face
+from gan_forensics.faces.initial import (
+    FROM_BEHIND,
+    Found,
+    candidate_poses,
+    find_face,
+    given_face,
+)
 from gan_forensics.faces.tracker import EYES, Estimate, Tracker
 from gan_forensics.faces.video import Frame
 
@@ -136,11 +142,17 @@ class Follower:
         try:
             tracker = self._start(gray, found.fit)
         except ValueError as error:
-            raise ValueError(f"frame {frame.index}: {error}") from error
+            # Of points that were given it is they that may be wrong, rather than the frame.
+            why = (
+                str(error) if self.points is None else f"{str(error).split(';')[0]}; {FROM_BEHIND}"
+            )
+            raise ValueError(f"frame {frame.index}: {why}") from error
         self.init = found.init
         apart = np.subtract(*tracker.first.landmarks[list(EYES)])
+        begin = [] if self.points is None else np.isfinite(self.points[:2, 0]).tolist()
         self.facts = {
             **_facts_of(found, frame, self.config.camera),
+            "point_0_missing": begin == [False, True],
             "outer_eye_corners_px": float(np.hypot(*apart)),
         }
         self.start_up += time.perf_counter() - began
@@ -168,8 +180,10 @@ def no_face(looked: int) -> ValueError:
     many = f"any of the {looked} frames" if looked > 1 else "the frame"
     return ValueError(
         f"no face was found in {many} that were looked at: one is found when it looks into the "
-        "camera, upright and not small. Begin with --start where it does, or give its landmarks "
-        "in the first frame with --init"
+        f"camera, stands upright and is {SMALLEST} pixels wide or more (4 % of the longer side "
+        "where that is more than 640). Is the video turned by 90 degrees, with no tag in its "
+        "container that says so? Then turn it. Else begin with --start where a face is seen, or "
+        "give its landmarks in the first frame with --init"
     )
 
 
@@ -185,6 +199,7 @@ def _facts_of(found: Found, frame: Frame, camera: str) -> dict[str, Any]:
         "frame": frame.index,
         "box": None if found.box is None else sides(found.box),
         "other_faces": [sides(box) for box in found.others],
+        "box_the_points_miss": None if found.missed is None else sides(found.missed),
         "fit_residual_px": float(np.nanmedian(residual)) if known else None,
         "camera": camera,
         "shape": np.asarray(found.fit.shape, float).tolist(),
@@ -209,8 +224,19 @@ def sentences(facts: Mapping[str, Any], before: int) -> Iterator[str]:
         )
     else:
         yield (
-            f"frame {number}: the face fits its landmarks to {facts['fit_residual_px']:.1f} px "
-            "(median)"
+            f"frame {number}: the model fits the points to {facts['fit_residual_px']:.1f} px "
+            "(median), which says nothing of how the points fit the picture"
+        )
+    if box := facts["box_the_points_miss"]:
+        x, y, w, h = (round(side) for side in box)
+        yield (
+            f"WARNING: the points do not lie on the face box found at x {x}, y {y}, {w} wide and "
+            f"{h} high: are they of this frame, in its pixels?"
+        )
+    if facts["point_0_missing"]:
+        yield (
+            "WARNING: the points have a 1 and no 0: should they count from 1, take 1 from each, "
+            "as the first is point 0"
         )
     if (eyes := facts["outer_eye_corners_px"]) < SMALL:
         yield (

@@ -168,7 +168,8 @@ def words(row: Mapping[str, Any]) -> tuple[str, str]:
     if not np.isfinite(row["yaw"]):
         return when, "no face was found yet"
     angles = "   ".join(
-        f"{name} {row[name]:+.1f} \u00b1 {row[f'{name}_sd']:.1f}"
+        # Of a lost face the last pose is known, and no deviation.
+        f"{name} {row[name]:+.1f}" + f" \u00b1 {row[f'{name}_sd']:.1f}" * (not row["lost"])
         for name in ("yaw", "pitch", "roll")
     )
     flags = [

@@ -167,11 +167,11 @@ def finished(columns: Columns, table: Table, *, inflation: float) -> Table:
         inflation: what standard deviations of the tracker are multiplied by to be true to the
             errors that were measured.
     """
-    held = table["lost"] == 0
+    accepted = table["accepted"] > 0
     table = dict(table)
     for name in columns.units:
         values = table[name]
-        middle = np.median(values[held]) if held.any() else np.nan
+        middle = np.median(values[accepted]) if accepted.any() else np.nan
         table[f"{name}_relative"] = values - middle
     for name in (*(f"{a}_sd" for a in ANGLES), *(f"sd_{k}" for k in columns.points)):
         # yaw_sd_raw, and sd_raw_17.

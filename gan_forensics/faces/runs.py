@@ -148,6 +148,8 @@ def track_clip(
             return Tracked(read_track(run / TRACK), results, wireframe, units, columns)
         face = Follower(wireframe, config, points, detector, say)
         goes_on = _restored(run, face)
+        if resume and goes_on is None:
+            say(f"nothing to resume in {run}: starts anew")
         try:
             source = _run(clip, run, columns, face, goes_on, progress, source)
         except ValueError:
@@ -237,8 +239,22 @@ def _restored(run: Path, face: Follower) -> tuple[int, int] | None:
         raise RunFolderError(
             f"{path} cannot be gone on from ({error}): remove the folder and start anew"
         ) from error
-    face.say(f"going on at frame {header['next']}")
+    face.say(f"resumed at frame {header['next']} (checkpoint)")
     return header["next"], header["bytes"]
+
+
+def kept(run: Path) -> str:
+    """What a run that was interrupted while it tracked has kept, and how it goes on."""
+    if not (run / PARTIAL).exists():
+        return f"{run} holds no rows yet"
+    rows = (run / PARTIAL).read_bytes().count(b"\n") - 1
+    there = (run / CHECKPOINT).exists()
+    at = (
+        f"goes on at frame {read_archive(run / CHECKPOINT)[0]['next']}"
+        if there
+        else (f"starts anew (a checkpoint comes every {CHECKPOINT_EVERY} frames)")
+    )
+    return f"{max(rows, 0)} rows are kept in {run / PARTIAL}; the same command with --resume {at}"
 
 
 def _results(
@@ -247,7 +263,7 @@ def _results(
     """What stands in results.json."""
     info, tracker = source.info, face.tracker
     assert tracker is not None
-    held = table["lost"] == 0
+    held, accepted = table["lost"] == 0, table["accepted"] > 0
     return {
         "clip": {
             "name": clip.video.name,
@@ -257,6 +273,7 @@ def _results(
             "frames_per_second": info.fps,
             "frames_claimed": info.claimed,
             "frames_decoded": source.decoded,
+            "decoded_to_its_end": source.whole,
             "rotation": info.rotation,
         },
         "notes": [*source.notes(), *sentences(face.facts, face.looked - 1)],
@@ -272,7 +289,9 @@ def _results(
             "before_a_face_was_found": face.looked - 1,
             "lost": int((~held).sum()),
             "found_again": int(table["reinitialised"].sum()),
-            "beyond_the_gate": int((held & (table["accepted"] == 0)).sum()),
+            "beyond_the_gate": int((held & ~accepted).sum()),
+            "accepted": int(accepted.sum()),
+            "learned_from": int((table["learned"] > 0).sum()),
         },
         "gates": _gates(tracker),
         "working_scale": {
@@ -283,15 +302,17 @@ def _results(
         "uncertainty_inflation": face.config.inflation,
         "degrees": {
             name: {
-                "lowest": float(np.min(table[name][held])),
-                "median": float(np.median(table[name][held])),
-                "highest": float(np.max(table[name][held])),
+                "lowest": float(np.min(table[name][accepted])),
+                "median": float(np.median(table[name][accepted])),
+                "highest": float(np.max(table[name][accepted])),
             }
             for name in ANGLES
-            if held.any()
+            if accepted.any()
         },
         "medians": {
-            name: float(np.median(table[name][held])) for name in columns.units if held.any()
+            name: float(np.median(table[name][accepted]))
+            for name in columns.units
+            if accepted.any()
         },
         "speed": {
             "frames_per_second": face.timed / face.seconds if face.seconds else None,

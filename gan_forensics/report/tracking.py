@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gan_forensics.faces.camera import CONVENTION
+from gan_forensics.faces.gates import FRAMES
 from gan_forensics.faces.rows import ANGLES, Table
 from gan_forensics.report.html import (
     Block,
@@ -81,10 +82,10 @@ def tracking_page(
                     Picture(
                         pose_figure(track),
                         alt="Yaw, pitch and roll in degrees over seconds",
-                        caption="Line: the estimate. Band: where the angle lies in 90 of 100 cases "
-                        "by the tracker's own deviation (dark) and by the calibrated one (pale), "
-                        f"which is {results['uncertainty_inflation']:g} times as wide. Red: "
-                        f"without a face.{thin}",
+                        caption="Line: the estimate. Pale band: where the angle lies in 90 of 100 "
+                        "cases by the calibrated deviation. The tracker's own is "
+                        f"{results['uncertainty_inflation']:g} times as narrow: a dark band, most "
+                        f"often hidden by the line. Red: without a face.{thin}",
                     ),
                 ],
             ),
@@ -97,8 +98,8 @@ def tracking_page(
                     Picture(
                         animation_figure(track, units),
                         alt="Animation units over seconds, absolute and relative to their median",
-                        caption="Left: absolute. Right: relative to the median of the frames that "
-                        f"were not lost.{thin}",
+                        caption="Left: absolute. Right: relative to the median of the accepted "
+                        f"frames.{thin}",
                     ),
                 ],
             ),
@@ -110,8 +111,8 @@ def tracking_page(
                         alt="Energy with its bounds, confidence and flags over seconds",
                         caption="Energy: mean over the visible vertices of the squared distance "
                         "from the appearance that was learned, in its own deviations. Its bounds "
-                        "come from the first accepted frames of this clip and are those of its "
-                        f"last frame.{thin}",
+                        "are made from the first accepted frames; those after the last frame are "
+                        f"shown.{thin}",
                     )
                 ],
             ),
@@ -126,7 +127,10 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     """What became of a clip, in a few sentences."""
     rows, init = results["rows"], results["face"]["init"]
     lost, seen = rows["lost"], rows["frames"]
-    said = f"{seen} frame{'s' * (seen != 1)}, {lost or 'none'} of them without a face"
+    said = (
+        f"{seen} frame{'s' * (seen != 1)}: {rows['accepted']} accepted, "
+        f"{rows['beyond_the_gate'] or 'none'} beyond the gate, {lost or 'none'} without a face"
+    )
     if again := rows["found_again"]:
         said += f"; lost and found again {again} time{'s' * (again != 1)}"
     lines = [f"{said}."]
@@ -140,17 +144,43 @@ def summary(results: Mapping[str, Any]) -> list[str]:
             f"{name} {found['lowest']:+.0f} to {found['highest']:+.0f}"
             for name, found in degrees.items()
         )
-        lines.append(f"Degrees: {', '.join(each)}.")
+        lines.append(f"Degrees in the accepted frames: {', '.join(each)}.")
+    lines.append(_learned(results))
     if rate := results["speed"]["frames_per_second"]:
-        lines.append(f"Tracked at {rate:.3g} frames per second.")
+        lines.append(
+            f"Tracked at {rate:.3g} frames per second; the start took "
+            f"{results['speed']['start_up_seconds']:.0f} s more, and drawing and this page are "
+            "not counted."
+        )
     return lines
+
+
+def _learned(results: Mapping[str, Any]) -> str:
+    """In how many frames the appearance learned."""
+    rows, gates = results["rows"], results["gates"]
+    said = f"The appearance learned in {rows['learned_from']} of {rows['frames']} frames"
+    if gates["accepted_frames_behind_them"] < FRAMES:
+        return (
+            f"{said}; the bound for it is not calibrated yet, which takes {FRAMES} accepted frames."
+        )
+    if (bound := gates["learned_below"]) is None:
+        return f"{said}."
+    return f"{said}: above an energy of {bound:.4g} nothing is learned."
 
 
 def details(results: Mapping[str, Any]) -> list[str]:
     """What a clip was tracked with, in a few lines for a terminal; the page has them as facts."""
     clip, model, gates = results["clip"], results["model"], results["gates"]
     scale, face = results["working_scale"], results["face"]
-    rate = format_cell(clip["frames_per_second"])
+    rate, apart = format_cell(clip["frames_per_second"]), scale["frame_pixels_per_pixel"]
+    claimed, decoded = format_cell(clip["frames_claimed"]), clip["frames_decoded"]
+    counted = (
+        f"{claimed} frames claimed, {decoded} decoded"
+        if clip["decoded_to_its_end"]
+        else f"the first {decoded} of {claimed} frames claimed were decoded, as asked for"
+    )
+    box = f" box {format_cell(face['box'])}," if face["box"] else ""
+    reduced = f"; the tracker works on the frame reduced {apart} times" if apart > 1 else ""
     energies = ", ".join(f"{name.replace('_', ' ')} {format_cell(gates[name])}" for name in _GATES)
     bias = ", ".join(
         f"{name} {value:+.2f}"
@@ -160,13 +190,11 @@ def details(results: Mapping[str, Any]) -> list[str]:
     )
     return [
         f"{clip['name']}: {clip['size']}, {clip['container']} ({clip['codec']}), {rate} frames per "
-        f"second; {format_cell(clip['frames_claimed'])} frames claimed, {clip['frames_decoded']} "
-        "decoded",
+        f"second; {counted}",
         f"Model: {model['name']}; {model['landmarks']} landmarks, {model['tracked_vertices']} "
         f"tracked vertices; units: {', '.join(model['units'])}",
-        f"Face: frame {face['frame']}, init={face['init']}, box {format_cell(face['box'])}, "
-        f"{face['outer_eye_corners_px']:.0f} px between the eyes' outer corners, which is "
-        f"{scale['frame_pixels_per_pixel']} frame pixels a working pixel",
+        f"Face: frame {face['frame']}, init={face['init']},{box} "
+        f"{face['outer_eye_corners_px']:.0f} px between the eyes' outer corners{reduced}",
         f"Energy: {energies} (from {gates['accepted_frames_behind_them']} frames)",
         f"A search in the first frame ends beside its fit by {bias} degrees",
     ]
@@ -228,7 +256,8 @@ def energy_figure(track: Table, gates: Mapping[str, float | None]) -> Figure:
             label = name.replace("_", " ")
             energy.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), label=label)
     energy.set_yscale("log")
-    figure.legend(loc="outside upper right", ncols=len(_GATES), frameon=False, fontsize=8)
+    if any(gates[name] is not None for name in _GATES):
+        figure.legend(loc="outside upper right", ncols=len(_GATES), frameon=False, fontsize=8)
     tidy(energy, "mean energy of the visible vertices")
     confidence.plot(time, track["confidence"], color=BLUE, lw=1.2)
     confidence.set_ylim(-0.03, 1.03)
