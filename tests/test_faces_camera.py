@@ -99,11 +99,14 @@ def test_the_mirrored_pose_of_mirrored_points_gives_the_mirrored_image(name):
     np.testing.assert_allclose(depth_too, depth, atol=1e-12)
 
 
-def test_the_focal_length_is_1_2_times_the_longer_side_unless_given():
-    uv, _ = camera("pinhole", width=320, height=240)(0.3 * POINTS, POSES)
-    given, _ = camera("pinhole", width=320, height=240, focal=384.0)(0.3 * POINTS, POSES)
+@pytest.mark.parametrize("size", [(320, 240), (240, 320)], ids=["wide", "high"])
+def test_the_focal_length_is_1_2_times_the_longer_side_unless_given(size):
+    width, height = size
+    uv, _ = camera("pinhole", width=width, height=height)(0.3 * POINTS, POSES)
+    given, _ = camera("pinhole", width=width, height=height, focal=384.0)(0.3 * POINTS, POSES)
     np.testing.assert_array_equal(uv, given)
-    expected, _ = pinhole(0.3 * POINTS, POSES, focal=384.0, centre=(159.5, 119.5))
+    centre = (0.5 * (width - 1), 0.5 * (height - 1))
+    expected, _ = pinhole(0.3 * POINTS, POSES, focal=384.0, centre=centre)
     np.testing.assert_array_equal(uv, expected)
 
 

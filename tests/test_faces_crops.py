@@ -15,6 +15,8 @@ def test_a_crop_has_its_centre_within_half_a_cell_of_the_place_asked_for(reducti
         first = crop_about(crop, place)
         centre = np.array(first) + 0.5 * (np.array([21, 20]) * reduction - 1)
         assert (np.abs(centre - place) <= 2 * reduction + 1e-9).all()
+        # On one lattice of whole cells, whatever the place.
+        assert not ((np.array(first) - crop_about(crop, np.zeros(2))) % (4 * reduction)).any()
 
 
 def test_a_crop_is_the_frame_inside_and_its_edge_repeated_outside():

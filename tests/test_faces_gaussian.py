@@ -155,6 +155,9 @@ def test_merging_chunks_is_incremental_pca():
         np.testing.assert_allclose(found.values, expected.explained_variance_, rtol=1e-9)
         cosines = abs((found.vectors * expected.components_).sum(-1))
         np.testing.assert_allclose(cosines, 1, rtol=1e-9)
+        # No variance is lost: what the kept pairs leave is spread over the other directions.
+        total = np.cov(SAMPLES[: start + 20].T).trace()
+        np.testing.assert_allclose(found.values.sum() + 3 * found.residual, total, rtol=1e-9)
     assert count == 60
 
 

@@ -21,15 +21,21 @@ def quadratic(x):
 
 
 def discontinuous(x):
-    """Contractions fail on it, so that the simplex shrinks."""
     xp = np if isinstance(x, np.ndarray) else jnp
     return xp.floor(4 * xp.abs(x)).sum() + (x**2).sum()
+
+
+def rippled(x):
+    """Contractions fail on it, inside and outside, so that the simplex shrinks."""
+    xp = np if isinstance(x, np.ndarray) else jnp
+    return 10 * xp.cos(30 * x).sum() + (x**2).sum()
 
 
 OBJECTIVES = {
     "rosenbrock": (rosenbrock, 3),
     "quadratic": (quadratic, 4),
     "floor": (discontinuous, 3),
+    "ripples": (rippled, 4),
 }
 
 

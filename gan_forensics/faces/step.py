@@ -168,8 +168,7 @@ def search(
 ) -> tuple[Bool[Array, "k"], Posterior, Float[Array, ""]]:
     """What is visible at the prior's mean, the posterior from there on, and its mean energy."""
     maps = orientation_maps(cut.pixels, setting.stride)
-    start = prior.mean
-    seen = visible(setting, face, start)
+    seen = visible(setting, face, prior.mean)
     points = partial(places, setting, face, face.tracked)
     size = face.window * prior.mean[5]
 
@@ -187,7 +186,6 @@ def search(
             appearance,
             seen,
             prior,
-            start,
             iterations=config.iterations,
         )
     else:
@@ -197,7 +195,6 @@ def search(
             appearance,
             seen,
             prior,
-            start,
             evaluations=config.evaluations,
             slopes=slopes,
         )

@@ -239,7 +239,13 @@ class Tracker:
         own = self.snapshot()
         for name, array in own.items():
             there = arrays.get(name)
-            if there is None or there.shape[1:] != array.shape[1:] or there.ndim != array.ndim:
+            # Of energies and visible vertices there is one row for each accepted frame.
+            fixed = slice(int(name in ("energies", "visible")), None)
+            if (
+                there is None
+                or there.ndim != array.ndim
+                or there.shape[fixed] != array.shape[fixed]
+            ):
                 raise ValueError(f"the snapshot has no {name} of shape {list(array.shape)}")
         self._appearance = Gaussian(
             *(jnp.asarray(arrays[f"appearance_{name}"]) for name in Gaussian._fields)

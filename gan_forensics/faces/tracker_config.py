@@ -15,7 +15,7 @@ class TrackerConfig:
         covariance: "learned" from the views, or "isotropic": of the same mean and total variance.
         update: what a tracked frame changes: mean and "eigenvalues", "none", or "full", where the
             eigenvectors move as well.
-        rate: share of the new frame in an update.
+        rate: share of the new frame in an update; of a "full" one above 0, up to 0.5.
         prior: let the state before hold the next one near it.
         views: synthetic views of the first frame; odd.
         components: eigenpairs of a landmark's covariance; the rest is one variance.
@@ -53,6 +53,11 @@ class TrackerConfig:
             )
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate is {self.rate:g}; give a share from 0 to 1")
+        if self.update == "full" and not 0 < self.rate <= 0.5:
+            raise ValueError(
+                f"rate is {self.rate:g}; update full weighs one frame against at least another and "
+                "needs a share above 0, up to 0.5"
+            )
         if self.views < 3 or self.views % 2 == 0:
             raise ValueError(f"views is {self.views}; give an odd number of at least 3")
         for name in ("components", "iterations", "evaluations", "patience"):
