@@ -74,7 +74,7 @@ MUTATIONS = [
     Mutation(
         f"{REPORT}report.html", "./{{ block.file | urlencode }}", "{{ block.file }}", HTML_TESTS
     ),
-    Mutation(COMMAND, "video=self.video, progress", "progress", COMMAND_TESTS),
+    Mutation(COMMAND, "            video=self.video,\n", "", COMMAND_TESTS),
     Mutation(COMMAND, "resume=self.resume,", "", COMMAND_TESTS),
     Mutation(COMMAND, "self.start, self.end, self.every", "0, self.end, self.every", COMMAND_TESTS),
     Mutation(COMMAND, "TrackerConfig(**given)", "TrackerConfig()", COMMAND_TESTS),
