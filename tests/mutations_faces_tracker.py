@@ -110,7 +110,7 @@ CHANGES = [
     (RULES, "int(frame.mean())", "frame"),
     (RULES, "if not (0 <= start[3] < width and 0 <= start[4] < height):", "if False:"),
     (RULES, "if moved > 0.5 * away and", "if"),
-    (RULES, "0.5 * away and np.sum(found.visible) >= _FEWEST", "0.5 * away"),
+    (RULES, "0.5 * away and self._shows(found)", "0.5 * away"),
     (RULES, "return min(energies)", "return energies[0]"),
     (RULES, "learn = -np.inf if digest == self._digest else self.gates.learn", "learn = self.gates.learn"),
     (RULES, "self._digest = digest\n", "pass\n"),

@@ -210,9 +210,9 @@ def test_wrong_places_that_lead_home_or_out_of_the_frame_or_show_no_face_do_not_
         if away[0] > 200:
             return start - np.float32(0.6) * np.append([0, 0, 0, *away], np.zeros(D - 5)), 1, 26
         if away[0] < -200:
-            return start, 2, 7
+            return start, 2, TRACKED // 2 - 1
         if away[1] > 200:
-            return start, 800 - np.float32(away[1]), 8
+            return start, 800 - np.float32(away[1]), TRACKED // 2
         return start, 1000, TRACKED
 
     assert wrong_energy(begin, answer) == pytest.approx(560)

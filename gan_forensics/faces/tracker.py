@@ -309,8 +309,12 @@ class Tracker:
         return bool(
             found.energy <= self.gates.frame
             and np.isfinite(np.asarray(found.posterior.state)).all()
-            and np.sum(found.visible) >= max(_FEWEST, self._seen_first.sum() / 2)
+            and self._shows(found)
         )
+
+    def _shows(self, found: Found) -> bool:
+        """Whether enough vertices count to say anything of a face: half of the first frame's."""
+        return np.sum(found.visible) >= max(_FEWEST, self._seen_first.sum() / 2)
 
     def _accept(self, found: Found) -> None:
         self._beyond = 0
@@ -340,7 +344,7 @@ class Tracker:
             found = self._look(frame, start, 1.0)
             moved = np.hypot(*(np.asarray(found.posterior.state)[3:5] - self._state[3:5]))
             # A search that came home says nothing of a wrong place.
-            if moved > 0.5 * away and np.sum(found.visible) >= _FEWEST:
+            if moved > 0.5 * away and self._shows(found):
                 energies.append(float(found.energy))
         return min(energies)
 
