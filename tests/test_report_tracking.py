@@ -131,6 +131,16 @@ def test_pose_has_two_bands_and_energy_its_bounds_and_flags(tracked):
     assert [len(line.get_xdata()) for line in flags.lines] == [2 + 10, 1, 0]
 
 
+def test_a_frame_that_was_not_accepted_does_not_widen_the_axes(tracked):
+    _, done = tracked
+    usual = [axes.get_ylim() for axes in pose_figure(done.table).axes]
+    wild = {name: values.copy() for name, values in done.table.items()}
+    row = np.flatnonzero(wild["accepted"] == 1)[2]
+    wild["accepted"][row], wild["yaw"][row] = 0, 5000
+    found = [axes.get_ylim() for axes in pose_figure(wild).axes]
+    assert abs(found[0][1] - usual[0][1]) < 5 and found[0][1] < 100
+
+
 def test_without_bounds_there_is_no_legend_and_no_complaint(tracked):
     _, done = tracked
     none = dict.fromkeys(done.results["gates"])

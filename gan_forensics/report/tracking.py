@@ -85,7 +85,8 @@ def tracking_page(
                         caption="Line: the estimate. Pale band: where the angle lies in 90 of 100 "
                         "cases by the calibrated deviation. The tracker's own is "
                         f"{results['uncertainty_inflation']:g} times as narrow: a dark band, most "
-                        f"often hidden by the line. Red: without a face.{thin}",
+                        f"often hidden by the line. Red: without a face. The axes are those of "
+                        f"accepted frames; others may leave them.{thin}",
                     ),
                 ],
             ),
@@ -215,10 +216,12 @@ def pose_figure(track: Table) -> Figure:
             reach = NINETY * track[column]
             axes.fill_between(time, values - reach, values + reach, color=BLUE, alpha=alpha, lw=0)
         axes.plot(time, values, color=BLUE, lw=1.2)
-        if held.any():
-            # Where the face is half gone the band is wider than all that is to be seen.
-            low, high = np.nanmin(values), np.nanmax(values)
-            room = max(0.08 * (high - low), 2 * NINETY * np.median(track[f"{name}_sd"][held]), 0.5)
+        kept = track["accepted"] == 1
+        if kept.any():
+            # A search that left the face may end anywhere, and where it is half gone the band is
+            # wider than all that is to be seen.
+            low, high = np.min(track[name][kept]), np.max(track[name][kept])
+            room = max(0.08 * (high - low), 2 * NINETY * np.median(track[f"{name}_sd"][kept]), 0.5)
             axes.set_ylim(low - room, high + room)
         _shade_lost(axes, track)
         tidy(axes, name)
