@@ -272,6 +272,7 @@ def smoke(tmp_path_factory):
     return out, json.loads((out / "results.json").read_text()), said
 
 
+@pytest.mark.slow
 def test_the_smoke_preset_leaves_results_and_a_page(smoke):
     out, results, said = smoke
     assert "report.html" in said and results["finding"].split("\n")[0] in said
@@ -290,6 +291,7 @@ def test_the_smoke_preset_leaves_results_and_a_page(smoke):
         assert line in tables
 
 
+@pytest.mark.slow
 def test_a_repeated_image_never_pays_less_than_the_bound(smoke):
     result = smoke[1]["diversity"]
     assert_allclose(result["bound"], math.log(1 + 7 * 64), rtol=1e-12, atol=0)
@@ -299,6 +301,7 @@ def test_a_repeated_image_never_pays_less_than_the_bound(smoke):
     assert max(result["accuracy"]["one image"][0]) <= 1 / 64
 
 
+@pytest.mark.slow
 def test_a_finished_part_is_not_done_again_and_gans_of_other_settings_are_refused(
     smoke, monkeypatch
 ):

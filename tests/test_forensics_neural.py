@@ -110,11 +110,12 @@ def test_a_hundred_sizes_cost_a_handful_of_compilations_with_equal_scores(variab
         chunks = [detector.score(images[i : i + 7]) for i in range(0, 70, 7)]
     assert 1 <= compiled(caplog) <= 8
     mean, std = np.array(imagenet.MEAN, np.float32), np.array(imagenet.STD, np.float32)
+    # Every size that is not batched compiles again, so that a few must do.
     expected = [
         network.apply(variables, ((x / np.float32(255) - mean) / std)[None], train=False)[0, 0]
-        for x in images
+        for x in images[::8]
     ]
-    assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(scores[::8], expected, rtol=1e-4, atol=1e-5)
     assert_allclose(alone, scores[:20], rtol=1e-4, atol=1e-5)
     assert_allclose(np.concatenate(chunks), scores[:70], rtol=1e-4, atol=1e-5)
 

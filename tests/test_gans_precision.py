@@ -40,7 +40,14 @@ def test_all_products_of_a_step_are_of_the_precision(config, precision, named):
     assert "bf16" not in text
 
 
-@pytest.mark.parametrize("config", [DCGAN, SNGAN], ids=["dcgan", "sngan"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(DCGAN, id="dcgan"),
+        # Its residual networks compile for half a minute.
+        pytest.param(SNGAN, id="sngan", marks=pytest.mark.slow),
+    ],
+)
 def test_a_step_in_bfloat16_moves_float32_parameters_nearly_as_one_in_float32(config):
     moved = {}
     for precision in (None, "bfloat16"):

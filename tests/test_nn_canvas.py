@@ -22,8 +22,8 @@ NETWORKS = {
 }
 
 
-# The one of most layers compiles for as long as the others together.
-SLOW = {"efficientnet": pytest.mark.slow}
+# Those of most layers compile for as long as the others together.
+SLOW = dict.fromkeys(("efficientnet", "resnet_small"), pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW.get(n, ())) for n in NETWORKS])

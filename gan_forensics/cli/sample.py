@@ -91,8 +91,8 @@ class Sample:
             columns = self.n // rows
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)
         if self.form == "grid" and key == "point":
-            self.out.mkdir(parents=True, exist_ok=True)
-            sample_figure(images).savefig(self.out / "points.png")
+            with written_beside(self.out / "points.png") as partial:
+                sample_figure(images).savefig(partial)
         elif self.form == "grid":
             save_png(self.out / "grid.png", image_grid(images, columns))
         elif self.form == "npz":

@@ -9,6 +9,7 @@ all of it comes from. `open_attributed` reads it.
 import csv
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -86,8 +87,9 @@ def write_benchmark(
     asked = _asked(groups, names, seen, unseen)
     if there := _there(folder, asked):
         return there
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    # A drawn name and a new folder: nothing that lay there before is written through or removed.
+    partial = folder.with_name(f".{folder.name[:40]}.{secrets.token_hex(8)}.partial")
+    partial.mkdir(parents=True)
     semantics = [*seen, *unseen]
     lists, made, shapes = {split: [] for split in LISTS}, [], {}
     try:

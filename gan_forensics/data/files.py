@@ -8,6 +8,7 @@ import errno
 import json
 import math
 import os
+import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,16 +89,39 @@ def check_file_in(path: Path | str, what: str) -> None:
         raise FileNotFoundError(f"{path}: no such file; give {what}")
 
 
+def no_link(name: str, flags: int) -> int:
+    """An `opener` for `open` that follows no link: what is written stays where it was meant.
+
+    Raises:
+        ValueError: for a link.
+    """
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if os.path.islink(name):
+            raise ValueError(
+                f"{name}: it is a link, and nothing is written through one; remove it"
+            ) from error
+        raise
+
+
 @contextmanager
 def written_beside(path: Path | str) -> Iterator[Path]:
     """A name beside `path`, of the same suffix, to write to; renamed to `path` at the end.
 
     Folders that are missing are made. What fails leaves `path` as it was, and nothing beside it.
-    Processes that write the same file do not meet: the last one's stands.
+    Processes that write the same file do not meet: the last one's stands. The name is drawn, and
+    its file new: what a stranger's folder holds, a link among it, cannot lie in its way. A link at
+    `path` is replaced and not followed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Long names are cut, so that the drawn part fits into what systems allow.
+    partial = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(8)}.partial{path.suffix}")
+    try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     try:
         yield partial
         os.replace(partial, path)

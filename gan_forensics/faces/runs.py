@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gan_forensics.data.files import check_file_in, read_archive, write_archive, write_json
+from gan_forensics.data.files import check_file_in, no_link, read_archive, write_archive, write_json
 from gan_forensics.faces.candide import default_units, load_wireframe
 from gan_forensics.faces.detectors import load_landmark_detector, read_landmarks_csv
 from gan_forensics.faces.follow import Follower, no_face, sentences
@@ -211,7 +211,7 @@ def _appending(
     path: Path, columns: Columns, keep: int
 ) -> Iterator[Callable[[dict[str, Any]], int]]:
     """Append rows to a file of which the first bytes are kept; each call tells its size then."""
-    with path.open("r+b" if keep else "wb") as file:
+    with open(path, "r+b" if keep else "wb", opener=no_link) as file:
         file.truncate(keep)
         file.seek(keep)
 

@@ -281,7 +281,7 @@ def write_video(path: str | os.PathLike, fps: float) -> Iterator[VideoWriter]:
             yield writer
         finally:
             writer.release()
-        if not partial.exists():
+        if not partial.stat().st_size:
             raise ValueError(f"{path}: a video needs a frame, and none was given")
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.data.files import check_folder_out, write_json
+from gan_forensics.data.files import check_folder_out, no_link, write_json
 
 
 class RunFolderError(ValueError):
@@ -29,11 +29,11 @@ def writing(run: Path) -> Iterator[None]:
 
     Raises:
         RunFolderError: when another process writes there.
-        ValueError: when it cannot be made, or not be written to.
+        ValueError: when it cannot be made, or not be written to, or its lock is a link.
     """
     check_folder_out(run, "run folder")
     run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("a+", encoding="utf-8") as lock:
+    with open(run / ".lock", "a+", encoding="utf-8", opener=no_link) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
