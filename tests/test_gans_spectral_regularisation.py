@@ -158,6 +158,7 @@ def test_loss_and_gradient_are_the_formula_in_double_precision(mode):
             assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max() + 1e-16)
 
 
+@pytest.mark.slow
 def test_a_residual_gan_is_regularised_as_well():
     """SNGAN-32: its discriminator has spectral norm and outputs beside its logits."""
     config = GanConfig(

@@ -488,6 +488,7 @@ def test_widths_follow_the_divisors_of_the_table():
     assert widths(1024, SHAPES[48].discriminator) == [64, 128, 256, 512, 1024]
 
 
+@pytest.mark.slow
 def test_critics_for_scores_only_give_the_same_loss_gradients_and_statistics(rng):
     """float64: products of 2 cl + 1 numbers instead of R."""
     with jax.enable_x64(True):
