@@ -42,8 +42,6 @@ CHANGES = [
     (RENDER, ">= -_EDGE", ">= 0.05"),
     (RENDER, "normals = jnp.einsum(", "faces = faces / jnp.linalg.norm(faces, axis=-1, keepdims=True)\n    normals = jnp.einsum("),
     (RENDER, "jnp.maximum(jnp.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)", "jnp.linalg.norm(normals, axis=-1, keepdims=True)"),
-    (RENDER, "(u <= width - 1)", "(u <= width)"),
-    (RENDER, "(normals[..., 2] > threshold)", "(normals[..., 2] >= threshold)"),
     (RENDER, "u, v = jnp.clip(u, 0, width - 1), jnp.clip(v, 0, height - 1)", "pass"),
     (RENDER, "if not (np.isfinite(uv).all() and", "if not (True or"),
 ]  # fmt: skip

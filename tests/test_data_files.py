@@ -89,11 +89,12 @@ def test_nothing_is_written_through_a_link(tmp_path):
     assert precious.read_text() == "keep" and (tmp_path / "new.csv").read_text() == "x"
 
 
-def test_a_run_folder_whose_lock_is_a_link_is_refused(tmp_path):
+@pytest.mark.parametrize("name", [".lock", "samples"])
+def test_a_run_folder_whose_lock_or_samples_are_a_link_is_refused(name, tmp_path):
     precious = tmp_path / "precious.txt"
     precious.write_text("keep")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".lock").symlink_to(precious)
-    with pytest.raises(ValueError, match=r"\.lock: it is a link"), writing(tmp_path / "run"):
+    (tmp_path / "run" / name).symlink_to(precious)
+    with pytest.raises(ValueError, match=f"{name}: it is a link"), writing(tmp_path / "run"):
         pass
     assert precious.read_text() == "keep"

@@ -1,7 +1,6 @@
 """The renderer against a slow rasteriser; exactness, order, mirrors, culling, borders, normals."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
@@ -15,7 +14,6 @@ from gan_forensics.faces.render import (
     render,
     render_views,
     vertex_normals,
-    visible,
 )
 
 HEIGHT, WIDTH = 48, 70
@@ -237,13 +235,3 @@ def test_the_normal_of_a_vertex_weighs_its_triangles_by_their_area():
     triangles = np.array([[0, 1, 2], [0, 2, 3]])
     wanted = np.array([1 * 2, 0, 3 * 2]) / np.hypot(2, 6)
     np.testing.assert_allclose(vertex_normals(vertices, triangles)[0], wanted, atol=1e-6)
-
-
-def test_visible_is_what_faces_the_camera_inside_the_image():
-    normals = np.array([[0, 0, 1], [0, 0, 0.21], [0, 0, 0.2], [0, 0, -1]] + 4 * [[0, 0, 1]])
-    uv = np.array([[0, 0], [69, 47], [5, 5], [5, 5], [-0.1, 5], [69.1, 5], [5, -0.1], [5, 47.1]])
-    found = visible(normals, uv, (HEIGHT, WIDTH))
-    np.testing.assert_array_equal(found, [True, True] + 6 * [False])
-    assert visible(normals, uv, (HEIGHT, WIDTH), threshold=0.1)[2]
-    stacked = visible(jnp.asarray(normals)[None], jnp.asarray(uv)[None], (HEIGHT, WIDTH))
-    np.testing.assert_array_equal(stacked[0], found)

@@ -15,7 +15,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 # Smaller triangles (twice their area, square pixels) are culled with those that face away.
 _AREA = 1e-3
@@ -152,23 +152,3 @@ def vertex_normals(
     around = (triangles[:, :, None] == np.arange(vertices.shape[-2])[None, None]).any(1)
     normals = jnp.einsum("tn,...tc->...nc", around.astype(faces.dtype), faces)
     return normals / jnp.maximum(jnp.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-
-
-def visible(
-    normals: Float[Array, "*b n 3"],
-    uv: Float[Array, "*b n 2"],
-    image_size: tuple[int, int],
-    threshold: float = 0.2,
-) -> Bool[Array, "*b n"]:
-    """Which vertices face the camera and lie inside the image.
-
-    Args:
-        normals: after the rotation of the head, z towards the camera.
-        uv: places in the image, in pixels.
-        image_size: height and width of the image.
-        threshold: least cosine between the normal and the direction of the camera.
-    """
-    height, width = image_size
-    u, v = uv[..., 0], uv[..., 1]
-    inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-    return inside & (normals[..., 2] > threshold)

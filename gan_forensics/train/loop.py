@@ -190,13 +190,8 @@ def fit(
                     last = last or end
             if sample and (_due(now, cadence.sample_every) or last):
                 metrics.collect()
-                samples = run / "samples"
-                if samples.is_symlink():
-                    raise ValueError(
-                        f"{samples}: it is a link; remove it, samples are written there"
-                    )
-                samples.mkdir(exist_ok=True)
-                sample(state, samples / f"step_{now:08d}")
+                (run / "samples").mkdir(exist_ok=True)
+                sample(state, run / "samples" / f"step_{now:08d}")
             if last or stop or _due(now, cadence.checkpoint_every) or (best and evaluation):
                 metrics.collect()
                 metrics.log_if_due(now, force=last or not stop)

@@ -29,10 +29,13 @@ def writing(run: Path) -> Iterator[None]:
 
     Raises:
         RunFolderError: when another process writes there.
-        ValueError: when it cannot be made, or not be written to, or its lock is a link.
+        ValueError: when it cannot be made, or not be written to, or its lock or samples are a
+            link.
     """
     check_folder_out(run, "run folder")
     run.mkdir(parents=True, exist_ok=True)
+    if (run / "samples").is_symlink():
+        raise ValueError(f"{run / 'samples'}: it is a link, and nothing is written through one")
     with open(run / ".lock", "a+", encoding="utf-8", opener=no_link) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
