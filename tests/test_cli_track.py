@@ -147,3 +147,27 @@ def test_help_names_the_order_of_the_points_and_the_signs(capsys):
                   "init=box", "$ gan-forensics track talk.mp4", "reconstruction"):  # fmt: skip
         assert words in said
     assert all(f"--{name}" in said for name in ("init", "landmarks", "no-video", "resume"))
+
+
+def test_every_setting_reaches_the_tracker(talk, tmp_path, monkeypatch):
+    asked = []
+
+    def track_clip(clip, out, config, **_):
+        asked.append(config)
+        raise ValueError("seen")
+
+    monkeypatch.setattr(runs, "track_clip", track_clip)
+    given = {
+        "camera": "pinhole",
+        "solver": "nelder-mead",
+        "descriptor": "sift",
+        "update": "full",
+        "rate": 0.3,
+        "views": 33,
+        "seed": 7,
+    }
+    options = [word for name, value in given.items() for word in (f"--{name}", value)]
+    assert run("track", talk, "--out", tmp_path / "run", *options) == 2
+    assert asked == [TrackerConfig(**given)]
+    assert run("track", talk, "--out", tmp_path / "run") == 2
+    assert asked[1] == TrackerConfig()
