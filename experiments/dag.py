@@ -41,7 +41,7 @@ from experiments.dag_page import QUESTION, finding, write_pages
 from experiments.dag_plane import DAG, NONE, Plane, followed_points
 from experiments.dag_published import Published, reproduce
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.arms import stored_seeds

@@ -39,7 +39,7 @@ from experiments.doping_tasks import carried_task, odds_task
 from experiments.doping_toys import Toys, sweep
 from gan_forensics.anomaly.tasks import Task
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.studies.doping import CompareConfig, compare
 from gan_forensics.studies.runner import carry_out, chosen, stored_part
 

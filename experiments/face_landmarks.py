@@ -19,9 +19,9 @@ import tyro
 from tqdm import tqdm
 
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import check_file_out, written_beside
 from gan_forensics.faces import video
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector
+from gan_forensics.files import check_file_out, written_beside
 from gan_forensics.studies.face_tracking_real import COLUMNS
 
 

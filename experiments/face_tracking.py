@@ -36,10 +36,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector, read_landmarks_csv
 from gan_forensics.faces.tracker_config import TrackerConfig
+from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies import pages
 from gan_forensics.studies.face_clips import Clip, make_clip

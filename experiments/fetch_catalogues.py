@@ -22,7 +22,7 @@ import tyro
 
 from gan_forensics.cli.main import piped
 from gan_forensics.data.catalogues import Package, read_packages
-from gan_forensics.data.files import check_folder_out, shown, write_json
+from gan_forensics.files import check_folder_out, shown, write_json
 from gan_forensics.report import Table
 from gan_forensics.studies.pages import markdown
 

@@ -33,10 +33,9 @@ import tyro
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.main import guarded, piped
-from gan_forensics.cli.process import write_csv
 from gan_forensics.data import Rgb, open_source, take
-from gan_forensics.data.files import write_json
 from gan_forensics.data.listing import by_reason
+from gan_forensics.files import write_csv, write_json
 from gan_forensics.report import Section, Table, write_report
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.bypass_cells import Cells, Origin, Training, measure_cells

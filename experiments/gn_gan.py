@@ -33,9 +33,9 @@ from experiments.gn_gan_arms import ALONE, NE_GRADIENT, NE_PRODUCT, groups
 from experiments.gn_gan_page import QUESTION, finding, write_pages
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
-from gan_forensics.data.files import write_json
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS
+from gan_forensics.files import write_json
 from gan_forensics.gans import GanConfig, build
 from gan_forensics.quality import small_classifier_features
 from gan_forensics.quality.modes import calibration, train_judge

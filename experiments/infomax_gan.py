@@ -35,7 +35,7 @@ from experiments.infomax_modes import Stacks, compare
 from experiments.infomax_page import QUESTION, finding, write_pages
 from experiments.infomax_published import Published, reproduce
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.runner import (
     as_json,

@@ -57,7 +57,7 @@ from experiments.label_smoothing_distillation_page import (
 from experiments.label_smoothing_distillation_published import Published, reproduce
 from experiments.label_smoothing_distillation_toy import Toy, followed_toy
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.runner import (

@@ -39,7 +39,7 @@ from experiments.repmix_dates import measure_date, results_by_date
 from experiments.repmix_gans import MAKERS, SMOKE, Gans, build, train_all
 from experiments.repmix_page import finding, write_pages
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.forensics.attribution_measure import CONDITIONS
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory

@@ -16,8 +16,8 @@ from scipy.special import softmax
 
 from gan_forensics.data.attributed import LISTS, Attributed, open_attributed
 from gan_forensics.data.corruptions import TRAIN_CORRUPTIONS
-from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.perturbations import at_hand
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.forensics.attribution import Attributor, fit_attributor
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_measure import (

@@ -39,8 +39,8 @@ from experiments.self_supervised_page import QUESTION, finding, write_pages
 from experiments.self_supervised_published import Published, reproduce
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
-from gan_forensics.data.files import write_json
 from gan_forensics.data.stacked import Stacked
+from gan_forensics.files import write_json
 from gan_forensics.quality.modes import Judge, calibration, train_judge
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory

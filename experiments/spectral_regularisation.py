@@ -31,7 +31,7 @@ import numpy as np
 
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source, take
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import LOSSES, Gan, GanConfig, generate, spectral_task, train_gan
 from gan_forensics.gans.spectral_regularisation import Mode

@@ -42,7 +42,7 @@ from experiments.transferable_folders import measure_folders
 from experiments.transferable_page import QUESTION, finding, write_page
 from gan_forensics.cli.main import piped
 from gan_forensics.data import ArraySource, open_source, take
-from gan_forensics.data.files import write_json
+from gan_forensics.files import write_json
 from gan_forensics.forensics.neural_parts import part
 from gan_forensics.forensics.neural_training import DetectorConfig, train_detector
 from gan_forensics.gans import GanConfig, generate, train_gan

@@ -38,8 +38,8 @@ from experiments.translation_distillation_arms import Grid, check_grid, measure_
 from experiments.translation_distillation_page import finding, write_pages
 from experiments.translation_distillation_tasks import CATALOGUES, open_task
 from gan_forensics.cli.main import piped
-from gan_forensics.data.files import write_json
 from gan_forensics.distill.translator import TranslatorConfig
+from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.runner import as_json, carry_out, chosen
 from gan_forensics.train.run_folder import writing

@@ -29,7 +29,7 @@ from experiments import (
 )
 from gan_forensics import cli
 from gan_forensics.cli.main import commands
-from gan_forensics.data.files import check_file_out, check_folder_out, in_words
+from gan_forensics.files import check_file_out, check_folder_out, in_words
 from gan_forensics.train.run_folder import writing
 
 # Every command that writes, asked for what is not there: the place for results is looked at first.

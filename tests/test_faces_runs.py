@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.data.files import read_archive
 from gan_forensics.faces import follow, runs
 from gan_forensics.faces.detectors import Box
 from gan_forensics.faces.initial import Found
@@ -25,6 +24,7 @@ from gan_forensics.faces.rows import (
 )
 from gan_forensics.faces.runs import CHECKPOINT, PARTIAL, TRACK, Clip, kept, track_clip
 from gan_forensics.faces.tracker_config import TrackerConfig
+from gan_forensics.files.archives import read_archive
 from gan_forensics.train.run_folder import RunFolderError
 from tests.small_tracks import (
     EMPTY,

@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
-from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.perturbations import RandomCorruption
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.forensics.attribution import fit_attributor
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_files import load_attributor

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from gan_forensics.anomaly.containers import counts_rows
-from gan_forensics.data.files import check_file_in, written_beside
+from gan_forensics.files import check_file_in, written_beside
 
 SUFFIXES = (".csv", ".npz", ".mat")
 

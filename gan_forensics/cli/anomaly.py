@@ -8,7 +8,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import guessed, read_table, write_csv
+from gan_forensics.cli.process import guessed, read_table
+from gan_forensics.files import write_csv
 
 DetectorName = Literal["isolation_forest", "one_class_svm", "lof"]
 
@@ -59,7 +60,7 @@ class Anomaly:
         """Run it."""
         from gan_forensics.anomaly import anomaly_labels, make_task
         from gan_forensics.anomaly.labels import label_spelt
-        from gan_forensics.data.files import check_folder_out, write_json
+        from gan_forensics.files import check_folder_out, write_json
         from gan_forensics.studies.doping import CompareConfig, compare, summary_rows
 
         self._check()

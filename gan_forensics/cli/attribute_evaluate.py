@@ -49,7 +49,7 @@ class AttributeEvaluate:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data.attributed import open_attributed
-        from gan_forensics.data.files import check_folder_out, write_json
+        from gan_forensics.files import check_folder_out, write_json
         from gan_forensics.forensics.attribution_files import load_attributor
         from gan_forensics.forensics.attribution_measure import measured
         from gan_forensics.forensics.attribution_parts import relabelled

@@ -96,7 +96,7 @@ class AttributeFit:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_file_out, check_folder_out
+        from gan_forensics.files import check_file_out, check_folder_out
         from gan_forensics.forensics.attribution import fit_attributor
         from gan_forensics.forensics.attribution_measure import known_parts, measured
         from gan_forensics.forensics.attribution_methods import METHODS

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
-from gan_forensics.cli.process import list_images, progress, say, write_csv
+from gan_forensics.cli.process import list_images, progress, say
+from gan_forensics.files import write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.attribution import Attributor
@@ -49,7 +50,7 @@ class AttributeScore:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_file_out, shown
+        from gan_forensics.files import check_file_out, shown
         from gan_forensics.forensics.attribution_files import load_attributor
         from gan_forensics.report.attribution import score_page
 

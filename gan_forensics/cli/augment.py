@@ -121,7 +121,7 @@ class Augment:
         from gan_forensics.anomaly.containers import append_labels
         from gan_forensics.anomaly.labels import label_spelt
         from gan_forensics.anomaly.tables import check_table_path
-        from gan_forensics.data.files import check_file_out
+        from gan_forensics.files import check_file_out
 
         settings = self._checked()
         check_file_out(self.out)

@@ -59,7 +59,7 @@ class Benchmark:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.studies.benchmark import build_benchmark
 
         at_least(1, train=self.train, val=self.val, test=self.test)

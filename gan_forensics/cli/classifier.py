@@ -6,9 +6,9 @@ from typing import Any
 
 from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
-from gan_forensics.data.files import check_folder_out
 from gan_forensics.distill import ClassifierConfig, make_classifier, train_classifier
 from gan_forensics.distill.classifier_results import sentences
+from gan_forensics.files import check_folder_out
 from gan_forensics.report import report_run
 
 Options: Any = options_of(ClassifierConfig, without=("channels", "classes", "label_names"))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import list_images, progress, say, write_csv
+from gan_forensics.cli.process import list_images, progress, say
+from gan_forensics.files import write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.distill import Classifier
@@ -40,8 +41,8 @@ class Classify:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_file_out, shown
         from gan_forensics.distill import load_classifier
+        from gan_forensics.files import check_file_out, shown
 
         check_file_out(self.out)
         classifier = load_classifier(self.run, epoch=self.epoch)

@@ -58,7 +58,7 @@ class Collapse:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.studies import collapse_run
 
         sizes = {"width": self.width, "n_dis": self.n_dis, "batch_size": self.batch_size}

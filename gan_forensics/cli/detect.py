@@ -12,8 +12,9 @@ from tyro.conf import Positional, subcommand
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.process import list_images, progress, say, write_csv
+from gan_forensics.cli.process import list_images, progress, say
 from gan_forensics.cli.robustness import DetectRobustness
+from gan_forensics.files import write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.data import Header
@@ -91,7 +92,7 @@ class DetectFit:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import Rgb
-        from gan_forensics.data.files import check_file_out
+        from gan_forensics.files import check_file_out
         from gan_forensics.forensics import fit_detector
         from gan_forensics.forensics.frozen import FROZEN, frozen_features
         from gan_forensics.report.detector_fit import fitted_page, sentences
@@ -183,7 +184,7 @@ class DetectScore:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_file_out, shown
+        from gan_forensics.files import check_file_out, shown
         from gan_forensics.forensics import load_detector
         from gan_forensics.forensics.format_audit import read_seen
 

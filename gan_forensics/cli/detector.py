@@ -9,7 +9,7 @@ from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import Source, account, installed_encoders
-from gan_forensics.data.files import check_folder_out, write_json
+from gan_forensics.files import check_folder_out, write_json
 from gan_forensics.forensics import DetectorConfig, Parts, Preprocessing, part, train_detector
 from gan_forensics.forensics.neural import make_network
 from gan_forensics.forensics.neural_parts import part_by_groups

@@ -107,7 +107,6 @@ class Distill:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_folder_out
         from gan_forensics.distill import (
             ClassifierConfig,
             Distillation,
@@ -115,6 +114,7 @@ class Distill:
             make_classifier,
         )
         from gan_forensics.distill.classifier_results import sentences
+        from gan_forensics.files import check_folder_out
         from gan_forensics.report import report_run
 
         run = self.out or Path("runs") / f"student-{self.student}-T{self.temperature:g}"

@@ -105,8 +105,8 @@ class Evaluate:
             of_points,
             of_stacks,
         )
-        from gan_forensics.data.files import check_file_out, check_folder_out
         from gan_forensics.data.names import has_points
+        from gan_forensics.files import check_file_out, check_folder_out
 
         at_least(1, n=self.n, draws=self.draws)
         at_least(0, seed=self.seed)
@@ -183,7 +183,7 @@ class Evaluate:
 
     def _report(self, judged: Judged, out: Path) -> None:
         """Write results.json and print the scores."""
-        from gan_forensics.data.files import write_json
+        from gan_forensics.files import write_json
         from gan_forensics.report.provenance import provenance
 
         scores = judged.scores

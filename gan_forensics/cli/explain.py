@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import list_images, progress, say, write_csv
+from gan_forensics.cli.process import list_images, progress, say
+from gan_forensics.files import write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -54,7 +55,7 @@ class Explain:
         from scipy.special import expit
 
         from gan_forensics.data import ImageError, load_image, save_png
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.forensics.explanations import (
             collage,
             common_scale,
@@ -154,8 +155,8 @@ def read_neural(path: Path) -> "NeuralDetector":
 
 def read_ranking(path: Path) -> "list[Feature]":
     """Channels from a features.csv; a file without its columns is refused."""
-    from gan_forensics.data.files import check_file_in
     from gan_forensics.explain import Feature
+    from gan_forensics.files import check_file_in
 
     check_file_in(path, "features.csv of `gan-forensics features`")
     with path.open(newline="", encoding="utf-8") as file:

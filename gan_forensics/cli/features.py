@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
-from gan_forensics.cli.process import open_source, progress, write_csv
+from gan_forensics.cli.process import open_source, progress
+from gan_forensics.files import write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.preprocessing import Preprocessing
@@ -51,7 +52,7 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.report.detector import features_page
         from gan_forensics.studies.transferable import probe_colour, rank_features, silence
 

@@ -126,6 +126,6 @@ def _said(error: Exception) -> str:
     """The message of an error; what the system refused is said without its number."""
     if not isinstance(error, OSError):
         return str(error)
-    from gan_forensics.data.files import in_words
+    from gan_forensics.files import in_words
 
     return in_words(error)

@@ -1,9 +1,8 @@
 """What the commands share: opening images and saying what is left out, progress, tables."""
 
-import csv
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +42,8 @@ def refuse_points(name: str) -> None:
 def list_images(path: Path, *, follow_links: bool = False) -> "Listing":
     """The images of a folder, or the one that is named; says what was left out, by reason."""
     from gan_forensics import data
-    from gan_forensics.data.files import shown
     from gan_forensics.data.listing import summary
+    from gan_forensics.files import shown
 
     if not path.exists():
         raise FileNotFoundError(f"{shown(path)}: no such file or folder; check the path")
@@ -102,19 +101,6 @@ def batches(source) -> Iterator[Any]:
 def by_sides(shape: tuple[int, ...]) -> str:
     """Height and width as text."""
     return f"{shape[0]}x{shape[1]}"
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table of one or more rows with equal keys; what cannot be printed is escaped."""
-    from gan_forensics.data.files import shown, written_beside
-
-    def cell(value: Any) -> Any:
-        return shown(value) if isinstance(value, str | Path) else value
-
-    with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
 
 
 def read_table(path: Path, label: str | None) -> "TableData":

@@ -27,7 +27,7 @@ class Quickstart:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.studies.bypass import StudyConfig, run_study
 
         at_least(1, steps=self.steps)

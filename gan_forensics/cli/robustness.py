@@ -9,7 +9,8 @@ from tyro.conf import Positional, UseAppendAction
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import progress, say, write_csv
+from gan_forensics.cli.process import progress, say
+from gan_forensics.files import write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ class DetectRobustness:
         import numpy as np
 
         from gan_forensics.data import Rgb
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.report.robustness import comparison_page
 
         check_folder_out(self.out)
@@ -129,7 +130,7 @@ class DetectRobustness:
         protocol: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Measure one detector, write its table, results and page, and print what was found."""
-        from gan_forensics.data.files import write_json
+        from gan_forensics.files import write_json
         from gan_forensics.forensics.measure import measured_each
         from gan_forensics.report.provenance import provenance
         from gan_forensics.report.robustness import finding, robustness_page, robustness_rows

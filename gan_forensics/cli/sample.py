@@ -50,7 +50,7 @@ class Sample:
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png
-        from gan_forensics.data.files import check_folder_out, written_beside
+        from gan_forensics.files import check_folder_out, written_beside
         from gan_forensics.gans import generate, interpolate, load_gan
         from gan_forensics.report.trajectories import sample_figure
 

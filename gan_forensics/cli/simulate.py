@@ -51,7 +51,7 @@ class Simulate:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import chunks, save_png
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.gans.autogan import AT_ONCE, SimulatorConfig, train_simulator
 
         check_folder_out(self.out)

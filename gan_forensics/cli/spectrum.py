@@ -6,7 +6,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import batches, by_sides, open_source, write_csv
+from gan_forensics.cli.process import batches, by_sides, open_source
+from gan_forensics.files import write_csv
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Spectrum:
         """Run it."""
         import numpy as np
 
-        from gan_forensics.data.files import check_folder_out, written_beside
+        from gan_forensics.files import check_folder_out, written_beside
         from gan_forensics.report import Curve, spectra_figure
         from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
 

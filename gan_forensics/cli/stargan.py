@@ -7,7 +7,7 @@ from typing import Any, Literal
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
-from gan_forensics.data.files import check_folder_out
+from gan_forensics.files import check_folder_out
 from gan_forensics.gans import StarGanConfig, build_stargan, train_stargan
 from gan_forensics.report import report_run
 from gan_forensics.train import Cadence

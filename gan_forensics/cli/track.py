@@ -94,7 +94,7 @@ class Track:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
 
         check_folder_out(self.out)
         at_least(0, start=self.start)
@@ -138,8 +138,8 @@ class Track:
 
     def _show(self, clip: Any, done: "Tracked") -> None:
         """Draw and report what was tracked."""
-        from gan_forensics.data.files import write_json
         from gan_forensics.faces.overlay import VIDEO, draw_clip
+        from gan_forensics.files import write_json
         from gan_forensics.report.tracking import details, summary, tracking_page
         from gan_forensics.train.run_folder import read_config
 

@@ -95,7 +95,7 @@ class TrainGan:
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data import has_points
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.gans import train_gan
         from gan_forensics.report import report_run
 

@@ -58,7 +58,7 @@ class Translate:
         import numpy as np
 
         from gan_forensics.data import image_grid, save_png
-        from gan_forensics.data.files import check_folder_out
+        from gan_forensics.files import check_folder_out
         from gan_forensics.gans import load_stargan, target_labels, translate
         from gan_forensics.gans.stargan_targets import asked_of, changed, told_labels
 
@@ -98,7 +98,7 @@ class Translate:
     def _opened(self, config: "StarGanConfig") -> "Source":
         """The images at the size and with the channels of the run; says what is done to them."""
         from gan_forensics.data import FileSource, Rgb, account
-        from gan_forensics.data.files import shown
+        from gan_forensics.files import shown
 
         path = Path(self.images)
         if path.is_file():

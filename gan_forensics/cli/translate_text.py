@@ -44,10 +44,10 @@ class TranslateText:
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.data.files import check_file_out, write_text
         from gan_forensics.data.text import read_lines
         from gan_forensics.distill.translate import translate_lines
         from gan_forensics.distill.translator import load_translator
+        from gan_forensics.files import check_file_out, write_text
 
         at_least(1, beam=self.beam, n_best=self.n_best, longest=self.longest)
         at_least(1, batch_size=self.batch_size)

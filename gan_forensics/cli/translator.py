@@ -7,9 +7,9 @@ from typing import Any, Literal
 from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
-from gan_forensics.data.files import check_folder_out
 from gan_forensics.distill.translator import TranslatorConfig, check_config
 from gan_forensics.distill.translator_runs import Teaching, train_translator
+from gan_forensics.files import check_folder_out
 from gan_forensics.report import report_run
 
 Options: Any = options_of(TranslatorConfig, without=("temperature", "hard_weight"))

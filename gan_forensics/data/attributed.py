@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from gan_forensics.data.attributed_lists import Row, read_rows
-from gan_forensics.data.files import shown
 from gan_forensics.data.folder_words import REAL
 from gan_forensics.data.listing import list_images, summary
 from gan_forensics.data.sources import FileSource, Rows, Source
+from gan_forensics.files import shown
 
 BENCHMARK = "benchmark.json"
 LISTS = ("train", "val", "test")

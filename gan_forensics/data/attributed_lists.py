@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 
 # So many lines of a list that are wrong are named.
 _SHOWN = 12

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float32, Int
 
-from gan_forensics.data.files import shown
 from gan_forensics.data.names import open_source
 from gan_forensics.data.sources import FileSource, Source, describe
 from gan_forensics.data.tfds import TfdsSource
+from gan_forensics.files import shown
 
 # What a cell says, without which an image has the attribute or not: 1 and 0, or CelebA's 1 and -1.
 _VALUES = {"1": 1, "0": 0, "-1": 0}

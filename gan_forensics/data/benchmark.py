@@ -20,9 +20,9 @@ from jaxtyping import UInt8
 
 from gan_forensics.data.attributed import BENCHMARK, LISTS
 from gan_forensics.data.decoding import Header, read_header
-from gan_forensics.data.files import shown, write_json
 from gan_forensics.data.images import check_pixels, save_png
 from gan_forensics.data.sources import FileSource, Rows, Source
+from gan_forensics.files import shown, write_json
 
 
 class Group(NamedTuple):

@@ -4,8 +4,8 @@ import os
 import random
 from pathlib import Path
 
-from gan_forensics.data.files import shown
 from gan_forensics.data.sources import FileSource, check_split
+from gan_forensics.files import shown
 
 ATTRIBUTES = "list_attr_celeba.txt"
 # Below the folder: where the attributes lie, and the images.

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gan_forensics.data.files import written_beside
+from gan_forensics.files import written_beside
 
 
 def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gan_forensics.data.files import shown
 from gan_forensics.data.sniff import HEADER, why_not
+from gan_forensics.files import shown
 
 LEAVES = "a link that leaves the folder (see --follow-links)"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_forensics.data import account
-from gan_forensics.data.files import shown, write_json
 from gan_forensics.data.sources import Source
+from gan_forensics.files import shown, write_json
 
 
 def say_taken(data: str, source: Source, size: int | None, say: Callable[[str], None]) -> None:

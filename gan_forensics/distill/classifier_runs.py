@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from gan_forensics.data import ImageError
-from gan_forensics.data.files import write_json
 from gan_forensics.data.run_data import write_data
 from gan_forensics.distill.architectures import architecture, make_classifier
 from gan_forensics.distill.classifier_build import (
@@ -33,6 +32,7 @@ from gan_forensics.distill.teachers import (
     published_classifier,
     with_settings,
 )
+from gan_forensics.files import write_json
 from gan_forensics.train import (
     Cadence,
     InterruptedRunError,

@@ -20,9 +20,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from gan_forensics.data.files import check_file_in
 from gan_forensics.data.vocabulary import PAD, Vocabulary
 from gan_forensics.distill.losses import token_losses
+from gan_forensics.files import check_file_in
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.transformer import MOST_TOKENS, Transformer
 from gan_forensics.runtime import Precision, check_precision, computation_dtype

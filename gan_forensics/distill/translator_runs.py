@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from gan_forensics.data.files import write_json, write_text, written_beside
 from gan_forensics.data.text import ParallelText, open_parallel, read_lines, undivided
 from gan_forensics.data.vocabulary import UNKNOWN, Vocabulary, train_vocabulary
 from gan_forensics.distill.classify import digest_of
@@ -36,6 +35,7 @@ from gan_forensics.distill.translator_fit import (
     PairBatches,
     teacher_top_logits,
 )
+from gan_forensics.files import write_json, write_text, written_beside
 from gan_forensics.train import Cadence, Plateau, RunFolderError, TrainState, fit, load_state
 
 TEACHER_OUTPUT = "teacher_output.txt"

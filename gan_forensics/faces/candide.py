@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_forensics.data.files import shown
 from gan_forensics.faces.wfm import read_wfm, write_wfm
 from gan_forensics.faces.wireframe import Wireframe, deform, mirror_of, oriented, unit_index
+from gan_forensics.files import shown
 
 __all__ = [
     "DEFAULT_UNITS",

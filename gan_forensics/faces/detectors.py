@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gan_forensics.data.files import check_file_in, shown
 from gan_forensics.faces import faceapi
+from gan_forensics.files import check_file_in, shown
 
 VOTES = 8
 SMALLEST = 24  # pixels, of the working image

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from gan_forensics.data.files import check_file_in, shown
+from gan_forensics.files import check_file_in, shown
 
 MANIFEST = "face_landmark_68_model-weights_manifest.json"
 SIDE = 112

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
-from gan_forensics.data.files import check_file_in, shown
 from gan_forensics.faces.camera import euler_angles, geodesic_angle, rotation
+from gan_forensics.files import check_file_in, shown
 
 # Outer corners of the eyes, 0-based iBUG order: the distance that errors are normalised by.
 OUTER_CORNERS = (36, 45)

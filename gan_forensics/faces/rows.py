@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.data.files import written_beside
+from gan_forensics.files import written_beside
 
 if TYPE_CHECKING:
     from gan_forensics.faces.tracker import Estimate

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gan_forensics.data.files import check_file_in, no_link, read_archive, write_archive, write_json
 from gan_forensics.faces.candide import default_units, load_wireframe
 from gan_forensics.faces.detectors import load_landmark_detector, read_landmarks_csv
 from gan_forensics.faces.follow import Follower, no_face, sentences
@@ -33,6 +32,8 @@ from gan_forensics.faces.rows import (
     write_track,
 )
 from gan_forensics.faces.video import Frame, Frames, frames
+from gan_forensics.files import check_file_in, no_link, write_json
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.train.run_folder import RunFolderError, claim, writing
 
 if TYPE_CHECKING:

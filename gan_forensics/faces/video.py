@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from gan_forensics.data.files import in_words, written_beside
 from gan_forensics.data.sniff import image_format
+from gan_forensics.files import in_words, written_beside
 
 # FFmpeg's names of the demultiplexers that are allowed, by container.
 _DEMULTIPLEXERS = {"MP4": "mov", "Matroska": "matroska", "AVI": "avi", "MPEG-TS": "mpegts"}

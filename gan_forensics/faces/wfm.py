@@ -27,8 +27,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from gan_forensics.data.files import shown, write_text
 from gan_forensics.faces.wireframe import LANDMARKS, Wireframe
+from gan_forensics.files import shown, write_text
 
 _SECTIONS = (
     *("VERTEX LIST", "FACE LIST", "ANIMATION UNITS LIST", "SHAPE UNITS LIST"),

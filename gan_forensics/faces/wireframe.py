@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64, Int
 
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 
 # Points of the iBUG scheme that detectors give and models name their vertices by.
 LANDMARKS = 68

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.data.files import read_archive, write_archive
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.forensics.calibration import read_calibration
 
 FORMAT = "gan_forensics detector"
@@ -41,7 +41,7 @@ def read_detector(path: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarra
         OSError: when the file is missing or cannot be read.
         ValueError: when it is no detector file, claims too much, or has an impossible threshold.
     """
-    header, arrays = read_archive(path, largest=LARGEST_FILE)
+    header, arrays = read_archive(path, most=LARGEST_FILE)
     written = header.get("format") if isinstance(header, dict) else None
     if written in EARLIER:
         raise ValueError("it was written by an earlier version: fit or train it again")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.data.files import check_file_in, read_archive, write_archive
+from gan_forensics.files import check_file_in
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.forensics.archive import FORMAT as DETECTOR
 from gan_forensics.forensics.archive import LARGEST_FILE, check_fields
 from gan_forensics.forensics.attribution import Attributor
@@ -55,7 +56,7 @@ def load_attributor(path: Path | str) -> Attributor:
     """
     check_file_in(path, "an attributor file, which `gan-forensics attribute fit` writes")
     try:
-        return _assembled(*read_archive(path, largest=LARGEST_FILE))
+        return _assembled(*read_archive(path, most=LARGEST_FILE))
     except OSError:
         raise
     except Exception as error:  # What a hostile header asks for can fail anywhere.

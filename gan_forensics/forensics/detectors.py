@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from gan_forensics.data.files import check_file_in
+from gan_forensics.files import check_file_in
 from gan_forensics.forensics import frozen as frozen_networks
 from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import check_fields, read_detector, write_detector

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 from gan_forensics.quality import FeatureExtractor, inception_features, random_features
 from gan_forensics.quality.frechet import INCEPTION
 from gan_forensics.quality.inception_features import HOW_TO_GET

@@ -15,8 +15,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
-from gan_forensics.data.files import read_archive, write_archive
 from gan_forensics.data.sources import ArraySource, Source, chunks
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality.digests import images_digest
 from gan_forensics.runtime import Precision, data_mesh, products
 

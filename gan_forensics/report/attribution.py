@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 from gan_forensics.forensics.open_set import ACCEPTED
 from gan_forensics.report.explanations import scale_picture
 from gan_forensics.report.html import (

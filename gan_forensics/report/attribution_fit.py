@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 from gan_forensics.forensics.open_set import ACCEPTED
 from gan_forensics.forensics.temperature import Bin
 from gan_forensics.report.attribution import NONE, about

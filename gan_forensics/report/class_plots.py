@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 from gan_forensics.forensics.temperature import Bin
 from gan_forensics.report.plots import FAINT, INK, curve_style, label_ends, literal, tidy
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_forensics import __version__
-from gan_forensics.data.files import write_text
+from gan_forensics.files import write_text
 from gan_forensics.report.plots import is_number
 
 # About the width of the page's text, in CSS pixels.

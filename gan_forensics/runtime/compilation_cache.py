@@ -11,7 +11,6 @@ import logging
 import os
 import platform
 import re
-import stat
 import sys
 import threading
 import time
@@ -22,6 +21,8 @@ from typing import Any
 
 import jax
 from tqdm import tqdm
+
+from gan_forensics.files.private import private_folder
 
 # A folder in place of the user's cache folder; OFF switches the cache off.
 VARIABLE, OFF = "GAN_FORENSICS_CACHE", "off"
@@ -52,7 +53,7 @@ def keep_compiled() -> Path | None:
         folder = cache_folder()
         if folder is None:
             return None
-        _own(folder)
+        private_folder(folder, chosen=bool(os.environ.get(VARIABLE)))
         _remove_unfinished(folder)
     except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
         path = getattr(error, "filename", None)
@@ -92,27 +93,6 @@ def _processor() -> str:
         pass
     known = f"{platform.system()} {platform.machine()} {platform.processor()} {flags}"
     return hashlib.sha256(known.encode()).hexdigest()[:8]
-
-
-def _own(folder: Path) -> None:
-    """Make the folder, or check that it and its entries are the user's alone.
-
-    Raises:
-        PermissionError: when others own it or an entry, or can write to it.
-        OSError: when it cannot be made or written to.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if hasattr(os, "geteuid"):
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(1, "others could have written machine code to", str(folder))
-        for path in (folder, *folder.iterdir()):
-            if path.lstat().st_uid != os.geteuid():
-                raise PermissionError(1, "it belongs to somebody else", str(path))
-        folder.chmod(0o700)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(1, "cannot write to", str(folder))
 
 
 def _remove_unfinished(folder: Path) -> None:

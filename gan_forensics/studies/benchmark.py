@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from gan_forensics.data import Rgb, Source, chunks, open_source, take
 from gan_forensics.data.attributed import LISTS
 from gan_forensics.data.benchmark import Group, check_alike, write_benchmark
-from gan_forensics.data.files import shown
+from gan_forensics.files import shown
 from gan_forensics.gans import Gan, generate, load_gan
 from gan_forensics.report.provenance import provenance
 from gan_forensics.train import TrainState

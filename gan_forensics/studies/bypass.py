@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import open_source, take
-from gan_forensics.data.files import write_json, write_text
+from gan_forensics.files import write_json, write_text
 from gan_forensics.forensics.features import lookup
 from gan_forensics.gans import METHODS, Gan, GanConfig, generate, train_gan
 from gan_forensics.nn import parse_tail

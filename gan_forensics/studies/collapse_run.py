@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_forensics.data import open_source
-from gan_forensics.data.files import write_json
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS
+from gan_forensics.files import write_json
 from gan_forensics.gans import (
     METHODS,
     Gan,

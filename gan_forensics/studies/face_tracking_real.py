@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gan_forensics.data.files import check_file_in, shown
 from gan_forensics.faces import video
 from gan_forensics.faces.fit import fit_landmarks
 from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.faces.wireframe import Wireframe
+from gan_forensics.files import check_file_in, shown
 from gan_forensics.studies.face_baselines import Track, fitted_alone, flow_and_pnp, held
 from gan_forensics.studies.face_measures import landmark_measures
 from gan_forensics.studies.face_tracking import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.data.files import write_text
+from gan_forensics.files import write_text
 from gan_forensics.report import Bar, Facts, Picture, Section, Table, write_report
 from gan_forensics.report.html import format_cell
 from gan_forensics.report.run import flatten

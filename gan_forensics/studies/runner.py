@@ -16,7 +16,7 @@ import tyro
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, save_png
-from gan_forensics.data.files import check_folder_out, write_json
+from gan_forensics.files import check_folder_out, write_json
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 from gan_forensics.train import InterruptedRunError, RunFolderError
 from gan_forensics.train.run_folder import differences

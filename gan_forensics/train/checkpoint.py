@@ -19,7 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from gan_forensics.data.files import written_beside
+from gan_forensics.files import written_beside
 from gan_forensics.train.update import TrainState
 
 MANIFEST = "manifest.json"

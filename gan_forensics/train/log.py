@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.data.files import write_text
+from gan_forensics.files import write_text
 
 
 class MetricLog:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.data.files import check_folder_out, no_link, write_json
+from gan_forensics.files import check_folder_out, no_link, write_json
 
 
 class RunFolderError(ValueError):

@@ -1,10 +1,18 @@
 import json
 import os
 import secrets
+import threading
 
 import pytest
 
-from gan_forensics.data.files import no_link, write_json, write_text, written_beside
+from gan_forensics.files import (
+    check_file_out,
+    no_link,
+    write_json,
+    write_text,
+    writer,
+    written_beside,
+)
 from gan_forensics.train.run_folder import writing
 
 
@@ -34,16 +42,52 @@ def test_processes_that_write_one_file_do_not_write_into_each_other(tmp_path):
     assert (tmp_path / "a.npz").read_text() == "mine"
 
 
-def test_a_link_in_the_way_is_replaced_and_what_it_leads_to_stays_as_it_was(tmp_path):
+def test_a_link_in_the_way_is_refused_and_what_it_leads_to_stays_as_it_was(tmp_path):
     precious = tmp_path / "precious.txt"
     precious.write_text("keep")
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "report.html").symlink_to(precious)
-    write_text(folder / "report.html", "page")
-    assert precious.read_text() == "keep"
-    assert not (folder / "report.html").is_symlink()
-    assert (folder / "report.html").read_text() == "page"
+    for link, target in (("report.html", precious), ("nothing.html", tmp_path / "none")):
+        (folder / link).symlink_to(target)
+        with pytest.raises(ValueError, match=f"{link}: it is a link"):
+            write_text(folder / link, "page")
+        with pytest.raises(ValueError, match=f"--out .*{link}: it is a link"):
+            check_file_out(folder / link)
+        assert (folder / link).is_symlink()
+    assert precious.read_text() == "keep" and sorted(os.listdir(folder)) == [
+        "nothing.html",
+        "report.html",
+    ]
+
+
+def test_pipes_and_devices_get_the_bytes_and_stay(tmp_path, capfd):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_file_out(pipe)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    write_text(pipe, "x" * 100_000)
+    reader.join(timeout=60)
+    assert got == [b"x" * 100_000] and pipe.is_fifo()
+    write_text("/dev/null", "x")
+    assert os.path.exists("/dev/null") and not os.path.isfile("/dev/null")
+    check_file_out("/dev/stdout")
+    print("before")
+    write_text("/dev/stdout", "here\n")
+    assert capfd.readouterr().out == "before\nhere\n" and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_pipe_that_nobody_reads_from_is_not_waited_for_without_an_end(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(writer, "SECONDS", 0.2)
+    with pytest.raises(OSError, match="nobody read"):
+        write_text(tmp_path / "pipe", "x")
+
+
+def test_what_is_half_a_character_is_written_as_its_code(tmp_path):
+    write_text(tmp_path / "a", "x\udcff")
+    assert (tmp_path / "a").read_text() == "x\\udcff"
 
 
 def test_the_name_beside_is_new_each_time_and_never_one_that_is_there(tmp_path, monkeypatch):

@@ -1,0 +1,89 @@
+"""Bytes and JSON of strangers: from regular files alone, and within limits set before reading."""
+
+import json
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gan_forensics.files.shown import shown
+
+# Settings, results and manifests are far smaller; Python needs some twenty times as much for them.
+MOST_JSON = 16 * 2**20
+
+
+@contextmanager
+def open_regular(path: Path | str) -> Iterator[BinaryIO]:
+    """A regular file to read; pipes and devices, at which one could wait without an end, are not.
+
+    Raises:
+        OSError: when there is none, or it cannot be read.
+        ValueError: when it is no regular file.
+    """
+    opener = lambda name, flags: os.open(name, flags | os.O_NONBLOCK)  # noqa: E731
+    with open(path, "rb", opener=opener) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{shown(path)}: it is not a regular file")
+        yield file
+
+
+def read_bytes(path: Path | str, *, most: int) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        OSError: when there is none, or it cannot be read.
+        ValueError: when it is no regular file, or has more than `most` bytes.
+    """
+    with open_regular(path) as file:
+        # A file may grow while it is read, and some say 0 of themselves.
+        data = file.read(most + 1)
+        if len(data) > most:
+            size = max(os.fstat(file.fileno()).st_size, len(data))
+            raise ValueError(f"{shown(path)}: {size} bytes, more than the {most} that are read")
+        return data
+
+
+def read_json(path: Path | str, *, most: int = MOST_JSON) -> Any:
+    """The JSON value in a file.
+
+    Raises:
+        OSError: when there is none, or it cannot be read.
+        ValueError: naming the path, for anything but JSON in UTF-8 of at most `most` bytes.
+    """
+    return parse_json(read_bytes(path, most=most), path)
+
+
+def parse_json(data: bytes | str, name: object) -> Any:
+    """The JSON value of bytes or text; what is wrong is a ValueError that names its origin."""
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else shown(error, most=200)
+        raise ValueError(f"{shown(name)}: it is not readable as JSON ({reason})") from error
+
+
+def gunzip(data: bytes, *, most: int) -> bytes:
+    """Unpack gzip.
+
+    Raises:
+        ValueError: when it is damaged, or unpacks to more than `most` bytes.
+    """
+    whole = []
+    try:
+        while data:
+            unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            part = unpacker.decompress(data, most + 1)
+            most -= len(part)
+            if most < 0:
+                raise ValueError("it unpacks to more than is read")
+            if not unpacker.eof:
+                raise ValueError("it ends too early")
+            whole.append(part)
+            data = unpacker.unused_data.lstrip(b"\0")
+    except zlib.error as error:
+        raise ValueError(f"it is no whole gzip file ({error})") from error
+    return b"".join(whole)

@@ -1,0 +1,124 @@
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from gan_forensics.files.archives import read_archive, read_npz, write_archive
+
+
+def arrays():
+    return {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "f": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "t": np.array(["x", "yz"]),
+        "e": np.zeros((0, 4)),
+        "s": np.array(2.5),
+    }
+
+
+def npz(path, packed=True, **entries):
+    """An archive of raw members."""
+    method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in entries.items():
+            archive.writestr(f"{name}.npy", data)
+    return path
+
+
+def member(shape, dtype="<f4", data=b""):
+    stream = io.BytesIO()
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue() + data
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_come_back_as_numpy_reads_them(save, tmp_path):
+    save(tmp_path / "a.npz", **arrays())
+    found = read_npz(tmp_path / "a.npz")
+    assert list(found) == list(arrays())
+    for name, array in arrays().items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype and found[name].flags.f_contiguous == (
+            array.flags.f_contiguous
+        )
+
+
+def test_only_what_is_chosen_by_its_head_is_unpacked(tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays())
+
+    def choose(heads):
+        assert heads["a"].shape == (2, 3) and heads["a"].nbytes == 24
+        return [name for name in heads if heads[name].dtype.kind == "U"]
+
+    assert list(read_npz(tmp_path / "a.npz", choose)) == ["t"]
+
+    def refuse(heads):
+        raise ValueError("of another network")
+
+    with pytest.raises(ValueError, match="of another network"):
+        read_npz(tmp_path / "a.npz", refuse)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(2**27, np.uint8), b=np.zeros(2**28))
+    with pytest.raises(ValueError, match=r"bytes that unpack to 2.1 GiB"):
+        read_npz(tmp_path / "a.npz")
+    # What is not asked for does not count, unless there is a limit on what is.
+    assert read_npz(tmp_path / "a.npz", lambda heads: ["a"])["a"].size == 2**27
+    with pytest.raises(ValueError, match="unpack"):
+        read_npz(tmp_path / "a.npz", lambda heads: ["a"], most=2**26)
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"a": member((2,), data=b"\0" * 4)}, "has not the size"),
+        ({"a": member((2**62, 2**62), data=b"\0" * 8)}, "has not the size"),
+        ({"a": member((2,), data=b"\0" * 9)}, "has not the size"),
+        ({"a": member((10**12,), "<U0")}, "arrays of numbers"),
+        ({"a": member((1,), "|O", b"\0" * 8)}, "arrays of numbers"),
+        ({"a": member((1,), [("x", "<f4")], b"\0" * 4)}, "arrays of numbers"),
+        ({"a": b"\x93NUMPY\x03\0\x10\0"}, "version"),
+        ({"a": b"nothing"}, "magic|EOF"),
+        ({}, "no header"),
+        ({"header": member((1,), "<f4", b"\0" * 4)}, "no text"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_in_one_line(entries, said, tmp_path):
+    with pytest.raises(ValueError, match=said) as refused:
+        read_archive(npz(tmp_path / "a.npz", **entries))
+    assert "\n" not in str(refused.value)
+
+
+def test_every_cut_and_every_changed_byte_is_an_array_or_a_value_error(tmp_path):
+    path = tmp_path / "a.npz"
+    write_archive(path, {"n": 1}, {"a": np.arange(5)})
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        for data in (whole[:place], whole[:place] + b"\xff" + whole[place + 1 :]):
+            path.write_bytes(data)
+            try:
+                read_archive(path)
+            except ValueError as error:
+                assert "\n" not in str(error)
+
+
+def test_other_packing_names_twice_and_what_is_no_archive_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", member((0,)))
+    with pytest.raises(ValueError, match="packed in a way"):
+        read_npz(path)
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning):
+        archive.writestr("a.npy", member((0,)))
+        archive.writestr("a.npy", member((0,)))
+    with pytest.raises(ValueError, match="two of it"):
+        read_npz(path)
+    path.write_bytes(struct.pack("<I", 3))
+    with pytest.raises(ValueError, match="not an npz"):
+        read_npz(path)
+    with pytest.raises(FileNotFoundError):
+        read_npz(tmp_path / "none.npz")

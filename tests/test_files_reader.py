@@ -1,0 +1,141 @@
+import gzip
+import os
+
+import pytest
+
+from gan_forensics.files import (
+    escaped,
+    gunzip,
+    private_folder,
+    read_bytes,
+    read_json,
+    refuse_links,
+    rows_kept,
+    shown,
+    write_csv,
+)
+
+
+def test_names_stay_in_their_line_and_have_a_length():
+    assert shown("a\nb\x1b[2J\u202eg\udcff\t") == r"a\nb\x1b[2J\u202eg\udcff\t"
+    assert shown("größe 日本") == "größe 日本"
+    assert shown("a" * 300) == "a" * 300
+    cut = shown("ab" * 5000)
+    assert len(cut) < 340 and "(10000 characters)" in cut and cut.startswith("ab" * 100)
+    assert escaped("a" * 301) == "a" * 301
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xff\xfe", "not readable as JSON"),
+        (b"{", "not readable as JSON"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"1" * 5000, "not readable as JSON"),
+        (b" " * 101 + b"1", None),
+    ],
+)
+def test_what_is_no_json_is_an_error_that_names_the_path(data, said, tmp_path):
+    (tmp_path / "a.json").write_bytes(data)
+    if said is None:
+        assert read_json(tmp_path / "a.json") == 1
+        with pytest.raises(ValueError, match="102 bytes, more than the 100"):
+            read_json(tmp_path / "a.json", most=100)
+    else:
+        with pytest.raises(ValueError, match=rf"a\.json: it is {said}" if "not" in said else said):
+            read_json(tmp_path / "a.json")
+
+
+def test_pipes_and_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ValueError, match="not a regular file"):
+            read_bytes(path, most=10)
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "none", most=10)
+
+
+def test_gzip_is_unpacked_as_far_as_its_limit():
+    data = gzip.compress(b"x" * 1000) + gzip.compress(b"y" * 10)
+    assert gunzip(data, most=1010) == b"x" * 1000 + b"y" * 10
+    with pytest.raises(ValueError, match="more than"):
+        gunzip(data, most=1009)
+    for broken in (data[:-3], b"\x1f\x8b junk", data[:100] + b"zzz"):
+        with pytest.raises(ValueError, match="too early|whole gzip"):
+            gunzip(broken, most=10**6)
+
+
+def test_cells_begin_no_formula_and_numbers_stay(tmp_path):
+    names = ["=cmd|'/C calc'!A0", "+1", "-2+3", "@SUM(1)", " =1", "\tx", "-", "a\nb", "x=1"]
+    rows = [{"path": name, "score": "-1.5e-05", "n": -3, "error": ""} for name in names]
+    write_csv(tmp_path / "a.csv", rows)
+    lines = (tmp_path / "a.csv").read_text().splitlines()[1:]
+    assert len(lines) == len(names) and all(line.endswith(",-1.5e-05,-3,") for line in lines)
+    starts = [line.lstrip('"')[:2] for line in lines]
+    assert starts == ["'=", "'+", "'-", "'@", "' ", r"\t", "'-", "a\\", "x="]
+
+
+def test_rows_that_were_ready_outlive_a_failure(tmp_path, capsys):
+    path = tmp_path / "new" / "scores.csv"
+    with rows_kept(path, ["path", "score"]) as add:
+        (kept,) = path.parent.iterdir()
+        add({"path": "a", "score": 1, "other": 2})
+        assert kept.read_text() == "path,score\na,1\n"
+    assert not list(path.parent.iterdir())
+    with pytest.raises(KeyboardInterrupt), rows_kept(path, ["path", "score"]) as add:
+        add({"path": "=a", "score": 1})
+        raise KeyboardInterrupt
+    (kept,) = path.parent.iterdir()
+    assert kept.name.startswith("scores.partial-") and kept.read_text() == "path,score\n'=a,1\n"
+    assert f"1 rows that were ready are in {kept}" in capsys.readouterr().err
+    kept.unlink()
+    with pytest.raises(KeyboardInterrupt), rows_kept(path, ["path", "score"]):
+        raise KeyboardInterrupt
+    assert not list(path.parent.iterdir())
+
+
+def test_links_pipes_and_devices_in_a_run_folder_are_refused(tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints" / "1").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    refuse_links(run)
+    (tmp_path / "link").symlink_to(run)
+    refuse_links(tmp_path / "link")
+    for make in (
+        lambda path: path.symlink_to("/etc/passwd"),
+        lambda path: path.symlink_to(tmp_path),
+        lambda path: path.symlink_to(tmp_path / "none"),
+        os.mkfifo,
+    ):
+        odd = run / "checkpoints" / "1" / "odd"
+        make(odd)
+        with pytest.raises(ValueError, match=r"odd: it is a (link|pipe)"):
+            refuse_links(run)
+        odd.unlink()
+
+
+def test_a_folder_that_is_trusted_is_the_users_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    private_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "entry").write_text("x")
+    private_folder(folder)
+    (folder / "link").symlink_to(folder / "entry")
+    with pytest.raises(PermissionError, match="it is a link"):
+        private_folder(folder)
+    (folder / "link").unlink()
+    for mode in (0o770, 0o707):
+        folder.chmod(mode)
+        with pytest.raises(PermissionError, match="others could have"):
+            private_folder(folder)
+    (tmp_path / "other").symlink_to(folder)
+    with pytest.raises(PermissionError, match="a link"):
+        private_folder(tmp_path / "other")
+    with pytest.raises(PermissionError, match="run folder"):
+        (tmp_path / "config.json").write_text("{}")
+        private_folder(tmp_path / "inside" / "cache")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PermissionError, match="working folder"):
+        private_folder(tmp_path / "new")
+    (tmp_path / "config.json").unlink()
+    private_folder(tmp_path / "default", chosen=False)
