@@ -22,7 +22,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -178,7 +178,8 @@ def _opened(
     kind = image_format(start, name) or ""
     try:
         check_budget(file, kind)
-        watched, stream = None, cast(Any, file)
+        watched: OneScan | None = None
+        stream: Any = file
         if whole and kind == "JPEG":
             data = file.read()
             if scan := only_scan(file, data):

@@ -13,12 +13,14 @@ from gan_forensics.data.refusal import Refusal
 
 # An encoder makes some ten. Each goes through all blocks of the picture, if it is empty too:
 # 0.4 ns a pixel, so that 20,000 of them are minutes.
-MOST_SCANS = 100
+MOST_SCANS = 64
 MOST_SEGMENTS = 2000
+# Those of Photoshop (APP13) Pillow takes apart.
+MOST_PHOTOSHOP = 64
 # Of an Exif segment, twice; Pillow copies of it for each of its entries what that points to.
 MOST_EXIF = 2**17
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_EOI, _SOS, _APP1, _APP13 = 0xD9, 0xDA, 0xE1, 0xED
 _FRAMES = (0xC0, 0xC1, 0xC2)  # sequential, and progressive
 _OTHER_FRAMES = {0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
@@ -46,7 +48,7 @@ def segments(file: BinaryIO, at: int = 2) -> list[Segment]:
     Raises:
         ValueError: for more than are read, and for what is no JPEG.
     """
-    found, exif = [], 0
+    found, exif, photoshop = [], 0, 0
     while not found or found[-1].marker not in (_EOI, _SOS):
         file.seek(at)
         head = file.read(64)
@@ -61,9 +63,10 @@ def segments(file: BinaryIO, at: int = 2) -> list[Segment]:
                 raise ValueError("a segment of no length")
             at, start = start + length, start + 2
             exif += length if marker == _APP1 and head[filled + 3 :][:4] == b"Exif" else 0
+            photoshop += marker == _APP13
         found.append(Segment(marker, start, at))
-        if len(found) > MOST_SEGMENTS:
-            raise Refusal(f"a JPEG of more than {MOST_SEGMENTS} segments; save it anew")
+        if len(found) > MOST_SEGMENTS or photoshop > MOST_PHOTOSHOP:
+            raise Refusal("a JPEG of very many segments; save it anew")
         if exif > MOST_EXIF:
             raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
     return found
@@ -99,6 +102,10 @@ def only_scan(file: BinaryIO, data: bytes) -> tuple[int, int] | None:
             return None
         if count == 1 and frame[:1] != b"\xc2" and header[:1] == frame[6:7]:
             return end, behind.start()
+        if header[1 + 2 * header[0]] == 0 and 8 * (behind.start() - end) < _least_bits(
+            frame, header
+        ):
+            raise ValueError("a scan of most rows is missing")
         at = behind.start()
     progressive = frame[:1] == b"\xc2"
     for component in frame[7::3]:
@@ -106,6 +113,20 @@ def only_scan(file: BinaryIO, data: bytes) -> tuple[int, int] | None:
         if any(bits) or None in (bits if progressive else bits[:1]):
             raise ValueError("its last scans are missing")
     return None
+
+
+def _least_bits(frame: bytes, header: bytes) -> int:
+    """What a scan of mean levels takes at least: a bit for each block of its components."""
+    height, width = int.from_bytes(frame[2:4]), int.from_bytes(frame[4:6])
+    factors = {
+        frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15) for at in range(7, len(frame), 3)
+    }
+    across, down = (max(sides) for sides in zip(*factors.values(), strict=True))
+    return sum(
+        -(-width * wide // (8 * across)) * -(-height * high // (8 * down))
+        for component in header[1 : 1 + 2 * header[0] : 2]
+        for wide, high in (factors[component],)
+    )
 
 
 def _add(sent: dict[int, list[int | None]], header: bytes) -> None:
