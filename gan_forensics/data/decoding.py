@@ -214,7 +214,7 @@ def _opened(
 def _less_text(file: BinaryIO) -> BinaryIO | None:
     try:
         return without_text(file)
-    except (MemoryError, Refusal):
+    except (MemoryError, ValueError):  # damaged in another way
         return None
 
 
