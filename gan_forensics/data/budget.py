@@ -54,10 +54,7 @@ def check_budget(file: BinaryIO, kind: str) -> None:
         ValueError: what is too much, in words.
         struct.error, IndexError: when the header is cut.
     """
-    size, most = file.seek(0, 2), _MOST_BYTES.get(kind, MOST_BYTES)
-    if size > most:
-        raise Refusal(f"{size} bytes, more than the {most} that are read of {kind}; shrink it")
-    file.seek(0)
+    size = check_bytes(file, kind)
     if kind == "PNG":
         chunks(file)
     elif kind == "JPEG":
@@ -77,6 +74,15 @@ def check_budget(file: BinaryIO, kind: str) -> None:
     elif kind == "PPM":
         _check_ppm(file.read(_PPM_HEADER), size)
     file.seek(0)
+
+
+def check_bytes(file: BinaryIO, kind: str) -> int:
+    """How large a file is, which is at its start then; one that is too large is refused."""
+    size, most = file.seek(0, 2), _MOST_BYTES.get(kind, MOST_BYTES)
+    if size > most:
+        raise Refusal(f"{size} bytes, more than the {most} that are read of {kind}; shrink it")
+    file.seek(0)
+    return size
 
 
 def check_pixels(width: int, height: int, kind: str) -> None:
