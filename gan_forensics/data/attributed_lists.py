@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from gan_forensics.data.listing import leaving
 from gan_forensics.files import shown
 
 # So many lines of a list that are wrong are named.
@@ -26,19 +27,21 @@ class Row(NamedTuple):
     label: int = -1
 
 
-def read_rows(file: Path, names: Sequence[str] = ()) -> list[Row]:
+def read_rows(file: Path, names: Sequence[str] = (), *, follow_links: bool = False) -> list[Row]:
     """The rows of a list, whose labels are checked against the names where they are known.
 
     Args:
         file: the list.
         names: of the sources by label; () where the list says it by its first folders.
+        follow_links: whether files may be links that leave the folder of the list.
 
     Raises:
         FileNotFoundError: for files that are not there, all of them with their lines.
         ValueError: for what is no such list, and labels that are out of range or contradict.
     """
     header, lines = _read(file)
-    rows, numbers, missing, outside = [], [], [], []
+    rows, numbers, missing, outside, linked = [], [], [], [], []
+    leaves = leaving(file.parent)
     for line, cells in lines:
         row = dict(zip(header, cells, strict=True))
         pure = PurePosixPath(row["path"])
@@ -55,6 +58,8 @@ def read_rows(file: Path, names: Sequence[str] = ()) -> list[Row]:
             continue
         if not (file.parent / pure).is_file():
             missing.append((line, row["path"]))
+        elif not follow_links and leaves(file.parent / pure):
+            linked.append((line, row["path"]))
         semantic = row.get("semantic", row.get("dlabel", ""))
         rows.append(
             Row(
@@ -63,6 +68,9 @@ def read_rows(file: Path, names: Sequence[str] = ()) -> list[Row]:
         )  # fmt: skip
     if outside:
         raise ValueError(_several(file, outside, "paths that do not begin with a source's folder"))
+    if linked:
+        what = "links that leave the folder of the list (--follow-links allows them)"
+        raise ValueError(_several(file, linked, what))
     if numbers:
         allowed = f"0 to {len(names) - 1}" if names else "0, 1, ..."
         what = f"labels that are no whole numbers or out of range ({allowed})"
