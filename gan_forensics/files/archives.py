@@ -35,6 +35,16 @@ class Head(NamedTuple):
         """The bytes of the array."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is of numbers, truth values or text; others are not read."""
+        return self.dtype.kind in "biufcUS" and self.dtype.itemsize > 0
+
+    @property
+    def like(self) -> np.ndarray:
+        """An array of this shape and type, all zeros, that takes no memory."""
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
+
 
 Choose = Callable[[Mapping[str, Head]], Iterable[str]]
 
@@ -113,6 +123,10 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
 
 def _chosen(archive: _Open, names: Iterable[str], most: float) -> dict[str, np.ndarray]:
     names = list(names)
+    for name in names:
+        if not archive.heads[name].plain:
+            kind = archive.heads[name].dtype.name
+            raise ValueError(f"{shown(name)} holds {kind} values; arrays of numbers are needed")
     size = sum(archive.heads[name].nbytes for name in names)
     if size > min(most, max(ALWAYS, MOST_RATIO * archive.packed)):
         raise ValueError(f"{archive.packed} bytes that unpack to {size / 2**30:.2g} GiB")
@@ -133,7 +147,8 @@ def _heads(archive: zipfile.ZipFile) -> dict[str, Head]:
             raise ValueError(f"{shown(name)} is packed in a way that is not read")
         with archive.open(entry) as stream:
             heads[name] = _head(stream)
-            if stream.tell() + heads[name].nbytes != entry.file_size:
+            size = stream.tell() + heads[name].nbytes
+            if heads[name].plain and size != entry.file_size:
                 raise ValueError(f"{shown(name)} has not the size that its shape asks for")
     return heads
 
@@ -147,8 +162,6 @@ def _head(stream: Any) -> Head:
     if read is None:
         raise ValueError(f"arrays of version {version} are not read")
     shape, fortran, dtype = read(stream)
-    if dtype.kind not in "biufcUS" or not dtype.itemsize:
-        raise ValueError(f"it holds {dtype.name} values; arrays of numbers are needed")
     if any(side < 0 for side in shape) or len(shape) > 64:
         raise ValueError(f"an array of shape {shown(shape)}")
     # Of an empty array too the sides are used: as the number of columns, of classes.
