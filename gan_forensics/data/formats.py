@@ -26,8 +26,7 @@ _POINT_KEY = "point"
 _LABEL_KEYS = ("label", "labels", "y")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 _IDX_UBYTE, _IDX_AXES = 0x08, 4
-# Bytes of an IDX file, and of what its gzip unpacks to unless the file is larger by itself.
-_MOST_IDX, _MOST_UNPACKED = 2**33, 2**30
+_MOST_IDX = 2**33  # bytes
 
 
 def read_folder(
@@ -129,8 +128,10 @@ def _number(file: Path, labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[
 
 
 def _ranks(names: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
-    known, ranks = np.unique(names, return_inverse=True)
-    return ranks.astype(np.int32), tuple(map(str, known))
+    # Not by NumPy, to which all names are as long as the longest.
+    known = sorted(set(names))
+    rank = {name: place for place, name in enumerate(known)}
+    return np.array([rank[name] for name in names], np.int32), tuple(known)
 
 
 def read_idx(path: Path, *, split: str, **fit: int | None) -> ArraySource:
@@ -190,7 +191,7 @@ def _read_idx_array(path: Path) -> np.ndarray:
         shape = [int.from_bytes(start[at : at + 4]) for at in range(4, begin, 4)]
         promised = begin + math.prod(shape)
         if packed:
-            if promised > max(_MOST_UNPACKED, archives.MOST_RATIO * len(data)):
+            if promised > archives.most_unpacked(len(data)):
                 raise ValueError(f"{len(data)} bytes whose header promises {promised}")
             data = gunzip(data, most=promised)
     except ValueError as error:

@@ -127,10 +127,19 @@ def _chosen(archive: _Open, names: Iterable[str], most: float) -> dict[str, np.n
         if not archive.heads[name].plain:
             kind = archive.heads[name].dtype.name
             raise ValueError(f"{shown(name)} holds {kind} values; arrays of numbers are needed")
-    size = sum(archive.heads[name].nbytes for name in names)
-    if size > min(most, max(ALWAYS, MOST_RATIO * archive.packed)):
-        raise ValueError(f"{archive.packed} bytes that unpack to {size / 2**30:.2g} GiB")
+    check_size(sum(archive.heads[name].nbytes for name in names), archive.packed, most)
     return {name: _array(archive.file, name, archive.heads[name]) for name in names}
+
+
+def most_unpacked(packed: int) -> int:
+    """How many bytes a file of `packed` bytes may unpack to."""
+    return max(ALWAYS, MOST_RATIO * packed)
+
+
+def check_size(size: int, packed: int, most: float) -> None:
+    """Refuse arrays of `size` bytes in a file of `packed` bytes, of which `most` are read."""
+    if size > min(most, most_unpacked(packed)):
+        raise ValueError(f"{packed} bytes that unpack to {size / 2**30:.2g} GiB")
 
 
 def _heads(archive: zipfile.ZipFile) -> dict[str, Head]:
