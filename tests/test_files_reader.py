@@ -6,6 +6,7 @@ import pytest
 from gan_forensics.files import (
     escaped,
     gunzip,
+    listed,
     private_folder,
     read_bytes,
     read_json,
@@ -23,6 +24,14 @@ def test_names_stay_in_their_line_and_have_a_length():
     cut = shown("ab" * 5000)
     assert len(cut) < 340 and "(10000 characters)" in cut and cut.startswith("ab" * 100)
     assert escaped("a" * 301) == "a" * 301
+
+
+def test_a_list_of_names_says_how_many_it_leaves_out():
+    assert listed([]) == ""
+    assert listed(["a", "b\n", 3]) == r"a, b\n, 3"
+    assert listed({"a": 1, "b": 2}, between="; ") == "a; b"
+    assert listed(range(10_000), most=2) == "0, 1 ... (9,998 more)"
+    assert len(listed(["x" * 10_000] * 10_000)) < 3000
 
 
 @pytest.mark.parametrize(
