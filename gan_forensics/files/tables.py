@@ -3,7 +3,6 @@
 import csv
 import re
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from gan_forensics.files.paths import is_stream
 from gan_forensics.files.shown import escaped, shown
+from gan_forensics.files.terminal import say
 from gan_forensics.files.writer import create, written_beside
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|-?inf|nan")
@@ -69,7 +69,7 @@ def rows_kept(
             yield add
         except BaseException:
             if count:
-                print(f"{count} rows that were ready are in {shown(kept)}", file=sys.stderr)
+                say(f"{count} rows that were ready are in {shown(kept)}")
             else:
                 kept.unlink(missing_ok=True)
             raise
