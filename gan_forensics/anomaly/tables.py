@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Shaped
 
 from gan_forensics.anomaly.containers import counts_rows
 from gan_forensics.files import check_file_in, written_beside
+from gan_forensics.files.tables import write_cells
 
 SUFFIXES = (".csv", ".npz", ".mat")
 
@@ -209,12 +210,11 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
         numbers = np.concatenate([numbers, numbers.max() + 1 + np.arange(new)])
     lines = [header] if source is None else _lines(source)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerows(lines)
+        write_cells(file, lines)
         for row in range(len(lines) - 1, len(table.x)):
             cells = [repr(float(value)) for value in table.x[row]]
             if table.y is not None:
                 cells.insert(place, str(table.y[row]))
             if numbers is not None:
                 cells.insert(0, str(numbers[row]))
-            writer.writerow(cells)
+            write_cells(file, [cells])
