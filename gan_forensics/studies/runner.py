@@ -16,7 +16,7 @@ import tyro
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, save_png
-from gan_forensics.files import check_folder_out, write_json
+from gan_forensics.files import check_folder_out, terminal, write_json
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 from gan_forensics.train import InterruptedRunError, RunFolderError
 from gan_forensics.train.run_folder import differences
@@ -66,7 +66,7 @@ def carry_out(
     try:
         check_folder_out(experiment.out)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        terminal.say(error)
         sys.exit(2)
     keep_scratch_memory()
     keep_compiled()
@@ -74,9 +74,9 @@ def carry_out(
     try:
         results = run(experiment)
     except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
+        terminal.say(f"{error} (the same command again)")
         sys.exit(128 + error.signal)
-    print(f"{say(results)}\nOpen {experiment.out / 'report.html'}")
+    terminal.tell(*say(results).split("\n"), f"Open {experiment.out / 'report.html'}")
 
 
 def as_json(values: Any) -> Any:

@@ -19,7 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from gan_forensics.files import written_beside
+from gan_forensics.files import say, written_beside
 from gan_forensics.train.update import TrainState
 
 MANIFEST = "manifest.json"
@@ -134,10 +134,7 @@ class Checkpoints:
                 return self._read(step, template)
             aside = self.folder / f"damaged-{step}"
             done = "passed over" if self._read_only else f"put aside as {aside.name}"
-            print(
-                f"checkpoint {self.folder / str(step)}: {problem}; {done}, trying the one before",
-                file=sys.stderr,
-            )
+            say(f"checkpoint {self.folder / str(step)}: {problem}; {done}, trying the one before")
             if self._read_only:
                 continue
             shutil.rmtree(aside, ignore_errors=True)
