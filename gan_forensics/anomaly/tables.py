@@ -156,8 +156,8 @@ def _read_csv(path: Path, label: str | None):
             row = column.index(None)
             if not body[row][i].strip():
                 raise ValueError(
-                    f"{path}: column {shown(header[i])!r} has no value in line {row + 2}: fill it, or "
-                    "leave the row out"
+                    f"{path}: column {shown(header[i])!r} has no value in line {row + 2}: fill it, "
+                    "or leave the row out"
                 )
             raise ValueError(
                 f"{path}: column {shown(header[i])!r} is not of numbers: line {row + 2} holds "
