@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -17,7 +16,7 @@ from PIL import Image
 
 from gan_forensics import __version__
 from gan_forensics.files import write_text
-from gan_forensics.report.plots import is_number
+from gan_forensics.report.figures import is_number, save_figure
 
 # About the width of the page's text, in CSS pixels.
 GRID_WIDTH = 760
@@ -169,9 +168,7 @@ def _embed(content: Figure | np.ndarray | Path, most: int = GRID_WIDTH) -> dict[
     """Data URL and size of a picture, enlarged up to a width of `most`."""
     kind, data, zoom = "png", io.BytesIO(), 1
     if isinstance(content, Figure):
-        # A fixed salt makes equal figures equal files; text becomes outlines, so no font is needed.
-        with matplotlib.rc_context({"svg.hashsalt": "gan_forensics", "svg.fonttype": "path"}):
-            content.savefig(data, format="svg", metadata={"Date": None})
+        save_figure(content, data, "svg")
         kind, (width, height) = "svg+xml", 96 * content.get_size_inches()
     elif isinstance(content, Path):
         data.write(content.read_bytes())
