@@ -9,13 +9,16 @@ import gan_forensics
 from gan_forensics.files import (
     escaped,
     gunzip,
+    gunzip_start,
     listed,
     private_folder,
     read_bytes,
+    read_csv,
     read_json,
     refuse_links,
     rows_kept,
     shown,
+    tables,
     write_csv,
 )
 from gan_forensics.files.tables import cell
@@ -76,6 +79,30 @@ def test_gzip_is_unpacked_as_far_as_its_limit():
     for broken in (data[:-3], b"\x1f\x8b junk", data[:100] + b"zzz"):
         with pytest.raises(ValueError, match="too early|whole gzip"):
             gunzip(broken, most=10**6)
+
+
+def test_of_gzip_the_start_can_be_seen_alone():
+    data = gzip.compress(b"x" * 1000)
+    assert gunzip_start(data, 20) == b"x" * 20
+    assert gunzip_start(data[:-8], 20) == b"x" * 20
+    with pytest.raises(ValueError, match="whole gzip"):
+        gunzip_start(b"text", 20)
+
+
+def test_csv_is_read_from_regular_files_of_text_alone(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_bytes("\ufeffa,b\n\n1,\u00e9\n".encode())
+    assert read_csv(path) == [["a", "b"], [], ["1", "\u00e9"]]
+    for data in (b"a\xff", b"x" * 200_000):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="a.csv: not a CSV file"):
+            read_csv(path)
+    monkeypatch.setattr(tables, "MOST_CSV", 10)
+    with pytest.raises(ValueError, match="200000 bytes"):
+        read_csv(path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="regular"):
+        read_csv(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from gan_forensics.data.attributed import BENCHMARK, LISTS
 from gan_forensics.data.decoding import Header, read_header
 from gan_forensics.data.images import check_pixels, save_png
 from gan_forensics.data.sources import FileSource, Rows, Source
-from gan_forensics.files import listed, shown, write_json
+from gan_forensics.files import listed, read_json, shown, write_json
 from gan_forensics.files.tables import cell, write_cells
 
 
@@ -169,7 +169,7 @@ def _there(folder: Path, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     file = folder / BENCHMARK
     try:
-        there = json.loads(file.read_text(encoding="utf-8"))
+        there = read_json(file)
         before = {key: there[key] for key in ("names", "seen", "unseen")}
         before["groups"] = [
             {key: have[key] for key in want}

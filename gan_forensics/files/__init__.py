@@ -7,8 +7,15 @@ of ours.
 
 from gan_forensics.files.paths import check_file_in, check_file_out, check_folder_out, in_words
 from gan_forensics.files.private import private_folder, refuse_links
-from gan_forensics.files.reader import gunzip, open_regular, parse_json, read_bytes, read_json
+from gan_forensics.files.reader import (
+    gunzip,
+    gunzip_start,
+    open_regular,
+    parse_json,
+    read_bytes,
+    read_json,
+)
 from gan_forensics.files.shown import escaped, listed, shown
-from gan_forensics.files.tables import rows_kept, write_csv
+from gan_forensics.files.tables import read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
 from gan_forensics.files.writer import no_link, write_json, write_text, written_beside

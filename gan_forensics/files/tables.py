@@ -1,6 +1,12 @@
-"""CSV files out: names that a spreadsheet would take for formulas are made plain text."""
+"""CSV files in and out.
+
+In: from regular files alone, of a size that is read. Out: names that a spreadsheet would take for
+formulas are made plain text.
+"""
 
 import csv
+import io
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,14 +15,37 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gan_forensics.files.paths import is_stream
+from gan_forensics.files.reader import open_regular
 from gan_forensics.files.shown import escaped, shown
 from gan_forensics.files.terminal import say
 from gan_forensics.files.writer import create, written_beside
 
+# Python needs some ten times as much for the cells of a file.
+MOST_CSV = 2**30
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
 # What begins a formula, in the wide letters of East Asia too; a semicolon ends a cell where numbers
 # have a decimal comma. A sign alone is none.
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠]\s*\S)")
+
+
+def read_csv(path: Path | str) -> list[list[str]]:
+    """The lines of a CSV file in UTF-8, each a list of cells; empty lines are empty lists.
+
+    Raises:
+        OSError: when there is none, or it cannot be read.
+        ValueError: naming the path, when it is no regular file, no such text, or too large.
+    """
+    try:
+        with open_regular(path) as file:
+            if (size := os.fstat(file.fileno()).st_size) > MOST_CSV:
+                raise ValueError(f"{shown(path)}: {size} bytes, more than the {MOST_CSV} of a CSV")
+            with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+                return list(csv.reader(text))
+    except (UnicodeDecodeError, csv.Error) as error:
+        reason = shown(error, most=200)
+        raise ValueError(f"{shown(path)}: not a CSV file in UTF-8 ({reason})") from error
+    except MemoryError:
+        raise ValueError(f"{shown(path)}: its cells do not fit into memory") from None
 
 
 def cell(value: Any) -> Any:

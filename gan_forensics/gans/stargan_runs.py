@@ -17,12 +17,11 @@ from gan_forensics.train import (
     Cadence,
     InterruptedRunError,
     NonFiniteLossError,
-    RunFolderError,
     TrainState,
     fit,
+    from_config,
     load_state,
     process_batches,
-    read_config,
 )
 
 # Rows of a run's picture: so many images, each with its translations.
@@ -120,13 +119,7 @@ def load_stargan(run: Path) -> tuple[StarGan, TrainState]:
         RunFolderError: when the folder is not a StarGAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
-    saved = read_config(run, KIND)
-    try:
-        gan = build_stargan(StarGanConfig(**saved))
-    except (TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{run} was not written by this version of gan_forensics ({error}): train it again"
-        ) from error
+    gan = from_config(run, KIND, lambda saved: build_stargan(StarGanConfig(**saved)))
     return gan, load_state(run, gan.learner)
 
 

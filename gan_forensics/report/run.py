@@ -1,6 +1,5 @@
 """A run folder as one page: settings, losses, samples and results."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.files import listed, shown
+from gan_forensics.files import listed, read_json, refuse_links, shown
 from gan_forensics.forensics.temperature import Bin
 from gan_forensics.report.class_plots import reliability_figure
 from gan_forensics.report.figures import MOST_CURVES, MOST_PANELS, cut, said_of
@@ -28,8 +27,10 @@ Metrics = Sequence[Mapping[str, Any]]
 GRIDS = 6
 
 
-def report_run(run: Path | str) -> Path:
-    """Write `report.html` into a run folder from what lies in it.
+def report_run(
+    run: Path | str, *, results: Path | str | None = None, page: Path | str | None = None
+) -> Path:
+    """Write a page from what lies in a run folder.
 
     Read are, as far as they are there: `config.json` (settings), `data.json` (what was used, and
     how much was left out), `metrics.jsonl` (losses), `samples/*.png` (grids) and `results.json`, an
@@ -40,15 +41,24 @@ def report_run(run: Path | str) -> Path:
     - `reliability`, label -> fields of `forensics.temperature.Bin`s: a figure for each,
     - another object of plain values: names and values (such as `protocol`).
 
+    Args:
+        run: the folder.
+        results: a file in the place of its results.json.
+        page: where the page goes; by default report.html in the folder. That of a folder which
+            others made is better kept outside of it.
+
     Returns:
         Path of the page.
 
     Raises:
         FileNotFoundError: when the folder is missing or holds none of these.
-        ValueError: when one of these files is broken, naming it.
+        ValueError: when one of these files is broken, naming it, and for a folder that holds
+            links, pipes or devices.
     """
     run = Path(run)
-    sections = [*_result_sections(run / "results.json"), *_sample_section(run / "samples")]
+    refuse_links(run)
+    sections = _result_sections(Path(results or run / "results.json"))
+    sections += _sample_section(run / "samples")
     if (run / "metrics.jsonl").exists():
         metrics = read_metrics(run / "metrics.jsonl")
         sections.append(Section("Losses", [_loss_block(metrics)]))
@@ -65,7 +75,10 @@ def report_run(run: Path | str) -> Path:
         )
     lead = "What this training run was told to do, how it went, and what came out of it."
     return write_report(
-        run / "report.html", title=f"Run {shown(run.resolve().name)}", lead=lead, sections=sections
+        page or run / "report.html",
+        title=f"Run {shown(run.resolve().name)}",
+        lead=lead,
+        sections=sections,
     )
 
 
@@ -102,9 +115,9 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path)
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}): write it anew or remove it") from error
+        raise ValueError(f"{error}: write it anew or remove it") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a JSON object: write it anew or remove it")
     return values
