@@ -71,8 +71,8 @@ def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
     """
     return {
         label: Curve(
-            np.asarray(entry["mean"], float),
-            np.asarray(entry["std"], float),
+            drawable(entry["mean"]),
+            drawable(entry["std"]),
             entry.get("cycles_per_pixel"),
             entry.get("count"),
         )

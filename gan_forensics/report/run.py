@@ -9,9 +9,10 @@ import numpy as np
 
 from gan_forensics.files import listed, read_json, refuse_links, shown
 from gan_forensics.forensics.temperature import Bin
+from gan_forensics.report.blocks import Facts, Picture, Section, Table
 from gan_forensics.report.class_plots import reliability_figure
 from gan_forensics.report.figures import MOST_CURVES, MOST_PANELS, cut, said_of
-from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
+from gan_forensics.report.html import write_report
 from gan_forensics.report.limits import DEEPEST, MOST_COLUMNS, MOST_NAME, MOST_ROWS, cut_said
 from gan_forensics.report.plots import (
     default_metrics,

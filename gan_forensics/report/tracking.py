@@ -11,15 +11,8 @@ from matplotlib.figure import Figure
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.gates import FRAMES
 from gan_forensics.faces.rows import ANGLES, Table
-from gan_forensics.report.html import (
-    Block,
-    Facts,
-    Link,
-    Picture,
-    Section,
-    format_cell,
-    write_report,
-)
+from gan_forensics.report.blocks import Block, Facts, Link, Picture, Section
+from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 from gan_forensics.report.run import flatten
 

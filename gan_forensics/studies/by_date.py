@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from gan_forensics.forensics.intervals import Interval, two_sample_interval
 from gan_forensics.forensics.metrics import ScoreCounts, check_scores, count_scores, roc_auc
-from gan_forensics.report.html import Table
+from gan_forensics.report.blocks import Table
 
 # Weights of images that are held at once.
 _AT_ONCE = 2**22
