@@ -8,7 +8,8 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.attribute_fit import said_cells
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import progress, say
+from gan_forensics.cli.process import progress
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data.attributed import Attributed
@@ -71,8 +72,8 @@ class AttributeEvaluate:
         if self.severities:
             facts["severity"] = self._severities(model, images)
         write_json(self.out / "results.json", {"model": str(self.model), **facts})
-        print("\n".join(said_cells(found)))
-        print(f"Open {fitted_page(self.out / 'report.html', facts)}.")
+        tell(*said_cells(found))
+        tell(f"Open {fitted_page(self.out / 'report.html', facts)}.")
 
     def _others(self, model: "Attributor", images: "Attributed") -> "Attributed":
         """Those that the model was not fitted on; says how many are left out."""

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import progress, say
+from gan_forensics.cli.process import progress
+from gan_forensics.files import say, tell
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Benchmark:
             progress=progress,
         )
         counts = ", ".join(f"{n} in {split}.csv" for split, n in facts["counts"].items())
-        print(
+        tell(
             f"{self.out}: {counts}; {len(facts['names'])} sources ({', '.join(facts['names'])}), "
             f"semantics {', '.join(facts['seen'])}"
             + (f", unseen {', '.join(facts['unseen'])}" if facts["unseen"] else "")

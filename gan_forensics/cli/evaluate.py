@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import open_source, progress, say
+from gan_forensics.cli.process import open_source, progress
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
@@ -147,7 +148,7 @@ class Evaluate:
         if is_run and not is_stream(out):
             from gan_forensics.report import report_run
 
-            print(f"Open {shown(report_run(run, results=out, page=page))}.")
+            tell(f"Open {shown(report_run(run, results=out, page=page))}.")
 
     def _of_images(self, run: Path, asked: tuple[str, ...] | None, *, is_run: bool) -> Judged:
         """Scores by features of images."""
@@ -168,7 +169,7 @@ class Evaluate:
             asked, real=min(len(real), self.n), fake=fake, logits=self.features != "random"
         )
         for name, reason in left_out.items():
-            print(f"Left out {name!r}: {reason}.")
+            tell(f"Left out {name!r}: {reason}.")
         fakes, made = self.drawn(run, *gan) if gan else ([given], self.run)
         real, fakes = _of_equal_channels(real, fakes)
         extractor = self._extractor(real)
@@ -223,18 +224,18 @@ class Evaluate:
         ]
         write_json(out, {"protocol": protocol, "quality": rows, **judged.tables})
         width = max(len(score.name) for score in scores)
-        print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
+        tell(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
         for row in rows:
             value = "-" if row["value"] is None else f"{row['value']:.5g}"
             spread = "-" if row["spread"] is None else f"{row['spread']:.4g}"
-            print(
+            tell(
                 f"{row['metric']:{width}}  {value:>10}  {spread:>10}  "
                 f"{row['real'] or '-':>6}  {row['fake']:>6}"
             )
         for warning in dict.fromkeys([*(score.warning for score in scores), *judged.notes]):
             if warning:
-                print(f"Note: {warning}.")
-        print(f"The protocol is in {out}.")
+                tell(f"Note: {warning}.")
+        tell(f"The protocol is in {out}.")
 
     def _checked(self) -> tuple[str, ...] | None:
         """The metrics asked for, if any; options that cannot be or would do nothing are refused."""

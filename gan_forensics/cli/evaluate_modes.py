@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from gan_forensics.cli.checks import not_given
 from gan_forensics.cli.evaluate import Judged
-from gan_forensics.cli.process import open_source, say
+from gan_forensics.cli.process import open_source
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,13 +106,13 @@ def of_stacks(command: "Evaluate", run: Path, *, is_run: bool) -> Judged:
         {"true_modes": true, **{k: v for k, v in found._asdict().items() if k != "n"}}
         for true, found in calibration(judge, len(draws[0]), seed=command.seed).items()
     ]
-    print(
+    tell(
         f"The same counts of {len(draws[0])} held-out real stacks of so many modes (the classifier "
         f"gets {judge.accuracy:.3f} of held-out digits right):"
     )
-    print("  ".join(f"{name.replace('_', ' '):>10}" for name in table[0]))
+    tell("  ".join(f"{name.replace('_', ' '):>10}" for name in table[0]))
     for row in table:
-        print("  ".join(f"{value:10.4g}" for value in row.values()))
+        tell("  ".join(f"{value:10.4g}" for value in row.values()))
     protocol = {
         "generated": made,
         "size": size or "as they are",

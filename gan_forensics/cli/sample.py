@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.files import tell
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,4 @@ class Sample:
         else:
             for i, image in enumerate(images):
                 save_png(self.out / f"{i:06d}.png", image)
-        print(f"{len(images)} {key}s of step {int(state.step)} in {self.out}")
+        tell(f"{len(images)} {key}s of step {int(state.step)} in {self.out}")

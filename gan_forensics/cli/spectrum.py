@@ -7,7 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.process import batches, by_sides, open_source
-from gan_forensics.files import write_csv
+from gan_forensics.files import tell, write_csv
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ class Spectrum:
         figure = spectra_figure(curves, title="Mean radial log spectrum", normalise=self.normalise)
         with written_beside(self.out / "spectrum.png") as partial:
             figure.savefig(partial)
-        print(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")
+        tell(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")

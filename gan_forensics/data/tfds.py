@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from gan_forensics.data.decoding import decode_image
-from gan_forensics.data.sources import rows_of_split, squared_example
+from gan_forensics.data.sources import check_classes, rows_of_split, squared_example
 from gan_forensics.files import read_bytes, read_json, refuse_links, shown
 
 # Names of labels and the like, which TFDS reads whole.
@@ -65,7 +65,8 @@ class TfdsSource:
         """All labels, read without decoding an image; None where there are none."""
         if self.label is None:
             return None
-        return np.array([self.records[int(row)][self.label] for row in self.rows], np.int32)
+        labels = [self.records[int(row)][self.label] for row in self.rows]
+        return check_classes(labels, self.name)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         record, name = self.records[int(self.rows[index])], self.describe(index)

@@ -103,3 +103,15 @@ def gunzip(data: bytes, *, most: int) -> bytes:
     except zlib.error as error:
         raise ValueError(f"it is no whole gzip file ({error})") from error
     return b"".join(whole)
+
+
+def gunzip_start(data: bytes, size: int) -> bytes:
+    """The first `size` bytes of what gzip holds, or all where there are fewer.
+
+    Raises:
+        ValueError: when it is damaged there.
+    """
+    try:
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, size)
+    except zlib.error as error:
+        raise ValueError(f"it is no whole gzip file ({error})") from error

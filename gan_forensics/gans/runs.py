@@ -20,6 +20,7 @@ from gan_forensics.data.labels import all_labels, known_labels
 from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.data.toy_points import world_of
+from gan_forensics.files import shown
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
@@ -240,8 +241,8 @@ def _count_classes(source: Source, config: GanConfig) -> int:
         )
     if missing := np.flatnonzero(counts == 0).tolist():
         raise ValueError(
-            f"{config.data} has no image of the classes {missing} of {len(counts)}: number the "
-            "classes 0, 1, ... without gaps"
+            f"{config.data} has no image of the classes {shown(missing)} of {len(counts)}: number "
+            "the classes 0, 1, ... without gaps"
         )
     return len(counts)
 

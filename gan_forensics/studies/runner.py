@@ -21,6 +21,7 @@ from gan_forensics.files import (
     read_json,
     refuse_links,
     shown,
+    terminal,
     write_json,
 )
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
@@ -72,7 +73,7 @@ def carry_out(
     try:
         check_folder_out(experiment.out)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        terminal.say(error)
         sys.exit(2)
     keep_scratch_memory()
     keep_compiled()
@@ -80,9 +81,9 @@ def carry_out(
     try:
         results = run(experiment)
     except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
+        terminal.say(f"{error} (the same command again)")
         sys.exit(128 + error.signal)
-    print(f"{say(results)}\nOpen {experiment.out / 'report.html'}")
+    terminal.tell(*say(results).split("\n"), f"Open {experiment.out / 'report.html'}")
 
 
 def as_json(values: Any) -> Any:

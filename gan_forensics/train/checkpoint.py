@@ -25,7 +25,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from gan_forensics.files import read_json, shown, written_beside
+from gan_forensics.files import read_json, say, shown, written_beside
 from gan_forensics.files.archives import ALWAYS, MOST_RATIO
 from gan_forensics.train.update import TrainState
 
@@ -143,10 +143,9 @@ class Checkpoints:
                 return _read(self.folder / str(step), template)
             aside = self.folder / f"damaged-{step}"
             done = "passed over" if self._read_only else f"put aside as {aside.name}"
-            print(
+            say(
                 f"checkpoint {shown(self.folder / str(step))}: {problem}; {done}, trying the one "
-                "before",
-                file=sys.stderr,
+                "before"
             )
             if self._read_only:
                 continue
