@@ -154,7 +154,7 @@ def _write_bad(kind, path, picture):
         ("lab", "colour mode LAB"),
         ("transparent", "transparent pixels; flatten"),
         ("transparent palette", "transparent pixels; flatten"),
-        ("animated", "animated or multi-page (2 frames)"),
+        ("animated", "animated or multi-page; save"),
     ],
 )
 def test_unusable_image_is_refused_in_one_line_with_its_path(tmp_path, picture, kind, says):

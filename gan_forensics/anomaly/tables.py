@@ -1,6 +1,5 @@
 """Tables in and out: CSV with a header, NumPy .npz, MATLAB .mat."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from gan_forensics.anomaly.containers import counts_rows
 from gan_forensics.files import check_file_in, read_csv, shown, written_beside
 from gan_forensics.files.archives import Head, read_npz
 from gan_forensics.files.matlab import read_mat
+from gan_forensics.files.tables import write_cells
 
 SUFFIXES = (".csv", ".npz", ".mat")
 # Names that an error lists, and characters of a label: NumPy gives all the room of the longest.
@@ -228,12 +228,11 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
         numbers = np.concatenate([numbers, numbers.max() + 1 + np.arange(new)])
     lines = [header] if source is None else _lines(source)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerows(lines)
+        write_cells(file, lines)
         for row in range(len(lines) - 1, len(table.x)):
             cells = [repr(float(value)) for value in table.x[row]]
             if table.y is not None:
                 cells.insert(place, str(table.y[row]))
             if numbers is not None:
                 cells.insert(0, str(numbers[row]))
-            writer.writerow(cells)
+            write_cells(file, [cells])

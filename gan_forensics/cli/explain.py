@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import list_images, progress, say
-from gan_forensics.files import write_csv
+from gan_forensics.cli.process import list_images, progress
+from gan_forensics.files import say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -119,7 +119,7 @@ class Explain:
             say(f"{len(errors)} images left out; see the page")
         if not rows:
             say(f"no channels.png: {ranked}")
-        print(f"Open {page}.")
+        tell(f"Open {page}.")
 
     def _features(
         self, detector: "NeuralDetector", images, chosen: "list[Feature] | None"

@@ -8,30 +8,51 @@ multi-picture JPEG. CMYK is converted as `gan_forensics.data.cmyk` says, and not
 Everything that would need a choice (which background, which frame, how to come from 16 bits to 8)
 is refused with an `ImageError` that says how to make the choice. Embedded profiles of RGB and gray
 are ignored.
+
+Files may come from strangers. What they may cost is judged by their headers
+(`gan_forensics.data.budget`), and a picture of which rows are missing is none. That is found where
+a file ends too early, in any format; in a JPEG of one scan also where another end was put there or
+its data are damaged so that too few or too many pixels come of them, and in a JPEG of several where
+whole scans are missing. What changes pixels and leaves their number cannot be found: damage inside
+of uncompressed data, of WebP, AVIF or JPEG 2000, or of one of several scans.
 """
 
 import io
 import os
 import re
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
+from gan_forensics.data.budget import check_budget, check_bytes, check_pixels, too_large
 from gan_forensics.data.cmyk import cmyk_to_rgb
 from gan_forensics.data.jpeg_quality import jpeg_quality
+from gan_forensics.data.jpeg_scans import MOST_EXIF, OneScan, only_scan
+from gan_forensics.data.png_chunks import rows_missing, without_text
+from gan_forensics.data.refusal import Refusal
 from gan_forensics.data.sniff import HEADER, image_format, why_not
+from gan_forensics.files import open_regular, shown
 
 _GRAY_MODES = ("1", "L", "LA")
 _EIGHT_BIT_MODES = (*_GRAY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 _COLOURS = {"P": "palette", "PA": "palette", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
-_PNG, _XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
-_LARGEST_PNG = 1 << 30  # to be taken apart in memory
+# Where the rows and columns of a file lie in the picture, by its EXIF orientation.
+_VIEWS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda picture: picture[:, ::-1],
+    3: lambda picture: picture[::-1, ::-1],
+    4: lambda picture: picture[::-1],
+    5: lambda picture: picture.swapaxes(0, 1),
+    6: lambda picture: picture.swapaxes(0, 1)[::-1],
+    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
+    8: lambda picture: picture.swapaxes(0, 1)[:, ::-1],
+}
+# Pixels that are converted at a time: copies of a whole picture would take three times its memory.
+_BAND = 2**18
 T = TypeVar("T")
 
 
@@ -76,7 +97,7 @@ def load_image(
             more than 8 bits a channel, transparency, another colour space than RGB, gray or CMYK,
             or colours where one channel is asked for.
     """
-    return _of_file(path, lambda file: decode_image(file, name=str(path), channels=channels))
+    return _of_file(path, lambda file: decode_image(file, name=shown(path), channels=channels))
 
 
 def read_header(path: str | os.PathLike) -> Header:
@@ -88,8 +109,7 @@ def read_header(path: str | os.PathLike) -> Header:
 
     def header(image: Image.Image) -> Header:
         width, height = image.size
-        # Pillow turns TIFF by itself.
-        if image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED:
+        if _orientation(image) in _TURNED:
             width, height = height, width
         # The pictures of a phone's multi-picture JPEG are JPEGs.
         container = "JPEG" if image.format == "MPO" else str(image.format)
@@ -98,12 +118,12 @@ def read_header(path: str | os.PathLike) -> Header:
         colours = "gray" if (gray := _is_gray(image)) else _COLOURS[image.mode]
         return Header(height, width, gray, container, colours, quality)
 
-    return _of_file(path, lambda file: _opened(file, str(path), header))
+    return _of_file(path, lambda file: _opened(file, shown(path), header))
 
 
 def is_gray(path: str | os.PathLike) -> bool:
     """Whether an image file stores gray levels; raises as `read_header`, at half its cost."""
-    return _of_file(path, lambda file: _opened(file, str(path), _is_gray))
+    return _of_file(path, lambda file: _opened(file, shown(path), _is_gray))
 
 
 def decode_image(
@@ -115,99 +135,106 @@ def decode_image(
     def pixels(image: Image.Image) -> np.ndarray:
         if channels == 1 and not _is_gray(image):
             raise ImageError(f"{name}: colours where gray levels are asked for; read it as RGB")
-        rgb = np.array(_as_rgb(image, name))
-        return rgb if channels == 3 else np.ascontiguousarray(rgb[..., :1])
+        image.load()
+        if image.format == "PNG" and _ends_black(image) and rows_missing(file):
+            raise ValueError("its last rows are missing")
+        return _as_array(image, name, channels)
 
-    return _opened(file, name, pixels)
+    return _opened(file, name, pixels, whole=True)
 
 
 def _of_file(path: str | os.PathLike, read: Callable[[BinaryIO], T]) -> T:
     path = Path(path)
+    name = shown(path)
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ImageError(f"{path}: cannot be opened (not a regular file)")
+        with open_regular(path) as file:
             return read(file)
     except ImageError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file; check the path") from None
+        raise ImageError(f"{name}: no such file; check the path") from None
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error})") from error
+        raise ImageError(f"{name}: cannot be opened ({error.strerror or error})") from error
+    except ValueError as error:
+        raise ImageError(str(error)) from error
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for somebody to write to a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def _opened(
+    file: BinaryIO, name: str, use: Callable[[Image.Image], T], *, whole: bool = False
+) -> T:
+    """What `use` makes of an image whose header was looked at; any failure is an `ImageError`.
 
-
-def _opened(file: BinaryIO, name: str, use: Callable[[Image.Image], T]) -> T:
-    """What `use` makes of an image whose header was looked at; any failure is an `ImageError`."""
+    Args:
+        file: at its start.
+        name: for messages.
+        use: gets the image before its pixels are decoded.
+        whole: whether `use` decodes them.
+    """
     start = file.read(HEADER)
-    file.seek(0)
     if not start:
         raise ImageError(f"{name}: the file is empty (0 bytes); copy or download it again")
     if reason := why_not(start, name):
         raise ImageError(f"{name}: {reason} (it starts with {start[:8]!r})")
     kind = image_format(start, name) or ""
     try:
+        watched: OneScan | None = None
+        if whole and kind == "JPEG":
+            check_bytes(file, kind)
+            data = file.read()
+            file = io.BytesIO(data)
+            if scan := only_scan(file, data):
+                watched = OneScan(data, scan)
+            file.seek(0)
+        else:
+            check_budget(file, kind)
         with Image.open(file, formats=[kind]) as image:
-            _refuse(image, name)
+            _refuse(image, kind)
+            if watched:
+                watched.watch(image)
             return use(image)
     except ImageError:
         raise
+    except Refusal as refusal:
+        raise ImageError(f"{name}: {refusal}") from None
+    except MemoryError:
+        raise ImageError(f"{name}: its pixels do not fit into memory; crop or shrink it") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         size = re.search(r"\d+ pixels", str(error))
-        raise ImageError(_too_large(name, size[0] if size else "too many pixels")) from None
+        raise ImageError(f"{name}: {too_large(size[0] if size else '', kind)}") from None
     # Pillow's format plugins raise nearly every exception there is on damaged files.
     except Exception as error:
-        if kind == "PNG" and (rest := _without_text(file)):
-            return _opened(rest, name, use)
+        if kind == "PNG" and (rest := _less_text(file)):
+            return _opened(rest, name, use, whole=whole)
         unidentified = isinstance(error, Image.UnidentifiedImageError)
-        reason = "its header" if unidentified else " ".join(str(error).split())
+        reason = "its header" if unidentified else " ".join(shown(error).split())
         raise ImageError(
             f"{name}: damaged or truncated ({reason or type(error).__name__}); copy or download it "
             "again, or remove it"
         ) from error
 
 
-def _without_text(file: BinaryIO) -> BinaryIO | None:
-    """A PNG file without its texts, where it has some: Pillow refuses long ones, pixels and all.
-
-    Generators write their settings so. The text that can turn an image, XMP, stays.
-    """
-    kept, dropped = io.BytesIO(), False
-    file.seek(0)
-    kept.write(file.read(len(_PNG)))
-    while len(head := file.read(8)) == 8 and kept.tell() < _LARGEST_PNG:
-        length, kind = int.from_bytes(head[:4]) + 4, head[4:]  # with its checksum
-        start = file.read(min(length, len(_XMP)))
-        if kind in (b"tEXt", b"zTXt", b"iTXt") and start != _XMP:
-            dropped = True
-            file.seek(length - len(start), io.SEEK_CUR)
-        else:
-            kept.write(head + start + file.read(length - len(start)))
-    kept.seek(0)
-    return kept if dropped else None
+def _less_text(file: BinaryIO) -> BinaryIO | None:
+    try:
+        return without_text(file)
+    except (MemoryError, ValueError):  # damaged in another way
+        return None
 
 
-def _refuse(image: Image.Image, name: str) -> None:
+def _refuse(image: Image.Image, kind: str) -> None:
     """Raise for what cannot be decoded faithfully, as far as the header tells."""
     # Between once and twice the limit Pillow only warns, and catching warnings is not thread-safe.
-    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise ImageError(_too_large(name, f"{image.width * image.height} pixels"))
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise ImageError(
-            f"{name}: animated or multi-page ({frames} frames); save the frame you want as PNG"
-        )
+    check_pixels(*image.size, kind)
+    # To count the pages of a TIFF Pillow reads all; of a GIF the budget did it.
+    several = kind != "GIF" and getattr(image, "is_animated", False)
+    if several and image.format != "MPO":
+        raise Refusal("animated or multi-page; save the frame you want as PNG")
     if image.mode in ("I", "F") or ";16" in image.mode or _stores_16_bits(image):
-        raise ImageError(
-            f"{name}: more than 8 bits a channel (mode {image.mode}, {image.format}); choose a "
-            "range and save it as 8-bit PNG"
+        raise Refusal(
+            f"more than 8 bits a channel (mode {image.mode}, {image.format}); choose a range and "
+            "save it as 8-bit PNG"
         )
     if image.mode not in _EIGHT_BIT_MODES:
-        raise ImageError(f"{name}: colour mode {image.mode}; convert it to RGB and save it as PNG")
+        raise Refusal(f"colour mode {image.mode}; convert it to RGB and save it as PNG")
 
 
 def _stores_16_bits(image: Image.Image) -> bool:
@@ -228,20 +255,46 @@ def _is_gray(image: Image.Image) -> bool:
     return image.mode in _GRAY_MODES
 
 
-def _as_rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.mode == "CMYK":
-        return cmyk_to_rgb(ImageOps.exif_transpose(image), name)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            raise ImageError(
-                f"{name}: has transparent pixels; flatten it onto a background and save it as RGB"
-            )
-    return ImageOps.exif_transpose(image).convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    """How the picture is turned; Pillow turns TIFF by itself."""
+    if image.format == "TIFF":
+        return 1
+    for name, most in (("exif", MOST_EXIF), ("Raw profile type exif", 3 * MOST_EXIF)):
+        # For each entry Pillow copies what it points to.
+        if len(image.info.get(name, ())) > most:
+            raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
+    return image.getexif().get(_ORIENTATION, 1)
 
 
-def _too_large(name: str, size: str) -> str:
-    return (
-        f"{name}: {size}, more than the {Image.MAX_IMAGE_PIXELS} that are decoded for safety; "
-        "crop or shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
+def _ends_black(image: Image.Image) -> bool:
+    """Whether a PNG's last rows may never have been unpacked."""
+    if image.info.get("interlace"):
+        return True
+    return not any(image.crop((0, image.height - 1, *image.size)).tobytes())
+
+
+def _as_array(image: Image.Image, name: str, channels: int) -> np.ndarray:
+    """The pixels of an image that was decoded, turned and converted in one go."""
+    width, height = image.size
+    turned = _VIEWS.get(_orientation(image), lambda picture: picture)
+    swapped = turned(np.empty((2, 1))).shape == (1, 2)
+    picture = np.empty(
+        (width, height, channels) if swapped else (height, width, channels), np.uint8
     )
+    rows, mode = turned(picture), "RGB" if channels == 3 else "L"
+    convert = cmyk_to_rgb(image, name) if image.mode == "CMYK" else None
+    step = max(1, _BAND // width)
+    for top in range(0, height, step):
+        part = image if step >= height else image.crop((0, top, width, min(top + step, height)))
+        if convert:
+            part = convert(part)
+        elif part.has_transparency_data:
+            part = part.convert("RGBA")
+            if part.getchannel("A").getextrema()[0] != 255:
+                raise Refusal(
+                    "has transparent pixels; flatten it onto a background and save it as RGB"
+                )
+        if part.mode != mode:
+            part = part.convert(mode)
+        rows[top : top + step] = np.asarray(part).reshape(-1, width, channels)
+    return picture

@@ -13,6 +13,8 @@ from gan_forensics.files.shown import shown
 
 # Settings, results and manifests are far smaller; Python needs some twenty times as much for them.
 MOST_JSON = 16 * 2**20
+# Lists and objects within each other; functions that go through them call themselves.
+MOST_DEPTH = 100
 
 
 @contextmanager
@@ -60,10 +62,24 @@ def parse_json(data: bytes | str, name: object) -> Any:
     """The JSON value of bytes or text; what is wrong is a ValueError that names its origin."""
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        return json.loads(text)
+        value = json.loads(text)
+        _check_depth(value)
+        return value
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else shown(error, most=200)
         raise ValueError(f"{shown(name)}: it is not readable as JSON ({reason})") from error
+
+
+def _check_depth(value: Any) -> None:
+    within, depth = [value], 0
+    while within := [each for each in within if isinstance(each, dict | list)]:
+        if (depth := depth + 1) > MOST_DEPTH:
+            raise RecursionError
+        within = [
+            inner
+            for each in within
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
 
 
 def gunzip(data: bytes, *, most: int) -> bytes:

@@ -34,9 +34,9 @@ from gan_forensics.train import (
     RunFolderError,
     TrainState,
     fit,
+    from_config,
     load_state,
     process_batches,
-    read_config,
 )
 
 # The grids of a run: a square of one noise, or a row for each of the first classes.
@@ -167,13 +167,7 @@ def load_gan(
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
-    saved = read_config(run, "gan")
-    try:
-        gan = build(GanConfig(**saved), tasks=tasks)
-    except (TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{run} was not written by this version of gan_forensics ({error}): train it again"
-        ) from error
+    gan = from_config(run, "gan", lambda saved: build(GanConfig(**saved), tasks=tasks))
     return gan, load_state(run, gan.learner, best=best)
 
 
