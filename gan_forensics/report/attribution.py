@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 from gan_forensics.forensics.open_set import ACCEPTED
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Share, Table
 from gan_forensics.report.explanations import scale_picture
@@ -79,7 +79,7 @@ def score_page(
     own = Counter(verdict(row, names) for row in good)
     counts: Mapping[str, int] = facts.get("counts") or own
     total = sum(counts.values())
-    said = f"{total} images: " + ", ".join(f"{n} {shown(v)}" for v, n in _ordered(counts, names))
+    said = f"{total} images: " + listed([f"{n} {v}" for v, n in _ordered(counts, names)])
     blocks: list[Block] = []
     for row in good:
         blocks += _image(row, names, real)
