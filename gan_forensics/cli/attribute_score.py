@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
 from gan_forensics.cli.process import list_images, progress
-from gan_forensics.files import say, tell, write_csv
+from gan_forensics.files import listed, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.attribution import Attributor
@@ -86,7 +86,7 @@ class AttributeScore:
                 f"none of {len(rows)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
         counts = {name: known.count(name) for name in dict.fromkeys(known)}
-        said = ", ".join(f"{n} {shown(name)}" for name, n in sorted(counts.items()))
+        said = listed([f"{n} {name}" for name, n in sorted(counts.items())])
         tell(f"{len(known)} images: {said}; {self.out}")
         tell(
             f"none of these: known (the largest probability) below {model.threshold:.4f}, as of "

@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import list_images, progress
-from gan_forensics.files import say, tell, write_csv
+from gan_forensics.files import file_stem, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -94,7 +94,7 @@ class Explain:
         scale, verdicts = common_scale(explanations), []
         for path, found in zip(images, explanations, strict=True):
             verdict = Verdict(path, found.score, *panel(images[path], found, scale))
-            name = f"{len(verdicts):03d}-{path.stem}.png"
+            name = f"{len(verdicts):03d}-{file_stem(path.stem)}.png"
             save_png(self.out / name, overlay(verdict.base, verdict.layer))
             verdicts.append(verdict)
         scores = [

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import open_source, progress
-from gan_forensics.files import listed, say, tell
+from gan_forensics.files import file_stem, listed, say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +132,8 @@ class Translate:
                 errors.append(str(error))
                 continue
             name = describe(source, index)
-            names.append((f"{index:06d}", Path(name).stem if Path(name).is_file() else ""))
+            stem = file_stem(Path(name).stem) if Path(name).is_file() else ""
+            names.append((f"{index:06d}", stem))
         if not images:
             raise ValueError(f"none of {count} images can be translated: {errors[0]}")
         if errors:
@@ -151,4 +152,4 @@ class Translate:
 
 def _file_name(target: str) -> str:
     """A target as the name of a folder."""
-    return re.sub(r"[^\w=.,+-]", "_", target)
+    return file_stem(re.sub(r"[^\w=.,+-]", "_", target))
