@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int
 
 from gan_forensics.data.decoding import decode_image
 from gan_forensics.data.sources import check_classes, rows_of_split, squared_example
-from gan_forensics.files import read_bytes, read_json, refuse_links, shown
+from gan_forensics.files import listed, read_bytes, read_json, refuse_links, shown
 
 # Names of labels and the like, which TFDS reads whole.
 _MOST_TEXT = 2**26
@@ -221,7 +221,7 @@ def open_records(builder: Any, name: str, part: str, decoders: dict | None = Non
     except ValueError as error:
         raise ValueError(
             f"tfds:{name}: cannot read the split {part!r} ({_one_line(error)}); the data "
-            f"set has {', '.join(map(shown, builder.info.splits))}: write tfds:{name}:SPLIT"
+            f"set has {listed(builder.info.splits)}: write tfds:{name}:SPLIT"
         ) from error
     folder = Path(builder.data_path)
     size = sum(path.stat().st_size for path in folder.glob("*")) if folder.is_dir() else None
@@ -264,7 +264,7 @@ def _features(features, name: str) -> tuple[str, str | None, int]:
 
     images = [key for key in features if isinstance(features[key], tfds.features.Image)]
     if not images:
-        raise ValueError(f"tfds:{name} has no image; its features are {', '.join(features)}")
+        raise ValueError(f"tfds:{name} has no image; its features are {listed(features)}")
     labels = [key for key in features if isinstance(features[key], tfds.features.ClassLabel)]
     image = "image" if "image" in images else images[0]
     label = "label" if "label" in labels else next(iter(labels), None)
