@@ -161,6 +161,7 @@ _OTHER_WRITERS = {
     "gan_forensics/faces/runs.py": {"open"},
     # To a name that `written_beside` drew for them.
     "gan_forensics/anomaly/tables.py": {"open"},
+    "gan_forensics/report/figures.py": {"savefig"},
     "gan_forensics/faces/video.py": {"cv2.VideoWriter", "open"},
     "experiments/face_landmarks.py": {"open"},
     # By pip.
@@ -179,10 +180,12 @@ _OWN_SAVE = {"detector", "attributor", "trained", "model"}
 def _writes(path):
     """Calls in a source file that write to a path, by what is called."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Call):
+        name = isinstance(node, ast.Call) and (
+            getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+        )
+        if not name or name not in {*_WRITERS, "open", "fdopen"}:
             continue
         called = ast.unparse(node.func)
-        name = called.rpartition(".")[2]
         first = ast.unparse(node.args[0]) if node.args else ""
         target = called.partition(".")[0]
         if name in ("open", "fdopen"):
