@@ -197,8 +197,9 @@ def catalogues_po() -> list[bytes]:
     """A catalogue as text."""
     return [
         b'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n#: a.c:3\n\n'
-        b'msgid "a black cat"\nmsgstr "eine schwarze Katze"\n\nmsgctxt "menu"\nmsgid "open the file %s"\n'
-        b'msgstr "die Datei %s auf"\n\nmsgid "file"\nmsgid_plural "files"\nmsgstr[0] "Datei"\n'
+        b'msgid "a black cat"\nmsgstr "eine schwarze Katze"\n\nmsgctxt "menu"\n'
+        b'msgid "open the file %s"\nmsgstr "die Datei %s auf"\n\nmsgid "file"\n'
+        b'msgid_plural "files"\nmsgstr[0] "Datei"\n'
         b'msgstr[1] "Dateien"\n\n#~ msgid "old"\n#~ msgstr "alt"\n'
     ]
 

@@ -8,11 +8,13 @@ import ast
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import math
 import warnings
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -158,12 +160,15 @@ def _value(draw: Random) -> Any:
     ))  # fmt: skip
 
 
-def _places(value: Any, at: tuple = ()) -> list[tuple]:
-    found = [at]
-    pairs = value.items() if isinstance(value, dict) else ()
-    pairs = enumerate(value) if isinstance(value, list) else pairs
-    for key, part in pairs:
-        found += _places(part, (*at, key))
+def _places(value: Any) -> list[tuple]:
+    """The ways to the parts of a value, of which there may be many; the first ones."""
+    found, left = [], deque([((), value)])
+    while left and len(found) < 20_000:
+        at, value = left.popleft()
+        found.append(at)
+        pairs = value.items() if isinstance(value, dict) else ()
+        pairs = enumerate(value) if isinstance(value, list) else pairs
+        left += [((*at, key), part) for key, part in itertools.islice(pairs, 3000)]
     return found
 
 
@@ -183,7 +188,7 @@ def other_json(draw: Random, value: Any, others: Sequence[Any]) -> Any:
         elif what == 1 and isinstance(holder, dict):
             holder[draw.choice(_STRINGS)] = holder.pop(last)
         elif what == 2 and isinstance(holder, list):
-            holder += [holder[last]] * draw.choice((1, 1000))
+            holder += [holder[last]] * draw.choice((1, 300))
         elif what == 3 and isinstance(holder, dict):
             holder.update({f"{draw.choice(_STRINGS)[:99]}{i}": _value(draw) for i in range(60)})
         elif what == 4:
@@ -194,7 +199,23 @@ def other_json(draw: Random, value: Any, others: Sequence[Any]) -> Any:
             holder[last] = json.loads(json.dumps(other))
         else:
             holder[last] = _value(draw)
+        if _too_large(value):
+            return _value(draw)
     return value
+
+
+def _too_large(value: Any) -> bool:
+    """Whether a value is longer than an input may be: repeated parts multiply."""
+    left, size = [value], 0
+    while left and size < MOST:
+        part = left.pop()
+        size += len(part) if isinstance(part, str) else 2
+        if isinstance(part, dict):
+            size += sum(map(len, part))
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+    return size >= MOST
 
 
 def of_json(draw: Random, seeds: Sequence[bytes]) -> bytes:

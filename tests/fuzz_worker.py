@@ -87,7 +87,9 @@ KINDS: dict[str, Kind] = {
     "results": Kind(_c.results, _m.of_json, "run/results.json", _r.run),
     "data": Kind(_c.data_records, _m.of_json, "run/data.json", _r.run),
     "metrics": Kind(_c.metrics, _m.of_json, "run/metrics.jsonl", _r.metrics),
-    "manifest": Kind(_c.manifests, _m.of_json, "run/manifest.json", _r.manifest, _c.beside_manifest),
+    "manifest": Kind(
+        _c.manifests, _m.of_json, "run/manifest.json", _r.manifest, _c.beside_manifest
+    ),
     "links": Kind(_c.links, _m.of_links, "input.json", _r.links),
     "checkpoint": Kind(_c.runs, _m.of_run, "input.zip", _r.whole_run, share=0.1),
     "benchmark": Kind(_c.benchmarks, _m.of_json, "run/benchmark.json", _r.benchmark),
