@@ -21,7 +21,6 @@ from gan_forensics.report.attribution_fit import fitted_page
 from gan_forensics.report.class_plots import (
     Point,
     confusion_figure,
-    cut,
     reliability_figure,
     severity_figure,
 )
@@ -201,12 +200,7 @@ def test_twenty_sources_stay_readable_in_the_page():
     text = axes.texts[0]
     assert text.get_fontsize() >= 4.5
     assert text.get_window_extent().width / figure.dpi * 72 < size
-    assert all(label.get_text().endswith("…") for label in axes.get_yticklabels())
-
-
-def test_names_in_figures_are_short_printable_and_no_formula():
-    assert cut("a\n$b$") == r"a\n\$b\$"
-    assert len(cut("x" * 99)) == 24
+    assert all("…" in label.get_text() for label in axes.get_yticklabels())
 
 
 def test_curves_of_severity_begin_where_they_begin():

@@ -25,7 +25,8 @@ from gan_forensics.report import (
     spectra_figure,
     write_report,
 )
-from gan_forensics.report.html import Share, format_cell
+from gan_forensics.report.blocks import Share
+from gan_forensics.report.html import format_cell
 from gan_forensics.report.run import flatten, table_of
 from gan_forensics.train import read_metrics
 

@@ -9,7 +9,7 @@ from tyro.conf import Positional
 from gan_forensics.cli.attribute_fit import said_cells
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import progress
-from gan_forensics.files import say, tell
+from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data.attributed import Attributed
@@ -94,8 +94,8 @@ class AttributeEvaluate:
         found = set(images.semantics) - {""}
         if known and found and not known & found:
             say(
-                f"none of the contents ({', '.join(sorted(found))}) is called as one that the "
-                f"model was fitted on ({', '.join(sorted(known))}): all count as unseen"
+                f"none of the contents ({listed(sorted(found))}) is called as one that the "
+                f"model was fitted on ({listed(sorted(known))}): all count as unseen"
             )
         return images.part(fresh)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given
 from gan_forensics.cli.process import progress
-from gan_forensics.files import say, tell
+from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data.attributed import Attributed
@@ -217,7 +217,7 @@ class AttributeFit:
             ("--new-seeds", self.new_seeds, images.instances),
         ):
             if missing := sorted(set(names) - set(there)):
-                known = ", ".join(sorted(set(there) - {""})) or "none"
+                known = listed(sorted(set(there) - {""})) or "none"
                 raise ValueError(f"{option} {' '.join(missing)}: there is none; there are {known}")
         apart = np.array([
             s in self.unseen or i in self.new_seeds

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import progress
-from gan_forensics.files import say, tell
+from gan_forensics.files import listed, say, tell
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Benchmark:
         )
         counts = ", ".join(f"{n} in {split}.csv" for split, n in facts["counts"].items())
         tell(
-            f"{self.out}: {counts}; {len(facts['names'])} sources ({', '.join(facts['names'])}), "
-            f"semantics {', '.join(facts['seen'])}"
-            + (f", unseen {', '.join(facts['unseen'])}" if facts["unseen"] else "")
+            f"{self.out}: {counts}; {len(facts['names'])} sources ({listed(facts['names'])}), "
+            f"semantics {listed(facts['seen'])}"
+            + (f", unseen {listed(facts['unseen'])}" if facts["unseen"] else "")
         )
 
     def _real(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import progress
-from gan_forensics.files import say, tell, write_csv
+from gan_forensics.files import listed, say, tell, write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +168,7 @@ class DetectRobustness:
         for label, some in tables.items():
             if missing := [n for n in names if n not in {row["perturbation"] for row in some}]:
                 say(
-                    f"{label}: no image had a score after {', '.join(missing)}: flat images have "
+                    f"{label}: no image had a score after {listed(missing)}: flat images have "
                     "no spectrum"
                 )
         tell(f"Open {page}; the numbers are in {out / 'robustness.csv'}.")

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import open_source, progress
-from gan_forensics.files import say, tell
+from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ class Translate:
         tell(
             f"{len(images)} images, each in {len(made)} domain{'s' * (len(made) > 1)}, in "
             f"{self.out}; columns of "
-            f"grid.png: the image, {', '.join(made)}"
+            f"grid.png: the image, {listed(made)}"
         )
 
     def _opened(self, config: "StarGanConfig") -> "Source":

@@ -34,8 +34,9 @@ from gan_forensics.data.tiff_tags import check_tags
 _SHARES = {"WEBP": 0.4, "JPEG2000": 0.5, "AVIF": 0.6}
 # A row takes eight bytes beside its pixels; JPEG has no longer sides.
 MOST_SIDE = 65535
-# Python unpacks these, 0.2 us a sample: RLE of BMP, PPM of text, or of another range than 255.
-MOST_SLOW = 2**22
+# Python unpacks these, in 1 us a sample or a run: RLE of BMP, PPM as text, or of another range than
+# 255. Of text a pixel takes some 12 bytes, of RLE 2 at most.
+MOST_SLOW, MOST_TEXT, MOST_RLE = 2**20, 2**24, 2**22
 # The largest picture without compression is below it. Decoders copy the files of some formats.
 MOST_BYTES = 2**29
 _MOST_BYTES = {"JPEG": 2**28, "JPEG2000": 2**27, "WEBP": 2**27, "AVIF": 2**27}
@@ -53,10 +54,7 @@ def check_budget(file: BinaryIO, kind: str) -> None:
         ValueError: what is too much, in words.
         struct.error, IndexError: when the header is cut.
     """
-    size, most = file.seek(0, 2), _MOST_BYTES.get(kind, MOST_BYTES)
-    if size > most:
-        raise Refusal(f"{size} bytes, more than the {most} that are read of {kind}; shrink it")
-    file.seek(0)
+    size = check_bytes(file, kind)
     if kind == "PNG":
         chunks(file)
     elif kind == "JPEG":
@@ -72,10 +70,19 @@ def check_budget(file: BinaryIO, kind: str) -> None:
     elif kind == "JPEG2000":
         check_pixels(*check_jpeg2000(file), kind)
     elif kind == "BMP":
-        _check_bmp(file.read(64))
+        _check_bmp(file.read(64), size)
     elif kind == "PPM":
         _check_ppm(file.read(_PPM_HEADER), size)
     file.seek(0)
+
+
+def check_bytes(file: BinaryIO, kind: str) -> int:
+    """How large a file is, which is at its start then; one that is too large is refused."""
+    size, most = file.seek(0, 2), _MOST_BYTES.get(kind, MOST_BYTES)
+    if size > most:
+        raise Refusal(f"{size} bytes, more than the {most} that are read of {kind}; shrink it")
+    file.seek(0)
+    return size
 
 
 def check_pixels(width: int, height: int, kind: str) -> None:
@@ -104,11 +111,11 @@ def _most_pixels(kind: str) -> int:
     return int((Image.MAX_IMAGE_PIXELS or 0) * _SHARES.get(kind, 1))
 
 
-def _check_slow(width: int, height: int, what: str) -> None:
-    if width * height > MOST_SLOW:
+def _check_slow(width: int, height: int, size: int, what: str, most_bytes: int) -> None:
+    if width * height > MOST_SLOW or size > most_bytes:
         raise Refusal(
-            f"{width * height} pixels, more than the {MOST_SLOW} that are read of {what}; save it "
-            "as PNG"
+            f"{width * height} pixels in {size} bytes, more than is read of {what} ({MOST_SLOW} in "
+            f"{most_bytes}); save it as PNG"
         )
 
 
@@ -125,13 +132,13 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     raise ValueError("its header")
 
 
-def _check_bmp(head: bytes) -> None:
+def _check_bmp(head: bytes, size: int) -> None:
     (header,) = struct.unpack_from("<L", head, 14)
     if header < 40:
         return
     width, height, _, _, packed = struct.unpack_from("<llHHL", head, 18)
     if packed in (1, 2):
-        _check_slow(abs(width), abs(height), "BMP in RLE")
+        _check_slow(abs(width), abs(height), size, "BMP in RLE", MOST_RLE)
 
 
 def _check_ppm(head: bytes, size: int) -> None:
@@ -140,10 +147,9 @@ def _check_ppm(head: bytes, size: int) -> None:
         raise Refusal(f"damaged, or comments of more than {_PPM_HEADER} bytes; save it as PNG")
     kind, width, height = int(match[1]), int(match[2]), int(match[3])
     if kind <= 3:
-        _check_slow(width, height, "PPM as text")
-        _check_slow(size // 16, 1, "PPM as text")
+        _check_slow(width, height, size, "PPM as text", MOST_TEXT)
     elif kind in (5, 6) and match[4] != b"255":
-        _check_slow(width, height, "PPM of another range than 255")
+        _check_slow(width, height, size, "PPM of a range other than 255", MOST_TEXT)
 
 
 def _check_gif(file: BinaryIO) -> None:

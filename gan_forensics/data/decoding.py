@@ -22,13 +22,13 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar, cast
+from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from gan_forensics.data.budget import check_budget, check_pixels, too_large
+from gan_forensics.data.budget import check_budget, check_bytes, check_pixels, too_large
 from gan_forensics.data.cmyk import cmyk_to_rgb
 from gan_forensics.data.jpeg_quality import jpeg_quality
 from gan_forensics.data.jpeg_scans import MOST_EXIF, OneScan, only_scan
@@ -177,14 +177,17 @@ def _opened(
         raise ImageError(f"{name}: {reason} (it starts with {start[:8]!r})")
     kind = image_format(start, name) or ""
     try:
-        check_budget(file, kind)
-        watched, stream = None, cast(Any, file)
+        watched: OneScan | None = None
         if whole and kind == "JPEG":
+            check_bytes(file, kind)
             data = file.read()
+            file = io.BytesIO(data)
             if scan := only_scan(file, data):
-                stream = watched = OneScan(data, scan)
+                watched = OneScan(data, scan)
             file.seek(0)
-        with Image.open(stream, formats=[kind]) as image:
+        else:
+            check_budget(file, kind)
+        with Image.open(file, formats=[kind]) as image:
             _refuse(image, kind)
             if watched:
                 watched.watch(image)
@@ -213,7 +216,7 @@ def _opened(
 def _less_text(file: BinaryIO) -> BinaryIO | None:
     try:
         return without_text(file)
-    except (MemoryError, Refusal):
+    except (MemoryError, ValueError):  # damaged in another way
         return None
 
 

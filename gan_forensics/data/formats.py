@@ -19,7 +19,7 @@ from gan_forensics.data.sources import (
     check_points,
     rows_of_split,
 )
-from gan_forensics.files import archives, gunzip, gunzip_start, read_bytes, read_csv, shown
+from gan_forensics.files import archives, gunzip, gunzip_start, listed, read_bytes, read_csv, shown
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
 _POINT_KEY = "point"
@@ -259,7 +259,7 @@ def _wanted(heads: Mapping[str, archives.Head]) -> list[str]:
         wanted = images[:1]
     else:
         raise ValueError(
-            f"it has {shown(', '.join(heads)) or 'nothing'}; images must be under one of "
+            f"it has {listed(heads) or 'nothing'}; images must be under one of "
             f"{', '.join(_IMAGE_KEYS)}, points [n, d] under {_POINT_KEY}"
         )
     label = next((key for key in _LABEL_KEYS if key in heads), None)
@@ -286,16 +286,16 @@ def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> Arr
     if any(fit.values()) and "image" not in arrays:
         given = ", ".join(f"{name}={value}" for name, value in fit.items() if value)
         raise ValueError(
-            f"{given}: size and crop are for images, and there are none, but {', '.join(arrays)}: "
+            f"{given}: size and crop are for images, and there are none, but {listed(arrays)}: "
             "leave it out"
         )
-    listed = len(next(iter(arrays.values())))
+    whole = len(next(iter(arrays.values())))
     if split != "all":
-        rows = rows_of_split(range(listed), split)
+        rows = rows_of_split(range(whole), split)
         arrays = {key: array[rows] for key, array in arrays.items()}
     if any(fit.values()):
         squares = [square(image, **fit) for image in arrays["image"]]
         arrays = {**arrays, "image": np.stack(squares)}
     source = ArraySource(**arrays)
-    source.listed = listed
+    source.listed = whole
     return source

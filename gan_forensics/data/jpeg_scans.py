@@ -13,21 +13,23 @@ from gan_forensics.data.refusal import Refusal
 
 # An encoder makes some ten. Each goes through all blocks of the picture, if it is empty too:
 # 0.4 ns a pixel, so that 20,000 of them are minutes.
-MOST_SCANS = 100
+MOST_SCANS = 64
 MOST_SEGMENTS = 2000
+# Those of Photoshop (APP13) Pillow takes apart.
+MOST_PHOTOSHOP = 64
 # Of an Exif segment, twice; Pillow copies of it for each of its entries what that points to.
 MOST_EXIF = 2**17
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_EOI, _SOS, _APP1, _APP13 = 0xD9, 0xDA, 0xE1, 0xED
 _FRAMES = (0xC0, 0xC1, 0xC2)  # sequential, and progressive
 _OTHER_FRAMES = {0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
-_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment
 # Codes of many bits, and more of them than libjpeg reads ahead (64 bits).
 _PAD = b"\xfe" * 12
 # Behind the pixels lie a few bytes at most.
 _LEFT_OVER, _LEFT_OVER_SHARE = 512, 64
 # Pixels of the last row, or the last rows, whose colours no picture has by chance.
-_MARKS = 16
+_MARKS = 4
 # Smaller pictures may be one block, which is whole or not there.
 _LEAST_PIXELS = 64
 
@@ -46,24 +48,25 @@ def segments(file: BinaryIO, at: int = 2) -> list[Segment]:
     Raises:
         ValueError: for more than are read, and for what is no JPEG.
     """
-    found, exif = [], 0
-    while not found or found[-1].marker not in (_EOI, _SOS):
+    found, exif, photoshop, marker = [], 0, 0, 0
+    while marker not in (_EOI, _SOS):
         file.seek(at)
-        head = file.read(64)
+        head = file.read(16)
         filled = len(head) - len(head.lstrip(b"\xff"))  # A marker may have many.
-        if not filled or filled == len(head):
+        if not filled or filled > 8 or filled == len(head):
             raise ValueError("no marker where one must be")
         marker, start = head[filled], at + filled + 1
         at = start
-        if marker not in (_EOI, *_ALONE):
+        if marker not in _ALONE:
             length = int.from_bytes(head[filled + 1 : filled + 3])
             if length < 2 or len(head) < filled + 3:
                 raise ValueError("a segment of no length")
             at, start = start + length, start + 2
             exif += length if marker == _APP1 and head[filled + 3 :][:4] == b"Exif" else 0
+            photoshop += marker == _APP13
         found.append(Segment(marker, start, at))
-        if len(found) > MOST_SEGMENTS:
-            raise Refusal(f"a JPEG of more than {MOST_SEGMENTS} segments; save it anew")
+        if len(found) > MOST_SEGMENTS or photoshop > MOST_PHOTOSHOP:
+            raise Refusal("a JPEG of very many segments; save it anew")
         if exif > MOST_EXIF:
             raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
     return found
@@ -99,6 +102,10 @@ def only_scan(file: BinaryIO, data: bytes) -> tuple[int, int] | None:
             return None
         if count == 1 and frame[:1] != b"\xc2" and header[:1] == frame[6:7]:
             return end, behind.start()
+        if header[1 + 2 * header[0]] == 0 and 8 * (behind.start() - end) < _least_bits(
+            frame, header
+        ):
+            raise ValueError("a scan of most rows is missing")
         at = behind.start()
     progressive = frame[:1] == b"\xc2"
     for component in frame[7::3]:
@@ -106,6 +113,20 @@ def only_scan(file: BinaryIO, data: bytes) -> tuple[int, int] | None:
         if any(bits) or None in (bits if progressive else bits[:1]):
             raise ValueError("its last scans are missing")
     return None
+
+
+def _least_bits(frame: bytes, header: bytes) -> int:
+    """What a scan of mean levels takes at least: a bit for each block of its components."""
+    height, width = int.from_bytes(frame[2:4]), int.from_bytes(frame[4:6])
+    factors = {
+        frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15) for at in range(7, len(frame), 3)
+    }
+    across, down = (max(sides) for sides in zip(*factors.values(), strict=True))
+    return sum(
+        -(-width * wide // (8 * across)) * -(-height * high // (8 * down))
+        for component in header[1 : 1 + 2 * header[0] : 2]
+        for wide, high in (factors[component],)
+    )
 
 
 def _add(sent: dict[int, list[int | None]], header: bytes) -> None:
@@ -119,6 +140,8 @@ def _add(sent: dict[int, list[int | None]], header: bytes) -> None:
 
 class OneScan:
     """The bytes of a sequential JPEG file, as a file that hears whether its pixels are whole.
+
+    It takes the place of an opened image's file.
 
     Before the scan's end the last row must not be there, and it must be once the scan has ended:
     rows come out as the bytes go in. So that libjpeg, which reads ahead, comes to the end, some
@@ -135,21 +158,19 @@ class OneScan:
 
     def watch(self, image: Image.Image) -> None:
         """Look after an image that was opened, and is loaded next."""
+        image.fp = self  # pyright: ignore
         width, height = image.size
         if width * height < _LEAST_PIXELS:
             return
         image.load_prepare()  # pyright: ignore[reportAttributeAccessIssue]
         rows = min(height, -(-_MARKS // width))
+        put = image.im.putpixel
         for k in range(_MARKS):
+            level = 37 + 53 * k
+            colours = {"L": level, "RGB": (level, 255 - level, 11), "CMYK": (level, 9, 99, 2)}
             place = k * width // _MARKS, height - 1 - k % rows
-            level = (37 + 89 * k) % 256
-            image.im.putpixel(
-                place,
-                level
-                if image.mode == "L"
-                else (level, 255 - level, level ^ 85, 9)[: len(image.getbands())],
-            )
-            self._marks[place] = image.im.getpixel(place)
+            self._marks[place] = colours[image.mode]
+            put(place, colours[image.mode])
         self._image = image
 
     def _untouched(self) -> bool:

@@ -11,7 +11,7 @@ _START, _XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
 MOST_CHUNKS = 100_000
 # As in `gan_forensics.data.jpeg_scans`.
 MOST_EXIF = 2**17
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_NO_PIXELS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colours
 # Left, top, and steps across and down of each pass of an interlaced picture.
 _PASSES = (
@@ -32,9 +32,10 @@ def chunks(file: BinaryIO) -> list[Chunk]:
     """The chunks of a file, as far as it goes.
 
     Raises:
-        ValueError: for more than are read.
+        Refusal: for more than are read.
+        ValueError: when it ends in its pixels.
     """
-    found, at = [], len(_START)
+    found, at, size = [], len(_START), file.seek(0, 2)
     while True:
         file.seek(at)
         head = file.read(8)
@@ -46,25 +47,27 @@ def chunks(file: BinaryIO) -> list[Chunk]:
             raise Refusal(f"a PNG of more than {MOST_CHUNKS} chunks; save it anew")
         if chunk.kind == b"eXIf" and chunk.end - chunk.start > MOST_EXIF:
             raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
+        if chunk.kind == b"IDAT" and chunk.end > size:
+            raise ValueError("it ends in its pixels")
         if chunk.kind == b"IEND":
             return found
         at = chunk.end + 4  # behind its checksum
 
 
 def without_text(file: BinaryIO) -> BinaryIO | None:
-    """A PNG file without its texts, where it has some: Pillow refuses long ones, pixels and all.
+    """A PNG file without texts and profile, where it has some: Pillow refuses it for long ones.
 
     Generators write their settings so. The text that can turn an image, XMP, stays.
     """
-    kept, dropped = io.BytesIO(), False
+    kept, dropped, size = io.BytesIO(), False, file.seek(0, 2)
     kept.write(_START)
     for kind, start, end in chunks(file):
         file.seek(start)
-        if kind in _TEXTS and file.read(len(_XMP)) != _XMP:
+        if kind in _NO_PIXELS and file.read(len(_XMP)) != _XMP:
             dropped = True
             continue
         file.seek(start - 8)
-        kept.write(file.read(end + 12 - start))
+        kept.write(file.read(min(end + 4, size) - start + 8))
     kept.seek(0)
     return kept if dropped else None
 

@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int
 
 from gan_forensics.data.decoding import decode_image
 from gan_forensics.data.sources import check_classes, rows_of_split, squared_example
+from gan_forensics.files import listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +161,7 @@ def open_records(builder: Any, name: str, part: str, decoders: dict | None = Non
     except ValueError as error:
         raise ValueError(
             f"tfds:{name}: cannot read the split {part!r} ({_one_line(error)}); the data "
-            f"set has {', '.join(builder.info.splits)}: write tfds:{name}:SPLIT"
+            f"set has {listed(builder.info.splits)}: write tfds:{name}:SPLIT"
         ) from error
 
 
@@ -195,7 +196,7 @@ def _features(features, name: str) -> tuple[str, str | None, int]:
 
     images = [key for key in features if isinstance(features[key], tfds.features.Image)]
     if not images:
-        raise ValueError(f"tfds:{name} has no image; its features are {', '.join(features)}")
+        raise ValueError(f"tfds:{name} has no image; its features are {listed(features)}")
     labels = [key for key in features if isinstance(features[key], tfds.features.ClassLabel)]
     image = "image" if "image" in images else images[0]
     label = "label" if "label" in labels else next(iter(labels), None)

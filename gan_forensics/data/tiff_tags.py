@@ -8,8 +8,8 @@ from gan_forensics.data.refusal import Refusal
 # What is read: plain, LZW, JPEG, deflate (two numbers), PackBits. libtiff makes fax lines (2 to 4)
 # of anything and writes line after line of complaints; others are no photographs of strangers.
 _READ = {1, 5, 7, 8, 32946, 32773}
-# Strips or tiles of a picture, which become tuples: a strip for each of 65,535 rows of three bands.
-MOST_VALUES = 2**18
+# Strips or tiles of a picture, which become tuples: as many as a picture has rows.
+MOST_VALUES = 2**16
 MOST_TAGS = 2000
 # A tile is unpacked whole; those beyond the picture are not.
 _LEAST_TILE = 2**20

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gan_forensics.files import listed
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.nn.stargan import check_depth, upsampling_kind
 from gan_forensics.runtime import Precision, check_precision
@@ -95,7 +96,7 @@ def filled(config: StarGanConfig) -> StarGanConfig:
     for name in config.exclusive or ():
         if name not in known:
             raise ValueError(
-                f"exclusive {name!r} is not among the attributes, {', '.join(config.attributes)}"
+                f"exclusive {name!r} is not among the attributes, {listed(config.attributes)}"
             )
     if len(config.exclusive or ()) == 1:
         raise ValueError(

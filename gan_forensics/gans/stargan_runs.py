@@ -10,6 +10,7 @@ import numpy as np
 from gan_forensics.data import ImageError, SkipBad, image_grid, open_attributes, save_png, take
 from gan_forensics.data.attributes import AttributeSource, labels_of_all
 from gan_forensics.data.run_data import say_taken, write_data
+from gan_forensics.files import listed
 from gan_forensics.gans.stargan import KIND, StarGan, build_stargan, translate, with_targets
 from gan_forensics.gans.stargan_config import StarGanConfig
 from gan_forensics.gans.stargan_targets import target_labels
@@ -142,7 +143,7 @@ def _completed(config: StarGanConfig, source: AttributeSource, steps: int) -> St
 def _domains(config: StarGanConfig, source: AttributeSource) -> str:
     """What is translated, in words, and how many images are not what `exclusive` says."""
     exclusive = config.exclusive or ()
-    said = [f"one of {', '.join(exclusive)}"] if exclusive else []
+    said = [f"one of {listed(exclusive)}"] if exclusive else []
     said += [f"{name} or not" for name in config.attributes if name not in exclusive]
     line = f"an image is {'; '.join(said)}"
     if not exclusive:
@@ -152,7 +153,7 @@ def _domains(config: StarGanConfig, source: AttributeSource) -> str:
     none, several = (int(found.sum()) for found in (counts == 0, counts > 1))
     if none or several:
         line += (
-            f"; but {none} of {len(counts)} images are none of {', '.join(exclusive)}, and "
+            f"; but {none} of {len(counts)} images are none of {listed(exclusive)}, and "
             f"{several} more than one: they train all the same, as what they are"
         )
     return line

@@ -6,7 +6,6 @@ they are computed again.
 """
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
 from gan_forensics.data.sources import ArraySource, Source, chunks
-from gan_forensics.files import private_folder, shown
+from gan_forensics.files import private_folder, say, shown
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.runtime import Precision, data_mesh, products
@@ -101,7 +100,7 @@ def extract(
         except FileNotFoundError:
             pass
         except ValueError as error:
-            print(f"{error}: they are computed again", file=sys.stderr)
+            say(f"{error}: they are computed again")
     found: list[Extracted] = []
     for part in chunks(source, chunk, progress=progress):
         features, logits = extractor.run(part["image"])

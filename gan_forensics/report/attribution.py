@@ -23,17 +23,9 @@ from PIL import Image
 
 from gan_forensics.files import shown
 from gan_forensics.forensics.open_set import ACCEPTED
+from gan_forensics.report.blocks import Block, Facts, Picture, Section, Share, Table
 from gan_forensics.report.explanations import scale_picture
-from gan_forensics.report.html import (
-    Block,
-    Facts,
-    Picture,
-    Section,
-    Share,
-    Table,
-    format_cell,
-    write_report,
-)
+from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.run import flatten
 
 NONE = "none of these"

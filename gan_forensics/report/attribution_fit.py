@@ -20,13 +20,14 @@ from gan_forensics.files import shown
 from gan_forensics.forensics.open_set import ACCEPTED
 from gan_forensics.forensics.temperature import Bin
 from gan_forensics.report.attribution import NONE, about
+from gan_forensics.report.blocks import Block, Picture, Section, Table
 from gan_forensics.report.class_plots import (
     Point,
     confusion_figure,
     reliability_figure,
     severity_figure,
 )
-from gan_forensics.report.html import Block, Picture, Section, Table, write_report
+from gan_forensics.report.html import write_report
 
 Cell = Mapping[str, Any]
 # Sources that are named below a confusion matrix.

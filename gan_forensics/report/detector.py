@@ -8,7 +8,8 @@ import jax
 from scipy.special import expit
 
 from gan_forensics.forensics.format_audit import read_seen
-from gan_forensics.report.html import Picture, Section, Table, format_cell, write_report
+from gan_forensics.report.blocks import Picture, Section, Table
+from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.run import flatten, table_of
 

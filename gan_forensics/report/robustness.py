@@ -10,8 +10,9 @@ from gan_forensics.data.strengths import FAMILIES, in_words
 from gan_forensics.files import listed, shown
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
+from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table
 from gan_forensics.report.detector_fit import CARRIER_WORDS
-from gan_forensics.report.html import Block, Facts, Picture, Section, Table, write_report
+from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.strength import Panel, Point, strength_figure
 

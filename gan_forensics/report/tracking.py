@@ -11,15 +11,9 @@ from matplotlib.figure import Figure
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.gates import FRAMES
 from gan_forensics.faces.rows import ANGLES, Table
-from gan_forensics.report.html import (
-    Block,
-    Facts,
-    Link,
-    Picture,
-    Section,
-    format_cell,
-    write_report,
-)
+from gan_forensics.files import listed
+from gan_forensics.report.blocks import Block, Facts, Link, Picture, Section
+from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 from gan_forensics.report.run import flatten
 
@@ -193,7 +187,7 @@ def details(results: Mapping[str, Any]) -> list[str]:
         f"{clip['name']}: {clip['size']}, {clip['container']} ({clip['codec']}), {rate} frames per "
         f"second; {counted}",
         f"Model: {model['name']}; {model['landmarks']} landmarks, {model['tracked_vertices']} "
-        f"tracked vertices; units: {', '.join(model['units'])}",
+        f"tracked vertices; units: {listed(model['units'])}",
         f"Face: frame {face['frame']}, init={face['init']},{box} "
         f"{face['outer_eye_corners_px']:.0f} px between the eyes' outer corners{reduced}",
         f"Energy: {energies} (from {gates['accepted_frames_behind_them']} frames)",

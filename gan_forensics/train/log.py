@@ -3,12 +3,11 @@
 import contextlib
 import itertools
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.files import open_regular, parse_json, shown, written_beside
+from gan_forensics.files import open_regular, parse_json, say, shown, written_beside
 
 # What is read of a log for a page, far more than it shows, and of one line of it.
 MOST_BYTES, MOST_LINES, MOST_LINE = 2**25, 200_000, 2**20
@@ -86,9 +85,8 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
     for line, record in _records(path):
         size += len(line)
         if size > MOST_BYTES or len(records) == MOST_LINES:
-            print(
+            say(
                 f"{shown(path)}: the first {len(records)} lines are read, and the rest left out",
-                file=sys.stderr,
             )
             break
         records.append(record)
