@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.nn.dcgan import Discriminator, Generator
 from gan_forensics.nn.tails import TAILS
-from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.torch_files import check_pickles
+from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_nn
 
