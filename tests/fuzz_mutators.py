@@ -383,10 +383,10 @@ def _text_of(content: bytes) -> Any:
 
 def _header(draw: Random, content: bytes, seeds: Sequence[bytes]) -> bytes:
     """A header of JSON in an archive of ours, with other values."""
-    others = [_text_of(parts_of(seed)["header.npy"]) for seed in seeds]
     try:
+        others = [_text_of(parts_of(seed)["header.npy"]) for seed in seeds]
         value = _text_of(content)
-    except ValueError:  # damaged before
+    except (KeyError, ValueError):  # no archive with a header, or damaged before
         return of_bytes(draw, [content or b"\0"])
     text = json.dumps(other_json(draw, value, others))[:MOST] or " "
     return npy(f"<U{len(text)}", (), text.encode("utf-32-le", "surrogatepass"))

@@ -160,15 +160,13 @@ def links(path: Path) -> None:
     from gan_forensics.files import write_json
     from gan_forensics.report.run import report_run
     from gan_forensics.train import CheckpointError
-    from gan_forensics.train.checkpoint import manifest_problem
-    from gan_forensics.train.log import read_metrics
     from gan_forensics.train.run_folder import read_config, writing
 
     folder = path.with_name("run")
 
-    def locked() -> None:
+    def written() -> None:
         with writing(folder):
-            pass
+            write_json(folder / "results.json", {})
 
     try:
         (folder / "samples").mkdir(parents=True)
@@ -177,12 +175,9 @@ def links(path: Path) -> None:
             _place(folder / place, kind, target)
         for use in (
             lambda: read_config(folder, "gan"),
-            lambda: read_metrics(folder / "metrics.jsonl"),
-            lambda: manifest_problem(folder),
             lambda: report_run(folder),
             lambda: gan(folder),
-            lambda: write_json(folder / "results.json", {}),
-            locked,
+            written,
         ):
             try:
                 use()
