@@ -90,7 +90,7 @@ KINDS: dict[str, Kind] = {
     "manifest": Kind(
         _c.manifests, _m.of_json, "run/manifest.json", _r.manifest, _c.beside_manifest
     ),
-    "links": Kind(_c.links, _m.of_links, "input.json", _r.links),
+    "links": Kind(_c.links, _m.of_links, "input.json", _r.links, share=0.25),
     "checkpoint": Kind(_c.runs, _m.of_run, "input.zip", _r.whole_run, share=0.1),
     "benchmark": Kind(_c.benchmarks, _m.of_json, "run/benchmark.json", _r.benchmark),
     "face-weights": Kind(
