@@ -5,6 +5,7 @@ Recipes and numbers: README of mimicry (Lee and Town, arXiv 2005.02494), the cod
 networks of the published widths, no moving average.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,23 +186,24 @@ def train_and_measure(
         raise ValueError(f"FID, KID and inception score need weights: {how}")
     extractor = inception_features(inception)
     rows = []
-    for (name, method, seed), (gan, steps) in runs.items():
-        run = out / "published" / f"{name}-{method}-seed{seed}"
-        every, often = min(5000, steps), min(50, steps)
-        cadence = Cadence(steps, log_every=often, checkpoint_every=every, sample_every=every)
-        trained = train_gan(gan, run, cadence, resume=True)
-        made = [generate(*trained, images, seed=draw) for draw in range(draws)]
-        source = open_source(real or gan.data, size=gan.size, split="train")
-        chosen = np.random.default_rng(0).permutation(len(source))[:images]
-        others = take(source, np.sort(chosen))["image"]
-        scores = evaluate_images(
-            others, made, extractor, metrics=("fid", "kid", "is"), cache=out / "features"
-        )
-        rows += [
-            {"recipe": name, "method": method, "seed": seed, "steps": steps, **score.to_dict()}
-            for score in scores
-        ]
-        write_samples(out / "samples", {run.name: made[0][:40]}, columns=10)
+    with tempfile.TemporaryDirectory(prefix="features_") as cache:
+        for (name, method, seed), (gan, steps) in runs.items():
+            run = out / "published" / f"{name}-{method}-seed{seed}"
+            every, often = min(5000, steps), min(50, steps)
+            cadence = Cadence(steps, log_every=often, checkpoint_every=every, sample_every=every)
+            trained = train_gan(gan, run, cadence, resume=True)
+            made = [generate(*trained, images, seed=draw) for draw in range(draws)]
+            source = open_source(real or gan.data, size=gan.size, split="train")
+            chosen = np.random.default_rng(0).permutation(len(source))[:images]
+            others = take(source, np.sort(chosen))["image"]
+            scores = evaluate_images(
+                others, made, extractor, metrics=("fid", "kid", "is"), cache=cache
+            )
+            rows += [
+                {"recipe": name, "method": method, "seed": seed, "steps": steps, **score.to_dict()}
+                for score in scores
+            ]
+            write_samples(out / "samples", {run.name: made[0][:40]}, columns=10)
     return rows
 
 

@@ -15,7 +15,7 @@ from gan_forensics.report import (
     spectra_figure,
     stored_curves,
 )
-from gan_forensics.report.html import Share
+from gan_forensics.report.blocks import Share
 from gan_forensics.studies import pages
 from gan_forensics.studies.pages import bar, plus_minus
 from gan_forensics.train import read_metrics

@@ -1,13 +1,16 @@
 """Tables of every format: read, written, refused with the place of what is wrong."""
 
 import csv
+import struct
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.io import savemat
 
 from gan_forensics.anomaly import read_table, write_table
+from gan_forensics.files import archives
 
 
 def write_csv(path, x, y=None):
@@ -20,8 +23,6 @@ def write_csv(path, x, y=None):
 
 
 def test_tables_are_read_from_every_format(tmp_path, rng):
-    from scipy.io import savemat
-
     x, y = rng.uniform(size=(9, 2)), np.repeat([0, 1], [7, 2])
     np.savez(tmp_path / "t.npz", X=x, y=y)
     savemat(tmp_path / "t.mat", {"X": x, "y": y[:, None]})
@@ -56,7 +57,7 @@ def test_other_damaged_tables_are_refused(tmp_path):
     np.savez(tmp_path / "b.npz", X=np.ones((3, 2)), y=np.ones(2))
     np.savez(tmp_path / "c.npz", X=np.array([["a", "b"]]))
     for name, label, message in (
-        ("t.mat", None, "not a readable"),
+        ("t.mat", None, "t.mat cannot be read as a table in .mat"),
         ("a.npz", None, r"no rows under 'X' or 'x'; it holds rows \[3, 2\]"),
         ("b.npz", "y", "2 labels in 'y' for 3 rows"),
         ("b.npz", "z", "no array 'z'"),
@@ -65,6 +66,72 @@ def test_other_damaged_tables_are_refused(tmp_path):
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             read_table(tmp_path / name, label=label)
+
+
+def test_of_many_columns_the_first_are_named(tmp_path):
+    names = [f"a_rather_long_name_of_column_{i}" for i in range(5000)]
+    (tmp_path / "t.csv").write_text(",".join(names) + "\n" + ",".join(["1"] * 5000) + "\n")
+    with pytest.raises(ValueError, match="column_19 and 4980 more$") as refused:
+        read_table(tmp_path / "t.csv", label="x" * 5000)
+    assert len(str(refused.value)) < 2000
+
+
+def test_one_long_label_does_not_make_all_labels_long(tmp_path):
+    (tmp_path / "t.csv").write_text("a,kind\n1," + "x" * 1001 + "\n2,y\n")
+    with pytest.raises(ValueError, match="a label of 1001 characters"):
+        read_table(tmp_path / "t.csv", label="kind")
+
+
+def test_only_the_rows_and_the_label_are_read(tmp_path):
+    x, objects = np.ones((3, 2)), np.array([{}], object)
+    np.savez(tmp_path / "t.npz", X=x, y=np.arange(3), notes=objects)
+    savemat(tmp_path / "t.mat", {"X": x, "y": np.arange(3), "notes": {"by": "me"}})
+    for name in ("t.npz", "t.mat"):
+        assert read_table(tmp_path / name, label="y").y.tolist() == [0, 1, 2]
+        with pytest.raises(ValueError, match="rows|notes"):
+            read_table(tmp_path / name, label="notes")
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_every_cut_and_every_changed_byte_of_a_mat_file_is_a_table_or_a_value_error(
+    compressed, tmp_path
+):
+    path = tmp_path / "t.mat"
+    savemat(path, {"X": np.ones((3, 2)), "y": np.arange(3)}, do_compression=compressed)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 5 if compressed else 9):
+        for data in (whole[:place], whole[:place] + b"\xff" + whole[place + 1 :]):
+            path.write_bytes(data)
+            try:
+                read_table(path, label="y")
+            except ValueError as error:
+                assert "t.mat" in str(error) and "\n" not in str(error)
+
+
+def test_a_mat_file_that_unpacks_to_too_much_is_refused_before_scipy_reads_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(archives, "ALWAYS", 2**20)
+    path = tmp_path / "t.mat"
+    savemat(path, {"X": np.zeros((2**16, 4))}, do_compression=True)
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="unpack to more"):
+        patch.setattr("scipy.io.whosmat", None)
+        read_table(path)
+    # The size of its shape, where the bytes are not there.
+    savemat(path, {"X": np.zeros((2, 4))})
+    data = path.read_bytes()
+    assert data.count(struct.pack("<2i", 2, 4)) == 1
+    path.write_bytes(data.replace(struct.pack("<2i", 2, 4), struct.pack("<2i", 2**30, 4)))
+    with pytest.raises(ValueError, match="unpack to 32 GiB"):
+        read_table(path)
+    path.write_bytes(data[:124] + b"\0\2IM" + data[128:])
+    with pytest.raises(ValueError, match=r"version 7.3, .* save it with -v7"):
+        read_table(path)
+    two = {"X": np.zeros((2, 4)), "Y": np.zeros((2, 4))}
+    savemat(path, two)
+    path.write_bytes(path.read_bytes().replace(b"Y\0\0\0", b"X\0\0\0"))
+    with pytest.raises(ValueError, match="two arrays of one name"):
+        read_table(path)
 
 
 def numbered(path, first="", numbers=(0, 1, 2), label=True):

@@ -29,3 +29,11 @@ def test_labels_of_tensorflow_data_sets_are_read_without_decoding_images():
 def test_a_source_without_labels_is_refused(rng):
     with pytest.raises(ValueError, match="no labels"):
         all_labels(ArraySource(image=rng.integers(0, 9, (5, 2, 2, 1), np.uint8)))
+
+
+def test_labels_of_tensorflow_data_sets_number_classes():
+    source = TfdsSource(
+        Records([7, np.int64(2**40)]), np.array([0, 1]), "image", "label", 3, "tfds:x", {}
+    )
+    with pytest.raises(ValueError, match=f"tfds:x: a label of {2**40}"):
+        all_labels(source)

@@ -4,9 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from gan_forensics.data import open_source, save_png, take
+from gan_forensics.data import formats, open_source, save_png, take
 from gan_forensics.data.images import resize
 from gan_forensics.data.sources import FileSource, rows_of_split
+from gan_forensics.files import archives
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_damaged_idx_is_refused(tmp_path, images):
     with pytest.raises(ValueError, match="not an IDX file"):
         open_source(f"idx:{path}")
     path.write_bytes(gzip.compress(b"hello" * 100)[:-20])
-    with pytest.raises(ValueError, match="damaged gzip"):
+    with pytest.raises(ValueError, match="no whole gzip|not an IDX"):
         open_source(f"idx:{path}")
     _idx(path, np.arange(5, dtype=np.uint8))
     with pytest.raises(ValueError, match="array of 1 axes"):
@@ -221,6 +222,47 @@ def test_idx_labels_must_be_as_many_as_the_images(tmp_path, images):
     _idx(tmp_path / "labels-idx1-ubyte", np.arange(39, dtype=np.uint8))
     with pytest.raises(ValueError, match="the 40 examples need 40 integers"):
         open_source(f"idx:{tmp_path / 'images-idx3-ubyte'}")
+
+
+def test_idx_that_promises_more_than_it_can_hold_is_refused_before_it_is_unpacked(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "images-idx3-ubyte.gz"
+    header = b"\0\0\x08\3" + (2**31).to_bytes(4) * 3
+    path.write_bytes(gzip.compress(header + bytes(10_000)))
+    monkeypatch.setattr(formats, "gunzip", None)
+    with pytest.raises(ValueError, match="whose header promises 9903520314283042199192993808"):
+        open_source(f"idx:{path}")
+    path.write_bytes(gzip.compress(b"\0\0\x08\xff" + b"\0" * 2000))
+    with pytest.raises(ValueError, match="255 axes"):
+        open_source(f"idx:{path}")
+    monkeypatch.undo()
+    # What is longer than its header says is not unpacked to its end.
+    path.write_bytes(gzip.compress(b"\0\0\x08\3" + (1).to_bytes(4) * 3 + bytes(10_000)))
+    with pytest.raises(ValueError, match="unpacks to more"):
+        open_source(f"idx:{path}")
+
+
+@pytest.mark.parametrize("label", ["2000000000", "10000000000", "65536", "-65536", "9" * 5000])
+def test_labels_that_no_classes_are_numbered_by_are_refused_in_one_line(label, tmp_path, images):
+    save_png(tmp_path / "a.png", images[0])
+    lines = [f"a.png,{i}" for i in range(3)] + [f"a.png,{label}"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    name = f"list:{tmp_path / 'list.csv'}"
+    if len(label) > 20:  # No number that Python reads: names of classes.
+        assert open_source(name).label_names[-1] == label
+        return
+    with pytest.raises(ValueError, match=f"list.csv: a label of {label}, where") as refused:
+        open_source(name)
+    assert "\n" not in str(refused.value)
+    np.savez(tmp_path / "a.npz", x=images[:4], y=np.array([0, 1, 2, int(label)]))
+    with pytest.raises(ValueError, match=f"a.npz: .*a label of {label}"):
+        open_source(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_labels_may_have_gaps_as_a_few_classes_of_many_have(tmp_path, images):
+    np.savez(tmp_path / "a.npz", x=images[:3], y=np.array([7, 999, 65535]))
+    assert _all(open_source(f"npz:{tmp_path / 'a.npz'}"))["label"].tolist() == [7, 999, 65535]
 
 
 # --- NumPy archives -------------------------------------------------------------------------
@@ -248,7 +290,7 @@ def test_npz_of_one_unnamed_gray_array(tmp_path, images):
         ({"image": np.zeros((2, 3, 4, 4), np.uint8)}, "channels last"),
         ({"pictures": np.zeros((2, 4, 4, 3), np.uint8)}, "it has pictures"),
         ({"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros(3, int)}, "need 2 integers"),
-        ({"x": np.array([{}, {}], dtype=object)}, "allow_pickle|Object arrays"),
+        ({"x": np.array([{}, {}], dtype=object)}, "x holds object values|must be uint8"),
     ],
 )
 def test_unfit_npz_is_refused(tmp_path, arrays, says):
@@ -265,8 +307,19 @@ def test_damaged_npz_is_refused(tmp_path, images):
         with pytest.raises(ValueError, match="a.npz: cannot be read"):
             open_source(f"npz:{tmp_path / 'a.npz'}")
     np.save(tmp_path / "a.npy", images)
-    with pytest.raises(ValueError, match="not an archive"):
+    with pytest.raises(ValueError, match="no zip archive"):
         open_source(f"npz:{tmp_path / 'a.npy'}")
+
+
+def test_only_the_images_and_labels_of_an_npz_are_read(tmp_path, images, monkeypatch):
+    other = np.array([{}], object)
+    np.savez(tmp_path / "a.npz", images=images, arr_0=images, label=np.arange(40), y=other, z=other)
+    assert sorted(_all(open_source(f"npz:{tmp_path / 'a.npz'}"))) == ["image", "label"]
+    # What is of another shape is not read at all.
+    np.savez(tmp_path / "a.npz", images=images.astype(np.float32))
+    monkeypatch.setattr(archives, "_array", None)
+    with pytest.raises(ValueError, match=r"a.npz: .* got float32 \[40, "):
+        open_source(f"npz:{tmp_path / 'a.npz'}")
 
 
 # --- names ----------------------------------------------------------------------------------

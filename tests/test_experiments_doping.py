@@ -89,6 +89,7 @@ def smoke(tmp_path_factory):
     return out, json.loads((out / "results.json").read_text()), texts
 
 
+@pytest.mark.slow
 def test_the_smoke_preset_leaves_results_and_a_page(smoke):
     out, results, texts = smoke
     assert results["finding"] in texts[0]
@@ -103,11 +104,13 @@ def test_the_smoke_preset_leaves_results_and_a_page(smoke):
         assert all(0 <= row[m] <= 1 for m in ("auc", "average_precision", "f1", "grid_auc"))
 
 
+@pytest.mark.slow
 def test_a_second_call_takes_finished_parts_from_their_files(smoke):
     assert "table-wine ..." in smoke[2][0]
     assert "..." not in smoke[2][1]
 
 
+@pytest.mark.slow
 def test_points_in_the_hole_of_world_c_hide_its_anomalies(smoke):
     """The inner shell decodes to where the anomalies are: the forest then calls them normal."""
     (sweep,) = smoke[1]["toys"]

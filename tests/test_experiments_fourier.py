@@ -164,6 +164,7 @@ def smoke(tmp_path_factory):
     return out, json.loads((out / "results.json").read_text()), said
 
 
+@pytest.mark.slow
 def test_the_smoke_preset_leaves_results_and_a_page(smoke):
     out, results, said = smoke
     assert "report.html" in said and results["finding"].split("\n")[0] in said
@@ -178,12 +179,14 @@ def test_the_smoke_preset_leaves_results_and_a_page(smoke):
     assert gans == {f"dcgan-{tail}-seed0" for tail in ("BASELINE", "Z.1.5", "N.1.5")}
 
 
+@pytest.mark.slow
 def test_after_so_little_training_baseline_spectra_already_end_higher_than_nearest_ones(smoke):
     end = {row["images"]: row["curve_end"] for row in smoke[1]["exponents"]}
     assert end["dcgan BASELINE"] > end["dcgan N.1.5"] + 0.05
     assert end["dcgan Z.1.5"] > end["dcgan N.1.5"] + 0.05
 
 
+@pytest.mark.slow
 def test_the_smoke_run_has_the_papers_direction(smoke):
     """Curves and neighbours see BASELINE and Z and let N pass, until they are trained on N too."""
     rows = {

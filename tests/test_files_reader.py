@@ -1,19 +1,28 @@
 import gzip
 import os
+import re
+from pathlib import Path
 
 import pytest
 
+import gan_forensics
 from gan_forensics.files import (
     escaped,
+    file_stem,
     gunzip,
+    gunzip_start,
+    listed,
     private_folder,
     read_bytes,
+    read_csv,
     read_json,
     refuse_links,
     rows_kept,
     shown,
+    tables,
     write_csv,
 )
+from gan_forensics.files.tables import cell
 
 
 def test_names_stay_in_their_line_and_have_a_length():
@@ -23,6 +32,18 @@ def test_names_stay_in_their_line_and_have_a_length():
     cut = shown("ab" * 5000)
     assert len(cut) < 340 and "(10000 characters)" in cut and cut.startswith("ab" * 100)
     assert escaped("a" * 301) == "a" * 301
+
+
+def test_a_list_of_names_says_how_many_it_leaves_out():
+    assert listed([]) == ""
+    assert listed(["a", "b\n", 3]) == r"a, b\n, 3"
+    assert listed({"a": 1, "b": 2}, between="; ") == "a; b"
+    assert listed(range(10_000), most=2) == "0, 1 ... (9,998 more)"
+    assert len(listed(["x" * 10_000] * 10_000)) < 3000
+
+
+def test_a_name_of_others_is_part_of_a_files_name():
+    assert file_stem("a/b\x1b\udcff") == r"a_b\x1b\udcff" and len(file_stem("é" * 300)) == 80
 
 
 @pytest.mark.parametrize(
@@ -65,14 +86,69 @@ def test_gzip_is_unpacked_as_far_as_its_limit():
             gunzip(broken, most=10**6)
 
 
-def test_cells_begin_no_formula_and_numbers_stay(tmp_path):
-    names = ["=cmd|'/C calc'!A0", "+1", "-2+3", "@SUM(1)", " =1", "\tx", "-", "a\nb", "x=1"]
-    rows = [{"path": name, "score": "-1.5e-05", "n": -3, "error": ""} for name in names]
-    write_csv(tmp_path / "a.csv", rows)
-    lines = (tmp_path / "a.csv").read_text().splitlines()[1:]
-    assert len(lines) == len(names) and all(line.endswith(",-1.5e-05,-3,") for line in lines)
-    starts = [line.lstrip('"')[:2] for line in lines]
-    assert starts == ["'=", "'+", "'-", "'@", "' ", r"\t", "'-", "a\\", "x="]
+def test_of_gzip_the_start_can_be_seen_alone():
+    data = gzip.compress(b"x" * 1000)
+    assert gunzip_start(data, 20) == b"x" * 20
+    assert gunzip_start(data[:-8], 20) == b"x" * 20
+    with pytest.raises(ValueError, match="whole gzip"):
+        gunzip_start(b"text", 20)
+
+
+def test_csv_is_read_from_regular_files_of_text_alone(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_bytes("\ufeffa,b\n\n1,\u00e9\n".encode())
+    assert read_csv(path) == [["a", "b"], [], ["1", "\u00e9"]]
+    for data in (b"a\xff", b"x" * 200_000):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="a.csv: not a CSV file"):
+            read_csv(path)
+    monkeypatch.setattr(tables, "MOST_CSV", 10)
+    with pytest.raises(ValueError, match="200000 bytes"):
+        read_csv(path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="regular"):
+        read_csv(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("-2+3", "'-2+3"),
+        ("+a", "'+a"),
+        (" =1", "' =1"),
+        ("= 1", "'= 1"),
+        ("＝1", "'＝1"),
+        ("\t=1", r"\t=1"),
+        ("a\r\n=1", r"a\r\n=1"),
+        ("a;=1", "a;'=1"),
+        ("\udcff\ud800\u202e", r"\udcff\ud800\u202e"),
+        *(
+            (same, same)
+            for same in ("x=1", "-", "+", "", " ", "-1.5e-05", "+1", ".5", "-inf", "a;b")
+        ),
+        (Path("=a"), "'=a"),
+        (-3, -3),
+        (None, None),
+    ],
+)
+def test_cells_begin_no_formula_and_numbers_stay(text, written):
+    assert cell(text) == written
+
+
+def test_every_cell_of_a_table_is_one(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"=n": "=1,2", "m": -3}, {"=n": "a\nb", "m": None}])
+    assert (tmp_path / "a.csv").read_bytes() == b"'=n,m\r\n\"'=1,2\",-3\r\na\\nb,\r\n"
+    package = Path(gan_forensics.__file__).parent
+    writers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(
+            r"csv\.(writer|DictWriter)|savetxt|\.to_csv\(", path.read_text(encoding="utf-8")
+        )
+    }
+    assert writers == {"files/tables.py"}
 
 
 def test_rows_that_were_ready_outlive_a_failure(tmp_path, capsys):
@@ -139,3 +215,14 @@ def test_a_folder_that_is_trusted_is_the_users_alone(tmp_path, monkeypatch):
         private_folder(tmp_path / "new")
     (tmp_path / "config.json").unlink()
     private_folder(tmp_path / "default", chosen=False)
+
+
+def test_memory_is_asked_for_by_the_size_of_a_file(tmp_path):
+    path = tmp_path / "small"
+    path.write_bytes(b"small")
+    assert read_bytes(path, most=2**50) == b"small"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="Linux")
+def test_a_file_that_says_0_of_itself_is_read_whole():
+    assert len(read_bytes("/proc/self/smaps", most=2**30)) > 2**12

@@ -1,4 +1,5 @@
 import sys
+import zipfile
 
 import jax
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.nn.dcgan import Discriminator, Generator
 from gan_forensics.nn.tails import TAILS
+from gan_forensics.nn.torch_files import check_pickles
 from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.weights import from_torch
 from tests import oracles_nn
@@ -198,7 +200,7 @@ class Bomb:
 def test_pickled_objects_in_npz_are_refused_and_not_run(tmp_path):
     mark = tmp_path / "mark"
     np.savez(tmp_path / "weights.npz", a=np.array([Bomb(mark)], dtype=object), b=np.zeros(2))
-    with pytest.raises(ValueError, match="pickled objects"):
+    with pytest.raises(ValueError, match="a holds object values"):
         load_weights(tmp_path / "weights.npz")
     assert not mark.exists()
 
@@ -242,6 +244,84 @@ def test_absent_package_is_answered_with_its_extra(tmp_path, monkeypatch, suffix
     path.write_bytes(b"")
     with pytest.raises(ImportError, match=rf"gan_forensics\[{extra}\]"):
         load_weights(path)
+
+
+def zipped(path, pickle, method=zipfile.ZIP_STORED, **others):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a/DATA.pkl", pickle)
+        for name, data in others.items():
+            archive.writestr(f"a/{name}", data)
+    return path
+
+
+@pytest.mark.parametrize("called", ["os\nsystem", "builtins\nset", "collections\nOrderedDicts"])
+def test_a_torch_file_that_calls_more_than_weights_need_is_not_given_to_pytorch(called, tmp_path):
+    pickle = b"\x80\x02c" + called.encode() + b"\n."
+    said = called.replace("\n", ".")
+    with pytest.raises(ValueError, match=f"it holds {said}, no weights"):
+        check_pickles(zipped(tmp_path / "a.pth", pickle))
+    # As PyTorch wrote them before 1.6.
+    (tmp_path / "b.pth").write_bytes(b"\x80\x02K\x01." * 3 + pickle + b"\x80\x02K\x01.")
+    with pytest.raises(ValueError, match=f"it holds {said}, no weights"):
+        check_pickles(tmp_path / "b.pth")
+    with pytest.raises(ValueError, match="it holds by.computed.names, no weights"):
+        check_pickles(zipped(tmp_path / "a.pth", b"\x80\x04\x8c\x02os\x8c\x06system\x93."))
+    check_pickles(zipped(tmp_path / "a.pth", b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n."))
+
+
+def test_a_torch_file_that_unpacks_or_is_damaged_is_not_given_to_pytorch(tmp_path):
+    path = zipped(tmp_path / "a.pth", b".", zipfile.ZIP_DEFLATED, data=bytes(1000))
+    with pytest.raises(ValueError, match="unpacks to more than it holds"):
+        check_pickles(path)
+    for data in (b"", b"no weights", b"PK\3\4", path.read_bytes()[:-30]):
+        path.write_bytes(data)
+        with pytest.raises(ValueError):
+            check_pickles(path)
+
+
+def test_tensors_of_more_numbers_than_are_stored_are_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "weights.pth"
+    one = torch.zeros(1, dtype=torch.float16)
+    odd = {
+        "stored": one.expand(10**9),
+        "_rebuild_sparse_tensor": torch.zeros(3).to_sparse(),
+        "complex": torch.zeros(3, dtype=torch.complex64),
+        "PyTorch finds|no weights": torch.zeros(3, device="meta"),
+    }
+    for said, tensor in odd.items():
+        torch.save({"a": tensor}, path)
+        with pytest.raises(ValueError, match=said) as refused:
+            load_weights(path)
+        assert "weights_only" not in str(refused.value) and "\n" not in str(refused.value)
+        assert refused.value.__cause__ is None
+    many = torch.zeros(2**18)
+    torch.save({str(i): many for i in range(9)}, path)
+    with pytest.raises(ValueError, match="many times as many numbers"):
+        load_weights(path)
+    torch.save({"a": many, "b": many, "c": many.bfloat16()}, path)
+    assert load_weights(path)["c"].dtype == np.float32
+    # As PyTorch wrote them before 1.6.
+    torch.save({"a": many}, path, _use_new_zipfile_serialization=False)
+    assert load_weights(path)["a"].shape == many.shape
+
+
+def test_layers_are_no_more_than_a_file_can_have(tmp_path):
+    for number in ("999999999", "9" * 5000):
+        np.savez(tmp_path / "a.npz", **{f"layer1.{number}.conv1.weight": np.zeros(0, np.float32)})
+        state = load_weights(tmp_path / "a.npz")
+        with pytest.raises(ValueError, match="a layer of that number cannot be among 1 arrays"):
+            from_torch("resnet50", state)
+
+
+def test_what_is_wrong_is_listed_in_part(tmp_path):
+    state = {f"x{i}": np.zeros(1) for i in range(500)}
+    with pytest.raises(ValueError, match=r"\n  and \d+ more$") as refused:
+        from_torch("dcgan_generator", state)
+    assert len(str(refused.value).splitlines()) == 42
+    np.savez(tmp_path / "a.npz", **{f"x{i}": b"" for i in range(3)})
+    with pytest.raises(ValueError, match="holds bytes. values, not numbers"):
+        load_weights(tmp_path / "a.npz")
 
 
 def test_torch_file_gives_back_what_was_saved(tmp_path):

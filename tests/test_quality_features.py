@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, open_source
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality import (
     METRICS,
     Extracted,
@@ -23,6 +24,7 @@ from gan_forensics.quality import (
     random_features,
     small_classifier_features,
 )
+from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.extract import batched
 from tests.test_nn_inception import state_dict
 
@@ -87,25 +89,58 @@ def test_the_cache_does_not_serve_other_images_weights_or_protocols(images, tmp_
     assert sum(calls) == 4 * len(images)
 
 
-def test_a_cache_file_of_another_kind_is_refused_saying_what_differs(images, tmp_path):
-    extractor = counting([])
-    extract(extractor, images, cache=tmp_path)
+def test_a_cache_file_of_another_kind_is_not_believed(images, tmp_path, capsys):
+    calls = []
+    extractor = counting(calls)
+    right = extract(extractor, images, cache=tmp_path).features
     (path,) = tmp_path.iterdir()
-    digest = images_digest([images])
-    assert load_features(path, digest, extractor)[0].shape == (21, 3)
+    digest, n = images_digest([images]), len(images)
+    assert load_features(path, digest, extractor, n)[0].shape == (21, 3)
     with pytest.raises(ValueError, match="its images differ"):
-        load_features(path, images_digest([images[:5]]), extractor)
+        load_features(path, images_digest([images[:5]]), extractor, n)
     with pytest.raises(ValueError, match="its protocol differ"):
-        load_features(path, digest, dataclasses.replace(extractor, protocol={"v": 2}))
+        load_features(path, digest, dataclasses.replace(extractor, protocol={"v": 2}), n)
     with pytest.raises(ValueError, match="extractor, weights differ"):
-        load_features(path, digest, counting([], name="x", fingerprint="c"))
-    # The name of the file alone does not make it right.
-    other = dataclasses.replace(extractor, protocol={"v": 2})
-    with pytest.raises(ValueError, match="its protocol differ"):
-        extract(other, images, cache=tmp_path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="delete it"):
-        extract(extractor, images, cache=tmp_path)
+        load_features(path, digest, counting([], name="x", fingerprint="c"), n)
+    header, arrays = read_archive(path)
+
+    def rewritten(features):
+        header["arrays"] = arrays_digest({"features": features})
+        write_archive(path, header, {"features": features})
+
+    def swapped():
+        write_archive(path, header, {"features": arrays["features"][::-1].copy()})
+
+    broken = {
+        "is not a readable file": lambda: path.write_bytes(path.read_bytes()[:100]),
+        "its arrays differ": swapped,
+        "no finite row": lambda: rewritten(arrays["features"][:5]),
+        "no finite row of": lambda: rewritten(arrays["features"].astype(np.float64)),
+        "no finite row of features": lambda: rewritten(arrays["features"] * np.float32(np.nan)),
+    }
+    for said, damage in broken.items():
+        damage()
+        calls.clear()
+        assert_array_equal(extract(extractor, images, cache=tmp_path).features, right)
+        error = capsys.readouterr().err
+        assert said in error and "computed again" in error and sum(calls) == n
+        assert_array_equal(extract(extractor, images, cache=tmp_path).features, right)
+        assert sum(calls) == n and not capsys.readouterr().err
+
+
+def test_a_cache_is_the_user_s_alone(images, tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "else")
+    monkeypatch.chdir(tmp_path / "run")
+    for name in ("open", "run/features", "link"):
+        with pytest.raises(ValueError, match="give a folder of your own"):
+            extract(counting([]), images, cache=tmp_path / name)
+    assert not (tmp_path / "else").exists()
+    extract(counting([]), images, cache=tmp_path / "own")
+    assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_digest_of_images_depends_on_content_order_and_shape_but_not_on_batches(images):

@@ -25,7 +25,8 @@ from gan_forensics.report import (
     spectra_figure,
     write_report,
 )
-from gan_forensics.report.html import Share, format_cell
+from gan_forensics.report.blocks import Share
+from gan_forensics.report.html import format_cell
 from gan_forensics.report.run import flatten, table_of
 from gan_forensics.train import read_metrics
 
@@ -232,10 +233,10 @@ def test_metrics_are_read_up_to_a_half_written_line(tmp_path):
     path.write_text('{"step": 1}\n\n{"step": 2, "loss": NaN}\n{"step": 3, "lo')
     assert [line["step"] for line in read_metrics(path)] == [1, 2]
     path.write_text('{"step": 1}\nbroken\n{"step": 2}\n')
-    with pytest.raises(ValueError, match="metrics.jsonl: line 2 is not JSON"):
+    with pytest.raises(ValueError, match="metrics.jsonl: line 2: it is not readable as JSON"):
         read_metrics(path)
     path.write_text('{"step": 1}\n[2]\n')
-    with pytest.raises(ValueError, match="line 2 is not a JSON object"):
+    with pytest.raises(ValueError, match="line 2 is no JSON object with a step"):
         read_metrics(path)
     path.write_bytes(b'{"step": 1}\n{"note": "\xc3')
     assert len(read_metrics(path)) == 1
@@ -307,7 +308,7 @@ def test_broken_run_folders_are_refused(run, tmp_path):
         ('{"spectra": {"real": [1, 2]}}', "results.json: \"spectra\" must map labels"),
         ('{"spectra": 3}', "\"spectra\" must map labels"),
         ('{"reliability": {"last": [{"low": 0.1}]}}', "\"reliability\" must map labels to bins"),
-        ("{", "results.json is not JSON"),
+        ("{", "results.json: it is not readable as JSON"),
         ("[]", "results.json is not a JSON object"),
     ]:  # fmt: skip
         (run / "results.json").write_text(content)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gan_forensics.data import open_attributed, open_source
+from gan_forensics.data.benchmark import Group, write_benchmark
 from gan_forensics.gans import GanConfig, build
 from gan_forensics.studies import benchmark
 from tests.test_cli import refused, run
@@ -202,6 +203,13 @@ def test_what_makes_no_benchmark_is_refused(zoo, tmp_path, change, words):
     runs = [run for run in runs if not drop or not run.endswith(drop)] + ([again] if again else [])
     with pytest.raises(ValueError, match=words):
         built(tmp_path, runs, real, **change)
+
+
+@pytest.mark.parametrize("name", ["=a", "a\nb", "@a"])
+def test_names_that_a_list_could_not_hold_are_refused(tmp_path, name):
+    group = Group(name, "b", "", {"train": 1}, {}, lambda count: (None, {}))
+    with pytest.raises(ValueError, match="choose another"):
+        write_benchmark(tmp_path / "b", [group], names=[name], seen=["b"], unseen=[], about={})
 
 
 def test_runs_of_several_sizes_or_channels_are_refused(zoo, tmp_path):

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from sklearn.metrics import roc_auc_score
 
 from gan_forensics.report import write_report
-from gan_forensics.report.html import Section
+from gan_forensics.report.blocks import Section
 from gan_forensics.studies import by_date as module
 from gan_forensics.studies.by_date import Scores, by_date, dates_table, kendall, periods
 

@@ -1,7 +1,6 @@
 """Tables in and out: CSV with a header, NumPy .npz, MATLAB .mat."""
 
-import csv
-import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,14 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from gan_forensics.anomaly.containers import counts_rows
-from gan_forensics.files import check_file_in, written_beside
+from gan_forensics.files import check_file_in, read_csv, shown, written_beside
+from gan_forensics.files.archives import Head, read_npz
+from gan_forensics.files.matlab import read_mat
+from gan_forensics.files.tables import write_cells
 
 SUFFIXES = (".csv", ".npz", ".mat")
+# Names that an error lists, and characters of a label: NumPy gives all the room of the longest.
+_SHOWN, _LONGEST_LABEL = 20, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     broken = ~np.isfinite(x.reshape(len(x), -1))
     if broken.any():
         row, column = np.argwhere(broken)[0]
-        name = f" (column {columns[column]!r})" if columns else ""
+        name = f" (column {shown(columns[column])!r})" if columns else ""
         raise ValueError(
             f"{path}: {int(broken.any(1).sum())} rows hold NaN or infinity, first in row "
             f"{row + 1}{name}: remove or fill them"
@@ -122,8 +126,7 @@ def check_suffix(path: Path) -> str:
 
 
 def _lines(path: Path | str) -> list[list[str]]:
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        return [line for line in csv.reader(file) if line]
+    return [line for line in read_csv(path) if line]
 
 
 def _number(cell: str) -> float | None:
@@ -143,7 +146,9 @@ def _read_csv(path: Path, label: str | None):
     if None not in map(_number, header):
         raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
     if label is not None and header.count(label) != 1:
-        raise ValueError(f"{path} has no column {label!r} of its own: {', '.join(header)}")
+        raise ValueError(
+            f"{shown(path)} has no column {shown(label)!r} of its own: {_some(header)}"
+        )
     place = -1 if label is None else header.index(label)
     columns = [[_number(cell) for cell in cells] for cells in zip(*body, strict=True)]
     for i, column in enumerate(columns):
@@ -151,48 +156,62 @@ def _read_csv(path: Path, label: str | None):
             row = column.index(None)
             if not body[row][i].strip():
                 raise ValueError(
-                    f"{path}: column {header[i]!r} has no value in line {row + 2}: fill it, or "
-                    "leave the row out"
+                    f"{path}: column {shown(header[i])!r} has no value in line {row + 2}: fill it, "
+                    "or leave the row out"
                 )
             raise ValueError(
-                f"{path}: column {header[i]!r} is not of numbers: line {row + 2} holds "
-                f"{body[row][i]!r}. Remove the column, or give it as the label"
+                f"{path}: column {shown(header[i])!r} is not of numbers: line {row + 2} holds "
+                f"{shown(body[row][i])!r}. Remove the column, or give it as the label"
             )
     y = None
     if label is not None:
         numbers = columns.pop(place)
         header.pop(place)
-        y = np.array([line[place] for line in body] if None in numbers else numbers)
+        words = [line[place] for line in body]
+        if (longest := max(map(len, words))) > _LONGEST_LABEL:
+            raise ValueError(
+                f"{shown(path)}: a label of {longest} characters; at most {_LONGEST_LABEL} are read"
+            )
+        y = np.array(words if None in numbers else numbers)
     return np.array(columns, np.float64).T.copy(), tuple(header), y, place
 
 
-def _read_arrays(path: Path, label: str | None):
-    try:
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        else:
-            from scipy.io import loadmat
+def _some(names: Iterable[object]) -> str:
+    """The first names of many."""
+    names = [shown(name, most=40) for name in names]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}" or "nothing"
 
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                arrays = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
-    except Exception as error:  # Readers of binary files raise nearly anything on damaged ones.
-        raise ValueError(f"{path} is not a readable {path.suffix} file: {error}") from error
-    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-    name = next((name for name in ("X", "x") if name in arrays), None)
-    if name is None:
-        raise ValueError(f"{path} has no rows under 'X' or 'x'; it holds {shapes or 'nothing'}")
-    x = arrays[name]
-    if x.dtype.kind not in "biuf" or x.ndim < 2:
-        raise ValueError(f"{path}: {name} must be numbers [n, ...], got {x.dtype} {list(x.shape)}")
-    y = None
-    if label is not None:
-        if label not in arrays:
-            raise ValueError(f"{path} has no array {label!r}; it holds {shapes}")
-        y = arrays[label].reshape(-1)
-        if len(y) != len(x):
-            raise ValueError(f"{path}: {len(y)} labels in {label!r} for {len(x)} rows")
+
+def _read_arrays(path: Path, label: str | None):
+    chosen: list[str] = []
+
+    def choose(heads: Mapping[str, Head]) -> list[str]:
+        """The rows, and the labels."""
+        shapes = _some(f"{name} {list(head.shape)}" for name, head in heads.items())
+        name = next((name for name in ("X", "x") if name in heads), None)
+        if name is None:
+            raise ValueError(f"it has no rows under 'X' or 'x'; it holds {shapes}")
+        x = heads[name]
+        if x.dtype.kind not in "biuf" or len(x.shape) < 2:
+            raise ValueError(f"{name} must be numbers [n, ...], got {x.dtype} {list(x.shape)}")
+        chosen.append(name)
+        if label is not None:
+            if label not in heads:
+                raise ValueError(f"it has no array {shown(label)!r}; it holds {shapes}")
+            if heads[label].like.size != x.shape[0]:
+                n = heads[label].like.size
+                raise ValueError(f"{n} labels in {shown(label)!r} for {x.shape[0]} rows")
+            chosen.append(label)
+        return chosen
+
+    try:
+        arrays = (read_npz if path.suffix.lower() == ".npz" else read_mat)(path, choose)
+    except ValueError as error:
+        kind = path.suffix.lower()
+        raise ValueError(f"{shown(path)} cannot be read as a table in {kind}: {error}") from error
+    x = arrays[chosen[0]]
+    y = None if label is None else arrays[label].reshape(-1)
     names = tuple(str(i) for i in range(x.shape[1])) if x.ndim == 2 else ()
     return x.astype(np.float64), names, y
 
@@ -209,12 +228,11 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
         numbers = np.concatenate([numbers, numbers.max() + 1 + np.arange(new)])
     lines = [header] if source is None else _lines(source)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerows(lines)
+        write_cells(file, lines)
         for row in range(len(lines) - 1, len(table.x)):
             cells = [repr(float(value)) for value in table.x[row]]
             if table.y is not None:
                 cells.insert(place, str(table.y[row]))
             if numbers is not None:
                 cells.insert(0, str(numbers[row]))
-            writer.writerow(cells)
+            write_cells(file, [cells])

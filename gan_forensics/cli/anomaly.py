@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import guessed, read_table
-from gan_forensics.files import write_csv
+from gan_forensics.files import tell, write_csv
 
 DetectorName = Literal["isolation_forest", "one_class_svm", "lof"]
 
@@ -98,31 +98,33 @@ class Anomaly:
         write_json(self.out / "results.json", results)
         write_csv(self.out / "results.csv", lines)
         facts = results["task"]
-        print(
+        tell(
             f"{self.label}: {labels.anomaly} is the anomaly, {anomalies} of {len(labels.y)} rows; "
             f"{labels.normal} is normal{guessed(self.anomaly)}"
         )
         if self.contamination is None and task.contamination < anomalies / len(labels.y):
-            print(
+            tell(
                 f"The a-priori share of anomalies is taken as {task.contamination:g}, the most "
                 "that detectors take: --contamination sets it"
             )
-        print(
+        tell(
             f"{facts['train']} normal rows train, {facts['test_normal']} test beside "
-            f"{facts['test_anomalies']} anomalies; {self.seeds} seeds; {self.detector}.\n"
+            f"{facts['test_anomalies']} anomalies; {self.seeds} seeds; {self.detector}.",
             "Means ± deviations; gains over none with 95 % intervals, where they hold (not near 0 "
-            "or 1).\n"
+            "or 1).",
+            "",
         )
-        print(f"{'augmentation':22}{'AUC':>16}{'AP':>16}{'F1 a priori':>16}  AP gain")
+        tell(f"{'augmentation':22}{'AUC':>16}{'AP':>16}{'F1 a priori':>16}  AP gain")
         for line in lines:
-            print(
+            tell(
                 f"{line['augmentation']:22}{line['AUC']:>16}{line['AP']:>16}"
                 f"{line['F1 a priori']:>16}  {line['AP gain'] or '–'}"
             )
         unmatched = sum(not fit["matches"] for fit in results["prior"])
         if unmatched:
-            print(f"\n{unmatched} of {self.seeds} autoencoders miss their prior; see results.json.")
-        print(f"\n{self.out / 'results.json'} and {self.out / 'results.csv'}")
+            tell("")
+            tell(f"{unmatched} of {self.seeds} autoencoders miss their prior; see results.json.")
+        tell("", f"{self.out / 'results.json'} and {self.out / 'results.csv'}")
 
     def _check(self) -> None:
         """Refuse settings that cannot be, before the table is read."""

@@ -8,7 +8,8 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.attribute_fit import said_cells
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import progress, say
+from gan_forensics.cli.process import progress
+from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data.attributed import Attributed
@@ -71,8 +72,8 @@ class AttributeEvaluate:
         if self.severities:
             facts["severity"] = self._severities(model, images)
         write_json(self.out / "results.json", {"model": str(self.model), **facts})
-        print("\n".join(said_cells(found)))
-        print(f"Open {fitted_page(self.out / 'report.html', facts)}.")
+        tell(*said_cells(found))
+        tell(f"Open {fitted_page(self.out / 'report.html', facts)}.")
 
     def _others(self, model: "Attributor", images: "Attributed") -> "Attributed":
         """Those that the model was not fitted on; says how many are left out."""
@@ -93,8 +94,8 @@ class AttributeEvaluate:
         found = set(images.semantics) - {""}
         if known and found and not known & found:
             say(
-                f"none of the contents ({', '.join(sorted(found))}) is called as one that the "
-                f"model was fitted on ({', '.join(sorted(known))}): all count as unseen"
+                f"none of the contents ({listed(sorted(found))}) is called as one that the "
+                f"model was fitted on ({listed(sorted(known))}): all count as unseen"
             )
         return images.part(fresh)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given
-from gan_forensics.cli.process import progress, say
+from gan_forensics.cli.process import progress
+from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data.attributed import Attributed
@@ -130,7 +131,7 @@ class AttributeFit:
         side = preprocessing.shape(train.source[0]["image"].shape)[0]
         config = self._config(side)
         for what, images in (("train", train), ("set probabilities", held_out), ("test", test)):
-            of = ", ".join(f"{name} {n}" for name, n in counts(images).items())
+            of = listed([f"{name} {n}" for name, n in counts(images).items()])
             say(f"{len(images.labels)} images {what}: {of}")
         say(f"{train.real} is taken for real")
 
@@ -158,9 +159,9 @@ class AttributeFit:
             )
         model = replace(model, facts=facts)
         model.save(self.out)
-        print("\n".join([*said_cells(found), *said_open_set(facts.get("open_set", {}))]))
-        print(f"Saved to {self.out}; open {fitted_page(page, model.described())}.")
-        print(f"Next: gan-forensics attribute score suspects --model {self.out}")
+        tell(*said_cells(found), *said_open_set(facts.get("open_set", {})))
+        tell(f"Saved to {self.out}; open {fitted_page(page, model.described())}.")
+        tell(f"Next: gan-forensics attribute score suspects --model {self.out}")
 
     @property
     def textures(self) -> str | None:
@@ -216,7 +217,7 @@ class AttributeFit:
             ("--new-seeds", self.new_seeds, images.instances),
         ):
             if missing := sorted(set(names) - set(there)):
-                known = ", ".join(sorted(set(there) - {""})) or "none"
+                known = listed(sorted(set(there) - {""})) or "none"
                 raise ValueError(f"{option} {' '.join(missing)}: there is none; there are {known}")
         apart = np.array([
             s in self.unseen or i in self.new_seeds

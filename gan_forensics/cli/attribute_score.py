@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
-from gan_forensics.cli.process import failure, judged, list_images, progress, say
-from gan_forensics.files import rows_kept, write_csv
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import listed, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.attribution import Attributor
@@ -88,9 +88,9 @@ class AttributeScore:
                 f"none of {len(rows)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
         counts = {name: known.count(name) for name in dict.fromkeys(known)}
-        said = ", ".join(f"{n} {shown(name)}" for name, n in sorted(counts.items()))
-        print(f"{len(known)} images: {said}; {self.out}")
-        print(
+        said = listed([f"{n} {name}" for name, n in sorted(counts.items())])
+        tell(f"{len(known)} images: {said}; {self.out}")
+        tell(
             f"none of these: known (the largest probability) below {model.threshold:.4f}, as of "
             f"{1 - model.accepted:.0%} of images of known sources"
         )
@@ -102,7 +102,7 @@ class AttributeScore:
             rows=shown_rows,
             facts={**model.described(), "counts": counts, "scale": scale},
         )
-        print(f"Open {page}.")
+        tell(f"Open {page}.")
         if errors:
             say(f"{len(errors)} could not be scored; see the error column")
 

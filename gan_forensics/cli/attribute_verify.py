@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from gan_forensics.cli.attribute_score import scored
-from gan_forensics.cli.process import list_images, progress, say
+from gan_forensics.cli.process import list_images, progress
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,11 +56,11 @@ class AttributeVerify:
         words = {
             "same": "one generator", "different": "different generators", "unsure": "not clear"
         }  # fmt: skip
-        print(
+        tell(
             f"{words[found.verdict]}: similarity {found.similarity:.3f}, probability "
             f"{found.probability:.2f} of one generator (were it as likely as not before)"
         )
-        print(
+        tell(
             f"of pairs of different known sources {found.false_match:.1%} are as similar or more "
             f'(so often would "one generator" be wrong), of pairs of one source '
             f"{found.false_non_match:.1%} as similar or less; 5 % are allowed"

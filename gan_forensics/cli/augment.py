@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least, listed, not_given
-from gan_forensics.cli.process import guessed, read_table, say
+from gan_forensics.cli.process import guessed, read_table
+from gan_forensics.files import say, tell
 
 Method = Literal[
     "doping",
@@ -132,7 +133,7 @@ class Augment:
             anomaly = None if self.anomaly is None else label_spelt(labels, self.anomaly)
             normal = normal_label(labels, anomaly=anomaly)
             rows = rows[labels == normal]
-            print(
+            tell(
                 f"{self.label}: {normal} is normal, {len(rows)} of {len(labels)} rows; new rows "
                 f"carry it{guessed(self.anomaly)}"
             )
@@ -151,7 +152,7 @@ class Augment:
         both = dataclasses.replace(table, x=np.concatenate([table.x, new]), y=labels)
         csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
         write_table(self.out, both, source=self.table if csv_to_csv else None)
-        print(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
+        tell(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
 
     def _check_constant(self, rows: Any, columns: tuple[str, ...]) -> None:
         """Refuse columns of a single value by their names, where the method would."""

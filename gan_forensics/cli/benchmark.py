@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import progress, say
+from gan_forensics.cli.process import progress
+from gan_forensics.files import listed, say, tell
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class Benchmark:
             progress=progress,
         )
         counts = ", ".join(f"{n} in {split}.csv" for split, n in facts["counts"].items())
-        print(
-            f"{self.out}: {counts}; {len(facts['names'])} sources ({', '.join(facts['names'])}), "
-            f"semantics {', '.join(facts['seen'])}"
-            + (f", unseen {', '.join(facts['unseen'])}" if facts["unseen"] else "")
+        tell(
+            f"{self.out}: {counts}; {len(facts['names'])} sources ({listed(facts['names'])}), "
+            f"semantics {listed(facts['seen'])}"
+            + (f", unseen {listed(facts['unseen'])}" if facts["unseen"] else "")
         )
 
     def _real(self) -> dict[str, str]:

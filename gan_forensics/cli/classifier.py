@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
 from gan_forensics.distill import ClassifierConfig, make_classifier, train_classifier
 from gan_forensics.distill.classifier_results import sentences
-from gan_forensics.files import check_folder_out
+from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.report import report_run
 
 Options: Any = options_of(ClassifierConfig, without=("channels", "classes", "label_names"))
@@ -58,9 +57,9 @@ class TrainClassifier:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
-        print("\n".join(sentences(results)))
-        print(f"Open {report_run(run)}.")
-        print(
+        tell(*sentences(results))
+        tell(f"Open {report_run(run)}.")
+        tell(
             f"Next: gan-forensics distill --teacher {run} --data {config.data} --student small_cnn "
             "--temperature 1"
         )

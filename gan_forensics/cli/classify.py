@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import failure, judged, list_images, progress, say
-from gan_forensics.files import rows_kept, write_csv
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import listed, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.distill import Classifier
@@ -70,8 +70,8 @@ class Classify:
                 f"{shown(errors[0])}"
             )
         counts = {name: called.count(name) for name in sorted(set(called), key=str)}
-        said = ", ".join(f"{n} {shown(name)}" for name, n in counts.items())
-        print(f"{len(called)} images: {said}; {self.out}")
+        said = listed([f"{n} {name}" for name, n in counts.items()])
+        tell(f"{len(called)} images: {said}; {self.out}")
         if errors:
             say(f"{len(errors)} could not be classified; see the error column")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import say
+from gan_forensics.files import say, tell
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,5 @@ class Collapse:
             **sizes,
         )
         results = collapse_run.run(study, say=say)
-        print(results["finding"])
-        print(f"Open {out / 'report.html'}.")
+        tell(*results["finding"].split("\n"))
+        tell(f"Open {out / 'report.html'}.")

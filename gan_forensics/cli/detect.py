@@ -1,6 +1,5 @@
 """`gan-forensics detect`: `fit`, `score`, and `robustness` (of `cli.robustness`)."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,9 +11,9 @@ from tyro.conf import Positional, subcommand
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.process import failure, judged, list_images, progress, say
+from gan_forensics.cli.process import failure, judged, list_images, progress
 from gan_forensics.cli.robustness import DetectRobustness
-from gan_forensics.files import rows_kept, write_csv
+from gan_forensics.files import rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.data import Header
@@ -143,10 +142,10 @@ class DetectFit:
             progress=progress,
         )
         detector.save(self.out)
-        print("\n".join(sentences(detector)))
-        print(f"Saved to {self.out}; open {fitted_page(page, detector)}.")
+        tell(*sentences(detector))
+        tell(f"Saved to {self.out}; open {fitted_page(page, detector)}.")
         weights = f" --weights {self.weights}" if self.weights else ""
-        print(f"Next: gan-forensics detect score suspects --detector {self.out}{weights}")
+        tell(f"Next: gan-forensics detect score suspects --detector {self.out}{weights}")
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ class DetectScore:
             raise RuntimeError(
                 f"none of {len(rows)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
-        print("\n".join(_summary(rows, known, self.out)))
+        tell(*_summary(rows, known, self.out))
         if detector.calibration and (plain := detector.calibration.as_they_are):
             say(
                 f"when it was measured, the detector called {plain.false_alarms.words} of real and "
@@ -230,7 +229,7 @@ class DetectScore:
         if any(verdict == "unsure" for *_, verdict in known) and not detector.facts.get("robust"):
             say("unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that")
         if errors:
-            print(f"{len(errors)} could not be scored; see the error column", file=sys.stderr)
+            say(f"{len(errors)} could not be scored; see the error column")
 
 
 @dataclass(frozen=True)

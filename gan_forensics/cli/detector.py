@@ -6,10 +6,9 @@ from typing import Any
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import Source, account, installed_encoders
-from gan_forensics.files import check_folder_out, write_json
+from gan_forensics.files import check_folder_out, say, tell, write_json
 from gan_forensics.forensics import DetectorConfig, Parts, Preprocessing, part, train_detector
 from gan_forensics.forensics.neural import make_network
 from gan_forensics.forensics.neural_parts import part_by_groups
@@ -115,16 +114,16 @@ class TrainDetector:
         detector.save(self.out / "detector.npz")
         write_json(self.out / "data.json", used)
         validation = detector.facts["validation"]
-        print(
+        tell(
             f"{detector.name}, step {detector.facts['step']}: validation accuracy "
             f"{validation['validation/accuracy']:.1%} at probability 1/2, average precision "
             f"{validation['validation/average_precision']:.3f}, on the images that chose the step"
         )
-        print("\n".join(sentences(detector)))
-        print(f"Saved to {self.out / 'detector.npz'}")
-        print(f"Open {fitted_page(self.out / 'detector.html', detector)}.")
-        print(f"Open {report_run(self.out)}.")
-        print(f"Next: gan-forensics detect score suspects --detector {self.out / 'detector.npz'}")
+        tell(*sentences(detector))
+        tell(f"Saved to {self.out / 'detector.npz'}")
+        tell(f"Open {fitted_page(self.out / 'detector.html', detector)}.")
+        tell(f"Open {report_run(self.out)}.")
+        tell(f"Next: gan-forensics detect score suspects --detector {self.out / 'detector.npz'}")
 
     def _opened(
         self, names: tuple[str, str], recode: int | None, seed: int

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gan_forensics.cli.checks import not_given
-from gan_forensics.cli.process import say
+from gan_forensics.files import say, tell
 
 # As in `gan_forensics.distill.classifier_config`, which loads JAX.
 Arch = Literal[
@@ -139,7 +139,7 @@ class Distill:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
-        print("\n".join(sentences(results)))
+        tell(*sentences(results))
         if advice := results["distillation"].get("advice"):
-            print(f"Note: {advice}.")
-        print(f"Open {report_run(run)}.")
+            tell(f"Note: {advice}.")
+        tell(f"Open {report_run(run)}.")

@@ -1,5 +1,6 @@
 """`gan-forensics evaluate`."""
 
+import hashlib
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import open_source, progress, say
+from gan_forensics.cli.process import open_source, progress
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.data import Source
@@ -85,7 +87,8 @@ class Evaluate:
     bfloat16; by default the backend's own: float32 on CPUs, which know no
     tf32, and tf32 on recent GPUs."""
     cache: Path | None = None
-    """Folder that keeps the features of the real images."""
+    """Folder that keeps the features of the real images, and the classifiers that are trained to
+    judge by: your own, such as ~/.cache/gan_forensics/features."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
     leak: str | None = None
@@ -94,7 +97,9 @@ class Evaluate:
     of each is trained on the training split of --data; more samples called transformed than
     images of its test split are a leak. At most 2000 images of each kind."""
     out: Path | None = None
-    """File for the results; by default results.json in the run folder, or here."""
+    """File for the results; by default results.json in the run folder, or here. The page of a run
+    folder lies beside it (FILE.html), and nothing is written into the run folder then: for those
+    that others made."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -106,7 +111,9 @@ class Evaluate:
             of_stacks,
         )
         from gan_forensics.data.names import has_points
-        from gan_forensics.files import check_file_out, check_folder_out
+        from gan_forensics.files import check_file_out, shown
+        from gan_forensics.files.paths import is_stream
+        from gan_forensics.quality.extract import check_cache
 
         at_least(1, n=self.n, draws=self.draws)
         at_least(0, seed=self.seed)
@@ -120,8 +127,11 @@ class Evaluate:
         asked = None if policies or stacks or points else self._checked()
         out = self.out or (run if is_run else Path()) / "results.json"
         check_file_out(out)
+        page = run / "report.html" if self.out is None else _beside(out)
+        if is_run:
+            check_file_out(page)
         if self.cache:
-            check_folder_out(self.cache, "--cache")
+            check_cache(self.cache, "--cache")
         if not is_run and self.draws > 1:
             raise ValueError(
                 f"--draws {self.draws} are for GANs: {self.run} is no run folder of `train`"
@@ -135,10 +145,10 @@ class Evaluate:
         else:
             judged = self._of_images(run, asked, is_run=is_run)
         self._report(judged, out)
-        if is_run and self.out is None:
+        if is_run and not is_stream(out):
             from gan_forensics.report import report_run
 
-            print(f"Open {report_run(run)}.")
+            tell(f"Open {shown(report_run(run, results=out, page=page))}.")
 
     def _of_images(self, run: Path, asked: tuple[str, ...] | None, *, is_run: bool) -> Judged:
         """Scores by features of images."""
@@ -159,10 +169,10 @@ class Evaluate:
             asked, real=min(len(real), self.n), fake=fake, logits=self.features != "random"
         )
         for name, reason in left_out.items():
-            print(f"Left out {name!r}: {reason}.")
+            tell(f"Left out {name!r}: {reason}.")
         fakes, made = self.drawn(run, *gan) if gan else ([given], self.run)
         real, fakes = _of_equal_channels(real, fakes)
-        extractor = self._extractor(real, run if is_run else None)
+        extractor = self._extractor(real)
         scores = evaluate_images(
             self.some(real),
             fakes,
@@ -214,18 +224,18 @@ class Evaluate:
         ]
         write_json(out, {"protocol": protocol, "quality": rows, **judged.tables})
         width = max(len(score.name) for score in scores)
-        print(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
+        tell(f"{'metric':{width}}  {'value':>10}  {'spread':>10}  {'real':>6}  {'fake':>6}")
         for row in rows:
             value = "-" if row["value"] is None else f"{row['value']:.5g}"
             spread = "-" if row["spread"] is None else f"{row['spread']:.4g}"
-            print(
+            tell(
                 f"{row['metric']:{width}}  {value:>10}  {spread:>10}  "
                 f"{row['real'] or '-':>6}  {row['fake']:>6}"
             )
         for warning in dict.fromkeys([*(score.warning for score in scores), *judged.notes]):
             if warning:
-                print(f"Note: {warning}.")
-        print(f"The protocol is in {out}.")
+                tell(f"Note: {warning}.")
+        tell(f"The protocol is in {out}.")
 
     def _checked(self) -> tuple[str, ...] | None:
         """The metrics asked for, if any; options that cannot be or would do nothing are refused."""
@@ -263,7 +273,14 @@ class Evaluate:
         draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
         return draws, f"{run}, {gan.config.method}, step {int(state.step)}"
 
-    def _extractor(self, real: "Source", run: Path | None) -> "FeatureExtractor":
+    def judge_folder(self, name: str) -> Path | None:
+        """Where a classifier that judges is kept: never in the run folder that it judges."""
+        if self.cache is None:
+            return None
+        asked = f"{self.data} {self.split} {self.size}"
+        return self.cache / f"{name}-{self.seed}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+
+    def _extractor(self, real: "Source") -> "FeatureExtractor":
         from gan_forensics import quality
 
         if self.features == "inception":
@@ -275,7 +292,7 @@ class Evaluate:
             return quality.random_features(
                 real[0]["image"].shape[-1], seed=self.seed, precision=self.precision
             )
-        kept = run / f"small_classifier_{self.seed}" if run else None
+        kept = self.judge_folder("small-classifier")
         return quality.small_classifier_features(
             real, kept, seed=self.seed, precision=self.precision
         )
@@ -290,6 +307,11 @@ class Evaluate:
             return source
         chosen = np.random.default_rng(self.seed).choice(len(source), self.n, replace=False)
         return Rows(source, np.sort(chosen))
+
+
+def _beside(out: Path) -> Path:
+    """The page to a file of results."""
+    return out.with_name(f"{out.name}.html") if out.suffix == ".html" else out.with_suffix(".html")
 
 
 def _of_equal_channels(real: "Source", fakes: list) -> "tuple[Source, list]":

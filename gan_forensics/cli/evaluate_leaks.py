@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_forensics.cli.checks import not_given
 from gan_forensics.cli.evaluate import Judged
-from gan_forensics.cli.process import open_source, say
+from gan_forensics.cli.process import open_source
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.cli.evaluate import Evaluate
@@ -161,18 +162,18 @@ def _print(leaks: "list[Leak]", meanings: dict[str, str]) -> None:
     """A table, and what each of its rows means."""
     width = max(len(leak.name) for leak in leaks)
     width = max(width, len(HEADINGS[0]))
-    print(f"{HEADINGS[0]:{width}}  " + "  ".join(f"{name:>8}" for name in HEADINGS[1:]))
+    tell(f"{HEADINGS[0]:{width}}  " + "  ".join(f"{name:>8}" for name in HEADINGS[1:]))
     for leak in leaks:
         numbers = (leak.accuracy, 1 / (len(leak.seen) + 1), leak.rate, leak.base)
         said = "  ".join(f"{number:8.3f}" for number in numbers)
         found = f"{leak.leak:8.3f}  {leak.low:+.3f} to {leak.high:+.3f}"
-        print(f"{leak.name:{width}}  {said}  {'   blind  -' if all(leak.blind) else found}")
-    print(
+        tell(f"{leak.name:{width}}  {said}  {'   blind  -' if all(leak.blind) else found}")
+    tell(
         "accuracy: of the classifier on held-out real images, transformed evenly; samples, held "
         f"out: share called transformed; leak: their difference. {CAVEAT}"
     )
     for name, meaning in meanings.items():
-        print(f"{name}: {meaning}")
+        tell(f"{name}: {meaning}")
 
 
 def _meanings(leaks: "list[Leak]", policies: "tuple[Policy, ...]") -> dict[str, str]:

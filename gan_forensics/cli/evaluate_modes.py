@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from gan_forensics.cli.checks import not_given
 from gan_forensics.cli.evaluate import Judged
-from gan_forensics.cli.process import open_source, say
+from gan_forensics.cli.process import open_source
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,7 @@ def check_options(command: "Evaluate", *, points: bool) -> None:
     """Refuse what is of the features of images where points or modes are judged."""
     if points:
         why = f"{command.data} has points, which are judged as they are"
-        not_given(why, size=command.size, precision=command.precision)
+        not_given(why, size=command.size, precision=command.precision, cache=command.cache)
     else:
         why = f"the modes of {command.data} are counted by a classifier of its digits"
     not_given(
@@ -27,7 +28,6 @@ def check_options(command: "Evaluate", *, points: bool) -> None:
         weights=command.weights,
         resize=command.resize,
         metrics=command.metrics,
-        cache=command.cache,
     )
 
 
@@ -38,7 +38,8 @@ def check_kinds(command: "Evaluate", run: Path, *, is_run: bool, points: bool) -
     if is_run:
         from gan_forensics.train.run_folder import read_config
 
-        given = has_points(read_config(run, "gan").get("data", ""))
+        # What the run was trained on is a name that others wrote: nothing is opened by it.
+        given = read_config(run, "gan").get("dimensions") is not None
     else:
         given = has_points(command.run)
     if given != points:
@@ -95,7 +96,7 @@ def of_stacks(command: "Evaluate", run: Path, *, is_run: bool) -> Judged:
     judge = train_judge(
         stacks("train").inner,
         stacks("test").inner,
-        run / f"digit_classifier_{command.seed}" if is_run else None,
+        command.judge_folder("digit-classifier"),
         seed=command.seed,
         precision=command.precision,
     )
@@ -105,13 +106,13 @@ def of_stacks(command: "Evaluate", run: Path, *, is_run: bool) -> Judged:
         {"true_modes": true, **{k: v for k, v in found._asdict().items() if k != "n"}}
         for true, found in calibration(judge, len(draws[0]), seed=command.seed).items()
     ]
-    print(
+    tell(
         f"The same counts of {len(draws[0])} held-out real stacks of so many modes (the classifier "
         f"gets {judge.accuracy:.3f} of held-out digits right):"
     )
-    print("  ".join(f"{name.replace('_', ' '):>10}" for name in table[0]))
+    tell("  ".join(f"{name.replace('_', ' '):>10}" for name in table[0]))
     for row in table:
-        print("  ".join(f"{value:10.4g}" for value in row.values()))
+        tell("  ".join(f"{value:10.4g}" for value in row.values()))
     protocol = {
         "generated": made,
         "size": size or "as they are",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import failure, judged, list_images, progress, say
-from gan_forensics.files import rows_kept, write_csv
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import file_stem, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -96,7 +96,7 @@ class Explain:
         scale, verdicts = common_scale([explained for _, explained in found.values()]), []
         for path, (image, explained) in found.items():
             verdict = Verdict(path, explained.score, *panel(image, explained, scale))
-            name = f"{len(verdicts):03d}-{path.stem}.png"
+            name = f"{len(verdicts):03d}-{file_stem(path.stem)}.png"
             save_png(self.out / name, overlay(verdict.base, verdict.layer))
             verdicts.append(verdict)
         features, ranked = self._features(detector, pixels, chosen)
@@ -111,7 +111,7 @@ class Explain:
             say(f"{len(errors)} images left out; see the page")
         if not rows:
             say(f"no channels.png: {ranked}")
-        print(f"Open {page}.")
+        tell(f"Open {page}.")
 
     def _features(
         self, detector: "NeuralDetector", images, chosen: "list[Feature] | None"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
 from gan_forensics.cli.process import open_source, progress
-from gan_forensics.files import write_csv
+from gan_forensics.files import tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.preprocessing import Preprocessing
@@ -86,14 +86,14 @@ class Features:
             source=self.fake,
             confidence=self.confidence,
         )
-        print(
+        tell(
             f"{ranking.images} of {ranking.given} images counted; first is "
             f"{ranking.features[0].name} (omega {ranking.features[0].omega:.3f})."
         )
         for row in silenced:
             what = "average_precision" if self.real else "fake_accuracy"
-            print(f"{row['source']}, silenced {row['silenced']}: {what} {row[what]:.3f}")
-        print(f"Open {page}.")
+            tell(f"{row['source']}, silenced {row['silenced']}: {what} {row[what]:.3f}")
+        tell(f"Open {page}.")
 
     def _images(self, name: str, prepare: "Preprocessing"):
         """Images of a source as the detector sees them."""

@@ -28,6 +28,8 @@ from gan_forensics.cli.spectrum import Spectrum
 from gan_forensics.cli.track import Track
 from gan_forensics.cli.translate import Translate
 from gan_forensics.cli.translate_text import TranslateText
+from gan_forensics.files import escaped, in_words, say
+from gan_forensics.files.terminal import in_lines, spell_what_is_lacking, warnings_said
 
 DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
 
@@ -69,7 +71,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def piped(program: Callable[[], None]) -> None:
-    """Run a program whose output may be read by `head` and its like, and end as quietly as they."""
+    """Run a program for the command line.
+
+    Its output may be read by `head` and its like, and ends as quietly as they; a character that a
+    terminal lacks ends nothing.
+    """
+    spell_what_is_lacking()
     try:
         try:
             program()
@@ -85,13 +92,7 @@ def _main(arguments: list[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    command = tyro.cli(
-        commands(arguments),
-        prog="gan-forensics",
-        description=DESCRIPTION,
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    command = _parsed(arguments)
     from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 
     keep_scratch_memory()
@@ -100,22 +101,38 @@ def _main(arguments: list[str] | None) -> None:
     sys.exit(guarded(command, debug=debug))
 
 
+def _parsed(arguments: list[str]) -> Callable[[], None]:
+    """The command that a line asks for; what is wrong with the line is said, and exits."""
+    # Its errors quote names as they are: where one cannot be printed, they come from a first
+    # parse of the line with its escape codes, which has the same errors.
+    plain = [escaped(argument) for argument in arguments]
+    for line in [plain, arguments] if plain != arguments else [arguments]:
+        command = tyro.cli(
+            commands(line),
+            prog="gan-forensics",
+            description=DESCRIPTION,
+            args=line,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    return command
+
+
 def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
     """Call a command and turn what goes wrong into a line on standard error and an exit code.
 
     Wrong use (bad arguments, data or folders) is 2, failure 1, a signal 128 plus its number.
     """
     try:
-        with conversions_said():
+        with warnings_said(), conversions_said():
             command()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            say(*traceback.format_exc().split("\n"))
         else:
-            print(f"gan-forensics: {_said(error)}", file=sys.stderr)
+            say(*in_lines(f"gan-forensics: {_said(error)}"))
         if number := getattr(error, "signal", 0):
             return 128 + number
         return 2 if isinstance(error, WRONG_USE) else 1
@@ -124,8 +141,4 @@ def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
 
 def _said(error: Exception) -> str:
     """The message of an error; what the system refused is said without its number."""
-    if not isinstance(error, OSError):
-        return str(error)
-    from gan_forensics.files import in_words
-
-    return in_words(error)
+    return in_words(error) if isinstance(error, OSError) else str(error)

@@ -1,11 +1,12 @@
 """What the commands share: opening images and saying what is left out, progress, tables."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from gan_forensics.files import say, shown
 
 if TYPE_CHECKING:
     from gan_forensics.anomaly import TableData
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def say(line: str) -> None:
-    """A line on standard error, beside progress bars and what others read."""
-    print(line, file=sys.stderr)
 
 
 def open_source(
@@ -46,7 +42,6 @@ def list_images(path: Path, *, follow_links: bool = False) -> "Listing":
     """The images of a folder, or the one that is named; says what was left out, by reason."""
     from gan_forensics import data
     from gan_forensics.data.listing import summary
-    from gan_forensics.files import shown
 
     if not path.exists():
         raise FileNotFoundError(f"{shown(path)}: no such file or folder; check the path")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.files import tell
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,5 @@ class Quickstart:
         check_folder_out(self.out)
         config = StudyConfig(steps=self.steps, seeds=(self.seed,), images=600, learning_rate=4e-4)
         results = run_study(config, self.out)
-        print(f"\n{results['finding']}\n")
-        print(f"Open {self.out / 'report.html'}; the numbers are in {self.out / 'results.json'}.")
+        tell("", *results["finding"].split("\n"), "")
+        tell(f"Open {self.out / 'report.html'}; the numbers are in {self.out / 'results.json'}.")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.cli.process import progress, refuse_points, say
+from gan_forensics.cli.process import progress, refuse_points
+from gan_forensics.files import say
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ from tyro.conf import Positional, UseAppendAction
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import progress, say
-from gan_forensics.files import write_csv
+from gan_forensics.cli.process import progress
+from gan_forensics.files import listed, say, tell, write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,7 @@ class DetectRobustness:
                 [{"detector": name, **row} for name, table in tables.items() for row in table],
             )
             page = comparison_page(self.out / "report.html", tables, protocol, said)
-            print(f"Open {page}, which compares them; the numbers are in robustness.csv beside it.")
+            tell(f"Open {page}, which compares them; the numbers are in robustness.csv beside it.")
 
     def _measured(
         self,
@@ -163,15 +163,15 @@ class DetectRobustness:
         )
         page = robustness_page(out / "report.html", detector, table, protocol, said)
         if len(self.detector) > 1:
-            print(f"{file}:")
-        print(finding(table))
+            tell(f"{file}:")
+        tell(*finding(table).split("\n"))
         for label, some in tables.items():
             if missing := [n for n in names if n not in {row["perturbation"] for row in some}]:
                 say(
-                    f"{label}: no image had a score after {', '.join(missing)}: flat images have "
+                    f"{label}: no image had a score after {listed(missing)}: flat images have "
                     "no spectrum"
                 )
-        print(f"Open {page}; the numbers are in {out / 'robustness.csv'}.")
+        tell(f"Open {page}; the numbers are in {out / 'robustness.csv'}.")
         return table
 
     def _fakes(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.files import tell
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Sample:
         from gan_forensics.data import image_grid, save_png
         from gan_forensics.files import check_folder_out, written_beside
         from gan_forensics.gans import generate, interpolate, load_gan
+        from gan_forensics.report.figures import save_figure
         from gan_forensics.report.trajectories import sample_figure
 
         at_least(1, n=self.n)
@@ -92,7 +94,7 @@ class Sample:
             images = interpolate(gan, state, rows, columns, seed=self.seed, labels=labels)
         if self.form == "grid" and key == "point":
             with written_beside(self.out / "points.png") as partial:
-                sample_figure(images).savefig(partial)
+                save_figure(sample_figure(images), partial)
         elif self.form == "grid":
             save_png(self.out / "grid.png", image_grid(images, columns))
         elif self.form == "npz":
@@ -101,4 +103,4 @@ class Sample:
         else:
             for i, image in enumerate(images):
                 save_png(self.out / f"{i:06d}.png", image)
-        print(f"{len(images)} {key}s of step {int(state.step)} in {self.out}")
+        tell(f"{len(images)} {key}s of step {int(state.step)} in {self.out}")

@@ -7,7 +7,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import open_source, progress, say
+from gan_forensics.cli.process import open_source, progress
+from gan_forensics.files import say, tell
 
 
 @dataclass(frozen=True)
@@ -76,5 +77,5 @@ class Simulate:
                 difference += abs(image.astype(float) - copy).mean()
                 count += 1
         say(f"copies differ from their images by {difference / count:.1f} levels in the mean")
-        print(f"{count} copies in {self.out}")
-        print(f"Next: gan-forensics train detector --real {self.real} --fake {self.out}")
+        tell(f"{count} copies in {self.out}")
+        tell(f"Next: gan-forensics train detector --real {self.real} --fake {self.out}")

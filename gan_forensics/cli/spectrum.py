@@ -7,7 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.process import batches, by_sides, open_source
-from gan_forensics.files import write_csv
+from gan_forensics.files import tell, write_csv
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Spectrum:
 
         from gan_forensics.files import check_folder_out, written_beside
         from gan_forensics.report import Curve, spectra_figure
+        from gan_forensics.report.figures import save_figure
         from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
 
         check_folder_out(self.out)
@@ -73,5 +74,5 @@ class Spectrum:
         write_csv(self.out / "spectrum.csv", rows)
         figure = spectra_figure(curves, title="Mean radial log spectrum", normalise=self.normalise)
         with written_beside(self.out / "spectrum.png") as partial:
-            figure.savefig(partial)
-        print(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")
+            save_figure(figure, partial)
+        tell(f"{self.out / 'spectrum.png'} and {self.out / 'spectrum.csv'}")

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
-from gan_forensics.files import check_folder_out
+from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.gans import StarGanConfig, build_stargan, train_stargan
 from gan_forensics.report import report_run
 from gan_forensics.train import Cadence
@@ -72,15 +71,15 @@ class TrainStarGan:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
-        print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
-        print("In its grids a row is an image and then its translations:")
+        tell(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
+        tell("In its grids a row is an image and then its translations:")
         exclusive = gan.config.exclusive or ()
-        print(
+        tell(
             ", ".join(
                 name if name in exclusive else f"{name} turned" for name in gan.config.attributes
             )
         )
-        print(f"Next: gan-forensics translate {run} my_images --to {gan.config.attributes[0]}")
+        tell(f"Next: gan-forensics translate {run} my_images --to {gan.config.attributes[0]}")
 
     def _checked(self) -> tuple[StarGanConfig, Cadence]:
         """What is trained and for how long; what cannot be is refused before any data are read."""

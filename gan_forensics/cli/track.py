@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import say
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.faces.runs import Tracked
@@ -164,8 +164,8 @@ class Track:
             stills=stills,
             video=None if video is None else video.path,
         )
-        print("\n".join([*details(done.results), *summary(done.results)]))
-        print(f"Open {page}; the rows are in {self.out / 'track.csv'}.")
+        tell(*details(done.results), *summary(done.results))
+        tell(f"Open {page}; the rows are in {self.out / 'track.csv'}.")
 
 
 def in_frames(frames, total: int | None = None):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Suppress, subcommand
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import say
+from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
     from gan_forensics.gans import GanConfig
@@ -115,9 +115,9 @@ class TrainGan:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
-        print(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
+        tell(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         count = 2000 if has_points(config.data) else 64
-        print(f"Next: gan-forensics sample {run} -n {count} --out samples")
+        tell(f"Next: gan-forensics sample {run} -n {count} --out samples")
 
     def _ambiguity(self, config: "GanConfig") -> dict[str, Any]:
         """How clear the orientation of the images is, before self-supervision by it trains."""
@@ -211,10 +211,9 @@ def commands(asked: str | None) -> Any:
     names = [*METHOD_NAMES, *OTHERS]
     if asked is not None and asked not in names and not asked.startswith("-"):
         (close,) = difflib.get_close_matches(asked, names, n=1, cutoff=0.0)
-        print(
+        say(
             f"gan-forensics: nothing to train is called {asked!r}; did you mean {close}? There are "
-            f"{', '.join(names)}",
-            file=sys.stderr,
+            f"{', '.join(names)}"
         )
         sys.exit(2)
     known: Any = None

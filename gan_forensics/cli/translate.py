@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import failure, open_source, progress, say
+from gan_forensics.cli.process import failure, open_source, progress
+from gan_forensics.files import file_stem, listed, say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,10 +90,10 @@ class Translate:
         rows = np.stack([images, *made.values()], axis=1)[:_ROWS]
         grid = image_grid(rows.reshape(-1, *images.shape[1:]), rows.shape[1])
         save_png(self.out / "grid.png", grid)
-        print(
+        tell(
             f"{len(images)} images, each in {len(made)} domain{'s' * (len(made) > 1)}, in "
             f"{self.out}; columns of "
-            f"grid.png: the image, {', '.join(made)}"
+            f"grid.png: the image, {listed(made)}"
         )
 
     def _opened(self, config: "StarGanConfig") -> "Source":
@@ -130,7 +131,8 @@ class Translate:
                 errors.append(failure(Path(describe(source, index)), error))
                 continue
             name = describe(source, index)
-            names.append((f"{index:06d}", Path(name).stem if Path(name).is_file() else ""))
+            stem = file_stem(Path(name).stem) if Path(name).is_file() else ""
+            names.append((f"{index:06d}", stem))
         if not images:
             raise ValueError(f"none of {count} images can be translated: {errors[0]}")
         if errors:
@@ -149,4 +151,4 @@ class Translate:
 
 def _file_name(target: str) -> str:
     """A target as the name of a folder."""
-    return re.sub(r"[^\w=.,+-]", "_", target)
+    return file_stem(re.sub(r"[^\w=.,+-]", "_", target))

@@ -1,12 +1,13 @@
 """`gan-forensics translate-text`."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
-from gan_forensics.cli.process import say
+from gan_forensics.files import say, tell
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,12 @@ class TranslateText:
                 for number, hypotheses in enumerate(found, 1)
                 for text, score in hypotheses
             ]
+        if self.out is None and sys.stdout.isatty():
+            tell(*rows)
+            return
         text = "".join(f"{row}\n" for row in rows)
         if self.out is None:
-            print(text, end="")
+            sys.stdout.write(text)  # For a program, to the letter.
             return
         write_text(self.out, text)
         say(f"{len(lines)} lines of {self.file}, translated in {self.out}")

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.cli.process import say
 from gan_forensics.cli.train import options_of
 from gan_forensics.distill.translator import TranslatorConfig, check_config
 from gan_forensics.distill.translator_runs import Teaching, train_translator
-from gan_forensics.files import check_folder_out
+from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.report import report_run
 
 Options: Any = options_of(TranslatorConfig, without=("temperature", "hard_weight"))
@@ -94,13 +93,13 @@ class TrainTranslator:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
-        print(
+        tell(
             f"{run}: best at step {results['step']}, with a perplexity of "
             f"{results['validation/perplexity']:.4g} and {results['validation/accuracy']:.1%} of "
             f"tokens right on {results['protocol']['validation pairs']} validation pairs. Open "
             f"{report_run(run)}."
         )
-        print(f"Next: gan-forensics translate-text {run} sentences.txt")
+        tell(f"Next: gan-forensics translate-text {run} sentences.txt")
 
     def _checked(self) -> tuple[TranslatorConfig, Teaching | None]:
         """What is trained and from whom; what cannot be is refused before any data are read."""

@@ -18,7 +18,7 @@ from gan_forensics.data.attributed_lists import Row, read_rows
 from gan_forensics.data.folder_words import REAL
 from gan_forensics.data.listing import list_images, summary
 from gan_forensics.data.sources import FileSource, Rows, Source
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 
 BENCHMARK = "benchmark.json"
 LISTS = ("train", "val", "test")
@@ -120,7 +120,7 @@ def _attributed(
     return Attributed(
         FileSource(paths, labels),
         tuple(names),
-        _real(name, names, real_is, listed=rows[0].label >= 0),
+        _real(name, names, real_is, by_list=rows[0].label >= 0),
         labels,
         tuple(row.semantic for row in rows),
         tuple(row.instance for row in rows),
@@ -142,19 +142,19 @@ def _names_of(name: str, rows: Sequence[Row]) -> list[str]:
     return names
 
 
-def _real(name: str, names: Sequence[str], real_is: str | None, *, listed: bool) -> str:
+def _real(name: str, names: Sequence[str], real_is: str | None, *, by_list: bool) -> str:
     """Which source is real."""
-    there = ", ".join(map(shown, names))
+    there = listed(names)
     if real_is is not None:
         if real_is not in names:
             raise ValueError(f"{name}: no source is called {real_is!r}; there are {there}")
         return real_is
     words = [source for source in names if source.lower() in REAL]
-    if listed and (not words or names[0] in words):
+    if by_list and (not words or names[0] in words):
         return names[0]
-    if not listed and len(words) == 1:
+    if not by_list and len(words) == 1:
         return words[0]
-    if listed:
+    if by_list:
         raise ValueError(
             f"{name}: label 0 is real, and it is {shown(names[0])!r}, while {shown(words[0])!r} "
             "has another: number them anew, or say which is real (--real-is NAME)"
@@ -180,7 +180,7 @@ def _in_folders(folder: Path, follow_links: bool) -> list[Row]:
         rows.append(Row(path, source, semantic, instance))
     if (tops := {row.source for row in rows}) <= _SPLIT_FOLDERS:
         raise ValueError(
-            f"{folder}: {', '.join(sorted(tops))} are splits, not sources; give one of these "
+            f"{folder}: {listed(sorted(tops))} are splits, not sources; give one of these "
             "folders, which holds SOURCE/..."
         )
     return rows
@@ -224,6 +224,5 @@ def read_benchmark(folder: Path) -> Mapping:
 def _refuse_shared(seen: set[str], unseen: set[str], where: str) -> None:
     if both := sorted(seen & unseen):
         raise ValueError(
-            f"{where}: {', '.join(map(shown, both))}: seen in training and unseen; a semantic is "
-            "one of both"
+            f"{where}: {listed(both)}: seen in training and unseen; a semantic is one of both"
         )

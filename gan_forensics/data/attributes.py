@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int
 from gan_forensics.data.names import open_source
 from gan_forensics.data.sources import FileSource, Source, describe
 from gan_forensics.data.tfds import TfdsSource
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 
 # What a cell says, without which an image has the attribute or not: 1 and 0, or CelebA's 1 and -1.
 _VALUES = {"1": 1, "0": 0, "-1": 0}
@@ -166,7 +166,7 @@ def _check_names(name: str, chosen: Sequence[str], known: Sequence[str]) -> None
         if attribute not in known:
             near = difflib.get_close_matches(attribute, known, n=3, cutoff=0.5)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            there = ", ".join(map(shown, known))
+            there = listed(known)
             raise ValueError(f"{name} has no attribute {attribute!r}; it has {there}.{hint}")
     if twice := [attribute for attribute, n in Counter(chosen).items() if n > 1]:
         raise ValueError(f"attribute {twice[0]!r} is named twice: name it once")

@@ -6,7 +6,6 @@ semantic, seen ones first), to which `semantic` and `instance` are added. benchm
 all of it comes from. `open_attributed` reads it.
 """
 
-import csv
 import json
 import os
 import secrets
@@ -22,7 +21,8 @@ from gan_forensics.data.attributed import BENCHMARK, LISTS
 from gan_forensics.data.decoding import Header, read_header
 from gan_forensics.data.images import check_pixels, save_png
 from gan_forensics.data.sources import FileSource, Rows, Source
-from gan_forensics.files import shown, write_json
+from gan_forensics.files import listed, read_json, shown, write_json
+from gan_forensics.files.tables import cell, write_cells
 
 
 class Group(NamedTuple):
@@ -82,8 +82,14 @@ def write_benchmark(
         The content of benchmark.json.
 
     Raises:
-        ValueError: for a folder that holds something else, and images of different shapes.
+        ValueError: for a folder that holds something else, images of different shapes, and names
+            that a list could not hold as they are.
     """
+    if odd := [name for group in groups for name in group[:3] if cell(name) != name]:
+        raise ValueError(
+            f"{listed(odd)}: a name that a spreadsheet takes for a formula, or that cannot be "
+            "printed; choose another"
+        )
     asked = _asked(groups, names, seen, unseen)
     if there := _there(folder, asked):
         return there
@@ -116,9 +122,7 @@ def write_benchmark(
             )
         for split, rows in lists.items():
             with (partial / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(("path", "label", "dlabel", "semantic", "instance"))
-                writer.writerows(rows)
+                write_cells(file, [("path", "label", "dlabel", "semantic", "instance"), *rows])
         facts = {
             **asked,
             "real": names[0],
@@ -165,7 +169,7 @@ def _there(folder: Path, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     file = folder / BENCHMARK
     try:
-        there = json.loads(file.read_text(encoding="utf-8"))
+        there = read_json(file)
         before = {key: there[key] for key in ("names", "seen", "unseen")}
         before["groups"] = [
             {key: have[key] for key in want}

@@ -3,10 +3,9 @@
 All take `size` and `crop` as `square` does.
 """
 
-import csv
-import gzip
 import math
-import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,21 @@ from jaxtyping import Int
 
 from gan_forensics.data.images import check_pixels, square
 from gan_forensics.data.listing import leaving, list_images, summary
-from gan_forensics.data.sources import ArraySource, FileSource, check_points, rows_of_split
-from gan_forensics.files import shown
+from gan_forensics.data.sources import (
+    ArraySource,
+    FileSource,
+    check_classes,
+    check_points,
+    rows_of_split,
+)
+from gan_forensics.files import archives, gunzip, gunzip_start, listed, read_bytes, read_csv, shown
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
 _POINT_KEY = "point"
 _LABEL_KEYS = ("label", "labels", "y")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
-_IDX_UBYTE = 0x08
+_IDX_UBYTE, _IDX_AXES = 0x08, 4
+_MOST_IDX = 2**33  # bytes
 
 
 def read_folder(
@@ -77,16 +83,12 @@ def read_list(
     there may be more columns: one called label, others for `groups_of`. Labels are integers, or
     names (then numbered in sorted order).
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(number, row) for number, row in enumerate(csv.reader(stream), 1) if any(row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    lines = [(number, row) for number, row in enumerate(read_csv(file), 1) if any(row)]
     header = ["path", "label"]
     if lines and lines[0][1][0].strip().lower() == "path":
         header = [name.strip() for name in lines.pop(0)[1]]
         header = [name.lower() if name.lower() in ("path", "label") else name for name in header]
-        if twice := sorted({name for name in header if header.count(name) > 1}):
+        if twice := sorted(name for name, n in Counter(header).items() if n > 1):
             raise ValueError(f"{file}: two columns are called {twice[0]!r}: rename one")
     elif lines:
         header = header[: len(lines[0][1])]
@@ -112,7 +114,7 @@ def read_list(
             )
     cells = {name: [row[i].strip() for _, row in lines] for i, name in enumerate(header)}
     names = cells.pop("path")
-    labels, label_names = _number(cells.pop("label")) if "label" in cells else (None, ())
+    labels, label_names = _number(file, cells.pop("label")) if "label" in cells else (None, ())
     keep = rows_of_split(names, split)
     paths = [file.parent / name for name in names]
     return FileSource(
@@ -127,17 +129,20 @@ def read_list(
     )
 
 
-def _number(labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
+def _number(file: Path, labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
     """Integers as they are, or the ranks of names, and these names."""
     try:
-        return np.array([int(label) for label in labels], dtype=np.int32), ()
+        numbers = [int(label) for label in labels]
     except ValueError:
         return _ranks(labels)
+    return check_classes(numbers, file), ()
 
 
 def _ranks(names: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
-    known, ranks = np.unique(names, return_inverse=True)
-    return ranks.astype(np.int32), tuple(map(str, known))
+    # Not by NumPy, to which all names are as long as the longest.
+    known = sorted(set(names))
+    rank = {name: place for place, name in enumerate(known)}
+    return np.array([rank[name] for name in names], np.int32), tuple(known)
 
 
 def read_idx(path: Path, *, split: str, **fit: int | None) -> ArraySource:
@@ -171,30 +176,43 @@ def _read_idx_pair(path: Path) -> dict[str, np.ndarray]:
     name = path.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
     for beside in (path.with_name(name), path.with_name(name + ".gz")):
         if name != path.name.removesuffix(".gz") and beside.exists():
-            arrays["label"] = _labels(beside, _read_idx_array(beside), len(image))
+            labels = _read_idx_array(beside)
+            try:
+                _check_labels(labels, image.shape[:1])
+            except ValueError as error:
+                raise ValueError(f"{shown(beside)}: {error}") from error
+            arrays["label"] = labels
             break
     return arrays
 
 
 def _read_idx_array(path: Path) -> np.ndarray:
-    data = path.read_bytes()
+    data = read_bytes(path, most=_MOST_IDX)
+    packed, size = data[:2] == b"\x1f\x8b", 4 + 4 * _IDX_AXES
     try:
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (EOFError, OSError) as error:
-        raise ValueError(f"{path}: damaged gzip file ({error}); download it again") from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _IDX_UBYTE:
+        start = gunzip_start(data, size) if packed else data[:size]
+        if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _IDX_UBYTE:
+            raise ValueError(
+                f"not an IDX file of unsigned bytes (it starts with {start[:4]!r}); give the "
+                "images-idx3-ubyte file"
+            )
+        if start[3] > _IDX_AXES:
+            raise ValueError(f"holds an array of {start[3]} axes; images have [n, h, w]")
+        begin = 4 + 4 * start[3]
+        shape = [int.from_bytes(start[at : at + 4]) for at in range(4, begin, 4)]
+        promised = begin + math.prod(shape)
+        if packed:
+            if promised > archives.most_unpacked(len(data)):
+                raise ValueError(f"{len(data)} bytes whose header promises {promised}")
+            data = gunzip(data, most=promised)
+    except ValueError as error:
+        raise ValueError(f"{shown(path)}: {error}") from error
+    if len(data) != promised:
         raise ValueError(
-            f"{path}: not an IDX file of unsigned bytes (it starts with {data[:4]!r}); give the "
-            "images-idx3-ubyte file"
+            f"{shown(path)}: {len(data)} bytes where its header of shape {shape} promises "
+            f"{promised}; download it again"
         )
-    start = 4 + 4 * data[3]
-    shape = [int.from_bytes(data[at : at + 4]) for at in range(4, start, 4)]
-    if len(data) != start + math.prod(shape):
-        raise ValueError(
-            f"{path}: {len(data)} bytes where its header of shape {shape} promises "
-            f"{start + math.prod(shape)}; download it again"
-        )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(data, np.uint8, offset=begin).reshape(shape)
 
 
 def read_npz(file: Path, *, split: str, **fit: int | None) -> ArraySource:
@@ -205,59 +223,69 @@ def read_npz(file: Path, *, split: str, **fit: int | None) -> ArraySource:
     `y`. Pickled objects are refused.
     """
     try:
-        # Opened here, since np.load leaves the file open when the archive is damaged.
-        with file.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("a single array, not an archive; save it with numpy.savez")
-            arrays = _examples(archive)
-            labels = [archive[key] for key in _LABEL_KEYS if key in archive.files][:1]
-    # A damaged archive raises errors of zipfile, zlib, struct or NumPy.
-    except Exception as error:
+        arrays = archives.read_npz(file, _wanted)
+        label = next((arrays.pop(key) for key in _LABEL_KEYS if key in arrays), None)
+        ((key, examples),) = arrays.items()
+        if key == _POINT_KEY:
+            arrays = {"point": check_points(examples, np.float32)}
+        else:
+            arrays = {"image": examples[..., None] if examples.ndim == 3 else examples}
+        if label is not None:
+            arrays["label"] = check_classes(label, "its labels")
+    except ValueError as error:
         kind = "images or points"
-        raise ValueError(f"{file}: cannot be read as an archive of {kind}: {error}") from error
-    if labels:
-        (examples,) = arrays.values()
-        arrays["label"] = _labels(file, labels[0], len(examples))
+        raise ValueError(
+            f"{shown(file)}: cannot be read as an archive of {kind}: {error}"
+        ) from error
     return part_of(arrays, split, **fit)
 
 
 def holds_points(file: Path) -> bool:
     """Whether an archive has points; False for what is no archive, which `read_npz` refuses."""
+    names: list[str] = []
+
+    def none_of(heads: Mapping[str, archives.Head]) -> Iterable[str]:
+        names.extend(heads)
+        return ()
+
     try:
-        with zipfile.ZipFile(file) as archive:
-            return f"{_POINT_KEY}.npy" in archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        archives.read_npz(file, none_of)
+    except (OSError, ValueError):
         return False
+    return _POINT_KEY in names
 
 
-def _examples(archive: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
-    """The points of an archive, or its images."""
-    images = [key for key in _IMAGE_KEYS if key in archive.files]
-    if _POINT_KEY in archive.files:
+def _wanted(heads: Mapping[str, archives.Head]) -> list[str]:
+    """The names of the points of an archive, or its images, and of their labels."""
+    images = [key for key in _IMAGE_KEYS if key in heads]
+    if _POINT_KEY in heads:
         if images:
             raise ValueError(
                 f"it has points and, under {images[0]}, images: save them in two files"
             )
-        return {"point": check_points(archive[_POINT_KEY], np.float32)}
-    if not images:
+        wanted = [_POINT_KEY]
+    elif images:
+        image = heads[images[0]].like
+        check_pixels(image[..., None] if image.ndim == 3 else image)
+        wanted = images[:1]
+    else:
         raise ValueError(
-            f"it has {', '.join(archive.files) or 'nothing'}; images must be under one of "
+            f"it has {listed(heads) or 'nothing'}; images must be under one of "
             f"{', '.join(_IMAGE_KEYS)}, points [n, d] under {_POINT_KEY}"
         )
-    image = archive[images[0]]
-    image = image[..., None] if image.ndim == 3 else image
-    check_pixels(image)
-    return {"image": image}
+    label = next((key for key in _LABEL_KEYS if key in heads), None)
+    if label is None:
+        return wanted
+    _check_labels(heads[label].like, heads[wanted[0]].shape[:1])
+    return [*wanted, label]
 
 
-def _labels(file: Path, labels: np.ndarray, n: int) -> np.ndarray:
-    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+def _check_labels(labels: np.ndarray, length: tuple[int, ...]) -> None:
+    if labels.shape != length or not np.issubdtype(labels.dtype, np.integer):
+        n = next(iter(length), 0)
         raise ValueError(
-            f"{file}: labels are {labels.dtype} {list(labels.shape)}; the {n} examples need {n} "
-            "integers"
+            f"labels are {labels.dtype} {list(labels.shape)}; the {n} examples need {n} integers"
         )
-    return labels
 
 
 def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> ArraySource:
@@ -269,16 +297,16 @@ def part_of(arrays: dict[str, np.ndarray], split: str, **fit: int | None) -> Arr
     if any(fit.values()) and "image" not in arrays:
         given = ", ".join(f"{name}={value}" for name, value in fit.items() if value)
         raise ValueError(
-            f"{given}: size and crop are for images, and there are none, but {', '.join(arrays)}: "
+            f"{given}: size and crop are for images, and there are none, but {listed(arrays)}: "
             "leave it out"
         )
-    listed = len(next(iter(arrays.values())))
+    whole = len(next(iter(arrays.values())))
     if split != "all":
-        rows = rows_of_split(range(listed), split)
+        rows = rows_of_split(range(whole), split)
         arrays = {key: array[rows] for key, array in arrays.items()}
     if any(fit.values()):
         squares = [square(image, **fit) for image in arrays["image"]]
         arrays = {**arrays, "image": np.stack(squares)}
     source = ArraySource(**arrays)
-    source.listed = listed
+    source.listed = whole
     return source

@@ -5,6 +5,7 @@ of a split.
 """
 
 from gan_forensics.data.sources import FileSource, Source
+from gan_forensics.files import listed
 
 
 def groups_of(source: Source, by: str) -> list[str]:
@@ -26,7 +27,7 @@ def groups_of(source: Source, by: str) -> list[str]:
             raise ValueError(f"{blank} images have no {by!r}, the first is {where}: fill it in")
         return groups
     if source.root is None:
-        known = ", ".join(source.columns) or "none beside path and label"
+        known = listed(source.columns) or "none beside path and label"
         raise ValueError(f"groups by {by!r}: the list has no such column; it has {known}")
     if not (by.isdecimal() and int(by)):
         raise ValueError(

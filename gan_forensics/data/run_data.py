@@ -1,13 +1,12 @@
 """What a run takes of its data: said while it trains, and left in its folder."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_forensics.data import account
 from gan_forensics.data.sources import Source
-from gan_forensics.files import shown, write_json
+from gan_forensics.files import read_json, shown, write_json
 
 
 def say_taken(data: str, source: Source, size: int | None, say: Callable[[str], None]) -> None:
@@ -32,8 +31,10 @@ def write_data(
 ) -> None:
     """Leave data.json in a run folder, with what earlier parts of the run skipped as well."""
     path, skipped = run / "data.json", list(getattr(source, "bad", {}).values())
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    skipped = list(dict.fromkeys([*before.get("skipped", []), *skipped]))
+    before = read_json(path) if path.exists() else {}
+    if not isinstance(before, dict) or not isinstance(before.get("skipped", []), list):
+        raise ValueError(f"{shown(path)}: it is no data.json of a run: remove it")
+    skipped = list(dict.fromkeys([*map(str, before.get("skipped", [])), *skipped]))
     named = {"data": data, "split": split or "train"}
     facts = {**before, **named, **account.facts(source), **(about or {}), "skipped": skipped}
     write_json(path, facts)

@@ -19,8 +19,11 @@ from jaxtyping import Float, Int, UInt8
 
 from gan_forensics.data.decoding import ImageError, is_gray, load_image
 from gan_forensics.data.images import check_pixels, square, to_float
+from gan_forensics.files import shown
 
 SPLITS = ("train", "test", "all")
+# Networks and tables are as long as the largest label is, however few examples there are.
+MOST_CLASSES = 2**16
 
 
 def check_split(split: str) -> None:
@@ -50,6 +53,24 @@ def check_points(points: np.ndarray, dtype: type = np.float64) -> Float[np.ndarr
             "them out, or look at what made them"
         )
     return points
+
+
+def check_classes(
+    labels: int | Sequence[int] | Int[np.ndarray, "*n"], name: object
+) -> Int[np.ndarray, "*n"]:
+    """Labels as int32, whoever wrote them down.
+
+    Raises:
+        ValueError: naming where they are from, when one is not below `MOST_CLASSES` in magnitude.
+    """
+    array = np.asarray(labels)
+    if array.size and not -MOST_CLASSES < array.min() <= array.max() < MOST_CLASSES:
+        worst = max(array.min(), array.max(), key=abs)
+        raise ValueError(
+            f"{shown(name)}: a label of {shown(worst, most=30)}, where classes are numbered 0, 1, "
+            f"... and the last at most {MOST_CLASSES - 1}: number them so"
+        )
+    return array.astype(np.int32)
 
 
 class Source(Protocol):
@@ -129,7 +150,7 @@ class ArraySource:
         if len(lengths) != 1 or () in lengths:
             raise ValueError(f"a source needs one or more equally long arrays, got {shapes}")
         if "label" in arrays:
-            arrays["label"] = arrays["label"].astype(np.int32)
+            arrays["label"] = check_classes(arrays["label"], "labels")
         self.arrays = arrays
         self.listed = len(self)
 
@@ -259,7 +280,7 @@ def squared_example(
         example = {"image": square(image, **fit)}
     except ValueError as error:
         raise ImageError(f"{name}: {error}") from None
-    return example if label is None else {**example, "label": np.asarray(label, np.int32)}
+    return example if label is None else {**example, "label": check_classes(label, name)}
 
 
 def rows_of_split(names: Iterable[object], split: str) -> Int[np.ndarray, "m"]:

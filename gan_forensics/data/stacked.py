@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gan_forensics.data.sources import SPLITS, Source, take
+from gan_forensics.files import listed
 
 DIGITS = 10
 MODES = DIGITS**3
@@ -52,7 +53,7 @@ class Stacked:
         self.inner, self._n = inner, n
         first = inner[0]
         if "image" not in first or first["image"].shape[-1] != 1:
-            found = "images in colour" if "image" in first else f"{', '.join(first)}"
+            found = "images in colour" if "image" in first else f"{listed(first)}"
             raise ValueError(
                 f"only gray images can be stacked to red, green and blue, this source has {found}"
             )

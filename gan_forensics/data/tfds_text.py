@@ -8,6 +8,7 @@ from collections import Counter
 
 from gan_forensics.data.catalogues import Pairs
 from gan_forensics.data.tfds import open_builder, open_records
+from gan_forensics.files import listed
 
 
 def read_tfds_text(
@@ -37,7 +38,7 @@ def read_tfds_text(
     elif inner:
         feature, key = features[inner[0]], inner[0]
     else:
-        raise ValueError(f"tfds:{name} has no translations; its features are {', '.join(features)}")
+        raise ValueError(f"tfds:{name} has no translations; its features are {listed(features)}")
     source, target = _languages(name, pair, list(feature.languages or ()))
     records = open_records(builder, name, split)
     pairs, left_out = [], Counter()
@@ -45,9 +46,9 @@ def read_tfds_text(
         texts = record if key is None else record[key]
         if isinstance(feature, kinds[1]):
             # Of several translations into one language the first stands.
-            listed = zip(texts["language"], texts["translation"], strict=True)
+            spoken = zip(texts["language"], texts["translation"], strict=True)
             texts = {}
-            for language, text in listed:
+            for language, text in spoken:
                 texts.setdefault(_text(language), text)
         if source in texts and target in texts:
             pairs.append((_text(texts[source]), _text(texts[target])))
@@ -61,7 +62,7 @@ def _languages(name: str, pair: str | None, known: list[str]) -> tuple[str, str]
         others = [language for language in known if language != "en"]
         if len(others) != 1 or len(known) != 2:
             raise ValueError(
-                f"tfds:{name} has {len(known)} languages ({', '.join(known)}): write "
+                f"tfds:{name} has {len(known)} languages ({listed(known)}): write "
                 f"tfds:{name}:SOURCE-TARGET"
             )
         return "en", others[0]
@@ -71,7 +72,7 @@ def _languages(name: str, pair: str | None, known: list[str]) -> tuple[str, str]
     found = [both for both in cut if not known or set(both) <= set(known)]
     if len(found) != 1 or found[0][0] == found[0][1]:
         raise ValueError(
-            f"tfds:{name}:{pair}: write SOURCE-TARGET, two of {', '.join(known) or 'its languages'}"
+            f"tfds:{name}:{pair}: write SOURCE-TARGET, two of {listed(known) or 'its languages'}"
         )
     return found[0]
 

@@ -22,7 +22,7 @@ from gan_forensics.distill.classify import Classifier
 from gan_forensics.distill.schedules import step_schedule
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.runtime import computation_dtype
-from gan_forensics.train import Learner, RunFolderError, TrainState, load_state, read_config
+from gan_forensics.train import Learner, TrainState, from_config, load_state, read_config
 
 # The key of a run folder's config.json that says how a student was taught.
 TAUGHT = "distillation"
@@ -38,19 +38,18 @@ def load_classifier(run: Path | str, *, epoch: Literal["chosen", "last"] = "chos
         CheckpointError: when it has no checkpoint that can be read.
     """
     run = Path(run)
-    saved, taught = read_config(run, NETWORK), read_config(run).get(TAUGHT)
-    try:
+    taught = read_config(run).get(TAUGHT)
+
+    def made(saved: dict[str, Any]):
         config = ClassifierConfig(**saved)
         beside = None
         if taught is not None and config.augment != "none":
             beside = Classifier(
                 taught["teacher_arch"], config.classes or 0, {}, taught["teacher_width"]
             )
-        learner = learner_of(config, 1, beside)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{run} was not written by this version of gan_forensics ({error}): train it again"
-        ) from error
+        return config, learner_of(config, 1, beside)
+
+    config, learner = from_config(run, NETWORK, made)
     best = config.metric if epoch == "chosen" else None
     return classifier_of(config, load_state(run, learner, best=best))
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import Precision, check_precision
 
 Arch = Literal[
@@ -97,6 +98,7 @@ class ClassifierConfig:
     def __post_init__(self):
         object.__setattr__(self, "label_names", tuple(self.label_names))  # JSON brings lists back.
         check_precision(self.precision)
+        check_limits(self)
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"label_smoothing is a share of at least 0 and below 1, got {self.label_smoothing}"

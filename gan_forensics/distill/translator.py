@@ -24,12 +24,13 @@ from gan_forensics.data.vocabulary import PAD, Vocabulary
 from gan_forensics.distill.losses import token_losses
 from gan_forensics.files import check_file_in
 from gan_forensics.nn.initial import initial_variables
+from gan_forensics.nn.limits import check_limits
 from gan_forensics.nn.transformer import MOST_TOKENS, Transformer
 from gan_forensics.runtime import Precision, check_precision, computation_dtype
 from gan_forensics.train import (
     Learner,
-    RunFolderError,
     Update,
+    from_config,
     load_state,
     read_config,
     supervised_update,
@@ -104,6 +105,7 @@ class Translator:
 def check_config(config: TranslatorConfig) -> None:
     """Refuse what cannot be (ValueError)."""
     check_precision(config.precision)
+    check_limits(config)
     if not 0 <= config.label_smoothing < 1:
         raise ValueError(
             f"label_smoothing must be 0 or more and below 1, got {config.label_smoothing}"
@@ -224,15 +226,14 @@ def load_translator(run: Path | str) -> Translator:
         CheckpointError: when it has no checkpoint that can be read.
     """
     run = Path(run)
-    saved = read_config(run, KIND)
+    read_config(run, KIND)
     vocabulary = read_vocabulary(run)
-    try:
+
+    def made(saved: dict[str, Any]):
         config = TranslatorConfig(**saved)
-        learner = translator_learner(config, len(vocabulary))
-    except (TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{run} was not written by this version of gan_forensics ({error}): train it again"
-        ) from error
+        return config, translator_learner(config, len(vocabulary))
+
+    config, learner = from_config(run, KIND, made)
     state = load_state(run, learner, best=METRIC)
     return Translator(config, vocabulary, {"params": state.params[NETWORK]})
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from gan_forensics.files import check_file_in, shown
+from gan_forensics.files import check_file_in, listed, shown
 
 MANIFEST = "face_landmark_68_model-weights_manifest.json"
 SIDE = 112
@@ -70,7 +70,7 @@ def read_weights(path: Path | str) -> Weights:
     if {key: shape for key, (shape, *_) in entries.items()} != wanted:
         odd = sorted(map(str, entries.keys() ^ wanted.keys()))[:3] or ["shapes"]
         raise ValueError(
-            f"{manifest}: weights of another network ({shown(', '.join(odd))} differ); "
+            f"{manifest}: weights of another network ({listed(odd)} differ); "
             f"give {MANIFEST} of the full network, not of the tiny one"
         )
     if not isinstance(name, str) or name != Path(name).name or name in ("", ".", ".."):

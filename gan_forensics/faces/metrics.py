@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from gan_forensics.faces.camera import euler_angles, geodesic_angle, rotation
-from gan_forensics.files import check_file_in, shown
+from gan_forensics.files import check_file_in, listed, shown
 
 # Outer corners of the eyes, 0-based iBUG order: the distance that errors are normalised by.
 OUTER_CORNERS = (36, 45)
@@ -196,7 +196,7 @@ def read_poses(path: Path | str) -> Poses:
         missing = {"frame", "yaw", "pitch", "roll"} - set(reader.fieldnames or ())
         if missing:
             raise ValueError(
-                f"{shown(path)}, line 1: no column {', '.join(sorted(missing))}; a table of poses "
+                f"{shown(path)}, line 1: no column {listed(sorted(missing))}; a table of poses "
                 "has the columns frame, yaw, pitch, roll (degrees)"
             )
         for row in reader:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.files import written_beside
+from gan_forensics.files import listed, written_beside
+from gan_forensics.files.tables import write_cells
 
 if TYPE_CHECKING:
     from gan_forensics.faces.tracker import Estimate
@@ -78,7 +79,7 @@ def column_names(units: Sequence[str]) -> tuple[str, ...]:
     taken = Columns((), ()).finished
     if len({*names, *taken}) < len(names) + len(taken):
         raise ValueError(
-            f"the animation units {', '.join(units)} have no names of their own as columns of "
+            f"the animation units {listed(units)} have no names of their own as columns of "
             "track.csv: rename them in the .wfm file"
         )
     return names
@@ -184,13 +185,13 @@ def write_track(path: Path, table: Table) -> None:
     """Write a table as track.csv."""
     whole = {"frame", "visible", *FLAGS}
     with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table)
+        write_cells(file, [[*table]], end="\n")
         for row in zip(*table.values(), strict=True):
-            writer.writerow(
+            cells = [
                 cell(int(value)) if name in whole else cell(value)
                 for name, value in zip(table, row, strict=True)
-            )
+            ]
+            write_cells(file, [cells], end="\n")
 
 
 def rows_of(table: Table) -> list[dict[str, Any]]:

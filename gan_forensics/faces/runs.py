@@ -8,7 +8,6 @@ results.json        counts, gates, speed, origin; written last
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,7 +31,7 @@ from gan_forensics.faces.rows import (
     write_track,
 )
 from gan_forensics.faces.video import Frame, Frames, frames
-from gan_forensics.files import check_file_in, no_link, write_json
+from gan_forensics.files import check_file_in, no_link, read_json, shown, write_json
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.train.run_folder import RunFolderError, claim, writing
 
@@ -145,7 +144,7 @@ def track_clip(
         claim(run, {"track": {**clip.saved(), "tracker": asdict(config)}}, resume=resume)
         if (run / RESULTS).exists():
             say(f"{run} is complete: it has a row for every frame that was asked for")
-            results = json.loads((run / RESULTS).read_text(encoding="utf-8"))
+            results = read_json(run / RESULTS)
             return Tracked(read_track(run / TRACK), results, wireframe, units, columns)
         face = Follower(wireframe, config, points, detector, say)
         goes_on = _restored(run, face)
@@ -233,15 +232,18 @@ def _restored(run: Path, face: Follower) -> tuple[int, int] | None:
         return None
     try:
         header, arrays = read_archive(path)
-        if header["bytes"] > (run / PARTIAL).stat().st_size:
+        there = (run / PARTIAL).stat().st_size
+        if not (0 < int(header["next"]) < 2**31 and 0 < int(header["bytes"]) <= there):
             raise ValueError(f"{PARTIAL} is shorter than it says")
         face.restore(header, arrays)
-    except (ValueError, KeyError, OSError) as error:
+    # Whatever a tracker raises at arrays and numbers that are not its own.
+    except Exception as error:
+        reason = shown(error) or type(error).__name__
         raise RunFolderError(
-            f"{path} cannot be gone on from ({error}): remove the folder and start anew"
+            f"{shown(path)} cannot be gone on from ({reason}): remove the folder and start anew"
         ) from error
     face.say(f"resumed at frame {header['next']} (checkpoint)")
-    return header["next"], header["bytes"]
+    return int(header["next"]), int(header["bytes"])
 
 
 def kept(run: Path) -> str:

@@ -28,7 +28,7 @@ from typing import NoReturn
 import numpy as np
 
 from gan_forensics.faces.wireframe import LANDMARKS, Wireframe
-from gan_forensics.files import shown, write_text
+from gan_forensics.files import listed, shown, write_text
 
 _SECTIONS = (
     *("VERTEX LIST", "FACE LIST", "ANIMATION UNITS LIST", "SHAPE UNITS LIST"),
@@ -117,7 +117,7 @@ class _Reader:
                 f"{self.name}: the section {missing[0]} is missing"
                 + (": the file is cut off" if missing == ["END OF FILE"] else "")
                 + "; found "
-                + (", ".join(self.sections) or "no section at all")
+                + (listed(self.sections) or "no section at all")
                 + f". A .wfm file has {', '.join(s for s in _SECTIONS if s not in _OPTIONAL)}"
             )
         for number, line in self.head:

@@ -1,12 +1,21 @@
 """Files and names in and out: what a stranger sends runs, overwrites, hangs and floods nothing.
 
 Everything is written by `writer` and `tables`, read within limits by `reader` and `archives`, and
-shown by `shown`; pictures come in by `gan_forensics.data.decoding`. Imports nothing of ours.
+shown by `shown` and `terminal`; pictures come in by `gan_forensics.data.decoding`. Imports nothing
+of ours.
 """
 
 from gan_forensics.files.paths import check_file_in, check_file_out, check_folder_out, in_words
 from gan_forensics.files.private import private_folder, refuse_links
-from gan_forensics.files.reader import gunzip, open_regular, parse_json, read_bytes, read_json
-from gan_forensics.files.shown import escaped, shown
-from gan_forensics.files.tables import rows_kept, write_csv
+from gan_forensics.files.reader import (
+    gunzip,
+    gunzip_start,
+    open_regular,
+    parse_json,
+    read_bytes,
+    read_json,
+)
+from gan_forensics.files.shown import escaped, file_stem, listed, shown
+from gan_forensics.files.tables import read_csv, rows_kept, write_csv
+from gan_forensics.files.terminal import say, tell
 from gan_forensics.files.writer import no_link, write_json, write_text, written_beside

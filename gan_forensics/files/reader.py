@@ -13,6 +13,8 @@ from gan_forensics.files.shown import shown
 
 # Settings, results and manifests are far smaller; Python needs some twenty times as much for them.
 MOST_JSON = 16 * 2**20
+# Lists and objects within each other; functions that go through them call themselves.
+MOST_DEPTH = 100
 
 
 @contextmanager
@@ -38,8 +40,11 @@ def read_bytes(path: Path | str, *, most: int) -> bytes:
         ValueError: when it is no regular file, or has more than `most` bytes.
     """
     with open_regular(path) as file:
-        # A file may grow while it is read, and some say 0 of themselves.
-        data = file.read(most + 1)
+        # Memory is asked for at once, and no more of it than the file says; some files say 0, and
+        # some grow while they are read.
+        data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+        while len(data) <= most and (part := file.read(min(most + 1 - len(data), 2**20))):
+            data += part
         if len(data) > most:
             size = max(os.fstat(file.fileno()).st_size, len(data))
             raise ValueError(f"{shown(path)}: {size} bytes, more than the {most} that are read")
@@ -60,10 +65,24 @@ def parse_json(data: bytes | str, name: object) -> Any:
     """The JSON value of bytes or text; what is wrong is a ValueError that names its origin."""
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        return json.loads(text)
+        value = json.loads(text)
+        _check_depth(value)
+        return value
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else shown(error, most=200)
         raise ValueError(f"{shown(name)}: it is not readable as JSON ({reason})") from error
+
+
+def _check_depth(value: Any) -> None:
+    within, depth = [value], 0
+    while within := [each for each in within if isinstance(each, dict | list)]:
+        if (depth := depth + 1) > MOST_DEPTH:
+            raise RecursionError
+        within = [
+            inner
+            for each in within
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
 
 
 def gunzip(data: bytes, *, most: int) -> bytes:
@@ -87,3 +106,15 @@ def gunzip(data: bytes, *, most: int) -> bytes:
     except zlib.error as error:
         raise ValueError(f"it is no whole gzip file ({error})") from error
     return b"".join(whole)
+
+
+def gunzip_start(data: bytes, size: int) -> bytes:
+    """The first `size` bytes of what gzip holds, or all where there are fewer.
+
+    Raises:
+        ValueError: when it is damaged there.
+    """
+    try:
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, size)
+    except zlib.error as error:
+        raise ValueError(f"it is no whole gzip file ({error})") from error

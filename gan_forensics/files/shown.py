@@ -1,6 +1,10 @@
 """Names as text: they stay in their line, whatever a stranger called his files."""
 
+from collections.abc import Collection
+
 MOST = 300
+# Names in one list; a message names some, a table or a page all.
+MOST_NAMES = 20
 
 
 def shown(name: object, *, most: int = MOST) -> str:
@@ -15,6 +19,24 @@ def shown(name: object, *, most: int = MOST) -> str:
         head = most * 2 // 3
         text = f"{text[:head]} ... {text[head - most :]} ({len(text)} characters)"
     return escaped(text)
+
+
+def listed(names: Collection[object], *, most: int = MOST_NAMES, between: str = ", ") -> str:
+    """Names in a row, each as `shown` has it, and of too many the number that is left out.
+
+    Args:
+        names: in the order they are named.
+        most: how many of them are.
+        between: what stands between two.
+    """
+    some = [shown(name, most=100) for _, name in zip(range(most), names, strict=False)]
+    rest = len(names) - len(some)
+    return between.join(some) + (f" ... ({rest:,} more)" if rest else "")
+
+
+def file_stem(name: object) -> str:
+    """A name of others as a part of a file's name: printable, in no other folder, and short."""
+    return escaped(name).replace("/", "_")[:80]
 
 
 def escaped(text: object) -> str:

@@ -1,19 +1,51 @@
-"""CSV files out: names that a spreadsheet would take for formulas are made plain text."""
+"""CSV files in and out.
+
+In: from regular files alone, of a size that is read. Out: names that a spreadsheet would take for
+formulas are made plain text.
+"""
 
 import csv
+import io
+import os
 import re
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gan_forensics.files.paths import is_stream
+from gan_forensics.files.reader import open_regular
 from gan_forensics.files.shown import escaped, shown
+from gan_forensics.files.terminal import say
 from gan_forensics.files.writer import create, written_beside
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|-?inf|nan")
+# Python needs some ten times as much for the cells of a file.
+MOST_CSV = 2**30
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
+# What begins a formula, in the wide letters of East Asia too; a semicolon ends a cell where numbers
+# have a decimal comma. A sign alone is none.
+_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠]\s*\S)")
+
+
+def read_csv(path: Path | str) -> list[list[str]]:
+    """The lines of a CSV file in UTF-8, each a list of cells; empty lines are empty lists.
+
+    Raises:
+        OSError: when there is none, or it cannot be read.
+        ValueError: naming the path, when it is no regular file, no such text, or too large.
+    """
+    try:
+        with open_regular(path) as file:
+            if (size := os.fstat(file.fileno()).st_size) > MOST_CSV:
+                raise ValueError(f"{shown(path)}: {size} bytes, more than the {MOST_CSV} of a CSV")
+            with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+                return list(csv.reader(text))
+    except (UnicodeDecodeError, csv.Error) as error:
+        reason = shown(error, most=200)
+        raise ValueError(f"{shown(path)}: not a CSV file in UTF-8 ({reason})") from error
+    except MemoryError:
+        raise ValueError(f"{shown(path)}: its cells do not fit into memory") from None
 
 
 def cell(value: Any) -> Any:
@@ -25,16 +57,19 @@ def cell(value: Any) -> Any:
     if not isinstance(value, str | Path):
         return value
     text = escaped(value)
-    number = isinstance(value, str) and _NUMBER.fullmatch(text)
-    return f"'{text}" if text.lstrip()[:1] in "=+-@" and text.strip() and not number else text
+    return text if _NUMBER.fullmatch(text.strip()) else _FORMULA.sub(r"\1'", text)
+
+
+def write_cells(file: TextIO, rows: Iterable[Iterable[Any]], *, end: str = "\r\n") -> None:
+    """Write rows to a text file that was opened with `newline=""`; cells as `cell` has them."""
+    csv.writer(file, lineterminator=end).writerows([cell(value) for value in row] for row in rows)
 
 
 def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a table of one or more rows with equal keys; cells as `cell` has them."""
     with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+        columns = list(rows[0])
+        write_cells(file, [columns, *([row[name] for name in columns] for row in rows)])
 
 
 @contextmanager
@@ -56,12 +91,11 @@ def rows_kept(
     create(kept, path)
     count = 0
     with kept.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
+        write_cells(file, [columns])
 
         def add(row: Mapping[str, Any]) -> None:
             nonlocal count
-            writer.writerow({name: cell(value) for name, value in row.items()})
+            write_cells(file, [[row.get(name, "") for name in columns]])
             file.flush()  # A process that is killed leaves its rows.
             count += 1
 
@@ -69,7 +103,7 @@ def rows_kept(
             yield add
         except BaseException:
             if count:
-                print(f"{count} rows that were ready are in {shown(kept)}", file=sys.stderr)
+                say(f"{count} rows that were ready are in {shown(kept)}")
             else:
                 kept.unlink(missing_ok=True)
             raise

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int, UInt8, UInt64
 
 from gan_forensics.data import Rgb, Source
 from gan_forensics.data.attributed import Attributed
+from gan_forensics.files import listed
 from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.open_set import ACCEPTED
 
@@ -40,12 +41,12 @@ def check_sources(train: Attributed, other: Attributed) -> None:
     """
     if set(train.names) != set(other.names) or train.real != other.real:
         raise ValueError(
-            f"the sources differ: {', '.join(train.names)} (real: {train.real}) and "
-            f"{', '.join(other.names)} (real: {other.real})"
+            f"the sources differ: {listed(train.names)} (real: {train.real}) and "
+            f"{listed(other.names)} (real: {other.real})"
         )
     for what, images in (("to learn from", train), ("held out", other)):
         if empty := [name for name, n in counts(images).items() if not n]:
-            raise ValueError(f"no images {what} of {', '.join(empty)}: give some, or leave it out")
+            raise ValueError(f"no images {what} of {listed(empty)}: give some, or leave it out")
 
 
 def check_enough(held_out: Attributed) -> None:
@@ -57,7 +58,7 @@ def check_enough(held_out: Attributed) -> None:
     least = smallest_calibration_set(1 - ACCEPTED)
     if len(halves(held_out.labels, np.random.default_rng(0))[1]) < least:
         raise ValueError(
-            f"{len(held_out.labels)} held-out images of {', '.join(held_out.names)} are too few "
+            f"{len(held_out.labels)} held-out images of {listed(held_out.names)} are too few "
             f"for the threshold of none of these: give {2 * least + len(held_out.names)} or more "
             "(a fifth of all images, where they have no split of their own: about "
             f"{5 * (2 * least + len(held_out.names))} in all)"
@@ -72,7 +73,7 @@ def relabelled(images: Attributed, names: Sequence[str], real: str) -> Attribute
     """
     if unknown := sorted(set(images.names) - set(names)):
         raise ValueError(
-            f"images of {', '.join(unknown)}, and the model knows {', '.join(names)}: give images "
+            f"images of {listed(unknown)}, and the model knows {listed(names)}: give images "
             "of its sources, or another model"
         )
     if images.real != real:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gan_forensics.files import listed
 from gan_forensics.forensics.class_metrics import (
     confusion_counts,
     mutual_information,
@@ -187,7 +188,7 @@ def _checked(logits, labels, names, real: str):
     names = tuple(names)
     if len(set(names)) != len(names) or real not in names:
         raise ValueError(
-            f"the sources {', '.join(names)} must be different names, and the real one among them; "
+            f"the sources {listed(names)} must be different names, and the real one among them; "
             f"{real!r} was given as the real one"
         )
     labels = np.asarray(labels)

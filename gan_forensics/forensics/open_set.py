@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64
 from scipy import stats
 from scipy.special import logsumexp, softmax
 
+from gan_forensics.files import listed
 from gan_forensics.forensics.calibration import (
     Rate,
     calibrated_threshold,
@@ -159,10 +160,10 @@ def leave_one_out(names: Sequence[str], real: str) -> Iterator[LeftOut]:
             there are less than two generators: the last one cannot be left out.
     """
     if real not in names or len(set(names)) != len(names):
-        raise ValueError(f"names must be different and hold {real!r}, got {', '.join(names)}")
+        raise ValueError(f"names must be different and hold {real!r}, got {listed(names)}")
     if len(names) < 3:
         raise ValueError(
-            f"leaving a generator out needs at least two beside {real!r}, got {', '.join(names)}"
+            f"leaving a generator out needs at least two beside {real!r}, got {listed(names)}"
         )
     for name in names:
         if name != real:

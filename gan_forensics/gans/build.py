@@ -18,6 +18,7 @@ from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.priors import PRIORS
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
+from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import check_precision
 from gan_forensics.train import Learner, Update
 
@@ -76,6 +77,7 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive, got {value}: leave it out for the default")
+    check_limits(config)
     method = method_of(config)
     if method.conditional and not config.classes:
         raise ValueError(
@@ -233,6 +235,6 @@ def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str
     shape = (config.size, config.size, config.channels or 3)
     if config.architecture in POINTS:
         shape = (config.dimensions or 1,)
-    # Two examples, since batch norm cannot train on one.
-    batch: Any = {gan.game.data: np.zeros((2, *shape), np.float32)}
+    # Two examples, since batch norm cannot train on one; in no memory.
+    batch: Any = {gan.game.data: np.broadcast_to(np.float32(0), (2, *shape))}
     return gan.game.init(jax.random.key(config.seed if seed is None else seed), batch)

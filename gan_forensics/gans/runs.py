@@ -20,6 +20,7 @@ from gan_forensics.data.labels import all_labels, known_labels
 from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.data.toy_points import world_of
+from gan_forensics.files import shown
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
@@ -33,9 +34,9 @@ from gan_forensics.train import (
     RunFolderError,
     TrainState,
     fit,
+    from_config,
     load_state,
     process_batches,
-    read_config,
 )
 
 # The grids of a run: a square of one noise, or a row for each of the first classes.
@@ -166,13 +167,7 @@ def load_gan(
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
-    saved = read_config(run, "gan")
-    try:
-        gan = build(GanConfig(**saved), tasks=tasks)
-    except (TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{run} was not written by this version of gan_forensics ({error}): train it again"
-        ) from error
+    gan = from_config(run, "gan", lambda saved: build(GanConfig(**saved), tasks=tasks))
     return gan, load_state(run, gan.learner, best=best)
 
 
@@ -246,8 +241,8 @@ def _count_classes(source: Source, config: GanConfig) -> int:
         )
     if missing := np.flatnonzero(counts == 0).tolist():
         raise ValueError(
-            f"{config.data} has no image of the classes {missing} of {len(counts)}: number the "
-            "classes 0, 1, ... without gaps"
+            f"{config.data} has no image of the classes {shown(missing)} of {len(counts)}: number "
+            "the classes 0, 1, ... without gaps"
         )
     return len(counts)
 

@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
 from gan_forensics.data import to_float, to_uint8
 from gan_forensics.data.pipeline import Batch
+from gan_forensics.files import listed
 from gan_forensics.gans.adversarial import init_network
 from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.losses import LOSSES
@@ -284,7 +285,7 @@ def translate(
     if labels.shape != (len(images), len(config.attributes)):
         raise ValueError(
             f"labels must be [{len(images)}, {len(config.attributes)}], a row for each image of "
-            f"{', '.join(config.attributes)}, got {list(labels.shape)}"
+            f"{listed(config.attributes)}, got {list(labels.shape)}"
         )
     if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
         raise ValueError(f"labels lie from 0 to 1, got {labels.min():g} to {labels.max():g}")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gan_forensics.files import listed
+from gan_forensics.nn.limits import check_limits
 from gan_forensics.nn.stargan import check_depth, upsampling_kind
 from gan_forensics.runtime import Precision, check_precision
 
@@ -71,6 +73,7 @@ class StarGanConfig:
 def filled(config: StarGanConfig) -> StarGanConfig:
     """The config with its depth, checked; raises ValueError for what cannot be."""
     check_precision(config.precision)
+    check_limits(config)
     upsampling_kind(config.upsampling)
     least = {"width": 1, "blocks": 0, "batch_size": 1, "n_dis": 1, "size": 8}
     for name, low in least.items():
@@ -89,10 +92,11 @@ def filled(config: StarGanConfig) -> StarGanConfig:
         raise ValueError(f"the {config.schedule} schedule needs decay_steps, the steps of the run")
     if not config.attributes:
         raise ValueError("no attributes: name those that images have or have not")
+    known = set(config.attributes)
     for name in config.exclusive or ():
-        if name not in config.attributes:
+        if name not in known:
             raise ValueError(
-                f"exclusive {name!r} is not among the attributes, {', '.join(config.attributes)}"
+                f"exclusive {name!r} is not among the attributes, {listed(config.attributes)}"
             )
     if len(config.exclusive or ()) == 1:
         raise ValueError(

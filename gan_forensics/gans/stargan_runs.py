@@ -10,6 +10,7 @@ import numpy as np
 from gan_forensics.data import ImageError, SkipBad, image_grid, open_attributes, save_png, take
 from gan_forensics.data.attributes import AttributeSource, labels_of_all
 from gan_forensics.data.run_data import say_taken, write_data
+from gan_forensics.files import listed
 from gan_forensics.gans.stargan import KIND, StarGan, build_stargan, translate, with_targets
 from gan_forensics.gans.stargan_config import StarGanConfig
 from gan_forensics.gans.stargan_targets import target_labels
@@ -17,12 +18,11 @@ from gan_forensics.train import (
     Cadence,
     InterruptedRunError,
     NonFiniteLossError,
-    RunFolderError,
     TrainState,
     fit,
+    from_config,
     load_state,
     process_batches,
-    read_config,
 )
 
 # Rows of a run's picture: so many images, each with its translations.
@@ -120,13 +120,7 @@ def load_stargan(run: Path) -> tuple[StarGan, TrainState]:
         RunFolderError: when the folder is not a StarGAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
-    saved = read_config(run, KIND)
-    try:
-        gan = build_stargan(StarGanConfig(**saved))
-    except (TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{run} was not written by this version of gan_forensics ({error}): train it again"
-        ) from error
+    gan = from_config(run, KIND, lambda saved: build_stargan(StarGanConfig(**saved)))
     return gan, load_state(run, gan.learner)
 
 
@@ -149,7 +143,7 @@ def _completed(config: StarGanConfig, source: AttributeSource, steps: int) -> St
 def _domains(config: StarGanConfig, source: AttributeSource) -> str:
     """What is translated, in words, and how many images are not what `exclusive` says."""
     exclusive = config.exclusive or ()
-    said = [f"one of {', '.join(exclusive)}"] if exclusive else []
+    said = [f"one of {listed(exclusive)}"] if exclusive else []
     said += [f"{name} or not" for name in config.attributes if name not in exclusive]
     line = f"an image is {'; '.join(said)}"
     if not exclusive:
@@ -159,7 +153,7 @@ def _domains(config: StarGanConfig, source: AttributeSource) -> str:
     none, several = (int(found.sum()) for found in (counts == 0, counts > 1))
     if none or several:
         line += (
-            f"; but {none} of {len(counts)} images are none of {', '.join(exclusive)}, and "
+            f"; but {none} of {len(counts)} images are none of {listed(exclusive)}, and "
             f"{several} more than one: they train all the same, as what they are"
         )
     return line

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from gan_forensics.data import to_float
+from gan_forensics.files import listed
 from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.stargan import StarGan
 from gan_forensics.gans.task import DISCRIMINATOR
@@ -94,7 +95,7 @@ def labels_of(asked: Sequence[str], attributes: Sequence[str]) -> dict[str, floa
             close = difflib.get_close_matches(name, attributes, n=1, cutoff=0.0)
             raise ValueError(
                 f"unknown attribute {name!r}; did you mean {close[0]!r}? There are "
-                f"{', '.join(attributes)}"
+                f"{listed(attributes)}"
             )
         if name in found:
             raise ValueError(f"attribute {name!r} is named twice")
@@ -123,7 +124,7 @@ def asked_of(
     named = [name for name in exclusive if name in asked]
     if named and abs(sum(asked[name] for name in named) - 1) > _ROUNDING:
         raise ValueError(
-            f"{target!r}: an image is exactly one of {', '.join(exclusive)}: ask for one of them, "
+            f"{target!r}: an image is exactly one of {listed(exclusive)}: ask for one of them, "
             "or for shares that make up 1"
         )
     return {**(dict.fromkeys(exclusive, 0.0) if named else {}), **asked}

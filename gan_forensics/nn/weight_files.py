@@ -1,12 +1,16 @@
 """State dicts from files, running no code that a file may contain."""
 
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from gan_forensics.nn.weight_tables import to_numpy
+from gan_forensics.files import open_regular, shown
+from gan_forensics.files.archives import MOST_HEADER, Head, read_npz
+from gan_forensics.nn.torch_files import read_torch
+
+# Far more than any of our networks has; their names are looked through for every layer.
+MOST_ARRAYS = 4096
 
 
 def load_weights(path: str | Path) -> dict[str, np.ndarray]:
@@ -22,58 +26,56 @@ def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if path.suffix not in READERS:
-        raise ValueError(f"cannot read weights from {path}: use one of {', '.join(READERS)}")
+        raise ValueError(f"cannot read weights from {shown(path)}: use one of {', '.join(READERS)}")
     if not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}: check the path")
-    return READERS[path.suffix](path)
+        raise FileNotFoundError(f"no weights at {shown(path)}: check the path")
+    try:
+        state = READERS[path.suffix](path)
+        if len(state) > MOST_ARRAYS:
+            raise ValueError(
+                f"it has {len(state)} arrays, more than the {MOST_ARRAYS} of a network"
+            )
+        return state
+    except MemoryError:
+        raise ValueError(f"{shown(path)}: its arrays do not fit into memory") from None
+    except ValueError as error:
+        raise ValueError(
+            f"{shown(path)} cannot be read as a file of plain arrays ({error}): it is damaged, of "
+            "another kind, or holds pickled objects; save the arrays of its state dict alone"
+        ) from (error if error.__cause__ else None)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        # Opened here, because numpy leaves a damaged file open.
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                raise ValueError("it holds a single array without a name")
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
+    def numbers(heads: Mapping[str, Head]) -> Iterable[str]:
+        for name, head in heads.items():
+            if head.dtype.kind not in "biuf":
+                raise ValueError(f"{shown(name)} holds {head.dtype.name} values, not numbers")
+        return heads
+
+    return read_npz(path, numbers)
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        import safetensors.numpy
     except ImportError as error:
         raise _lacking("safetensors", path) from error
+    with open_regular(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(MOST_HEADER, file.seek(0, 2)):
+            raise ValueError(f"a header of {length} bytes")
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
+        return safetensors.numpy.load_file(path)
+    # SafetensorError, and what its types that NumPy lacks raise.
+    except Exception as error:
+        raise ValueError(shown(error, most=200) or type(error).__name__) from error
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
-        import torch  # pyright: ignore[reportMissingImports]
+        return read_torch(path)
     except ImportError as error:
         raise _lacking("torch", path) from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: pickle's, zip's, torch's own
-        raise _unreadable(path, error) from error
-    for entry in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(entry), Mapping):
-            state = state[entry]
-    if not isinstance(state, Mapping) or not all(map(torch.is_tensor, state.values())):
-        raise ValueError(f"{path} holds no state dict: save the network's `state_dict()`")
-    return {name: to_numpy(tensor) for name, tensor in state.items()}
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{path} cannot be read as a file of plain arrays ({error}): it is damaged, of another "
-        "kind, or holds pickled objects; save the arrays of its state dict alone"
-    )
 
 
 def _lacking(extra: str, path: Path) -> ImportError:

@@ -4,11 +4,14 @@ PyTorch keeps kernels as [out, in, kh, kw] and, transposed, as [in, out, kh, kw]
 [kh, kw, in, out] in both cases, without a flip. Matrices are [out, in] there and [in, out] here.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from gan_forensics.files import shown
 
 
 class Leaf(NamedTuple):
@@ -115,9 +118,21 @@ def size_in(state: State, *places: tuple[str, int]) -> int:
 
 
 def count_in(state: State, pattern: str, *, first: int = 0) -> int:
-    """How many numbered parts there are from `first` on, by the highest number in the names."""
-    found = [re.match(pattern, name) for name in state]
-    return max((int(match[1]) + 1 - first for match in found if match), default=0)
+    """How many numbered parts there are from `first` on, by the highest number in the names.
+
+    Raises:
+        ValueError: for a number that only a larger state dict could have.
+    """
+    count = 0
+    for name in state:
+        if match := re.match(pattern, name):
+            number = int(match[1]) if len(match[1]) < 10 else math.inf
+            if number > len(state) + first:
+                raise ValueError(
+                    f"{shown(name)}: a layer of that number cannot be among {len(state)} arrays"
+                )
+            count = max(count, int(number) + 1 - first)
+    return count
 
 
 def to_numpy(array: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gan_forensics.files import shown
 from gan_forensics.nn import (
     weights_dcgan,
     weights_inception,
@@ -41,6 +42,8 @@ ARCHITECTURES: dict[str, tuple[str, Callable[[State], Table]]] = {
 
 # What PyTorch stores beside, and nothing here needs: batch counters, the last spectral norm.
 _IGNORED = (".num_batches_tracked", ".sn_sigma")
+# So many of what is wrong are listed.
+_LISTED = 40
 
 
 def from_torch(arch: str, state_dict: State) -> dict[str, dict]:
@@ -58,7 +61,7 @@ def from_torch(arch: str, state_dict: State) -> dict[str, dict]:
 
     Raises:
         ValueError: for an unknown architecture, and for names that are missing, unknown, or of
-            another shape (all of them, in one message).
+            another shape (the first of them, in one message).
     """
     if arch not in ARCHITECTURES:
         raise ValueError(
@@ -87,16 +90,18 @@ def _part(state: State, player: str) -> State:
 
 def _check(arch: str, state: State, table: Table) -> None:
     names = {name for name in state if not name.endswith(_IGNORED)}
-    problems = [f"missing: {name} {list(table[name].shape)}" for name in table.keys() - names]
-    problems += [f"unknown: {name} {list(np.shape(state[name]))}" for name in names - table.keys()]
+    missing, unknown = sorted(table.keys() - names), sorted(names - table.keys())
+    problems = [f"missing: {shown(name)} {list(table[name].shape)}" for name in missing]
+    problems += [f"unknown: {shown(name)} {list(np.shape(state[name]))}" for name in unknown]
     problems += [
         f"wrong shape: {name} is {list(np.shape(state[name]))}, should be {list(leaf.shape)}"
-        for name, leaf in table.items()
+        for name, leaf in sorted(table.items())
         if name in names and tuple(np.shape(state[name])) != leaf.shape
     ]
     if problems:
+        more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise ValueError(
-            f"these weights are not those of a {arch}:\n  " + "\n  ".join(sorted(problems))
+            f"these weights are not those of a {arch}:\n  " + "\n  ".join(problems[:_LISTED]) + more
         )
 
 

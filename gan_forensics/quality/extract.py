@@ -1,7 +1,8 @@
 """From images to features: what a feature extractor is, how images go through one, and the cache.
 
-Features are kept under the content of the images and the fingerprint of what computed them; a file
-that belongs to anything else is refused.
+Features are kept under the content of the images and the fingerprint of what computed them, in a
+folder of the user's own. A file that belongs to anything else, or was changed, is not believed:
+they are computed again.
 """
 
 import json
@@ -16,8 +17,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
 from gan_forensics.data.sources import ArraySource, Source, chunks
+from gan_forensics.files import private_folder, say, shown
 from gan_forensics.files.archives import read_archive, write_archive
-from gan_forensics.quality.digests import images_digest
+from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.runtime import Precision, data_mesh, products
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -74,23 +76,31 @@ def extract(
         extractor: the network.
         images: uint8 [n, h, w, c], or a source.
         cache: folder for features that were computed before, keyed by what the images hold, the
-            extractor's fingerprint and its protocol; made when missing.
+            extractor's fingerprint and its protocol; made when missing, and refused where others
+            can write to it, in run folders and below the working folder. What it holds is
+            compared with its digest; what is not whole is computed again, and a line on standard
+            error says so.
         chunk: images that are read at a time.
         progress: wraps the chunks, for a progress bar.
 
     Raises:
-        ValueError: for what are no uint8 images, and for features or logits that are not finite,
-            naming the image.
+        ValueError: for what are no uint8 images, for features or logits that are not finite,
+            naming the image, and for a cache that is not the user's own.
     """
     if not len(images):
         raise ValueError("no images to extract features from: give at least one")
     source: Any = ArraySource(image=np.asarray(images)) if hasattr(images, "dtype") else images
     path, digest = None, ""
     if cache is not None:
+        check_cache(cache)
         digest = images_digest(part["image"] for part in chunks(source, chunk))
         path = Path(cache) / f"{digest[:16]}-{extractor.fingerprint[:16]}.npz"
-        if path.exists():
-            return load_features(path, digest, extractor)
+        try:
+            return load_features(path, digest, extractor, len(source))
+        except FileNotFoundError:
+            pass
+        except ValueError as error:
+            say(f"{error}: they are computed again")
     found: list[Extracted] = []
     for part in chunks(source, chunk, progress=progress):
         features, logits = extractor.run(part["image"])
@@ -108,18 +118,30 @@ def extract(
         found.append(Extracted(features, logits))
     whole = joined(found)
     if path:
-        arrays = {name: array for name, array in whole._asdict().items() if array is not None}
-        write_archive(path, _header(digest, extractor), arrays)
+        write_archive(path, _header(digest, extractor, whole), _arrays(whole))
     return whole
 
 
-def load_features(path: Path | str, digest: str, extractor: FeatureExtractor) -> Extracted:
-    """Read features that `extract` kept of the images with that digest.
+def check_cache(folder: Path | str, option: str = "cache") -> None:
+    """Make a folder for features, or refuse one that is not the user's alone (ValueError)."""
+    try:
+        private_folder(Path(folder).absolute())
+    except OSError as error:
+        raise ValueError(
+            f"{option} {shown(folder)}: {error.strerror} ({shown(error.filename)}); give a folder "
+            "of your own that nobody else can write to, such as ~/.cache/gan_forensics/features"
+        ) from error
+
+
+def load_features(
+    path: Path | str, digest: str, extractor: FeatureExtractor, count: int
+) -> Extracted:
+    """Read features that `extract` kept of `count` images with that digest.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a file of other images, weights or protocol (saying which), and for one
-            that cannot be read.
+        ValueError: for a file of other images, weights or protocol (saying which), one that was
+            changed, and one that cannot be read.
     """
     try:
         header, arrays = read_archive(path)
@@ -127,24 +149,34 @@ def load_features(path: Path | str, digest: str, extractor: FeatureExtractor) ->
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{path} is not a readable file of features ({error}): delete it, and they will be "
-            "computed again"
-        ) from error
-    asked = _header(digest, extractor)
+        raise ValueError(f"{shown(path)} is not a readable file of features ({error})") from error
+    asked = _header(digest, extractor, found)
     given = header if isinstance(header, dict) else {}
     if differ := [name for name in asked if given.get(name) != asked[name]]:
         raise ValueError(
-            f"{path} holds features of another kind: its {', '.join(differ)} differ from what was "
-            "asked for; delete it or choose another cache folder"
+            f"{shown(path)} holds features of another kind, or was changed: its "
+            f"{', '.join(differ)} differ from what was asked for"
         )
+    whole = all(
+        array.dtype == np.float32 and array.shape[:1] == (count,) and array.ndim == 2
+        and np.isfinite(array).all()
+        for array in _arrays(found).values()
+    )  # fmt: skip
+    if not whole or (found.logits is not None) != extractor.logits:
+        raise ValueError(f"{shown(path)} holds no finite row of features for each image")
     return found
 
 
-def _header(digest: str, extractor: FeatureExtractor) -> dict[str, Any]:
-    """What a file of features says that it belongs to."""
+def _arrays(found: Extracted) -> dict[str, np.ndarray]:
+    return {name: array for name, array in found._asdict().items() if array is not None}
+
+
+def _header(digest: str, extractor: FeatureExtractor, found: Extracted) -> dict[str, Any]:
+    """What a file of features says that it belongs to and holds."""
     names = {"images": digest, "extractor": extractor.name, "weights": extractor.fingerprint}
-    return json.loads(json.dumps({**names, "protocol": dict(extractor.protocol)}))
+    protocol = dict(extractor.protocol)
+    header = {**names, "protocol": protocol, "arrays": arrays_digest(_arrays(found))}
+    return json.loads(json.dumps(header))
 
 
 def joined(parts: Sequence[Extracted]) -> Extracted:

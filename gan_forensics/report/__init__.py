@@ -1,6 +1,7 @@
 """Reports: figures from arrays, and self-contained HTML pages from figures, tables and runs."""
 
-from gan_forensics.report.html import Facts, Link, Picture, Section, Table, write_report
+from gan_forensics.report.blocks import Facts, Link, Picture, Section, Table
+from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import (
     Bar,
     Curve,

@@ -7,12 +7,23 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
-from gan_forensics.files import shown
 from gan_forensics.forensics.temperature import Bin
-from gan_forensics.report.plots import FAINT, INK, curve_style, label_ends, literal, tidy
+from gan_forensics.report.figures import MOST_CURVES, drawable, literal, said_of
+from gan_forensics.report.plots import (
+    FAINT,
+    INK,
+    LONGEST_TITLE,
+    curve_style,
+    label_ends,
+    tidy,
+)
 
 # Longer names are cut in figures; tables have them in full.
 LONGEST = 24
+# Sources that a confusion matrix names and counts; of more it has the colours alone.
+MOST_CLASSES = 50
+# Bins of a reliability diagram.
+MOST_BINS = 100
 
 
 class Point(NamedTuple):
@@ -24,16 +35,12 @@ class Point(NamedTuple):
     high: float | None = None
 
 
-def cut(name: str, longest: int = LONGEST) -> str:
-    """A name as it is written in figures: printable, no formula, of bounded length."""
-    name = shown(name)
-    return literal(name if len(name) <= longest else f"{name[: longest - 1]}…")
-
-
 def confusion_figure(
     confusion: Int[np.ndarray, "true predicted"], names: Sequence[str], *, title: str = ""
 ) -> Figure:
     """Counts in cells, coloured by their share of the row: how each true source was called.
+
+    Of more than `MOST_CLASSES` sources there are the colours alone, in the order of the names.
 
     Args:
         confusion: rows are true sources, columns predicted ones, in the order of the names.
@@ -53,7 +60,7 @@ def confusion_figure(
     totals = counts.sum(1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     cell = min(0.62, 5.6 / classes)
-    labels = [cut(name) for name in names]
+    labels = [literal(name, most=LONGEST) for name in names]
     side = cell * classes
     width = min(7.6, side + 2.4)
     figure = Figure(figsize=(width, side + 1.6), dpi=150, layout="constrained")
@@ -62,30 +69,34 @@ def confusion_figure(
     # Digits fill a cell of `cell` inches, 72 points each; a digit is about 0.6 high letters wide.
     digits = len(str(int(counts.max(initial=0))))
     size = float(np.clip(0.7 * cell * 72 / (0.6 * max(digits, 2)), 4.5, 10))
-    for row in range(classes):
+    few = classes <= MOST_CLASSES
+    for row in range(classes if few else 0):
         for column in range(classes):
             count = int(counts[row, column])
             colour = "white" if shares[row, column] > 0.55 else INK if count else FAINT
             axes.text(
                 column, row, str(count), ha="center", va="center", color=colour, fontsize=size
             )
-    axes.set_xticks(range(classes), labels, rotation=90 if classes > 5 else 30, fontsize=8)
+    places = range(classes if few else 0)
+    axes.set_xticks(places, labels[: len(places)], rotation=90 if classes > 5 else 30, fontsize=8)
     if classes <= 5:
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     none = " (no images)"
     axes.set_yticks(
-        range(classes),
+        places,
         [
             label + ("" if total else none)
-            for label, total in zip(labels, totals[:, 0], strict=True)
+            for _, label, total in zip(places, labels, totals[:, 0], strict=False)
         ],
         fontsize=8,
     )
     axes.set(xlabel="called", ylabel="true source")
+    if not few:
+        axes.set(ylabel=f"true source ({classes:,} in all, by their place in the list)")
     axes.tick_params(colors=INK, length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(literal(title), loc="left", fontsize=10, color=INK)
+    axes.set_title(literal(title, most=LONGEST_TITLE), loc="left", fontsize=10, color=INK)
     bar = figure.colorbar(picture, ax=axes, shrink=0.6, aspect=22, pad=0.02)
     bar.set_label("share of the true source's images", fontsize=8, color=INK)
     bar.ax.tick_params(labelsize=7, colors=INK)
@@ -108,6 +119,7 @@ def severity_figure(
     """
     if not curves or not all(curves.values()):
         raise ValueError("no curve to draw: give name -> points of accuracy")
+    asked, curves = curves, dict(list(curves.items())[:MOST_CURVES])
     figure = Figure(figsize=(7.6, max(4.0, 0.24 * len(curves))), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     severities = [point.severity for points in curves.values() for point in points]
@@ -124,7 +136,7 @@ def severity_figure(
             axes.fill_between(
                 [p.severity for p in known], low, high, color=colour, alpha=alpha, lw=0
             )
-        ends.append((y[-1], shown(name), colour))
+        ends.append((y[-1], name, colour))
     if chance is not None:
         axes.axhline(chance, color=FAINT, lw=1, ls=(0, (2, 2)), zorder=0)
         axes.annotate(
@@ -136,7 +148,8 @@ def severity_figure(
             color=FAINT,
         )
     axes.set(xlim=(first, max(last, first + 1)), ylim=(0, 1.02))
-    axes.set(xlabel="severity (0: as they are)" if first == 0 else "severity")
+    severity = "severity (0: as they are)" if first == 0 else "severity"
+    axes.set_xlabel(said_of(severity, curves, asked, "curves"))
     axes.set_ylabel("share of images attributed rightly")
     axes.set_xticks(range(first, max(last, first + 1) + 1))
     tidy(axes, title)
@@ -152,10 +165,15 @@ def reliability_figure(bins: Sequence[Bin], *, title: str = "") -> Figure:
         title: above.
 
     Raises:
-        ValueError: without a bin.
+        ValueError: without a bin, with more than `MOST_BINS`, or with one that has no numbers.
     """
-    if not bins:
-        raise ValueError("no bin to draw: give those of forensics.temperature.reliability")
+    if not 0 < len(bins) <= MOST_BINS:
+        raise ValueError(
+            f"{len(bins) or 'no'} bins to draw, at most {MOST_BINS}: give those of "
+            "forensics.temperature.reliability"
+        )
+    if np.isnan(drawable([list(row) for row in bins])).any():
+        raise ValueError("a bin to draw has what is no number")
     figure = Figure(figsize=(5.2, 5.2), dpi=150, layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     colour, _ = curve_style(1)

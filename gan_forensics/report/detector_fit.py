@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
+from gan_forensics.report.blocks import Facts, Picture, Section, Table
+from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from gan_forensics.forensics.explanations import GENERATED, REAL
+from gan_forensics.report.blocks import Picture, Section, Table
 from gan_forensics.report.detector import about, probability_words
-from gan_forensics.report.html import Picture, Section, Table, write_report
+from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import INK
 
 if TYPE_CHECKING:

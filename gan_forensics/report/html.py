@@ -3,107 +3,45 @@
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
-import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_forensics import __version__
-from gan_forensics.files import write_text
-from gan_forensics.report.plots import is_number
+from gan_forensics.files import shown, write_text
+from gan_forensics.report.blocks import (
+    GRID_WIDTH,
+    Link,
+    Picture,
+    Section,
+    Share,
+    Table,
+)
+from gan_forensics.report.figures import is_number, save_figure
+from gan_forensics.report.limits import (
+    DEEPEST,
+    MOST_CELL,
+    MOST_ITEMS,
+    MOST_NAME,
+    bounded,
+    page_text,
+)
 
-# About the width of the page's text, in CSS pixels.
-GRID_WIDTH = 760
 # Percent that readers may set for layers, without a script: the page's policy allows none.
 OPACITIES = (0, 20, 40, 60, 80, 100)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure, a uint8 image [h, w, 3], or the path of a PNG file.
-
-    Attributes:
-        content: what to show; it is embedded into the page.
-        alt: what can be seen, for readers who cannot see it.
-        caption: below the picture.
-        layer: uint8 [h, w, 4] to lie over an array [h, w, 3], as opaque as the reader sets.
-        width: images are enlarged by whole factors up to about this width in CSS pixels.
-    """
-
-    content: Figure | np.ndarray | Path
-    alt: str
-    caption: str = ""
-    layer: np.ndarray | None = None
-    width: int = GRID_WIDTH
-
-
-class Share(float):
-    """A share in [0, 1]: a cell in percent, with a bar of that length."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the first column names the rows.
-
-    Attributes:
-        caption: what the table shows.
-        columns: headings.
-        rows: cells; numbers are formatted to four digits and aligned to the right.
-    """
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Names and values, such as a protocol or the settings of a run."""
-
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link to a file that lies beside the page, too large to be embedded.
-
-    Attributes:
-        text: what is linked.
-        file: its name, without a folder.
-    """
-
-    text: str
-    file: str
-
-
-Block = str | Picture | Table | Facts | Link
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading and what stands below it: paragraphs (plain strings), pictures, tables, facts.
-
-    Attributes:
-        title: the heading.
-        blocks: below one another.
-        pairs: whether they stand two and two beside one another instead; pictures with a layer
-            have a line of their own.
-    """
-
-    title: str
-    blocks: Sequence[Block] = ()
-    pairs: bool = False
-
-
 def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[Section]) -> Path:
     """Write a page that needs neither network nor scripts; all text is escaped.
+
+    What is too much for a page is cut, with a word (`report.limits`).
 
     Args:
         path: of the page.
@@ -119,10 +57,7 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
             away from the page's folder.
     """
     for link in (b for section in sections for b in section.blocks if isinstance(b, Link)):
-        if link.file in ("", ".", "..") or {"/", "\\"} & {*link.file}:
-            raise ValueError(
-                f"link {link.file!r}: give the name of a file in the page's folder, without a path"
-            )
+        _address(link.file)
     for picture in (b for section in sections for b in section.blocks if isinstance(b, Picture)):
         if picture.layer is not None:
             _check_layer(picture.content, picture.layer)
@@ -130,29 +65,45 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
         for number, row in enumerate(table.rows, start=1):
             if len(row) != len(table.columns):
                 raise ValueError(
-                    f"table {table.caption!r}: row {number} has {len(row)} cells for "
+                    f"table '{shown(table.caption)}': row {number} has {len(row)} cells for "
                     f"{len(table.columns)} columns"
                 )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gan_forensics", "report"),
         autoescape=True,
+        finalize=page_text,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = format_cell
+    environment.filters["cell"] = lambda value: page_text(format_cell(value), MOST_CELL)
+    environment.filters["name"] = lambda value: page_text(str(value), MOST_NAME)
+    environment.filters["address"] = _address
     environment.tests["numeric"] = is_number
     environment.tests["share"] = lambda value: isinstance(value, Share)
     page = environment.get_template("report.html").render(
         title=title,
         lead=lead,
-        sections=sections,
+        sections=bounded(sections),
         embed=_embed,
         opacities=OPACITIES,
         version=__version__,
     )
     write_text(path, page)
     return Path(path)
+
+
+def _address(file: str) -> str:
+    """What links to a file of that name beside the page; whatever else it may be is refused."""
+    try:
+        data = file.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        data = b""
+    if data in (b"", b".", b"..") or {"/", "\\", "\0"} & {*file}:
+        raise ValueError(
+            f"link '{shown(file)}': give the name of a file in the page's folder, without a path"
+        )
+    return quote(data)
 
 
 def _check_layer(content: Figure | np.ndarray | Path, layer: np.ndarray) -> None:
@@ -169,9 +120,7 @@ def _embed(content: Figure | np.ndarray | Path, most: int = GRID_WIDTH) -> dict[
     """Data URL and size of a picture, enlarged up to a width of `most`."""
     kind, data, zoom = "png", io.BytesIO(), 1
     if isinstance(content, Figure):
-        # A fixed salt makes equal figures equal files; text becomes outlines, so no font is needed.
-        with matplotlib.rc_context({"svg.hashsalt": "gan_forensics", "svg.fonttype": "path"}):
-            content.savefig(data, format="svg", metadata={"Date": None})
+        save_figure(content, data, "svg")
         kind, (width, height) = "svg+xml", 96 * content.get_size_inches()
     elif isinstance(content, Path):
         data.write(content.read_bytes())
@@ -203,10 +152,11 @@ def _embed(content: Figure | np.ndarray | Path, most: int = GRID_WIDTH) -> dict[
     }
 
 
-def format_cell(value: Any) -> str:
+def format_cell(value: Any, deep: int = 0) -> str:
     """Text of a value: four significant digits, an en dash for what is missing, shares in percent.
 
-    A share is 0 % or 100 % only where it is so to the last bit.
+    A share is 0 % or 100 % only where it is so to the last bit. Of long lists there are the first
+    items, and how many more.
     """
     if value is None:
         return "–"
@@ -219,5 +169,12 @@ def format_cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return "–" if math.isnan(value) else f"{value:.4g}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(format_cell(item) for item in value)
-    return str(value)
+        if deep >= DEEPEST:
+            return "…"
+        left = len(value) - MOST_ITEMS
+        items = ", ".join(format_cell(item, deep + 1) for item in value[:MOST_ITEMS])
+        return items if left <= 0 else f"{items} ... ({left:,} more)"
+    try:
+        return str(value)
+    except RecursionError:
+        return "…"

@@ -3,9 +3,9 @@
 Figures are made without pyplot, so that nothing global is opened, kept or styled.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +14,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
+from gan_forensics.files import listed, shown
+from gan_forensics.report.figures import (
+    LARGEST,
+    LONGEST_NAME,
+    MOST_BARS,
+    MOST_CURVES,
+    MOST_PANELS,
+    cut,
+    drawable,
+    is_number,
+    literal,
+    said_of,
+    thin,
+)
+
 # Okabe and Ito's colours, told apart by readers with any common colour vision; black stands for
 # the reference. Yellow is left out: it is too light for lines on white.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 INK, FAINT = "#222222", "#8a8a8a"
+# Letters of a title and of that of a small panel, and of names beside axes, to leave them room.
+LONGEST_TITLE, LONGEST_PANEL = 100, 44
+LONGEST_LABEL, LONGEST_SERIES = 44, 32
 # Cycles per pixel; beyond it only the corners of the spectrum contribute, up to 0.707.
 AXIS_NYQUIST = 0.5
 # What the values of curves are, by how they were normalised (`spectra.log_spectrum_curve`).
@@ -54,8 +72,8 @@ def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
     """
     return {
         label: Curve(
-            np.asarray(entry["mean"], float),
-            np.asarray(entry["std"], float),
+            drawable(entry["mean"]),
+            drawable(entry["std"]),
             entry.get("cycles_per_pixel"),
             entry.get("count"),
         )
@@ -92,8 +110,9 @@ def spectra_figure(
     """
     if not curves:
         raise ValueError("no curve to draw: give label -> (mean, deviation)")
+    asked, curves = curves, dict(itertools.islice(curves.items(), MOST_CURVES))
     if normalise not in CURVE_UNITS:
-        raise ValueError(f"normalise is {normalise!r}; use one of {', '.join(CURVE_UNITS)}")
+        raise ValueError(f"normalise is {normalise!r}; use one of {listed(CURVE_UNITS)}")
     drawn = {label: _checked(label, Curve(*curve)) for label, curve in curves.items()}
     known = all(curve.frequency is not None for curve in drawn.values())
     figure = Figure(figsize=(7.6, 4.4), dpi=150, layout="constrained")
@@ -103,14 +122,15 @@ def spectra_figure(
     alpha = min(0.12, 0.6 / len(drawn))
     for index, (label, (mean, deviation, frequency, images)) in enumerate(drawn.items()):
         colour, dash = curve_style(index)
+        name = cut(str(label), LONGEST_NAME - 15)
         x = frequency if known and frequency is not None else np.arange(len(mean))
+        step = thin(len(mean))
+        x, mean, deviation = x[::step], mean[::step], deviation[::step]
         axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=alpha, lw=0)
         axes.plot(
             x, mean, color=colour, ls=dash, lw=2.2 if index == 0 else 1.6, label=literal(label)
         )
-        ends.append(
-            (float(mean[-1]), label if images is None else f"{label} (n = {images})", colour)
-        )
+        ends.append((float(mean[-1]), name if images is None else f"{name} (n = {images})", colour))
         last = max(last, float(x[-1]))
     if known:
         axes.axvline(AXIS_NYQUIST, color=FAINT, lw=1, ls=(0, (2, 2)), zorder=0)
@@ -128,7 +148,8 @@ def spectra_figure(
     else:
         axes.set(xlim=(0, max(last, 1)), xlabel="ring, from low to high frequency")
     axes.set_ylabel(CURVE_UNITS[normalise])
-    figure.supxlabel("band: one standard deviation over images", fontsize=8, color=FAINT)
+    below = said_of("band: one standard deviation over images", curves, asked, "curves")
+    figure.supxlabel(below, fontsize=8, color=FAINT)
     tidy(axes, title)
     label_ends(axes, ends)
     return figure
@@ -136,20 +157,26 @@ def spectra_figure(
 
 def _checked(label: str, curve: Curve) -> Curve:
     """The curve as arrays of one length."""
-    mean, deviation = np.asarray(curve.mean, float), np.asarray(curve.deviation, float)
-    frequency = None if curve.frequency is None else np.asarray(curve.frequency, float)
+    mean, deviation = drawable(curve.mean), drawable(curve.deviation)
+    frequency = None if curve.frequency is None else drawable(curve.frequency)
+    name = f"'{shown(label)}'"
     if mean.ndim != 1 or mean.shape != deviation.shape:
         raise ValueError(
-            f"curve {label!r}: mean {list(mean.shape)} and deviation {list(deviation.shape)} "
+            f"curve {name}: mean {list(mean.shape)} and deviation {list(deviation.shape)} "
             "must be of one length"
         )
     if frequency is not None and frequency.shape != mean.shape:
-        raise ValueError(f"curve {label!r}: {len(mean)} values at {frequency.size} frequencies")
+        raise ValueError(f"curve {name}: {len(mean)} values at {frequency.size} frequencies")
+    ends = [] if frequency is None else frequency
+    if not mean.size or np.isnan(mean[-1]) or np.isnan(ends).any():
+        raise ValueError(f"curve {name}: it has no end, or a frequency that is no number")
     return Curve(mean, deviation, frequency, curve.images)
 
 
 def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") -> Figure:
     """Horizontal bars over [0, 1], lines from low to high; grouped by label, coloured by series.
+
+    Of more than `MOST_BARS` the first ones are drawn, which the figure says.
 
     Args:
         rows: the bars; labels and series keep the order of their first appearance.
@@ -158,6 +185,7 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
     """
     if not rows:
         raise ValueError("no bar to draw: give at least one Bar")
+    asked, rows = rows, rows[:MOST_BARS]
     labels = list(dict.fromkeys(row.label for row in rows))
     series = list(dict.fromkeys(row.series for row in rows))
     height = 0.8 / len(series)
@@ -171,7 +199,12 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
         places = [labels.index(row.label) + (index + 0.5) * height - 0.4 for row in members]
         values = [row.value for row in members]
         axes.barh(
-            places, values, height * 0.88, color=colour, alpha=0.85, label=literal(name) or None
+            places,
+            values,
+            height * 0.88,
+            color=colour,
+            alpha=0.85,
+            label=literal(name, most=LONGEST_SERIES) or None,
         )
         for place, row in zip(places, members, strict=True):
             reach = row.value
@@ -180,14 +213,33 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
                 reach = max(row.value, row.high)
             axes.text(reach + 0.012, place, f"{row.value:.2f}", va="center", fontsize=7, color=INK)
     # A margin beside the largest value for the numbers, in which nothing is ticked.
-    axes.set(xlim=(0, 1.08), ylim=(len(labels) - 0.45, -0.55), xlabel=value_label)
+    axes.set(xlim=(0, 1.08), ylim=(len(labels) - 0.45, -0.55))
+    axes.set_xlabel(said_of(literal(value_label, most=LONGEST_TITLE), rows, asked, "bars"))
     axes.set_xticks([part / 5 for part in range(6)])
-    axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
+    axes.set_yticks(range(len(labels)), [literal(label, most=LONGEST_LABEL) for label in labels])
     axes.tick_params(axis="y", length=0)
     tidy(axes, title, grid="x")
     if series != [""]:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
+
+
+def metric_names(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names under which a log has numbers, in order of appearance."""
+    return list(_logged(metrics))
+
+
+def _logged(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[float, float]]:
+    """Name -> step -> value, of the lines of `metrics.jsonl`."""
+    known: dict[str, dict[float, float]] = {}
+    for line in metrics:
+        step = line.get("step")
+        if not is_number(step) or not abs(step) < LARGEST:  # pyright: ignore
+            continue
+        for name, value in line.items():
+            if is_number(value) and name != "step":
+                known.setdefault(name, {})[step] = value  # pyright: ignore
+    return {name: dict(sorted(values.items())) for name, values in known.items()}
 
 
 def losses_figure(
@@ -197,6 +249,8 @@ def losses_figure(
     title: str = "",
 ) -> Figure:
     """One small panel per metric over the training steps: raw values and their running median.
+
+    Of more than `MOST_PANELS` metrics the first ones are drawn, which the figure says.
 
     Args:
         metrics: lines of `metrics.jsonl`, each with "step". Where a step has a metric twice, as
@@ -208,15 +262,14 @@ def losses_figure(
     Raises:
         ValueError: when there is nothing to draw.
     """
-    known: dict[str, dict[int, float]] = {}
-    for line in metrics:
-        for name, value in line.items():
-            if is_number(value) and name != "step" and is_number(line.get("step")):
-                known.setdefault(name, {})[line["step"]] = float(value)
-    known = {name: dict(sorted(values.items())) for name, values in known.items()}
-    names = names or [name for name in known if "loss" in name] or list(known)
+    known = _logged(metrics)
+    names = names or default_metrics(list(known))
     if not names or not set(names) <= set(known):
-        raise ValueError(f"metrics {list(names)} are not among {list(known)}: nothing to draw")
+        raise ValueError(
+            f"metrics {listed(names)} are not among {listed(known) or 'those of the log'}: nothing "
+            "to draw"
+        )
+    asked, names = names, names[:MOST_PANELS]
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(7.6, 0.5 + 2.1 * rows), dpi=150, layout="constrained")
@@ -226,28 +279,32 @@ def losses_figure(
             axes.set_visible(False)
             continue
         name = names[index]
-        drawn, values = list(known[name]), np.array(list(known[name].values()))
+        values = drawable(list(known[name].values()))
+        some = np.arange(0, len(values), thin(len(values)))
+        drawn = np.array(list(known[name]), float)[some]
         colour = COLOURS[1 + index % (len(COLOURS) - 1)]
-        axes.plot(drawn, values, color=colour, lw=0.8, alpha=0.35)
-        axes.plot(drawn, _running_median(values), color=colour, lw=1.6)
-        tidy(axes, name)
+        axes.plot(drawn, values[some], color=colour, lw=0.8, alpha=0.35)
+        axes.plot(drawn, _running_median(values, some), color=colour, lw=1.6)
+        tidy(axes, cut(name, LONGEST_PANEL))
         # The lowest visible panel of either column carries the abscissa.
         if index + columns >= len(names):
             axes.set_xlabel("step")
             axes.tick_params(labelbottom=True)
-    figure.suptitle(literal(title), fontsize=11, color=INK)
+    figure.suptitle(literal(title, most=LONGEST_TITLE), fontsize=11, color=INK)
+    if said := said_of("", names, asked, "metrics"):
+        figure.supxlabel(said, fontsize=8, color=FAINT)
     return figure
+
+
+def default_metrics(names: Sequence[str]) -> list[str]:
+    """Of the names of a log those to draw: the losses, or all where there is none."""
+    return [name for name in names if "loss" in name] or list(names)
 
 
 def curve_style(index: int):
     """Colour and dash of the index-th curve: black for the first alone, dashes beyond the rest."""
     turn, colour = divmod(index - 1, len(COLOURS) - 1)
     return (COLOURS[1 + colour], DASHES[turn % len(DASHES)]) if index else (COLOURS[0], DASHES[0])
-
-
-def literal(text: str) -> str:
-    """Text that matplotlib writes as it stands: a name with two dollars is no formula."""
-    return text.replace("$", r"\$")
 
 
 def tidy(axes: Axes, title: str, grid: str = "both") -> None:
@@ -257,7 +314,7 @@ def tidy(axes: Axes, title: str, grid: str = "both") -> None:
     axes.tick_params(colors=INK, labelsize=8)
     axes.grid(axis=grid, color="#e4e4e4", lw=0.6)  # pyright: ignore[reportArgumentType]
     axes.set_axisbelow(True)
-    axes.set_title(literal(title), loc="left", fontsize=10, color=INK)
+    axes.set_title(literal(title, most=LONGEST_TITLE), loc="left", fontsize=10, color=INK)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -293,14 +350,7 @@ def spread_apart(places: Sequence[float], *, gap: float) -> list[float]:
     return moved.tolist()
 
 
-def _running_median(values: np.ndarray) -> np.ndarray:
-    """Median over a twentieth of the run, windows shrinking at the ends."""
+def _running_median(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Median over a twentieth of the run around places of it, windows shrinking at the ends."""
     half = max(1, len(values) // 40)
-    return np.array(
-        [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
-    )
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number to be drawn or aligned, and no truth value."""
-    return isinstance(value, Number) and not isinstance(value, bool)
+    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in places])

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from gan_forensics.data.corruptions import KINDS
 from gan_forensics.data.perturbations import SEVERAL, kind_of
 from gan_forensics.data.strengths import FAMILIES, in_words
+from gan_forensics.files import listed, shown
+from gan_forensics.files.shown import MOST_NAMES
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
+from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table
 from gan_forensics.report.detector_fit import CARRIER_WORDS
-from gan_forensics.report.html import Block, Facts, Picture, Section, Table, write_report
+from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.strength import Panel, Point, strength_figure
 
@@ -81,12 +84,14 @@ def finding(rows: Sequence[Row]) -> str:
     """The result in two sentences, for each source: as images are, and after what harms most."""
     sources = by_generated(rows)
     lines = []
-    for name, (plain, *others) in sources.items():
+    for name, (plain, *others) in list(sources.items())[:MOST_NAMES]:
         said = f"As they are: {_shares(plain)}."
         if others:
             worst = _worst(others)
             said += f" After {worst['perturbation']}, which harms most: {_shares(worst)}."
-        lines.append(said if len(sources) == 1 else f"{name}: {said}")
+        lines.append(said if len(sources) == 1 else f"{shown(name)}: {said}")
+    if left := len(sources) - len(lines):
+        lines.append(f"{left:,} further sources are in the tables.")
     return "\n".join(lines)
 
 
@@ -170,7 +175,7 @@ def comparison_page(
     return write_report(
         path,
         title="What the verdicts of several detectors survive",
-        lead=f"{', '.join(tables)}, on the same images. Each has a page and a table of its own "
+        lead=f"{listed(tables)}, on the same images. Each has a page and a table of its own "
         "in the folder of its name.",
         sections=[
             Section(
@@ -200,7 +205,7 @@ def _charts(series: Series, value_label: str) -> list[Block]:
         blocks.append(
             Picture(
                 strength_figure([_panel(kind, series) for kind in drawn], value_label=value_label),
-                alt=f"{', '.join(series)} against the strength of each perturbation",
+                alt=f"{listed(series)} against the strength of each perturbation",
                 caption=f"{CAPTION} {in_words(drawn)}",
             )
         )
@@ -217,7 +222,7 @@ def _charts(series: Series, value_label: str) -> list[Block]:
         blocks.append(
             Picture(
                 bars_figure(bars, title="Carriers", value_label=value_label),
-                alt=f"{', '.join(series)} after each carrier",
+                alt=f"{listed(series)} after each carrier",
                 caption="Lines: exact 95 % intervals.",
             )
         )

@@ -1,6 +1,5 @@
 """A run folder as one page: settings, losses, samples and results."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,18 +7,31 @@ from typing import Any
 
 import numpy as np
 
+from gan_forensics.files import listed, read_json, refuse_links, shown
 from gan_forensics.forensics.temperature import Bin
+from gan_forensics.report.blocks import Facts, Picture, Section, Table
 from gan_forensics.report.class_plots import reliability_figure
-from gan_forensics.report.html import Facts, Picture, Section, Table, write_report
-from gan_forensics.report.plots import losses_figure, spectra_figure, stored_curves
+from gan_forensics.report.figures import MOST_CURVES, MOST_PANELS, cut, said_of
+from gan_forensics.report.html import write_report
+from gan_forensics.report.limits import DEEPEST, MOST_COLUMNS, MOST_NAME, MOST_ROWS, cut_said
+from gan_forensics.report.plots import (
+    default_metrics,
+    losses_figure,
+    metric_names,
+    spectra_figure,
+    stored_curves,
+)
 from gan_forensics.train.log import read_metrics
 
+Metrics = Sequence[Mapping[str, Any]]
 # Grids shown of a run: the first, the last, and evenly spaced ones between them.
 GRIDS = 6
 
 
-def report_run(run: Path | str) -> Path:
-    """Write `report.html` into a run folder from what lies in it.
+def report_run(
+    run: Path | str, *, results: Path | str | None = None, page: Path | str | None = None
+) -> Path:
+    """Write a page from what lies in a run folder.
 
     Read are, as far as they are there: `config.json` (settings), `data.json` (what was used, and
     how much was left out), `metrics.jsonl` (losses), `samples/*.png` (grids) and `results.json`, an
@@ -30,19 +42,28 @@ def report_run(run: Path | str) -> Path:
     - `reliability`, label -> fields of `forensics.temperature.Bin`s: a figure for each,
     - another object of plain values: names and values (such as `protocol`).
 
+    Args:
+        run: the folder.
+        results: a file in the place of its results.json.
+        page: where the page goes; by default report.html in the folder. That of a folder which
+            others made is better kept outside of it.
+
     Returns:
         Path of the page.
 
     Raises:
         FileNotFoundError: when the folder is missing or holds none of these.
-        ValueError: when one of these files is broken, naming it.
+        ValueError: when one of these files is broken, naming it, and for a folder that holds
+            links, pipes or devices.
     """
     run = Path(run)
-    sections = [*_result_sections(run / "results.json"), *_sample_section(run / "samples")]
+    refuse_links(run)
+    sections = _result_sections(Path(results or run / "results.json"))
+    sections += _sample_section(run / "samples")
     if (run / "metrics.jsonl").exists():
-        sections.append(Section("Losses", [_loss_block(run / "metrics.jsonl")]))
-        sections += _accuracy_section(run / "metrics.jsonl")
-        sections += _adaptive_section(run / "metrics.jsonl")
+        metrics = read_metrics(run / "metrics.jsonl")
+        sections.append(Section("Losses", [_loss_block(metrics)]))
+        sections += [*_accuracy_section(metrics), *_adaptive_section(metrics)]
     if config := _read_object(run / "config.json"):
         sections.append(Section("Settings", [Facts(flatten(config))]))
     if data := _read_object(run / "data.json"):
@@ -55,28 +76,38 @@ def report_run(run: Path | str) -> Path:
         )
     lead = "What this training run was told to do, how it went, and what came out of it."
     return write_report(
-        run / "report.html", title=f"Run {run.resolve().name}", lead=lead, sections=sections
+        page or run / "report.html",
+        title=f"Run {shown(run.resolve().name)}",
+        lead=lead,
+        sections=sections,
     )
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], *, caption: str) -> Table:
-    """A table from objects; its columns are their keys in order of first appearance."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    """A table from objects; its columns are their keys in order of first appearance.
+
+    Of more columns or rows than a page shows there are the first ones, and a word in the caption.
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    some, columns = rows[:MOST_ROWS], keys[:MOST_COLUMNS]
     return Table(
-        caption,
+        cut_said(caption, rows=(len(some), len(rows)), columns=(len(columns), len(keys))),
         [name.replace("_", " ") for name in columns],
-        [[row.get(name) for name in columns] for row in rows],
+        [[row.get(name) for name in columns] for row in some],
     )
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested objects as one, names joined by dots."""
+def flatten(values: Mapping[str, Any], prefix: str = "", deep: int = 0) -> dict[str, Any]:
+    """Nested objects as one, names joined by dots; what is nested too deep is left out."""
     flat = {}
     for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{name}.")
+        whole = cut(f"{prefix}{name}", MOST_NAME)
+        if not isinstance(value, Mapping) or not value:
+            flat[whole] = value
+        elif deep < DEEPEST:
+            flat |= flatten(value, f"{whole}.", deep + 1)
         else:
-            flat[f"{prefix}{name}"] = value
+            flat[whole] = "…"
     return flat
 
 
@@ -85,9 +116,9 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path)
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}): write it anew or remove it") from error
+        raise ValueError(f"{error}: write it anew or remove it") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a JSON object: write it anew or remove it")
     return values
@@ -104,7 +135,9 @@ def _result_sections(path: Path) -> list[Section]:
                 Section("How sure, and how often right", _diagrams(value, path), pairs=True)
             )
         elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            sections.append(Section(title, [table_of(value, caption=f"{name} in {path.name}")]))
+            sections.append(
+                Section(title, [table_of(value, caption=f"{shown(name)} in {path.name}")])
+            )
         elif isinstance(value, dict):
             sections.append(Section(title, [Facts(flatten(value))]))
         else:
@@ -114,33 +147,44 @@ def _result_sections(path: Path) -> list[Section]:
 
 def _spectra_picture(curves: Any, path: Path) -> Picture:
     try:
-        known = stored_curves(curves)
+        known = stored_curves(dict(curves.items()))
         figure = spectra_figure(known)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{path}: "spectra" must map labels to {{"mean": [...], "std": [...]}} ({error!r})'
+            f'{shown(path)}: "spectra" must map labels to {{"mean": [...], "std": [...]}} '
+            f"({shown(repr(error))})"
         ) from error
+    drawn = said_of("", range(min(len(known), MOST_CURVES)), known, "curves")
     return Picture(
         figure,
-        alt=f"Mean radial spectra of {', '.join(known)}",
-        caption="Mean radial spectrum with a band of one standard deviation over images.",
+        alt=f"Mean radial spectra of {listed(known)}",
+        caption="Mean radial spectrum with a band of one standard deviation over images."
+        + _sentence(drawn),
     )
 
 
-def _diagrams(bins: Any, path: Path) -> list[Picture]:
+def _sentence(said: str) -> str:
+    return f" {said}." if said else ""
+
+
+def _diagrams(bins: Any, path: Path) -> list[Picture | str]:
     """Reliability diagrams by label."""
     try:
-        return [
+        pictures: list[Picture | str] = [
             Picture(
                 reliability_figure([Bin(**row) for row in rows], title=label),
-                alt=f"Accuracy against confidence in test images, {label}",
-                caption=f"{label}: images by the probability of the called class, in 15 bins, with "
-                "exact intervals of 95 %.",
+                alt=f"Accuracy against confidence in test images, {shown(label)}",
+                caption=f"{shown(label)}: images by the probability of the called class, in "
+                f"{len(rows)} bins, with exact intervals of 95 %.",
             )
-            for label, rows in bins.items()
+            for label, rows in list(bins.items())[:MOST_PANELS]
         ]
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f'{path}: "reliability" must map labels to bins ({error!r})') from error
+        raise ValueError(
+            f'{shown(path)}: "reliability" must map labels to bins ({shown(repr(error))})'
+        ) from error
+    said = said_of("", pictures, bins, "diagrams")
+    return [*pictures, f"{said}."] if said else pictures
 
 
 def _sample_section(folder: Path) -> list[Section]:
@@ -159,16 +203,15 @@ def _sample_section(folder: Path) -> list[Section]:
     return [Section(f"Samples{shown}", pictures)]
 
 
-def _accuracy_section(path: Path) -> list[Section]:
-    metrics = read_metrics(path)
-    names = list(dict.fromkeys(n for line in metrics for n in line if n.endswith("/accuracy")))
+def _accuracy_section(metrics: Metrics) -> list[Section]:
+    names = [name for name in metric_names(metrics) if name.endswith("/accuracy")]
     if not names:
         return []
     picture = Picture(
         losses_figure(metrics, names=names),
         alt="Accuracy over steps, one panel for each kind of images",
         caption="Share of images called rightly: of those that train as training sees them, and of "
-        "those that are evaluated, after every epoch.",
+        f"those that are evaluated, after every epoch.{_panels_said(names)}",
     )
     return [Section("Accuracy", [picture])]
 
@@ -177,9 +220,8 @@ def _accuracy_section(path: Path) -> list[Section]:
 _ADAPTIVE = ("discriminator/ada_p", "discriminator/ada_r")
 
 
-def _adaptive_section(path: Path) -> list[Section]:
-    metrics = read_metrics(path)
-    if not any(_ADAPTIVE[0] in line for line in metrics):
+def _adaptive_section(metrics: Metrics) -> list[Section]:
+    if not {*_ADAPTIVE} <= {*metric_names(metrics)}:
         return []
     picture = Picture(
         losses_figure(metrics, names=_ADAPTIVE),
@@ -190,14 +232,17 @@ def _adaptive_section(path: Path) -> list[Section]:
     return [Section("Adaptive augmentation", [picture])]
 
 
-def _loss_block(path: Path) -> Picture | str:
-    metrics = read_metrics(path)
-    try:
-        figure = losses_figure(metrics)
-    except ValueError:  # A run that has not logged a number yet still has its other parts.
+def _loss_block(metrics: Metrics) -> Picture | str:
+    names = default_metrics(metric_names(metrics))
+    if not names:  # A run that has not logged a number yet still has its other parts.
         return "No metric has been logged yet."
     return Picture(
-        figure,
+        losses_figure(metrics, names=names),
         alt="Training metrics over steps, one panel each",
-        caption="Logged values (pale) and their running median over a twentieth of the run.",
+        caption="Logged values (pale) and their running median over a twentieth of the run."
+        + _panels_said(names),
     )
+
+
+def _panels_said(names: Sequence[str]) -> str:
+    return _sentence(said_of("", names[:MOST_PANELS], names, "metrics"))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from gan_forensics.report.figures import literal
 from gan_forensics.report.plots import COLOURS, FAINT, INK
 
 COLUMNS = 4
@@ -57,14 +58,14 @@ def trajectories_figure(
         panel.plot(np.asarray(steps)[seen], table[:, seen].mean(0), color=COLOURS[1], lw=2)
         if top is not None:
             panel.axhline(top, color=FAINT, lw=0.9, ls=(0, (4, 3)))
-        panel.set_title(name, fontsize=8, color=INK)
+        panel.set_title(literal(name), fontsize=8, color=INK)
         panel.tick_params(labelsize=7)
         panel.spines[["top", "right"]].set_visible(False)
         # With what is shared, only outer panels keep their numbers.
         below = place + columns < len(trajectories)
         panel.tick_params(labelbottom=not below)
     figure.supxlabel("steps", fontsize=8)
-    figure.supylabel(ylabel, fontsize=8)
+    figure.supylabel(literal(ylabel), fontsize=8)
     return figure
 
 
@@ -132,7 +133,7 @@ def points_figure(
                 panel.set_title(f"step {int(step):,}", fontsize=7, color=INK)
             if column == 0:
                 panel.set_ylabel(
-                    name.replace(" + ", "\n+ ").replace(", ", ",\n"),
+                    literal(name).replace(" + ", "\n+ ").replace(", ", ",\n"),
                     fontsize=7,
                     rotation=0,
                     ha="right",

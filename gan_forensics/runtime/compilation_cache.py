@@ -22,7 +22,7 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from gan_forensics.files.private import private_folder
+from gan_forensics.files import private_folder, say
 
 # A folder in place of the user's cache folder; OFF switches the cache off.
 VARIABLE, OFF = "GAN_FORENSICS_CACHE", "off"
@@ -58,7 +58,7 @@ def keep_compiled() -> Path | None:
     except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
         path = getattr(error, "filename", None)
         reason = f"{error.strerror}: {path}" if path else str(error)  # pyright: ignore
-        print(f"compiled programs are not kept ({reason}); see {VARIABLE}", file=sys.stderr)
+        say(f"compiled programs are not kept ({reason}); see {VARIABLE}")
         return None
     warnings.filterwarnings("ignore", message="Error writing persistent compilation")
     warnings.filterwarnings("always", message=DAMAGED)

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from gan_forensics.data import Rgb, Source, chunks, open_source, take
 from gan_forensics.data.attributed import LISTS
 from gan_forensics.data.benchmark import Group, check_alike, write_benchmark
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 from gan_forensics.gans import Gan, generate, load_gan
 from gan_forensics.report.provenance import provenance
 from gan_forensics.train import TrainState
@@ -158,7 +158,7 @@ def _named(text: str, gan: Gan, real: Mapping[str, str]) -> Run:
     if len(semantics) != 1:
         raise ValueError(
             f"{text}: it trained on {config.data}, which is the source of {len(semantics)} of the "
-            f"semantics {', '.join(real)}: write SOURCE/SEMANTIC/INSTANCE={text}"
+            f"semantics {listed(real)}: write SOURCE/SEMANTIC/INSTANCE={text}"
         )
     tail = "" if config.tail == "BASELINE" else f"-{config.tail}"
     return Run(f"{config.method}{tail}", semantics[0], str(config.seed), Path(text))
@@ -186,22 +186,20 @@ def _check_names(
     if REAL in {run.source for run in runs}:
         raise ValueError(f"no source of generated images is called {REAL!r}: choose another name")
     if other := sorted({run.semantic for run in runs} - {*real}):
-        raise ValueError(f"no real images of {', '.join(other)}: give --real {other[0]}=SOURCE")
+        raise ValueError(f"no real images of {listed(other)}: give --real {other[0]}=SOURCE")
     if other := [name for name in unseen if name not in real]:
-        raise ValueError(f"unseen {', '.join(other)}: semantics are {', '.join(real)}")
+        raise ValueError(f"unseen {listed(other)}: semantics are {listed(real)}")
     if not set(real) - {*unseen}:
         raise ValueError("all semantics are unseen: nothing is left to train on")
     instances = {run.instance for run in runs}
     if other := [name for name in new_seeds if name not in instances]:
-        raise ValueError(
-            f"no run is of instance {', '.join(other)}: {', '.join(sorted(instances))}"
-        )
+        raise ValueError(f"no run is of instance {listed(other)}: {listed(sorted(instances))}")
     places = {(r.source, r.semantic) for r in runs if r.instance not in new_seeds}
     sources = sorted({run.source for run in runs})
     if missing := [f"{s}/{m}" for s in sources for m in real if (s, m) not in places]:
         raise ValueError(
             f"{len(missing)} sources and semantics have no run (of an instance that is not new): "
-            f"{', '.join(missing[:12])}. What semantics a source has would give it away: give the "
+            f"{listed(missing[:12])}. What semantics a source has would give it away: give the "
             "runs, or leave the semantic or the source out"
         )
 

@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike
 
+from gan_forensics.files import listed
 from gan_forensics.forensics.intervals import Interval, two_sample_interval
 from gan_forensics.forensics.metrics import ScoreCounts, check_scores, count_scores, roc_auc
-from gan_forensics.report.html import Table
+from gan_forensics.report.blocks import Table
 
 # Weights of images that are held at once.
 _AT_ONCE = 2**22
@@ -169,8 +170,8 @@ def _stacked(
     """Scores of every detector, a row each."""
     if not names or set(scores) != set(names):
         raise ValueError(
-            f"{until}: {kind} images need scores of the detectors {', '.join(names)}, got those of "
-            f"{', '.join(scores)}"
+            f"{until}: {kind} images need scores of the detectors {listed(names)}, got those of "
+            f"{listed(scores)}"
         )
     rows = [check_scores(f"{until}, {name}: {kind}", scores[name]) for name in names]
     if len({len(row) for row in rows}) > 1:

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from gan_forensics.report.plots import INK, literal
+from gan_forensics.report.figures import literal
+from gan_forensics.report.plots import INK, LONGEST_TITLE
 
 
 def rates_figure(
@@ -62,5 +63,5 @@ def rates_figure(
     axes.xaxis.tick_top()
     axes.tick_params(colors=INK, length=0)
     axes.spines[:].set_visible(False)
-    figure.suptitle(literal(title), x=0.01, ha="left", fontsize=9.5, color=INK)
+    figure.suptitle(literal(title, most=LONGEST_TITLE), x=0.01, ha="left", fontsize=9.5, color=INK)
     return figure

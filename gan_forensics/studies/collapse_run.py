@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,8 +40,8 @@ from gan_forensics.studies.collapse_page import (
     world_table,
 )
 from gan_forensics.studies.pages import write_markdown, write_page
-from gan_forensics.studies.runner import as_json, stored_part
-from gan_forensics.train.run_folder import RunFolderError, differences, writing
+from gan_forensics.studies.runner import as_json, read_part, stored_part
+from gan_forensics.train.run_folder import RunFolderError, differences, in_lines, writing
 
 STACKED = "stacked"
 # Steps after which the differences between methods are to be seen, and looks on the way.
@@ -269,11 +268,9 @@ def _check_kept(out: Path, paths: Mapping[str, Path], asked: Mapping[str, Any]) 
     for world, path in paths.items():
         if not path.exists():
             continue
-        before = json.loads(path.read_text(encoding="utf-8"))["asked"]
-        if changes := differences(before, as_json(asked[world])):
-            listed = "".join(f"\n  {line}" for line in changes)
+        if changes := differences(read_part(path)["asked"], as_json(asked[world])):
             raise RunFolderError(
-                f"{out} holds {world} with other settings (there -> now):{listed}\n"
+                f"{out} holds {world} with other settings (there -> now):{in_lines(changes)}\n"
                 "choose another folder (--out), or the settings of this one"
             )
 

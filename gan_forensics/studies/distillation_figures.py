@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gan_forensics.report.figures import literal
 from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 from gan_forensics.studies.distillation import ARMS, HARD, MATCHED, SMOOTH
 from gan_forensics.studies.distillation_verdicts import (
@@ -99,7 +100,7 @@ def plane_figure(models: Mapping[str, Any], names: Sequence[str]) -> Figure:
             panel = panels[row, column]
             for colour, name, points in zip(COLOURS[1:], names, parts[part], strict=False):
                 x, y = np.asarray(points).T
-                panel.scatter(x, y, s=4, color=colour, lw=0, alpha=0.7, label=name)
+                panel.scatter(x, y, s=4, color=colour, lw=0, alpha=0.7, label=literal(name))
             # Validation samples on the axes of the training ones.
             whole = np.concatenate([np.concatenate(some) for some in parts.values()])
             low, high = whole.min(0), whole.max(0)
@@ -108,7 +109,7 @@ def plane_figure(models: Mapping[str, Any], names: Sequence[str]) -> Figure:
             panel.set(ylim=(low[1] - margin[1], high[1] + margin[1]), xticks=[], yticks=[])
             if row == 0:
                 panel.set_title(
-                    model.replace(" teacher", "\nteacher").replace(", ", "\n"),
+                    literal(model).replace(" teacher", "\nteacher").replace(", ", "\n"),
                     fontsize=7,
                     color=INK,
                 )

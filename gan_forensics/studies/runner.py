@@ -16,10 +16,17 @@ import tyro
 from jaxtyping import UInt8
 
 from gan_forensics.data import image_grid, save_png
-from gan_forensics.files import check_folder_out, write_json
+from gan_forensics.files import (
+    check_folder_out,
+    read_json,
+    refuse_links,
+    shown,
+    terminal,
+    write_json,
+)
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 from gan_forensics.train import InterruptedRunError, RunFolderError
-from gan_forensics.train.run_folder import differences
+from gan_forensics.train.run_folder import differences, in_lines
 
 
 def chosen(
@@ -66,7 +73,7 @@ def carry_out(
     try:
         check_folder_out(experiment.out)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        terminal.say(error)
         sys.exit(2)
     keep_scratch_memory()
     keep_compiled()
@@ -74,9 +81,9 @@ def carry_out(
     try:
         results = run(experiment)
     except InterruptedRunError as error:
-        print(f"{error} (the same command again)", file=sys.stderr)
+        terminal.say(f"{error} (the same command again)")
         sys.exit(128 + error.signal)
-    print(f"{say(results)}\nOpen {experiment.out / 'report.html'}")
+    terminal.tell(*say(results).split("\n"), f"Open {experiment.out / 'report.html'}")
 
 
 def as_json(values: Any) -> Any:
@@ -96,13 +103,21 @@ def stored_part(path: Path, asked: Mapping[str, Any], job: Callable[[], Any]) ->
         The result as JSON knows it, and how long the job took (0 in older files without it).
     """
     asked = as_json(asked)
-    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["asked"] != asked:
+    if not path.exists() or read_part(path)["asked"] != asked:
         start = time.perf_counter()
         result = job()
         seconds = time.perf_counter() - start
         write_json(path, {"asked": asked, "result": result, "seconds": seconds})
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = read_part(path)
     return stored["result"], stored.get("seconds", 0.0)
+
+
+def read_part(path: Path) -> dict[str, Any]:
+    """What `stored_part` left in a file; raises ValueError for anything else."""
+    stored = read_json(path)
+    if not isinstance(stored, dict) or not {"asked", "result"} <= stored.keys():
+        raise ValueError(f"{shown(path)}: it is no part of an experiment: remove it")
+    return stored
 
 
 def in_processes(
@@ -136,6 +151,7 @@ def process_copy(run: Path, name: str) -> Path:
         return run
     own = run.with_name(f"{run.name} for {name}")
     if run.exists() and not own.exists():
+        refuse_links(run)
         shutil.copytree(run, own)
     return own
 
@@ -152,10 +168,9 @@ def claim_recipe(path: Path, recipe: Mapping[str, Any]) -> None:
     """
     if not path.exists():
         write_json(path, as_json(recipe))
-    elif changes := differences(json.loads(path.read_text(encoding="utf-8")), as_json(recipe)):
-        listed = "".join(f"\n  {line}" for line in changes)
+    elif changes := differences(read_json(path), as_json(recipe)):
         raise RunFolderError(
-            f"the GANs in {path.parent} were trained otherwise (there -> now):{listed}\n"
+            f"the GANs in {path.parent} were trained otherwise (there -> now):{in_lines(changes)}\n"
             "choose another folder, or the settings of this one"
         )
 
@@ -164,6 +179,5 @@ def write_samples(
     folder: Path, images: Mapping[str, UInt8[np.ndarray, "n h w c"]], *, columns: int
 ) -> None:
     """Write a grid of the images of each name, `folder/NAME.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, some in images.items():
         save_png(folder / f"{name}.png", image_grid(some, columns))

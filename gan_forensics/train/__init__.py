@@ -4,7 +4,7 @@ Knows nothing of GANs, images or text.
 """
 
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
-from gan_forensics.train.learner import Learner, load_state, process_batches
+from gan_forensics.train.learner import Learner, from_config, load_state, process_batches
 from gan_forensics.train.log import read_metrics
 from gan_forensics.train.loop import Cadence, InterruptedRunError, NonFiniteLossError, fit
 from gan_forensics.train.plateau import Plateau

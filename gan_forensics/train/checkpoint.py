@@ -4,14 +4,20 @@ A checkpoint holds the train state and a JSON record of the host (position in th
 rule, metrics). After Orbax has put it in place a manifest with the size and SHA-256 of every file
 is added; a checkpoint without a manifest is half-written, one that differs from it is damaged, and
 restoring takes the newest that is neither.
+
+Nothing in a checkpoint is believed, since a stranger may have made it, with its manifest: its files
+must be those of the manifest and no others, and its arrays those of the game, by name, type and
+shape, before one of them is read.
 """
 
 import hashlib
 import json
-import logging
+import math
 import os
 import shutil
+import stat
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +25,16 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from gan_forensics.files import written_beside
+from gan_forensics.files import read_json, say, shown, written_beside
+from gan_forensics.files.archives import ALWAYS, MOST_RATIO
 from gan_forensics.train.update import TrainState
 
 MANIFEST = "manifest.json"
 UNRANKED = sys.float_info.max
+# Files may have so many times the bytes of the arrays that they are asked for, and so many more.
+_MOST_BYTES, _MORE_BYTES = 4, 2**26
+# What Orbax keeps as JSON beside the arrays.
+_JSON = ("_CHECKPOINT_METADATA", "host/*", "metrics/*", "state/_*", "state/array_metadatas/*")
 
 
 class CheckpointError(RuntimeError):
@@ -44,34 +55,31 @@ class Checkpoints:
         self, run: Path, *, keep: int = 3, best: str | None = None, read_only: bool = False
     ):
         self.folder = run.absolute() / "checkpoints"
-        kept: list[policies.PreservationPolicy] = [policies.LatestN(keep)]
+        self._keep, self._best, self._read_only = keep, best, read_only
+
+    @cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        """What writes and keeps: made when it is needed, since it reads all that is there."""
+        best = self._best
+        kept: list[policies.PreservationPolicy] = [policies.LatestN(self._keep)]
         if best:
             kept.append(policies.BestN(get_metric_fn=lambda m: m[best], n=1, reverse=True))
-        self._best, self._read_only = best, read_only
-        # Orbax warns of what is meant here: that a folder to read from is not written to.
-        log = logging.getLogger("absl")
-        level = log.level
-        try:
-            if read_only:
-                log.setLevel(logging.ERROR)
-            self._manager = ocp.CheckpointManager(
-                self.folder,
-                options=ocp.CheckpointManagerOptions(
-                    enable_async_checkpointing=False,
-                    cleanup_tmp_directories=not read_only,
-                    read_only=read_only,
-                    create=not read_only,
-                    preservation_policy=policies.AnyPreservationPolicy(kept),
-                    best_fn=(lambda m: m[best]) if best else None,
-                    best_mode="min",
-                ),
-            )
-        finally:
-            log.setLevel(level)
+        return ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=True,
+                preservation_policy=policies.AnyPreservationPolicy(kept),
+                best_fn=(lambda m: m[best]) if best else None,
+                best_mode="min",
+            ),
+        )
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, ascending."""
-        return sorted(self._manager.all_steps())
+        names = [path.name for path in self.folder.glob("[0-9]*") if path.is_dir()]
+        # No signs, no leading zeros, no digits of other alphabets: as they are written.
+        return sorted(int(n) for n in names if n.isdecimal() and n == str(int(n[:18])))
 
     def save(
         self,
@@ -127,65 +135,104 @@ class Checkpoints:
                 belongs to a game of other shapes.
         """
         steps = self.steps()
-        first = self._manager.best_step() if self._best and self._read_only else None
+        most = _MOST_BYTES * _bytes(template) + _MORE_BYTES
+        first = min(steps, key=self._rank) if steps and self._best and self._read_only else None
         for step in sorted(steps, key=lambda step: (step == first, step), reverse=True):
-            problem = manifest_problem(self.folder / str(step))
+            problem = manifest_problem(self.folder / str(step), most=most)
             if problem is None:
-                return self._read(step, template)
+                return _read(self.folder / str(step), template)
             aside = self.folder / f"damaged-{step}"
             done = "passed over" if self._read_only else f"put aside as {aside.name}"
-            print(
-                f"checkpoint {self.folder / str(step)}: {problem}; {done}, trying the one before",
-                file=sys.stderr,
+            say(
+                f"checkpoint {shown(self.folder / str(step))}: {problem}; {done}, trying the one "
+                "before"
             )
             if self._read_only:
                 continue
             shutil.rmtree(aside, ignore_errors=True)
             (self.folder / str(step)).rename(aside)
-            self._manager.reload()
         if steps:
             raise CheckpointError(
-                f"none of the checkpoints {steps} in {self.folder} is whole: "
+                f"none of the checkpoints {shown(steps)} in {shown(self.folder)} is whole: "
                 "start anew in another folder"
             )
         return None
 
-    def _read(self, step: int, template: TrainState):
-        if misfit := _misfit(self.folder / str(step), template):
-            raise CheckpointError(
-                f"checkpoint {self.folder / str(step)} does not fit this game: {misfit}; was it "
-                "made with other networks?"
-            )
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    def _rank(self, step: int) -> tuple[float, int]:
+        """The metric of a step, and among equal ones the newest first."""
         try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(shapes), host=ocp.args.JsonRestore()
-                ),
-            )
-        except Exception as error:
-            raise CheckpointError(
-                f"checkpoint {self.folder / str(step)} does not fit this game "
-                f"({_first_line(error)}): was it made with other networks or optimisers?"
-            ) from error
-        return restored["state"], restored["host"]
+            value = read_json(self.folder / str(step) / "metrics" / "metrics")[self._best]
+        except (OSError, ValueError, KeyError, TypeError):
+            value = UNRANKED
+        whole = isinstance(value, int | float) and not math.isnan(value)
+        return (value if whole else UNRANKED, -step)
 
     def close(self) -> None:
         """Release Orbax's resources."""
-        self._manager.close()
+        if "_manager" in vars(self):
+            self._manager.close()
+
+
+def _read(folder: Path, template: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    name = shown(folder)
+    try:
+        misfit = _misfit(folder, template)
+    # Whatever Orbax and TensorStore raise at what a stranger wrote.
+    except Exception as error:
+        misfit = f"what it says of its arrays cannot be read ({_first_line(error)})"
+    if misfit:
+        raise CheckpointError(
+            f"checkpoint {name} does not fit this game: {misfit}; was it made with other networks?"
+        )
+    shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    try:
+        state = ocp.StandardCheckpointHandler().restore(
+            folder / "state",  # pyright: ignore[reportArgumentType]
+            args=ocp.args.StandardRestore(shapes),
+        )
+        return state, read_json(folder / "host" / "metadata")
+    except Exception as error:
+        raise CheckpointError(
+            f"checkpoint {name} does not fit this game ({_first_line(error)}): was it made with "
+            "other networks or optimisers?"
+        ) from error
 
 
 def _misfit(folder: Path, template: TrainState) -> str | None:
-    """The first network array of another shape in a checkpoint, in words; None if there is none."""
-    handler = ocp.StandardCheckpointHandler()
-    stored = handler.metadata(folder / "state").tree["params"]  # pyright: ignore
-    shapes = {name: list(x.shape) for name, x in _named(stored)}
-    for name, x in _named(template.params):
-        there = shapes.get(name)
-        if there not in (None, list(x.shape)):
-            return f"{name} is {there} in the checkpoint and {list(x.shape)} in the game"
+    """How the arrays of a checkpoint differ from those that are asked for; None if they do not."""
+    wanted = dict(_named(template))
+    record = read_json(folder / "state" / "_METADATA")
+    if record["use_ocdbt"] is not True:
+        return "its arrays are kept in another way"
+    leaves = [
+        v for v in record["tree_metadata"].values() if not v["value_metadata"]["skip_deserialize"]
+    ]
+    # Nothing is opened by a name that the game does not have.
+    names = {"/".join(str(part["key"]) for part in v["key_metadata"]) for v in leaves}
+    for name in (*wanted, *sorted(names)):
+        if (name in names) != (name in wanted):
+            where = "checkpoint" if name in names else "game"
+            return f"{shown(name)} is in the {where} alone"
+    opened = ocp.StandardCheckpointHandler().metadata(folder / "state")  # pyright: ignore
+    stored = dict(_named(opened.tree))
+    for name, x in wanted.items():
+        there, here = stored[name], list(x.shape)
+        if list(there.shape) != here or there.dtype != x.dtype:
+            kind = "" if there.dtype == x.dtype else f" {there.dtype}"
+            return (
+                f"{name} is{kind} {shown(list(there.shape))} in the checkpoint and {here} in the "
+                "game"
+            )
+        if math.prod(there.storage.chunk_shape) > max(1, math.prod(here)):
+            return f"{name} is kept in parts that are larger than itself"
+    packed = sum(path.stat().st_size for path in folder.rglob("*"))
+    if _bytes(template) > max(ALWAYS, MOST_RATIO * packed):
+        return f"its {packed} bytes would become {_bytes(template) / 2**30:.2g} GiB"
     return None
+
+
+def _bytes(arrays: Any) -> int:
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(arrays))
 
 
 def _named(arrays: Any) -> list[tuple[str, Any]]:
@@ -194,7 +241,8 @@ def _named(arrays: Any) -> list[tuple[str, Any]]:
 
 
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {shown(lines[0]) if lines else ''}"
 
 
 def _digest(path: Path) -> str:
@@ -203,28 +251,73 @@ def _digest(path: Path) -> str:
 
 
 def _write_manifest(folder: Path) -> None:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    record = {str(p.relative_to(folder)): [p.stat().st_size, _digest(p)] for p in files}
+    files = {name: path for name, path in _files(folder).items() if name != MANIFEST}
+    record = {name: [path.stat().st_size, _digest(path)] for name, path in files.items()}
     with written_beside(folder / MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
 
 
-def manifest_problem(folder: Path) -> str | None:
-    """What is wrong with a checkpoint folder, in words; None for a whole one."""
+def _files(folder: Path) -> dict[str, Path]:
+    """All that lies in a folder and is no folder itself, by its name from there."""
+    found = sorted(
+        Path(path, name)
+        for path, folders, files in os.walk(folder)
+        for name in (*files, *(each for each in folders if Path(path, each).is_symlink()))
+    )
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def manifest_problem(folder: Path, *, most: float = math.inf) -> str | None:
+    """What is wrong with a checkpoint folder, in words; None for a whole one.
+
+    Only what lies in the folder is looked at, whatever its manifest names.
+
+    Args:
+        folder: of one checkpoint.
+        most: bytes that its files may have together.
+    """
     try:
-        record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        record = read_json(folder / MANIFEST)
     except FileNotFoundError:
         return "half-written (no manifest)"
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return "its manifest is unreadable"
-    for name, (size, digest) in record.items():
-        path = folder / name
-        if not path.is_file():
-            return f"file {name} is missing"
-        if path.stat().st_size != size:
-            return f"file {name} has {path.stat().st_size} bytes instead of {size}"
-        if _digest(path) != digest:
-            return f"file {name} is damaged (its checksum differs)"
+    if not isinstance(record, dict) or not all(map(_is_entry, record.values())):
+        return "its manifest is no list of files with their sizes and checksums"
+    files = _files(folder)
+    del files[MANIFEST]
+    for name in (*record, *files):
+        if name not in files:
+            return f"file {shown(name)} is missing"
+        if name not in record:
+            return f"file {shown(name)} is not in its manifest"
+    sizes = {}
+    for name, path in files.items():
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"{shown(name)} is no regular file"
+        sizes[name] = status.st_size
+        if status.st_size != record[name][0]:
+            return f"file {shown(name)} has {status.st_size} bytes instead of {record[name][0]}"
+    if sum(sizes.values()) > most:
+        return f"its files have {sum(sizes.values())} bytes, far more than its arrays need"
+    for name, path in files.items():
+        if _digest(path) != record[name][1]:
+            return f"file {shown(name)} is damaged (its checksum differs)"
+    for path in (path for pattern in _JSON for path in folder.glob(pattern)):
+        try:
+            if path.name != "commit_success.txt":
+                read_json(path)
+        except (OSError, ValueError):
+            return f"file {shown(path.relative_to(folder))} is not readable as JSON"
     return None
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether a manifest says this of a file: its size and the SHA-256 of its bytes."""
+    match value:
+        case [int() as size, str() as digest]:
+            return not isinstance(size, bool) and 0 <= size < 2**63 and len(digest) == 64
+    return False

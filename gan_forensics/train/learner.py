@@ -7,14 +7,18 @@ and an autoencoder are learners; what makes one from its config lives with its a
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
 from gan_forensics.data import Batches, Source
+from gan_forensics.files import refuse_links, shown
 from gan_forensics.runtime import Precision, data_mesh, replicated
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
+from gan_forensics.train.run_folder import RunFolderError, read_config
 from gan_forensics.train.update import Networks, TrainState, Update, init_state
+
+Made = TypeVar("Made")
 
 
 class Learner(NamedTuple):
@@ -62,6 +66,29 @@ def process_batches(source: Source, *, batch_size: int, seed: int, **options: An
     return Batches(source, batch_size=batch_size // processes, seed=seed, shard=shard, **options)
 
 
+def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) -> Made:
+    """What `make` makes of the config of a run folder, whoever wrote that.
+
+    Args:
+        run: the run folder.
+        kind: of its learner.
+        make: from the config to a learner, or what holds one. It allocates nothing.
+
+    Raises:
+        RunFolderError: when the folder is no run folder of that kind, or its config cannot be used.
+    """
+    saved = read_config(run, kind)
+    try:
+        return make(saved)
+    # A config may hold anything, and what is made of it raises as much.
+    except Exception as error:
+        reason = shown(error) or type(error).__name__
+        raise RunFolderError(
+            f"{shown(run)} was not written by this version of gan_forensics ({reason}): train it "
+            "again"
+        ) from error
+
+
 def load_state(run: Path, learner: Learner, *, best: str | None = None) -> TrainState:
     """The state of a run's newest whole checkpoint.
 
@@ -74,11 +101,21 @@ def load_state(run: Path, learner: Learner, *, best: str | None = None) -> Train
 
     Raises:
         CheckpointError: when the run has no checkpoint that can be read.
+        RunFolderError: when its config asks for arrays that cannot be.
+        ValueError: when it holds links, pipes or devices.
     """
+    refuse_links(run)
+    try:
+        shapes = jax.eval_shape(lambda: learner.start(0))
+    # Sizes that a config gives may overflow anywhere; nothing is allocated before they are known.
+    except Exception as error:
+        reason = shown(error) or type(error).__name__
+        raise RunFolderError(
+            f"{shown(run)}: its config asks for what cannot be ({reason}): train it again"
+        ) from error
     sharding = replicated(data_mesh())
     template = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(lambda: learner.start(0)),
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
     )
     restored = None
     if (run / "checkpoints").is_dir():
@@ -88,5 +125,5 @@ def load_state(run: Path, learner: Learner, *, best: str | None = None) -> Train
         finally:
             checkpoints.close()
     if restored is None:
-        raise CheckpointError(f"{run} holds no checkpoint yet: train it first")
+        raise CheckpointError(f"{shown(run)} holds no checkpoint yet: train it first")
     return restored[0]

@@ -1,12 +1,16 @@
 """Metrics as JSON lines (always) and TensorBoard events (with the extra `tensorboard`)."""
 
 import contextlib
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.files import write_text
+from gan_forensics.files import no_link, open_regular, parse_json, say, shown, written_beside
+
+# What is read of a log for a page, far more than it shows, and of one line of it.
+MOST_BYTES, MOST_LINES, MOST_LINE = 2**25, 200_000, 2**20
 
 
 class MetricLog:
@@ -18,9 +22,11 @@ class MetricLog:
 
     def __init__(self, run: Path, *, last_step: int, tensorboard: bool = False):
         self._path = run / "metrics.jsonl"
-        kept = [line for line in read_metrics(self._path) if line["step"] <= last_step]
-        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = self._path.open("a", encoding="utf-8")
+        with written_beside(self._path) as partial, partial.open("wb") as kept:
+            for line, record in _records(self._path) if self._path.exists() else ():
+                if record["step"] <= last_step:
+                    kept.write(line + b"\n")
+        self._file = open(self._path, "a", encoding="utf-8", opener=no_link)
         self._board = None
         if tensorboard:
             try:
@@ -61,6 +67,8 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
     """Read a log with one JSON object per line.
 
     The last line may be half-written, by a run that is still going or was killed; it is left out.
+    Of a log of more than `MOST_BYTES` or `MOST_LINES` the first are read, and a line on standard
+    error says so.
 
     No file gives no lines.
 
@@ -69,21 +77,38 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
         ValueError: when an earlier line is broken, naming it.
     """
     path = Path(path)
+    records: list[dict[str, Any]] = []
     if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            # Every finished line ends in a newline, so that nothing follows an unfinished one.
-            if number == len(lines):
-                break
-            raise ValueError(f"{path}: line {number} is not JSON ({error}): remove it") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"{path}: line {number} is not a JSON object: remove it")
+        return records
+    size = 0
+    for line, record in _records(path):
+        size += len(line)
+        if size > MOST_BYTES or len(records) == MOST_LINES:
+            say(
+                f"{shown(path)}: the first {len(records)} lines are read, and the rest left out",
+            )
+            break
         records.append(record)
     return records
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The lines of a log with what they say, but for a last one that is half-written."""
+    with open_regular(path) as file:
+        for number in itertools.count(1):
+            line = file.readline(MOST_LINE)
+            if not line:
+                return
+            if not line.strip():
+                continue
+            name = f"{shown(path)}: line {number}"
+            try:
+                record = parse_json(line, name)
+            except ValueError as error:
+                # Every finished line ends in a newline, so that nothing follows an unfinished one.
+                if not line.endswith(b"\n") and len(line) < MOST_LINE:
+                    return
+                raise ValueError(f"{error}: remove it") from error
+            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                raise ValueError(f"{name} is no JSON object with a step: remove it")
+            yield line.rstrip(b"\n"), record

@@ -5,7 +5,6 @@ text: it is given a learner, minibatches, and functions to call.
 """
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from gan_forensics.files import say, shown
 from gan_forensics.runtime import data_mesh, jit_step, products, replicated, to_mesh
 from gan_forensics.train.checkpoint import Checkpoints
 from gan_forensics.train.learner import Learner
@@ -157,7 +157,7 @@ def fit(
             initial=first,
             unit="step",
             disable=None if progress and jax.process_index() == 0 else True,
-            desc=run.name,
+            desc=shown(run.name, most=60),
         )
         metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)
         per_step = minibatches_per_step(learner.updates)
@@ -182,10 +182,9 @@ def fit(
                             state, factor=plateau.factor, floor=plateau.floor
                         )
                     if end and not last:
-                        print(
+                        say(
                             f"stopping early: {plateau.metric} has not improved in "
-                            f"{rule.unimproved} evaluations",
-                            file=sys.stderr,
+                            f"{rule.unimproved} evaluations"
                         )
                     last = last or end
             if sample and (_due(now, cadence.sample_every) or last):

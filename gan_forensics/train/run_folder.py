@@ -4,21 +4,31 @@ config.json     what was asked for
 metrics.jsonl   what was measured
 checkpoints/    where to go on from
 samples/        what it looked like
+
+One that others made may hold anything: links in it are refused, for reading and for writing, and
+what it says is a claim.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.files import check_folder_out, no_link, write_json
+from gan_forensics.files import (
+    check_folder_out,
+    no_link,
+    read_json,
+    refuse_links,
+    shown,
+    write_json,
+)
 
 
 class RunFolderError(ValueError):
-    """A run folder that is in use, taken, missing, or belongs to another config."""
+    """A run folder that is in use, taken, missing, damaged, or belongs to another config."""
 
 
 @contextmanager
@@ -29,20 +39,19 @@ def writing(run: Path) -> Iterator[None]:
 
     Raises:
         RunFolderError: when another process writes there.
-        ValueError: when it cannot be made, or not be written to, or its lock or samples are a
-            link.
+        ValueError: when it cannot be made, or not be written to, or holds links, pipes or devices.
     """
     check_folder_out(run, "run folder")
     run.mkdir(parents=True, exist_ok=True)
-    if (run / "samples").is_symlink():
-        raise ValueError(f"{run / 'samples'}: it is a link, and nothing is written through one")
+    refuse_links(run)
     with open(run / ".lock", "a+", encoding="utf-8", opener=no_link) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise RunFolderError(
-                f"another process ({lock.read().strip() or 'unknown'}) is writing to {run}: "
+                f"another process ({shown(lock.read(100).strip() or 'unknown')}) is writing to "
+                f"{shown(run)}: "
                 "wait for it, stop it, or choose another folder"
             ) from None
         lock.truncate(0)
@@ -57,19 +66,23 @@ def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
     Raises:
         RunFolderError: when the folder holds no run, or one of another kind, or its config is
             unreadable.
+        ValueError: when it holds links, pipes or devices.
     """
+    refuse_links(run)
     path = run / "config.json"
-    if not path.exists():
-        raise RunFolderError(f"{run} is not a run folder: it holds no config.json")
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunFolderError(f"{path} is not readable as JSON ({error})") from error
+        saved = read_json(path)
+    except FileNotFoundError:
+        raise RunFolderError(f"{shown(run)} is not a run folder: it holds no config.json") from None
+    except ValueError as error:
+        raise RunFolderError(str(error)) from error
+    if not isinstance(saved, dict):
+        raise RunFolderError(f"{shown(path)}: it is no JSON object")
     if kind is None:
         return saved
-    if not isinstance(saved, dict) or not isinstance(saved.get(kind), dict):
-        other = next(iter(saved), "nothing") if isinstance(saved, dict) else "nothing"
-        raise RunFolderError(f"{run} is a run folder of kind {other}, not {kind}")
+    if not isinstance(saved.get(kind), dict):
+        other = shown(next(iter(saved), "nothing"))
+        raise RunFolderError(f"{shown(run)} is a run folder of kind {other}, not {kind}")
     return saved[kind]
 
 
@@ -85,15 +98,19 @@ def claim(run: Path, config: dict[str, Any], *, resume: bool) -> None:
     if path.exists():
         old = read_config(run)
         if not resume:
-            raise RunFolderError(f"{run} holds a run already: resume it or choose another folder")
-        if changes := differences(old, config):
-            listed = "".join(f"\n  {line}" for line in changes)
             raise RunFolderError(
-                f"cannot resume {run} with a changed config; differences (run -> now):{listed}"
+                f"{shown(run)} holds a run already: resume it or choose another folder"
+            )
+        if changes := differences(old, config):
+            raise RunFolderError(
+                f"cannot resume {shown(run)} with a changed config; differences (run -> now):"
+                f"{in_lines(changes)}"
             )
         return
     if (run / "checkpoints").exists():
-        raise RunFolderError(f"{run} holds checkpoints but no config.json: choose another folder")
+        raise RunFolderError(
+            f"{shown(run)} holds checkpoints but no config.json: choose another folder"
+        )
     write_json(path, config)
 
 
@@ -105,4 +122,10 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
             for name in sorted(old.keys() | new.keys())
             for line in differences(old.get(name), new.get(name), f"{at}.{name}" if at else name)
         ]
-    return [] if old == new else [f"{at}: {old!r} -> {new!r}"]
+    return [] if old == new else [f"{shown(at)}: {shown(repr(old))} -> {shown(repr(new))}"]
+
+
+def in_lines(changes: Sequence[str], most: int = 20) -> str:
+    """Differences as lines of a message, the first ones."""
+    more = [f"... and {len(changes) - most} more"] if len(changes) > most else []
+    return "".join(f"\n  {line}" for line in (*changes[:most], *more))

@@ -1,0 +1,80 @@
+import io
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+import gan_forensics
+from gan_forensics.cli.main import guarded, main, piped
+from gan_forensics.files import say, tell
+from gan_forensics.files.terminal import in_lines, warnings_said
+
+NASTY = "a\x1b[2J\r\nb\u202ec\udcff\ud800"
+PLAIN = r"a\x1b[2J\r\nb\u202ec\udcff\ud800"
+
+
+def test_a_line_stays_one_and_has_an_end(capsys):
+    say(NASTY, 3)
+    tell("a  b", "", "x" * 10_000_000)
+    out, err = capsys.readouterr()
+    assert err == f"{PLAIN}\n3\n"
+    first, second, long = out.splitlines()
+    assert (first, second) == ("a  b", "") and len(long) < 4100 and "(10000000 characters)" in long
+
+
+def test_an_error_is_said_in_lines_that_nothing_in_it_forges(capsys):
+    def fail(error):
+        raise error
+
+    assert guarded(lambda: fail(ValueError(f"{NASTY}: wrong"))) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == r"gan-forensics: a\x1b[2J\r" and second == r"    b\u202ec\udcff\ud800: wrong"
+    assert guarded(lambda: fail(RuntimeError("y\n" * 100_000))) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "    ... (99,980 more lines)"
+    assert guarded(lambda: fail(RuntimeError(NASTY)), debug=True) == 1
+    assert "\x1b" not in capsys.readouterr().err
+    assert in_lines("one") == ["one"]
+
+
+def test_warnings_stand_in_one_line():
+    with warnings_said():
+        said = warnings.formatwarning(NASTY, UserWarning, "a\n.py", 3)
+    assert said == rf"a\n.py:3: UserWarning: {PLAIN}" + "\n"
+    assert "\x1b" in warnings.formatwarning(NASTY, UserWarning, "a.py", 3)  # as it was before
+
+
+def test_an_argument_that_is_wrong_use_steers_no_terminal(capsys):
+    for line in (["detect", "score", "a", "--detector", "d", NASTY], ["train", NASTY]):
+        with pytest.raises(SystemExit):
+            main(line)
+        err = capsys.readouterr().err
+        assert "\x1b[2J" not in err and "\u202e" not in err and "x1b[2J" in err
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("ascii", r"1 +- 2 - +-| \u65e5"),
+        ("latin-1", r"1 ± 2 - +-| \u65e5"),
+        ("utf-8", "1 ± 2 – ╭─│ 日"),
+    ],
+)
+def test_what_a_terminal_lacks_is_spelled(encoding, said, monkeypatch):
+    bytes_out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bytes_out, encoding))
+    piped(lambda: tell("1 ± 2 – ╭─│ 日"))
+    assert bytes_out.getvalue().decode(encoding) == f"{said}\n"
+
+
+def test_nothing_is_printed_by_another_way():
+    package = Path(gan_forensics.__file__).parent
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"(?<!\w)print(_exc)?\(|sys\.std(out|err)\.write", line) and ">>>" not in line
+    }
+    # A translation is given to other programs to the letter.
+    assert found == {"files/terminal.py", "cli/translate_text.py"}
