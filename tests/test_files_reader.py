@@ -8,6 +8,7 @@ import pytest
 import gan_forensics
 from gan_forensics.files import (
     escaped,
+    file_stem,
     gunzip,
     gunzip_start,
     listed,
@@ -39,6 +40,10 @@ def test_a_list_of_names_says_how_many_it_leaves_out():
     assert listed({"a": 1, "b": 2}, between="; ") == "a; b"
     assert listed(range(10_000), most=2) == "0, 1 ... (9,998 more)"
     assert len(listed(["x" * 10_000] * 10_000)) < 3000
+
+
+def test_a_name_of_others_is_part_of_a_files_name():
+    assert file_stem("a/b\x1b\udcff") == r"a_b\x1b\udcff" and len(file_stem("é" * 300)) == 80
 
 
 @pytest.mark.parametrize(
