@@ -6,7 +6,6 @@ to be seen (dogs, bedrooms), the instance one training of the generator, by its 
 with the labels: the order of folders and lines says nothing.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from gan_forensics.data.attributed_lists import Row, read_rows
 from gan_forensics.data.folder_words import REAL
 from gan_forensics.data.listing import list_images, summary
 from gan_forensics.data.sources import FileSource, Rows, Source
-from gan_forensics.files import listed, shown
+from gan_forensics.files import listed, read_json, shown
 
 BENCHMARK = "benchmark.json"
 LISTS = ("train", "val", "test")
@@ -210,7 +209,7 @@ def read_benchmark(folder: Path) -> Mapping:
     """
     file = folder / BENCHMARK
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = read_json(file)
         lists = {key: facts[key] for key in ("names", "seen", "unseen")}
         text = all(isinstance(name, str) for some in lists.values() for name in some)
         if not text or facts["real"] not in lists["names"] or len(lists["names"]) < 2:

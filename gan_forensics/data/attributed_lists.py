@@ -4,13 +4,12 @@ A header, `path,label,dlabel`, and maybe `semantic` and `instance`; paths are re
 and begin with the source's folder. Everything that is wrong with the lines is told at once.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from gan_forensics.data.listing import leaving
-from gan_forensics.files import shown
+from gan_forensics.files import read_csv, shown
 
 # So many lines of a list that are wrong are named.
 _SHOWN = 12
@@ -89,11 +88,7 @@ def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise ValueError(f"list:{file}: is a folder; write folder:{file} for the images in it")
     if not file.is_file():
         raise FileNotFoundError(f"list:{file}: no such file; check the path")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(n, [c.strip() for c in r]) for n, r in enumerate(csv.reader(stream), 1)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    lines = [(n, [cell.strip() for cell in row]) for n, row in enumerate(read_csv(file), 1)]
     lines = [(number, cells) for number, cells in lines if any(cells)]
     header = [cell.lower() for cell in lines[0][1]] if lines else []
     if not {"path", "label"} <= set(header) or len(set(header)) < len(header):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gan_forensics.data.listing import leaving
 from gan_forensics.data.sources import FileSource, check_split
-from gan_forensics.files import shown
+from gan_forensics.files import read_bytes, shown
 
 ATTRIBUTES = "list_attr_celeba.txt"
 # Below the folder: where the attributes lie, and the images.
@@ -19,6 +19,7 @@ _IMAGES = (
 )
 # Of the released code of StarGAN (Choi et al., CVPR 2018).
 _SHUFFLE, _TEST = 1234, 1999
+_LARGEST = 2**28  # bytes of the table of attributes; the real one has 26 million
 
 
 def read_celeba(
@@ -40,7 +41,7 @@ def read_celeba(
     file = _first(folder, _FILES, "the file of attributes")
     images = _first(folder, _IMAGES, "the folder of images")
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bytes(file, most=_LARGEST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not a text file in UTF-8 ({error})") from error
     names = lines[1].split() if len(lines) > 1 else []
