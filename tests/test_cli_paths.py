@@ -170,7 +170,9 @@ def test_every_experiment_is_tested():
 
 def test_a_cache_that_is_a_file_and_a_table_of_another_kind_are_refused_first(capsys):
     evaluate = ["evaluate", "missing", "--data", "missing", "--features", "random"]
-    assert "--cache file.csv: it is no folder" in refused(capsys, *evaluate, "--cache", "file.csv")
+    said = refused(capsys, *evaluate, "--cache", "file.csv")
+    assert "--cache file.csv: a cache must not lie below the working folder" in said
+    assert "such as ~/.cache/" in said
     said = refused(capsys, "augment", "missing.csv", "--out", "rows.txt")
     assert "rows.txt: a table is one of .csv, .npz, .mat" in said
 

@@ -1,6 +1,7 @@
 """A small TensorFlow data set is prepared on disk, read, and refused, without TensorFlow."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -201,3 +202,87 @@ def test_unknown_split_lists_those_there_are(data_dir):
     says = "the split 'validation' .* data set has (train, test|test, train)"
     with pytest.raises(ValueError, match=says):
         open_source(f"tfds:dots:validation?data_dir={data_dir}")
+
+
+@pytest.fixture
+def sent(data_dir, tmp_path):
+    """The data set as a stranger may change it: where it is, its features and its facts."""
+    shutil.copytree(data_dir / "dots", tmp_path / "dots")
+    folder = tmp_path / "dots" / "1.0.0"
+    return tmp_path, folder / "features.json", folder / "dataset_info.json"
+
+
+def _refused(data_dir, said):
+    with pytest.raises(ValueError, match=said):
+        read_tfds("dots:1.0.0", split="test", data_dir=str(data_dir))
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"type": "stranger.Evil", "content": {}},
+        {"pythonClassName": "stranger.Evil", "jsonFeature": {"json": "{}"}},
+        {"type": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+         "content": {"a": {"type": "stranger.Evil", "content": {}}}},
+        {"pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+         "jsonFeature": {"json": '{"a": {"type": "stranger.Evil", "content": {}}}'}},
+        {"pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+         "featuresDict": {"features": {"a": {"pythonClassName": "stranger.Evil",
+                                             "jsonFeature": {"json": "{}"}}}}},
+    ],
+)  # fmt: skip
+def test_a_module_that_a_folder_names_is_not_imported(features, sent, monkeypatch):
+    folder, described, _ = sent
+    (folder / "stranger.py").write_text("open('ran', 'w')\n")
+    described.write_text(json.dumps(features))
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    _refused(folder, "type stranger.Evil.*nothing is imported")
+    assert not (folder / "ran").exists() and "stranger" not in sys.modules
+    # Outside of this, TFDS is as it was.
+    assert tfds.features.FeatureConnector.cls_from_name.__self__ is tfds.features.FeatureConnector
+
+
+def test_a_module_beside_the_facts_is_not_imported(sent, monkeypatch):
+    folder, _, facts = sent
+    (folder / "stranger.py").write_text("open('ran', 'w')\n")
+    said = json.loads(facts.read_text()) | {"moduleName": "stranger"}
+    facts.write_text(json.dumps(said))
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    assert len(read_tfds("dots:1.0.0", split="test", data_dir=str(folder))) == N["test"]
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda split: split.update(shardLengths=[str(10**15)]), "10{15} records.*bytes"),
+        (lambda split: split.update(shardLengths=["-5"]), "cannot be opened|records|split"),
+        (lambda split: split.update(filepathTemplate="../../{DATASET}-{SPLIT}.{FILEFORMAT}"),
+         "outside of its folder"),
+        (lambda split: split.update(filepathTemplate="/etc/passwd"),
+         "outside of its folder|cannot be"),
+        (lambda split: split.update(name=[1]), "cannot be opened"),
+    ],
+)  # fmt: skip
+def test_what_a_folder_says_of_its_records_is_not_believed(damage, said, sent):
+    folder, _, facts = sent
+    whole = json.loads(facts.read_text())
+    for split in whole["splits"]:
+        damage(split)
+    facts.write_text(json.dumps(whole))
+    _refused(folder, said)
+
+
+def test_descriptions_with_links_or_beyond_limits_are_refused(sent):
+    folder, described, facts = sent
+    whole = facts.read_text()
+    facts.write_text("[" * 10_000)
+    _refused(folder, "dataset_info.json: .*nested too deep")
+    facts.write_text(whole)
+    described.write_text('{"type": "tensorflow_datasets.nothing.None"}')
+    _refused(folder, "cannot be opened")
+    described.unlink()
+    described.symlink_to("/etc/hostname")
+    _refused(folder, "features.json: it is a link")

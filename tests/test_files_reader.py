@@ -8,6 +8,7 @@ import pytest
 import gan_forensics
 from gan_forensics.files import (
     escaped,
+    file_stem,
     gunzip,
     gunzip_start,
     listed,
@@ -40,6 +41,10 @@ def test_a_list_of_names_says_how_many_it_leaves_out():
     assert listed({"a": 1, "b": 2}, between="; ") == "a; b"
     assert listed(range(10_000), most=2) == "0, 1 ... (9,998 more)"
     assert len(listed(["x" * 10_000] * 10_000)) < 3000
+
+
+def test_a_name_of_others_is_part_of_a_files_name():
+    assert file_stem("a/b\x1b\udcff") == r"a_b\x1b\udcff" and len(file_stem("é" * 300)) == 80
 
 
 @pytest.mark.parametrize(
@@ -221,3 +226,14 @@ def test_a_folder_that_is_trusted_is_the_users_alone(tmp_path, monkeypatch):
         private_folder(tmp_path / "new")
     (tmp_path / "config.json").unlink()
     private_folder(tmp_path / "default", chosen=False)
+
+
+def test_memory_is_asked_for_by_the_size_of_a_file(tmp_path):
+    path = tmp_path / "small"
+    path.write_bytes(b"small")
+    assert read_bytes(path, most=2**50) == b"small"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="Linux")
+def test_a_file_that_says_0_of_itself_is_read_whole():
+    assert len(read_bytes("/proc/self/smaps", most=2**30)) > 2**12

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, open_source
+from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality import (
     METRICS,
     Extracted,
@@ -23,6 +24,7 @@ from gan_forensics.quality import (
     random_features,
     small_classifier_features,
 )
+from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.extract import batched
 from tests.test_nn_inception import state_dict
 

@@ -13,6 +13,7 @@ from gan_forensics.report.attribution import (
     RANKED,
     SIDE,
     ScoredImage,
+    about,
     score_page,
     verdict,
     verdict_words,
@@ -223,3 +224,10 @@ def test_reliability_shows_confidence_accuracy_and_counts():
     assert [bar.get_height() for bar in below.patches] == [1, 2]
     with pytest.raises(ValueError, match="no bin"):
         reliability_figure([])
+
+
+@pytest.mark.parametrize("odd", [5, "x", [1], {"train": 5}, {"train": {"a": [[]]}}, None])
+def test_facts_of_a_model_may_be_anything(odd):
+    facts = {"images": odd, "config": odd, "data": odd, "temperature": odd, "threshold": odd}
+    *_, last = about(facts, ["a", "b"], "a")
+    assert last.values["sources"] == ["a", "b"]

@@ -236,7 +236,7 @@ def test_metrics_are_read_up_to_a_half_written_line(tmp_path):
     with pytest.raises(ValueError, match="metrics.jsonl: line 2: it is not readable as JSON"):
         read_metrics(path)
     path.write_text('{"step": 1}\n[2]\n')
-    with pytest.raises(ValueError, match="line 2 is not a JSON object"):
+    with pytest.raises(ValueError, match="line 2 is no JSON object with a step"):
         read_metrics(path)
     path.write_bytes(b'{"step": 1}\n{"note": "\xc3')
     assert len(read_metrics(path)) == 1

@@ -156,3 +156,12 @@ def test_a_long_clip_is_thinned(tracked, monkeypatch):
     monkeypatch.setattr(tracking, "MOST_POINTS", 9)
     table, step = thinned(done.table)
     assert step == 3 and table["frame"].tolist() == [0, 3, 6, 9, 12, 15, 18]
+
+
+def test_of_very_many_units_the_first_are_drawn(monkeypatch):
+    monkeypatch.setattr(tracking, "MOST_PANELS", 2)
+    names = [f"u{i}{end}" for i in range(3) for end in ("", "_relative")]
+    track = {name: np.zeros(3) for name in ("time", "lost", *names)}
+    figure = tracking.animation_figure(track, ["u0", "u1", "u2"])
+    assert len(figure.axes) == 4 and figure.axes[1].get_title(loc="left") == "u0, relative"
+    assert figure.axes[-1].get_xlabel() == "seconds; 2 of 3 units shown"

@@ -131,7 +131,7 @@ class AttributeFit:
         side = preprocessing.shape(train.source[0]["image"].shape)[0]
         config = self._config(side)
         for what, images in (("train", train), ("set probabilities", held_out), ("test", test)):
-            of = ", ".join(f"{name} {n}" for name, n in counts(images).items())
+            of = listed([f"{name} {n}" for name, n in counts(images).items()])
             say(f"{len(images.labels)} images {what}: {of}")
         say(f"{train.real} is taken for real")
 

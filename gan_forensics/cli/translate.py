@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import open_source, progress
-from gan_forensics.files import listed, say, tell
+from gan_forensics.cli.process import failure, open_source, progress
+from gan_forensics.files import file_stem, listed, say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +118,6 @@ class Translate:
         """The images that can be read, and names for their translations."""
         import numpy as np
 
-        from gan_forensics.data import ImageError
         from gan_forensics.data.sources import describe
 
         count = min(self.most, len(source))
@@ -128,11 +127,12 @@ class Translate:
         for index in range(count):
             try:
                 images.append(source[index]["image"])
-            except ImageError as error:
-                errors.append(str(error))
+            except Exception as error:  # The others have nothing to do with it.
+                errors.append(failure(Path(describe(source, index)), error))
                 continue
             name = describe(source, index)
-            names.append((f"{index:06d}", Path(name).stem if Path(name).is_file() else ""))
+            stem = file_stem(Path(name).stem) if Path(name).is_file() else ""
+            names.append((f"{index:06d}", stem))
         if not images:
             raise ValueError(f"none of {count} images can be translated: {errors[0]}")
         if errors:
@@ -151,4 +151,4 @@ class Translate:
 
 def _file_name(target: str) -> str:
     """A target as the name of a folder."""
-    return re.sub(r"[^\w=.,+-]", "_", target)
+    return file_stem(re.sub(r"[^\w=.,+-]", "_", target))

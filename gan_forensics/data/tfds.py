@@ -4,10 +4,16 @@ A data set that was prepared as array_record (or another format with random acce
 through `as_data_source`. One that is not prepared yet is prepared if that works without
 TensorFlow, which depends on the data set: one that hands over encoded image files does, one
 that encodes arrays does not.
+
+What a prepared folder says is a stranger's: TFDS would import whatever module its `features.json`
+names, so types of features must be TFDS's own.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +21,10 @@ from jaxtyping import Float32, Int
 
 from gan_forensics.data.decoding import decode_image
 from gan_forensics.data.sources import check_classes, rows_of_split, squared_example
-from gan_forensics.files import listed
+from gan_forensics.files import listed, read_bytes, read_json, refuse_links, shown
+
+# Names of labels and the like, which TFDS reads whole.
+_MOST_TEXT = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +127,8 @@ def open_builder(name: str, data_dir: str | None) -> Any:
     """The builder of a data set that is prepared, now if need be.
 
     Raises:
-        ValueError: no such data set.
+        ValueError: no such data set, or a prepared folder that is damaged, leads elsewhere, or
+            asks for types of features that are not TFDS's own; nothing is imported for it.
         RuntimeError: it is not prepared and cannot be prepared here; says what is missing.
     """
     try:
@@ -131,28 +141,78 @@ def open_builder(name: str, data_dir: str | None) -> Any:
             f"tfds:{name} needs tensorflow-datasets, array_record and importlib_resources "
             f"({error}): pip install 'gan_forensics', on Linux or macOS"
         ) from error
+    where = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    _check_folder(Path(where).expanduser() / name.partition(":")[0].partition("/")[0])
     try:
-        builder: Any = tfds.builder(name, data_dir=data_dir)
+        with _own_types(tfds.features.FeatureConnector):
+            builder: Any = tfds.builder(name, data_dir=data_dir)
+            builder.info  # noqa: B018 - read now
     except tfds.core.DatasetNotFoundError as error:
-        where = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
         raise ValueError(
             f"tfds:{name}: TFDS {tfds.__version__} knows no such data set and none is prepared in "
             f"{where}; set TFDS_DATA_DIR or write tfds:{name}?data_dir=DIR"
         ) from error
+    # Whatever TFDS and protobuf raise at what a stranger wrote.
+    except Exception as error:
+        raise ValueError(
+            f"tfds:{name}: cannot be opened in {shown(where)} ({type(error).__name__}: "
+            f"{_one_line(error)})"
+        ) from error
     if not builder.is_prepared():
         _prepare(builder, name)
+    _check_shards(builder, name)
     return builder
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a prepared folder with links, and descriptions too large or damaged (ValueError)."""
+    refuse_links(folder)
+    for path in folder.rglob("*.json"):
+        read_json(path)
+    for path in folder.rglob("*.txt"):
+        read_bytes(path, most=_MOST_TEXT)
+
+
+@contextmanager
+def _own_types(connector: Any) -> Iterator[None]:
+    """Have TFDS refuse types of features by whose name it would import a module."""
+    theirs = vars(connector)["cls_from_name"]
+
+    def cls_from_name(kind: str) -> type:
+        # What is registered was imported already.
+        if not kind.startswith("tensorflow_datasets.") and kind not in (
+            connector._registered_features
+        ):
+            raise ValueError(
+                f"it asks for features of type {shown(kind)}; only those of tensorflow_datasets "
+                "are read, and nothing is imported for it"
+            )
+        return theirs.__get__(None, connector)(kind)
+
+    connector.cls_from_name = staticmethod(cls_from_name)
+    try:
+        yield
+    finally:
+        connector.cls_from_name = theirs
+
+
+def _check_shards(builder: Any, name: str) -> None:
+    """Refuse records outside of the folder (ValueError)."""
+    folder = Path(builder.data_path)
+    for split, info in builder.info.splits.items():
+        if any(Path(path).parent != folder for path in info.filepaths):
+            raise ValueError(f"tfds:{name}: the split {shown(split)} lies outside of its folder")
 
 
 def open_records(builder: Any, name: str, part: str, decoders: dict | None = None) -> Any:
     """The records of a split or split expression, by index.
 
     Raises:
-        ValueError: no such split; those there are are named.
+        ValueError: no such split; those there are are named. Or it has more records than bytes.
         RuntimeError: the format has no random access.
     """
     try:
-        return builder.as_data_source(part, decoders=decoders)
+        records = builder.as_data_source(part, decoders=decoders)
     except NotImplementedError as error:
         raise RuntimeError(
             f"tfds:{name}: prepared in {builder.data_path} as {builder.info.file_format}, which "
@@ -163,6 +223,14 @@ def open_records(builder: Any, name: str, part: str, decoders: dict | None = Non
             f"tfds:{name}: cannot read the split {part!r} ({_one_line(error)}); the data "
             f"set has {listed(builder.info.splits)}: write tfds:{name}:SPLIT"
         ) from error
+    folder = Path(builder.data_path)
+    size = sum(path.stat().st_size for path in folder.glob("*")) if folder.is_dir() else None
+    if size is not None and len(records) > size:
+        raise ValueError(
+            f"tfds:{name}: the split {shown(part)} says that it has {len(records)} records, and "
+            f"the files in {shown(folder)} have {size} bytes"
+        )
+    return records
 
 
 def _prepare(builder, name: str) -> None:
@@ -181,7 +249,7 @@ def _prepare(builder, name: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    return shown(" ".join(str(error).split()))
 
 
 def _root(error: BaseException) -> BaseException:

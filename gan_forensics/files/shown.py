@@ -34,6 +34,11 @@ def listed(names: Collection[object], *, most: int = MOST_NAMES, between: str = 
     return between.join(some) + (f" ... ({rest:,} more)" if rest else "")
 
 
+def file_stem(name: object) -> str:
+    """A name of others as a part of a file's name: printable, in no other folder, and short."""
+    return escaped(name).replace("/", "_")[:80]
+
+
 def escaped(text: object) -> str:
     """Text in which everything that cannot be printed stands as its escape code.
 

@@ -84,10 +84,12 @@ class Attributor:
 
     def described(self) -> dict[str, Any]:
         """All that a page says of it, JSON-able: the facts, and what probabilities rest on."""
+        # What was checked when it was read stands above what its facts may say.
         return {
+            **self.facts,
             "names": list(self.names), "real": self.real, "method": self.method,
             "temperature": self.temperature, "threshold": self.threshold,
-            "accepted": self.accepted, **self.facts,
+            "accepted": self.accepted,
         }  # fmt: skip
 
     def check_shape(self, shape: tuple[int, ...]) -> None:

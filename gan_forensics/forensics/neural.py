@@ -22,7 +22,14 @@ from gan_forensics.files import shown
 from gan_forensics.files.archives import Head
 from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
-from gan_forensics.forensics.canvases import LENGTHS, MOST, check_image, few_shapes, room
+from gan_forensics.forensics.canvases import (
+    LENGTHS,
+    MOST,
+    check_image,
+    check_memory,
+    few_shapes,
+    room,
+)
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
@@ -132,7 +139,10 @@ class NeuralDetector:
         return scores
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
+        """Refuse images [h, w, c] that `score` would refuse for their size (ValueError).
+
+        So are those that take more memory than there is (`canvases.check_memory`).
+        """
         shape = self.preprocessing.shape(shape)
         if (only := getattr(self.network, "side", None)) and shape[:2] != (only, only):
             raise ValueError(
@@ -145,6 +155,7 @@ class NeuralDetector:
                 f"images of {shape[0]}x{shape[1]} pixels; {self.name} needs sides of at least "
                 f"{side} pixels"
             )
+        check_memory(self.network, *shape[:2])
 
     def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
         """The image, or its middle where the network takes one size and this is larger."""

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 from gan_forensics.forensics.open_set import ACCEPTED
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Share, Table
 from gan_forensics.report.explanations import scale_picture
@@ -79,7 +79,7 @@ def score_page(
     own = Counter(verdict(row, names) for row in good)
     counts: Mapping[str, int] = facts.get("counts") or own
     total = sum(counts.values())
-    said = f"{total} images: " + ", ".join(f"{n} {shown(v)}" for v, n in _ordered(counts, names))
+    said = f"{total} images: " + listed([f"{n} {v}" for v, n in _ordered(counts, names)])
     blocks: list[Block] = []
     for row in good:
         blocks += _image(row, names, real)
@@ -236,12 +236,13 @@ def _thumbnail(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3
 def about(facts: Mapping[str, Any], names: Sequence[str], real: str) -> list[Block]:
     """What an attributor was fitted on, and how, as a table of images and facts."""
     blocks: list[Block] = []
-    images = facts.get("images") or {}
-    of = {what: words for what, words in _USES.items() if images.get(what)}
+    images = _object(facts.get("images"))
+    counts = {what: _object(images.get(what)) for what in _USES}
+    of = {what: words for what, words in _USES.items() if counts[what]}
     if of:
         rows = [
             [shown(name), "real" if name == real else "generated"]
-            + [images[what].get(name) for what in of]
+            + [counts[what].get(name) for what in of]
             for name in names
         ]
         columns = ["source", "kind", *of.values()]
@@ -255,11 +256,16 @@ def about(facts: Mapping[str, Any], names: Sequence[str], real: str) -> list[Blo
         "share of known sources' images that it accepts": facts.get("accepted"),
         **{
             name.replace("_", " ").replace(".", ": "): shown(format_cell(value))
-            for name, value in flatten(facts.get("config") or {}).items()
+            for name, value in flatten(_object(facts.get("config"))).items()
         },
     }
     known = {name: value for name, value in values.items() if value is not None}
     return [*blocks, Facts(known)]
+
+
+def _object(fact: Any) -> Mapping[str, Any]:
+    """A fact of a file that should be an object, whatever it is."""
+    return fact if isinstance(fact, Mapping) else {}
 
 
 _USES = {"train": "images that trained it", "held_out": "images that calibrated it"}

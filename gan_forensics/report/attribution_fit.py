@@ -27,6 +27,7 @@ from gan_forensics.report.class_plots import (
     reliability_figure,
     severity_figure,
 )
+from gan_forensics.report.figures import MOST_PANELS
 from gan_forensics.report.html import write_report
 
 Cell = Mapping[str, Any]
@@ -74,7 +75,7 @@ def _lead(cells: Sequence[tuple[str, str, Cell]], names: Sequence[str]) -> str:
         return f"It tells {len(names)} sources apart; how well was not measured."
     said = "; ".join(
         f"{shown(group)} {_said(cell['attribution_accuracy'], _of(cell, 'attribution_accuracy'))}"
-        for group, cell in plain
+        for group, cell in plain[:MOST_PANELS]
     )
     return (
         f"Share of images given to their own of {len(names)} sources, as they are: {said}. "
@@ -164,7 +165,7 @@ def _confusions(cells: Sequence[tuple[str, str, Cell]]) -> list[Block]:
             alt=f"Confusion matrix of {shown(group)}: " + _called(cell),
             caption=_called(cell),
         )
-        for group, cell in _one_each(cells)
+        for group, cell in _one_each(cells)[:MOST_PANELS]
         if cell.get("confusion") is not None
     ]
 
@@ -199,7 +200,7 @@ def _reliabilities(cells: Sequence[tuple[str, str, Cell]]) -> list[Block]:
             if cell.get("calibration_error") is not None
             else "Bars: exact 95 % intervals.",
         )
-        for group, condition, cell in cells
+        for group, condition, cell in cells[:MOST_PANELS]
         if cell.get("reliability")
     ]
     if not blocks:

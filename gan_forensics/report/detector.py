@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 from scipy.special import expit
 
+from gan_forensics.files import listed
 from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.report.blocks import Picture, Section, Table
+from gan_forensics.report.figures import is_number
 from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.run import flatten, table_of
@@ -57,7 +59,7 @@ def features_page(
         ),
     ]
     if ranking.silent:
-        silent = ", ".join(f"{name} ({count})" for name, count in ranking.silent.items())
+        silent = listed([f"{name} ({count})" for name, count in ranking.silent.items()])
         ranked.append(f"Layers without any relevance for some images: {silent}")
     picture = Picture(
         bars_figure(bars, title="Channels silenced", value_label=label),
@@ -135,22 +137,31 @@ def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in flatten(facts).items():
         if name.endswith("negative_accuracy"):  # The accuracy once more, as the stopper wants it.
             continue
-        if name == "probability" and not {"blur", "jpeg"} & {*facts["augment"]}:
+        if name == "probability" and not {"blur", "jpeg"} & {*_words(facts.get("augment"))}:
             continue
         if name == "size":
-            value = "their own size" if value is None else f"{value} pixels a side"
+            value = "their own size" if value is None else f"{format_cell(value)} pixels a side"
         elif name == "augment":
-            value = ", ".join(value) or "none"
-        elif name == "probability" or name.endswith("accuracy"):
+            value = _words(value) or "none"
+        elif (name == "probability" or name.endswith("accuracy")) and is_number(value):
             value = f"{value:.1%}"
         rows.append((SAID.get(name, name.replace("_", " ").replace(".", ": ")), format_cell(value)))
     return rows
 
 
-def audit_words(audit: Mapping[str, Any]) -> str:
+def _words(value: Any) -> list[str]:
+    """The words in a fact that should be a list of them, whatever it is."""
+    given = value if isinstance(value, list | tuple) else ()
+    return [word for word in given if isinstance(word, str)]
+
+
+def audit_words(audit: Any) -> str:
     """What a detector's facts say of the formats of its files."""
-    verdict = "better than chance: see the detector's page" if audit["biased"] else "chance"
-    return f"{audit['remaining']:.0%} of real and generated images, {verdict}"
+    known = audit if isinstance(audit, Mapping) else {}
+    if not is_number(known.get("remaining")):
+        return "not known"
+    verdict = "better than chance: see the detector's page" if known.get("biased") else "chance"
+    return f"{known['remaining']:.0%} of real and generated images, {verdict}"
 
 
 def about(detector: "NeuralDetector") -> Section:

@@ -34,7 +34,8 @@ LARGEST = 1e30
 
 def literal(text: object, *, most: int = LONGEST_NAME) -> str:
     """A name for a figure: as it stands there, in one line, no formula, and cut in its middle."""
-    return escaped(cut(str(text), most)).replace("$", r"\$")
+    line = escaped(cut(str(text), most)).replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line  # Legends leave out such names.
 
 
 def cut(text: str, most: int) -> str:
@@ -60,7 +61,7 @@ def drawable(values: Any) -> Float[np.ndarray, "..."]:
 
 def _bounded(value: Any) -> float:
     try:
-        return float(value)
+        return math.nan if value is None else float(value)
     except OverflowError:
         return math.inf
 
@@ -78,7 +79,7 @@ def said_of(text: str, drawn: Sized, asked: Sized, what: str) -> str:
 
 
 def save_figure(figure: Figure, file: Path | BinaryIO, form: str = "png") -> None:
-    """Write a figure; letters that the font lacks are boxes, without a warning each.
+    """Write a figure, without a warning where the font lacks letters or names are very wide.
 
     Equal figures become equal files, and in SVG text becomes outlines, so that no font is needed.
     """
@@ -98,4 +99,5 @@ def save_figure(figure: Figure, file: Path | BinaryIO, form: str = "png") -> Non
     dated: Any = {"metadata": {"Date": None}} if form == "svg" else {}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(file, format=form, **dated)

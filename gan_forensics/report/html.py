@@ -57,11 +57,7 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
             away from the page's folder.
     """
     for link in (b for section in sections for b in section.blocks if isinstance(b, Link)):
-        if link.file in ("", ".", "..") or {"/", "\\", "\0"} & {*link.file}:
-            raise ValueError(
-                f"link '{shown(link.file)}': give the name of a file in the page's folder, without "
-                "a path"
-            )
+        _address(link.file)
     for picture in (b for section in sections for b in section.blocks if isinstance(b, Picture)):
         if picture.layer is not None:
             _check_layer(picture.content, picture.layer)
@@ -82,7 +78,7 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     )
     environment.filters["cell"] = lambda value: page_text(format_cell(value), MOST_CELL)
     environment.filters["name"] = lambda value: page_text(str(value), MOST_NAME)
-    environment.filters["address"] = lambda file: quote(file.encode("utf-8", "surrogateescape"))
+    environment.filters["address"] = _address
     environment.tests["numeric"] = is_number
     environment.tests["share"] = lambda value: isinstance(value, Share)
     page = environment.get_template("report.html").render(
@@ -95,6 +91,19 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     )
     write_text(path, page)
     return Path(path)
+
+
+def _address(file: str) -> str:
+    """What links to a file of that name beside the page; whatever else it may be is refused."""
+    try:
+        data = file.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        data = b""
+    if data in (b"", b".", b"..") or {"/", "\\", "\0"} & {*file}:
+        raise ValueError(
+            f"link '{shown(file)}': give the name of a file in the page's folder, without a path"
+        )
+    return quote(data)
 
 
 def _check_layer(content: Figure | np.ndarray | Path, layer: np.ndarray) -> None:

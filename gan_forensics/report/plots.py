@@ -34,8 +34,9 @@ from gan_forensics.report.figures import (
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 INK, FAINT = "#222222", "#8a8a8a"
-# Letters of a title, and of that of a small panel.
+# Letters of a title and of that of a small panel, and of names beside axes, to leave them room.
 LONGEST_TITLE, LONGEST_PANEL = 100, 44
+LONGEST_LABEL, LONGEST_SERIES = 44, 32
 # Cycles per pixel; beyond it only the corners of the spectrum contribute, up to 0.707.
 AXIS_NYQUIST = 0.5
 # What the values of curves are, by how they were normalised (`spectra.log_spectrum_curve`).
@@ -198,7 +199,12 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
         places = [labels.index(row.label) + (index + 0.5) * height - 0.4 for row in members]
         values = [row.value for row in members]
         axes.barh(
-            places, values, height * 0.88, color=colour, alpha=0.85, label=literal(name) or None
+            places,
+            values,
+            height * 0.88,
+            color=colour,
+            alpha=0.85,
+            label=literal(name, most=LONGEST_SERIES) or None,
         )
         for place, row in zip(places, members, strict=True):
             reach = row.value
@@ -210,7 +216,7 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
     axes.set(xlim=(0, 1.08), ylim=(len(labels) - 0.45, -0.55))
     axes.set_xlabel(said_of(literal(value_label, most=LONGEST_TITLE), rows, asked, "bars"))
     axes.set_xticks([part / 5 for part in range(6)])
-    axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
+    axes.set_yticks(range(len(labels)), [literal(label, most=LONGEST_LABEL) for label in labels])
     axes.tick_params(axis="y", length=0)
     tidy(axes, title, grid="x")
     if series != [""]:

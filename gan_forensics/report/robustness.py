@@ -8,6 +8,7 @@ from gan_forensics.data.corruptions import KINDS
 from gan_forensics.data.perturbations import SEVERAL, kind_of
 from gan_forensics.data.strengths import FAMILIES, in_words
 from gan_forensics.files import listed, shown
+from gan_forensics.files.shown import MOST_NAMES
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table
@@ -83,12 +84,14 @@ def finding(rows: Sequence[Row]) -> str:
     """The result in two sentences, for each source: as images are, and after what harms most."""
     sources = by_generated(rows)
     lines = []
-    for name, (plain, *others) in sources.items():
+    for name, (plain, *others) in list(sources.items())[:MOST_NAMES]:
         said = f"As they are: {_shares(plain)}."
         if others:
             worst = _worst(others)
             said += f" After {worst['perturbation']}, which harms most: {_shares(worst)}."
         lines.append(said if len(sources) == 1 else f"{shown(name)}: {said}")
+    if left := len(sources) - len(lines):
+        lines.append(f"{left:,} further sources are in the tables.")
     return "\n".join(lines)
 
 

@@ -13,8 +13,9 @@ from gan_forensics.faces.gates import FRAMES
 from gan_forensics.faces.rows import ANGLES, Table
 from gan_forensics.files import listed
 from gan_forensics.report.blocks import Block, Facts, Link, Picture, Section
+from gan_forensics.report.figures import MOST_PANELS, cut, said_of
 from gan_forensics.report.html import format_cell, write_report
-from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
+from gan_forensics.report.plots import COLOURS, FAINT, INK, LONGEST_PANEL, tidy
 from gan_forensics.report.run import flatten
 
 BLUE, RED, GREEN = COLOURS[1], COLOURS[2], COLOURS[3]
@@ -225,7 +226,8 @@ def pose_figure(track: Table) -> Figure:
 
 
 def animation_figure(track: Table, units: Sequence[str]) -> Figure:
-    """A row for each animation unit: absolute and relative to the clip's median."""
+    """A row for each animation unit, or the first of very many: absolute, and less its median."""
+    asked, units = units, units[:MOST_PANELS]
     figure = Figure(figsize=(7.6, 0.5 + 1.25 * len(units)), dpi=150, layout="constrained")
     panels = figure.subplots(len(units), 2, sharex=True, sharey="row", squeeze=False)
     for row, name in zip(panels, units, strict=True):
@@ -234,9 +236,10 @@ def animation_figure(track: Table, units: Sequence[str]) -> Figure:
             held = np.where(track["lost"] == 0, track[column], np.nan)
             axes.plot(track["time"], held, color=GREEN, lw=1)
             _shade_lost(axes, track)
-            tidy(axes, column.replace("_relative", ", relative").replace("_", " "))
+            said = column.removesuffix("_relative").replace("_", " ")
+            tidy(axes, cut(said, LONGEST_PANEL) + ", relative" * (column != name))
     for axes in panels[-1]:
-        axes.set_xlabel("seconds", fontsize=8)
+        axes.set_xlabel(said_of("seconds", units, asked, "units"), fontsize=8)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.files import write_text
+from gan_forensics.files import escaped, write_text
 from gan_forensics.report import Bar, Facts, Picture, Section, Table, write_report
 from gan_forensics.report.html import format_cell
 from gan_forensics.report.run import flatten
@@ -42,9 +42,14 @@ def samples(out: Path, names: Iterable[str], said: str = "") -> list[Picture]:
 
 def markdown(table: Table) -> str:
     """A table as in `experiments/README.md`, without its caption."""
-    rows = [table.columns, ["---"] * len(table.columns)]
-    rows += [[format_cell(cell) for cell in row] for row in table.rows]
+    rows = [[_cell(name) for name in table.columns], ["---"] * len(table.columns)]
+    rows += [[_cell(value) for value in row] for row in table.rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(value: Any) -> str:
+    """A cell's text, in which nothing ends the cell or its line."""
+    return escaped(format_cell(value)).replace("|", "\\|")
 
 
 def write_markdown(out: Path, results: Mapping[str, Any], sections: Sequence[Section]) -> None:
