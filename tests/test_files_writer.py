@@ -179,7 +179,10 @@ _OWN_SAVE = {"detector", "attributor", "trained", "model"}
 
 def _writes(path):
     """Calls in a source file that write to a path, by what is called."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    text = path.read_text()
+    if not any(f"{name}(" in text for name in (*_WRITERS, "open")):
+        return
+    for node in ast.walk(ast.parse(text)):
         name = isinstance(node, ast.Call) and (
             getattr(node.func, "attr", "") or getattr(node.func, "id", "")
         )

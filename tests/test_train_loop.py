@@ -196,6 +196,19 @@ def test_when_all_checkpoints_are_damaged_nothing_is_overwritten(tmp_path, capsy
         _fit(tmp_path, 8)
 
 
+@pytest.mark.parametrize("host", [{}, {"data": {}, "plateau": {}}, {"data": 3, "plateau": None}])
+def test_a_checkpoint_that_does_not_say_where_it_was_is_refused(host, tmp_path):
+    from gan_forensics.train import checkpoint
+
+    _fit(tmp_path, 4)
+    folder = tmp_path / "checkpoints" / "4"
+    (folder / "host" / "metadata").write_text(json.dumps(host))
+    (folder / "manifest.json").unlink()
+    checkpoint._write_manifest(folder)
+    with pytest.raises(CheckpointError, match="does not say where it was"):
+        _fit(tmp_path, 8)
+
+
 def test_resuming_with_a_changed_config_is_refused_with_the_difference(tmp_path):
     _fit(tmp_path, 4, config={"gan": {"tail": "BASELINE", "width": 8}})
     with pytest.raises(RunFolderError, match="gan.tail: 'BASELINE' -> 'N.1.5'"):

@@ -142,8 +142,9 @@ def task_named(name: str, *, encoder: bool) -> tuple[Task, str]:
             f"unknown task {name!r}: choose {' or '.join(own)}, or give MODULE:NAME of your own, "
             "as in my_tasks:repulsion"
         )
+    # Behind all others: what lies here takes the place of no module that is imported later.
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
         found = getattr(module, attribute)

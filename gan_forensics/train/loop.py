@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from gan_forensics.files import say, shown
 from gan_forensics.runtime import data_mesh, jit_step, products, replicated, to_mesh
-from gan_forensics.train.checkpoint import Checkpoints
+from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
@@ -145,8 +145,15 @@ def fit(
         state, rule = jax.device_put(start, replicated(mesh)), PlateauState()
         if restored := checkpoints.restore(state):
             state, host = restored
-            batches.restore(host["data"])
-            rule = PlateauState(**host["plateau"])
+            try:
+                batches.restore(host["data"])
+                rule = PlateauState(**host["plateau"])
+            except (KeyError, TypeError) as error:
+                raise CheckpointError(
+                    f"the checkpoint of step {int(state.step)} in {shown(checkpoints.folder)} does "
+                    f"not say where it was in its data ({shown(repr(error))}): start anew in "
+                    "another folder"
+                ) from error
         if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
             return state  # It stopped early, and is done.
         first = int(state.step)
