@@ -62,7 +62,7 @@ setup(
         "scipy>=1.13",
         "scikit-learn>=1.6",
         "scikit-image>=0.24",
-        "pillow>=11",
+        "pillow>=13",
         "matplotlib>=3.9",
         "jinja2>=3.1",
         "tqdm>=4.66",

@@ -36,6 +36,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gan_forensics.cli.main import piped
+from gan_forensics.data import load_image
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector, read_landmarks_csv
 from gan_forensics.faces.tracker_config import TrackerConfig
@@ -120,7 +121,7 @@ def person(still: Path | None) -> tuple[np.ndarray, np.ndarray]:
 
         photograph, table = Image.fromarray(astronaut()), ASTRONAUT
     else:
-        photograph, table = Image.open(still), still.with_suffix(".csv")
+        photograph, table = Image.fromarray(load_image(still)), still.with_suffix(".csv")
     return np.asarray(photograph.convert("L")), read_landmarks_csv(table)
 
 

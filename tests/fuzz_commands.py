@@ -33,16 +33,17 @@ def _score(path: Path, good: Path) -> list[str]:
     ]
 
 
-def _spectrum(scheme: str) -> Command:
+def _fit(scheme: str) -> Command:
     return lambda path, good: [
-        *("spectrum", f"{scheme}:{path}", "--out", str(path.parent / "out")),
+        *("detect", "fit", f"{scheme}:{path}", f"{scheme}:{path}", "--features", "dct"),
+        *("--out", str(path.parent / "out" / "fitted.npz")),
     ]
 
 
-def _anomaly(path: Path, good: Path) -> list[str]:
+def _augment(path: Path, good: Path) -> list[str]:
     return [
-        *("anomaly", str(path), "--label", "label", "--steps", "1", "--seeds", "1"),
-        *("--out", str(path.parent / "out")),
+        *("augment", str(path), "--n", "2", "--method", "smote"),
+        *("--out", str(path.parent / "out" / f"more{path.suffix}")),
     ]
 
 
@@ -65,20 +66,22 @@ COMMANDS: dict[str, Command] = {
         *("attribute", "score", str(good / "picture.png"), "--model", str(path)),
         *("--out", str(path.parent / "out" / "sources.csv")),
     ],
-    "npz-source": _spectrum("npz"),
-    "csv-list": _spectrum("list"),
-    "idx": _spectrum("idx"),
-    **dict.fromkeys(("csv-table", "npz-table", "mat"), _anomaly),
+    "npz-source": _fit("npz"),
+    "csv-list": _fit("list"),
+    "idx": _fit("idx"),
+    **dict.fromkeys(("csv-table", "npz-table", "mat"), _augment),
     "checkpoint": _sample,
 }
+# Whose good files have too few pictures for their command.
+TOO_FEW = ("npz-source", "csv-list", "idx")
 
 
-def problem_of(arguments: list[str]) -> str | None:
-    """What is wrong with what a command said, or how it ended; None where nothing is."""
+def ended(arguments: list[str]) -> tuple[object, str]:
+    """How a command ended, a number where it should, and what it said."""
     from gan_forensics import cli
 
     said = io.StringIO()
-    code: object = None
+    code: object = "by itself"
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             with fuzz_worker.time_limit(SECONDS):
@@ -86,16 +89,22 @@ def problem_of(arguments: list[str]) -> str | None:
         except SystemExit as end:
             code = end.code or 0
         except fuzz_worker.TooSlow:
-            return f"more than {SECONDS:g} seconds"
+            code = f"after {SECONDS:g} seconds"
         except BaseException as error:
-            return f"an uncaught {type(error).__name__}: {str(error)[:300]!r}"
-    text = said.getvalue()
+            code = f"by an uncaught {type(error).__name__}: {str(error)[:300]!r}"
+    return code, said.getvalue()
+
+
+def problem_of(code: object, text: str) -> str | None:
+    """What is wrong with how a command ended and what it said; None where nothing is."""
     if code not in (0, 1, 2):
-        return f"ended with {code!r}: {text[-300:]!r}"
-    if "Traceback" in text:
-        return f"a traceback: {text[-600:]!r}"
+        return f"it ended {code}: {text[-300:]!r}"
+    if "Traceback" in text or "object has no attribute" in text:
+        return f"a traceback, or what belongs into one: {text[-600:]!r}"
     if len(text) > MOST_SAID:
         return f"{len(text)} characters said"
+    if code and not text.strip():
+        return f"it ended with {code} without a word"
     lines = text.replace("\r", "\n").splitlines()  # bars go back to the start of their line
     odd = next((line for line in lines if not line.isprintable()), None)
     return None if odd is None else f"what is not printable: {odd[:300]!r}"
@@ -115,27 +124,31 @@ def main() -> None:
     watch = fuzz_worker.Watch(folder)
     with open(report, "a", encoding="utf-8") as file:
         fuzz_worker.limit_process(MEMORY)
+
+        def write(kind: str, **record: object) -> None:
+            file.write(json.dumps({"kind": kind, **record}) + "\n")
+            file.flush()
+
         for kind in kinds:
             path = fuzz_worker.furnish(folder, kind)
             (path.parent / "out").mkdir()
             # What is started and compiled for a good file is not a damaged one's doing.
             path.write_bytes(fuzz_worker.seeds_of(kind)[0])
-            problem_of(COMMANDS[kind](path, folder / "good"))
+            code, said = ended(COMMANDS[kind](path, folder / "good"))
+            well = code == 0 or kind in TOO_FEW
+            write(kind, number=-1, problem=None if well else f"the good file: {code} {said[-500:]}")
             start, before = time.monotonic(), fuzz_worker.listing(folder / "home")
             for number in range(count):
                 path.write_bytes(fuzz_worker.made(kind, number))
                 arguments = COMMANDS[kind](path, folder / "good")
                 watch.on, watch.where = True, ""
-                problem = problem_of(arguments)
+                problem = problem_of(*ended(arguments))
                 watch.on = False
                 if fuzz_worker.listing(folder / "home") != before:
                     problem = "the home folder changed"
-                row = {"kind": kind, "number": number, "problem": watch.where or problem}
-                file.write(json.dumps(row) + "\n")
-                file.flush()
+                write(kind, number=number, problem=watch.where or problem)
             counts = {"commands": count, "seconds": round(time.monotonic() - start, 1)}
-            file.write(json.dumps({"kind": kind, "counts": counts}) + "\n")
-            file.flush()
+            write(kind, counts=counts)
 
 
 if __name__ == "__main__":

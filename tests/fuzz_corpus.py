@@ -220,26 +220,30 @@ def detectors() -> list[bytes]:
     from gan_forensics.forensics.calibration import Calibration, Measured, Rate
     from gan_forensics.forensics.decisions import Classifier
     from gan_forensics.forensics.detectors import SpectralDetector
+    from gan_forensics.forensics.features import FEATURES
     from gan_forensics.forensics.neural import NeuralDetector, init_variables, make_network
     from gan_forensics.forensics.preprocessing import Preprocessing
 
     rate = Rate(1, 20, None, 0.05, 0.001, 0.25)
     known = Calibration(10, 10, 20, None, 0.05, 0, (Measured("none", rate, rate, 0.9),))
-    one, d = np.ones(1), 5
-    linear = Classifier(
-        "linear", np.zeros(d), np.ones(d), {"weights": np.ones(d), "intercept": one[0]}
-    )
-    near = Classifier(
-        "neighbours", np.zeros(d), np.ones(d),
-        {"points": np.ones((4, d)), "generated": np.arange(4.0) % 2, "k": np.float64(3)},
-    )  # fmt: skip
+    pixels = np.random.default_rng(6).integers(0, 256, (1, 8, 8, 3)).astype(np.uint8)
     facts = {"real": {"name": "photographs", "n": 10}, "augment": ["jpeg"]}
-    spectral = [
-        SpectralDetector("durall", "logistic", (8, 8, 3), linear, 0.5, known, facts=facts),
-        SpectralDetector(
-            "dct", "knn", (8, 8, 1), near, 0.5, known, preprocessing=Preprocessing(size=8)
-        ),
-    ]
+
+    def spectral(name: str, kind: str) -> SpectralDetector:
+        """One that brings pictures of any size to its own."""
+        d = FEATURES[name](pixels).shape[1]
+        arrays = {
+            "linear": {"weights": np.ones(d), "intercept": np.float64(1)},
+            "neighbours": {
+                "points": np.ones((4, d)), "generated": np.arange(4.0) % 2, "k": np.float64(3),
+            },
+        }[kind]  # fmt: skip
+        model = Classifier(kind, np.zeros(d), np.ones(d), arrays)
+        return SpectralDetector(
+            name, "logistic" if kind == "linear" else "knn", (8, 8, 3), model, 0.5, known,
+            preprocessing=Preprocessing(size=8), facts=facts,
+        )  # fmt: skip
+
     settings = {"width": 1}
     shapes = jax.eval_shape(
         lambda: init_variables(make_network("resnet_small", settings), jax.random.key(0))
@@ -247,7 +251,8 @@ def detectors() -> list[bytes]:
     flat = flatten_dict(shapes, sep="/")
     arrays = {name: np.zeros(leaf.shape, np.float32) for name, leaf in flat.items()}
     neural = NeuralDetector("resnet_small", arrays, 0.1, known, settings, facts)
-    return [_saved(detector.save, ".npz") for detector in (*spectral, *spectral, neural)]
+    some = [spectral("durall", "linear"), spectral("dct", "neighbours")] * 2
+    return [_saved(detector.save, ".npz") for detector in (*some, neural)]
 
 
 def attributors() -> list[bytes]:
@@ -275,9 +280,9 @@ def attributors() -> list[bytes]:
     for method, model in (("eigenface", machine), ("neighbours", near)):
         attributor = Attributor(
             names=("real", "a GAN", "another"), real="real", method=method, model=model,
-            image_shape=(side, side, 3), preprocessing=Preprocessing(), temperature=1.5,
+            image_shape=(side, side, 3), preprocessing=Preprocessing(size=side), temperature=1.5,
             threshold=-0.5, accepted=0.95, gallery=gallery, gallery_labels=np.array([0, 1, 2, 0]),
-            fitted_on=np.arange(5, dtype=np.uint64), facts={"images": 12},
+            fitted_on=np.arange(5, dtype=np.uint64), facts={"seed": 12},
         )  # fmt: skip
         found.append(_saved(lambda path, one=attributor: write_attributor(path, one), ".npz"))
     return found

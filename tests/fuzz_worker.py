@@ -155,6 +155,8 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 _STARTS = ("subprocess.Popen", "os.exec", "os.system", "os.posix_spawn", "os.fork", "os.forkpty",
            "pty.spawn", "socket.connect", "socket.getaddrinfo", "urllib.Request")  # fmt: skip
+# By which libraries look at the machine that they run on, once.
+_OF_THE_MACHINE = ("uname", "lscpu")
 # Which of the arguments are the names of what is changed.
 _WRITES = {"os.remove": (0,), "os.rename": (0, 1), "os.link": (1,), "os.symlink": (1,),
            "os.truncate": (0,), "os.mkdir": (0,), "os.rmdir": (0,), "os.chmod": (0,)}  # fmt: skip
@@ -176,7 +178,7 @@ class Watch:
         """Note what is forbidden, and stop it."""
         if not self.on:
             return
-        if event in _STARTS:
+        if event in _STARTS and arguments[0] not in _OF_THE_MACHINE:
             self._stop(f"{event} {arguments[0]!r}")
         elif event == "open":
             path, mode, flags = arguments

@@ -204,8 +204,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/cli/explain.py",
-        "images[path] = detector.preprocessing(image)",
-        "images[path] = image",
+        "images[path] = detector.preprocessing(load_image(path))",
+        "images[path] = load_image(path)",
         "tests/test_cli_detector.py",
     ),
     Mutation(

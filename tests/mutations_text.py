@@ -21,7 +21,7 @@ MUTATIONS = [
     Mutation(CATALOGUES, "if offset + length > len(data):", "if False:", CATALOGUE_TESTS),
     Mutation(CATALOGUES, '"\\r\\n", "\\n") + "\\n\\n"', '"\\r\\n", "\\n")', CATALOGUE_TESTS),
     Mutation(CATALOGUES, "and member.isreg()", "", CATALOGUE_TESTS),
-    Mutation(CATALOGUES, "if total > LARGEST_ARCHIVE:", "if False:", CATALOGUE_TESTS),
+    Mutation(CATALOGUES, "if total > most:", "if False:", CATALOGUE_TESTS),
     Mutation(CATALOGUES, " and not file.is_symlink()", "", CATALOGUE_TESTS),
     Mutation(TEXT, 'f"{seed} {normalised(source)}"', 'f"{seed} {source}"', TEXT_TESTS),
     Mutation(TEXT, "if len(source) != len(target):", "if False:", TEXT_TESTS),

@@ -38,7 +38,7 @@ MUTATIONS = [
     Mutation(RUNS, "if goes_on is None or not source.whole:", "if True:", RUN_TESTS),
     Mutation(RUNS, '"next": frame.index + clip.every', '"next": frame.index + 1', RUN_TESTS),
     Mutation(RUNS, "if face.tracker is None:  #", "if False:  #", RUN_TESTS),
-    Mutation(RUNS, 'if header["bytes"] > (run', "if 0 > (run", RUN_TESTS),
+    Mutation(RUNS, '0 < int(header["bytes"]) <= there', '0 < int(header["bytes"])', RUN_TESTS),
     Mutation(RUNS, "float(v) if np.isfinite(v) else None", "float(v)", RUN_TESTS),
     Mutation(
         RUNS, "            pass\n        return source", "            return source", RUN_TESTS

@@ -1,5 +1,6 @@
 """Catalogues of gettext, alone and inside archives, and what of them is a translation."""
 
+import gzip
 import io
 import struct
 import tarfile
@@ -17,6 +18,7 @@ from gan_forensics.data.catalogues import (
     without_placeholders,
 )
 from gan_forensics.data.text import open_parallel
+from gan_forensics.files import archives
 
 PO = """
 msgid ""
@@ -249,6 +251,24 @@ def test_archives_beyond_the_limits_are_refused_before_they_unpack(tmp_path, mon
     monkeypatch.setattr(catalogues, "LARGEST_ARCHIVE", 50_000)
     with pytest.raises(ValueError, match="unpacks to more than 50000"):
         read_package(_wheel(tmp_path / "y-1.whl", {"x/big.bin": b"0" * 100_000}), "de")
+
+
+def test_an_archive_unpacks_to_no_more_than_its_size_allows(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "ALWAYS", 2**20)
+    path = tmp_path / "x-1.tar.gz"
+    # A header in the place of a name, which Python reads whole.
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**26
+    path.write_bytes(gzip.compress(info.tobuf() + bytes(2**21), 9))
+    with pytest.raises(ValueError, match="x-1.tar.gz: .*unpacks to more"):
+        read_package(path, "de")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match="x-1.tar.gz: no archive"):
+        read_package(path, "de")
+    with zipfile.ZipFile(tmp_path / "x-1.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/de/a.po", bytes(2**21))
+    with pytest.raises(ValueError, match="x-1.whl: unpacks to more than 1048576 bytes"):
+        read_package(tmp_path / "x-1.whl", "de")
 
 
 def test_what_is_no_archive_or_has_no_catalogue_says_so(tmp_path):

@@ -300,7 +300,7 @@ def test_places_that_hold_no_file_are_refused(tmp_path):
     with pytest.raises(VideoError, match="no such file"):
         probe("https://example.org/a.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(VideoError, match="not a plain file"):
+    with pytest.raises(VideoError, match="not a regular file"):
         probe(tmp_path / "pipe.mp4")
 
 

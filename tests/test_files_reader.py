@@ -20,6 +20,7 @@ from gan_forensics.files import (
     rows_kept,
     shown,
     tables,
+    unpacked,
     write_csv,
 )
 from gan_forensics.files.tables import cell
@@ -92,6 +93,16 @@ def test_of_gzip_the_start_can_be_seen_alone():
     assert gunzip_start(data[:-8], 20) == b"x" * 20
     with pytest.raises(ValueError, match="whole gzip"):
         gunzip_start(b"text", 20)
+
+
+def test_gzip_is_read_in_pieces_as_far_as_its_limit(tmp_path):
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"x" * 1000) + gzip.compress(b"y" * 10) + bytes(100))
+    with unpacked(path, most=1010) as stream:
+        assert stream.read(1005) == b"x" * 1000 + b"y" * 5 and stream.read(99) == b"y" * 5
+        assert stream.read(1) == b""
+    with unpacked(path, most=1009) as stream, pytest.raises(ValueError, match="to more than"):
+        stream.read(2000)
 
 
 def test_csv_is_read_from_regular_files_of_text_alone(tmp_path, monkeypatch):

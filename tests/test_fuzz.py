@@ -25,7 +25,8 @@ GROUPS = {
 # What needs no compiler, and reads in a millisecond or two.
 CHEAP = (
     *("png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "npz-source", "idx"),
-    *("csv-list", "csv-sources", "benchmark", "wfm", "mo"),
+    *("npz-weights", "safetensors", "csv-list", "csv-sources", "csv-track", "wfm", "mo"),
+    *("benchmark", "sentences"),
 )
 
 

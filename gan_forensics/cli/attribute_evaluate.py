@@ -45,7 +45,7 @@ class AttributeEvaluate:
     seed: int = 0
     """Of the choice and of the corruptions."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

@@ -93,7 +93,7 @@ class AttributeFit:
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

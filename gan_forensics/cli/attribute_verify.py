@@ -40,7 +40,7 @@ class AttributeVerify:
     model: Path
     """A file of `attribute fit`."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

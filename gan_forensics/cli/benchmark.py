@@ -56,7 +56,7 @@ class Benchmark:
     seed: int = 0
     """Of the noise, and of which real images come where."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

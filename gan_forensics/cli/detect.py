@@ -86,7 +86,7 @@ class DetectFit:
     seed: int = 0
     """Of the split and the classifier."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

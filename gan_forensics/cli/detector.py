@@ -61,7 +61,7 @@ class TrainDetector:
     folder below the source), or a column of list:FILE.csv. No group has two uses; splits of the
     source's own are then disregarded."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
     steps: int | None = None
     """At most; by default until the third time that the validation accuracy stands still."""
     out: Path = Path("runs/detector")

@@ -103,7 +103,7 @@ class Distill:
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

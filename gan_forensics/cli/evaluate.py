@@ -90,7 +90,7 @@ class Evaluate:
     """Folder that keeps the features of the real images, and the classifiers that are trained to
     judge by: your own, such as ~/.cache/gan_forensics/features."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
     leak: str | None = None
     """Instead of scores, whether samples show the transforms that a GAN was trained with: some of
     rotation, flip, crop, translation, shift, cutout, colour, such as rotation,flip. A classifier

@@ -184,10 +184,10 @@ def read_neural(path: Path) -> "NeuralDetector":
 def read_ranking(path: Path) -> "list[Feature]":
     """Channels from a features.csv; a file without its columns is refused."""
     from gan_forensics.explain import Feature
-    from gan_forensics.files import check_file_in
+    from gan_forensics.files import check_file_in, open_csv
 
     check_file_in(path, "features.csv of `gan-forensics features`")
-    with path.open(newline="", encoding="utf-8") as file:
+    with open_csv(path) as file:
         rows = list(csv.DictReader(file))
     try:
         return [

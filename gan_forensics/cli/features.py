@@ -46,7 +46,7 @@ class Features:
     seed: int = 0
     """Of all draws."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
     out: Path = Path("features")
     """Folder for features.csv, silenced.csv, colour.csv and report.html."""
 

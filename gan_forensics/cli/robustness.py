@@ -64,7 +64,7 @@ class DetectRobustness:
     seed: int = 0
     """Of the choice of images. What is done to an image follows from its pixels."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

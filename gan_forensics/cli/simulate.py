@@ -45,7 +45,7 @@ class Simulate:
     seed: int = 0
     """Of the networks and the order."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
     out: Path = Path("copies")
     """Folder for a PNG of each image, numbered in the order of the source."""
 

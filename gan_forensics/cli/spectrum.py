@@ -33,7 +33,7 @@ class Spectrum:
     """Folder for spectrum.png and spectrum.csv: the mean and deviation of every ring, by its mean
     frequency in cycles per pixel (0.5 is the Nyquist frequency of either axis)."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
 
     def __call__(self) -> None:
         """Run it."""

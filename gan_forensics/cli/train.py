@@ -87,7 +87,7 @@ class TrainGan:
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
     follow_links: bool = False
-    """Follow links that leave a folder."""
+    """Follow links, and paths of lists, that leave their folder."""
     on_bad_image: Literal["stop", "skip"] = "stop"
     """At a file that cannot be used: stop, or put another image of the data in its place; how often
     is said at the end. A run that stopped goes on with --resume --on-bad-image skip."""

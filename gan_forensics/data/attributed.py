@@ -6,7 +6,6 @@ to be seen (dogs, bedrooms), the instance one training of the generator, by its 
 with the labels: the order of folders and lines says nothing.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from gan_forensics.data.attributed_lists import Row, read_rows
 from gan_forensics.data.folder_words import REAL
 from gan_forensics.data.listing import list_images, summary
 from gan_forensics.data.sources import FileSource, Rows, Source
-from gan_forensics.files import listed, shown
+from gan_forensics.files import listed, read_json, shown
 
 BENCHMARK = "benchmark.json"
 LISTS = ("train", "val", "test")
@@ -81,7 +80,7 @@ def open_attributed(
         name: one of the above.
         real_is: which source is real; by default that of a list's label 0, or the folder whose name
             is a word for it (`folder_words.REAL`).
-        follow_links: of a folder, whether to follow links that leave it.
+        follow_links: whether to follow links that leave the folder.
         split: of a benchmark.
 
     Raises:
@@ -94,11 +93,11 @@ def open_attributed(
     if scheme == "list":
         if split is not None:
             raise ValueError(f"{name}: a list is one split: leave split={split!r} out")
-        rows = read_rows(Path(rest).expanduser())
+        rows = read_rows(Path(rest).expanduser(), follow_links=follow_links)
     else:
         folder = Path(rest if scheme == "folder" else name).expanduser()
         if (folder / BENCHMARK).is_file():
-            return _benchmark(folder, split, real_is)
+            return _benchmark(folder, split, real_is, follow_links)
         if not folder.exists():
             raise FileNotFoundError(
                 f"{name}: no such folder; images with their sources are folder:DIR with SOURCE/ in "
@@ -186,14 +185,16 @@ def _in_folders(folder: Path, follow_links: bool) -> list[Row]:
     return rows
 
 
-def _benchmark(folder: Path, split: str | None, real_is: str | None) -> Attributed:
+def _benchmark(
+    folder: Path, split: str | None, real_is: str | None, follow_links: bool
+) -> Attributed:
     if split is not None and split not in LISTS:
         raise ValueError(f"split={split!r}: a benchmark has {', '.join(LISTS)}")
     facts = read_benchmark(folder)
     names, unseen = facts["names"], set(facts["unseen"])
     rows = []
     for part in LISTS if split is None else (split,):
-        some = read_rows(folder / f"{part}.csv", names)
+        some = read_rows(folder / f"{part}.csv", names, follow_links=follow_links)
         if part != "test":
             _refuse_shared({row.semantic for row in some}, unseen, f"{folder}/{part}.csv")
         rows += some
@@ -208,7 +209,7 @@ def read_benchmark(folder: Path) -> Mapping:
     """
     file = folder / BENCHMARK
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = read_json(file)
         lists = {key: facts[key] for key in ("names", "seen", "unseen")}
         text = all(isinstance(name, str) for some in lists.values() for name in some)
         if not text or facts["real"] not in lists["names"] or len(lists["names"]) < 2:

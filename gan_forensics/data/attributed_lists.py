@@ -4,12 +4,12 @@ A header, `path,label,dlabel`, and maybe `semantic` and `instance`; paths are re
 and begin with the source's folder. Everything that is wrong with the lines is told at once.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from gan_forensics.files import shown
+from gan_forensics.data.listing import leaving
+from gan_forensics.files import read_csv, shown
 
 # So many lines of a list that are wrong are named.
 _SHOWN = 12
@@ -26,19 +26,21 @@ class Row(NamedTuple):
     label: int = -1
 
 
-def read_rows(file: Path, names: Sequence[str] = ()) -> list[Row]:
+def read_rows(file: Path, names: Sequence[str] = (), *, follow_links: bool = False) -> list[Row]:
     """The rows of a list, whose labels are checked against the names where they are known.
 
     Args:
         file: the list.
         names: of the sources by label; () where the list says it by its first folders.
+        follow_links: whether files may be links that leave the folder of the list.
 
     Raises:
         FileNotFoundError: for files that are not there, all of them with their lines.
         ValueError: for what is no such list, and labels that are out of range or contradict.
     """
     header, lines = _read(file)
-    rows, numbers, missing, outside = [], [], [], []
+    rows, numbers, missing, outside, linked = [], [], [], [], []
+    leaves = leaving(file.parent)
     for line, cells in lines:
         row = dict(zip(header, cells, strict=True))
         pure = PurePosixPath(row["path"])
@@ -55,6 +57,8 @@ def read_rows(file: Path, names: Sequence[str] = ()) -> list[Row]:
             continue
         if not (file.parent / pure).is_file():
             missing.append((line, row["path"]))
+        elif not follow_links and leaves(file.parent / pure):
+            linked.append((line, row["path"]))
         semantic = row.get("semantic", row.get("dlabel", ""))
         rows.append(
             Row(
@@ -63,6 +67,9 @@ def read_rows(file: Path, names: Sequence[str] = ()) -> list[Row]:
         )  # fmt: skip
     if outside:
         raise ValueError(_several(file, outside, "paths that do not begin with a source's folder"))
+    if linked:
+        what = "links that leave the folder of the list (--follow-links allows them)"
+        raise ValueError(_several(file, linked, what))
     if numbers:
         allowed = f"0 to {len(names) - 1}" if names else "0, 1, ..."
         what = f"labels that are no whole numbers or out of range ({allowed})"
@@ -81,11 +88,7 @@ def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise ValueError(f"list:{file}: is a folder; write folder:{file} for the images in it")
     if not file.is_file():
         raise FileNotFoundError(f"list:{file}: no such file; check the path")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(n, [c.strip() for c in r]) for n, r in enumerate(csv.reader(stream), 1)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    lines = [(n, [cell.strip() for cell in row]) for n, row in enumerate(read_csv(file), 1)]
     lines = [(number, cells) for number, cells in lines if any(cells)]
     header = [cell.lower() for cell in lines[0][1]] if lines else []
     if not {"path", "label"} <= set(header) or len(set(header)) < len(header):

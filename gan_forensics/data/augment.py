@@ -89,7 +89,8 @@ def jpeg(image: Pixels, quality: int, *, encoder: Encoder = "pillow") -> Pixels:
         return found[..., None] if gray else np.ascontiguousarray(found[..., ::-1])
     stream = io.BytesIO()
     Image.fromarray(image[..., 0] if gray else image).save(stream, "JPEG", quality=int(quality))
-    return np.array(Image.open(stream)).reshape(image.shape)
+    # Our own bytes, as above: they need no guard.
+    return np.array(Image.open(stream, formats=["JPEG"])).reshape(image.shape)
 
 
 def grayscale(image: UInt8[np.ndarray, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w 3"]:

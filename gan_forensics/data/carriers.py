@@ -26,7 +26,7 @@ def webp(image: Pixels, quality: int) -> Pixels:
     """Compress and decompress as lossy WebP."""
     stream = io.BytesIO()
     _picture(image).save(stream, "WEBP", quality=quality)
-    with Image.open(stream) as opened:
+    with Image.open(stream, formats=["WEBP"]) as opened:  # our own bytes
         decoded = np.array(opened.convert("RGB"))
     return decoded[..., : image.shape[-1]]
 

@@ -11,10 +11,14 @@ import struct
 import tarfile
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from gan_forensics.files import open_regular, shown, unpacked
+from gan_forensics.files.archives import most_unpacked, open_zip
 
 Pairs = list[tuple[str, str]]
 
@@ -195,8 +199,12 @@ def read_package(path: Path, language: str) -> Package:
                 license_lines += _license(data)
             else:
                 contents[name] = data
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: no archive that can be read ({error})") from error
+    except (
+        *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, MemoryError),
+        *(RuntimeError, NotImplementedError),  # an entry that is encrypted, or of another packing
+    ) as error:
+        reason = shown(error, most=200)
+        raise ValueError(f"{shown(path)}: no archive that can be read ({reason})") from error
     contents = {
         name: data
         for name, data in contents.items()
@@ -254,13 +262,13 @@ def _license(metadata: bytes) -> list[str]:
 
 def _members(path: Path, wanted) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of the regular files in an archive that are wanted, within the limits."""
-    total = 0
+    total, most = 0, min(LARGEST_ARCHIVE, most_unpacked(path.stat().st_size))
 
     def check(name: str, size: int) -> bool:
         nonlocal total
         total += size
-        if total > LARGEST_ARCHIVE:
-            raise ValueError(f"{path}: unpacks to more than {LARGEST_ARCHIVE} bytes")
+        if total > most:
+            raise ValueError(f"{shown(path)}: unpacks to more than {most} bytes")
         if not wanted(name):
             return False
         if size > LARGEST:
@@ -268,13 +276,16 @@ def _members(path: Path, wanted) -> Iterator[tuple[str, bytes]]:
         return True
 
     if path.name.endswith(".tar.gz"):
-        with tarfile.open(path, "r|gz") as archive:
+        with (
+            unpacked(path, most=most) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,
+        ):
             for member in archive:
                 if check(member.name, member.size) and member.isreg():
                     file = archive.extractfile(member)
                     yield member.name, file.read() if file else b""
     else:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as opened, open_zip(opened) as archive:
             for member in archive.infolist():
                 if check(member.filename, member.file_size):
                     # Not trusting the claim: one byte more than it is an error.

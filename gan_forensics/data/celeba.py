@@ -4,8 +4,9 @@ import os
 import random
 from pathlib import Path
 
+from gan_forensics.data.listing import leaving
 from gan_forensics.data.sources import FileSource, check_split
-from gan_forensics.files import shown
+from gan_forensics.files import read_bytes, shown
 
 ATTRIBUTES = "list_attr_celeba.txt"
 # Below the folder: where the attributes lie, and the images.
@@ -18,26 +19,29 @@ _IMAGES = (
 )
 # Of the released code of StarGAN (Choi et al., CVPR 2018).
 _SHUFFLE, _TEST = 1234, 1999
+_LARGEST = 2**28  # bytes of the table of attributes; the real one has 26 million
 
 
-def read_celeba(folder: Path, *, split: str, **fit: int | None) -> FileSource:
+def read_celeba(
+    folder: Path, *, split: str, follow_links: bool = False, **fit: int | None
+) -> FileSource:
     """Read CelebA, lazily: `list_attr_celeba.txt` and `images` or `img_align_celeba` in a folder.
 
     The file has the number of images on its first line, the names of attributes on its second, and
     on each further one the name of an image and 1 or -1 for every attribute. They become `columns`.
     "test" are 1999 images, or a quarter if that is less, by the shuffle of StarGAN's released code;
-    "train" the others.
+    "train" the others. Images that are links out of the folder are refused without `follow_links`.
 
     Raises:
         FileNotFoundError: for a folder without these.
-        ValueError: for rows without image, images without row, an image with two rows, and rows
-            of another length.
+        ValueError: for images elsewhere, rows without image, images without row, an image with two
+            rows, and rows of another length.
     """
     check_split(split)
     file = _first(folder, _FILES, "the file of attributes")
     images = _first(folder, _IMAGES, "the folder of images")
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bytes(file, most=_LARGEST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not a text file in UTF-8 ({error})") from error
     names = lines[1].split() if len(lines) > 1 else []
@@ -66,6 +70,12 @@ def read_celeba(folder: Path, *, split: str, **fit: int | None) -> FileSource:
             "short?"
         )
     _check_images(file, images, rows)
+    leaves = leaving(folder)
+    if not follow_links and (outside := [name for name in rows if leaves(images / name)]):
+        raise ValueError(
+            f"{images}: {len(outside)} of {len(rows)} images lie outside of {folder}, the first is "
+            f"{shown(outside[0])}; --follow-links allows it"
+        )
     order = list(rows)
     random.Random(_SHUFFLE).shuffle(order)
     held = min(_TEST, len(order) // 4)

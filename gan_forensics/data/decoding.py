@@ -190,7 +190,9 @@ def _opened(
         with Image.open(file, formats=[kind]) as image:
             _refuse(image, kind)
             if watched:
-                watched.watch(image)
+                image.fp = watched  # pyright: ignore[reportAttributeAccessIssue]
+                image.load()
+                watched.check_end()
             return use(image)
     except ImageError:
         raise

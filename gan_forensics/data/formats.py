@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gan_forensics.data.images import check_pixels, square
-from gan_forensics.data.listing import list_images, summary
+from gan_forensics.data.listing import leaving, list_images, summary
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
@@ -73,10 +73,13 @@ def read_folder(
     )
 
 
-def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
+def read_list(
+    file: Path, *, split: str, follow_links: bool = False, **fit: int | None
+) -> FileSource:
     """Read the images that a CSV file names: `path` or `path,label` on each line, lazily.
 
-    Paths are relative to the file. A first line that begins with `path` is a header, below which
+    Paths are relative to the file, and lead out of its folder, by themselves or by links, only with
+    `follow_links`. A first line that begins with `path` is a header, below which
     there may be more columns: one called label, others for `groups_of`. Labels are integers, or
     names (then numbered in sorted order).
     """
@@ -91,13 +94,20 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
         header = header[: len(lines[0][1])]
     if not lines:
         raise ValueError(f"{file}: names no image; write one path on each line")
+    leaves = leaving(file.parent)
     for number, row in lines:
         if len(row) != len(header):
             raise ValueError(
                 f"{file}, line {number}: {len(row)} columns; every line must read 'path' or every "
                 "line 'path,label', or as a first line 'path,...' names the columns"
             )
-        if not (file.parent / row[0].strip()).is_file():
+        path = file.parent / row[0].strip()
+        if not follow_links and leaves(path):
+            raise ValueError(
+                f"{file}, line {number}: {shown(row[0].strip())} leaves the folder of the list; "
+                "--follow-links allows it"
+            )
+        if not path.is_file():
             raise FileNotFoundError(
                 f"{file}, line {number}: no file {row[0].strip()!r}; paths are relative to "
                 f"{file.parent}"

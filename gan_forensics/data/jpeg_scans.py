@@ -5,9 +5,7 @@ up with gray and says nothing that Pillow would hear.
 """
 
 import re
-from typing import Any, BinaryIO, NamedTuple
-
-from PIL import Image
+from typing import BinaryIO, NamedTuple
 
 from gan_forensics.data.refusal import Refusal
 
@@ -28,10 +26,6 @@ _ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment
 _PAD = b"\xfe" * 12
 # Behind the pixels lie a few bytes at most.
 _LEFT_OVER, _LEFT_OVER_SHARE = 512, 64
-# Pixels of the last row, or the last rows, whose colours no picture has by chance.
-_MARKS = 4
-# Smaller pictures may be one block, which is whole or not there.
-_LEAST_PIXELS = 64
 
 
 class Segment(NamedTuple):
@@ -139,71 +133,43 @@ def _add(sent: dict[int, list[int | None]], header: bytes) -> None:
 
 
 class OneScan:
-    """The bytes of a sequential JPEG file, as a file that hears whether its pixels are whole.
+    """The bytes of a sequential JPEG file, for an image to be loaded from, which hear its end.
 
-    It takes the place of an opened image's file.
-
-    Before the scan's end the last row must not be there, and it must be once the scan has ended:
-    rows come out as the bytes go in. So that libjpeg, which reads ahead, comes to the end, some
-    bytes stand between the scan and the marker behind it, which it skips.
+    libjpeg takes bytes until the last row is there. So it must ask for those at the scan's end, and
+    for nothing behind them but what it reads ahead; some bytes stand there in the marker's place,
+    which would make it fill up.
     """
 
     def __init__(self, data: bytes, scan: tuple[int, int]):
         start, self._end = scan
-        share = (self._end - start) // _LEFT_OVER_SHARE
-        self._late = max(start, self._end - max(_LEFT_OVER, share))
-        self._data, self._at, self._padded = data, 0, False
-        self._image: Image.Image | None = None
-        self._marks: dict[tuple[int, int], Any] = {}
+        tail = max(_LEFT_OVER, (self._end - start) // _LEFT_OVER_SHARE)
+        self._late = max(start, self._end - tail)
+        self._data, self._at, self._ended = data, 0, False
 
-    def watch(self, image: Image.Image) -> None:
-        """Look after an image that was opened, and is loaded next."""
-        image.fp = self  # pyright: ignore
-        width, height = image.size
-        if width * height < _LEAST_PIXELS:
-            return
-        image.load_prepare()  # pyright: ignore[reportAttributeAccessIssue]
-        rows = min(height, -(-_MARKS // width))
-        put = image.im.putpixel
-        for k in range(_MARKS):
-            level = 37 + 53 * k
-            colours = {"L": level, "RGB": (level, 255 - level, 11), "CMYK": (level, 9, 99, 2)}
-            place = k * width // _MARKS, height - 1 - k % rows
-            self._marks[place] = colours[image.mode]
-            put(place, colours[image.mode])
-        self._image = image
+    def read(self, size: int) -> bytes:
+        """As files do.
 
-    def _untouched(self) -> bool:
-        """Whether the last row has not been written."""
-        assert self._image is not None
-        get = self._image.im.getpixel
-        return all(get(place) == colour for place, colour in self._marks.items())
+        Raises:
+            ValueError: behind the scan.
+        """
+        if self._at == self._end:
+            if self._ended:
+                raise ValueError("its last rows are missing")
+            self._ended = True
+            return _PAD
+        start, stop = self._at, self._late if self._at < self._late else self._end
+        self._at = min(start + size, stop)
+        return self._data[start : self._at]
 
-    def read(self, size: int = -1) -> bytes:
+    def check_end(self) -> None:
+        """Refuse (ValueError) a picture, now loaded, that left over more than a filling."""
+        if self._at <= self._late and len(set(self._data[self._late : self._end])) > 1:
+            raise ValueError("its pixels end before its data")
+
+    def seek(self, offset: int) -> int:
         """As files do."""
-        rest = len(self._data) - self._at
-        size = rest if size < 0 else min(size, rest)
-        if self._image is not None:
-            if self._at == self._late and not self._untouched():
-                if len(set(self._data[self._late : self._end])) > 1:
-                    raise ValueError("its pixels end before its data")
-            if self._at < self._late:
-                size = min(size, self._late - self._at)
-            elif self._at < self._end:
-                size = min(size, self._end - self._at)
-            elif self._at == self._end:
-                if not self._padded:
-                    self._padded = True
-                    return _PAD
-                if self._untouched():
-                    raise ValueError("its last rows are missing")
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As files do."""
-        self._at = offset + (0, self._at, len(self._data))[whence]
-        return self._at
+        self._at = offset
+        return offset
 
     def tell(self) -> int:
         """As files do."""

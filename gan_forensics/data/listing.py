@@ -1,8 +1,9 @@
 """The images of a folder, and what a listing leaves out, each with its reason."""
 
+import functools
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,9 +39,9 @@ def list_images(folder: str | os.PathLike, *, follow_links: bool = False) -> Lis
     """
     folder = Path(folder)
     if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no such folder; check the path")
+        raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")
     if not folder.is_dir():
-        raise ValueError(f"{folder}: not a folder; give the folder that holds the images")
+        raise ValueError(f"{shown(folder)}: not a folder; give the folder that holds the images")
     root = os.path.realpath(folder)
     images: list[str] = []
     left_out: dict[str, str] = {}
@@ -101,6 +102,21 @@ def _target(link: str, root: str | None, seen: set[str]) -> tuple[str, str | Non
     if root and not f"{real}/".startswith(f"{root.rstrip('/')}/"):
         return real, LEAVES
     return real, "a link to what is listed already" if real in seen else None
+
+
+def leaving(folder: Path) -> Callable[[Path], bool]:
+    """Whether a path leaves a folder: by its name, or by links."""
+    root = os.path.realpath(folder)
+    real = functools.cache(os.path.realpath)
+
+    def leaves(path: Path) -> bool:
+        above, name = os.path.split(path)
+        there = os.path.join(real(above), name)
+        if os.path.islink(there) or name == "..":
+            there = os.path.realpath(there)
+        return not f"{there}/".startswith(f"{root.rstrip('/')}/")
+
+    return leaves
 
 
 def _sort_in(path: str, real: str, images: list[str], left_out: dict[str, str]) -> None:

@@ -52,6 +52,8 @@ _FILE_READERS = {
     "idx": read_idx,
     "npz": read_npz,
 }
+# Whose files may be links, or lie elsewhere.
+_WITH_LINKS = ("folder", "list", "celeba")
 # Arrays in memory by name; keyword arguments are options. Splits and sizes are made from them.
 NAMED: dict[str, Callable[..., ArraySource]] = {
     "samples:digits": samples.digits,
@@ -103,7 +105,8 @@ def open_source(
             folders with train/ and test/ (or val/) and IDX folders by their own splits; all else
             is divided at random but always alike, about a quarter for test (`rows_of_split`).
         crop: side of the centre crop that is resized; default the shorter side.
-        follow_links: of a folder, whether to follow links that leave it.
+        follow_links: of a folder, whether to follow links that leave it; of a list, whether its
+            files may lie outside of its folder.
 
     Raises:
         ValueError: an unknown name, option or split, or unusable data.
@@ -121,7 +124,7 @@ def open_source(
             raise ValueError(f"{given} must be at least 1, got {value}")
     scheme, _, rest = name.partition(":")
     if scheme in _FILE_READERS:
-        options = {"follow_links": follow_links} if scheme == "folder" else {}
+        options = {"follow_links": follow_links} if scheme in _WITH_LINKS else {}
         return _open_files(_FILE_READERS[scheme], name, rest, split=split, **options, **fit)
     if scheme == "stacked":
         return _open_stacks(name, split=split, follow_links=follow_links, **fit)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_forensics.data.catalogues import (
+    LARGEST,
     Pairs,
     catalogue_files,
     normalised,
@@ -23,6 +24,7 @@ from gan_forensics.data.catalogues import (
 from gan_forensics.data.names import with_options
 from gan_forensics.data.number_words import number_words
 from gan_forensics.data.tfds_text import read_tfds_text
+from gan_forensics.files import open_regular, read_bytes
 
 SPLITS = ("train", "validation", "test")
 SOURCES = (
@@ -175,7 +177,7 @@ def read_lines(path: Path | str) -> list[str]:
         raise FileNotFoundError(f"{path}: no such file; give a text file")
     lines = []
     # Only a line feed ends a line: splitlines would also cut at form feeds and the like.
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 lines.append(line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n"))
@@ -211,7 +213,7 @@ def _read_catalogues(rest: str) -> tuple[Pairs, Counter]:
         raise FileNotFoundError(f"po:{rest}: no such file or folder; check the path")
     pairs, left_out = [], Counter()
     for file in catalogue_files(path):
-        found, gone = read_catalogue(file.read_bytes(), str(file))
+        found, gone = read_catalogue(read_bytes(file, most=LARGEST), str(file))
         pairs, left_out = pairs + found, left_out + gone
     pairs, gone = translations(pairs)
     return pairs, left_out + gone

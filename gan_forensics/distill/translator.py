@@ -20,9 +20,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from gan_forensics.data.vocabulary import PAD, Vocabulary
+from gan_forensics.data.vocabulary import LARGEST, PAD, Vocabulary
 from gan_forensics.distill.losses import token_losses
-from gan_forensics.files import check_file_in
+from gan_forensics.files import check_file_in, read_bytes
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.nn.transformer import MOST_TOKENS, Transformer
@@ -243,7 +243,7 @@ def read_vocabulary(run: Path) -> Vocabulary:
     path = run / VOCABULARY
     check_file_in(path, "the run folder whole, its vocabulary included")
     try:
-        return Vocabulary(path.read_bytes())
+        return Vocabulary(read_bytes(path, most=LARGEST))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from gan_forensics.faces import faceapi
-from gan_forensics.files import check_file_in, shown
+from gan_forensics.files import check_file_in, open_csv, shown
 
 VOTES = 8
 SMALLEST = 24  # pixels, of the working image
@@ -300,35 +300,29 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
     check_file_in(path, "a CSV file of landmarks: point,x,y")
     points = np.full((LANDMARKS, 2), np.nan)
     first: dict[int, int] = {}
-    try:
-        # utf-8-sig: spreadsheets begin their files with a mark.
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            names = [str(name).strip() for name in rows.fieldnames or []]
-            rows.fieldnames = names
-            if missing := [name for name in ("point", "x", "y") if name not in names]:
-                raise ValueError(f"{path}: {_why_no_header(names, missing)}")
-            beyond = 0
-            for row in rows:
-                point, place = _landmark(row, f"{path}: line {rows.line_num}")
-                if point == LANDMARKS:
-                    beyond = rows.line_num
-                    continue
-                if point in first:
-                    raise ValueError(
-                        f"{path}: line {rows.line_num}: point {point} stands in line "
-                        f"{first[point]} already; leave one"
-                    )
-                first[point] = rows.line_num
-                points[point] = place
-            if beyond and 0 not in first:
+    with open_csv(path) as file:
+        rows = csv.DictReader(file)
+        names = [str(name).strip() for name in rows.fieldnames or []]
+        rows.fieldnames = names
+        if missing := [name for name in ("point", "x", "y") if name not in names]:
+            raise ValueError(f"{path}: {_why_no_header(names, missing)}")
+        beyond = 0
+        for row in rows:
+            point, place = _landmark(row, f"{path}: line {rows.line_num}")
+            if point == LANDMARKS:
+                beyond = rows.line_num
+                continue
+            if point in first:
                 raise ValueError(
-                    f"{path}: it seems to count from 1: points are counted from 0 to 67"
+                    f"{path}: line {rows.line_num}: point {point} stands in line "
+                    f"{first[point]} already; leave one"
                 )
-            if beyond:
-                raise ValueError(f"{path}: line {beyond}: {_unknown(LANDMARKS)}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: not a CSV file of text (UTF-8): point,x,y") from error
+            first[point] = rows.line_num
+            points[point] = place
+        if beyond and 0 not in first:
+            raise ValueError(f"{path}: it seems to count from 1: points are counted from 0 to 67")
+        if beyond:
+            raise ValueError(f"{path}: line {beyond}: {_unknown(LANDMARKS)}")
     lacking = [name for name, group in _GROUPS.items() if not first.keys() & set(group)]
     if len(first) < _FEWEST or lacking:
         needed = f"; none of the {', the '.join(lacking)}" if lacking else ""

@@ -7,7 +7,6 @@ separable, each sum of the outputs so far through a ReLU; then the mean of 7x7 a
 The weights are stored as bytes: value = minimum + scale * byte.
 """
 
-import json
 import math
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from gan_forensics.files import check_file_in, listed, shown
+from gan_forensics.files import check_file_in, listed, read_bytes, read_json, shown
 
 MANIFEST = "face_landmark_68_model-weights_manifest.json"
 SIDE = 112
@@ -56,10 +55,8 @@ def read_weights(path: Path | str) -> Weights:
     path = Path(path)
     manifest = path / MANIFEST if path.is_dir() else path
     check_file_in(manifest, f"the weights' manifest, {MANIFEST}")
-    if manifest.stat().st_size > _LARGEST_MANIFEST:
-        raise ValueError(f"{manifest}: too large for a manifest of weights; give {MANIFEST}")
     try:
-        (group,) = json.loads(manifest.read_text(encoding="utf-8"))
+        (group,) = read_json(manifest, most=_LARGEST_MANIFEST)
         (name,) = group["paths"]
         entries = {entry["name"]: _entry(entry) for entry in group["weights"]}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -83,7 +80,7 @@ def read_weights(path: Path | str) -> Weights:
             f"{data}: {data.stat().st_size} bytes where the manifest counts {size}; copy or "
             "download it again"
         )
-    content, at, weights = data.read_bytes(), 0, {}
+    content, at, weights = read_bytes(data, most=size), 0, {}
     for key, (shape, width, scale, minimum) in entries.items():
         kind = np.uint8 if width == 1 else np.dtype("<f4")
         stored = np.frombuffer(content, kind, math.prod(shape), at).reshape(shape)

@@ -18,11 +18,12 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from gan_forensics.faces.camera import euler_angles, geodesic_angle, rotation
-from gan_forensics.files import check_file_in, listed, shown
+from gan_forensics.files import check_file_in, listed, open_csv, shown
 
 # Outer corners of the eyes, 0-based iBUG order: the distance that errors are normalised by.
 OUTER_CORNERS = (36, 45)
 LEVELS = (0.5, 0.9)
+_MOST_FRAMES = 2**31
 
 
 def aligned(
@@ -191,7 +192,7 @@ def read_poses(path: Path | str) -> Poses:
     path = Path(path)
     check_file_in(path, "a table of poses (frame,yaw,pitch,roll)")
     found: dict[int, list[float]] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with open_csv(path) as file:
         reader = csv.DictReader(file)
         missing = {"frame", "yaw", "pitch", "roll"} - set(reader.fieldnames or ())
         if missing:
@@ -203,6 +204,8 @@ def read_poses(path: Path | str) -> Poses:
             where = f"{shown(path)}, line {reader.line_num}"
             try:
                 frame = int(row["frame"])
+                if abs(frame) >= _MOST_FRAMES:
+                    raise ValueError("no frame of a video")
                 angles = [_angle(row[name]) for name in ("pitch", "yaw", "roll")]
             except (TypeError, ValueError):
                 raise ValueError(

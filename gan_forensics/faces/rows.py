@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.files import listed, written_beside
+from gan_forensics.files import listed, open_csv, written_beside
 from gan_forensics.files.tables import write_cells
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ PLACE = ("tx", "ty", "scale")
 FLAGS = ("accepted", "lost", "reinitialised", "learned")
 # What `init` may say: the rows before a face was found have the last one.
 INITIALISATIONS = ("landmarks", "detector", "box", "none")
+# To NumPy all texts are as long as the longest.
+_LONGEST = 20
 
 Table = dict[str, np.ndarray]
 
@@ -134,7 +136,7 @@ def read_track(path: Path) -> Table:
     Raises:
         ValueError: for a file that is no track, naming the line.
     """
-    with path.open(newline="", encoding="utf-8") as file:
+    with open_csv(path) as file:
         lines = list(csv.reader(file))
         file.seek(0)
         whole = file.read().endswith("\n")
@@ -151,7 +153,7 @@ def read_track(path: Path) -> Table:
         cells = [row[place] for row in rows]
         try:
             table[name] = (
-                np.array(cells, str) if name == "init"
+                np.array([cell[:_LONGEST] for cell in cells], str) if name == "init"
                 else np.array([float(cell or "nan") for cell in cells])
             )  # fmt: skip
         except ValueError as error:

@@ -9,7 +9,6 @@ stands beside what was decoded.
 import math
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from gan_forensics.data.sniff import image_format
-from gan_forensics.files import in_words, written_beside
+from gan_forensics.files import in_words, open_regular, written_beside
 
 # FFmpeg's names of the demultiplexers that are allowed, by container.
 _DEMULTIPLEXERS = {"MP4": "mov", "Matroska": "matroska", "AVI": "avi", "MPEG-TS": "mpegts"}
@@ -326,11 +325,8 @@ def _opened(path: Path) -> tuple[Any, VideoInfo]:
 def _container(path: Path) -> str:
     """The container of a plain file, by its first bytes."""
     try:
-        # Without waiting for somebody to write to a pipe.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as f:
-            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
-                raise VideoError(f"{path}: not a plain file; give a video file")
-            start = f.read(_START)
+        with open_regular(path) as file:
+            start = file.read(_START)
     except IsADirectoryError:
         raise VideoError(
             f"{path}: it is a folder; give one video file (pictures in a folder have no times)"
@@ -339,6 +335,8 @@ def _container(path: Path) -> str:
         raise VideoError(f"{path}: no such file; give a video file") from None
     except OSError as error:
         raise VideoError(f"{path}: cannot be opened ({in_words(error)})") from error
+    except ValueError as error:
+        raise VideoError(f"{error}; give a video file") from None
     if not start:
         raise VideoError(f"{path}: the file is empty (0 bytes); copy or download it again")
     if start[:4] == b"\x1aE\xdf\xa3":

@@ -28,7 +28,7 @@ from typing import NoReturn
 import numpy as np
 
 from gan_forensics.faces.wireframe import LANDMARKS, Wireframe
-from gan_forensics.files import listed, shown, write_text
+from gan_forensics.files import listed, open_regular, shown, write_text
 
 _SECTIONS = (
     *("VERTEX LIST", "FACE LIST", "ANIMATION UNITS LIST", "SHAPE UNITS LIST"),
@@ -51,7 +51,7 @@ def read_wfm(path: str | PathLike) -> Wireframe:
         OSError: when the file cannot be read.
     """
     path = Path(path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
         raise ValueError(

@@ -100,8 +100,7 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
     """A zip file of a stranger, whose directory is of a size that can be read.
 
     Raises:
-        ValueError: for another one, and for what is no zip file.
-        zipfile.BadZipFile, OSError: for a damaged one.
+        zipfile.BadZipFile: for another one, what is no zip file, and a damaged one.
     """
     size = file.seek(0, 2)
     file.seek(max(0, size - 2**16 - 22))
@@ -110,14 +109,14 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
     if at < 0 or end[at : at + 4] != b"PK\5\6" or end[-2:] != b"\0\0":
         at = end.rfind(b"PK\5\6")  # A comment stands behind it.
     if at < 0:
-        raise ValueError("it is no zip archive")
+        raise zipfile.BadZipFile("it is no zip archive")
     directory = int.from_bytes(end[at + 12 : at + 16], "little")
     if at >= 20 and end[at - 20 : at - 16] == b"PK\6\7":  # the same for files above 4 GiB
         if at < 76 or end[at - 76 : at - 72] != b"PK\6\6":
-            raise ValueError("its directory is not where it should be")
+            raise zipfile.BadZipFile("its directory is not where it should be")
         directory = int.from_bytes(end[at - 36 : at - 28], "little")
     if directory > MOST_DIRECTORY:
-        raise ValueError(f"its directory has {directory} bytes, {MOST_DIRECTORY} are read")
+        raise zipfile.BadZipFile(f"its directory has {directory} bytes, {MOST_DIRECTORY} are read")
     return zipfile.ZipFile(file)
 
 

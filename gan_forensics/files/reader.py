@@ -13,6 +13,7 @@ from gan_forensics.files.shown import shown
 
 # Settings, results and manifests are far smaller; Python needs some twenty times as much for them.
 MOST_JSON = 16 * 2**20
+_PIECE = 2**16
 # Lists and objects within each other; functions that go through them call themselves.
 MOST_DEPTH = 100
 
@@ -118,3 +119,41 @@ def gunzip_start(data: bytes, size: int) -> bytes:
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, size)
     except zlib.error as error:
         raise ValueError(f"it is no whole gzip file ({error})") from error
+
+
+class _Unpacked:
+    """A stream of what gzip holds, of which `left` bytes more are read."""
+
+    def __init__(self, name: object, file: BinaryIO, left: int):
+        self.name, self.file, self.left = name, file, left
+        self.unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end."""
+        whole = b""
+        while len(whole) < size:
+            if self.unpacker.eof:  # Of several parts one behind the other the next begins.
+                # Zeros that fill up a block are no part.
+                data = (self.unpacker.unused_data or self.file.read(_PIECE)).lstrip(b"\0")
+                self.unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            else:
+                data = self.unpacker.unconsumed_tail or self.file.read(_PIECE)
+            if not data:
+                break
+            part = self.unpacker.decompress(data, size - len(whole))
+            whole, self.left = whole + part, self.left - len(part)
+            if self.left < 0:
+                raise ValueError(f"{shown(self.name)}: it unpacks to more than is read")
+        return whole
+
+
+@contextmanager
+def unpacked(path: Path | str, *, most: int) -> Iterator[Any]:
+    """What a gzip file holds, to be read within, piece by piece.
+
+    Raises:
+        OSError, ValueError: as `open_regular`; and in reading for more than `most` bytes.
+        zlib.error: in reading, when it is damaged.
+    """
+    with open_regular(path) as file:
+        yield _Unpacked(path, file, most)

@@ -28,8 +28,9 @@ _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.IGNOREC
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠]\s*\S)")
 
 
-def read_csv(path: Path | str) -> list[list[str]]:
-    """The lines of a CSV file in UTF-8, each a list of cells; empty lines are empty lists.
+@contextmanager
+def open_csv(path: Path | str) -> Iterator[TextIO]:
+    """A CSV file in UTF-8, to be read within; spreadsheets begin theirs with a mark.
 
     Raises:
         OSError: when there is none, or it cannot be read.
@@ -40,12 +41,22 @@ def read_csv(path: Path | str) -> list[list[str]]:
             if (size := os.fstat(file.fileno()).st_size) > MOST_CSV:
                 raise ValueError(f"{shown(path)}: {size} bytes, more than the {MOST_CSV} of a CSV")
             with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-                return list(csv.reader(text))
+                yield text
     except (UnicodeDecodeError, csv.Error) as error:
         reason = shown(error, most=200)
         raise ValueError(f"{shown(path)}: not a CSV file in UTF-8 ({reason})") from error
     except MemoryError:
         raise ValueError(f"{shown(path)}: its cells do not fit into memory") from None
+
+
+def read_csv(path: Path | str) -> list[list[str]]:
+    """The lines of a CSV file, each a list of cells; empty lines are empty lists.
+
+    Raises:
+        OSError, ValueError: as `open_csv`.
+    """
+    with open_csv(path) as file:
+        return list(csv.reader(file))
 
 
 def cell(value: Any) -> Any:

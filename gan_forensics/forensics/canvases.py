@@ -100,9 +100,10 @@ def check_memory(
 
     The system would end the process otherwise, and all other images with it.
     """
+    sides = height, width
     if fits_canvas(network):
-        height, width = canvas(height, width, network.stride)  # pyright: ignore
-    needed = bytes_a_pixel * height * width
+        sides = canvas(height, width, network.stride)  # pyright: ignore
+    needed = bytes_a_pixel * sides[0] * sides[1]
     if needed < _LITTLE or jax.default_backend() != "cpu":
         return
     if needed > (free := free_memory()):

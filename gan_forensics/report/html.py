@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gan_forensics import __version__
+from gan_forensics.data import ImageError, decode_image
 from gan_forensics.files import read_bytes, shown, write_text
 from gan_forensics.report.blocks import (
     GRID_WIDTH,
@@ -34,8 +35,8 @@ from gan_forensics.report.limits import (
     page_text,
 )
 
-# Bytes of a picture file that a page holds, and its pixels.
-MOST_PNG = 2**26
+# Bytes of a picture in a run's folder.
+_MOST_PNG = 2**26
 # Percent that readers may set for layers, without a script: the page's policy allows none.
 OPACITIES = (0, 20, 40, 60, 80, 100)
 
@@ -125,15 +126,13 @@ def _embed(content: Figure | np.ndarray | Path, most: int = GRID_WIDTH) -> dict[
         save_figure(content, data, "svg")
         kind, (width, height) = "svg+xml", 96 * content.get_size_inches()
     elif isinstance(content, Path):
-        data.write(read_bytes(content, most=MOST_PNG))
+        data.write(read_bytes(content, most=_MOST_PNG))
         try:
-            with Image.open(data, formats=["PNG"]) as image:
-                width, height = image.size
-                if width * height > MOST_PNG:
-                    raise ValueError(f"{width}x{height} pixels, more than are shown")
-                image.verify()
-        except Exception as error:  # Pillow raises nearly anything on damaged files.
-            raise ValueError(f"{content} is not a readable PNG image: {error}") from error
+            if not data.getvalue().startswith(b"\x89PNG"):
+                raise ImageError("it is none")
+            height, width, _ = decode_image(data.getvalue(), name=shown(content)).shape
+        except ImageError as error:
+            raise ValueError(f"{shown(content)} is not a readable PNG image: {error}") from error
     else:
         array = np.asarray(content)
         fits = array.ndim == 3 and array.shape[-1] in (3, 4) and array.size

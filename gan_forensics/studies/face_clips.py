@@ -336,4 +336,4 @@ def compressed(frames: UInt8[np.ndarray, "n h w"], how: str) -> UInt8[np.ndarray
 def _jpeg(frame: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     buffer = BytesIO()
     Image.fromarray(frame).save(buffer, "JPEG", quality=70)
-    return np.asarray(Image.open(buffer))
+    return np.asarray(Image.open(buffer, formats=["JPEG"]))  # our own bytes

@@ -18,7 +18,7 @@ from gan_forensics.faces import video
 from gan_forensics.faces.fit import fit_landmarks
 from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.faces.wireframe import Wireframe
-from gan_forensics.files import check_file_in, shown
+from gan_forensics.files import check_file_in, open_csv, shown
 from gan_forensics.studies.face_baselines import Track, fitted_alone, flow_and_pnp, held
 from gan_forensics.studies.face_measures import landmark_measures
 from gan_forensics.studies.face_tracking import (
@@ -94,7 +94,7 @@ def read_video_landmarks(path: Path | str) -> dict[int, Float[np.ndarray, "68 2"
     path = Path(path)
     check_file_in(path, "a table of landmarks by frame (frame,x0,y0,...,x67,y67)")
     found = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with open_csv(path) as file:
         reader = csv.reader(file)
         if tuple(next(reader, ())) != COLUMNS:
             raise ValueError(

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import load_image
+from gan_forensics.data.listing import leaving
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.nn import from_torch, load_weights, parse_tail
 from gan_forensics.nn.dcgan import Generator, generator_widths
@@ -58,8 +59,11 @@ def find_released(folder: Path) -> tuple[list[Released], dict[Path, str]]:
         raise FileNotFoundError(f"{folder}: no such file or folder; check the path")
     root = folder if folder.name else folder.resolve()
     paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    found, skipped = [], {}
+    found, skipped, leaves = [], {}, leaving(root if root.is_dir() else root.parent)
     for path in paths:
+        if path != root and leaves(path):
+            skipped[path] = "a link that leaves the folder"
+            continue
         names = [path.stem, *reversed(path.parent.parts)]
         method, tail = _named(_FAMILY, names), _named(_SETUP, names)
         if path.suffix.lower() not in (".png", *READERS):

@@ -1,0 +1,306 @@
+"""What a stranger's picture may cost, and pictures of which a part is missing."""
+
+import io
+import re
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gan_forensics
+from gan_forensics.data import budget, jpeg_scans
+from gan_forensics.data.decoding import ImageError, decode_image, load_image, read_header
+
+
+def chunk(kind, data):
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png(width, height, packed, *, before=b"", colours=2, interlaced=0):
+    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, interlaced)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + before
+        + chunk(b"IDAT", packed)
+        + chunk(b"IEND", b"")
+    )
+
+
+def segment(marker, data):
+    return bytes([255, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def noise(size=(64, 64), kind="JPEG", **options):
+    """A noisy picture, as bytes."""
+    stream = io.BytesIO()
+    Image.effect_noise(size, 60).convert("RGB").save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def exif(entries, size):
+    """Entries that all point to the same bytes."""
+    one = (struct.pack(">HHII", 0x8000 + k, 7, size - 99, 10) for k in range(entries))
+    return b"MM\0*" + struct.pack(">IH", 8, entries) + b"".join(one) + bytes(size)
+
+
+def gif(width, height, *, pictures=1, before=b""):
+    picture = b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x07\3\x80\0\x81\0"
+    start = b"GIF89a" + struct.pack("<HH", width, height) + b"\xf6\0\0" + bytes(384)
+    return start + before + picture * pictures + b";"
+
+
+def tiff(*tags, after=b""):
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + after
+
+
+def jpeg2000(width, height, tile=None, *, layers=1, block=4, channels=1):
+    size = struct.pack(
+        ">H8IH", 0, width, height, 0, 0, tile or width, tile or height, 0, 0, channels
+    )
+    coding = struct.pack(">BBHBBBBBB", 0, 0, layers, 0, 5, block, block, 0, 1)
+    start = b"\xff\x4f" + segment(0x51, size + b"\7\1\1" * channels) + segment(0x52, coding)
+    return start + segment(0x5C, bytes([0x40]) + bytes([64] * 16)) + b"\xff\xd9"
+
+
+def webp(width, height):
+    bits = struct.pack("<I", (width - 1) | (height - 1) << 14)
+    return b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f" + bits + bytes(8)
+
+
+SCAN = segment(0xDA, b"\1\1\0\1\5\x20")
+JPEG, PROGRESSIVE = noise(), noise(progressive=True)
+ZEROS = zlib.compress(bytes(8 * 25))
+HOSTILE = {
+    "webp": (webp(9400, 9400), "88360000 pixels, more than the"),
+    "gif": (gif(65535, 65535), "4294836225 pixels"),
+    "jpeg": (JPEG.replace(struct.pack(">HH", 64, 64), b"\xff\xff\xff\xff"), "4294836225 pixels"),
+    "tall": (png(1, 89478485, ZEROS), "sides of at most 65535"),
+    "jp2": (jpeg2000(9400, 9400), "88360000 pixels"),
+    "tiles": (jpeg2000(4000, 4000, 8), "250000 tiles"),
+    "layers": (jpeg2000(64, 64, layers=65535), "layers"),
+    "blocks": (jpeg2000(6000, 6000, block=0), "code blocks"),
+    "channels": (jpeg2000(64, 64, channels=16000), "16000 channels"),
+    "scans": (PROGRESSIVE[:-2] + SCAN * 100 + b"\xff\xd9", "more than 64 scans"),
+    "segments": (JPEG[:2] + segment(0xFE, b"") * 3000 + JPEG[2:], "very many segments"),
+    "photoshop": (JPEG[:2] + segment(0xED, b"") * 80 + JPEG[2:], "very many segments"),
+    "exif in jpeg": (
+        JPEG[:2] + segment(0xE1, b"Exif\0\0" + bytes(60000)) * 3 + JPEG[2:],
+        "bytes of Exif",
+    ),
+    "exif in png": (png(8, 8, ZEROS, before=chunk(b"eXIf", exif(9, 200_000))), "bytes of Exif"),
+    "exif in avif": (noise(kind="AVIF", exif=b"Exif\0\0" + exif(1, 200_000)), "bytes of Exif"),
+    "chunks": (png(8, 8, ZEROS, before=chunk(b"prIv", b"") * 100_000), "more than 100000 chunks"),
+    "frames": (gif(1, 1, pictures=100_000), "animated or multi-page"),
+    "extensions": (gif(1, 1, before=b"!\xfe\0" * 2000), "more than 1000 extensions"),
+    "comment": (gif(1, 1, before=b"!\xfe" + b"\1a" * 9000 + b"\0"), "very many blocks"),
+    "pages": (noise(kind="TIFF", save_all=True, append_images=[Image.new("RGB", (9, 9))]), "multi"),
+    "tags": (tiff(*[(40000, 7, 9000, 8)] * 300, after=bytes(9000)), "claim more than it holds"),
+    "many tags": (tiff(*[(40000, 7, 1, 8)] * 3000), "more than 2000 tags"),
+    "strips": (
+        tiff((273, 4, 70_000, 99), (279, 4, 70_000, 99), after=bytes(600_000)),
+        "claim more",
+    ),
+    "tile": (
+        tiff((256, 4, 1, 8), (257, 4, 1, 8), (322, 4, 1, 60000), (323, 4, 1, 60000)),
+        "tiles far larger",
+    ),
+    "fax": (tiff((256, 4, 1, 8), (257, 4, 1, 8), (259, 3, 1, 4)), "packed in a way"),
+    "text": (b"P3 9400 9400 255\n1 1 1", "more than is read of PPM as text"),
+    "range": (b"P6 9400 9400 200\n", "more than is read of PPM"),
+    "comments": (b"P6\n#" + b"x" * 9000 + b"\n8 8 255\n" + bytes(192), "comments of more than"),
+    "rle": (
+        b"BM" + struct.pack("<IHHIIiiHHI", 0, 0, 0, 54, 40, 9400, 9400, 1, 8, 1) + bytes(99),
+        "more than is read of BMP in RLE",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_pictures_that_cost_too_much_are_refused_by_their_headers(name, tmp_path, monkeypatch):
+    data, says = HOSTILE[name]
+
+    def load(*_):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(ImageError, match=says) as caught:
+        load_image(tmp_path / "a")
+    assert str(caught.value).startswith(f"{tmp_path / 'a'}: ") and "\n" not in str(caught.value)
+
+
+def test_exif_data_in_a_text_are_bounded():
+    text = chunk(b"tEXt", b"Raw profile type exif\0" + b"\n0" * 300_000)
+    with pytest.raises(ImageError, match="a: more than 131072 bytes of Exif data"):
+        decode_image(png(8, 8, ZEROS, before=text), name="a")
+
+
+def test_more_bytes_than_are_read_are_refused(monkeypatch):
+    monkeypatch.setitem(budget._MOST_BYTES, "JPEG", 1000)
+    with pytest.raises(ImageError, match=f"a: {len(JPEG)} bytes, more than the 1000"):
+        decode_image(JPEG, name="a")
+
+
+def test_limit_of_pixels_can_be_raised_and_formats_that_cost_more_have_a_lower_one(monkeypatch):
+    data = noise((30, 30), "WEBP", lossless=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageError, match="900 pixels, more than the 400 that are decoded of WEBP"):
+        decode_image(data, name="a")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    assert decode_image(data, name="a").shape == (30, 30, 3)
+
+
+def test_memory_that_does_not_suffice_is_said(monkeypatch):
+    def load(self):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(ImageError, match="a: its pixels do not fit into memory"):
+        decode_image(noise(kind="BMP"), name="a")
+
+
+def test_drawings_start_no_program(tmp_path, monkeypatch):
+    def start(*arguments, **options):
+        raise AssertionError(f"a program was started: {arguments}")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for start_of in (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"8BPS\0\1",
+        b"SIMPLE  =",
+    ):
+        (tmp_path / "a.jpg").write_bytes(start_of + bytes(99))
+        with pytest.raises(ImageError, match="not an image|not read"):
+            load_image(tmp_path / "a.jpg")
+
+
+# --- what is missing ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 3}, {"subsampling": 0}])
+@pytest.mark.parametrize("left", [1 / 64, 1 / 2, 63 / 64])
+def test_jpeg_that_ends_before_its_last_row_is_refused_whatever_end_it_has(options, left):
+    data = noise((160, 160), **options)
+    cut = data[: int(len(data) * left)]
+    for end in (b"", b"\xff\xd9", b"\xff\xfe\0\2\xff\xd9"):
+        with pytest.raises(ImageError, match="damaged or truncated"):
+            decode_image(cut + end, name="a")
+    with pytest.raises(ImageError, match="its last rows are missing"):
+        decode_image(data[:-4] + b"\xff\xd9", name="a")
+
+
+def test_jpeg_whose_pixels_end_before_its_data_is_refused():
+    first = noise((160, 160))
+    at = first.index(b"\xff\xda") + 14
+    with pytest.raises(ImageError, match="its pixels end before its data"):
+        decode_image(first[:-2] + first[at:], name="a")
+    # Bytes that fill up a file are no pixels.
+    filled = decode_image(first[:-2] + bytes(5000) + b"\xff\xd9", name="a")
+    np.testing.assert_array_equal(filled, decode_image(first, name="a"))
+
+
+@pytest.mark.parametrize("left", [1 / 8, 1 / 4, 1 / 2])
+def test_progressive_jpeg_without_its_last_scans_is_refused(left):
+    data = noise((160, 160), progressive=True)
+    with pytest.raises(ImageError, match="is missing|are missing"):
+        decode_image(data[: int(len(data) * left)] + b"\xff\xd9", name="a")
+
+
+def test_progressive_jpeg_of_a_few_blocks_is_no_large_picture():
+    data = PROGRESSIVE.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 4096, 4096), 1)
+    with pytest.raises(ImageError, match="a scan of most rows is missing"):
+        decode_image(data, name="a")
+
+
+def test_whole_jpegs_of_any_size_are_read_as_pillow_reads_them(rng):
+    for width, height in ((1, 1), (1, 64), (64, 1), (7, 17), (16, 16), (33, 8), (100, 65)):
+        for mode, channels in (("L", 1), ("RGB", 3), ("CMYK", 4)):
+            for level in (None, 0, 255):
+                pixels = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+                if level is not None:
+                    pixels[:] = level
+                stream = io.BytesIO()
+                image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode)
+                image.save(stream, "JPEG", quality=int(rng.integers(5, 100)))
+                with Image.open(stream) as expected:
+                    wanted = np.array(expected.convert("RGB"))
+                np.testing.assert_array_equal(decode_image(stream.getvalue(), name="a"), wanted)
+
+
+def test_jpeg_segments_are_walked_over_fillings_and_markers_without_length():
+    data = JPEG[:2] + b"\xff\xff\xff" + JPEG[2:]
+    found = jpeg_scans.segments(io.BytesIO(data))
+    assert (found[0].marker, found[-1].marker) == (0xE0, 0xDA)
+    np.testing.assert_array_equal(decode_image(data, name="a"), decode_image(JPEG, name="a"))
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_png_whose_pixels_are_fewer_than_its_rows_is_refused(interlaced):
+    row = b"\0" + bytes(range(192))
+    for rows in (1, 32, 63):
+        with pytest.raises(ImageError, match="rows are missing|truncated"):
+            decode_image(png(64, 64, zlib.compress(row * rows), interlaced=interlaced), name="a")
+    black = decode_image(png(64, 64, zlib.compress(bytes(64 * 193))), name="a")
+    assert black.shape == (64, 64, 3) and not black.any()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "PPM", "WEBP", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize("left", [1 / 64, 1 / 2, 63 / 64])
+def test_files_that_are_cut_have_no_pixels(kind, left):
+    data = noise(kind=kind)
+    with pytest.raises(ImageError):
+        decode_image(data[: int(len(data) * left)], name="a")
+
+
+# --- the only way in ----------------------------------------------------------------------------
+
+
+def test_profile_that_pillow_refuses_does_not_cost_a_png_its_pixels():
+    data = png(8, 8, ZEROS, before=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**21))))
+    assert decode_image(data, name="a").shape == (8, 8, 3)
+
+
+def test_large_pictures_are_turned_and_converted_in_bands(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_forensics.data.decoding._BAND", 100)
+    pixels = rng.integers(0, 256, (33, 20, 3), dtype=np.uint8)
+    turns = {
+        1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1],
+        5: pixels.swapaxes(0, 1), 6: np.rot90(pixels, -1), 7: np.rot90(pixels, 2).swapaxes(0, 1),
+        8: np.rot90(pixels),
+    }  # fmt: skip
+    for orientation, wanted in turns.items():
+        tags = Image.Exif()
+        tags[0x0112] = orientation
+        for kind in ("PNG", "TIFF"):
+            stream = io.BytesIO()
+            Image.fromarray(pixels).save(stream, kind, exif=tags)
+            (tmp_path / "a").write_bytes(stream.getvalue())
+            np.testing.assert_array_equal(load_image(tmp_path / "a"), wanted)
+            assert read_header(tmp_path / "a")[:2] == wanted.shape[:2]
+
+
+def test_no_picture_comes_in_another_way():
+    ways = re.compile(
+        r"Image\.(open|frombytes|frombuffer)\(|\bimread\b|\bimdecode\(|VideoCapture\("
+    )
+    found = {}
+    root = Path(gan_forensics.__file__).parent
+    for path in root.rglob("*.py"):
+        if count := len(ways.findall(path.read_text(encoding="utf-8"))):
+            found[path.relative_to(root).as_posix()] = count
+    assert found == {
+        "data/decoding.py": 1,
+        # Bytes that were encoded there, a line above.
+        "data/augment.py": 2,
+        "data/carriers.py": 1,
+        "studies/face_clips.py": 2,
+        # Videos.
+        "faces/video.py": 1,
+    }
