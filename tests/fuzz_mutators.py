@@ -258,6 +258,11 @@ _CELLS = (
 )
 
 
+def _repeated(text: bytes, count: int) -> list[bytes]:
+    """A text again and again, as far as an input goes."""
+    return [text] * min(count, MOST // (len(text) + 1))
+
+
 def of_text(draw: Random, seeds: Sequence[bytes]) -> bytes:
     """Damage of text by its lines and cells, and of its bytes."""
     if draw.random() < 0.3:
@@ -270,7 +275,7 @@ def of_text(draw: Random, seeds: Sequence[bytes]) -> bytes:
         if what == 0 and len(lines) > 1:
             del lines[at]
         elif what == 1:
-            lines[at:at] = [lines[at]] * draw.choice((1, 1, 3000))
+            lines[at:at] = _repeated(lines[at], draw.choice((1, 1, 3000)))
         elif what == 2:
             lines.insert(draw.randrange(len(lines) + 1), lines[at])
         else:
@@ -279,7 +284,7 @@ def of_text(draw: Random, seeds: Sequence[bytes]) -> bytes:
             if what == 3:
                 del cells[place]
             elif what == 4:
-                cells[place:place] = [cells[place]] * draw.choice((1, 1, 20_000))
+                cells[place:place] = _repeated(cells[place], draw.choice((1, 1, 20_000)))
             else:
                 cells[place] = draw.choice(_CELLS).encode()
             lines[at] = separator.join(cells)

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 from tests import fuzz_corpus, fuzz_images, fuzz_mutators, fuzz_readers
 
 SECONDS = 10.0  # for an input
+STARTING = 300.0  # for imports and good files
 PATIENCE = 60.0  # seconds that a process may hang for in what Python cannot interrupt
 MEMORY = 2 << 30  # that the process may ask for, beyond what it has after importing
 FLOOD = 1 << 30  # that an input may use
@@ -399,7 +400,7 @@ def read_all(
                 time.sleep(0.2)
                 if report.stat().st_size != size:
                     size, quiet = report.stat().st_size, time.monotonic()
-                elif time.monotonic() - quiet > PATIENCE:
+                elif time.monotonic() - quiet > (PATIENCE if size else STARTING):
                     worker.kill()
         last = None
         for record in map(json.loads, report.read_text().splitlines()):

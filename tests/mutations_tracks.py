@@ -70,9 +70,9 @@ MUTATIONS = [
     Mutation(PAGE, '[0], track["lost"] > 0, [0]]', '[0], track["lost"] < 0, [0]]', PAGE_TESTS),
     Mutation(PAGE, 'if init == "box":', "if False:", PAGE_TESTS),
     Mutation(PAGE, "(value := gates[name]) is not None", "(value := gates[name] or 1)", PAGE_TESTS),
-    Mutation(HTML, 'if link.file in ("", ".", "..") or', "if False and", HTML_TESTS),
+    Mutation(HTML, 'if data in (b"", b".", b"..") or', "if False and", HTML_TESTS),
     Mutation(
-        f"{REPORT}report.html", "./{{ block.file | urlencode }}", "{{ block.file }}", HTML_TESTS
+        f"{REPORT}report.html", "./{{ block.file | address }}", "{{ block.file }}", HTML_TESTS
     ),
     Mutation(COMMAND, "            video=self.video,\n", "", COMMAND_TESTS),
     Mutation(COMMAND, "resume=self.resume,", "", COMMAND_TESTS),

@@ -110,6 +110,43 @@ def test_images_are_scored_a_few_pixels_at_a_time(
     assert decoded["most"] <= 5 * WIDE[0] * WIDE[1]
 
 
+def test_image_at_which_scoring_fails_is_a_row_and_a_process_that_dies_leaves_its_rows(
+    folders, detector, tmp_path, monkeypatch, capsys
+):
+    suspects = tmp_path / "suspects"
+    suspects.mkdir()
+    for k, path in enumerate(sorted(folders[0].iterdir())[:4]):
+        (suspects / f"{k}.png").write_bytes(path.read_bytes())
+    whole = score(suspects, detector, tmp_path / "whole.csv")
+    from gan_forensics.forensics import measure
+
+    scored, bad = measure.score_carried, data.load_image(suspects / "2.png")
+
+    def fails(detector, images, names):
+        if any(np.array_equal(image, bad) for image in images):
+            raise MemoryError
+        return scored(detector, images, names)
+
+    monkeypatch.setattr(measure, "score_carried", fails)
+    rows = score(suspects, detector, tmp_path / "rows.csv")
+    assert rows[2]["error"] == f"{suspects / '2.png'}: it needs more memory than there is; " + (
+        "crop or shrink it"
+    )
+    assert [*rows[:2], rows[3]] == [*whole[:2], whole[3]]
+
+    def dies(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detect, "AT_ONCE", 2)
+    monkeypatch.setattr(measure, "score_carried", lambda *given: (
+        dies() if np.array_equal(given[1][0], bad) else scored(*given)
+    ))  # fmt: skip
+    run("detect", "score", suspects, "--detector", detector, "--out", tmp_path / "dead.csv")
+    (kept,) = tmp_path.glob("dead.partial-*.csv")
+    assert len(kept.read_text().splitlines()) == 3 and not (tmp_path / "dead.csv").exists()
+    assert "2 rows that were ready are in" in capsys.readouterr().err
+
+
 def test_fitting_keeps_no_more_than_a_batch_of_images(folders, decoded, tmp_path, monkeypatch):
     fit = ("detect", "fit", *folders, "--features", "dct", "--out", tmp_path / "detector.npz")
     assert run(*fit) == 0

@@ -265,3 +265,34 @@ def test_summary_is_one_line_by_reason_whatever_the_names(tmp_path, save):
     (tmp_path / "b.txt").unlink()
     _, left_out = list_images(tmp_path)
     assert r"(line\nbreak\x1b[31m.txt)" in summary(left_out, 1)
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+def test_files_of_a_list_stay_in_its_folder_unless_links_are_followed(elsewhere):
+    (elsewhere / "link.png").symlink_to("../outside/b.png")
+    (elsewhere / "folder").symlink_to("../outside")
+    (elsewhere / "inner.png").symlink_to("a.png")
+    file = elsewhere / "list.csv"
+    for name in (
+        "../outside/b.png",
+        elsewhere.parent / "outside/b.png",
+        "link.png",
+        "folder/b.png",
+    ):
+        file.write_text(f"path\na.png\ninner.png\n{name}\n")
+        with pytest.raises(ValueError, match=r"line 4: .*b.png|link.png leaves .* --follow-links"):
+            open_source(f"list:{file}")
+        assert len(open_source(f"list:{file}", follow_links=True)) == 3
+    file.write_text(f"path\na.png\ninner.png\n{elsewhere}/a.png\n../inside/a.png\n")
+    assert len(open_source(f"list:{file}")) == 4
+
+
+def test_images_of_celeba_stay_in_its_folder_unless_links_are_followed(elsewhere):
+    (elsewhere / "images").mkdir()
+    (elsewhere / "images" / "b.png").symlink_to(elsewhere.parent / "outside" / "b.png")
+    (elsewhere / "list_attr_celeba.txt").write_text("1\nBlond\nb.png 1\n")
+    with pytest.raises(ValueError, match=r"1 of 1 images lie outside of .*b.png; --follow-links"):
+        open_source(f"celeba:{elsewhere}")
+    assert len(open_source(f"celeba:{elsewhere}", follow_links=True)) == 1

@@ -25,7 +25,7 @@ GROUPS = {
 # What needs no compiler, and reads in a millisecond or two.
 CHEAP = (
     *("png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "npz-source", "idx"),
-    *("npz-weights", "safetensors", "csv-list", "csv-sources", "csv-track", "wfm", "mo"),
+    *("npz-weights", "safetensors", "csv-list", "csv-sources", "wfm", "mo"),
     *("benchmark", "sentences"),
 )
 

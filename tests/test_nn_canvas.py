@@ -64,3 +64,26 @@ def test_what_a_canvas_would_change_is_refused():
         apply_on_canvas(SmallClassifier(3), {}, x, sides)
     with pytest.raises(ValueError, match="16x12 pixels: its sides must be multiples .* 8"):
         apply_on_canvas(resnet_small(), {}, x[:, :, :12], sides)
+
+
+def test_image_that_memory_does_not_suffice_for_is_refused_by_its_size(monkeypatch):
+    from gan_forensics.forensics import canvases
+    from gan_forensics.forensics.neural import make_network
+
+    monkeypatch.setattr(canvases, "free_memory", lambda: 4 * 2**30)
+    network = make_network("resnet_small", {})
+    canvases.check_memory(network, 1200, 1600)
+    with pytest.raises(ValueError, match=r"3000x4000 pixels take the network some 12 GiB, and 4.0"):
+        canvases.check_memory(network, 3000, 4000)
+
+
+def test_memory_that_is_free_respects_the_limit_of_the_process(monkeypatch):
+    import resource
+
+    from gan_forensics.runtime.free_memory import free_memory
+
+    whole = free_memory()
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (2**31 + 2**20, -1))
+    assert free_memory() == 0 < whole
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (2**62, -1))
+    assert free_memory() > 0

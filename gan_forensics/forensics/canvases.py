@@ -83,14 +83,14 @@ def check_image(place: int, image: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
 
 def room(height: int, width: int, most: int = MOST) -> int:
     """The largest batch of images of a size, of `LENGTHS`."""
-    allowed = max(1, min(most, _pixels() // (height * width)))
+    allowed = max(1, min(most, min(PIXELS, _pixels_that_fit()) // (height * width)))
     return max(n for n in LENGTHS if n <= allowed)
 
 
 @functools.cache
-def _pixels() -> int:
-    """Pixels of a batch: fewer where memory is short, the same ones all through a process."""
-    return PIXELS if jax.default_backend() != "cpu" else min(PIXELS, free_memory() // BYTES)
+def _pixels_that_fit() -> int:
+    """Pixels of a batch for which a CPU's memory suffices; the same ones all through a process."""
+    return PIXELS if jax.default_backend() != "cpu" else free_memory() // BYTES
 
 
 def check_memory(

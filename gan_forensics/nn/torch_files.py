@@ -23,7 +23,7 @@ from gan_forensics.nn.weight_tables import to_numpy
 
 # What a pickle of weights calls, by module and name; PyTorch allows more.
 _CALLED = re.compile(
-    r"collections OrderedDict|torch (Size|device|\w+Storage)|torch\._utils _rebuild_(tensor"
+    r"collections (OrderedDict|Counter)|torch (Size|device|\w+Storage)|torch\._utils _rebuild_(tensor"
     r"(_v2)?|parameter)|torch\.nn\.parameter Parameter|torch (b?float|u?int)\d+|torch bool"
 )
 _MOST_PICKLE = 2**26

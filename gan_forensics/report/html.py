@@ -35,8 +35,8 @@ from gan_forensics.report.limits import (
     page_text,
 )
 
-# Bytes of a picture in a run's folder.
-_MOST_PNG = 2**26
+# Bytes of a picture file that a page holds.
+MOST_PNG = 2**26
 # Percent that readers may set for layers, without a script: the page's policy allows none.
 OPACITIES = (0, 20, 40, 60, 80, 100)
 
@@ -126,7 +126,7 @@ def _embed(content: Figure | np.ndarray | Path, most: int = GRID_WIDTH) -> dict[
         save_figure(content, data, "svg")
         kind, (width, height) = "svg+xml", 96 * content.get_size_inches()
     elif isinstance(content, Path):
-        data.write(read_bytes(content, most=_MOST_PNG))
+        data.write(read_bytes(content, most=MOST_PNG))
         try:
             if not data.getvalue().startswith(b"\x89PNG"):
                 raise ImageError("it is none")
