@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 from html.parser import HTMLParser
 from urllib.parse import quote, urljoin
@@ -13,7 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from gan_forensics.data import image_grid, save_png
+from gan_forensics.data import image_grid
 from gan_forensics.report import (
     Bar,
     Facts,
@@ -22,7 +21,6 @@ from gan_forensics.report import (
     Section,
     Table,
     bars_figure,
-    html,
     report_run,
     spectra_figure,
     write_report,
@@ -331,17 +329,3 @@ def test_pairs_stand_beside_one_another_and_images_have_their_width(tmp_path, pi
     assert [section.get("class") for section in page.all("section")] == ["pairs", None]
     assert page.all("img")[0]["width"] == "100"
     assert [s["style"] for s in page.all("span") if "style" in s] == ["width: 50.0%"] * 2
-
-
-def test_a_picture_file_beyond_what_is_shown_is_refused(tmp_path, monkeypatch):
-    path = tmp_path / "grid.png"
-    save_png(path, np.zeros((8, 8, 3), np.uint8))
-    monkeypatch.setattr(html, "MOST_PNG", 63)
-    with pytest.raises(ValueError, match="grid.png"):
-        html._embed(path)
-    monkeypatch.setattr(html, "MOST_PNG", 10_000)
-    assert html._embed(path)["width"] == 760
-    path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(ValueError, match="not a regular file"):
-        html._embed(path)
