@@ -10,7 +10,7 @@ NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge data_pipeli
 	runtime_compiler spectra_curves studies_runner train_update))
 SOURCES := gan_forensics experiments benchmarks tests setup.py
 
-.PHONY: quickstart test newest slow lint format bench clean
+.PHONY: quickstart test newest slow lint format bench requirements clean
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,12 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run
+
+# What runs needs, and what building it needs, with the hashes of its files for every system.
+requirements: $(VENV)/.installed-dev
+	printf 'setuptools>=77\nwheel\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--constraints constraints.txt --output-file requirements.txt setup.py -
 
 clean:
 	rm -rf $(VENV) $(NEWEST) build *.egg-info

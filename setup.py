@@ -35,7 +35,7 @@ TEST = [
     *EXTRAS["imbalanced"],
     *EXTRAS["text"],
 ]
-LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4"]
+LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4", "uv>=0.9"]
 
 setup(
     name="gan_forensics",

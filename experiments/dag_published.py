@@ -16,6 +16,7 @@ import numpy as np
 from experiments.dag_measures import subset
 from experiments.infomax_published import train_and_measure
 from gan_forensics.data import open_source
+from gan_forensics.files import written_beside
 from gan_forensics.gans import GanConfig
 from gan_forensics.report import Section, Table
 
@@ -111,7 +112,8 @@ def reproduce(config: Published, out: Path) -> list[dict[str, Any]]:
                 runs[f"{fraction:.0%}", policy, seed] = (gan, config.steps)
         if config.inception is not None and not path.exists():
             whole = open_source(SOURCE, size=32, split="train")
-            np.savez(path, **subset(whole, fraction).arrays)  # pyright: ignore[reportArgumentType]
+            with written_beside(path) as partial:
+                np.savez(partial, **subset(whole, fraction).arrays)  # pyright: ignore
     return train_and_measure(
         runs,
         out,

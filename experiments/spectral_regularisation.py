@@ -31,7 +31,7 @@ import numpy as np
 
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source, take
-from gan_forensics.files import write_json
+from gan_forensics.files import write_json, written_beside
 from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import LOSSES, Gan, GanConfig, generate, spectral_task, train_gan
 from gan_forensics.gans.spectral_regularisation import Mode
@@ -166,8 +166,8 @@ def _job(experiment: Experiment, variant: Variant, seed: int) -> tuple[str, floa
         gan, state = train_variant(
             variant, config, experiment.out / "gans" / name, experiment.steps
         )
-        images.parent.mkdir(parents=True, exist_ok=True)
-        np.save(images, generate(gan, state, experiment.images, seed=1000 + seed))
+        with written_beside(images) as partial:
+            np.save(partial, generate(gan, state, experiment.images, seed=1000 + seed))
 
     _, seconds = stored_part(experiment.out / "parts" / f"{name}.json", asked, job)
     return str(images), seconds

@@ -215,3 +215,14 @@ def test_a_folder_that_is_trusted_is_the_users_alone(tmp_path, monkeypatch):
         private_folder(tmp_path / "new")
     (tmp_path / "config.json").unlink()
     private_folder(tmp_path / "default", chosen=False)
+
+
+def test_memory_is_asked_for_by_the_size_of_a_file(tmp_path):
+    path = tmp_path / "small"
+    path.write_bytes(b"small")
+    assert read_bytes(path, most=2**50) == b"small"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="Linux")
+def test_a_file_that_says_0_of_itself_is_read_whole():
+    assert len(read_bytes("/proc/self/smaps", most=2**30)) > 2**12

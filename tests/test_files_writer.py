@@ -1,7 +1,10 @@
+import ast
 import json
 import os
+import re
 import secrets
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +145,70 @@ def test_a_run_folder_whose_lock_or_samples_are_a_link_is_refused(name, tmp_path
     with pytest.raises(ValueError, match=f"{name}: it is a link"), writing(tmp_path / "run"):
         pass
     assert precious.read_text() == "keep"
+
+
+# What writes beside `written_beside` and its like, and why it may.
+_OTHER_WRITERS = {
+    # To a new file in a new folder of a drawn name, or one that was just made.
+    "gan_forensics/data/benchmark.py": {"open"},
+    "gan_forensics/studies/face_clips.py": {"cv2.VideoWriter"},
+    # In a run folder, in which links were refused.
+    "gan_forensics/train/checkpoint.py": {"_manager.save", "rmtree", "rename"},
+    "gan_forensics/train/log.py": {"open", "SummaryWriter"},
+    "gan_forensics/train/loop.py": {"mkdir"},
+    "gan_forensics/train/run_folder.py": {"mkdir", "open"},
+    "gan_forensics/studies/runner.py": {"copytree"},
+    "gan_forensics/faces/runs.py": {"open"},
+    # To a name that `written_beside` drew for them.
+    "gan_forensics/anomaly/tables.py": {"open"},
+    "gan_forensics/report/figures.py": {"savefig"},
+    "gan_forensics/faces/video.py": {"cv2.VideoWriter", "open"},
+    "experiments/face_landmarks.py": {"open"},
+    # By pip.
+    "experiments/fetch_catalogues.py": {"mkdir"},
+}
+_WRITERS = {
+    "save", "savez", "savez_compressed", "savefig", "savemat", "mkdir", "makedirs", "rmtree",
+    "copytree", "copyfile", "copy2", "move", "rename", "write_bytes", "touch", "symlink_to",
+    "hardlink_to", "imwrite", "to_csv", "VideoWriter", "SummaryWriter", "memmap", "open_memmap",
+}  # fmt: skip
+# Names that `written_beside` gives, streams in memory, and what saves itself by `write_archive`.
+_RIGHT = {"partial", "data", "stream", "buffer", "checkpoints"}
+_OWN_SAVE = {"detector", "attributor", "trained", "model"}
+
+
+def _writes(path):
+    """Calls in a source file that write to a path, by what is called."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = isinstance(node, ast.Call) and (
+            getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+        )
+        if not name or name not in {*_WRITERS, "open", "fdopen"}:
+            continue
+        called = ast.unparse(node.func)
+        first = ast.unparse(node.args[0]) if node.args else ""
+        target = called.partition(".")[0]
+        if name in ("open", "fdopen"):
+            given = [*node.args, *(keyword.value for keyword in node.keywords)]
+            inner = [part for each in given for part in ast.walk(each)]
+            texts = [str(part.value) for part in inner if isinstance(part, ast.Constant)]
+            modes = [text for text in texts if re.fullmatch(r"[rwaxbt+]{1,3}", text)]
+            if any(set(mode) & set("wax+") for mode in modes) and target != "partial":
+                yield "open"
+        elif name in _WRITERS and not {first, target} & _RIGHT:
+            if not (name == "save" and target in _OWN_SAVE):
+                yield (
+                    "_manager.save"
+                    if called == "self._manager.save"
+                    else (called if called.startswith("cv2.") else name)
+                )
+
+
+def test_everything_is_written_by_the_one_writer():
+    root = Path(__file__).parents[1]
+    found = {}
+    for folder in ("gan_forensics", "experiments"):
+        for path in sorted((root / folder).rglob("*.py")):
+            if path.parent.name != "files" and (calls := set(_writes(path))):
+                found[path.relative_to(root).as_posix()] = calls
+    assert found == _OTHER_WRITERS

@@ -253,6 +253,14 @@ def lengthen(header, arrays):
         (lambda h, a: h.update(settings=None), "no valid 'settings'"),
         (lambda h, a: h.update(calibration={"n_real": 3}), "calibration facts are incomplete"),
         (lambda h, a: h.update(preprocessing={"crop": 0}), "crop must be a whole number"),
+        (lambda h, a: h.update(settings={"width": 10**9}), "no valid 'width': .* at most 4096"),
+        (lambda h, a: h.update(settings={"width": "a"}), "no valid 'width'"),
+        (lambda h, a: h.update(settings={"depth": 1e8}), "no valid 'depth': .* at most 8"),
+        (lambda h, a: h.update(settings={"dtype": "x"}), "settings have an unknown 'dtype'"),
+        (
+            lambda h, a: h.update(arch="dct_cnn", settings={"side": 4096}),
+            "arrays are not those of images of 4096x4096",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_together_is_refused(detector, tmp_path, change, message):
@@ -262,6 +270,16 @@ def test_a_file_that_does_not_fit_together_is_refused(detector, tmp_path, change
     with pytest.raises(ValueError, match=message) as error:
         load_detector(path)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_file_of_few_arrays_makes_no_deep_network(tmp_path, monkeypatch):
+    path = tmp_path / "detector.npz"
+    arrays = {f"params/{i}": np.zeros(1, np.float32) for i in range(20)}
+    settings = {"width": 0.1, "depth": 7.5, "divisor": 2}
+    NeuralDetector("efficientnet", arrays, settings=settings).save(path)
+    monkeypatch.setattr("jax.eval_shape", None)
+    with pytest.raises(ValueError, match="its 20 arrays are too few for"):
+        load_detector(path)
 
 
 # --- thresholds ---------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
-from gan_forensics.cli.process import list_images, progress
-from gan_forensics.files import listed, say, tell, write_csv
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import listed, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.attribution import Attributor
@@ -70,15 +70,17 @@ class AttributeScore:
             say(f"every image is {model.preprocessing.words}, as when the model was fitted")
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
         rows, pictures = [], []
-        for path, found in scored(model, progress(paths)):
-            rows.append(_row(path, model, found))
-            if len(pictures) < self.most:
-                pictures.append((path, found))
-        for path, reason in left_out.items():
-            rows.append(_row(path, model, f"{path}: {reason}"))
-            pictures.append((path, reason))
-        rows.sort(key=lambda row: row["path"])
-        write_csv(self.out, rows)
+        with rows_kept(self.out, [*_row(Path(), model, "")]) as keep:
+            for path, found in scored(model, progress(paths)):
+                rows.append(_row(path, model, found))
+                keep(rows[-1])
+                if len(pictures) < self.most:
+                    pictures.append((path, found))
+            for path, reason in left_out.items():
+                rows.append(_row(path, model, f"{shown(path)}: {reason}"))
+                pictures.append((path, reason))
+            rows.sort(key=lambda row: row["path"])
+            write_csv(self.out, rows)
         errors = [row["error"] for row in rows if row["error"]]
         known = [row["verdict"] for row in rows if not row["error"]]
         if not known:
@@ -109,24 +111,24 @@ def scored(model: "Attributor", paths: Iterable[Path]) -> Iterator[tuple[Path, A
     """(image as the model sees it, outputs of it) for each path, or why there are none."""
     import numpy as np
 
-    from gan_forensics.data import ImageError, load_image
+    from gan_forensics.data import load_image, read_header
+
+    def judge(images: list[Any]) -> list[tuple[Any, Any]]:
+        outputs = model.model.outputs(np.stack(images))
+        return [(image, outputs.rows([place])) for place, image in enumerate(images)]
 
     waiting = iter(paths)
     while some := list(islice(waiting, AT_ONCE)):
         found: dict[Path, Any] = {}
         for path in some:
             try:
+                header = read_header(path)
+                model.check_shape((header.height, header.width, 3))
                 found[path] = model.prepared(load_image(path))
-            except ImageError as error:
-                found[path] = str(error)
-            except ValueError as error:
-                found[path] = f"{path}: {error}"
-        good = [path for path in some if not isinstance(found[path], str)]
-        if good:
-            outputs = model.model.outputs(np.stack([found[path] for path in good]))
-            for place, path in enumerate(good):
-                found[path] = found[path], outputs.rows([place])
-        yield from found.items()
+            except Exception as error:
+                found[path] = failure(path, error)
+        good = {path: image for path, image in found.items() if not isinstance(image, str)}
+        yield from (found | (judged(judge, good) if good else {})).items()
 
 
 def _row(path: Path, model: "Attributor", found: Any) -> dict[str, Any]:
@@ -153,6 +155,7 @@ def _with_maps(
     """What the page shows of images, the first ones with maps of what decided; and their scale."""
     import numpy as np
 
+    from gan_forensics.files import shown
     from gan_forensics.forensics.attribution_map import has_maps, source_maps
     from gan_forensics.forensics.attribution_model import Outputs
     from gan_forensics.forensics.explanations import common_scale, panel
@@ -175,7 +178,7 @@ def _with_maps(
     rows = []
     for path, found in pictures:
         if isinstance(found, str):
-            reason = found.removeprefix(f"{path}: ")
+            reason = found.removeprefix(f"{shown(path)}: ")
             rows.append(ScoredImage(path, None, None, False, None, None, reason))
             continue
         pixels, outputs = found

@@ -1,14 +1,15 @@
 """`gan-forensics classify`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import list_images, progress
-from gan_forensics.files import listed, say, tell, write_csv
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import listed, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.distill import Classifier
@@ -47,12 +48,20 @@ class Classify:
         check_file_out(self.out)
         classifier = load_classifier(self.run, epoch=self.epoch)
         paths, left_out = list_images(self.images, follow_links=self.follow_links)
-        rows, fitted = _rows(classifier, progress(paths))
+        rows, fitted = [], 0
+        with rows_kept(self.out, [*_row(classifier, Path(), None, "")]) as keep:
+            for row, was_fitted in _rows(classifier, progress(paths)):
+                rows.append(row)
+                keep(row)
+                fitted += was_fitted
+            rows += [
+                _row(classifier, path, None, f"{shown(path)}: {why}")
+                for path, why in left_out.items()
+            ]
+            rows.sort(key=lambda row: row["path"])
+            write_csv(self.out, rows)
         if fitted:
             say(f"{fitted} of {len(paths)} were cropped to squares or resized to {classifier.size}")
-        rows += [_row(classifier, path, None, f"{path}: {why}") for path, why in left_out.items()]
-        rows.sort(key=lambda row: row["path"])
-        write_csv(self.out, rows)
         errors = [row["error"] for row in rows if row["error"]]
         called = [row["name"] or row["label"] for row in rows if not row["error"]]
         if not called:
@@ -67,34 +76,32 @@ class Classify:
             say(f"{len(errors)} could not be classified; see the error column")
 
 
-def _rows(classifier: "Classifier", paths: Iterable[Path]) -> tuple[list[dict[str, Any]], int]:
-    """A row for each image, in any order, and how many had another size than the network's."""
+def _rows(classifier: "Classifier", paths: Iterable[Path]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """A row for each image, and whether it had another size than the network's."""
     import numpy as np
 
-    from gan_forensics.data import ImageError, load_image
-
-    rows, waiting, fitted = [], [], 0
-
-    def judge() -> None:
-        if not waiting:
-            return
-        logits = classifier.logits(np.stack([image for _, image in waiting]))
-        for (path, _), said in zip(waiting, logits, strict=True):
-            rows.append(_row(classifier, path, said, ""))
-        waiting.clear()
+    from gan_forensics.data import load_image
 
     channels: Any = classifier.channels
-    for path in paths:
-        try:
-            image = load_image(path, channels=channels)
-            waiting.append((path, classifier.fitted(image)))
-            fitted += waiting[-1][1].shape != image.shape
-        except ImageError as error:
-            rows.append(_row(classifier, path, None, str(error)))
-        if len(waiting) == AT_ONCE:
-            judge()
-    judge()
-    return rows, fitted
+    waiting = iter(paths)
+    while some := list(islice(waiting, AT_ONCE)):
+        found: dict[Path, Any] = {}
+        fitted: set[Path] = set()
+        for path in some:
+            try:
+                image = load_image(path, channels=channels)
+                found[path] = classifier.fitted(image)
+                if found[path].shape != image.shape:
+                    fitted.add(path)
+            except Exception as error:
+                found[path] = failure(path, error)
+        good = {path: image for path, image in found.items() if not isinstance(image, str)}
+        if good:
+            found |= judged(lambda images: list(classifier.logits(np.stack(images))), good)
+        for path, said in found.items():
+            failed = isinstance(said, str)
+            row = _row(classifier, path, None if failed else said, said if failed else "")
+            yield row, path in fitted
 
 
 def _row(classifier: "Classifier", path: Path, logits: Any, error: str) -> dict[str, Any]:

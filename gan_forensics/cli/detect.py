@@ -11,9 +11,9 @@ from tyro.conf import Positional, subcommand
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.process import list_images, progress
+from gan_forensics.cli.process import failure, judged, list_images, progress
 from gan_forensics.cli.robustness import DetectRobustness
-from gan_forensics.files import say, tell, write_csv
+from gan_forensics.files import rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.data import Header
@@ -199,20 +199,21 @@ class DetectScore:
             say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
         if seen is None:
             say("the detector does not tell what files it was fitted on: none is marked as outside")
-        unread = ((path, f"{path}: {reason}") for path, reason in left_out.items())
+        unread = ((path, f"{shown(path)}: {reason}") for path, reason in left_out.items())
+        columns = [name for name in _COLUMNS if name != "spread" or self.carriers]
         rows, known = [], []
-        for path, found in chain(_scored(detector, progress(paths), self.carriers), unread):
-            row = {"path": path, "label": labels[path]}
-            if isinstance(found, str):
-                rows.append(row | _BLANK | {"error": found})
-                continue
-            cells = _cells(found, detector.threshold, seen)
-            rows.append(row | cells)
-            known.append((labels[path], found.scores[0], cells["verdict"]))
-        if not self.carriers:
-            for row in rows:
-                del row["spread"]
-        write_csv(self.out, sorted(rows, key=lambda row: row["path"]))
+        with rows_kept(self.out, columns) as keep:
+            for path, found in chain(_scored(detector, progress(paths), self.carriers), unread):
+                row = dict.fromkeys(columns, "") | {"path": path, "label": labels[path]}
+                if isinstance(found, str):
+                    row["error"] = found
+                else:
+                    cells = _cells(found, detector.threshold, seen)
+                    row |= {name: cells[name] for name in columns if name in cells}
+                    known.append((labels[path], found.scores[0], cells["verdict"]))
+                rows.append(row)
+                keep(row)
+            write_csv(self.out, sorted(rows, key=lambda row: row["path"]))
         errors = [row["error"] for row in rows if row["error"]]
         if not known:
             # No wrong use of the command, and no success either.
@@ -262,7 +263,7 @@ class Found(NamedTuple):
     header: "Header"
 
 
-_BLANK = {"score": "", "verdict": "", "spread": "", "outside": "", "error": ""}
+_COLUMNS = ("path", "label", "score", "verdict", "spread", "outside", "error")
 
 
 def _cells(found: Found, threshold: float, seen: Any) -> dict[str, str]:
@@ -271,7 +272,7 @@ def _cells(found: Found, threshold: float, seen: Any) -> dict[str, str]:
 
     above = {score > threshold for score in found.scores}
     verdict = "unsure" if len(above) > 1 else "generated" if above == {True} else "real"
-    return _BLANK | {
+    return {
         "score": f"{found.scores[0]:.6g}",
         "verdict": verdict,
         "spread": f"{max(found.scores) - min(found.scores):.6g}",
@@ -319,19 +320,26 @@ def _scored(
 ) -> Iterator[tuple[Path, Found | str]]:
     """The scores of each image, or why it has none; a batch is scored together."""
     from gan_forensics.data.carriers import RESHIPPED
+    from gan_forensics.files import shown
     from gan_forensics.forensics.measure import score_carried
 
     names = ("none", *RESHIPPED) if carriers else ("none",)
+
+    def judge(given: list[tuple[Any, "Header"]]) -> list[Found | None]:
+        scores = score_carried(detector, [image for image, _ in given], names)
+        return [
+            Found([float(score) for score in column if score == score], header)
+            if column[0] == column[0]
+            else None
+            for (_, header), column in zip(given, scores.T, strict=True)
+        ]
+
     for some in _read(detector, paths):
         images = {path: found for path, found in some.items() if not isinstance(found, str)}
         result: dict[Path, Found | str] = {p: e for p, e in some.items() if isinstance(e, str)}
-        if images:
-            scores = score_carried(detector, [image for image, _ in images.values()], names)
-            for path, column in zip(images, scores.T, strict=True):
-                flat = f"{path}: a flat image has no spectrum to judge"
-                finite = [float(score) for score in column if score == score]
-                whole = column[0] == column[0]
-                result[path] = Found(finite, images[path][1]) if whole else flat
+        for path, found in (judged(judge, images) if images else {}).items():
+            flat = f"{shown(path)}: a flat image has no spectrum to judge"
+            result[path] = flat if found is None else found
         order = list(some)
         # Or they would stay in memory while the next ones are read.
         some.clear()
@@ -344,23 +352,20 @@ def _read(detector: "Detector", paths: Iterable[Path]) -> Iterator[dict[Path, An
 
     Images of a size that the detector refuses are not decoded: headers say it.
     """
-    from gan_forensics.data import ImageError, load_image, read_header
+    from gan_forensics.data import load_image, read_header
 
     some, pixels = {}, 0
     for path in paths:
         try:
             header = read_header(path)
-            try:
-                detector.check_shape((header.height, header.width, 3))
-            except ValueError as error:
-                raise ImageError(f"{path}: {error}") from None
+            detector.check_shape((header.height, header.width, 3))
             if some and pixels + header.height * header.width > PIXELS_AT_ONCE:
                 yield some
                 some, pixels = {}, 0
             some[path] = load_image(path), header
             pixels += header.height * header.width
-        except ImageError as error:
-            some[path] = str(error)
+        except Exception as error:
+            some[path] = failure(path, error)
         if len(some) == AT_ONCE:
             yield some
             some, pixels = {}, 0

@@ -1,19 +1,25 @@
 """`gan-forensics explain`."""
 
 import csv
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import list_images, progress
-from gan_forensics.files import file_stem, say, tell, write_csv
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import file_stem, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
     from gan_forensics.forensics.neural import NeuralDetector
+
+_COLUMNS = ("path", "score", "probability", "verdict")
+# Images that are explained together.
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,11 @@ class Explain:
 
     def __call__(self) -> None:
         """Run it."""
-        from scipy.special import expit
-
-        from gan_forensics.data import ImageError, load_image, save_png
+        from gan_forensics.data import save_png
         from gan_forensics.files import check_folder_out
         from gan_forensics.forensics.explanations import (
             collage,
             common_scale,
-            explain,
             overlay,
             panel,
             patches,
@@ -74,39 +77,28 @@ class Explain:
         paths = listing.images[: self.most]
         if len(paths) < len(listing.images):
             say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
-        images, errors = {}, []
-        for path in progress(paths):
-            try:
-                image = load_image(path)
-                try:
-                    detector.check_shape(image.shape)
-                except ValueError as error:
-                    raise ImageError(f"{path}: {error}") from None
-                # Shown as the detector sees it.
-                images[path] = detector.preprocessing(image)
-            except ImageError as error:
-                errors.append([str(path), str(error)])
-        if not images:
-            reason = errors[0][1] if errors else "it holds none"
-            raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
-        pixels = list(images.values())
-        explanations = explain(detector, pixels)
-        scale, verdicts = common_scale(explanations), []
-        for path, found in zip(images, explanations, strict=True):
-            verdict = Verdict(path, found.score, *panel(images[path], found, scale))
+        found, errors = {}, []
+        with rows_kept(self.out / "scores.csv", _COLUMNS) as keep:
+            for path, image, explained in _explained(detector, progress(paths)):
+                if isinstance(explained, str):
+                    errors.append([str(path), explained])
+                    continue
+                found[path] = image, explained
+                keep(_row(detector, path, explained.score))
+            if not found:
+                reason = errors[0][1] if errors else "it holds none"
+                raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
+            write_csv(
+                self.out / "scores.csv",
+                [_row(detector, path, explained.score) for path, (_, explained) in found.items()],
+            )
+        pixels = [image for image, _ in found.values()]
+        scale, verdicts = common_scale([explained for _, explained in found.values()]), []
+        for path, (image, explained) in found.items():
+            verdict = Verdict(path, explained.score, *panel(image, explained, scale))
             name = f"{len(verdicts):03d}-{file_stem(path.stem)}.png"
             save_png(self.out / name, overlay(verdict.base, verdict.layer))
             verdicts.append(verdict)
-        scores = [
-            {
-                "path": verdict.image,
-                "score": verdict.score,
-                "probability": float(expit(verdict.score)),
-                "verdict": "generated" if verdict.score > detector.threshold else "real",
-            }
-            for verdict in verdicts
-        ]
-        write_csv(self.out / "scores.csv", scores)
         features, ranked = self._features(detector, pixels, chosen)
         rows = patches(detector, pixels, features, n=self.patches) if features else []
         if rows:
@@ -137,6 +129,42 @@ class Explain:
             f"Ranked on the {ranking.images} of {ranking.given} images that the detector gives a "
             "probability of at least 0.9 of being generated."
         )
+
+
+def _explained(
+    detector: "NeuralDetector", paths: Iterable[Path]
+) -> Iterator[tuple[Path, Any, Any]]:
+    """Each image as the detector sees it, and its explanation or why there is none."""
+    from gan_forensics.data import load_image, read_header
+    from gan_forensics.forensics.canvases import BYTES_EXPLAINED, check_memory
+    from gan_forensics.forensics.explanations import explain
+
+    waiting = iter(paths)
+    while some := list(islice(waiting, _AT_ONCE)):
+        images, found = {}, {}
+        for path in some:
+            try:
+                header = read_header(path)
+                shape = header.height, header.width, 3
+                detector.check_shape(shape)
+                sides = detector.preprocessing.shape(shape)[:2]
+                check_memory(detector.network, *sides, bytes_a_pixel=BYTES_EXPLAINED)
+                images[path] = detector.preprocessing(load_image(path))
+            except Exception as error:
+                found[path] = failure(path, error)
+        if images:
+            found |= judged(lambda given: explain(detector, given), images)
+        for path in some:
+            yield path, images.get(path), found[path]
+
+
+def _row(detector: "NeuralDetector", path: Path, score: float) -> dict[str, Any]:
+    """The line of an image that was explained."""
+    from scipy.special import expit
+
+    verdict = "generated" if score > detector.threshold else "real"
+    cells = path, score, float(expit(score)), verdict
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def read_neural(path: Path) -> "NeuralDetector":

@@ -1,16 +1,19 @@
 """What the commands share: opening images and saying what is left out, progress, tables."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_forensics.files import say, shown
 
 if TYPE_CHECKING:
     from gan_forensics.anomaly import TableData
     from gan_forensics.data import Listing, Source
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def open_source(
@@ -91,6 +94,38 @@ def batches(source) -> Iterator[Any]:
 
     at_once = room(*source[0]["image"].shape[:2])
     return (part["image"] for part in chunks(source, at_once, progress=progress))
+
+
+def judged(
+    judge: Callable[[list[T]], Sequence[R]], images: Mapping[Path, T]
+) -> dict[Path, R | str]:
+    """What `judge` says of images, or in words why it cannot, for each.
+
+    Where a batch fails its halves are tried: it may be too large, or one image the reason.
+    """
+    try:
+        return dict(zip(images, judge(list(images.values())), strict=True))
+    # Whatever it is, the other images have nothing to do with it.
+    except Exception as error:
+        if len(images) == 1:
+            (path,) = images
+            return {path: failure(path, error)}
+    half = len(images) // 2
+    pairs = list(images.items())
+    return judged(judge, dict(pairs[:half])) | judged(judge, dict(pairs[half:]))
+
+
+def failure(path: Path, error: Exception) -> str:
+    """Why there is no result for an image, in a line that names it."""
+    from gan_forensics.data import ImageError
+    from gan_forensics.files import shown
+
+    if isinstance(error, ImageError):
+        return str(error)
+    reason = shown(error) or type(error).__name__
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:
+        reason = "it needs more memory than there is; crop or shrink it"
+    return f"{shown(path)}: {reason}"
 
 
 def by_sides(shape: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import open_source, progress
+from gan_forensics.cli.process import failure, open_source, progress
 from gan_forensics.files import file_stem, listed, say, tell
 
 if TYPE_CHECKING:
@@ -118,7 +118,6 @@ class Translate:
         """The images that can be read, and names for their translations."""
         import numpy as np
 
-        from gan_forensics.data import ImageError
         from gan_forensics.data.sources import describe
 
         count = min(self.most, len(source))
@@ -128,8 +127,8 @@ class Translate:
         for index in range(count):
             try:
                 images.append(source[index]["image"])
-            except ImageError as error:
-                errors.append(str(error))
+            except Exception as error:  # The others have nothing to do with it.
+                errors.append(failure(Path(describe(source, index)), error))
                 continue
             name = describe(source, index)
             stem = file_stem(Path(name).stem) if Path(name).is_file() else ""

@@ -4,6 +4,7 @@ All take `size` and `crop` as `square` does.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def read_list(file: Path, *, split: str, **fit: int | None) -> FileSource:
     if lines and lines[0][1][0].strip().lower() == "path":
         header = [name.strip() for name in lines.pop(0)[1]]
         header = [name.lower() if name.lower() in ("path", "label") else name for name in header]
-        if twice := sorted({name for name in header if header.count(name) > 1}):
+        if twice := sorted(name for name, n in Counter(header).items() if n > 1):
             raise ValueError(f"{file}: two columns are called {twice[0]!r}: rename one")
     elif lines:
         header = header[: len(lines[0][1])]

@@ -40,8 +40,11 @@ def read_bytes(path: Path | str, *, most: int) -> bytes:
         ValueError: when it is no regular file, or has more than `most` bytes.
     """
     with open_regular(path) as file:
-        # A file may grow while it is read, and some say 0 of themselves.
-        data = file.read(most + 1)
+        # Memory is asked for at once, and no more of it than the file says; some files say 0, and
+        # some grow while they are read.
+        data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+        while len(data) <= most and (part := file.read(min(most + 1 - len(data), 2**20))):
+            data += part
         if len(data) > most:
             size = max(os.fstat(file.fileno()).st_size, len(data))
             raise ValueError(f"{shown(path)}: {size} bytes, more than the {most} that are read")

@@ -1,17 +1,17 @@
 """Attributor files: archives of plain numbers and a JSON header, safe to load from a stranger."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gan_forensics.files import check_file_in
-from gan_forensics.files.archives import read_archive, write_archive
+from gan_forensics.files import check_file_in, shown
+from gan_forensics.files.archives import Head, read_archive, write_archive
 from gan_forensics.forensics.archive import FORMAT as DETECTOR
-from gan_forensics.forensics.archive import LARGEST_FILE, check_fields
+from gan_forensics.forensics.archive import LARGEST_FILE, check_fields, check_image_shape
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_model import Outputs
@@ -56,38 +56,50 @@ def load_attributor(path: Path | str) -> Attributor:
     """
     check_file_in(path, "an attributor file, which `gan-forensics attribute fit` writes")
     try:
-        return _assembled(*read_archive(path, most=LARGEST_FILE))
+        return _assembled(*read_archive(path, _choose, most=LARGEST_FILE))
     except OSError:
         raise
     except Exception as error:  # What a hostile header asks for can fail anywhere.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shown(" ".join(str(error).split()), most=1000) or type(error).__name__
         raise ValueError(
-            f"{path} is not a usable attributor file: {reason} "
+            f"{shown(path)} is not a usable attributor file: {reason} "
             "(write one with `gan-forensics attribute fit`)"
         ) from error
 
 
-def _assembled(header: Any, arrays: dict[str, np.ndarray]) -> Attributor:
-    """Check a header and arrays against each other and build the attributor."""
+def _choose(header: Any, heads: Mapping[str, Head]) -> Iterable[str]:
+    """All arrays, where they are those of the header."""
+    _check_header(header)
+    given = {name.removeprefix("model/"): head for name, head in heads.items()}
+    given = {name: given[name] for name in given.keys() - {*_GALLERY, _FITTED_ON}}
+    METHODS[header["method"]].check(header["settings"], given, classes=len(header["names"]))
+    return heads
+
+
+def _check_header(header: Any) -> None:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         if isinstance(header, dict) and header.get("format") == DETECTOR:
             raise ValueError("it is a detector: `gan-forensics detect score` reads it")
         raise ValueError("its header is not that of an attributor")
     if header.get("version") != VERSION:
-        raise ValueError(
-            f"it has version {header.get('version')!r}, this gan_forensics reads {VERSION}"
-        )
+        version = shown(repr(header.get("version")))
+        raise ValueError(f"it has version {version}, this gan_forensics reads {VERSION}")
     check_fields(header, {
-        "method": str, "names": list, "real": str, "image_shape": list, "temperature": float,
+        "method": str, "names": list, "real": str, "temperature": float,
         "threshold": float, "accepted": float, "settings": dict, "facts": dict,
     })  # fmt: skip
-    names, real, shape = _names(header), header["real"], header["image_shape"]
-    if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape) or shape[2] != 3:
-        raise ValueError(f"image shape {shape} is not [h, w, 3]")
+    _names(header)
+    check_image_shape(header, (3,))
     for name in ("temperature", "threshold", "accepted"):
         if not math.isfinite(header[name]) or (name == "temperature" and header[name] <= 0):
             raise ValueError(f"{name} {header[name]} cannot be")
     lookup(METHODS, header["method"], "method")
+    read_preprocessing(header)
+
+
+def _assembled(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Attributor:
+    """Check the arrays and build the attributor, of a header that was checked."""
+    names, real, shape = _names(header), header["real"], header["image_shape"]
     gallery = _gallery(arrays, len(names))
     fitted_on = arrays.pop(_FITTED_ON, None)
     if fitted_on is None or fitted_on.ndim != 1 or fitted_on.dtype != np.uint64:

@@ -24,12 +24,15 @@ class Method(NamedTuple):
         fit: ((training source, labels), (validation images, labels), config, names=, real=, side=,
             run=, resume=, facts=, progress=) -> model. Validation images are perturbed already.
         assemble: (settings, arrays, classes=, real=) -> model, or a ValueError in one line.
+        check: (settings, heads of arrays, classes=) -> None, or a ValueError before these are
+            read.
         reads: settings of `AttributionConfig` that it has and not all methods do.
         folder: whether training fills a run folder, from which it can go on.
     """
 
     fit: Callable[..., Model]
     assemble: Callable[..., Model]
+    check: Callable[..., None] = lambda settings, heads, *, classes: None
     reads: tuple[str, ...] = ()
     folder: bool = False
 
@@ -48,7 +51,8 @@ _MIXED = ("mixed", "level", "mix_concentration", "compound")
 
 
 def _network(*reads: str) -> Method:
-    return Method(train_network, attribution_networks.assemble, reads, folder=True)
+    assemble, check = attribution_networks.assemble, attribution_networks.check
+    return Method(train_network, assemble, check, reads, folder=True)
 
 
 def _classical(

@@ -18,12 +18,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float
 
 from gan_forensics.data import Source
+from gan_forensics.files.archives import Head
 from gan_forensics.forensics import reverse_engineering
 from gan_forensics.forensics.archive import check_fields
 from gan_forensics.forensics.attribution_model import Images, Outputs
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.fingerprints import dct_statistics
-from gan_forensics.forensics.neural import ARCHITECTURES, check_arrays
+from gan_forensics.forensics.neural import ARCHITECTURES, check_arrays, check_finite
 from gan_forensics.forensics.repmix import (
     compound_loss,
     gated,
@@ -44,8 +45,10 @@ from gan_forensics.runtime import jit
 from gan_forensics.spectra.dct import EPSILON
 
 Batch = Mapping[str, Array]
-# Images that are scored together; what fills a batch up are copies of its last image.
-AT_ONCE = 64
+# Images that are scored together, and their pixels; what fills a batch up are copies of its last
+# image.
+AT_ONCE, PIXELS = 64, 2**22
+_INPUTS = "inputs/"
 # Of Adam, added to the gradient of all parameters; of SGD, on kernels alone.
 DECAY, RATE_FALLS = 5e-4, 0.85
 BODIES = ("resnet_small", "resnet50")
@@ -228,15 +231,15 @@ class NeuralModel:
     def arrays(self) -> dict[str, np.ndarray]:
         """Variables and inputs by name."""
         flat: dict[str, Any] = dict(flatten_dict({"variables": self.variables}, sep="/"))
-        return {**flat, **{f"inputs/{name}": array for name, array in self.inputs.items()}}
+        return {**flat, **{f"{_INPUTS}{name}": array for name, array in self.inputs.items()}}
 
     def outputs(self, images: Images) -> Outputs:
         """Logits and features of images of its side, float32 networks."""
         run = _outputs(self.network, self.method, self.real, tuple(sorted(self.choices.items())))
-        parts = []
-        for first in range(0, len(images), AT_ONCE):
-            some = np.asarray(images[first : first + AT_ONCE])
-            filled = np.concatenate([some, np.repeat(some[-1:], AT_ONCE - len(some), 0)])
+        parts, size = [], max(1, min(AT_ONCE, PIXELS // self.side**2))
+        for first in range(0, len(images), size):
+            some = np.asarray(images[first : first + size])
+            filled = np.concatenate([some, np.repeat(some[-1:], size - len(some), 0)])
             found = run(self.variables, self.inputs, filled)
             parts.append([np.asarray(array, np.float64)[: len(some)] for array in found])
         if not parts:
@@ -282,25 +285,36 @@ def start(network: nn.Module, seed: int, side: int) -> dict[str, Any]:
     return dict(initial_variables(network, jax.random.key(seed), shape, train=False))
 
 
+def check(settings: Mapping[str, Any], heads: Mapping[str, Head], *, classes: int) -> None:
+    """Check settings and the heads of arrays against each other.
+
+    Raises:
+        ValueError: where they do not fit together.
+    """
+    check_fields(settings, {"method": str, "side": range(1, LARGEST + 1), "choices": dict})
+    method, side, choices = settings["method"], settings["side"], settings["choices"]
+    row = lookup(NETWORKS, method, "method")
+    if choices.get("width") is not None:
+        check_fields(choices, {"width": range(1, LARGEST + 1)})
+    shapes = jax.eval_shape(lambda: start(row.make(classes, side, choices), 0, side))
+    variables = {name: head for name, head in heads.items() if not name.startswith(_INPUTS)}
+    check_arrays(method, flatten_dict({"variables": shapes}, sep="/"), variables)
+
+
 def assemble(
     settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, classes: int, real: int
 ) -> NeuralModel:
-    """A model from what a file holds.
+    """A model from settings and arrays that `check` has seen.
 
     Raises:
         ValueError: where it does not fit together.
     """
-    check_fields(settings, {"method": str, "side": int, "choices": dict})
     method, side, choices = settings["method"], settings["side"], settings["choices"]
-    row = lookup(NETWORKS, method, "method")
-    if not 1 <= side <= LARGEST:
-        raise ValueError(f"side {side} is not 1 to {LARGEST}")
-    shapes = jax.eval_shape(lambda: start(row.make(classes, side, choices), 0, side))
+    check_finite(method, arrays)
     inputs, variables = {}, {}
     for name, array in arrays.items():
-        kind, _, rest = name.partition("/")
-        (inputs if kind == "inputs" else variables)[rest if kind == "inputs" else name] = array
-    check_arrays(method, flatten_dict({"variables": shapes}, sep="/"), variables)
+        given = name.startswith(_INPUTS)
+        (inputs if given else variables)[name.removeprefix(_INPUTS)] = array
     nested = unflatten_dict(variables, sep="/")["variables"]
     model = NeuralModel(method, classes, real, side, choices, nested, inputs)
     image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_forensics.files import shown
 from gan_forensics.forensics.intervals import grouped_rate, rate_interval
 from gan_forensics.forensics.metrics import check_scores
 
@@ -122,16 +123,20 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
             )  # fmt: skip
             found = Calibration(**{**facts, "measured": measured})
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"its calibration facts are incomplete ({error})") from None
+        raise ValueError(f"its calibration facts are incomplete ({shown(error)})") from None
     for part in (found, *found.measured, *(r for m in found.measured for r in rates_of(m))):
         for field in fields(part):
             value = getattr(part, field.name)
             kind = _TYPES.get(field.name, (int, float))
-            if isinstance(value, bool) or not isinstance(value, kind):
-                raise ValueError(f"its calibration facts are wrong: {field.name} is {value!r}")
+            most = 1 if field.name in _SHARES else 2**53
+            number = isinstance(value, int | float) and not 0 <= value <= most
+            if isinstance(value, bool) or not isinstance(value, kind) or number:
+                given = shown(repr(value), most=50)
+                raise ValueError(f"its calibration facts are wrong: {field.name} is {given}")
     return found
 
 
+_SHARES = ("rate", "low", "high", "auc", "target")
 _TYPES = {
     "groups": (int, type(None)), "measured": tuple, "carrier": str,
     "false_alarms": Rate, "detected": Rate,

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from gan_forensics.nn.canvas import fits_canvas
+from gan_forensics.runtime.free_memory import free_memory
 
 # Sizes with programs of their own, for one network.
 OWN_SIZES = 4
@@ -22,6 +24,13 @@ PIXELS, MOST = 2**22, 64
 LENGTHS = (1, 4, 16, 64)
 # Images that wait for others to fill a batch, at most.
 WAITING = 2**24
+# What a network takes for a pixel on a CPU: measured at 1 and 4 megapixels, resnet_small 890,
+# resnet50 470.
+BYTES = 1000
+# And what its explanation takes: resnet_small 3400.
+BYTES_EXPLAINED = 4000
+# Less is not looked at.
+_LITTLE = 2**31
 
 Shape = tuple[int, int]
 Group = list[tuple[int, UInt8[np.ndarray, "_h _w c"]]]
@@ -74,8 +83,33 @@ def check_image(place: int, image: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
 
 def room(height: int, width: int, most: int = MOST) -> int:
     """The largest batch of images of a size, of `LENGTHS`."""
-    allowed = max(1, min(most, PIXELS // (height * width)))
+    allowed = max(1, min(most, _pixels() // (height * width)))
     return max(n for n in LENGTHS if n <= allowed)
+
+
+@functools.cache
+def _pixels() -> int:
+    """Pixels of a batch: fewer where memory is short, the same ones all through a process."""
+    return PIXELS if jax.default_backend() != "cpu" else min(PIXELS, free_memory() // BYTES)
+
+
+def check_memory(
+    network: nn.Module, height: int, width: int, *, bytes_a_pixel: int = BYTES
+) -> None:
+    """Refuse (ValueError) an image for which a CPU's memory does not suffice.
+
+    The system would end the process otherwise, and all other images with it.
+    """
+    if fits_canvas(network):
+        height, width = canvas(height, width, network.stride)  # pyright: ignore
+    needed = bytes_a_pixel * height * width
+    if needed < _LITTLE or jax.default_backend() != "cpu":
+        return
+    if needed > (free := free_memory()):
+        raise ValueError(
+            f"{height}x{width} pixels take the network some {needed / 2**30:.0f} GiB, and "
+            f"{free / 2**30:.1f} GiB of memory are free: crop or shrink it"
+        )
 
 
 def canvas(height: int, width: int, stride: int) -> Shape:

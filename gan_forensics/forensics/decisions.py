@@ -13,6 +13,8 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
+from gan_forensics.files import shown
+
 Features = Float64[np.ndarray, "n d"]
 Scores = Float64[np.ndarray, " n"]
 
@@ -68,6 +70,32 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 
+def check_arrays(kind: str, given: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Refuse arrays whose names, shapes and types are not those of a kind; their sizes by letter.
+
+    Raises:
+        ValueError: naming the array.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {shown(kind)!r}: known are {', '.join(sorted(KINDS))}")
+    wanted = {"mean": "d", "scale": "d", **KINDS[kind].axes}
+    if wanted.keys() != given.keys():
+        raise ValueError(
+            f"a classifier of kind {kind!r} has the arrays {sorted(wanted)}, got "
+            f"{shown(sorted(given))}"
+        )
+    sizes = {"1": 1}
+    for name, axes in ((name, axes.split()) for name, axes in wanted.items()):
+        array = given[name]
+        if array.dtype != np.float64:
+            raise ValueError(f"array {name!r} must be float64, got {array.dtype}")
+        shape = [sizes.setdefault(a, n) for a, n in zip(axes, array.shape, strict=False)]
+        if len(axes) != array.ndim or list(array.shape) != shape:
+            expected = [sizes.get(axis, axis) for axis in axes]
+            raise ValueError(f"array {name!r} has shape {list(array.shape)}, expected {expected}")
+    return sizes
+
+
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """A fitted two-class classifier: standardise, then decide.
@@ -89,26 +117,9 @@ class Classifier:
     arrays: Mapping[str, np.ndarray]
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown kind {self.kind!r}: known are {', '.join(sorted(KINDS))}")
-        wanted = {"mean": "d", "scale": "d", **KINDS[self.kind].axes}
         given = {"mean": self.mean, "scale": self.scale, **self.arrays}
-        if wanted.keys() != given.keys():
-            raise ValueError(
-                f"a classifier of kind {self.kind!r} has the arrays {sorted(wanted)}, "
-                f"got {sorted(given)}"
-            )
-        sizes = {"1": 1}
-        for name, axes in ((name, axes.split()) for name, axes in wanted.items()):
-            array = given[name]
-            if array.dtype != np.float64:
-                raise ValueError(f"array {name!r} must be float64, got {array.dtype}")
-            shape = [sizes.setdefault(a, n) for a, n in zip(axes, array.shape, strict=False)]
-            if len(axes) != array.ndim or list(array.shape) != shape:
-                expected = [sizes.get(axis, axis) for axis in axes]
-                raise ValueError(
-                    f"array {name!r} has shape {list(array.shape)}, expected {expected}"
-                )
+        sizes = check_arrays(self.kind, given)
+        for name, array in given.items():
             if array.size == 0 or not np.isfinite(array).all():
                 raise ValueError(f"array {name!r} is empty or holds values that are not finite")
         if not (self.scale > 0).all():

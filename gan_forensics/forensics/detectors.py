@@ -5,20 +5,26 @@ The features are spectral (`FEATURES`) or those of a frozen network (`frozen`).
 Scores rise with the evidence that an image was generated.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from gan_forensics.files import check_file_in
+from gan_forensics.files import check_file_in, shown
+from gan_forensics.files.archives import Head
 from gan_forensics.forensics import frozen as frozen_networks
 from gan_forensics.forensics import neural
-from gan_forensics.forensics.archive import check_fields, read_detector, write_detector
+from gan_forensics.forensics.archive import (
+    check_fields,
+    check_image_shape,
+    read_detector,
+    write_detector,
+)
 from gan_forensics.forensics.calibration import Calibration
-from gan_forensics.forensics.decisions import Classifier
+from gan_forensics.forensics.decisions import Classifier, check_arrays
 from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, lookup
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.quality import FeatureExtractor
@@ -150,14 +156,14 @@ def load_detector(
         path, "a detector file, which `gan-forensics detect fit` or `train detector` writes"
     )
     try:
-        header, arrays = read_detector(path)
-        detector = lookup(KINDS, header["kind"], "kind of detector")(header, arrays)
+        header, arrays = read_detector(path, _choose)
+        detector = KINDS[header["kind"]].assemble(header, arrays)
     except OSError:
         raise
     except Exception as error:  # What a hostile header asks for can fail anywhere.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shown(" ".join(str(error).split()), most=1000) or type(error).__name__
         raise ValueError(
-            f"{path} is not a usable detector file: {reason} "
+            f"{shown(path)} is not a usable detector file: {reason} "
             "(write one with `gan-forensics detect fit` or `train detector`)"
         ) from error
     if isinstance(detector, SpectralDetector) and header["kind"] == "frozen":
@@ -175,32 +181,45 @@ def load_detector(
 def needs_weights(path: Path | str) -> bool:
     """Whether `load_detector` asks for frozen features; False for what it will refuse."""
     try:
-        return read_detector(path)[0]["kind"] == "frozen"
+        return read_detector(path, lambda header, heads: ())[0]["kind"] == "frozen"
     except Exception:  # `load_detector` says what is wrong.
         return False
 
 
-def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> SpectralDetector:
-    """Check a header and arrays against each other and build the detector."""
-    wanted = {"features": str, "classifier": str, "image_shape": list, "decision": str}
-    check_fields(header, {**wanted, "calibration": Calibration})
+def _choose(header: Mapping[str, Any], heads: Mapping[str, Head]) -> Iterable[str]:
+    """All arrays, where they are those of the header."""
+    lookup(KINDS, header["kind"], "kind of detector").check(header, heads)
+    return heads
+
+
+def _check(header: Mapping[str, Any], heads: Mapping[str, Head]) -> None:
+    """Check a header and the heads of arrays against each other."""
+    wanted = {"features": str, "classifier": str, "decision": str}
+    check_fields(header, {**wanted, "calibration": dict})
+    check_image_shape(header, (1, 3))
+    read_preprocessing(header)
     if not isinstance(header.get("facts", {}), dict):
         raise ValueError("its header has no valid 'facts'")
-    shape = header["image_shape"]
-    if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
-        raise ValueError(f"image shape {shape} is not [h, w, c]")
     if header["kind"] == "spectral":
         lookup(FEATURES, header["features"], "features")
     else:
         check_fields(header, {"frozen": dict})
         check_fields(header["frozen"], {"digest": str, "protocol": dict})
+    shape = header["image_shape"]
     if shape[0] != shape[1] and header["features"] in RADIAL and header.get("rings") != RINGS:
         raise ValueError(
             f"it was fitted on images of {shape[0]}x{shape[1]} by a version whose rings were "
             "ellipses of frequency on images that are not square: fit it again"
         )
-    if missing := {"mean", "scale"} - arrays.keys():
+    if missing := {"mean", "scale"} - heads.keys():
         raise ValueError(f"it lacks the arrays {sorted(missing)}")
+    given = {name.removeprefix("model/"): head.like for name, head in heads.items()}
+    check_arrays(header["decision"], given)
+
+
+def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> SpectralDetector:
+    """The detector of a header and arrays that `_check` has seen."""
+    shape = header["image_shape"]
     mean, scale = arrays.pop("mean"), arrays.pop("scale")
     named = {name.removeprefix("model/"): array for name, array in arrays.items()}
     return SpectralDetector(
@@ -215,10 +234,17 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
     )
 
 
-KINDS: dict[str, Callable[[Mapping[str, Any], dict[str, np.ndarray]], Detector]] = {
-    "spectral": _assemble,
-    "frozen": _assemble,
-    "neural": neural.assemble,
+class Kind(NamedTuple):
+    """How the arrays of a kind of detector are checked by their heads, and then put together."""
+
+    check: Callable[[Mapping[str, Any], Mapping[str, Head]], None]
+    assemble: Callable[[Mapping[str, Any], dict[str, np.ndarray]], Detector]
+
+
+KINDS = {
+    "spectral": Kind(_check, _assemble),
+    "frozen": Kind(_check, _assemble),
+    "neural": Kind(neural.check, neural.assemble),
 }
 
 

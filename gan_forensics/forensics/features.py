@@ -14,6 +14,7 @@ from jaxtyping import Float64, UInt8
 
 from gan_forensics import spectra
 from gan_forensics.data.images import check_pixels, to_float
+from gan_forensics.files import shown
 from gan_forensics.spectra.chunks import over_chunks
 
 # The length Durall et al. resample CelebA curves to ("Unmasking DeepFakes with simple Features",
@@ -78,5 +79,7 @@ RADIAL = frozenset({"durall", "unmasking", "dzanic"})
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """Look a name up in a table; an unknown name is answered with the known ones."""
     if name not in table:
-        raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(sorted(table))}")
+        raise ValueError(
+            f"unknown {what} {shown(name)!r}: choose one of {', '.join(sorted(table))}"
+        )
     return table[name]

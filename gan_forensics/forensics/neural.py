@@ -18,9 +18,18 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Float64, UInt8
 
+from gan_forensics.files import shown
+from gan_forensics.files.archives import Head
 from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
-from gan_forensics.forensics.canvases import LENGTHS, MOST, check_image, few_shapes, room
+from gan_forensics.forensics.canvases import (
+    LENGTHS,
+    MOST,
+    check_image,
+    check_memory,
+    few_shapes,
+    room,
+)
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
@@ -42,6 +51,11 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "autogan": autogan,
     "dct_cnn": dct_cnn,
 }
+# The settings that a file may have, and between which numbers they lie (`check_fields`).
+LIMITS: dict[str, Any] = {
+    "width": (0, 4096), "depth": (0, 8), "divisor": range(1, 257), "side": range(1, 4097),
+    "convention": str,
+}  # fmt: skip
 # Made for images of one side, which is among their settings.
 OF_ONE_SIZE = ("dct_cnn",)
 Images = UInt8[np.ndarray, "n h w c"] | Sequence[UInt8[np.ndarray, "_h _w c"]]
@@ -125,7 +139,10 @@ class NeuralDetector:
         return scores
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
+        """Refuse images [h, w, c] that `score` would refuse for their size (ValueError).
+
+        So are those that take more memory than there is (`canvases.check_memory`).
+        """
         shape = self.preprocessing.shape(shape)
         if (only := getattr(self.network, "side", None)) and shape[:2] != (only, only):
             raise ValueError(
@@ -138,6 +155,7 @@ class NeuralDetector:
                 f"images of {shape[0]}x{shape[1]} pixels; {self.name} needs sides of at least "
                 f"{side} pixels"
             )
+        check_memory(self.network, *shape[:2])
 
     def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
         """The image, or its middle where the network takes one size and this is larger."""
@@ -222,31 +240,68 @@ def stacked(images: Images, places: Sequence[int]) -> UInt8[np.ndarray, "_b _h _
     return np.repeat(batch, 3 // batch.shape[-1], -1)
 
 
-def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> NeuralDetector:
-    """A detector from what its file holds, refused in one line where it does not fit together."""
+def check(header: Mapping[str, Any], heads: Mapping[str, Head]) -> None:
+    """Check a header and the heads of arrays against each other; no network is larger than these.
+
+    Raises:
+        ValueError: where they do not fit together.
+    """
     check_fields(header, {"arch": str, "settings": dict, "facts": dict})
-    network = make_network(header["arch"], header["settings"])
+    settings = header["settings"]
+    if unknown := sorted(map(shown, settings.keys() - LIMITS.keys())):
+        raise ValueError(f"its settings have an unknown {unknown[0]!r}")
+    check_fields(settings, {name: LIMITS[name] for name in settings})
+    network = make_network(header["arch"], settings)
+    # A file has an array or more for each block, and statistics of each pixel.
+    if len(getattr(network, "blocks", ())) > len(heads):
+        raise ValueError(f"its {len(heads)} arrays are too few for {shown(settings)}")
+    if (side := settings.get("side")) and _shape(heads, "batch_stats/mean") != (side, side, 3):
+        raise ValueError(f"its arrays are not those of images of {side}x{side}")
+    read_preprocessing(header)
     shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
-    check_arrays(header["arch"], flatten_dict(shapes, sep="/"), arrays)
+    check_arrays(header["arch"], flatten_dict(shapes, sep="/"), heads)
+
+
+def _shape(heads: Mapping[str, Head], name: str) -> tuple[int, ...]:
+    return heads[name].shape if name in heads else ()
+
+
+def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> NeuralDetector:
+    """A detector of a header and arrays that `check` has seen.
+
+    Raises:
+        ValueError: where a number is not finite.
+    """
+    check_finite(header["arch"], arrays)
     names = ("arch", "threshold", "calibration", "settings", "facts")
     variables = unflatten_dict(arrays, sep="/")
     given = {name: header[name] for name in names}
     return NeuralDetector(variables=variables, preprocessing=read_preprocessing(header), **given)
 
 
-def check_arrays(arch: str, shapes: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays that are not those of a network, listing what is wrong."""
-    missing, unknown = sorted(shapes.keys() - arrays), sorted(arrays.keys() - shapes)
+def check_arrays(arch: str, shapes: Mapping[str, Any], heads: Mapping[str, Any]) -> None:
+    """Refuse arrays, or heads of these, that are not those of a network, listing what is wrong."""
+    missing, unknown = sorted(shapes.keys() - heads), sorted(heads.keys() - shapes)
     problems = [f"missing {name} {list(shapes[name].shape)}" for name in missing]
-    problems += [f"unknown {name}" for name in unknown]
-    for name in sorted(shapes.keys() & arrays):
-        array, wanted = arrays[name], shapes[name]
-        if array.shape != wanted.shape or array.dtype != np.float32:
+    problems += [f"unknown {shown(name)}" for name in unknown]
+    for name in sorted(shapes.keys() & heads):
+        head, wanted = heads[name], shapes[name]
+        if head.shape != wanted.shape or head.dtype != np.float32:
             problems.append(
-                f"{name} is {array.dtype} {list(array.shape)}, not float32 {list(wanted.shape)}"
+                f"{name} is {head.dtype} {list(head.shape)}, not float32 {list(wanted.shape)}"
             )
-        elif not np.isfinite(array).all():
-            problems.append(f"{name} holds values that are not finite")
+    _refuse(arch, problems)
+
+
+def check_finite(arch: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays with values that are not finite, listing them."""
+    _refuse(arch, [
+        f"{name} holds values that are not finite"
+        for name, array in sorted(arrays.items()) if not np.isfinite(array).all()
+    ])  # fmt: skip
+
+
+def _refuse(arch: str, problems: Sequence[str]) -> None:
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise ValueError(f"its arrays are not those of its {arch}: {'; '.join(problems[:8])}{more}")

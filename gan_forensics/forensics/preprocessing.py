@@ -9,7 +9,10 @@ from jaxtyping import UInt8
 
 from gan_forensics.data import Source, center_crop, jpeg, square
 from gan_forensics.data.sources import describe
+from gan_forensics.files import shown
 
+# Images of any size are brought to a file's size: a few pixels must not become gigabytes.
+LARGEST_SIZE = 2048
 Pixels = UInt8[np.ndarray, "h w c"]
 
 
@@ -23,7 +26,8 @@ class Preprocessing:
         recode: quality of a JPEG that the image is compressed to and decompressed from (`recoded`).
 
     Raises:
-        ValueError: for a side below 1, a quality out of 1 to 100, or a crop beside a size.
+        ValueError: for a side below 1, a size above `LARGEST_SIZE`, a quality out of 1 to 100, or a
+            crop beside a size.
     """
 
     crop: int | None = None
@@ -33,7 +37,10 @@ class Preprocessing:
     def __post_init__(self):
         for name, value in asdict(self).items():
             if value is not None and (type(value) is not int or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+                given = shown(repr(value))
+                raise ValueError(f"{name} must be a whole number of at least 1, got {given}")
+        if self.size is not None and self.size > LARGEST_SIZE:
+            raise ValueError(f"size is at most {LARGEST_SIZE} pixels a side, got {self.size}")
         if self.recode is not None and self.recode > 100:
             raise ValueError(f"the quality of JPEG is 1 to 100, got {self.recode}")
         if self.crop is not None and self.size is not None:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import open_source, take
-from gan_forensics.files import write_json, write_text
+from gan_forensics.files import write_json, write_text, written_beside
 from gan_forensics.forensics.features import lookup
 from gan_forensics.gans import METHODS, Gan, GanConfig, generate, train_gan
 from gan_forensics.nn import parse_tail
@@ -194,8 +194,8 @@ def _make(
             train(gan_config, run) if train else _train_steadily(gan_config, run, config.steps)
         )
         images = generate(*trained, config.images, seed=1000 + origin.seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, images)
+        with written_beside(path) as partial:
+            np.save(partial, images)
         return {"digest": images_digest([images]), "facts": spectral_facts(images, name)}
 
     asked = {"gan": asdict(gan_config), "images": config.images, **recipe}

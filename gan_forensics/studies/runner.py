@@ -179,6 +179,5 @@ def write_samples(
     folder: Path, images: Mapping[str, UInt8[np.ndarray, "n h w c"]], *, columns: int
 ) -> None:
     """Write a grid of the images of each name, `folder/NAME.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, some in images.items():
         save_png(folder / f"{name}.png", image_grid(some, columns))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.files import open_regular, parse_json, say, shown, written_beside
+from gan_forensics.files import no_link, open_regular, parse_json, say, shown, written_beside
 
 # What is read of a log for a page, far more than it shows, and of one line of it.
 MOST_BYTES, MOST_LINES, MOST_LINE = 2**25, 200_000, 2**20
@@ -26,8 +26,7 @@ class MetricLog:
             for line, record in _records(self._path) if self._path.exists() else ():
                 if record["step"] <= last_step:
                     kept.write(line + b"\n")
-        # Just made, so no link.
-        self._file = self._path.open("a", encoding="utf-8")
+        self._file = open(self._path, "a", encoding="utf-8", opener=no_link)
         self._board = None
         if tensorboard:
             try:
