@@ -4,12 +4,14 @@ import json
 import re
 import warnings
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+import gan_forensics
 from gan_forensics.report import (
     Bar,
     Curve,
@@ -66,6 +68,12 @@ def test_a_text_that_was_forgotten_is_mended_when_the_figure_is_saved():
     first, second = panel.get_title().split("\n")
     assert first == r"\$\frac\$ \ud800\x1b" and len(second) == 200
     assert panel.get_xlabel() == r"a \$ b" and not panel.xaxis.label.get_usetex()
+
+
+def test_figures_become_files_in_one_way():
+    package = Path(gan_forensics.__file__).parent
+    found = [path.name for path in package.rglob("*.py") if ".savefig(" in path.read_text("utf-8")]
+    assert found == ["figures.py"]
 
 
 def test_numbers_that_axes_cannot_bear_are_gaps():

@@ -249,7 +249,7 @@ class DetectRobustness:
     def _check_fitted_on(self, detectors: "dict[str, Detector]", fakes: dict[str, str]) -> None:
         """Say where a source is one that a detector was fitted on."""
         for label, detector in detectors.items():
-            known = {detector.facts.get("real"), detector.facts.get("fake")}
+            known = [detector.facts.get("real"), detector.facts.get("fake")]
             which = "the detector" if len(detectors) == 1 else f"the detector {label}"
             for name in (self.real, *fakes.values()):
                 if name in known:
