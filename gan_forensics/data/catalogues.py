@@ -28,7 +28,7 @@ _MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 _CHARSET = re.compile(rb"Content-Type:[^\n\\]*charset=([\w.:-]+)", re.IGNORECASE)
 # %s, %(name)d, %1$s, {name}, {0:.2f}, {{ name }}, ${name}, <tag>, &entity;, addresses.
 _PLACEHOLDER = re.compile(
-    r"%(?:\(\w*\)|\d+\$)?[-#0 +]*\d*(?:\.\d+)?[a-zA-Z]|\$?\{[^{}]*\}|<[^<>]*>|&\w+;|\w+://\S+"
+    r"%(?:\(\w*\)|\d+\$)?[-#0 +]*\d*(?:\.\d+)?[a-zA-Z]|\$?\{[^{}]*\}|<[^<>]*>|&\w{1,32};|\w{1,32}://\S+"
 )
 _WORD = re.compile(r"[^\W\d_]+")
 
