@@ -109,7 +109,7 @@ def test_csv_is_read_from_regular_files_of_text_alone(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_bytes("\ufeffa,b\n\n1,\u00e9\n".encode())
     assert read_csv(path) == [["a", "b"], [], ["1", "\u00e9"]]
-    for data in (b"a\xff", b"x" * 200_000):
+    for data in (b"a\xff", b"a\0b", b"x" * 200_000):
         path.write_bytes(data)
         with pytest.raises(ValueError, match="a.csv: not a CSV file"):
             read_csv(path)

@@ -89,6 +89,9 @@ def test_a_file_holds_all_of_it(fitted, tmp_path):
         ({"format": "other"}, "its header is not that of an attributor"),
         ({"version": 99}, "it has version 99"),
         ({"settings": {}}, "levels None"),
+        ({"facts": {"known": {"semantics": [1]}}}, "not told by names"),
+        ({"facts": {"known": {"instances": [["a", 1]]}}}, "not told by names"),
+        ({"facts": {"known": 1}}, "no attribute"),
         ({"format": "gan_forensics detector"}, "it is a detector"),
     ],
 )

@@ -56,7 +56,15 @@ def read_csv(path: Path | str) -> list[list[str]]:
         OSError, ValueError: as `open_csv`.
     """
     with open_csv(path) as file:
-        return list(csv.reader(file))
+        return list(csv.reader(_text(file)))
+
+
+def _text(file: TextIO) -> Iterator[str]:
+    """The lines of a file; the character NUL, which no path can have, is not text."""
+    for line in file:
+        if "\0" in line:
+            raise csv.Error("it holds the character NUL")
+        yield line
 
 
 def cell(value: Any) -> Any:

@@ -94,6 +94,10 @@ def _check_header(header: Any) -> None:
         if not math.isfinite(header[name]) or (name == "temperature" and header[name] <= 0):
             raise ValueError(f"{name} {header[name]} cannot be")
     lookup(METHODS, header["method"], "method")
+    known = header["facts"].get("known", {})
+    names = [*known.get("semantics", ()), *(n for pair in known.get("instances", ()) for n in pair)]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("what it was fitted on is not told by names")
     read_preprocessing(header)
 
 
