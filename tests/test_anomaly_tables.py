@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.io import savemat
 
-from gan_forensics.anomaly import read_table, write_table
+from gan_forensics.anomaly import read_table, tables, write_table
 from gan_forensics.files import archives
 
 
@@ -181,3 +181,12 @@ def test_an_empty_cell_is_a_missing_value_and_not_a_word(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3, \n")
     with pytest.raises(ValueError, match="column 'b' has no value in line 3: fill it"):
         read_table(tmp_path / "t.csv")
+
+
+def test_tables_of_very_many_columns_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_COLUMNS", 2)
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
+    np.savez(tmp_path / "t.npz", X=np.zeros((1, 3)))
+    for name in ("t.csv", "t.npz"):
+        with pytest.raises(ValueError, match=f"{name}.*3 columns, more than the 2"):
+            read_table(tmp_path / name)

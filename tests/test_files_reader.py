@@ -226,6 +226,8 @@ def test_a_folder_that_is_trusted_is_the_users_alone(tmp_path, monkeypatch):
         private_folder(tmp_path / "new")
     (tmp_path / "config.json").unlink()
     private_folder(tmp_path / "default", chosen=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    private_folder(tmp_path / ".cache" / "mine")
 
 
 def test_memory_is_asked_for_by_the_size_of_a_file(tmp_path):

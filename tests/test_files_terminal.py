@@ -1,4 +1,5 @@
 import io
+import logging
 import re
 import sys
 import warnings
@@ -78,3 +79,16 @@ def test_nothing_is_printed_by_another_way():
     }
     # A translation is given to other programs to the letter.
     assert found == {"files/terminal.py", "cli/translate_text.py"}
+
+
+def test_what_pillow_minds_is_not_said(capsys):
+    def minded():
+        warnings.warn_explicit("tag", UserWarning, "x.py", 1, module="PIL.TiffImagePlugin")
+        logging.getLogger("PIL.TiffImagePlugin").error("tag")
+        warnings.warn_explicit("ours", UserWarning, "x.py", 1, module="ours")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with warnings_said():
+            minded()
+    assert capsys.readouterr().err == "x.py:1: UserWarning: ours\n"

@@ -81,11 +81,14 @@ def test_pipes_and_devices_get_the_bytes_and_stay(tmp_path, capfd):
     assert capfd.readouterr().out == "before\nhere\n" and os.listdir(tmp_path) == ["pipe"]
 
 
-def test_a_pipe_that_nobody_reads_from_is_not_waited_for_without_an_end(tmp_path, monkeypatch):
+def test_a_pipe_that_nobody_reads_from_is_not_waited_for_without_an_end(tmp_path, monkeypatch, capsys):
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(writer, "SECONDS", 0.2)
     with pytest.raises(OSError, match="nobody read"):
         write_text(tmp_path / "pipe", "x")
+    assert capsys.readouterr().err.count("waiting for somebody to read") == 1
+    with pytest.raises(ValueError, match="give /dev/stdout"):
+        check_file_out("-")
 
 
 def test_what_is_half_a_character_is_written_as_its_code(tmp_path):

@@ -10,7 +10,7 @@ from gan_forensics.nn.dcgan import Discriminator, Generator
 from gan_forensics.nn.tails import TAILS
 from gan_forensics.nn.torch_files import check_pickles
 from gan_forensics.nn.weight_files import load_weights
-from gan_forensics.nn.weights import from_torch
+from gan_forensics.nn.weights import from_file, from_torch
 from tests import oracles_nn
 
 KERNEL_AXES = {"conv": (3, 2, 0, 1), "transposed": (2, 3, 0, 1)}
@@ -393,3 +393,9 @@ def test_discriminator_agrees_with_its_pytorch_twin(normalisation, rng):
     assert_allclose(logits, inference.flatten(), atol=2e-5, rtol=1e-5)
     logits, _ = discriminator.apply(variables, x, train=True, mutable="batch_stats")
     assert_allclose(logits, training.flatten(), atol=1e-4, rtol=1e-5)
+
+
+def test_weights_of_another_network_are_refused_by_the_name_of_their_file(tmp_path):
+    np.savez(tmp_path / "w.npz", **{"layer1.999999999.conv1.weight": np.zeros(1, np.float32)})
+    with pytest.raises(ValueError, match=r"w\.npz: .*cannot be among 1 arrays"):
+        from_file("resnet50", tmp_path / "w.npz")

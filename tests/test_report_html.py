@@ -238,6 +238,7 @@ def test_metrics_are_read_up_to_a_half_written_line(tmp_path):
     path.write_text('{"step": 1}\n[2]\n')
     with pytest.raises(ValueError, match="line 2 is no JSON object with a step"):
         read_metrics(path)
+    assert "line 2 is no JSON object with a step" in report_run(tmp_path).read_text()
     path.write_bytes(b'{"step": 1}\n{"note": "\xc3')
     assert len(read_metrics(path)) == 1
 

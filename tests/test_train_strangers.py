@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import tensorstore
@@ -329,3 +330,15 @@ def test_a_line_that_is_none_is_an_error_that_names_it(line, sent, monkeypatch):
         read_metrics(path)
     with pytest.raises(ValueError, match=r"metrics.jsonl: line 2"):
         MetricLog(sent, last_step=9)
+
+
+def test_a_run_is_reached_by_two_dots_and_of_many_damaged_checkpoints_little_is_said(
+    sent, capsys, monkeypatch
+):
+    for step in range(10, 30):
+        (sent / f"checkpoints/{step}").mkdir()
+    (sent / "inside").mkdir()
+    monkeypatch.chdir(sent / "inside")
+    assert int(load_gan(Path("..") / ".." / sent.name)[1].step) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 5 and told[-1].endswith("of further ones nothing is said")

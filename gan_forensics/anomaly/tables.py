@@ -14,6 +14,7 @@ from gan_forensics.files.matlab import read_mat
 from gan_forensics.files.tables import write_cells
 
 SUFFIXES = (".csv", ".npz", ".mat")
+MOST_COLUMNS = 100_000
 # Names that an error lists, and characters of a label: NumPy gives all the room of the longest.
 _SHOWN, _LONGEST_LABEL = 20, 1000
 
@@ -143,6 +144,8 @@ def _read_csv(path: Path, label: str | None):
     for number, line in enumerate(body, start=2):
         if len(line) != len(header):
             raise ValueError(f"{path}: line {number} has {len(line)} cells for {len(header)} names")
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(f"{shown(path)}: {_too_many(len(header))}")
     if None not in map(_number, header):
         raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
     if label is not None and header.count(label) != 1:
@@ -176,6 +179,11 @@ def _read_csv(path: Path, label: str | None):
     return np.array(columns, np.float64).T.copy(), tuple(header), y, place
 
 
+def _too_many(columns: int) -> str:
+    """Each column is looked at by itself."""
+    return f"{columns} columns, more than the {MOST_COLUMNS} that are read"
+
+
 def _some(names: Iterable[object]) -> str:
     """The first names of many."""
     names = [shown(name, most=40) for name in names]
@@ -195,6 +203,8 @@ def _read_arrays(path: Path, label: str | None):
         x = heads[name]
         if x.dtype.kind not in "biuf" or len(x.shape) < 2:
             raise ValueError(f"{name} must be numbers [n, ...], got {x.dtype} {list(x.shape)}")
+        if len(x.shape) == 2 and x.shape[1] > MOST_COLUMNS:
+            raise ValueError(_too_many(x.shape[1]))
         chosen.append(name)
         if label is not None:
             if label not in heads:

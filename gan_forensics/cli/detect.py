@@ -172,7 +172,8 @@ class DetectScore:
     out: Path = Path("scores.csv")
     """path, label, score (higher: more likely generated), verdict, spread (with --carriers: from
     the lowest to the highest score), outside (how the file differs from those that the detector was
-    fitted on), error."""
+    fitted on), error. Until all are scored, the rows so far are beside it, in
+    NAME.partial-....csv."""
     carriers: bool = False
     """Score each image also after JPEG, WebP and resizing: a verdict that does not hold is
     "unsure"."""

@@ -148,7 +148,10 @@ class Evaluate:
         if is_run and not is_stream(out):
             from gan_forensics.report import report_run
 
-            tell(f"Open {shown(report_run(run, results=out, page=page))}.")
+            try:
+                tell(f"Open {shown(report_run(run, results=out, page=page))}.")
+            except ValueError as error:  # The results are written.
+                say(f"there is no page of the run: {error}")
 
     def _of_images(self, run: Path, asked: tuple[str, ...] | None, *, is_run: bool) -> Judged:
         """Scores by features of images."""

@@ -102,8 +102,8 @@ def too_large(size: str, kind: str) -> str:
     """That so many pixels are more than are decoded."""
     return (
         f"{size or 'too many pixels'}, more than the {_most_pixels(kind)} that are decoded of "
-        f"{kind} for safety; crop or shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust "
-        "the file"
+        f"{kind} for safety: cut out a part (shrinking changes the spectrum), or, in Python, raise "
+        "PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
     )
 
 

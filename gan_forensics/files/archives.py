@@ -138,7 +138,10 @@ def most_unpacked(packed: int) -> int:
 def check_size(size: int, packed: int, most: float) -> None:
     """Refuse arrays of `size` bytes in a file of `packed` bytes, of which `most` are read."""
     if size > min(most, most_unpacked(packed)):
-        raise ValueError(f"{packed} bytes that unpack to {size / 2**30:.2g} GiB")
+        raise ValueError(
+            f"{packed} bytes that unpack to {size / 2**30:.2g} GiB, more than "
+            f"{MOST_RATIO} times as much: numpy.savez does not pack"
+        )
 
 
 def _heads(archive: zipfile.ZipFile) -> dict[str, Head]:

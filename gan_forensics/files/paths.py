@@ -98,6 +98,8 @@ def check_file_out(path: Path | str, option: str = "--out") -> None:
         ValueError: naming the option and what is in the way.
     """
     path = Path(path)
+    if str(path) == "-":
+        raise ValueError(f"{option} -: for standard output give /dev/stdout")
     if path.is_dir():
         raise ValueError(
             f"{option} {shown(path)}: it is a folder, where the name of a file is needed"

@@ -13,7 +13,7 @@ def private_folder(folder: Path, *, chosen: bool = True) -> None:
     Args:
         folder: an absolute path.
         chosen: whether somebody named it. It must not lie below the working folder then, where
-            what strangers send is unpacked, nor in a run folder.
+            what strangers send is unpacked (the user's own ~/.cache apart), nor in a run folder.
 
     Raises:
         PermissionError: when it is a link, others own it or an entry, or can write to it, or it
@@ -22,7 +22,8 @@ def private_folder(folder: Path, *, chosen: bool = True) -> None:
     """
     folder = Path(os.path.abspath(folder))
     if chosen:
-        if folder.is_relative_to(Path.cwd()):
+        own = folder.is_relative_to(os.path.expanduser("~/.cache"))
+        if folder.is_relative_to(Path.cwd()) and not own:
             raise PermissionError(1, "a cache must not lie below the working folder", str(folder))
         if any((above / "config.json").exists() for above in folder.parents):
             raise PermissionError(1, "a cache must not lie in a run folder", str(folder))

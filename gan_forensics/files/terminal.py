@@ -5,6 +5,7 @@ Whatever the encoding of the terminal, a character that it lacks ends no command
 
 import codecs
 import io
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -49,13 +50,17 @@ def in_lines(message: object) -> list[str]:
 def warnings_said() -> Iterator[None]:
     """Print warnings, of libraries too, in one line each as `say` has it."""
     before = warnings.formatwarning
+    # What Pillow minds in a picture is in its row of the result, or in nobody's way.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
     def in_one_line(message, category, filename, lineno, line=None) -> str:
         return shown(f"{filename}:{lineno}: {category.__name__}: {message}", most=MOST_LINE) + "\n"
 
     warnings.formatwarning = in_one_line
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
     finally:
         warnings.formatwarning = before
 

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from gan_forensics.files.paths import is_stream, open_file
 from gan_forensics.files.shown import shown
+from gan_forensics.files.terminal import say
 
 # How long a pipe is waited for that nobody reads from.
 SECONDS = 60
@@ -89,13 +90,15 @@ def _stream(path: Path) -> BinaryIO:
     if number is not None:
         sys.stdout.flush()
         return os.fdopen(os.dup(number), "wb")
-    for _ in range(round(10 * SECONDS)):
+    for tried in range(round(10 * SECONDS)):
         try:
             # A pipe that nobody reads from would be waited for without an end.
             file = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
+            if not tried:
+                say(f"{shown(path)}: waiting for somebody to read from the pipe")
             time.sleep(0.1)
             continue
         os.set_blocking(file, True)

@@ -26,6 +26,7 @@ from gan_forensics.forensics.archive import (
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.decisions import Classifier, check_arrays
 from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, lookup
+from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.quality import FeatureExtractor
 
@@ -158,6 +159,7 @@ def load_detector(
     try:
         header, arrays = read_detector(path, _choose)
         detector = KINDS[header["kind"]].assemble(header, arrays)
+        read_seen(detector.facts.get("seen"))
     except OSError:
         raise
     except Exception as error:  # What a hostile header asks for can fail anywhere.

@@ -126,12 +126,12 @@ def published_variables(arch: str, path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: for an architecture without published names, and as `from_torch`.
     """
-    from gan_forensics.nn import from_torch, load_weights
+    from gan_forensics.nn.weights import from_file
 
     bodies = {name: name for name in ("resnet50", "efficientnet_b0")} | {"autogan": "resnet34"}
     if arch not in bodies:
         raise ValueError(f"there are no published weights of {arch}: leave weights out")
-    return from_torch(bodies[arch], load_weights(path))
+    return from_file(bodies[arch], path)
 
 
 def train_detector(

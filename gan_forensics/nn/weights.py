@@ -10,6 +10,7 @@ The tables stand in `weights_<family>.py`, made of the parts in `weight_tables.p
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from gan_forensics.nn import (
     weights_resnet,
     weights_stargan,
 )
+from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.weight_tables import State, Table, to_numpy
 
 # Name -> (the player's name in a checkpoint of the whole GAN, table of the architecture).
@@ -80,6 +82,15 @@ def from_torch(arch: str, state_dict: State) -> dict[str, dict]:
             branch = branch.setdefault(step, {})
         branch[leaf.path[-1]] = leaf.turned(_at_least_float32(to_numpy(state[name])))
     return networks[""] if set(networks) == {""} else networks
+
+
+def from_file(arch: str, path: Path | str) -> dict[str, dict]:
+    """`from_torch` of the state dict in a file (`load_weights`); errors name the file."""
+    state = load_weights(path)
+    try:
+        return from_torch(arch, state)
+    except ValueError as error:
+        raise ValueError(f"{shown(path)}: {error}") from error
 
 
 def _part(state: State, player: str) -> State:

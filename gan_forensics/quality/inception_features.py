@@ -6,8 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from gan_forensics.nn.inception import InceptionV3, Resize, inception_input
-from gan_forensics.nn.weight_files import load_weights
-from gan_forensics.nn.weights import from_torch
+from gan_forensics.nn.weights import from_file
 from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched
 from gan_forensics.quality.frechet import INCEPTION
@@ -46,7 +45,7 @@ def inception_features(
     if resize not in ("tensorflow", "pytorch-fid"):
         raise ValueError(f"unknown resize {resize!r}: choose 'tensorflow' or 'pytorch-fid'")
     check_precision(precision)
-    variables = from_torch("inception_v3_fid", load_weights(weights_path))
+    variables = from_file("inception_v3_fid", weights_path)
     network = InceptionV3(dtype=computation_dtype(precision) or jnp.float32)
 
     def apply(variables, images):

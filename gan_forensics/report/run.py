@@ -53,17 +53,21 @@ def report_run(
 
     Raises:
         FileNotFoundError: when the folder is missing or holds none of these.
-        ValueError: when one of these files is broken, naming it, and for a folder that holds
-            links, pipes or devices.
+        ValueError: when one of these files is broken, naming it (of metrics.jsonl the page says
+            it), and for a folder that holds links, pipes or devices.
     """
     run = Path(run)
     refuse_links(run)
     sections = _result_sections(Path(results or run / "results.json"))
     sections += _sample_section(run / "samples")
     if (run / "metrics.jsonl").exists():
-        metrics = read_metrics(run / "metrics.jsonl")
-        sections.append(Section("Losses", [_loss_block(metrics)]))
-        sections += [*_accuracy_section(metrics), *_adaptive_section(metrics)]
+        try:
+            metrics = read_metrics(run / "metrics.jsonl")
+        except ValueError as error:  # The other parts can be shown all the same.
+            sections.append(Section("Losses", [str(error)]))
+        else:
+            sections.append(Section("Losses", [_loss_block(metrics)]))
+            sections += [*_accuracy_section(metrics), *_adaptive_section(metrics)]
     if config := _read_object(run / "config.json"):
         sections.append(Section("Settings", [Facts(flatten(config))]))
     if data := _read_object(run / "data.json"):

@@ -17,10 +17,11 @@ from jaxtyping import UInt8
 from gan_forensics.data import load_image
 from gan_forensics.data.listing import leaving
 from gan_forensics.forensics.features import FEATURES
-from gan_forensics.nn import from_torch, load_weights, parse_tail
+from gan_forensics.nn import parse_tail
 from gan_forensics.nn.dcgan import Generator, generator_widths
 from gan_forensics.nn.tails import TAILS
 from gan_forensics.nn.weight_files import READERS
+from gan_forensics.nn.weights import from_file
 from gan_forensics.spectra import log_spectrum_curve
 
 TILES, TILE = 3, 128
@@ -138,10 +139,7 @@ def read_generator(path: Path, tail: str) -> tuple[Generator, dict[str, Any]]:
     Raises:
         ValueError: for weights of another network or another tail.
     """
-    try:
-        variables = from_torch("dcgan_generator", load_weights(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    variables = from_file("dcgan_generator", path)
     params = variables["params"]
     kernels = [params[name]["kernel"].shape for name in sorted(params) if name.startswith("tail_")]
     wanted, found = parse_tail(tail), (len(kernels), kernels[0][0])

@@ -33,6 +33,8 @@ from gan_forensics.train.update import TrainState
 
 MANIFEST = "manifest.json"
 UNRANKED = sys.float_info.max
+# So many damaged checkpoints are told of.
+_SAID = 5
 # Files may have so many times the bytes of the arrays that they are asked for, and so many more.
 _MOST_BYTES, _MORE_BYTES = 4, 2**26
 # What Orbax keeps as JSON beside the arrays.
@@ -56,7 +58,8 @@ class Checkpoints:
     def __init__(
         self, run: Path, *, keep: int = 3, best: str | None = None, read_only: bool = False
     ):
-        self.folder = run.absolute() / "checkpoints"
+        # TensorStore opens no path with "..", whoever wrote it.
+        self.folder = run.resolve() / "checkpoints"
         self._keep, self._best, self._read_only = keep, best, read_only
 
     @cached_property
@@ -139,16 +142,19 @@ class Checkpoints:
         steps = self.steps()
         most = _MOST_BYTES * _bytes(template) + _MORE_BYTES
         first = min(steps, key=self._rank) if steps and self._best and self._read_only else None
+        odd = 0
         for step in sorted(steps, key=lambda step: (step == first, step), reverse=True):
             problem = manifest_problem(self.folder / str(step), most=most)
             if problem is None:
                 return _read(self.folder / str(step), template)
             aside = self.folder / f"damaged-{step}"
             done = "passed over" if self._read_only else f"put aside as {aside.name}"
-            say(
-                f"checkpoint {shown(self.folder / str(step))}: {problem}; {done}, trying the one "
-                "before"
-            )
+            if (odd := odd + 1) <= _SAID:
+                more = ", and of further ones nothing is said" if odd == _SAID else ""
+                say(
+                    f"checkpoint {shown(self.folder / str(step))}: {problem}; {done}, trying the "
+                    f"one before{more}"
+                )
             if self._read_only:
                 continue
             shutil.rmtree(aside, ignore_errors=True)
