@@ -425,8 +425,3 @@ def videos() -> list[bytes]:
         _saved(lambda path: clip(path, "mp4v"), ".mp4"),
         _saved(web, ".webm"),
     ]
-
-
-def single_arrays() -> list[bytes]:
-    """What is no archive, or one of nothing."""
-    return [npy("<f4", (2,), bytes(8)), zipped([], compressed=False)]

@@ -93,6 +93,19 @@ def test_a_file_holds_all_of_it(fitted, tmp_path):
         ({"facts": {"known": {"instances": [["a", 1]]}}}, "not told by names"),
         ({"facts": {"known": 1}}, "no attribute"),
         ({"format": "gan_forensics detector"}, "it is a detector"),
+        ({"names": ["dcgan", 1, "sngan"], "real": "dcgan"}, "its names are not"),
+        ({"names": ["dcgan", "", "sngan"], "real": "dcgan"}, "its names are not"),
+        ({"names": ["dcgan"], "real": "dcgan"}, "its names are not"),
+        ({"names": [str(i) for i in range(1001)], "real": "0"}, "its names are not"),
+        ({"names": [str(i) for i in range(1000)], "real": "0"}, "fit|fingerprints"),
+        ({"names": "dcgan"}, "no valid 'names'"),
+        ({"temperature": -1.0}, "temperature -1.0 cannot be"),
+        ({"temperature": float("inf")}, "temperature inf cannot be"),
+        ({"accepted": float("inf")}, "accepted inf cannot be"),
+        ({"threshold": "0.5"}, "no valid 'threshold'"),
+        ({"image_shape": [16, 16, 1]}, "is not \\[h, w, 3\\]"),
+        ({"image_shape": [0, 16, 3]}, "is not \\[h, w, 3\\]"),
+        ({"preprocessing": {"size": 0}}, "preprocessing|size"),
     ],
 )
 def test_headers_that_do_not_fit_are_refused_in_one_line(fitted, tmp_path, change, said):
@@ -123,6 +136,54 @@ def test_arrays_that_do_not_fit_are_refused(fitted, tmp_path):
     write_archive(tmp_path / "b.npz", header, arrays)
     with pytest.raises(ValueError, match="lacks the arrays"):
         load_attributor(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("gallery/features", lambda a: a[:, 0], "do not fit together"),
+        ("gallery/features", lambda a: a[:-1], "do not fit together"),
+        ("gallery/logits", lambda a: a[:, :2], "do not fit together"),
+        ("gallery/labels", lambda a: a[:, None], "do not fit together"),
+        ("gallery/labels", lambda a: a[:-1], "do not fit together"),
+        ("gallery/logits", lambda a: a.astype(np.float64), "of other types"),
+        ("gallery/features", lambda a: a.astype(np.float16), "of other types"),
+        ("gallery/labels", lambda a: a.astype(np.uint8), "of other types"),
+        ("gallery/labels", lambda a: a.astype(np.float32), "of other types"),
+        ("gallery/logits", lambda a: np.where(a == a[0, 0], np.inf, a), "not finite"),
+        ("gallery/features", lambda a: a * np.nan, "not finite"),
+        ("gallery/labels", lambda a: a - 1, "out of range"),
+        ("gallery/labels", lambda a: a + 1, "out of range"),
+        ("fitted_on", lambda a: a[:, None], "does not tell what images"),
+        ("fitted_on", lambda a: a.astype(np.int64), "does not tell what images"),
+        ("fitted_on", None, "does not tell what images"),
+        ("gallery/logits", None, r"lacks the arrays \['gallery/logits'\]"),
+    ],
+)
+def test_each_array_is_checked_by_itself(fitted, tmp_path, name, change, said):
+    fitted.save(tmp_path / "a.npz")
+    header, arrays = read_archive(tmp_path / "a.npz")
+    if change is None:
+        del arrays[name]
+    else:
+        arrays[name] = change(arrays.get(name))
+    write_archive(tmp_path / "b.npz", header, arrays)
+    with pytest.raises(ValueError, match=said):
+        load_attributor(tmp_path / "b.npz")
+
+
+def test_headers_that_are_no_objects_are_refused(fitted, tmp_path):
+    for header in ([], "gan_forensics attributor", None):
+        write_archive(tmp_path / "b.npz", header, {})
+        with pytest.raises(ValueError, match="its header is not that of an attributor"):
+            load_attributor(tmp_path / "b.npz")
+
+
+def test_a_file_whose_digests_are_in_another_order_knows_its_images(fitted, tmp_path):
+    fitted.save(tmp_path / "a.npz")
+    header, arrays = read_archive(tmp_path / "a.npz")
+    write_archive(tmp_path / "b.npz", header, {**arrays, "fitted_on": arrays["fitted_on"][::-1]})
+    assert_array_equal(load_attributor(tmp_path / "b.npz").fitted_on, np.sort(fitted.fitted_on))
 
 
 def test_images_that_it_cannot_judge_are_refused(fitted):
