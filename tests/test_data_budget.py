@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import gan_forensics
-from gan_forensics.data import budget, jpeg_scans
+from gan_forensics.data import box_files, budget, jpeg_scans
 from gan_forensics.data.decoding import ImageError, decode_image, load_image, read_header
+from gan_forensics.data.refusal import Refusal
 
 
 def chunk(kind, data):
@@ -69,6 +70,23 @@ def jpeg2000(width, height, tile=None, *, layers=1, block=4, channels=1):
     return start + segment(0x5C, bytes([0x40]) + bytes([64] * 16)) + b"\xff\xd9"
 
 
+def with_tiles(width, height):
+    """A JPEG 2000 whose second tile says that its blocks are small."""
+    start = jpeg2000(width, height)[:-2]
+    tile = lambda size: segment(0x90, struct.pack(">HIBB", 0, size, 0, 1))  # noqa: E731
+    coding = segment(0x52, struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 5, 0, 0, 0, 1))
+    return start + tile(18) + b"\xff\x93" + b"\xff\x52\0\0" + tile(0) + coding + b"\xff\xd9"
+
+
+def webp_of(kind, width, height):
+    """A WebP, lossy or of more parts."""
+    head = {
+        b"VP8 ": b"\x30\x01\0\x9d\x01\x2a" + struct.pack("<HH", width, height),
+        b"VP8X": bytes(4) + b"".join((n - 1).to_bytes(3, "little") for n in (width, height)),
+    }[kind]
+    return b"RIFF\x1a\0\0\0WEBP" + kind + struct.pack("<I", len(head)) + head + bytes(8)
+
+
 def webp(width, height):
     bits = struct.pack("<I", (width - 1) | (height - 1) << 14)
     return b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f" + bits + bytes(8)
@@ -79,6 +97,8 @@ JPEG, PROGRESSIVE = noise(), noise(progressive=True)
 ZEROS = zlib.compress(bytes(8 * 25))
 HOSTILE = {
     "webp": (webp(9400, 9400), "88360000 pixels, more than the"),
+    "webp, lossy": (webp_of(b"VP8 ", 9400, 9400), "88360000 pixels, more than the"),
+    "webp of parts": (webp_of(b"VP8X", 9400, 9400), "88360000 pixels, more than the"),
     "gif": (gif(65535, 65535), "4294836225 pixels"),
     "jpeg": (JPEG.replace(struct.pack(">HH", 64, 64), b"\xff\xff\xff\xff"), "4294836225 pixels"),
     "tall": (png(1, 89478485, ZEROS), "sides of at most 65535"),
@@ -86,6 +106,11 @@ HOSTILE = {
     "tiles": (jpeg2000(4000, 4000, 8), "250000 tiles"),
     "layers": (jpeg2000(64, 64, layers=65535), "layers"),
     "blocks": (jpeg2000(6000, 6000, block=0), "code blocks"),
+    "blocks of a component": (
+        jpeg2000(6000, 6000)[:-2] + segment(0x53, bytes([0, 0, 5, 0, 0, 0, 1])) + b"\xff\xd9",
+        "code blocks",
+    ),
+    "blocks of a tile": (with_tiles(6000, 6000), "code blocks"),
     "channels": (jpeg2000(64, 64, channels=16000), "16000 channels"),
     "scans": (PROGRESSIVE[:-2] + SCAN * 100 + b"\xff\xd9", "more than 64 scans"),
     "segments": (JPEG[:2] + segment(0xFE, b"") * 3000 + JPEG[2:], "very many segments"),
@@ -134,6 +159,145 @@ def test_pictures_that_cost_too_much_are_refused_by_their_headers(name, tmp_path
     with pytest.raises(ImageError, match=says) as caught:
         load_image(tmp_path / "a")
     assert str(caught.value).startswith(f"{tmp_path / 'a'}: ") and "\n" not in str(caught.value)
+
+
+class Long(io.BytesIO):
+    """Bytes that say that they are more."""
+
+    def __init__(self, data, size):
+        super().__init__(data)
+        self.size = size
+
+    def seek(self, offset, whence=0):
+        return self.size if whence == 2 else super().seek(offset, whence)
+
+
+def bmp(width, height, packed, header=40):
+    size = struct.pack("<IiiHHI", header, width, height, 1, 8, packed)
+    return b"BM" + bytes(12) + size + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "most"),
+    [
+        ("PPM", b"P6 8 8 255\n", 2**29),
+        ("PPM", b"P4 8 8\n1", 2**29),
+        ("PPM", b"P1 8 8\n1", 2**24),
+        ("PPM", b"P3 8 8 255\n", 2**24),
+        ("PPM", b"P5 8 8 200\n", 2**24),
+        ("BMP", bmp(8, 8, 0), 2**29),
+        ("BMP", bmp(8, 8, 1), 2**22),
+        ("BMP", bmp(8, 8, 2), 2**22),
+        ("JPEG", JPEG, 2**28),
+        ("JPEG2000", jpeg2000(8, 8), 2**27),
+        ("WEBP", webp(8, 8), 2**27),
+        ("AVIF", noise(kind="AVIF"), 2**27),
+    ],
+)
+def test_files_may_have_so_many_bytes_and_no_more(kind, data, most):
+    budget.check_budget(Long(data, most), kind)
+    with pytest.raises(Refusal, match=f"{most + 1} bytes"):
+        budget.check_budget(Long(data, most + 1), kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("PPM", lambda width, height: f"P1 {width} {height}\n1".encode()),
+        ("PPM", lambda width, height: f"P6 {width} {height} 65535\n".encode()),
+        ("BMP", lambda width, height: bmp(width, -height, 1)),
+        ("BMP", lambda width, height: bmp(-width, height, 2)),
+    ],
+)
+def test_what_is_unpacked_slowly_may_have_so_many_pixels_and_no_more(kind, make):
+    budget.check_budget(io.BytesIO(make(1024, 1024)), kind)
+    with pytest.raises(Refusal, match="1049600 pixels"):
+        budget.check_budget(io.BytesIO(make(1024, 1025)), kind)
+
+
+def test_what_is_no_slow_way_of_packing_may_be_large():
+    for kind, data in (
+        ("PPM", b"P5 9400 9400 255\n"),
+        ("PPM", b"P4 9400 9400\n"),
+        ("BMP", bmp(9400, 9400, 0)),
+        # Of another header, at whose end something else stands.
+        ("BMP", bmp(9400, 9400, 1, header=12)),
+    ):
+        budget.check_budget(io.BytesIO(data), kind)
+
+
+def test_pixels_and_sides_of_each_format(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
+    for kind, most in (("PNG", 10**6), ("WEBP", 4 * 10**5), ("JPEG2000", 5 * 10**5)):
+        budget.check_pixels(1000, most // 1000, kind)
+        with pytest.raises(Refusal, match=f"more than the {most} that are decoded of {kind}"):
+            budget.check_pixels(1000, most // 1000 + 1, kind)
+    with pytest.raises(Refusal, match="more than the 600000 that"):
+        budget.check_pixels(1000, 601, "AVIF")
+    budget.check_pixels(65535, 1, "PNG")
+    with pytest.raises(Refusal, match="sides of at most 65535"):
+        budget.check_pixels(1, 65536, "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    budget.check_pixels(10**6, 10**6, "WEBP")
+    assert decode_image(noise(kind="WEBP"), name="a").shape == (64, 64, 3)
+
+
+def test_gif_may_have_so_many_blocks_and_palettes_of_its_own():
+    extension = b"!\xfe\0"
+    budget.check_budget(io.BytesIO(gif(1, 1, before=extension * 1000)), "GIF")
+    with pytest.raises(Refusal, match="extensions"):
+        budget.check_budget(io.BytesIO(gif(1, 1, before=extension * 1001)), "GIF")
+    comment = lambda n: b"!\xfe" + b"\1a" * n + b"\0"  # noqa: E731
+    budget.check_budget(io.BytesIO(gif(1, 1, before=comment(4095))), "GIF")
+    with pytest.raises(Refusal, match="very many blocks"):
+        budget.check_budget(io.BytesIO(gif(1, 1, before=comment(4096))), "GIF")
+    own = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0x80 | 1) + b",!,;" * 3 + b"\x07\1a\0"
+    start = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\0\0\0"
+    budget.check_budget(io.BytesIO(start + own + b";"), "GIF")
+    with pytest.raises(Refusal, match="animated"):
+        budget.check_budget(io.BytesIO(start + own * 2 + b";"), "GIF")
+    budget.check_budget(io.BytesIO(gif(1, 1)[:-1] + b"\0,"), "GIF")  # behind its end
+
+
+def test_boxes_are_walked_as_far_as_they_go():
+    box = lambda size, kind: size.to_bytes(4) + kind  # noqa: E731
+    found = lambda data, end: list(box_files.boxes(io.BytesIO(data), 0, end))  # noqa: E731
+    two = box(10, b"free") + b"ab" + box(1, b"mdat") + (18).to_bytes(8) + b"cd"
+    assert found(two + box(0, b"last") + b"ef", 38) == [
+        (b"free", 8, 10), (b"mdat", 26, 28), (b"last", 36, 38)
+    ]  # fmt: skip
+    assert found(two, 17) == [(b"free", 8, 10)]
+    assert found(box(4, b"free") * 9, 72) == []  # smaller than its own head
+    assert found(box(99, b"free") + bytes(9), 17) == [(b"free", 8, 17)]
+    many = io.BytesIO(box(8, b"free") * 10_001)
+    with pytest.raises(Refusal, match="more than 10000 boxes"):
+        list(box_files.boxes(many, 0, 8 * 10_001))
+
+
+def test_jpeg2000_at_its_limits():
+    check = lambda data: box_files.check_jpeg2000(io.BytesIO(data))  # noqa: E731
+    assert check(jpeg2000(1, 1)) == (1, 1)
+    assert check(jpeg2000(64, 64, 1)) == (64, 64)
+    assert check(jpeg2000(64, 64, layers=200, channels=4)) == (64, 64)
+    assert check(jpeg2000(64, 64)[:-2]) == (64, 64)
+    for data, said in (
+        (jpeg2000(64, 65, 1), "4160 tiles"),
+        (jpeg2000(64, 64, channels=5), "5 channels"),
+        (jpeg2000(64, 64, layers=201), "more than 200 layers"),
+        (jpeg2000(64, 64)[:-2] + b"\xff\x64\0\2" * 40_000, "very many parts"),
+    ):
+        with pytest.raises(Refusal, match=said):
+            check(data)
+    for data in (jpeg2000(64, 0, 8), jpeg2000(64, 64)[1:], b"\0\0\0\x10jp2c" + bytes(8)):
+        with pytest.raises(ValueError, match="its header"):
+            check(data)
+    sizes = struct.pack(">BBHBBBBBB", 1, 0, 1, 0, 33, 4, 4, 0, 1) + bytes(34)
+    with pytest.raises(Refusal, match="code blocks"):
+        check(jpeg2000(64, 64)[:-2] + segment(0x52, sizes) + b"\xff\xd9")
+    # Precincts of one code block each, in pixels.
+    sizes = struct.pack(">BBHBBBBBB", 1, 0, 1, 0, 0, 4, 4, 0, 1) + b"\0"
+    with pytest.raises(Refusal, match="code blocks"):
+        check(jpeg2000(2000, 2000)[:-2] + segment(0x52, sizes) + b"\xff\xd9")
 
 
 def test_exif_data_in_a_text_are_bounded():
