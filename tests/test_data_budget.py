@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 import gan_forensics
-from gan_forensics.data import box_files, budget, jpeg_scans
+from gan_forensics.data import box_files, budget, jpeg_scans, png_chunks
 from gan_forensics.data.decoding import ImageError, decode_image, load_image, read_header
 from gan_forensics.data.refusal import Refusal
+from gan_forensics.data.tiff_tags import check_tags
 
 
 def chunk(kind, data):
@@ -298,6 +299,143 @@ def test_jpeg2000_at_its_limits():
     sizes = struct.pack(">BBHBBBBBB", 1, 0, 1, 0, 0, 4, 4, 0, 1) + b"\0"
     with pytest.raises(Refusal, match="code blocks"):
         check(jpeg2000(2000, 2000)[:-2] + segment(0x52, sizes) + b"\xff\xd9")
+
+
+def avif(sizes, *, table=0, names=0, entry=2):
+    """Boxes of an AVIF whose second item is Exif data in parts of these sizes; their versions."""
+    box = lambda kind, data: struct.pack(">I", len(data) + 8) + kind + data  # noqa: E731
+    number = lambda n, wide: n.to_bytes(4 if wide else 2)  # noqa: E731
+    items = b"".join(
+        box(b"infe", bytes([entry, 0, 0, 0]) + number(item, entry == 3) + b"\0\0" + kind + b"\0")
+        for item, kind in ((1, b"av01"), (2, b"Exif"))
+    )
+    places = b""
+    for item, parts in ((1, [10**6]), (2, sizes)):
+        places += number(item, table == 2) + b"\0\0" * (1 + bool(table)) + bytes(4)
+        places += struct.pack(">H", len(parts))
+        places += b"".join(bytes(4 * bool(table)) + struct.pack(">II", 0, n) for n in parts)
+    index = 4 if table else 0
+    head = bytes([table, 0, 0, 0, 0x44, 0x40 | index]) + number(2, table == 2)
+    infos = bytes([names, 0, 0, 0]) + number(2, names == 1) + items
+    meta = bytes(4) + box(b"iinf", infos) + box(b"iloc", head + places)
+    return box(b"ftyp", b"avif") + box(b"meta", bytes(4)) + box(b"meta", meta) + box(b"mdat", b"")
+
+
+@pytest.mark.parametrize("versions", [(0, 0, 2), (1, 1, 3), (2, 1, 2)], ids=str)
+def test_exif_data_of_an_avif_are_those_of_its_table(versions):
+    options = dict(zip(("table", "names", "entry"), versions, strict=True))
+    for sizes in ([], [2**17], [2**16, 2**16]):
+        box_files.check_avif(io.BytesIO(avif(sizes, **options)))
+    for sizes in ([2**17 + 1], [2**16, 2**16 + 1]):
+        with pytest.raises(Refusal, match="more than 131072 bytes of Exif"):
+            box_files.check_avif(io.BytesIO(avif(sizes, **options)))
+    whole = avif([9], **options)
+    for name in (b"iinf", b"iloc"):
+        box_files.check_avif(io.BytesIO(whole.replace(name, b"free")))
+    with pytest.raises((ValueError, IndexError)):
+        box_files.check_avif(io.BytesIO(whole[:-22]))
+
+
+def test_jpeg_at_its_limits():
+    comment = segment(0xFE, b"")
+    count = lambda data: len(jpeg_scans.segments(io.BytesIO(data)))  # noqa: E731
+    own = count(JPEG)
+    assert count(JPEG[:2] + comment * (2000 - own) + JPEG[2:]) == 2000
+    assert count(JPEG[:2] + b"\xff" * 7 + JPEG[2:]) == own
+    assert count(JPEG[:2] + segment(0xED, b"") * 64 + JPEG[2:]) == own + 64
+    exif_of = lambda size: segment(0xE1, b"Exif" + bytes(size - 6))  # noqa: E731
+    assert count(JPEG[:2] + exif_of(2**15) * 4 + JPEG[2:]) == own + 4
+    other = segment(0xE1, b"http" + bytes(60000)) * 3
+    assert count(JPEG[:2] + other + JPEG[2:]) == own + 3
+    for data, said in (
+        (JPEG[:2] + exif_of(2**15) * 3 + exif_of(2**15 + 1) + JPEG[2:], "bytes of Exif"),
+        (JPEG[:2] + comment * (2001 - own) + JPEG[2:], "very many segments"),
+        (JPEG[:2] + segment(0xED, b"") * 65 + JPEG[2:], "very many segments"),
+        (JPEG[:2] + b"\xff" * 8 + JPEG[2:], "no marker where one must be"),
+        (JPEG[:2] + b"\0" + JPEG[2:], "no marker where one must be"),
+        (JPEG[:2], "no marker where one must be"),
+        (JPEG[:2] + b"\xff\xff", "no marker where one must be"),
+        (JPEG[:2] + b"\xff\xfe\0\1" + JPEG[2:], "a segment of no length"),
+        (JPEG[:2] + b"\xff\xfe\0", "a segment of no length"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            jpeg_scans.segments(io.BytesIO(data))
+    of_scans = PROGRESSIVE.count(b"\xff\xda")
+    full = PROGRESSIVE[:-2] + SCAN * (64 - of_scans) + b"\xff\xd9"
+    assert jpeg_scans.only_scan(io.BytesIO(full), full) is None
+    for marker in (0xC3, 0xC5, 0xC7, 0xC9, 0xCB, 0xCD, 0xCF):
+        data = JPEG.replace(b"\xff\xc0", bytes([255, marker]))
+        with pytest.raises(Refusal, match="arithmetic coding or without loss"):
+            jpeg_scans.only_scan(io.BytesIO(data), data)
+
+
+def test_png_at_its_limits(monkeypatch):
+    find = lambda data: [c.kind for c in png_chunks.chunks(io.BytesIO(data))]  # noqa: E731
+    data = png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17)))
+    assert find(data + b"behind") == [b"IHDR", b"eXIf", b"IDAT", b"IEND"]
+    with pytest.raises(Refusal, match="bytes of Exif"):
+        find(png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17 + 1))))
+    monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 4)
+    assert len(find(data)) == 4
+    monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 3)
+    with pytest.raises(Refusal, match="more than 3 chunks"):
+        find(data)
+    assert len(find(data[:-12][: -len(ZEROS) - 12])) == 2
+    assert len(find(data[:-16])) == 3
+    with pytest.raises(ValueError, match="it ends in its pixels"):
+        find(data[:-17])
+
+
+def test_tiff_at_its_limits():
+    check = lambda *tags, **more: check_tags(io.BytesIO(tiff(*tags, **more)))  # noqa: E731
+    check(*[(40000, 7, 1, 8)] * 2000)
+    for kind, size in {
+        1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
+        17: 8, 18: 8,
+    }.items():  # fmt: skip
+        after = bytes(1000 * size - 26)  # with head and tag as many as the values
+        check((40000, kind, 1000, 8), after=after)
+        with pytest.raises(Refusal, match="claim more"):
+            check((40000, kind, 1001, 8), after=after)
+    for packed in (1, 5, 7, 8, 32946, 32773):
+        check((259, 3, 1, packed))
+    for packed in (2, 3, 4, 6, 34712):
+        with pytest.raises(Refusal, match="packed in a way"):
+            check((259, 3, 1, packed))
+    check((273, 4, 2**16, 8), after=bytes(2**18))
+    check((273, 7, 2**16 + 1, 8), after=bytes(2**18))
+    with pytest.raises(Refusal, match="claim more"):
+        check((273, 4, 2**16 + 1, 8), after=bytes(2**18 + 9))
+    sides = ((256, 4, 1, 1024), (257, 4, 1, 1024))
+    check(*sides, (322, 4, 1, 2048), (323, 4, 1, 2048))
+    with pytest.raises(Refusal, match="tiles far larger"):
+        check(*sides, (322, 4, 1, 2048), (323, 4, 1, 2049))
+    check((256, 4, 1, 8), (257, 4, 1, 8), (322, 4, 1, 1024), (323, 4, 1, 1024))
+    with pytest.raises(Refusal, match="tiles far larger"):
+        check((256, 4, 1, 8), (257, 4, 1, 8), (322, 4, 1, 1024), (323, 4, 1, 1025))
+
+
+@pytest.mark.parametrize("further", [34665, 34853, 40965])
+def test_further_folders_of_a_tiff_share_its_bytes(further):
+    inner = struct.pack("<H", 1) + struct.pack("<HHII", 40000, 7, 100, 8)
+    tags = ((further, 4, 1, 8 + 2 + 24 + 4), (40000, 7, 100, 8))
+    check_tags(io.BytesIO(tiff(*tags, after=inner + bytes(200))))
+    with pytest.raises(Refusal, match="claim more"):
+        check_tags(io.BytesIO(tiff(*tags, after=inner + bytes(140))))
+
+
+def test_a_tiff_of_the_other_order_and_a_big_one_are_looked_at():
+    big = b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1)
+    for kind, data in (("fax", 4), ("plain", 1)):
+        for file in (
+            b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHH", 1, 259, 3, 1, data, 0) + bytes(4),
+            big + struct.pack("<HHQQ", 259, 3, 1, data),
+        ):
+            if kind == "plain":
+                check_tags(io.BytesIO(file))
+                continue
+            with pytest.raises(Refusal, match="packed in a way"):
+                check_tags(io.BytesIO(file))
 
 
 def test_exif_data_in_a_text_are_bounded():
