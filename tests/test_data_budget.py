@@ -372,7 +372,8 @@ def test_jpeg_at_its_limits():
 def test_png_at_its_limits(monkeypatch):
     find = lambda data: [c.kind for c in png_chunks.chunks(io.BytesIO(data))]  # noqa: E731
     data = png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17)))
-    assert find(data + b"behind") == [b"IHDR", b"eXIf", b"IDAT", b"IEND"]
+    assert find(data + chunk(b"IDAT", b"behind")) == [b"IHDR", b"eXIf", b"IDAT", b"IEND"]
+    assert len(find(png(8, 8, bytes(2**17 + 1)))) == 3
     with pytest.raises(Refusal, match="bytes of Exif"):
         find(png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17 + 1))))
     monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 4)
@@ -384,6 +385,22 @@ def test_png_at_its_limits(monkeypatch):
     assert len(find(data[:-16])) == 3
     with pytest.raises(ValueError, match="it ends in its pixels"):
         find(data[:-17])
+
+
+@pytest.mark.parametrize(("colours", "bands"), [(0, 1), (2, 3), (3, 1), (4, 2), (6, 4)])
+def test_rows_of_png_are_missing_where_one_byte_is(colours, bands):
+    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)]
+    steps += [(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    for width, height in ((1, 1), (2, 5), (5, 1), (4, 4), (9, 7), (16, 17)):
+        for interlaced in (0, 1):
+            size = 0
+            for left, top, across, down in steps if interlaced else [(0, 0, 1, 1)]:
+                pixels = len(range(left, width, across))
+                size += len(range(top, height, down)) * (1 + pixels * bands) * bool(pixels)
+            for less in (0, 1):
+                packed = zlib.compress(bytes(size - less))
+                data = png(width, height, packed, colours=colours, interlaced=interlaced)
+                assert png_chunks.rows_missing(io.BytesIO(data)) == bool(less)
 
 
 def test_tiff_at_its_limits():

@@ -172,6 +172,37 @@ def test_each_array_is_checked_by_itself(fitted, tmp_path, name, change, said):
         load_attributor(tmp_path / "b.npz")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"names": ["a", "a", "b"]}, "its names are not"),
+        ({"real": "other"}, "its real source"),
+        ({"preprocessing": {"size": 0}}, "preprocessing|size"),
+        ({"settings": {}}, "levels None"),
+        ({"version": "\x1b[2J\n" * 999}, r"version '\\x1b\[2J\\n.* characters"),
+    ],
+)
+def test_a_header_is_refused_before_an_array_is_read(fitted, tmp_path, monkeypatch, change, said):
+    fitted.save(tmp_path / "a.npz")
+    header, arrays = read_archive(tmp_path / "a.npz")
+    path = tmp_path / "\x1b[2J.npz"
+    write_archive(path, header | change, arrays)
+    monkeypatch.setattr("gan_forensics.files.archives._chosen", None)
+    with pytest.raises(ValueError, match=said) as error:
+        load_attributor(path)
+    assert str(error.value).isprintable() and len(str(error.value)) < 1500
+
+
+def test_failures_without_words_are_named(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RecursionError
+
+    (tmp_path / "a.npz").write_bytes(b"")
+    monkeypatch.setattr("gan_forensics.forensics.attribution_files.read_archive", fail)
+    with pytest.raises(ValueError, match="attributor file: RecursionError"):
+        load_attributor(tmp_path / "a.npz")
+
+
 def test_headers_that_are_no_objects_are_refused(fitted, tmp_path):
     for header in ([], "gan_forensics attributor", None):
         write_archive(tmp_path / "b.npz", header, {})

@@ -1,5 +1,6 @@
 """Run folders that others made: links, configs, manifests and arrays that are not what they say."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -20,8 +21,9 @@ from gan_forensics.train import (
     read_metrics,
 )
 from gan_forensics.train import log as logs
+from gan_forensics.train.checkpoint import MANIFEST, manifest_problem
 from gan_forensics.train.log import MetricLog
-from gan_forensics.train.run_folder import writing
+from gan_forensics.train.run_folder import claim, in_lines, writing
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 
 CONFIG = GanConfig("dcgan", size=16, channels=1, latent=8, width=4)
@@ -211,6 +213,48 @@ def test_files_beyond_the_manifest_and_too_many_bytes_mean_damaged(sent, capsys,
     assert "far more than its arrays need" in capsys.readouterr().err
 
 
+def test_files_may_have_as_many_bytes_as_they_are_allowed_and_those_that_they_say(sent):
+    folder = sent / "checkpoints/2"
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    assert manifest_problem(folder, most=size) is None
+    assert "far more than its arrays" in str(manifest_problem(folder, most=size - 1))
+    path = folder / "_CHECKPOINT_METADATA"
+    there = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b" ")
+    said = f"_CHECKPOINT_METADATA has {there + 1} bytes instead of {there}"
+    assert said in str(manifest_problem(folder))
+    path.write_bytes(b"{" * there)
+    assert "_CHECKPOINT_METADATA is damaged" in str(manifest_problem(folder))
+    (folder / MANIFEST).unlink()
+    assert manifest_problem(folder) == "half-written (no manifest)"
+    checkpoint._write_manifest(folder)
+    assert "_CHECKPOINT_METADATA is not readable as JSON" in str(manifest_problem(folder))
+    path.unlink()
+    os.mkfifo(path)
+    assert "_CHECKPOINT_METADATA is no regular file" in str(manifest_problem(folder))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [[-1, "0" * 64], [2**63, "0" * 64], [1, "0" * 63], [1, "0" * 65], [1], [1.0, "0" * 64], [1, 2]],
+    ids=str,
+)
+def test_entries_of_a_manifest_that_cannot_be_are_refused(entry, sent):
+    _rewritten(sent, lambda record: record.update(_CHECKPOINT_METADATA=entry))
+    assert "no list of files" in str(manifest_problem(sent / "checkpoints/2"))
+
+
+def test_files_may_have_so_many_times_the_bytes_of_their_arrays():
+    assert (checkpoint._MOST_BYTES, checkpoint._MORE_BYTES) == (4, 2**26)
+
+
+def test_steps_are_folders_that_are_named_as_numbers_are_written(sent):
+    for name in ("7", "007", "8.tmp", "9" * 30, "1\u0664", "+3", "5"):
+        (sent / "checkpoints" / name).mkdir()
+    (sent / "checkpoints" / "6").write_text("")
+    assert Checkpoints(sent).steps() == [1, 2, 5, 7]
+
+
 # --- arrays ---------------------------------------------------------------------------------------
 
 
@@ -309,6 +353,12 @@ def test_a_log_is_read_within_limits_and_says_what_is_left_out(sent, monkeypatch
     monkeypatch.setattr(logs, "MOST_LINES", 5)
     assert [line["step"] for line in read_metrics(path)] == [0, 1, 2, 3, 4]
     assert "the first 5 lines are read" in capsys.readouterr().err
+    monkeypatch.setattr(logs, "MOST_LINES", 9)
+    assert len(read_metrics(path)) == 9 and not capsys.readouterr().err
+    monkeypatch.setattr(logs, "MOST_BYTES", 9 * 11)
+    assert len(read_metrics(path)) == 9 and not capsys.readouterr().err
+    monkeypatch.setattr(logs, "MOST_BYTES", 9 * 11 - 1)
+    assert len(read_metrics(path)) == 8
     monkeypatch.setattr(logs, "MOST_BYTES", 30)
     assert len(read_metrics(path)) == 2
     # A run that goes on keeps all of them.
@@ -329,3 +379,50 @@ def test_a_line_that_is_none_is_an_error_that_names_it(line, sent, monkeypatch):
         read_metrics(path)
     with pytest.raises(ValueError, match=r"metrics.jsonl: line 2"):
         MetricLog(sent, last_step=9)
+
+
+def test_a_last_line_that_is_half_written_is_left_out_and_blank_ones_are_none(sent, monkeypatch):
+    path = sent / "metrics.jsonl"
+    path.write_text('\n{"step": 1}\n  \n{"step": 2}\n{"step": 3')
+    assert [line["step"] for line in read_metrics(path)] == [1, 2]
+    MetricLog(sent, last_step=1).close()
+    assert path.read_text() == '{"step": 1}\n'
+    assert read_metrics(sent / "none.jsonl") == []
+    # A line as long as one may be has no end that could be missing.
+    monkeypatch.setattr(logs, "MOST_LINE", 20)
+    path.write_text('{"step": 1, "' + "a" * 90)
+    with pytest.raises(ValueError, match="line 1"):
+        read_metrics(path)
+    path.write_text('{"step": 1}\n[1]')
+    with pytest.raises(ValueError, match="line 2 is no JSON object with a step"):
+        read_metrics(path)
+
+
+def test_a_run_folder_that_is_written_to_says_by_whom(sent):
+    with writing(sent):
+        assert (sent / ".lock").read_text() == f"pid {os.getpid()}"
+        with pytest.raises(RunFolderError, match=rf"another process \(pid {os.getpid()}\)"):
+            with writing(sent):
+                pass
+    (sent / ".lock").write_text("\x1b[2J" * 999)
+    with open(sent / ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunFolderError) as refused, writing(sent):
+            pass
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 1000
+
+
+def test_differences_of_configs_are_lines_of_which_the_first_are_shown(sent):
+    config = json.loads((sent / "config.json").read_text())
+    other = {"gan": config["gan"] | {"seed\x1b": 1, "width": "\n"}}
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        claim(sent, config, resume=False)
+    claim(sent, config, resume=True)
+    with pytest.raises(RunFolderError) as refused:
+        claim(sent, other, resume=True)
+    assert "\n  gan.seed\\x1b: None -> 1\n  gan.width: 4 -> '\\n'" in str(refused.value)
+    (sent / "config.json").unlink()
+    with pytest.raises(RunFolderError, match="holds checkpoints but no config.json"):
+        claim(sent, config, resume=True)
+    assert in_lines([str(i) for i in range(20)]).count("\n") == 20
+    assert in_lines([str(i) for i in range(21)]).endswith("\n  19\n  ... and 1 more")
