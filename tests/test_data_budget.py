@@ -566,6 +566,10 @@ def test_png_whose_pixels_are_fewer_than_its_rows_is_refused(interlaced):
     for rows in (1, 32, 63):
         with pytest.raises(ImageError, match="rows are missing|truncated"):
             decode_image(png(64, 64, zlib.compress(row * rows), interlaced=interlaced), name="a")
+    # Of an interlaced one the last row may be there, and others not.
+    with pytest.raises(ImageError, match="its last rows are missing"):
+        first = zlib.compress((b"\0" + b"\xff" * 6) * 2)
+        decode_image(png(9, 9, first, interlaced=1), name="a")
     black = decode_image(png(64, 64, zlib.compress(bytes(64 * 193))), name="a")
     assert black.shape == (64, 64, 3) and not black.any()
 

@@ -162,6 +162,30 @@ def test_what_is_too_much_for_a_page_is_cut_with_a_word(tmp_path, monkeypatch):
     assert limits.bounded([Section("s", ["x"])]) == [Section("s", ["x"])]
 
 
+def test_as_much_as_a_page_takes_is_shown_without_a_word(tmp_path, monkeypatch):
+    for name, value in {
+        "MOST_SECTIONS": 2, "MOST_PICTURES": 3, "MOST_ROWS": 3, "MOST_COLUMNS": 2,
+        "MOST_CELLS": 6, "MOST_FACTS": 2, "MOST_BYTES": 10, "MOST_BYTES_IN_ALL": 14,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(limits, name, value)
+    for name, size in (("a", 10), ("b", 4), ("c", 1)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    table = Table("t", ["a", "b"], [[1, 2]] * 3)
+    pictures = [Picture(tmp_path / name, alt=name) for name in "ab"]
+    whole = [Section("s", [table, Facts({"f1": 1, "f2": 2}), *pictures]), Section("t", [])]
+    assert limits.bounded(whole) == whole
+    # Bytes count together; what is not there takes none.
+    more = [*pictures, Picture(tmp_path / "c", alt="c"), Picture(tmp_path / "none", alt="none")]
+    *_, third, last = limits.bounded([Section("s", more)])[0].blocks
+    assert third == "c: left out, 1 bytes are too many for a page." and last == more[-1]
+    spent = limits.bounded([Section("s", [table, Table("u", ["a"], [[1]])])])[0].blocks[1]
+    assert spent.caption == "u (0 of 1 rows shown)" and not spent.rows
+    assert limits.bounded([Section("s", [Table("none", [], [])])])[0].blocks[0].rows == []
+    assert limits.page_text("x" * 5, 5) == "x" * 5
+    assert limits.page_text("x" * 6, 5) == "xxxxx ... (6 characters)"
+    assert limits.page_text("a\n\x1b", 5) == "a\n\\x1b" and limits.page_text(3) == 3
+
+
 def test_values_of_any_depth_and_length_have_a_cell():
     deep = [1]
     for _ in range(3000):

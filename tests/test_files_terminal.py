@@ -78,3 +78,24 @@ def test_nothing_is_printed_by_another_way():
     }
     # A translation is given to other programs to the letter.
     assert found == {"files/terminal.py", "cli/translate_text.py"}
+
+
+def test_a_message_has_so_many_lines_and_a_line_so_many_characters(capsys):
+    assert in_lines("\n".join("x" * 20)) == ["x", *["    x"] * 19]
+    assert in_lines("\n".join("x" * 21)) == ["x", *["    x"] * 19, "    ... (1 more lines)"]
+    assert in_lines("a\n\n \nb") == ["a", "    b"]
+    say("x" * 4000, "y" * 4001)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "x" * 4000 and second.endswith("(4001 characters)")
+    with warnings_said():
+        long = warnings.formatwarning("x" * 9999, UserWarning, "a.py", 3)
+    assert len(long) < 4100 and long.endswith("\n")
+
+
+def test_boxes_and_signs_are_spelled_in_ascii(monkeypatch):
+    bytes_out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bytes_out, "ascii"))
+    piped(lambda: tell("─━│┃╭╿ ±–…×•"))
+    assert bytes_out.getvalue() == b"--||++ +--...x*\n"
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode("ascii", "spelled")

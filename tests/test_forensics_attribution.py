@@ -178,7 +178,6 @@ def test_each_array_is_checked_by_itself(fitted, tmp_path, name, change, said):
         ({"names": ["a", "a", "b"]}, "its names are not"),
         ({"real": "other"}, "its real source"),
         ({"preprocessing": {"size": 0}}, "preprocessing|size"),
-        ({"settings": {}}, "levels None"),
         ({"version": "\x1b[2J\n" * 999}, r"version '\\x1b\[2J\\n.* characters"),
     ],
 )
@@ -191,6 +190,17 @@ def test_a_header_is_refused_before_an_array_is_read(fitted, tmp_path, monkeypat
     with pytest.raises(ValueError, match=said) as error:
         load_attributor(path)
     assert str(error.value).isprintable() and len(str(error.value)) < 1500
+
+
+def test_a_method_judges_heads_before_an_array_is_read(fitted, tmp_path, monkeypatch):
+    def check(settings, heads, *, classes):
+        raise ValueError(f"{sorted(heads)} for {classes} classes and {sorted(settings)}")
+
+    fitted.save(tmp_path / "a.npz")
+    monkeypatch.setattr("gan_forensics.files.archives._chosen", None)
+    monkeypatch.setitem(METHODS, "prnu", METHODS["prnu"]._replace(check=check))
+    with pytest.raises(ValueError, match=r"\['fingerprints'\] for 3 classes and \['levels"):
+        load_attributor(tmp_path / "a.npz")
 
 
 def test_failures_without_words_are_named(tmp_path, monkeypatch):

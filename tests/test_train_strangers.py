@@ -244,6 +244,10 @@ def test_entries_of_a_manifest_that_cannot_be_are_refused(entry, sent):
     assert "no list of files" in str(manifest_problem(sent / "checkpoints/2"))
 
 
+def test_an_entry_may_be_of_any_size_that_files_have():
+    assert checkpoint._is_entry([0, "0" * 64]) and checkpoint._is_entry([2**63 - 1, "0" * 64])
+
+
 def test_files_may_have_so_many_times_the_bytes_of_their_arrays():
     assert (checkpoint._MOST_BYTES, checkpoint._MORE_BYTES) == (4, 2**26)
 
@@ -316,6 +320,9 @@ def test_few_bytes_do_not_become_many(sent, monkeypatch):
     monkeypatch.setattr(checkpoint, "MOST_RATIO", 0)
     with pytest.raises(CheckpointError, match="bytes would become"):
         load_gan(sent)
+    wanted = []
+    monkeypatch.setattr(checkpoint, "_bytes", lambda arrays: wanted.append(arrays) or 10)
+    assert int(load_gan(sent)[1].step) == 2 and wanted
 
 
 def _crc32c(data):
