@@ -167,7 +167,9 @@ def test_other_packing_names_twice_and_what_is_no_archive_are_refused(tmp_path):
 
 def test_as_much_as_the_limits_say_is_read_and_no_more(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
-    npz(path, a=member((0, 2**24)), b=member((2,), data=bytes(8)), c=member((1,) * 9, data=bytes(4)))
+    npz(
+        path, a=member((0, 2**24)), b=member((2,), data=bytes(8)), c=member((1,) * 9, data=bytes(4))
+    )
     assert list(read_npz(path, most=12)) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="unpack to"):
         read_npz(path, most=11)

@@ -249,7 +249,9 @@ def test_names_in_refusals_of_writers_steer_no_terminal(tmp_path, monkeypatch):
         with pytest.raises((ValueError, OSError)) as refused:
             wrong()
         assert "\x1b" not in str(refused.value) and "x1b[2J" in str(refused.value)
-    assert in_words(FileNotFoundError(2, "no", str(nasty))).endswith(r"\x1b[2J: no such file or folder")
+    assert in_words(FileNotFoundError(2, "no", str(nasty))).endswith(
+        r"\x1b[2J: no such file or folder"
+    )
     assert in_words(OSError("of a library")) == "of a library"
     assert in_words(OSError(99999, "new")) == "new"
     assert in_words(OSError(17, "is", "a", None, "b")) == "b: a file of that name is in the way"

@@ -414,9 +414,9 @@ def test_a_run_folder_that_is_written_to_says_by_whom(sent):
     (sent / ".lock").write_text("\x1b[2J" * 999)
     with open(sent / ".lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RunFolderError) as refused, writing(sent):
+        with pytest.raises(RunFolderError) as error, writing(sent):
             pass
-    assert str(refused.value).isprintable() and len(str(refused.value)) < 1000
+    assert str(error.value).isprintable() and len(str(error.value)) < 1000
 
 
 def test_differences_of_configs_are_lines_of_which_the_first_are_shown(sent):
@@ -425,9 +425,9 @@ def test_differences_of_configs_are_lines_of_which_the_first_are_shown(sent):
     with pytest.raises(RunFolderError, match="holds a run already"):
         claim(sent, config, resume=False)
     claim(sent, config, resume=True)
-    with pytest.raises(RunFolderError) as refused:
+    with pytest.raises(RunFolderError) as error:
         claim(sent, other, resume=True)
-    assert "\n  gan.seed\\x1b: None -> 1\n  gan.width: 4 -> '\\n'" in str(refused.value)
+    assert "\n  gan.seed\\x1b: None -> 1\n  gan.width: 4 -> '\\n'" in str(error.value)
     (sent / "config.json").unlink()
     with pytest.raises(RunFolderError, match="holds checkpoints but no config.json"):
         claim(sent, config, resume=True)
