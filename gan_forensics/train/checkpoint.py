@@ -17,12 +17,14 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+import tensorstore
 from orbax.checkpoint import checkpoint_managers as policies
 
 from gan_forensics.files import read_json, say, shown, written_beside
@@ -202,7 +204,7 @@ def _misfit(folder: Path, template: TrainState) -> str | None:
     """How the arrays of a checkpoint differ from those that are asked for; None if they do not."""
     wanted = dict(_named(template))
     record = read_json(folder / "state" / "_METADATA")
-    if record["use_ocdbt"] is not True:
+    if record["use_ocdbt"] is not True or record["use_zarr3"] is not False:
         return "its arrays are kept in another way"
     leaves = [
         v for v in record["tree_metadata"].values() if not v["value_metadata"]["skip_deserialize"]
@@ -213,22 +215,41 @@ def _misfit(folder: Path, template: TrainState) -> str | None:
         if (name in names) != (name in wanted):
             where = "checkpoint" if name in names else "game"
             return f"{shown(name)} is in the {where} alone"
-    opened = ocp.StandardCheckpointHandler().metadata(folder / "state")  # pyright: ignore
-    stored = dict(_named(opened.tree))
-    for name, x in wanted.items():
-        there, here = stored[name], list(x.shape)
-        if list(there.shape) != here or there.dtype != x.dtype:
-            kind = "" if there.dtype == x.dtype else f" {there.dtype}"
+    for name, there in _opened(folder / "state", wanted).items():
+        x = wanted[name]
+        here, dtype = list(x.shape), there.dtype.numpy_dtype
+        if list(there.shape) != here or dtype != x.dtype:
+            kind = "" if dtype == x.dtype else f" {dtype}"
             return (
                 f"{name} is{kind} {shown(list(there.shape))} in the checkpoint and {here} in the "
                 "game"
             )
-        if math.prod(there.storage.chunk_shape) > max(1, math.prod(here)):
+        if math.prod(there.chunk_layout.write_chunk.shape or ()) > max(1, math.prod(here)):
             return f"{name} is kept in parts that are larger than itself"
     packed = sum(path.stat().st_size for path in folder.rglob("*"))
     if _bytes(template) > max(ALWAYS, MOST_RATIO * packed):
         return f"its {packed} bytes would become {_bytes(template) / 2**30:.2g} GiB"
     return None
+
+
+def _opened(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The arrays of a checkpoint by name, of which nothing is read yet.
+
+    Not by Orbax, which leaves the event loop, with other arrays under way, at the first one that
+    cannot be opened: each of them then prints a traceback.
+    """
+    base = {"driver": "file", "path": f"{folder}/"}
+    waiting = {
+        name: tensorstore.open(
+            {
+                "driver": "zarr",
+                "kvstore": {"driver": "ocdbt", "base": base, "path": f"{name.replace('/', '.')}/"},
+            },
+            open=True,
+        )
+        for name in names
+    }
+    return {name: future.result() for name, future in waiting.items()}
 
 
 def _bytes(arrays: Any) -> int:
