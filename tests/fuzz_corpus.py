@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.fuzz_mutators import npy, zipped
+from tests.fuzz_mutators import zipped
 
 PICTURES = ("real/a/0.png", "real/a/1.png", "gan/b/0.png", "gan/b/1.png")
 
