@@ -178,7 +178,7 @@ def test_each_array_is_checked_by_itself(fitted, tmp_path, name, change, said):
         ({"names": ["a", "a", "b"]}, "its names are not"),
         ({"real": "other"}, "its real source"),
         ({"preprocessing": {"size": 0}}, "preprocessing|size"),
-        ({"version": "\x1b[2J\n" * 999}, r"version '\\x1b\[2J\\n.* characters"),
+        ({"version": "\x1b[2J\n" * 999}, r"version '\\x1b\[2J\\n.* characters\), this"),
     ],
 )
 def test_a_header_is_refused_before_an_array_is_read(fitted, tmp_path, monkeypatch, change, said):
@@ -203,14 +203,20 @@ def test_a_method_judges_heads_before_an_array_is_read(fitted, tmp_path, monkeyp
         load_attributor(tmp_path / "a.npz")
 
 
-def test_failures_without_words_are_named(tmp_path, monkeypatch):
+def test_failures_are_one_line_and_without_words_are_named(tmp_path, monkeypatch):
+    error = [RecursionError()]
+
     def fail(*_, **__):
-        raise RecursionError
+        raise error[-1]
 
     (tmp_path / "a.npz").write_bytes(b"")
     monkeypatch.setattr("gan_forensics.forensics.attribution_files.read_archive", fail)
     with pytest.raises(ValueError, match="attributor file: RecursionError"):
         load_attributor(tmp_path / "a.npz")
+    error.append(ValueError("a\n\x1b" * 9999))
+    with pytest.raises(ValueError, match=r"attributor file: a \\x1ba .* characters") as refused:
+        load_attributor(tmp_path / "a.npz")
+    assert str(refused.value).isprintable()
 
 
 def test_headers_that_are_no_objects_are_refused(fitted, tmp_path):
