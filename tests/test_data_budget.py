@@ -267,6 +267,7 @@ def test_boxes_are_walked_as_far_as_they_go():
     assert found(two + box(0, b"last") + b"ef", 38) == [
         (b"free", 8, 10), (b"mdat", 26, 28), (b"last", 36, 38)
     ]  # fmt: skip
+    assert found(box(8, b"free"), 8) == [(b"free", 8, 8)]
     assert found(two, 17) == [(b"free", 8, 10)]
     assert found(box(4, b"free") * 9, 72) == []  # smaller than its own head
     assert found(box(99, b"free") + bytes(9), 17) == [(b"free", 8, 17)]
@@ -292,7 +293,9 @@ def test_jpeg2000_at_its_limits():
     for data in (jpeg2000(64, 0, 8), jpeg2000(64, 64)[1:], b"\0\0\0\x10jp2c" + bytes(8)):
         with pytest.raises(ValueError, match="its header"):
             check(data)
-    sizes = struct.pack(">BBHBBBBBB", 1, 0, 1, 0, 33, 4, 4, 0, 1) + bytes(34)
+    sizes = struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 32, 4, 4, 0, 1)
+    assert check(jpeg2000(64, 64)[:-2] + segment(0x52, sizes) + b"\xff\xd9") == (64, 64)
+    sizes = struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 33, 4, 4, 0, 1)
     with pytest.raises(Refusal, match="code blocks"):
         check(jpeg2000(64, 64)[:-2] + segment(0x52, sizes) + b"\xff\xd9")
     # Precincts of one code block each, in pixels.

@@ -184,6 +184,9 @@ def test_as_much_as_the_limits_say_is_read_and_no_more(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=said):
             read_npz(path)
         monkeypatch.undo()
+    path.write_bytes(b"PK\5\6" + bytes(8) + struct.pack("<I", 2**24 + 1) + bytes(6))
+    with pytest.raises(ValueError, match="has 16777217 bytes, 16777216 are read"):
+        read_npz(path)
     write_archive(path, "x" * 8, {})
     monkeypatch.setattr(archives, "MOST_HEADER", 10)
     assert read_archive(path) == ("x" * 8, {})
