@@ -147,7 +147,14 @@ def test_a_mat_file_unpacks_to_as_much_as_the_limit_says(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "ALWAYS", size - 1)
     with pytest.raises(ValueError, match="bytes that unpack to more than is read"):
         read_table(path)
-    path.write_bytes(path.read_bytes()[:-1])
+    # What stands behind the packed bytes of an element, within its size, is passed over.
+    data = path.read_bytes()
+    filled = (data[136:] + bytes(2**16))[: 2**16] + struct.pack("<II", 1, 10**9)
+    path.write_bytes(data[:128] + struct.pack("<II", 15, len(filled)) + filled + data[128:])
+    monkeypatch.setattr(archives, "ALWAYS", 2 * size - 1)
+    with pytest.raises(ValueError, match="bytes that unpack to more than is read"):
+        read_table(path)
+    path.write_bytes(data[:-1])
     monkeypatch.undo()
     with pytest.raises(ValueError, match="it ends too early"):
         read_table(path)

@@ -359,13 +359,14 @@ def test_jpeg_at_its_limits():
         (JPEG[:2], "no marker where one must be"),
         (JPEG[:2] + b"\xff\xff", "no marker where one must be"),
         (JPEG[:2] + b"\xff\xfe\0\1" + JPEG[2:], "a segment of no length"),
-        (JPEG[:2] + b"\xff\xfe\0", "a segment of no length"),
+        (JPEG[:2] + b"\xff\xfe\5", "a segment of no length"),
     ):
         with pytest.raises(ValueError, match=said):
             jpeg_scans.segments(io.BytesIO(data))
     of_scans = PROGRESSIVE.count(b"\xff\xda")
     full = PROGRESSIVE[:-2] + SCAN * (64 - of_scans) + b"\xff\xd9"
     assert jpeg_scans.only_scan(io.BytesIO(full), full) is None
+    assert jpeg_scans.only_scan(io.BytesIO(JPEG), JPEG[:-2]) is None
     for marker in (0xC3, 0xC5, 0xC7, 0xC9, 0xCB, 0xCD, 0xCF):
         data = JPEG.replace(b"\xff\xc0", bytes([255, marker]))
         with pytest.raises(Refusal, match="arithmetic coding or without loss"):

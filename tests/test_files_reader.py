@@ -1,6 +1,7 @@
 import gzip
 import os
 import re
+import secrets
 from pathlib import Path
 
 import pytest
@@ -268,12 +269,13 @@ def test_a_file_that_says_0_of_itself_is_read_within_its_limit():
 
 def test_what_cannot_be_held_in_memory_is_said(tmp_path):
     (tmp_path / "a.csv").write_text("a\n")
-    with pytest.raises(ValueError, match="a.csv: its cells do not fit into memory"):
-        with open_csv(tmp_path / "a.csv"):
+    path = (tmp_path / "a.csv").rename(tmp_path / "\x1b.csv")
+    with pytest.raises(ValueError, match=r"\\x1b.csv: its cells do not fit into memory"):
+        with open_csv(path):
             raise MemoryError
 
 
-def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys):
+def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys, monkeypatch):
     path = tmp_path / "\x1b[2J.csv"
     os.mkfifo(tmp_path / "\x1b[2Jpipe")
     path.write_bytes(gzip.compress(b"x" * 99))
@@ -281,6 +283,11 @@ def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys):
     def read_some():
         with unpacked(path, most=9) as stream:
             stream.read(99)
+
+    def read_large_csv():
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "MOST_CSV", 1)
+            read_csv(path)
 
     def keep():
         with rows_kept(path, ["a"]) as add:
@@ -292,6 +299,7 @@ def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys):
         lambda: read_bytes(path, most=9),
         lambda: read_json(path),
         lambda: read_csv(path),
+        read_large_csv,
         lambda: refuse_links(tmp_path),
         read_some,
         keep,
@@ -300,6 +308,16 @@ def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys):
             wrong()
         said = f"{refused.value}{capsys.readouterr().err}"
         assert "\x1b" not in said and "x1b[2J" in said
+
+
+def test_kept_rows_go_to_a_new_file(tmp_path, monkeypatch):
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
+    (tmp_path / "a.partial-known.csv").symlink_to(precious)
+    with pytest.raises(FileExistsError, match="a.csv"), rows_kept(tmp_path / "a.csv", ["a"]):
+        pass
+    assert precious.read_text() == "keep"
 
 
 def test_rows_for_a_pipe_are_not_kept_and_few_columns_are_empty_cells(tmp_path):
