@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 import gan_forensics
 from gan_forensics.report import (
@@ -190,6 +191,7 @@ def test_values_of_any_depth_and_length_have_a_cell():
     deep = [1]
     for _ in range(3000):
         deep = [deep]
+    assert format_cell([[[[[1]]]]]) == "1" and format_cell([[[[[[1]]]]]]) == "…"
     assert format_cell(deep) == "…" and format_cell({"a": deep}) == "…"
     assert format_cell(list(range(10**6))).endswith(", 99 ... (999,900 more)")
     nested = value = {}
@@ -229,3 +231,31 @@ def test_facts_of_a_detector_may_be_anything():
 def test_no_cell_of_markdown_ends_its_line():
     table = Table("c", ["a|b"], [["x\n| y |"], [0.12345]])
     assert markdown(table) == "| a\\|b |\n| --- |\n| x\\n\\| y \\| |\n| 0.1235 |"
+
+
+def test_texts_and_pictures_of_a_page_have_their_lengths(tmp_path):
+    for most, make in (
+        (1000, lambda text: Table("c", ["a"], [[text]])),
+        (300, lambda text: Table("c", [text], [])),
+        (20_000, lambda text: text),
+    ):
+        assert "characters)" not in written(tmp_path, make("x" * most))
+        assert f"({most + 1:,} characters)" in written(tmp_path, make("x" * (most + 1)))
+    pictures = []
+    for i, size in enumerate([2**24] * 4 + [1, 2**24 + 1]):
+        pictures.append(Picture(tmp_path / f"{i}.png", alt=f"p{i}"))
+        with open(tmp_path / f"{i}.png", "wb") as file:
+            file.truncate(size)
+    *kept, first, second = limits.bounded([Section("s", pictures)])[0].blocks
+    assert kept == pictures[:4] and first.startswith("p4: left out, 1 bytes")
+    assert second.startswith("p5: left out")
+    assert limits.bounded([Section("s", pictures[5:])])[0].blocks[0].startswith("p5: left out")
+
+
+def test_a_picture_of_a_page_is_a_png(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", "JPEG")
+    with pytest.raises(ValueError, match="a.png is not a readable PNG image: it is none"):
+        written(tmp_path, Picture(tmp_path / "a.png", alt="a"))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ValueError, match="a.png is not a readable PNG image"):
+        written(tmp_path, Picture(tmp_path / "a.png", alt="a"))

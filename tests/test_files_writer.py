@@ -252,6 +252,8 @@ def test_names_in_refusals_of_writers_steer_no_terminal(tmp_path, monkeypatch):
     assert in_words(FileNotFoundError(2, "no", str(nasty))).endswith(
         r"\x1b[2J: no such file or folder"
     )
+    with pytest.raises(FileNotFoundError, match="no such file; give a table"):
+        check_file_in(nasty / "none", "a table")
     assert in_words(OSError("of a library")) == "of a library"
     assert in_words(OSError(99999, "new")) == "new"
     assert in_words(OSError(17, "is", "a", None, "b")) == "b: a file of that name is in the way"

@@ -424,3 +424,12 @@ def test_discriminator_agrees_with_its_pytorch_twin(normalisation, rng):
     assert_allclose(logits, inference.flatten(), atol=2e-5, rtol=1e-5)
     logits, _ = discriminator.apply(variables, x, train=True, mutable="batch_stats")
     assert_allclose(logits, training.flatten(), atol=1e-4, rtol=1e-5)
+
+
+def test_a_file_of_weights_has_at_most_so_many_arrays(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", a=np.zeros(1), b=np.zeros(1))
+    monkeypatch.setattr("gan_forensics.nn.weight_files.MOST_ARRAYS", 2)
+    assert len(load_weights(tmp_path / "a.npz")) == 2
+    monkeypatch.setattr("gan_forensics.nn.weight_files.MOST_ARRAYS", 1)
+    with pytest.raises(ValueError, match="it has 2 arrays, more than the 1"):
+        load_weights(tmp_path / "a.npz")

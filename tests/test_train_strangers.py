@@ -21,7 +21,7 @@ from gan_forensics.train import (
     read_metrics,
 )
 from gan_forensics.train import log as logs
-from gan_forensics.train.checkpoint import MANIFEST, manifest_problem
+from gan_forensics.train.checkpoint import MANIFEST, UNRANKED, manifest_problem
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.run_folder import claim, in_lines, writing
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
@@ -250,6 +250,18 @@ def test_an_entry_may_be_of_any_size_that_files_have():
 
 def test_files_may_have_so_many_times_the_bytes_of_their_arrays():
     assert (checkpoint._MOST_BYTES, checkpoint._MORE_BYTES) == (4, 2**26)
+
+
+def test_a_metric_that_is_no_number_ranks_last(sent):
+    checkpoints = Checkpoints(sent, best="fid", read_only=True)
+    (sent / "checkpoints/2/metrics").mkdir()
+    for content, rank in (
+        ('{"fid": 3.5}', 3.5), ('{"fid": "x"}', UNRANKED), ('{"fid": NaN}', UNRANKED),
+        ("{}", UNRANKED), ("[1]", UNRANKED), ("{", UNRANKED),
+    ):  # fmt: skip
+        (sent / "checkpoints/2/metrics/metrics").write_text(content)
+        assert checkpoints._rank(2) == (rank, -2)
+    assert checkpoints._rank(1) == (UNRANKED, -1)
 
 
 def test_steps_are_folders_that_are_named_as_numbers_are_written(sent):
