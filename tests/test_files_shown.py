@@ -259,3 +259,27 @@ def test_a_picture_of_a_page_is_a_png(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(ValueError, match="a.png is not a readable PNG image"):
         written(tmp_path, Picture(tmp_path / "a.png", alt="a"))
+
+
+def test_a_page_shows_so_many_of_each_kind():
+    pixels = np.zeros((2, 2, 3), np.uint8)
+
+    def shown_of(*blocks):
+        return limits.bounded([Section("s", blocks)])[0].blocks
+
+    for most in (60, 61):
+        assert len(limits.bounded([Section("s", [])] * most)) == most
+    assert limits.bounded([Section("s", [])] * 61)[-1].title == "And more"
+    assert len(shown_of(*[Picture(pixels, alt="a")] * 300)) == 300
+    assert shown_of(*[Picture(pixels, alt="a")] * 301)[-1] == "1 further pictures are left out."
+    facts = [{f"f{i}": i for i in range(n)} for n in (400, 401)]
+    whole, cut = shown_of(*map(Facts, facts))
+    assert whole.values == facts[0] and cut.values["and more"] == "1 further ones are left out"
+    tables = shown_of(*[Table("t", [*"ab" * 25], [[1] * 50] * 1000)] * 2, Table("t", ["a"], [[1]]))
+    assert [len(table.rows) for table in tables] == [1000, 1000, 0]
+
+
+def test_names_and_numbers_of_a_figure_are_bounded():
+    assert literal("x" * 60) == "x" * 60 and len(literal("x" * 61)) == 60
+    kept = drawable([9.9e29, 1e30, -9.9e29, -1e30])
+    np.testing.assert_array_equal(kept, [9.9e29, np.nan, -9.9e29, np.nan])
