@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.fuzz_mutators import npy, zipped
+from tests.fuzz_mutators import zipped
 
 PICTURES = ("real/a/0.png", "real/a/1.png", "gan/b/0.png", "gan/b/1.png")
 
@@ -425,8 +425,3 @@ def videos() -> list[bytes]:
         _saved(lambda path: clip(path, "mp4v"), ".mp4"),
         _saved(web, ".webm"),
     ]
-
-
-def single_arrays() -> list[bytes]:
-    """What is no archive, or one of nothing."""
-    return [npy("<f4", (2,), bytes(8)), zipped([], compressed=False)]

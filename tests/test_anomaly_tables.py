@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from gan_forensics.anomaly import read_table, tables, write_table
 from gan_forensics.files import archives
+from gan_forensics.files.matlab import read_mat
 
 
 def write_csv(path, x, y=None):
@@ -132,6 +133,68 @@ def test_a_mat_file_that_unpacks_to_too_much_is_refused_before_scipy_reads_it(
     path.write_bytes(path.read_bytes().replace(b"Y\0\0\0", b"X\0\0\0"))
     with pytest.raises(ValueError, match="two arrays of one name"):
         read_table(path)
+
+
+def test_a_mat_file_unpacks_to_as_much_as_the_limit_says(tmp_path, monkeypatch):
+    path = tmp_path / "t.mat"
+    x = {"X": np.zeros((64, 4))}
+    savemat(path, x)
+    size = len(path.read_bytes()) - 128
+    savemat(path, x, do_compression=True)
+    monkeypatch.setattr(archives, "MOST_RATIO", 0)
+    monkeypatch.setattr(archives, "ALWAYS", size)
+    assert read_table(path).x.shape == (64, 4)
+    monkeypatch.setattr(archives, "ALWAYS", size - 1)
+    with pytest.raises(ValueError, match="bytes that unpack to more than is read"):
+        read_table(path)
+    # What stands behind the packed bytes of an element, within its size, is passed over.
+    data = path.read_bytes()
+    filled = (data[136:] + bytes(2**16))[: 2**16] + struct.pack("<II", 1, 10**9)
+    path.write_bytes(data[:128] + struct.pack("<II", 15, len(filled)) + filled + data[128:])
+    monkeypatch.setattr(archives, "ALWAYS", 2 * size - 1)
+    with pytest.raises(ValueError, match="bytes that unpack to more than is read"):
+        read_table(path)
+    path.write_bytes(data[:-1])
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="it ends too early"):
+        read_table(path)
+
+
+def test_a_mat_file_of_what_are_no_real_numbers_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "t.mat"
+    ones = np.ones((3, 2))
+    for value, said in (
+        (np.array([["a"], ["b"]], object), "X is not of numbers"),
+        ({"a": 1.0}, "X is not of numbers"),
+        (ones * 1j, "X is not of real numbers"),
+    ):
+        savemat(path, {"X": value})
+        with pytest.raises(ValueError, match=said):
+            read_mat(path, lambda heads: ["X"])
+    savemat(path, {"X": ones})
+    for found, said in (
+        ({"X": ones[:2]}, "X has not the shape that it says"),
+        ({"X": "text"}, "X is not of real numbers"),
+        (MemoryError(), "do not fit into memory"),
+        (KeyError(), "KeyError"),
+        (ValueError("a\x1bb"), r"a\\x1bb"),
+    ):
+
+        def load(*_, found=found, **__):
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr("scipy.io.loadmat", load)
+        with pytest.raises(ValueError, match=said):
+            read_mat(path, lambda heads: ["X"])
+
+
+def test_a_mat_file_of_version_4_is_read(tmp_path):
+    # Bytes that in later versions would stand for 7.3.
+    x = np.frombuffer(b"\2" * 160, "<f8").reshape(1, 20)
+    savemat(tmp_path / "t.mat", {"X": x}, format="4")
+    assert_array_equal(read_mat(tmp_path / "t.mat", lambda heads: heads)["X"], x)
 
 
 def numbered(path, first="", numbers=(0, 1, 2), label=True):

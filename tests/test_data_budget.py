@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 import gan_forensics
-from gan_forensics.data import budget, jpeg_scans
+from gan_forensics.data import box_files, budget, jpeg_scans, png_chunks
 from gan_forensics.data.decoding import ImageError, decode_image, load_image, read_header
+from gan_forensics.data.refusal import Refusal
+from gan_forensics.data.tiff_tags import check_tags
 
 
 def chunk(kind, data):
@@ -69,6 +71,23 @@ def jpeg2000(width, height, tile=None, *, layers=1, block=4, channels=1):
     return start + segment(0x5C, bytes([0x40]) + bytes([64] * 16)) + b"\xff\xd9"
 
 
+def with_tiles(width, height):
+    """A JPEG 2000 whose second tile says that its blocks are small."""
+    start = jpeg2000(width, height)[:-2]
+    tile = lambda size: segment(0x90, struct.pack(">HIBB", 0, size, 0, 1))  # noqa: E731
+    coding = segment(0x52, struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 5, 0, 0, 0, 1))
+    return start + tile(18) + b"\xff\x93" + b"\xff\x52\0\0" + tile(0) + coding + b"\xff\xd9"
+
+
+def webp_of(kind, width, height):
+    """A WebP, lossy or of more parts."""
+    head = {
+        b"VP8 ": b"\x30\x01\0\x9d\x01\x2a" + struct.pack("<HH", width, height),
+        b"VP8X": bytes(4) + b"".join((n - 1).to_bytes(3, "little") for n in (width, height)),
+    }[kind]
+    return b"RIFF\x1a\0\0\0WEBP" + kind + struct.pack("<I", len(head)) + head + bytes(8)
+
+
 def webp(width, height):
     bits = struct.pack("<I", (width - 1) | (height - 1) << 14)
     return b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f" + bits + bytes(8)
@@ -79,6 +98,8 @@ JPEG, PROGRESSIVE = noise(), noise(progressive=True)
 ZEROS = zlib.compress(bytes(8 * 25))
 HOSTILE = {
     "webp": (webp(9400, 9400), "88360000 pixels, more than the"),
+    "webp, lossy": (webp_of(b"VP8 ", 9400, 9400), "88360000 pixels, more than the"),
+    "webp of parts": (webp_of(b"VP8X", 9400, 9400), "88360000 pixels, more than the"),
     "gif": (gif(65535, 65535), "4294836225 pixels"),
     "jpeg": (JPEG.replace(struct.pack(">HH", 64, 64), b"\xff\xff\xff\xff"), "4294836225 pixels"),
     "tall": (png(1, 89478485, ZEROS), "sides of at most 65535"),
@@ -86,6 +107,11 @@ HOSTILE = {
     "tiles": (jpeg2000(4000, 4000, 8), "250000 tiles"),
     "layers": (jpeg2000(64, 64, layers=65535), "layers"),
     "blocks": (jpeg2000(6000, 6000, block=0), "code blocks"),
+    "blocks of a component": (
+        jpeg2000(6000, 6000)[:-2] + segment(0x53, bytes([0, 0, 5, 0, 0, 0, 1])) + b"\xff\xd9",
+        "code blocks",
+    ),
+    "blocks of a tile": (with_tiles(6000, 6000), "code blocks"),
     "channels": (jpeg2000(64, 64, channels=16000), "16000 channels"),
     "scans": (PROGRESSIVE[:-2] + SCAN * 100 + b"\xff\xd9", "more than 64 scans"),
     "segments": (JPEG[:2] + segment(0xFE, b"") * 3000 + JPEG[2:], "very many segments"),
@@ -134,6 +160,303 @@ def test_pictures_that_cost_too_much_are_refused_by_their_headers(name, tmp_path
     with pytest.raises(ImageError, match=says) as caught:
         load_image(tmp_path / "a")
     assert str(caught.value).startswith(f"{tmp_path / 'a'}: ") and "\n" not in str(caught.value)
+
+
+class Long(io.BytesIO):
+    """Bytes that say that they are more."""
+
+    def __init__(self, data, size):
+        super().__init__(data)
+        self.size = size
+
+    def seek(self, offset, whence=0):
+        return self.size if whence == 2 else super().seek(offset, whence)
+
+
+def bmp(width, height, packed, header=40):
+    size = struct.pack("<IiiHHI", header, width, height, 1, 8, packed)
+    return b"BM" + bytes(12) + size + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "most"),
+    [
+        ("PPM", b"P6 8 8 255\n", 2**29),
+        ("PPM", b"P4 8 8\n1", 2**29),
+        ("PPM", b"P1 8 8\n1", 2**24),
+        ("PPM", b"P3 8 8 255\n", 2**24),
+        ("PPM", b"P5 8 8 200\n", 2**24),
+        ("BMP", bmp(8, 8, 0), 2**29),
+        ("BMP", bmp(8, 8, 1), 2**22),
+        ("BMP", bmp(8, 8, 2), 2**22),
+        ("JPEG", JPEG, 2**28),
+        ("JPEG2000", jpeg2000(8, 8), 2**27),
+        ("WEBP", webp(8, 8), 2**27),
+        ("AVIF", noise(kind="AVIF"), 2**27),
+    ],
+)
+def test_files_may_have_so_many_bytes_and_no_more(kind, data, most):
+    budget.check_budget(Long(data, most), kind)
+    with pytest.raises(Refusal, match=f"{most + 1} bytes"):
+        budget.check_budget(Long(data, most + 1), kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("PPM", lambda width, height: f"P1 {width} {height}\n1".encode()),
+        ("PPM", lambda width, height: f"P6 {width} {height} 65535\n".encode()),
+        ("BMP", lambda width, height: bmp(width, -height, 1)),
+        ("BMP", lambda width, height: bmp(-width, height, 2)),
+    ],
+)
+def test_what_is_unpacked_slowly_may_have_so_many_pixels_and_no_more(kind, make):
+    budget.check_budget(io.BytesIO(make(1024, 1024)), kind)
+    with pytest.raises(Refusal, match="1049600 pixels"):
+        budget.check_budget(io.BytesIO(make(1024, 1025)), kind)
+
+
+def test_what_is_no_slow_way_of_packing_may_be_large():
+    for kind, data in (
+        ("PPM", b"P5 9400 9400 255\n"),
+        ("PPM", b"P4 9400 9400\n"),
+        ("BMP", bmp(9400, 9400, 0)),
+        # Of another header, at whose end something else stands.
+        ("BMP", bmp(9400, 9400, 1, header=12)),
+    ):
+        budget.check_budget(io.BytesIO(data), kind)
+
+
+def test_pixels_and_sides_of_each_format(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
+    for kind, most in (("PNG", 10**6), ("WEBP", 4 * 10**5), ("JPEG2000", 5 * 10**5)):
+        budget.check_pixels(1000, most // 1000, kind)
+        with pytest.raises(Refusal, match=f"more than the {most} that are decoded of {kind}"):
+            budget.check_pixels(1000, most // 1000 + 1, kind)
+    with pytest.raises(Refusal, match="more than the 600000 that"):
+        budget.check_pixels(1000, 601, "AVIF")
+    budget.check_pixels(65535, 1, "PNG")
+    with pytest.raises(Refusal, match="sides of at most 65535"):
+        budget.check_pixels(1, 65536, "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    budget.check_pixels(10**6, 10**6, "WEBP")
+    assert decode_image(noise(kind="WEBP"), name="a").shape == (64, 64, 3)
+
+
+def test_gif_may_have_so_many_blocks_and_palettes_of_its_own():
+    extension = b"!\xfe\0"
+    budget.check_budget(io.BytesIO(gif(1, 1, before=extension * 1000)), "GIF")
+    with pytest.raises(Refusal, match="extensions"):
+        budget.check_budget(io.BytesIO(gif(1, 1, before=extension * 1001)), "GIF")
+    comment = lambda n: b"!\xfe" + b"\1a" * n + b"\0"  # noqa: E731
+    budget.check_budget(io.BytesIO(gif(1, 1, before=comment(4095))), "GIF")
+    with pytest.raises(Refusal, match="very many blocks"):
+        budget.check_budget(io.BytesIO(gif(1, 1, before=comment(4096))), "GIF")
+    own = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0x80 | 1) + b",!,;" * 3 + b"\x07\1a\0"
+    start = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\0\0\0"
+    budget.check_budget(io.BytesIO(start + own + b";"), "GIF")
+    with pytest.raises(Refusal, match="animated"):
+        budget.check_budget(io.BytesIO(start + own * 2 + b";"), "GIF")
+    budget.check_budget(io.BytesIO(gif(1, 1)[:-1] + b"\0,"), "GIF")  # behind its end
+
+
+def test_boxes_are_walked_as_far_as_they_go():
+    box = lambda size, kind: size.to_bytes(4) + kind  # noqa: E731
+    found = lambda data, end: list(box_files.boxes(io.BytesIO(data), 0, end))  # noqa: E731
+    two = box(10, b"free") + b"ab" + box(1, b"mdat") + (18).to_bytes(8) + b"cd"
+    assert found(two + box(0, b"last") + b"ef", 38) == [
+        (b"free", 8, 10), (b"mdat", 26, 28), (b"last", 36, 38)
+    ]  # fmt: skip
+    assert found(box(8, b"free"), 8) == [(b"free", 8, 8)]
+    assert found(two, 17) == [(b"free", 8, 10)]
+    assert found(box(4, b"free") * 9, 72) == []  # smaller than its own head
+    assert found(box(99, b"free") + bytes(9), 17) == [(b"free", 8, 17)]
+    many = io.BytesIO(box(8, b"free") * 10_001)
+    with pytest.raises(Refusal, match="more than 10000 boxes"):
+        list(box_files.boxes(many, 0, 8 * 10_001))
+
+
+def test_jpeg2000_at_its_limits():
+    check = lambda data: box_files.check_jpeg2000(io.BytesIO(data))  # noqa: E731
+    assert check(jpeg2000(1, 1)) == (1, 1)
+    assert check(jpeg2000(64, 64, 1)) == (64, 64)
+    assert check(jpeg2000(64, 64, layers=200, channels=4)) == (64, 64)
+    assert check(jpeg2000(64, 64)[:-2]) == (64, 64)
+    for data, said in (
+        (jpeg2000(64, 65, 1), "4160 tiles"),
+        (jpeg2000(64, 64, channels=5), "5 channels"),
+        (jpeg2000(64, 64, layers=201), "more than 200 layers"),
+        (jpeg2000(64, 64)[:-2] + b"\xff\x64\0\2" * 40_000, "very many parts"),
+    ):
+        with pytest.raises(Refusal, match=said):
+            check(data)
+    for data in (jpeg2000(64, 0, 8), jpeg2000(64, 64)[1:], b"\0\0\0\x10jp2c" + bytes(8)):
+        with pytest.raises(ValueError, match="its header"):
+            check(data)
+    sizes = struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 32, 4, 4, 0, 1)
+    assert check(jpeg2000(64, 64)[:-2] + segment(0x52, sizes) + b"\xff\xd9") == (64, 64)
+    sizes = struct.pack(">BBHBBBBBB", 0, 0, 1, 0, 33, 4, 4, 0, 1)
+    with pytest.raises(Refusal, match="code blocks"):
+        check(jpeg2000(64, 64)[:-2] + segment(0x52, sizes) + b"\xff\xd9")
+    # Precincts of one code block each, in pixels.
+    sizes = struct.pack(">BBHBBBBBB", 1, 0, 1, 0, 0, 4, 4, 0, 1) + b"\0"
+    with pytest.raises(Refusal, match="code blocks"):
+        check(jpeg2000(2000, 2000)[:-2] + segment(0x52, sizes) + b"\xff\xd9")
+
+
+def avif(sizes, *, table=0, names=0, entry=2):
+    """Boxes of an AVIF whose second item is Exif data in parts of these sizes; their versions."""
+    box = lambda kind, data: struct.pack(">I", len(data) + 8) + kind + data  # noqa: E731
+    number = lambda n, wide: n.to_bytes(4 if wide else 2)  # noqa: E731
+    items = b"".join(
+        box(b"infe", bytes([entry, 0, 0, 0]) + number(item, entry == 3) + b"\0\0" + kind + b"\0")
+        for item, kind in ((1, b"av01"), (2, b"Exif"))
+    )
+    places = b""
+    for item, parts in ((1, [10**6]), (2, sizes)):
+        places += number(item, table == 2) + b"\0\0" * (1 + bool(table)) + bytes(4)
+        places += struct.pack(">H", len(parts))
+        places += b"".join(bytes(4 * bool(table)) + struct.pack(">II", 0, n) for n in parts)
+    index = 4 if table else 0
+    head = bytes([table, 0, 0, 0, 0x44, 0x40 | index]) + number(2, table == 2)
+    infos = bytes([names, 0, 0, 0]) + number(2, names == 1) + items
+    meta = bytes(4) + box(b"iinf", infos) + box(b"iloc", head + places)
+    return box(b"ftyp", b"avif") + box(b"meta", bytes(4)) + box(b"meta", meta) + box(b"mdat", b"")
+
+
+@pytest.mark.parametrize("versions", [(0, 0, 2), (1, 1, 3), (2, 1, 2)], ids=str)
+def test_exif_data_of_an_avif_are_those_of_its_table(versions):
+    options = dict(zip(("table", "names", "entry"), versions, strict=True))
+    for sizes in ([], [2**17], [2**16, 2**16]):
+        box_files.check_avif(io.BytesIO(avif(sizes, **options)))
+    for sizes in ([2**17 + 1], [2**16, 2**16 + 1]):
+        with pytest.raises(Refusal, match="more than 131072 bytes of Exif"):
+            box_files.check_avif(io.BytesIO(avif(sizes, **options)))
+    whole = avif([9], **options)
+    for name in (b"iinf", b"iloc"):
+        box_files.check_avif(io.BytesIO(whole.replace(name, b"free")))
+    with pytest.raises((ValueError, IndexError)):
+        box_files.check_avif(io.BytesIO(whole[:-22]))
+
+
+def test_jpeg_at_its_limits():
+    comment = segment(0xFE, b"")
+    count = lambda data: len(jpeg_scans.segments(io.BytesIO(data)))  # noqa: E731
+    own = count(JPEG)
+    assert count(JPEG[:2] + comment * (2000 - own) + JPEG[2:]) == 2000
+    assert count(JPEG[:2] + b"\xff" * 7 + JPEG[2:]) == own
+    assert count(JPEG[:2] + segment(0xED, b"") * 64 + JPEG[2:]) == own + 64
+    exif_of = lambda size: segment(0xE1, b"Exif" + bytes(size - 6))  # noqa: E731
+    assert count(JPEG[:2] + exif_of(2**15) * 4 + JPEG[2:]) == own + 4
+    other = segment(0xE1, b"http" + bytes(60000)) * 3
+    assert count(JPEG[:2] + other + JPEG[2:]) == own + 3
+    for data, said in (
+        (JPEG[:2] + exif_of(2**15) * 3 + exif_of(2**15 + 1) + JPEG[2:], "bytes of Exif"),
+        (JPEG[:2] + comment * (2001 - own) + JPEG[2:], "very many segments"),
+        (JPEG[:2] + segment(0xED, b"") * 65 + JPEG[2:], "very many segments"),
+        (JPEG[:2] + b"\xff" * 8 + JPEG[2:], "no marker where one must be"),
+        (JPEG[:2] + b"\0" + JPEG[2:], "no marker where one must be"),
+        (JPEG[:2], "no marker where one must be"),
+        (JPEG[:2] + b"\xff\xff", "no marker where one must be"),
+        (JPEG[:2] + b"\xff\xfe\0\1" + JPEG[2:], "a segment of no length"),
+        (JPEG[:2] + b"\xff\xfe\5", "a segment of no length"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            jpeg_scans.segments(io.BytesIO(data))
+    of_scans = PROGRESSIVE.count(b"\xff\xda")
+    full = PROGRESSIVE[:-2] + SCAN * (64 - of_scans) + b"\xff\xd9"
+    assert jpeg_scans.only_scan(io.BytesIO(full), full) is None
+    assert jpeg_scans.only_scan(io.BytesIO(JPEG), JPEG[:-2]) is None
+    for marker in (0xC3, 0xC5, 0xC7, 0xC9, 0xCB, 0xCD, 0xCF):
+        data = JPEG.replace(b"\xff\xc0", bytes([255, marker]))
+        with pytest.raises(Refusal, match="arithmetic coding or without loss"):
+            jpeg_scans.only_scan(io.BytesIO(data), data)
+
+
+def test_png_at_its_limits(monkeypatch):
+    find = lambda data: [c.kind for c in png_chunks.chunks(io.BytesIO(data))]  # noqa: E731
+    data = png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17)))
+    assert find(data + chunk(b"IDAT", b"behind")) == [b"IHDR", b"eXIf", b"IDAT", b"IEND"]
+    assert len(find(png(8, 8, bytes(2**17 + 1)))) == 3
+    with pytest.raises(Refusal, match="bytes of Exif"):
+        find(png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17 + 1))))
+    monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 4)
+    assert len(find(data)) == 4
+    monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 3)
+    with pytest.raises(Refusal, match="more than 3 chunks"):
+        find(data)
+    assert len(find(data[:-12][: -len(ZEROS) - 12])) == 2
+    assert len(find(data[:-16])) == 3
+    with pytest.raises(ValueError, match="it ends in its pixels"):
+        find(data[:-17])
+
+
+@pytest.mark.parametrize(("colours", "bands"), [(0, 1), (2, 3), (3, 1), (4, 2), (6, 4)])
+def test_rows_of_png_are_missing_where_one_byte_is(colours, bands):
+    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)]
+    steps += [(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    for width, height in ((1, 1), (2, 5), (5, 1), (4, 4), (9, 7), (16, 17)):
+        for interlaced in (0, 1):
+            size = 0
+            for left, top, across, down in steps if interlaced else [(0, 0, 1, 1)]:
+                pixels = len(range(left, width, across))
+                size += len(range(top, height, down)) * (1 + pixels * bands) * bool(pixels)
+            for less in (0, 1):
+                packed = zlib.compress(bytes(size - less))
+                data = png(width, height, packed, colours=colours, interlaced=interlaced)
+                assert png_chunks.rows_missing(io.BytesIO(data)) == bool(less)
+
+
+def test_tiff_at_its_limits():
+    check = lambda *tags, **more: check_tags(io.BytesIO(tiff(*tags, **more)))  # noqa: E731
+    check(*[(40000, 7, 1, 8)] * 2000)
+    for kind, size in {
+        1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
+        17: 8, 18: 8,
+    }.items():  # fmt: skip
+        after = bytes(1000 * size - 26)  # with head and tag as many as the values
+        check((40000, kind, 1000, 8), after=after)
+        with pytest.raises(Refusal, match="claim more"):
+            check((40000, kind, 1001, 8), after=after)
+    for packed in (1, 5, 7, 8, 32946, 32773):
+        check((259, 3, 1, packed))
+    for packed in (2, 3, 4, 6, 34712):
+        with pytest.raises(Refusal, match="packed in a way"):
+            check((259, 3, 1, packed))
+    check((273, 4, 2**16, 8), after=bytes(2**18))
+    check((273, 7, 2**16 + 1, 8), after=bytes(2**18))
+    with pytest.raises(Refusal, match="claim more"):
+        check((273, 4, 2**16 + 1, 8), after=bytes(2**18 + 9))
+    sides = ((256, 4, 1, 1024), (257, 4, 1, 1024))
+    check(*sides, (322, 4, 1, 2048), (323, 4, 1, 2048))
+    with pytest.raises(Refusal, match="tiles far larger"):
+        check(*sides, (322, 4, 1, 2048), (323, 4, 1, 2049))
+    check((256, 4, 1, 8), (257, 4, 1, 8), (322, 4, 1, 1024), (323, 4, 1, 1024))
+    with pytest.raises(Refusal, match="tiles far larger"):
+        check((256, 4, 1, 8), (257, 4, 1, 8), (322, 4, 1, 1024), (323, 4, 1, 1025))
+
+
+@pytest.mark.parametrize("further", [34665, 34853, 40965])
+def test_further_folders_of_a_tiff_share_its_bytes(further):
+    inner = struct.pack("<H", 1) + struct.pack("<HHII", 40000, 7, 100, 8)
+    tags = ((further, 4, 1, 8 + 2 + 24 + 4), (40000, 7, 100, 8))
+    check_tags(io.BytesIO(tiff(*tags, after=inner + bytes(200))))
+    with pytest.raises(Refusal, match="claim more"):
+        check_tags(io.BytesIO(tiff(*tags, after=inner + bytes(140))))
+
+
+def test_a_tiff_of_the_other_order_and_a_big_one_are_looked_at():
+    big = b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1)
+    for kind, data in (("fax", 4), ("plain", 1)):
+        for file in (
+            b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHH", 1, 259, 3, 1, data, 0) + bytes(4),
+            big + struct.pack("<HHQQ", 259, 3, 1, data),
+        ):
+            if kind == "plain":
+                check_tags(io.BytesIO(file))
+                continue
+            with pytest.raises(Refusal, match="packed in a way"):
+                check_tags(io.BytesIO(file))
 
 
 def test_exif_data_in_a_text_are_bounded():
@@ -247,6 +570,10 @@ def test_png_whose_pixels_are_fewer_than_its_rows_is_refused(interlaced):
     for rows in (1, 32, 63):
         with pytest.raises(ImageError, match="rows are missing|truncated"):
             decode_image(png(64, 64, zlib.compress(row * rows), interlaced=interlaced), name="a")
+    # Of an interlaced one the last row may be there, and others not.
+    with pytest.raises(ImageError, match="its last rows are missing"):
+        first = zlib.compress((b"\0" + b"\xff" * 6) * 2)
+        decode_image(png(9, 9, first, interlaced=1), name="a")
     black = decode_image(png(64, 64, zlib.compress(bytes(64 * 193))), name="a")
     assert black.shape == (64, 64, 3) and not black.any()
 

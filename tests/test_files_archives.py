@@ -114,6 +114,9 @@ def test_a_directory_of_too_many_names_is_refused_before_python_reads_it(
         ({"a": member((2**62, 2**62), data=b"\0" * 8)}, "has not the size"),
         ({"a": member((2,), data=b"\0" * 9)}, "has not the size"),
         ({"a": member((0, 10**12))}, "an empty array"),
+        ({"a": member((0, 2**24 + 1))}, "an empty array"),
+        ({"a": member((-1, -1), data=b"\0" * 4)}, r"shape \(-1, -1\)"),
+        ({"a": member((1,) * 65, data=b"\0" * 4)}, "an array of shape"),
         ({"a": member((10**12,), "<U0")}, "arrays of numbers"),
         ({"a": member((1,), "|O", b"\0" * 8)}, "arrays of numbers"),
         ({"a": member((1,), [("x", "<f4")], b"\0" * 4)}, "arrays of numbers"),
@@ -121,6 +124,8 @@ def test_a_directory_of_too_many_names_is_refused_before_python_reads_it(
         ({"a": b"nothing"}, "magic|EOF"),
         ({}, "no header"),
         ({"header": member((1,), "<f4", b"\0" * 4)}, "its header is no text"),
+        ({"header": member((1,), "<U1", b"1\0\0\0")}, "its header is no text"),
+        ({"header": member((), "<f4", b"\0" * 4)}, "its header is no text"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_in_one_line(entries, said, tmp_path):
@@ -158,3 +163,84 @@ def test_other_packing_names_twice_and_what_is_no_archive_are_refused(tmp_path):
         read_npz(path)
     with pytest.raises(FileNotFoundError):
         read_npz(tmp_path / "none.npz")
+
+
+def test_as_much_as_the_limits_say_is_read_and_no_more(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    npz(
+        path, a=member((0, 2**24)), b=member((2,), data=bytes(8)), c=member((1,) * 9, data=bytes(4))
+    )
+    assert list(read_npz(path, most=12)) == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="unpack to"):
+        read_npz(path, most=11)
+    size = int.from_bytes(path.read_bytes()[-10:-6], "little")
+    for name, value, said in (
+        ("MOST_ARRAYS", 3, "3 arrays, more than the 2"),
+        ("MOST_DIRECTORY", size, f"{size} bytes, {size - 1} are read"),
+    ):
+        monkeypatch.setattr(archives, name, value)
+        assert len(read_npz(path)) == 3
+        monkeypatch.setattr(archives, name, value - 1)
+        with pytest.raises(ValueError, match=said):
+            read_npz(path)
+        monkeypatch.undo()
+    path.write_bytes(b"PK\5\6" + bytes(8) + struct.pack("<I", 2**24 + 1) + bytes(6))
+    with pytest.raises(ValueError, match="has 16777217 bytes, 16777216 are read"):
+        read_npz(path)
+    write_archive(path, "x" * 8, {})
+    monkeypatch.setattr(archives, "MOST_HEADER", 10)
+    assert read_archive(path) == ("x" * 8, {})
+    monkeypatch.setattr(archives, "MOST_HEADER", 9)
+    with pytest.raises(ValueError, match="its header is no text, or too long"):
+        read_archive(path)
+
+
+def test_an_entry_that_is_shorter_than_it_says_is_refused(tmp_path):
+    path = npz(tmp_path / "a.npz", a=member((9,), data=bytes(32)))
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\1\2") + 24
+    data[at : at + 4] = (int.from_bytes(data[at : at + 4], "little") + 4).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="a ends too early"):
+        read_npz(path)
+
+
+def test_a_directory_may_have_a_comment_behind_it_and_must_be_where_it_should_be(tmp_path):
+    path = npz(tmp_path / "a.npz", a=member((1,), data=bytes(4)))
+    data = path.read_bytes()
+    for comment in (b"by me", b"by me\0\0", bytes(9)):
+        path.write_bytes(data[:-2] + len(comment).to_bytes(2, "little") + comment)
+        assert list(read_npz(path)) == ["a"]
+    empty = data[-22:-10] + bytes(10)
+    path.write_bytes(empty[:8] + bytes(14))
+    assert read_npz(path) == {}
+    # Above 4 GiB another record leads to it.
+    locator = b"PK\6\7" + bytes(16)
+    path.write_bytes(data[:-22] + locator + data[-22:])
+    with pytest.raises(ValueError, match="its directory is not where it should be"):
+        read_npz(path)
+    path.write_bytes(locator + empty)
+    with pytest.raises(ValueError, match="its directory is not where it should be"):
+        read_npz(path)
+
+
+def test_names_in_an_archive_steer_no_terminal(tmp_path):
+    path = tmp_path / "a.npz"
+    nasty = "\x1b[2J"
+    np.savez(path, **{nasty: np.array([{}], object)})
+    said = []
+    with pytest.raises(ValueError) as refused:
+        read_npz(path)
+    said.append(str(refused.value))
+    for entries in ({nasty: member((2,))}, {nasty: b"none"}):
+        with pytest.raises(ValueError) as refused:
+            read_npz(npz(path, **entries))
+        said.append(str(refused.value))
+    for name, method in ((nasty, zipfile.ZIP_STORED), (f"{nasty}.npy", zipfile.ZIP_LZMA)):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr(name, b"")
+        with pytest.raises(ValueError) as refused:
+            read_npz(path)
+        said.append(str(refused.value))
+    assert all("\x1b" not in each and len(each) < 1100 for each in said)
+    assert sum("x1b[2J" in each for each in said) == 4

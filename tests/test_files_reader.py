@@ -1,6 +1,7 @@
 import gzip
 import os
 import re
+import secrets
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from gan_forensics.files import (
     unpacked,
     write_csv,
 )
-from gan_forensics.files.tables import cell
+from gan_forensics.files.tables import cell, open_csv
 
 
 def test_names_stay_in_their_line_and_have_a_length():
@@ -239,3 +240,115 @@ def test_memory_is_asked_for_by_the_size_of_a_file(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="Linux")
 def test_a_file_that_says_0_of_itself_is_read_whole():
     assert len(read_bytes("/proc/self/smaps", most=2**30)) > 2**12
+
+
+def test_as_much_as_is_asked_for_is_read_and_no_more(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert read_bytes(path, most=5) == b"12345"
+    with pytest.raises(ValueError, match="a: 5 bytes, more than the 4 that are read"):
+        read_bytes(path, most=4)
+    for start, end in (("[", "]"), ('{"a":', "}")):
+        path.write_text(start * 100 + "1" + end * 100)
+        read_json(path)
+        path.write_text(start * 101 + "1" + end * 101)
+        with pytest.raises(ValueError, match="nested too deep"):
+            read_json(path)
+    path.write_text("a,b\n")
+    monkeypatch.setattr(tables, "MOST_CSV", 4)
+    assert read_csv(path) == [["a", "b"]]
+    monkeypatch.setattr(tables, "MOST_CSV", 3)
+    with pytest.raises(ValueError, match="a: 4 bytes, more than the 3 of a CSV"):
+        read_csv(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="Linux")
+def test_a_file_that_says_0_of_itself_is_read_within_its_limit():
+    for most in (0, 100):
+        with pytest.raises(ValueError, match=f"{most + 1} bytes, more than the {most} that"):
+            read_bytes("/proc/self/smaps", most=most)
+
+
+def test_what_cannot_be_held_in_memory_is_said(tmp_path):
+    (tmp_path / "a.csv").write_text("a\n")
+    path = (tmp_path / "a.csv").rename(tmp_path / "\x1b.csv")
+    with pytest.raises(ValueError, match=r"\\x1b.csv: its cells do not fit into memory"):
+        with open_csv(path):
+            raise MemoryError
+
+
+def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "\x1b[2J.csv"
+    os.mkfifo(tmp_path / "\x1b[2Jpipe")
+    path.write_bytes(gzip.compress(b"x" * 99))
+
+    def read_some():
+        with unpacked(path, most=9) as stream:
+            stream.read(99)
+
+    def read_large_csv():
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "MOST_CSV", 1)
+            read_csv(path)
+
+    def keep():
+        with rows_kept(path, ["a"]) as add:
+            add({"a": 1})
+            raise KeyboardInterrupt
+
+    for wrong in (
+        lambda: read_bytes(tmp_path / "\x1b[2Jpipe", most=9),
+        lambda: read_bytes(path, most=9),
+        lambda: read_json(path),
+        lambda: read_csv(path),
+        read_large_csv,
+        lambda: refuse_links(tmp_path),
+        read_some,
+        keep,
+    ):
+        with pytest.raises((ValueError, KeyboardInterrupt)) as refused:
+            wrong()
+        said = f"{refused.value}{capsys.readouterr().err}"
+        assert "\x1b" not in said and "x1b[2J" in said
+
+
+def test_kept_rows_go_to_a_new_file(tmp_path, monkeypatch):
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
+    (tmp_path / "a.partial-known.csv").symlink_to(precious)
+    with pytest.raises(FileExistsError, match="a.csv"), rows_kept(tmp_path / "a.csv", ["a"]):
+        pass
+    assert precious.read_text() == "keep"
+
+
+def test_rows_for_a_pipe_are_not_kept_and_few_columns_are_empty_cells(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with rows_kept(tmp_path / "pipe.csv", ["a"]) as add:
+        add({"a": 1})
+        assert os.listdir(tmp_path) == ["pipe.csv"]
+    with rows_kept(tmp_path / ("b" * 200 + ".csv"), ["a", "b"]) as add:
+        add({"b": 1})
+        (kept,) = (tmp_path / name for name in os.listdir(tmp_path) if name[0] == "b")
+        assert kept.read_text() == "a,b\n,1\n" and len(kept.name) < 70
+
+
+def test_a_folder_of_others_is_not_trusted(tmp_path, monkeypatch):
+    folder = tmp_path / "a" / "cache"
+    private_folder(folder)
+    (folder / "entry").write_text("x")
+    folder.chmod(0o755)
+    private_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="cannot write to"):
+        private_folder(folder)
+    monkeypatch.undo()
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(PermissionError, match="it belongs to somebody else"):
+        private_folder(folder)
+    monkeypatch.undo()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        private_folder(tmp_path / "file")

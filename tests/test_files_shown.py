@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 import gan_forensics
 from gan_forensics.report import (
@@ -162,10 +163,35 @@ def test_what_is_too_much_for_a_page_is_cut_with_a_word(tmp_path, monkeypatch):
     assert limits.bounded([Section("s", ["x"])]) == [Section("s", ["x"])]
 
 
+def test_as_much_as_a_page_takes_is_shown_without_a_word(tmp_path, monkeypatch):
+    for name, value in {
+        "MOST_SECTIONS": 2, "MOST_PICTURES": 3, "MOST_ROWS": 3, "MOST_COLUMNS": 2,
+        "MOST_CELLS": 6, "MOST_FACTS": 2, "MOST_BYTES": 10, "MOST_BYTES_IN_ALL": 14,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(limits, name, value)
+    for name, size in (("a", 10), ("b", 4), ("c", 1)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    table = Table("t", ["a", "b"], [[1, 2]] * 3)
+    pictures = [Picture(tmp_path / name, alt=name) for name in "ab"]
+    whole = [Section("s", [table, Facts({"f1": 1, "f2": 2}), *pictures]), Section("t", [])]
+    assert limits.bounded(whole) == whole
+    # Bytes count together; what is not there takes none.
+    more = [*pictures, Picture(tmp_path / "c", alt="c"), Picture(tmp_path / "none", alt="none")]
+    *_, third, last = limits.bounded([Section("s", more)])[0].blocks
+    assert third == "c: left out, 1 bytes are too many for a page." and last == more[-1]
+    spent = limits.bounded([Section("s", [table, Table("u", ["a"], [[1]])])])[0].blocks[1]
+    assert spent.caption == "u (0 of 1 rows shown)" and not spent.rows
+    assert limits.bounded([Section("s", [Table("none", [], [])])])[0].blocks[0].rows == []
+    assert limits.page_text("x" * 5, 5) == "x" * 5
+    assert limits.page_text("x" * 6, 5) == "xxxxx ... (6 characters)"
+    assert limits.page_text("a\n\x1b", 5) == "a\n\\x1b" and limits.page_text(3) == 3
+
+
 def test_values_of_any_depth_and_length_have_a_cell():
     deep = [1]
     for _ in range(3000):
         deep = [deep]
+    assert format_cell([[[[[1]]]]]) == "1" and format_cell([[[[[[1]]]]]]) == "…"
     assert format_cell(deep) == "…" and format_cell({"a": deep}) == "…"
     assert format_cell(list(range(10**6))).endswith(", 99 ... (999,900 more)")
     nested = value = {}
@@ -205,3 +231,55 @@ def test_facts_of_a_detector_may_be_anything():
 def test_no_cell_of_markdown_ends_its_line():
     table = Table("c", ["a|b"], [["x\n| y |"], [0.12345]])
     assert markdown(table) == "| a\\|b |\n| --- |\n| x\\n\\| y \\| |\n| 0.1235 |"
+
+
+def test_texts_and_pictures_of_a_page_have_their_lengths(tmp_path):
+    for most, make in (
+        (1000, lambda text: Table("c", ["a"], [[text]])),
+        (300, lambda text: Table("c", [text], [])),
+        (20_000, lambda text: text),
+    ):
+        assert "characters)" not in written(tmp_path, make("x" * most))
+        assert f"({most + 1:,} characters)" in written(tmp_path, make("x" * (most + 1)))
+    pictures = []
+    for i, size in enumerate([2**24] * 4 + [1, 2**24 + 1]):
+        pictures.append(Picture(tmp_path / f"{i}.png", alt=f"p{i}"))
+        with open(tmp_path / f"{i}.png", "wb") as file:
+            file.truncate(size)
+    *kept, first, second = limits.bounded([Section("s", pictures)])[0].blocks
+    assert kept == pictures[:4] and first.startswith("p4: left out, 1 bytes")
+    assert second.startswith("p5: left out")
+    assert limits.bounded([Section("s", pictures[5:])])[0].blocks[0].startswith("p5: left out")
+
+
+def test_a_picture_of_a_page_is_a_png(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", "JPEG")
+    with pytest.raises(ValueError, match="a.png is not a readable PNG image: it is none"):
+        written(tmp_path, Picture(tmp_path / "a.png", alt="a"))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ValueError, match="a.png is not a readable PNG image"):
+        written(tmp_path, Picture(tmp_path / "a.png", alt="a"))
+
+
+def test_a_page_shows_so_many_of_each_kind():
+    pixels = np.zeros((2, 2, 3), np.uint8)
+
+    def shown_of(*blocks):
+        return limits.bounded([Section("s", blocks)])[0].blocks
+
+    for most in (60, 61):
+        assert len(limits.bounded([Section("s", [])] * most)) == most
+    assert limits.bounded([Section("s", [])] * 61)[-1].title == "And more"
+    assert len(shown_of(*[Picture(pixels, alt="a")] * 300)) == 300
+    assert shown_of(*[Picture(pixels, alt="a")] * 301)[-1] == "1 further pictures are left out."
+    facts = [{f"f{i}": i for i in range(n)} for n in (400, 401)]
+    whole, cut = shown_of(*map(Facts, facts))
+    assert whole.values == facts[0] and cut.values["and more"] == "1 further ones are left out"
+    tables = shown_of(*[Table("t", [*"ab" * 25], [[1] * 50] * 1000)] * 2, Table("t", ["a"], [[1]]))
+    assert [len(table.rows) for table in tables] == [1000, 1000, 0]
+
+
+def test_names_and_numbers_of_a_figure_are_bounded():
+    assert literal("x" * 60) == "x" * 60 and len(literal("x" * 61)) == 60
+    kept = drawable([9.9e29, 1e30, -9.9e29, -1e30])
+    np.testing.assert_array_equal(kept, [9.9e29, np.nan, -9.9e29, np.nan])

@@ -87,8 +87,29 @@ def test_what_pillow_minds_is_not_said(capsys):
         logging.getLogger("PIL.TiffImagePlugin").error("tag")
         warnings.warn_explicit("ours", UserWarning, "x.py", 1, module="ours")
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         with warnings_said():
             minded()
-    assert capsys.readouterr().err == "x.py:1: UserWarning: ours\n"
+    assert [str(one.message) for one in said] == ["ours"] and capsys.readouterr().err == ""
+
+
+def test_a_message_has_so_many_lines_and_a_line_so_many_characters(capsys):
+    assert in_lines("\n".join("x" * 20)) == ["x", *["    x"] * 19]
+    assert in_lines("\n".join("x" * 21)) == ["x", *["    x"] * 19, "    ... (1 more lines)"]
+    assert in_lines("a\n\n \nb") == ["a", "    b"]
+    say("x" * 4000, "y" * 4001)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "x" * 4000 and second.endswith("(4001 characters)")
+    with warnings_said():
+        long = warnings.formatwarning("x" * 9999, UserWarning, "a.py", 3)
+    assert len(long) < 4100 and long.endswith("\n")
+
+
+def test_boxes_and_signs_are_spelled_in_ascii(monkeypatch):
+    bytes_out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bytes_out, "ascii"))
+    piped(lambda: tell("─━│┃╭╿ ±–…×•"))
+    assert bytes_out.getvalue() == b"--||++ +--...x*\n"
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode("ascii", "spelled")

@@ -3,19 +3,24 @@ import json
 import os
 import re
 import secrets
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from gan_forensics.files import (
+    check_file_in,
     check_file_out,
+    check_folder_out,
+    in_words,
     no_link,
     write_json,
     write_text,
     writer,
     written_beside,
 )
+from gan_forensics.files.paths import is_stream, open_file
 from gan_forensics.train.run_folder import writing
 
 
@@ -81,7 +86,9 @@ def test_pipes_and_devices_get_the_bytes_and_stay(tmp_path, capfd):
     assert capfd.readouterr().out == "before\nhere\n" and os.listdir(tmp_path) == ["pipe"]
 
 
-def test_a_pipe_that_nobody_reads_from_is_not_waited_for_without_an_end(tmp_path, monkeypatch, capsys):
+def test_a_pipe_that_nobody_reads_from_is_not_waited_for_without_an_end(
+    tmp_path, monkeypatch, capsys
+):
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(writer, "SECONDS", 0.2)
     with pytest.raises(OSError, match="nobody read"):
@@ -218,3 +225,90 @@ def test_everything_is_written_by_the_one_writer():
             if path.parent.name != "files" and (calls := set(_writes(path))):
                 found[path.relative_to(root).as_posix()] = calls
     assert found == _OTHER_WRITERS
+
+
+def test_names_in_refusals_of_writers_steer_no_terminal(tmp_path, monkeypatch):
+    nasty = tmp_path / "\x1b[2J"
+    nasty.mkdir()
+    (nasty / "link").symlink_to(tmp_path)
+    os.mkfifo(nasty / "pipe")
+    (nasty / "file").write_text("")
+    end = socket.socket(socket.AF_UNIX)
+    monkeypatch.chdir(nasty)
+    end.bind("socket")
+    end.close()
+    monkeypatch.setattr(writer, "SECONDS", 0.1)
+    for wrong in (
+        lambda: write_text(nasty / "link", ""),
+        lambda: write_text(nasty / "pipe", ""),
+        lambda: write_text(nasty / "socket", ""),
+        lambda: open(nasty / "link", "w", opener=no_link),
+        lambda: check_file_out(nasty),
+        lambda: check_file_out(nasty / "link"),
+        lambda: check_file_out(nasty / "file" / "a"),
+        lambda: check_folder_out(nasty / "file"),
+        lambda: check_file_in(nasty, "a table"),
+        lambda: check_file_in(nasty / "none", "a table"),
+        lambda: check_file_in(nasty / "pipe", "a table"),
+    ):
+        with pytest.raises((ValueError, OSError)) as refused:
+            wrong()
+        assert "\x1b" not in str(refused.value) and "x1b[2J" in str(refused.value)
+    assert in_words(FileNotFoundError(2, "no", str(nasty))).endswith(
+        r"\x1b[2J: no such file or folder"
+    )
+    with pytest.raises(FileNotFoundError, match="no such file; give a table"):
+        check_file_in(nasty / "none", "a table")
+    assert in_words(OSError("of a library")) == "of a library"
+    assert in_words(OSError(99999, "new")) == "new"
+    assert in_words(OSError(17, "is", "a", None, "b")) == "b: a file of that name is in the way"
+
+
+def test_what_must_be_writable_is_asked_for_it(tmp_path, monkeypatch):
+    asked = []
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((Path(path), mode)))
+    for check in (check_folder_out, check_file_out):
+        with pytest.raises(ValueError, match="you have no permission to write to"):
+            check(tmp_path / "new" / "a")
+    with pytest.raises(ValueError, match="--page .*pipe: you have no permission to write to it"):
+        check_file_out(tmp_path / "pipe", "--page")
+    assert asked == [*[(tmp_path, os.W_OK | os.X_OK)] * 2, (tmp_path / "pipe", os.W_OK)]
+
+
+def test_a_link_that_leads_nowhere_is_in_the_way_of_a_folder(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    with pytest.raises(ValueError, match="link: it is no folder"):
+        check_folder_out(tmp_path / "link")
+    with pytest.raises(ValueError, match="--out .*link/a: .*/link is no folder"):
+        check_file_out(tmp_path / "link" / "a")
+    check_folder_out(tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        ("/dev/stdout", 1), ("/dev/stderr", 2), ("/dev/fd/7", 7), ("/proc/self/fd/12", 12),
+        ("/dev/../dev/stdout", 1), ("/dev/fd/x", None), ("/dev/null", None), ("a", None),
+    ],
+)  # fmt: skip
+def test_open_files_have_their_numbers(path, number):
+    assert open_file(path) == number
+    assert number is None or is_stream(path)
+
+
+def test_a_pipe_is_waited_for_a_minute_and_what_else_is_wrong_with_it_is_said_at_once(
+    tmp_path, monkeypatch
+):
+    assert writer.SECONDS == 60
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    # Whoever reads slowly does not end the write.
+    with writer._stream(pipe) as file:
+        assert os.get_blocking(file.fileno())
+    os.close(reader)
+    pipe.unlink()
+    monkeypatch.setattr(writer, "SECONDS", 0.1)
+    with pytest.raises(FileNotFoundError):
+        writer._stream(pipe)

@@ -93,6 +93,19 @@ def test_a_file_holds_all_of_it(fitted, tmp_path):
         ({"facts": {"known": {"instances": [["a", 1]]}}}, "not told by names"),
         ({"facts": {"known": 1}}, "no attribute"),
         ({"format": "gan_forensics detector"}, "it is a detector"),
+        ({"names": ["dcgan", 1, "sngan"], "real": "dcgan"}, "its names are not"),
+        ({"names": ["dcgan", "", "sngan"], "real": "dcgan"}, "its names are not"),
+        ({"names": ["dcgan"], "real": "dcgan"}, "its names are not"),
+        ({"names": [str(i) for i in range(1001)], "real": "0"}, "its names are not"),
+        ({"names": [str(i) for i in range(1000)], "real": "0"}, "fit|fingerprints"),
+        ({"names": "dcgan"}, "no valid 'names'"),
+        ({"temperature": -1.0}, "temperature -1.0 cannot be"),
+        ({"temperature": float("inf")}, "temperature inf cannot be"),
+        ({"accepted": float("inf")}, "accepted inf cannot be"),
+        ({"threshold": "0.5"}, "no valid 'threshold'"),
+        ({"image_shape": [16, 16, 1]}, "is not \\[h, w, 3\\]"),
+        ({"image_shape": [0, 16, 3]}, "is not \\[h, w, 3\\]"),
+        ({"preprocessing": {"size": 0}}, "preprocessing|size"),
     ],
 )
 def test_headers_that_do_not_fit_are_refused_in_one_line(fitted, tmp_path, change, said):
@@ -123,6 +136,101 @@ def test_arrays_that_do_not_fit_are_refused(fitted, tmp_path):
     write_archive(tmp_path / "b.npz", header, arrays)
     with pytest.raises(ValueError, match="lacks the arrays"):
         load_attributor(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("gallery/features", lambda a: a[:, 0], "do not fit together"),
+        ("gallery/features", lambda a: a[:-1], "do not fit together"),
+        ("gallery/logits", lambda a: a[:, :2], "do not fit together"),
+        ("gallery/labels", lambda a: a[:, None], "do not fit together"),
+        ("gallery/labels", lambda a: a[:-1], "do not fit together"),
+        ("gallery/logits", lambda a: a.astype(np.float64), "of other types"),
+        ("gallery/features", lambda a: a.astype(np.float16), "of other types"),
+        ("gallery/labels", lambda a: a.astype(np.uint8), "of other types"),
+        ("gallery/labels", lambda a: a.astype(np.float32), "of other types"),
+        ("gallery/logits", lambda a: np.where(a == a[0, 0], np.inf, a), "not finite"),
+        ("gallery/features", lambda a: a * np.nan, "not finite"),
+        ("gallery/labels", lambda a: a - 1, "out of range"),
+        ("gallery/labels", lambda a: a + 1, "out of range"),
+        ("fitted_on", lambda a: a[:, None], "does not tell what images"),
+        ("fitted_on", lambda a: a.astype(np.int64), "does not tell what images"),
+        ("fitted_on", None, "does not tell what images"),
+        ("gallery/logits", None, r"lacks the arrays \['gallery/logits'\]"),
+    ],
+)
+def test_each_array_is_checked_by_itself(fitted, tmp_path, name, change, said):
+    fitted.save(tmp_path / "a.npz")
+    header, arrays = read_archive(tmp_path / "a.npz")
+    if change is None:
+        del arrays[name]
+    else:
+        arrays[name] = change(arrays.get(name))
+    write_archive(tmp_path / "b.npz", header, arrays)
+    with pytest.raises(ValueError, match=said):
+        load_attributor(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"names": ["a", "a", "b"]}, "its names are not"),
+        ({"real": "other"}, "its real source"),
+        ({"preprocessing": {"size": 0}}, "preprocessing|size"),
+        ({"version": "\x1b[2J\n" * 999}, r"version '\\x1b\[2J\\n.* characters\), this"),
+    ],
+)
+def test_a_header_is_refused_before_an_array_is_read(fitted, tmp_path, monkeypatch, change, said):
+    fitted.save(tmp_path / "a.npz")
+    header, arrays = read_archive(tmp_path / "a.npz")
+    path = tmp_path / "\x1b[2J.npz"
+    write_archive(path, header | change, arrays)
+    monkeypatch.setattr("gan_forensics.files.archives._chosen", None)
+    with pytest.raises(ValueError, match=said) as error:
+        load_attributor(path)
+    assert str(error.value).isprintable() and len(str(error.value)) < 1500
+
+
+def test_a_method_judges_heads_before_an_array_is_read(fitted, tmp_path, monkeypatch):
+    def check(settings, heads, *, classes):
+        raise ValueError(f"{sorted(heads)} for {classes} classes and {sorted(settings)}")
+
+    fitted.save(tmp_path / "a.npz")
+    monkeypatch.setattr("gan_forensics.files.archives._chosen", None)
+    monkeypatch.setitem(METHODS, "prnu", METHODS["prnu"]._replace(check=check))
+    with pytest.raises(ValueError, match=r"\['fingerprints'\] for 3 classes and \['levels"):
+        load_attributor(tmp_path / "a.npz")
+
+
+def test_failures_are_one_line_and_without_words_are_named(tmp_path, monkeypatch):
+    error = [RecursionError()]
+
+    def fail(*_, **__):
+        raise error[-1]
+
+    (tmp_path / "a.npz").write_bytes(b"")
+    monkeypatch.setattr("gan_forensics.forensics.attribution_files.read_archive", fail)
+    with pytest.raises(ValueError, match="attributor file: RecursionError"):
+        load_attributor(tmp_path / "a.npz")
+    error.append(ValueError("a\n\x1b" * 9999))
+    with pytest.raises(ValueError, match=r"attributor file: a \\x1ba .* characters") as refused:
+        load_attributor(tmp_path / "a.npz")
+    assert str(refused.value).isprintable()
+
+
+def test_headers_that_are_no_objects_are_refused(fitted, tmp_path):
+    for header in ([], "gan_forensics attributor", None):
+        write_archive(tmp_path / "b.npz", header, {})
+        with pytest.raises(ValueError, match="its header is not that of an attributor"):
+            load_attributor(tmp_path / "b.npz")
+
+
+def test_a_file_whose_digests_are_in_another_order_knows_its_images(fitted, tmp_path):
+    fitted.save(tmp_path / "a.npz")
+    header, arrays = read_archive(tmp_path / "a.npz")
+    write_archive(tmp_path / "b.npz", header, {**arrays, "fitted_on": arrays["fitted_on"][::-1]})
+    assert_array_equal(load_attributor(tmp_path / "b.npz").fitted_on, np.sort(fitted.fitted_on))
 
 
 def test_images_that_it_cannot_judge_are_refused(fitted):

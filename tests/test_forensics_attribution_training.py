@@ -188,3 +188,73 @@ def test_images_below_the_networks_minimum_are_refused_before_training():
     for method in ("repmix", "yu", "dct-cnn", "reverse-engineering"):
         with pytest.raises(ValueError, match="sides of at least 8|at least 8"):
             fit_attributor(*data, AttributionConfig(method=method, **PLAIN), progress=False)
+
+
+@pytest.fixture(scope="module")
+def dct_cnn():
+    """Settings and arrays of a network for three sources, as a file has them."""
+    network = NETWORKS["dct-cnn"].make(3, 8, {})
+    inputs = {name: np.ones((8, 8, 3), np.float32) for name in ("mean", "std")}
+    made = jax.eval_shape(lambda: networks.start(network, 0, 8))
+    variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), made)
+    model = networks.NeuralModel("dct-cnn", 3, 0, 8, {}, variables, inputs)
+    return model.settings, model.arrays
+
+
+def checked(settings, arrays):
+    networks.check(settings, arrays, classes=3)
+    return networks.assemble(settings, arrays, classes=3, real=0)
+
+
+def test_a_network_comes_back_from_settings_and_arrays(dct_cnn):
+    settings, arrays = dct_cnn
+    model = checked(settings, arrays)
+    assert model.settings == settings and model.arrays.keys() == arrays.keys()
+    assert_array_equal(model.inputs["std"], np.ones((8, 8, 3)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"method": "unheard"}, "unheard"),
+        ({"method": 1}, "no valid 'method'"),
+        ({"side": 0}, "no valid 'side': a whole number from 1 to 4096"),
+        ({"side": 4097}, "no valid 'side'"),
+        ({"side": True}, "no valid 'side'"),
+        ({"side": 12}, "logits/kernel is float32"),
+        ({"choices": []}, "no valid 'choices'"),
+        ({"choices": {"width": 0}}, "no valid 'width': a whole number from 1 to 4096"),
+        ({"choices": {"width": 4097}}, "no valid 'width'"),
+    ],
+)
+def test_settings_of_a_network_that_do_not_fit_are_refused(dct_cnn, change, said):
+    settings, arrays = dct_cnn
+    with pytest.raises(ValueError, match=said):
+        networks.check({**settings, **change}, arrays, classes=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("variables/params/logits/bias", None, "missing .*logits/bias"),
+        ("variables/params/more", lambda a: np.zeros(1, np.float32), "unknown .*more"),
+        ("variables/params/logits/bias", lambda a: a[:-1], "logits/bias is float32"),
+        ("variables/params/logits/bias", lambda a: a.astype(np.float64), "is float64"),
+        ("variables/params/logits/bias", lambda a: a * np.nan, "logits/bias .* not finite"),
+        ("inputs/mean", lambda a: a * np.inf, "inputs/mean .* not finite"),
+        ("inputs/mean", lambda a: a[:-1], "shapes"),
+    ],
+)
+def test_arrays_of_a_network_that_do_not_fit_are_refused(dct_cnn, name, change, said):
+    settings, arrays = dct_cnn
+    arrays = {n: a for n, a in arrays.items() if n != name or change}
+    if change:
+        arrays[name] = change(arrays.get(name))
+    with pytest.raises((ValueError, TypeError), match=said):
+        checked(settings, arrays)
+
+
+def test_inputs_that_a_network_lacks_are_missed_before_it_is_used(dct_cnn):
+    settings, arrays = dct_cnn
+    with pytest.raises(KeyError, match="mean"):
+        checked(settings, {n: a for n, a in arrays.items() if n != "inputs/mean"})

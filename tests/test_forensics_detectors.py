@@ -10,7 +10,15 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from gan_forensics.files import archives
+from gan_forensics.files.archives import write_archive
 from gan_forensics.forensics import archive, canvases, fitting
+from gan_forensics.forensics.archive import (
+    FORMAT,
+    check_fields,
+    check_image_shape,
+    read_detector,
+    write_detector,
+)
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import load_detector, needs_weights
 from gan_forensics.forensics.features import FEATURES
@@ -493,3 +501,75 @@ def test_an_array_that_claims_a_huge_shape_is_refused(saved):
         archive.writestr("mean.npy", claim.getvalue())
     with pytest.raises(ValueError, match="not a usable detector file"):
         load_detector(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong", "said"),
+    [
+        (range(1, 5), (1, 4), (0, 5, 2.0, True, "2", None), ": a whole number from 1 to 4$"),
+        ((0, 8), (0.1, 1, 8), (0, 8.1, True, "1", float("nan")), "above 0 and at most 8$"),
+        (str, ("", "a"), (1, None), "its header has no valid 'a'$"),
+        (dict | None, ({}, None), ([], 0), "its header has no valid 'a'$"),
+    ],
+    ids=str,
+)
+def test_fields_of_a_header_are_of_their_types(kind, right, wrong, said):
+    for value in right:
+        check_fields({"a": value}, {"a": kind})
+    for header in ({}, *({"a": value} for value in wrong)):
+        with pytest.raises(ValueError, match=said):
+            check_fields(header, {"a": kind})
+
+
+def test_shapes_of_images_are_three_sides_of_a_size_and_channels():
+    for shape in ([1, 1, 3], [2**16, 2**16, 3]):
+        check_image_shape({"image_shape": shape}, (3,))
+    check_image_shape({"image_shape": [8, 8, 1]}, (1, 3))
+    for shape in (
+        [0, 8, 3], [8, 2**16 + 1, 3], [8, 8], [8, 8, 3, 1], [8.0, 8, 3], [True, 8, 3], [8, 8, 1],
+        ["\x1b"] * 999,
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"image shape .* is not \[h, w, 3\]") as refused:
+            check_image_shape({"image_shape": shape}, (3,))
+        assert str(refused.value).isprintable() and len(str(refused.value)) < 500
+    with pytest.raises(ValueError, match=r"is not \[h, w, 1 or 3\]"):
+        check_image_shape({"image_shape": [8, 8, 2]}, (1, 3))
+    with pytest.raises(ValueError, match="no valid 'image_shape'"):
+        check_image_shape({"image_shape": "883"}, (3,))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"threshold": float("nan")}, "threshold nan is not finite"),
+        ({"threshold": float("-inf")}, "threshold -inf is not finite"),
+        ({"threshold": 1}, "no valid 'threshold'"),
+        ({"version": "\x1b" * 999}, "it has version"),
+        ({"version": 0}, "it has version 0"),
+        ({"format": "gan_forensics attributor"}, "it is an attributor"),
+        ({"format": "gan_forensics neural detector"}, "written by an earlier version"),
+    ],
+)
+def test_a_header_of_a_detector_is_judged_before_what_is_in_it(tmp_path, change, said):
+    def choose(header, heads):
+        raise AssertionError("it was believed")
+
+    header = {"format": FORMAT, "version": 2, "kind": "x", "threshold": 0.5, "calibration": None}
+    write_archive(tmp_path / "a.npz", header | change, {})
+    with pytest.raises(ValueError, match=said) as refused:
+        read_detector(tmp_path / "a.npz", choose)
+    assert str(refused.value).isprintable()
+    for other in ([], "x", None):
+        write_archive(tmp_path / "a.npz", other, {})
+        with pytest.raises(ValueError, match="its header is not that of a detector"):
+            read_detector(tmp_path / "a.npz", choose)
+
+
+def test_a_detector_has_at_most_so_many_bytes(tmp_path, monkeypatch):
+    header = {"kind": "x", "threshold": 0.5, "calibration": None}
+    write_detector(tmp_path / "a.npz", header, {"a": np.zeros(2)})
+    monkeypatch.setattr("gan_forensics.forensics.archive.LARGEST_FILE", 16)
+    assert read_detector(tmp_path / "a.npz", lambda header, heads: heads)[1]["a"].size == 2
+    monkeypatch.setattr("gan_forensics.forensics.archive.LARGEST_FILE", 15)
+    with pytest.raises(ValueError, match="unpack to"):
+        read_detector(tmp_path / "a.npz", lambda header, heads: heads)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gan_forensics.nn import torch_files
 from gan_forensics.nn.dcgan import Discriminator, Generator
 from gan_forensics.nn.tails import TAILS
 from gan_forensics.nn.torch_files import check_pickles
@@ -279,6 +280,36 @@ def test_a_torch_file_that_unpacks_or_is_damaged_is_not_given_to_pytorch(tmp_pat
             check_pickles(path)
 
 
+def test_pickles_of_a_torch_file_have_a_length(tmp_path, monkeypatch):
+    # Names are compared without regard to case, and whatever is named so is a pickle.
+    pickle = b"\x80\x02" + b"K\x01" * 20 + b"."
+    path, old = zipped(tmp_path / "a.pth", pickle, data=b"cos\nsystem\n."), tmp_path / "b.pth"
+    old.write_bytes(pickle * 5 + b"cos\nsystem\n.")  # behind them stand the numbers
+    monkeypatch.setattr(torch_files, "_MOST_PICKLE", len(pickle))
+    check_pickles(path)
+    check_pickles(old)
+    monkeypatch.setattr(torch_files, "_MOST_PICKLE", len(pickle) - 2)
+    with pytest.raises(ValueError, match=f"a pickle of {len(pickle)} bytes"):
+        check_pickles(path)
+    with pytest.raises(ValueError, match="too long a pickle"):
+        check_pickles(old)
+    monkeypatch.undo()
+    for called in (b"(ios\nsystem\n.", b"\x80\x02cos\x1b[2J\nsystem\n."):
+        with pytest.raises(ValueError, match="it holds os.*system, no weights") as refused:
+            check_pickles(zipped(tmp_path / "a.pth", called))
+        assert str(refused.value).isprintable()
+    # Of little that is packed, which PyTorch would unpack.
+    packed = zipped(tmp_path / "a.pth", b".", zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match="unpacks to more than it holds"):
+        check_pickles(packed)
+    data = bytearray(zipped(tmp_path / "a.pth", b".", data=b"x").read_bytes())
+    at = data.rindex(b"PK\1\2") + 24
+    data[at : at + 4] = (2**20).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="unpacks to more than it holds"):
+        check_pickles(path)
+
+
 def test_tensors_of_more_numbers_than_are_stored_are_refused(tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "weights.pth"
@@ -399,3 +430,12 @@ def test_weights_of_another_network_are_refused_by_the_name_of_their_file(tmp_pa
     np.savez(tmp_path / "w.npz", **{"layer1.999999999.conv1.weight": np.zeros(1, np.float32)})
     with pytest.raises(ValueError, match=r"w\.npz: .*cannot be among 1 arrays"):
         from_file("resnet50", tmp_path / "w.npz")
+
+
+def test_a_file_of_weights_has_at_most_so_many_arrays(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", a=np.zeros(1), b=np.zeros(1))
+    monkeypatch.setattr("gan_forensics.nn.weight_files.MOST_ARRAYS", 2)
+    assert len(load_weights(tmp_path / "a.npz")) == 2
+    monkeypatch.setattr("gan_forensics.nn.weight_files.MOST_ARRAYS", 1)
+    with pytest.raises(ValueError, match="it has 2 arrays, more than the 1"):
+        load_weights(tmp_path / "a.npz")

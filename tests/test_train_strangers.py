@@ -1,5 +1,6 @@
 """Run folders that others made: links, configs, manifests and arrays that are not what they say."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -21,8 +22,9 @@ from gan_forensics.train import (
     read_metrics,
 )
 from gan_forensics.train import log as logs
+from gan_forensics.train.checkpoint import MANIFEST, UNRANKED, manifest_problem
 from gan_forensics.train.log import MetricLog
-from gan_forensics.train.run_folder import writing
+from gan_forensics.train.run_folder import claim, in_lines, writing
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 
 CONFIG = GanConfig("dcgan", size=16, channels=1, latent=8, width=4)
@@ -212,6 +214,64 @@ def test_files_beyond_the_manifest_and_too_many_bytes_mean_damaged(sent, capsys,
     assert "far more than its arrays need" in capsys.readouterr().err
 
 
+def test_files_may_have_as_many_bytes_as_they_are_allowed_and_those_that_they_say(sent):
+    folder = sent / "checkpoints/2"
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    assert manifest_problem(folder, most=size) is None
+    assert "far more than its arrays" in str(manifest_problem(folder, most=size - 1))
+    path = folder / "_CHECKPOINT_METADATA"
+    there = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b" ")
+    said = f"_CHECKPOINT_METADATA has {there + 1} bytes instead of {there}"
+    assert said in str(manifest_problem(folder))
+    path.write_bytes(b"{" * there)
+    assert "_CHECKPOINT_METADATA is damaged" in str(manifest_problem(folder))
+    (folder / MANIFEST).unlink()
+    assert manifest_problem(folder) == "half-written (no manifest)"
+    checkpoint._write_manifest(folder)
+    assert "_CHECKPOINT_METADATA is not readable as JSON" in str(manifest_problem(folder))
+    path.unlink()
+    os.mkfifo(path)
+    assert "_CHECKPOINT_METADATA is no regular file" in str(manifest_problem(folder))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [[-1, "0" * 64], [2**63, "0" * 64], [1, "0" * 63], [1, "0" * 65], [1], [1.0, "0" * 64], [1, 2]],
+    ids=str,
+)
+def test_entries_of_a_manifest_that_cannot_be_are_refused(entry, sent):
+    _rewritten(sent, lambda record: record.update(_CHECKPOINT_METADATA=entry))
+    assert "no list of files" in str(manifest_problem(sent / "checkpoints/2"))
+
+
+def test_an_entry_may_be_of_any_size_that_files_have():
+    assert checkpoint._is_entry([0, "0" * 64]) and checkpoint._is_entry([2**63 - 1, "0" * 64])
+
+
+def test_files_may_have_so_many_times_the_bytes_of_their_arrays():
+    assert (checkpoint._MOST_BYTES, checkpoint._MORE_BYTES) == (4, 2**26)
+
+
+def test_a_metric_that_is_no_number_ranks_last(sent):
+    checkpoints = Checkpoints(sent, best="fid", read_only=True)
+    (sent / "checkpoints/2/metrics").mkdir()
+    for content, rank in (
+        ('{"fid": 3.5}', 3.5), ('{"fid": "x"}', UNRANKED), ('{"fid": NaN}', UNRANKED),
+        ("{}", UNRANKED), ("[1]", UNRANKED), ("{", UNRANKED),
+    ):  # fmt: skip
+        (sent / "checkpoints/2/metrics/metrics").write_text(content)
+        assert checkpoints._rank(2) == (rank, -2)
+    assert checkpoints._rank(1) == (UNRANKED, -1)
+
+
+def test_steps_are_folders_that_are_named_as_numbers_are_written(sent):
+    for name in ("7", "007", "8.tmp", "9" * 30, "1\u0664", "+3", "5"):
+        (sent / "checkpoints" / name).mkdir()
+    (sent / "checkpoints" / "6").write_text("")
+    assert Checkpoints(sent).steps() == [1, 2, 5, 7]
+
+
 # --- arrays ---------------------------------------------------------------------------------------
 
 
@@ -273,6 +333,9 @@ def test_few_bytes_do_not_become_many(sent, monkeypatch):
     monkeypatch.setattr(checkpoint, "MOST_RATIO", 0)
     with pytest.raises(CheckpointError, match="bytes would become"):
         load_gan(sent)
+    wanted = []
+    monkeypatch.setattr(checkpoint, "_bytes", lambda arrays: wanted.append(arrays) or 10)
+    assert int(load_gan(sent)[1].step) == 2 and wanted
 
 
 def _crc32c(data):
@@ -310,6 +373,12 @@ def test_a_log_is_read_within_limits_and_says_what_is_left_out(sent, monkeypatch
     monkeypatch.setattr(logs, "MOST_LINES", 5)
     assert [line["step"] for line in read_metrics(path)] == [0, 1, 2, 3, 4]
     assert "the first 5 lines are read" in capsys.readouterr().err
+    monkeypatch.setattr(logs, "MOST_LINES", 9)
+    assert len(read_metrics(path)) == 9 and not capsys.readouterr().err
+    monkeypatch.setattr(logs, "MOST_BYTES", 9 * 11)
+    assert len(read_metrics(path)) == 9 and not capsys.readouterr().err
+    monkeypatch.setattr(logs, "MOST_BYTES", 9 * 11 - 1)
+    assert len(read_metrics(path)) == 8
     monkeypatch.setattr(logs, "MOST_BYTES", 30)
     assert len(read_metrics(path)) == 2
     # A run that goes on keeps all of them.
@@ -342,3 +411,50 @@ def test_a_run_is_reached_by_two_dots_and_of_many_damaged_checkpoints_little_is_
     assert int(load_gan(Path("..") / ".." / sent.name)[1].step) == 2
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 5 and told[-1].endswith("of further ones nothing is said")
+
+
+def test_a_last_line_that_is_half_written_is_left_out_and_blank_ones_are_none(sent, monkeypatch):
+    path = sent / "metrics.jsonl"
+    path.write_text('\n{"step": 1}\n  \n{"step": 2}\n{"step": 3')
+    assert [line["step"] for line in read_metrics(path)] == [1, 2]
+    MetricLog(sent, last_step=1).close()
+    assert path.read_text() == '{"step": 1}\n'
+    assert read_metrics(sent / "none.jsonl") == []
+    # A line as long as one may be has no end that could be missing.
+    monkeypatch.setattr(logs, "MOST_LINE", 20)
+    path.write_text('{"step": 1, "' + "a" * 90)
+    with pytest.raises(ValueError, match="line 1"):
+        read_metrics(path)
+    path.write_text('{"step": 1}\n[1]')
+    with pytest.raises(ValueError, match="line 2 is no JSON object with a step"):
+        read_metrics(path)
+
+
+def test_a_run_folder_that_is_written_to_says_by_whom(sent):
+    with writing(sent):
+        assert (sent / ".lock").read_text() == f"pid {os.getpid()}"
+        with pytest.raises(RunFolderError, match=rf"another process \(pid {os.getpid()}\)"):
+            with writing(sent):
+                pass
+    (sent / ".lock").write_text("\x1b[2J" * 999)
+    with open(sent / ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunFolderError) as error, writing(sent):
+            pass
+    assert str(error.value).isprintable() and len(str(error.value)) < 1000
+
+
+def test_differences_of_configs_are_lines_of_which_the_first_are_shown(sent):
+    config = json.loads((sent / "config.json").read_text())
+    other = {"gan": config["gan"] | {"seed\x1b": 1, "width": "\n"}}
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        claim(sent, config, resume=False)
+    claim(sent, config, resume=True)
+    with pytest.raises(RunFolderError) as error:
+        claim(sent, other, resume=True)
+    assert "\n  gan.seed\\x1b: None -> 1\n  gan.width: 4 -> '\\n'" in str(error.value)
+    (sent / "config.json").unlink()
+    with pytest.raises(RunFolderError, match="holds checkpoints but no config.json"):
+        claim(sent, config, resume=True)
+    assert in_lines([str(i) for i in range(20)]).count("\n") == 20
+    assert in_lines([str(i) for i in range(21)]).endswith("\n  19\n  ... and 1 more")

@@ -12,7 +12,7 @@ _MOST_BOXES = 10_000
 # Of JPEG 2000: each takes memory or time of its own, whatever the picture's size. Tiles of 256x256
 # of the largest picture are 1400, code blocks of 16x16 half a million.
 MOST_TILES, MOST_BLOCKS, MOST_LAYERS = 4096, 2**20, 200
-_SIZ, _COD, _COC, _SOT, _SOD, _EOC = 0xFF51, 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
+_COD, _COC, _SOT, _SOD, _EOC = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
 
 
 def boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -82,7 +82,7 @@ def rows_missing(file: BinaryIO) -> bool:
     missing = sum(
         -(-(height - top) // down) * (1 + (-(-(width - left) // across) * bits + 7) // 8)
         for left, top, across, down in (_PASSES if interlaced else ((0, 0, 1, 1),))
-        if width > left and height > top
+        if width > left
     )
     unpacker = zlib.decompressobj()
     for kind, start, end in found:

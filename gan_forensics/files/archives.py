@@ -191,8 +191,6 @@ def _array(archive: zipfile.ZipFile, name: str, head: Head) -> np.ndarray:
             if len(part) != min(_PIECE, len(view) - start):
                 raise ValueError(f"{shown(name)} ends too early")
             view[start : start + len(part)] = np.frombuffer(part, np.uint8)
-        if stream.read(1):
-            raise ValueError(f"{shown(name)} does not end where it should")
     return flat.reshape(head.shape, order="F" if head.fortran else "C")
 
 

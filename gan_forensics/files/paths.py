@@ -26,11 +26,9 @@ _OPEN_FILE = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 
 def in_words(error: OSError) -> str:
     """What the system refused, in words: the path and what is wrong with it, without its number."""
-    if error.errno is None:
-        return str(error)
     # Of a rename the second name is the one that was asked for.
     path = error.filename2 or error.filename
-    words = _IN_WORDS.get(error.errno, error.strerror or str(error))
+    words = _IN_WORDS.get(error.errno or 0, error.strerror or str(error))
     return f"{shown(path)}: {words}" if path else words
 
 

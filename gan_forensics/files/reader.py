@@ -44,7 +44,7 @@ def read_bytes(path: Path | str, *, most: int) -> bytes:
         # Memory is asked for at once, and no more of it than the file says; some files say 0, and
         # some grow while they are read.
         data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
-        while len(data) <= most and (part := file.read(min(most + 1 - len(data), 2**20))):
+        while part := file.read(min(most + 1 - len(data), 2**20)):
             data += part
         if len(data) > most:
             size = max(os.fstat(file.fileno()).st_size, len(data))
