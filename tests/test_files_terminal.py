@@ -1,7 +1,10 @@
 import io
 import logging
+import os
 import re
+import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 import gan_forensics
 from gan_forensics.cli.main import guarded, main, piped
-from gan_forensics.files import say, tell
+from gan_forensics.files import rows_kept, say, tell
 from gan_forensics.files.terminal import in_lines, warnings_said
 
 NASTY = "a\x1b[2J\r\nb\u202ec\udcff\ud800"
@@ -113,3 +116,24 @@ def test_boxes_and_signs_are_spelled_in_ascii(monkeypatch):
     assert bytes_out.getvalue() == b"--||++ +--...x*\n"
     with pytest.raises(UnicodeDecodeError):
         b"\xff".decode("ascii", "spelled")
+
+
+def test_a_command_that_is_asked_to_end_names_the_rows_that_it_keeps(tmp_path, monkeypatch, capsys):
+    def command():
+        with rows_kept(tmp_path / "a.csv", ["n"]) as keep:
+            keep({"n": 1})
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    its_module = sys.modules["gan_forensics.cli.main"]  # the package has a function of that name
+    monkeypatch.setattr(its_module, "_parsed", lambda arguments: command)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main(["anything"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    (kept,) = tmp_path.iterdir()
+    assert end.value.code == 143 and f"1 rows that were ready are in {kept}" in (
+        capsys.readouterr().err
+    )

@@ -1,5 +1,6 @@
 """The list of commands, and what becomes of their errors."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -96,8 +97,9 @@ def _main(arguments: list[str] | None) -> None:
     command = _parsed(arguments)
     from gan_forensics.runtime import keep_compiled, keep_scratch_memory, say_what_compiles
 
-    # What is half-written goes, and what is kept is named, however the end comes.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with contextlib.suppress(ValueError):  # outside of the main thread
+        # What is half-written goes, and what is kept is named, however the end comes.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     keep_scratch_memory()
     keep_compiled()
     say_what_compiles()
