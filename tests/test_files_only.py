@@ -17,7 +17,7 @@ PLACES = {
     r"zlib\.decompress": {"files/reader.py", "files/matlab.py", "data/png_chunks.py"},
     r"zipfile\.ZipFile\(": {"files/archives.py"},
     r"tarfile\.open\(": {"data/catalogues.py"},
-    r"\bloadmat\(": {"files/matlab.py"},
+    r"\bloadmat\(": set(),
     r"import pickle\b|pickle\.loads?\(|cloudpickle|joblib\.load|allow_pickle=True": set(),
     r"torch\.load\(": {"nn/torch_files.py"},
     r"safetensors\.numpy\.load|safe_open": {"nn/weight_files.py"},

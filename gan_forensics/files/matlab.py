@@ -1,95 +1,169 @@
-"""MATLAB's .mat files up to version 7, looked at before anything is unpacked."""
+"""Numbers in MATLAB's .mat files of versions 4 to 7, looked at before anything is unpacked.
 
+Read here and not by SciPy, whose reader follows damaged tags out of bounds and ends the process.
+The format: "MAT-File Format" (MathWorks). A file of version 5 to 7 is a row of elements, (type,
+bytes) and content, each a matrix or one that zlib packed; a matrix is a row of elements itself:
+flags with its class, shape, name, numbers.
+"""
+
+import itertools
 import math
-import warnings
+import mmap
+import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import NamedTuple
 
 import numpy as np
 
-from gan_forensics.files.archives import Choose, Head, check_size, most_unpacked
+from gan_forensics.files.archives import MOST_ARRAYS, Choose, Head, check_size, most_unpacked
 from gan_forensics.files.reader import open_regular
 from gan_forensics.files.shown import shown
 
-_WHOLE = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
-# MATLAB's classes that are read, and NumPy's name of each.
-_TYPES = {name: name for name in ("double", "single", *_WHOLE)} | {"logical": "bool"}
-_COMPRESSED = 15
-_PIECE = 2**16
+# NumPy's types of the numbers as they are stored, by MATLAB's number of each, and in version 4.
+_STORED = dict(
+    zip((1, 2, 3, 4, 5, 6, 7, 9, 12, 13), "i1 u1 i2 u2 i4 u4 f4 f8 i8 u8".split(), strict=True)
+)
+_STORED_4 = ("f8", "f4", "i4", "i2", "u2", "u1")
+_MATRIX, _PACKED = 14, 15
+# Classes of plain numbers: double, single, int8 to uint64; cells, structures and others are none.
+_NUMBERS = range(6, 16)
+_COMPLEX = 0x800
+# Of a matrix: its flags, shape and name.
+_BEGINNING = 2**12
+_OTHER = np.dtype(object)
+
+
+class _Matrix(NamedTuple):
+    """A matrix: what it is, where its numbers begin in its content, and their type there."""
+
+    name: str
+    head: Head
+    content: memoryview
+    packed: bool
+    start: int
+    stored: str
 
 
 def read_mat(path: Path | str, choose: Choose, *, most: float = math.inf) -> dict[str, np.ndarray]:
     """Arrays of a .mat file, which may come from a stranger; arguments and errors of `read_npz`.
 
-    Cells, structures, objects, functions, text and sparse matrices are not read.
+    Cells, structures, objects, functions, text, complex and sparse matrices are not read. Numbers
+    keep the type that they are stored in, as SciPy has it.
     """
-    from scipy.io import loadmat, whosmat
-
-    with open_regular(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with open_regular(path) as file:
         try:
-            _check_unpacked(file)
-            found = whosmat(file)
-            heads = {name: _head(shape, kind) for name, shape, kind in found}
-            if len(heads) < len(found):
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            found = list(itertools.islice(_matrices(memoryview(data)), MOST_ARRAYS + 1))
+            if len(found) > MOST_ARRAYS:
+                raise ValueError(f"it has more than {MOST_ARRAYS} arrays")
+            matrices = {matrix.name: matrix for matrix in found}
+            if len(matrices) < len(found):
                 raise ValueError("it has two arrays of one name")
-            wanted = list(choose(heads))
+            wanted = list(choose({name: matrix.head for name, matrix in matrices.items()}))
             for name in wanted:
-                if not heads[name].plain:
-                    raise ValueError(f"{shown(name)} is not of numbers")
-            packed = file.seek(0, 2)
-            check_size(sum(heads[name].nbytes for name in wanted), packed, most)
-            file.seek(0)
-            arrays: dict[str, Any] = loadmat(file, variable_names=wanted)
-            return {name: _checked(name, arrays[name], heads[name]) for name in wanted}
-        except MemoryError:
+                if not matrices[name].head.plain:
+                    raise ValueError(f"{shown(name)} is not of real numbers")
+            check_size(sum(matrices[name].head.nbytes for name in wanted), len(data), most)
+            return {name: _array(matrices[name]) for name in wanted}
+        except (MemoryError, OSError):
             raise ValueError("its arrays do not fit into memory") from None
-        # A damaged file raises nearly anything.
-        except Exception as error:
-            raise ValueError(shown(error, most=1000) or type(error).__name__) from error
+        except (struct.error, zlib.error) as error:
+            raise ValueError("it is damaged, or no .mat file up to version 7") from error
 
 
-def _head(shape: tuple[int, ...], kind: str) -> Head:
-    return Head(tuple(map(int, shape)), np.dtype(_TYPES.get(kind, object)), True)
-
-
-def _checked(name: str, array: Any, head: Head) -> np.ndarray:
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise ValueError(f"{shown(name)} is not of real numbers")
-    if array.shape != head.shape:
-        raise ValueError(f"{shown(name)} has not the shape that it says")
-    return array
-
-
-def _check_unpacked(file: BinaryIO) -> None:
-    """Refuse version 7.3, and what unpacks to too much: SciPy believes the sizes that stand in it.
-
-    Its elements, (type, bytes) and content, may each be packed by zlib.
-    """
-    packed = file.seek(0, 2)
-    file.seek(0)
-    start = file.read(128)
-    if len(start) < 128 or 0 in start[:4]:
-        return  # Version 4, in which nothing is packed.
-    order = "little" if start[126:128] == b"IM" else "big"
-    if int.from_bytes(start[124:126], order) >> 8 == 2:
+def _matrices(data: memoryview) -> Iterator[_Matrix]:
+    if len(data) < 128 or 0 in data[:4]:
+        yield from _matrices_4(data)
+        return
+    order = "<" if data[126:128] == b"IM" else ">"
+    if struct.unpack_from(f"{order}H", data, 124)[0] >> 8 == 2:
         raise ValueError("it is of MATLAB's version 7.3, which is not read: save it with -v7")
-    left = most_unpacked(packed)
-    while len(tag := file.read(8)) == 8:
-        kind, size = (int.from_bytes(tag[at : at + 4], order) for at in (0, 4))
-        if kind != _COMPRESSED:
-            file.seek(size, 1)
-            continue
-        unpacker = zlib.decompressobj()
-        while size > 0 and not unpacker.eof:
-            if not (part := file.read(min(size, _PIECE))):
-                raise ValueError("it ends too early")
-            size -= len(part)
-            while part:
-                left -= len(unpacker.decompress(part, _PIECE))
-                if left < 0:
-                    raise ValueError(f"{packed} bytes that unpack to more than is read")
-                part = unpacker.unconsumed_tail
-        file.seek(size, 1)
-    file.seek(0)
+    at = 128
+    while at < len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, at)
+        content, at = data[at + 8 : at + 8 + size], at + 8 + size
+        if at > len(data):
+            raise ValueError("it ends too early")
+        if kind == _PACKED:
+            start = zlib.decompressobj().decompress(content, _BEGINNING)
+            if struct.unpack_from(f"{order}I", start)[0] == _MATRIX:
+                yield _matrix(memoryview(start)[8:], content, order, packed=True)
+        elif kind == _MATRIX:
+            yield _matrix(content, content, order, packed=False)
+
+
+def _matrix(start: memoryview, content: memoryview, order: str, *, packed: bool) -> _Matrix:
+    """What the beginning of a matrix says."""
+    _, at, _, after = _tag(start, 0, order)
+    (flags,) = struct.unpack_from(f"{order}I", start, at)
+    kind, at, size, after = _tag(start, after, order)
+    if kind != 5 or size % 4 or size > 4 * 64:
+        raise ValueError("a shape that is none")
+    shape = struct.unpack_from(f"{order}{size // 4}i", start, at)
+    if any(side < 0 for side in shape):
+        raise ValueError("a shape that is none")
+    _, at, size, after = _tag(start, after, order)
+    if at + size > len(start):
+        raise ValueError("a name that is too long")
+    name = bytes(start[at : at + size]).decode("latin-1")
+    if flags & 0xFF not in _NUMBERS or flags & _COMPLEX:
+        return _Matrix(name, Head(shape, _OTHER, True), content, packed, 0, "")
+    kind, at, size, _ = _tag(start, after, order)
+    if kind not in _STORED:
+        raise ValueError(f"{shown(name)} is stored in a way that is not known")
+    stored = np.dtype(order + _STORED[kind])
+    if size != math.prod(shape) * stored.itemsize:
+        raise ValueError(f"{shown(name)} has not the size that its shape asks for")
+    # Of a packed matrix the type and the bytes stand before its beginning.
+    return _Matrix(
+        name,
+        Head(shape, stored.newbyteorder("="), True),
+        content,
+        packed,
+        at + 8 * packed,
+        stored.str,
+    )
+
+
+def _tag(data: memoryview, at: int, order: str) -> tuple[int, int, int, int]:
+    """Type of an element, where its content begins, its bytes, and where the next one begins."""
+    kind, size = struct.unpack_from(f"{order}II", data, at)
+    if kind >> 16:  # Up to four bytes stand in the place of their number.
+        if kind >> 16 > 4:
+            raise ValueError("an element that is too small for its bytes")
+        return kind & 0xFFFF, at + 4, kind >> 16, at + 8
+    return kind, at + 8, size, at + 8 + size + -size % 8
+
+
+def _matrices_4(data: memoryview) -> Iterator[_Matrix]:
+    """Matrices of version 4: type and class in one number, shape, complex, length of the name."""
+    at = 0
+    while at < len(data):
+        order = "<" if 0 <= struct.unpack_from("<i", data, at)[0] < 5000 else ">"
+        kind, rows, columns, is_complex, length = struct.unpack_from(f"{order}5i", data, at)
+        if not 0 <= kind < 5000 or min(rows, columns, length) < 0 or kind // 10 % 10 > 5:
+            raise ValueError("it is no .mat file up to version 7")
+        name = bytes(data[at + 20 : at + 20 + length]).rstrip(b"\0").decode("latin-1")
+        stored = np.dtype(order + _STORED_4[kind // 10 % 10])
+        plain = kind % 10 == 0 and not is_complex
+        head = Head((rows, columns), stored.newbyteorder("=") if plain else _OTHER, True)
+        start = at + 20 + length
+        at = start + rows * columns * stored.itemsize * (2 if is_complex else 1)
+        if at > len(data):
+            raise ValueError("it ends too early")
+        yield _Matrix(name, head, data, False, start, stored.str)
+
+
+def _array(matrix: _Matrix) -> np.ndarray:
+    stored, count = np.dtype(matrix.stored), math.prod(matrix.head.shape)
+    content, end = matrix.content, matrix.start + count * stored.itemsize
+    if matrix.packed:
+        if end > most_unpacked(len(content)):
+            raise ValueError(f"{shown(matrix.name)} unpacks to more than is read")
+        content = zlib.decompressobj().decompress(content, end)
+    if len(content) < end:
+        raise ValueError(f"{shown(matrix.name)} ends too early")
+    flat = np.frombuffer(content, stored, count, matrix.start)
+    return flat.astype(matrix.head.dtype).reshape(matrix.head.shape, order="F")
