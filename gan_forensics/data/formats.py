@@ -109,7 +109,7 @@ def read_list(
             )
         if not path.is_file():
             raise FileNotFoundError(
-                f"{file}, line {number}: no file {row[0].strip()!r}; paths are relative to "
+                f"{file}, line {number}: no file {shown(row[0].strip())!r}; paths are relative to "
                 f"{file.parent}"
             )
     cells = {name: [row[i].strip() for _, row in lines] for i, name in enumerate(header)}

@@ -59,7 +59,7 @@ def read_weights(path: Path | str) -> Weights:
         (group,) = read_json(manifest, most=_LARGEST_MANIFEST)
         (name,) = group["paths"]
         entries = {entry["name"]: _entry(entry) for entry in group["weights"]}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{manifest}: not a manifest of face-api's 68-landmark network; give {MANIFEST}"
         ) from error

@@ -172,7 +172,10 @@ def _head(stream: Any) -> Head:
     }.get(version)
     if read is None:
         raise ValueError(f"arrays of version {version} are not read")
-    shape, fortran, dtype = read(stream)
+    try:
+        shape, fortran, dtype = read(stream)
+    except Exception as error:  # NumPy goes on to how its precautions are switched off.
+        raise ValueError("the header of an array is damaged, or too long") from error
     if any(side < 0 for side in shape) or len(shape) > 64:
         raise ValueError(f"an array of shape {shown(shape)}")
     # Of an empty array too the sides are used: as the number of columns, of classes.

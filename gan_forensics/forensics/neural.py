@@ -104,7 +104,7 @@ class NeuralDetector:
     @property
     def name(self) -> str:
         """Architecture and augmentations, for tables."""
-        return "-".join([self.arch, *self.facts.get("augment", ())])
+        return "-".join([self.arch, *map(str, self.facts.get("augment", ()))])
 
     @functools.cached_property
     def network(self) -> nn.Module:

@@ -82,7 +82,9 @@ def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) ->
         return make(saved)
     # A config may hold anything, and what is made of it raises as much.
     except Exception as error:
-        reason = shown(error) or type(error).__name__
+        # What Python says of a value that has not the type it should have helps nobody.
+        odd = isinstance(error, AttributeError)
+        reason = "a setting of another type" if odd else shown(error) or type(error).__name__
         raise RunFolderError(
             f"{shown(run)} was not written by this version of gan_forensics ({reason}): train it "
             "again"
