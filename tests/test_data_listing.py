@@ -85,7 +85,7 @@ def test_every_format_that_is_read_is_known_by_its_first_bytes(kind, save):
         (b'<?xml version="1.0"?>\n<svg xmlns="...">', "", "SVG, which"),
         (b"BM is how this note begins, and it goes on", "", "not an image"),
         (b"P1 and P2 are the winners", "", "not an image"),
-        (b"%PDF-1.7", "", "not an image"),
+        (b"%PDF-1.7", "", "PDF, which is not read"),
         (b"RIFF\0\0\0\0WAVEfmt ", "", "not an image"),
         (b"\0" * 64, "a.png", "not an image"),
         (b"", "a.png", "empty"),

@@ -134,7 +134,7 @@ def test_points_of_an_archive_are_a_source(tmp_path, rng):
         (np.zeros((0, 2)), r"\[n, d\]"),
         (np.array([["a", "b"]]), r"must be numbers"),
         (np.zeros((2, 2), complex), r"must be numbers"),
-        (np.array([[{}]], dtype=object), "allow_pickle|Object arrays"),
+        (np.array([[{}]], dtype=object), "point holds object values"),
     ],
 )
 def test_unfit_points_are_refused_by_file(tmp_path, point, says):
