@@ -194,3 +194,11 @@ def test_wrong_use_is_said_in_words(folder, model, tmp_path, capsys):
     assert not out.exists()
     said = refused("score", few, "--model", model.with_suffix(".html"))
     assert "is not a usable attributor file" in said
+
+
+def test_rows_that_were_attributed_outlive_a_failure(folder, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_forensics.cli.attribute_score.write_csv", None)
+    image = next(folder.rglob("*.png"))
+    run("score", image, "--model", model, "--out", tmp_path / "a.csv", code=1)
+    (kept,) = tmp_path.glob("a.partial-*.csv")
+    assert [row["path"] for row in rows_of(kept)] == [str(image)]

@@ -113,6 +113,14 @@ def test_every_image_has_a_line_with_its_label_and_probabilities(classifier, tmp
     assert "1 of 5 were cropped to squares or resized to 8" in said.err
 
 
+def test_rows_that_were_classified_outlive_a_failure(classifier, tmp_path, rng, monkeypatch):
+    save_png(tmp_path / "own" / "0.png", rng.integers(0, 256, (8, 8, 1), np.uint8))
+    monkeypatch.setattr("gan_forensics.cli.classify.write_csv", None)
+    run("classify", "run", tmp_path / "own", "--out", tmp_path / "labels.csv")
+    (kept,) = tmp_path.glob("labels.partial-*.csv")
+    assert [row["path"] for row in read_csv(kept)] == [str(tmp_path / "own" / "0.png")]
+
+
 def test_classify_refuses_what_is_no_run(tmp_path, capsys):
     assert "config.json" in refused(capsys, "classify", tmp_path, tmp_path)
 

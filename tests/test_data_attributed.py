@@ -215,3 +215,14 @@ def test_labels_beyond_the_names_of_a_benchmark_are_refused(benchmark):
 def test_splits_are_of_benchmarks(tree):
     with pytest.raises(ValueError, match="there is no benchmark.json in it"):
         open_attributed(str(tree("real/a.png", "gan/b.png")), split="test")
+
+
+def test_images_of_a_list_that_are_links_out_of_its_folder_are_refused(tree, tmp_path_factory):
+    folder = tree("real/a.png", "gan/b.png")
+    away = tmp_path_factory.mktemp("away") / "b.png"
+    (folder / "gan" / "b.png").rename(away)
+    (folder / "gan" / "b.png").symlink_to(away)
+    name = written(folder, "real/a.png,0,0", "gan/b.png,1,0")
+    with pytest.raises(ValueError, match="--follow-links"):
+        open_attributed(name)
+    assert len(open_attributed(name, follow_links=True).labels) == 2

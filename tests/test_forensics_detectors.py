@@ -573,3 +573,18 @@ def test_a_detector_has_at_most_so_many_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr("gan_forensics.forensics.archive.LARGEST_FILE", 15)
     with pytest.raises(ValueError, match="unpack to"):
         read_detector(tmp_path / "a.npz", lambda header, heads: heads)
+
+
+@pytest.mark.parametrize("seen", [{"containers": None}, [1], {"containers": {"PNG": float("nan")}}])
+def test_odd_facts_about_the_files_that_were_seen_are_refused_by_the_name_of_the_file(
+    seen, images, tmp_path
+):
+    fit_detector(*images).save(tmp_path / "d.npz")
+    with np.load(tmp_path / "d.npz") as opened:
+        arrays = dict(opened)
+    header = json.loads(str(arrays.pop("header")))
+    rewrite(tmp_path / "d.npz", header | {"facts": {"seen": seen}}, arrays)
+    with pytest.raises(
+        ValueError, match=r"d\.npz is not a usable detector file: .*files that it saw"
+    ):
+        load_detector(tmp_path / "d.npz")

@@ -595,3 +595,11 @@ def test_training_in_bfloat16_leaves_a_float32_detector(parts, tmp_path):
 def test_an_unknown_precision_of_training_is_refused():
     with pytest.raises(ValueError, match="float32, tf32, bfloat16"):
         replace(CONFIG, precision="double")
+
+
+def test_an_image_for_which_memory_does_not_suffice_is_refused_by_its_size(detector, monkeypatch):
+    detector.check_shape((64, 64, 3))
+    monkeypatch.setattr(canvases, "_LITTLE", 0)
+    monkeypatch.setattr(canvases, "free_memory", lambda: 1000)
+    with pytest.raises(ValueError, match="64x64 pixels take the network some .* crop or shrink"):
+        detector.check_shape((64, 64, 3))
