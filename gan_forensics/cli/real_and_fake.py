@@ -134,8 +134,8 @@ def audited(
     for name, (_, errors) in zip(names, files, strict=True):
         if errors:
             say(
-                f"{name}: {len(errors)} files cannot be read, and training would stop there: "
-                f"remove them; first: {errors[0]}"
+                f"{name}: {len(errors)} files cannot be read, and are not audited; first: "
+                f"{errors[0]}"
             )
     headers = [found for found, _ in files]
     if not all(headers):

@@ -198,7 +198,7 @@ def train_detector(
     update = detector_update(trained, learning_rate=config.learning_rate, optimizer=optimizer)
     learner = Learner(NETWORK, asdict(config), (update,), init, precision=config.precision)
     steps_before = {} if preprocessing == NATIVE else {"preprocessing": preprocessing.words}
-    shared = {"split": parts.split, **steps_before, **(facts or {})}
+    shared = {"split": parts.split, **steps_before, **parts.left_out, **(facts or {})}
     cadence = Cadence(
         EPOCHS * epoch if steps is None else steps,
         log_every=max(1, min(50, epoch // 2)),
@@ -285,7 +285,8 @@ def _validation(
             pixels = np.repeat(image, 3 // image.shape[-1], -1)
             return augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i)))
 
-        return detector.score(OnDemand(range(len(images)), augmented))
+        found = detector.score(OnDemand(range(len(images)), augmented))
+        return found[~np.isnan(found)]  # of images that are flat after augmentation
 
     def validate(state: TrainState) -> dict[str, float]:
         detector = _detector(config, state, {})
