@@ -122,7 +122,7 @@ class Some:
 def test_survey_keeps_what_can_be_used_and_tells_the_rest(rng):
     content = rng.integers(0, 256, (8, 8, 3), np.uint8)
     some = Some(content, None, one_colour(8), content, None)
-    found = survey.survey(some, view=lambda image: image, on_bad_image="skip")
+    found = survey.survey(some, view=lambda image: image)
     assert_array_equal(found.rows, [0, 3])
     assert found.flat == ("dir/2\n.png",) and len(found.bad) == 2
     assert found.facts == {
@@ -136,7 +136,7 @@ def test_survey_keeps_what_can_be_used_and_tells_the_rest(rng):
         "real: 2 of 5 left out (they cannot be read): dir/1\\n.png: damaged, dir/4\\n.png: damaged",
     ]
     # Without a judge nothing is flat, and a source of which all can be used is left alone.
-    assert_array_equal(survey.survey(some, on_bad_image="skip").rows, [0, 2, 3])
+    assert_array_equal(survey.survey(some).rows, [0, 2, 3])
     whole = ArraySource(image=content[None])
     assert survey.survey(whole, view=lambda image: image).of(whole) is whole
 
@@ -158,12 +158,24 @@ def test_flatness_is_that_of_the_pixels_that_the_judge_sees(rng):
 def test_all_files_that_cannot_be_read_are_named_at_once(rng):
     content = rng.integers(0, 256, (8, 8, 3), np.uint8)
     some = Some(*[None] * 30, content)
+    both = {"real": some, "fake": Some(None, content)}
     with pytest.raises(ImageError) as refused:
-        survey.survey(some, name="real")
+        survey.surveyed(both, on_bad_image="stop")
     said = str(refused.value)
-    assert said.startswith("real: 30 of 31 images cannot be read; remove them, or leave")
+    assert said.startswith("31 of 33 images cannot be read; remove them or leave them out (--on-")
+    with pytest.raises(ImageError, match=r"31 of 33 images cannot be read; remove them: dir/0"):
+        survey.surveyed(both)
     assert "\n" not in said and said.count(": damaged") == survey.ERRORS
-    assert said.endswith("dir/19\\n.png: damaged ... (10 more)")
-    message = r"none of 3 images can be used: 1 are flat and 2 are unreadable; first: dir/1\\n.png"
+    assert said.endswith("dir/19\\n.png: damaged ... (11 more)")
+    message = (
+        r"fake: none of 3 images can be used: 1 are flat and 2 are unreadable; first: dir/1\\n.png"
+    )
     with pytest.raises(ValueError, match=message):
-        survey.survey(Some(None, one_colour(8), None), view=lambda x: x, on_bad_image="skip")
+        survey.surveyed(
+            {"real": some, "fake": Some(None, one_colour(8), None)},
+            view=lambda image: image, on_bad_image="skip",
+        )  # fmt: skip
+    surveys, kept, facts = survey.surveyed({"a": some, "b": Some(content)}, on_bad_image="skip")
+    assert [len(one.rows) for one in surveys] == [1, 1] and len(kept[0]) == 1
+    assert list(facts["left_out"]) == ["a"]
+    assert survey.surveyed({"b": Some(content)})[2] == {}

@@ -122,6 +122,7 @@ class DetectFit:
             )
             for name in names
         ]
+        real_and_fake.check_apart(names, opened)
         sources = opened[0], opened[1]
         groups = real_and_fake.grouped(names, sources, self.groups)
         preprocessing = real_and_fake.preprocessing_of(

@@ -144,6 +144,7 @@ class TrainDetector:
             return made[0], made[1]
 
         train = opened("train" if self.groups is None else "all")
+        real_and_fake.check_apart(names, train)
         preprocessing = real_and_fake.preprocessing_of(
             names, train, size=self.size, recode=recode, match_sizes=self.match_sizes
         )

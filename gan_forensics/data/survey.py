@@ -16,6 +16,7 @@ from gan_forensics.data.sources import Rows, Source, describe
 from gan_forensics.files import shown
 
 OnBadImage = Literal["stop", "skip"]
+View = Callable[[np.ndarray], np.ndarray]
 # Names in a line, in facts, and errors in a refusal.
 NAMED, KEPT, ERRORS = 5, 20, 20
 
@@ -57,9 +58,7 @@ class Survey(NamedTuple):
 def survey(
     source: Source,
     *,
-    view: Callable[[np.ndarray], np.ndarray] | None = None,
-    on_bad_image: OnBadImage = "stop",
-    name: str = "",
+    view: View | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> Survey:
     """Read all images of a source once.
@@ -68,13 +67,7 @@ def survey(
         source: of images.
         view: uint8 [h, w, c] -> the image as its judge sees it; an image that it refuses
             (ValueError) is left to the judge. None finds no image flat.
-        on_bad_image: refuse files that cannot be read, or leave them out.
-        name: of the source, for messages.
         progress: as in `chunks`.
-
-    Raises:
-        ImageError: naming all files that cannot be read (of many the first `ERRORS`).
-        ValueError: where nothing is left.
     """
     rows: list[int] = []
     plain: list[str] = []
@@ -89,24 +82,10 @@ def survey(
             plain.append(describe(source, int(row)))
         else:
             rows.append(int(row))
-    where = f"{name}: " if name else ""
-    if bad and on_bad_image == "stop":
-        raise ImageError(
-            f"{where}{len(bad)} of {len(source)} images cannot be read; remove them, or leave them "
-            f"out (--on-bad-image skip): {_first(bad, len(bad), ERRORS, '; ')}"
-        )
-    found = Survey(np.array(rows, np.int64), tuple(plain), tuple(bad))
-    if len(source) and not rows:
-        numbers = {"flat": len(plain), "unreadable": len(bad)}
-        said = " and ".join(f"{n} are {word}" for word, n in numbers.items() if n)
-        first = f"{plain[0]}: {FLAT}" if plain else bad[0]
-        raise ValueError(
-            f"{where}none of {len(source)} images can be used: {said}; first: {shown(first)}"
-        )
-    return found
+    return Survey(np.array(rows, np.int64), tuple(plain), tuple(bad))
 
 
-def _flat_in(view: Callable[[np.ndarray], np.ndarray], image: UInt8[np.ndarray, "h w c"]) -> bool:
+def _flat_in(view: View, image: UInt8[np.ndarray, "h w c"]) -> bool:
     try:
         return bool(flat([view(image)])[0])
     except ValueError:
@@ -116,21 +95,40 @@ def _flat_in(view: Callable[[np.ndarray], np.ndarray], image: UInt8[np.ndarray, 
 def surveyed(
     sources: Mapping[str, Source],
     *,
-    view: Callable[[np.ndarray], np.ndarray] | None = None,
-    on_bad_image: OnBadImage = "stop",
+    view: View | None = None,
+    on_bad_image: OnBadImage | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> tuple[list[Survey], list[Source], dict[str, Any]]:
-    """`survey` of some sources by name: surveys, what can be used, and what a fit keeps of it.
+    """`survey` of some sources by name: surveys, what can be used, and what results keep of it.
 
     The last is "left_out": name -> `Survey.facts`, where something was.
 
+    Args:
+        sources: by the name that messages call them.
+        view, progress: as there.
+        on_bad_image: refuse files that cannot be read, or leave them out; None refuses them for
+            commands that have no option of this name.
+
     Raises:
-        ImageError, ValueError: as `survey`.
+        ImageError: naming the files of all sources that cannot be read (the first `ERRORS`).
+        ValueError: for a source of which nothing is left.
     """
-    found = [
-        survey(source, view=view, on_bad_image=on_bad_image, name=name, progress=progress)
-        for name, source in sources.items()
-    ]
+    found = [survey(source, view=view, progress=progress) for source in sources.values()]
+    bad = [error for one in found for error in one.bad]
+    if bad and on_bad_image != "skip":
+        how = " or leave them out (--on-bad-image skip)" if on_bad_image else ""
+        raise ImageError(
+            f"{len(bad)} of {sum(one.count for one in found)} images cannot be read; remove them"
+            f"{how}: {_first(bad, len(bad), ERRORS, '; ')}"
+        )
+    for name, one in zip(sources, found, strict=True):
+        if one.count and not len(one.rows):
+            numbers = {"flat": one.flat, "unreadable": one.bad}
+            said = " and ".join(f"{len(n)} are {word}" for word, n in numbers.items() if n)
+            first = f"{shown(one.flat[0])}: {FLAT}" if one.flat else shown(one.bad[0])
+            raise ValueError(
+                f"{shown(name)}: none of {one.count} images can be used: {said}; first: {first}"
+            )
     facts = {name: one.facts for name, one in zip(sources, found, strict=True) if one.facts}
     usable = [one.of(source) for one, source in zip(found, sources.values(), strict=True)]
     return found, usable, {"left_out": facts} if facts else {}
@@ -143,7 +141,7 @@ def sentences(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for reason, said in (("flat", FLAT), ("unread", "they cannot be read")):
             if count := of[reason]["count"]:
                 named = _first(of[reason]["first"], count, NAMED, ", ")
-                lines.append(f"{name}: {count} of {of['images']} left out ({said}): {named}")
+                lines.append(f"{shown(name)}: {count} of {of['images']} left out ({said}): {named}")
     return lines
 
 

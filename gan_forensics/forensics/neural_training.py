@@ -198,7 +198,7 @@ def train_detector(
     update = detector_update(trained, learning_rate=config.learning_rate, optimizer=optimizer)
     learner = Learner(NETWORK, asdict(config), (update,), init, precision=config.precision)
     steps_before = {} if preprocessing == NATIVE else {"preprocessing": preprocessing.words}
-    shared = {"split": parts.split, **steps_before, **parts.left_out, **(facts or {})}
+    shared = {"split": parts.split, **steps_before, **(facts or {})}
     cadence = Cadence(
         EPOCHS * epoch if steps is None else steps,
         log_every=max(1, min(50, epoch // 2)),
@@ -229,7 +229,10 @@ def train_detector(
         "step": int(state.step),
         "validation": validate(state),
     }
-    detector = replace(_detector(config, state, shared | reached), preprocessing=preprocessing)
+    detector = replace(
+        _detector(config, state, {**shared, **parts.left_out, **reached}),
+        preprocessing=preprocessing,
+    )
     grouped = (None, None) if parts.groups is None else parts.groups
     thresholds = thresholds_of(
         detector, parts.calibration, np.arange(len(parts.calibration)),
