@@ -84,7 +84,6 @@ class DetectRobustness:
         fakes, files = self._fakes(), self._files()
         detectors = self._loaded(files)
         opened = [self._opened(name) for name in (self.real, *fakes.values())]
-        real_and_fake.check_apart((self.real, *fakes.values()), opened)
         self._check_fitted_on(detectors, fakes)
         rng = np.random.default_rng(self.seed)
         rows = [np.sort(rng.permutation(len(source))[: self.images]) for source in opened]
