@@ -163,9 +163,15 @@ class Evaluate:
         real = open_source(self.data, size=size, split=self.split, follow_links=links)
         if line := account.coloured(real):
             say(f"{self.data}: {line}")
-        given = None
+        if self.features == "small":
+            for line in (account.classes(real), *account.notes(real)):
+                if line:
+                    say(f"{self.data}: {line}")
+        folders, given = {self.data: account.folders(real)}, None
         if gan is None:
-            given = self.some(open_source(self.run, size=size, follow_links=links))
+            source = open_source(self.run, size=size, follow_links=links)
+            folders[self.run] = account.folders(source)
+            given = self.some(source)
         fake = self.n if given is None else len(given)
         # Before the judge is trained and the GAN draws.
         metrics, left_out = computable(
@@ -190,6 +196,7 @@ class Evaluate:
             "size": size or "as they are",
             "quantisation": "fixed: (x + 1) 127.5, to the nearest",
             "features": {"name": extractor.name, **extractor.protocol},
+            **({"folders": found} if (found := {k: v for k, v in folders.items() if v}) else {}),
         }
         tables = {"left_out": left_out} if left_out else {}
         return Judged(scores, protocol, tables, [extractor.warning])

@@ -44,8 +44,9 @@ def open_native(
     source = data.open_source(
         name, size=size if made else None, split=split, follow_links=follow_links
     )
-    if not quiet and (line := data.account.left_out(source)):
-        say(f"{name}: {line}")
+    for line in () if quiet else (data.account.left_out(source), data.account.splits(source)):
+        if line:
+            say(f"{name}: {line}")
     return source
 
 
