@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given
-from gan_forensics.cli.process import progress
+from gan_forensics.cli.process import progress, tell_next
 from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class AttributeFit:
         model.save(self.out)
         tell(*said_cells(found), *said_open_set(facts.get("open_set", {})))
         tell(f"Saved to {self.out}; open {fitted_page(page, model.described())}.")
-        tell(f"Next: gan-forensics attribute score suspects --model {self.out}")
+        tell_next("attribute", "score", "suspects", "--model", self.out)
 
     @property
     def textures(self) -> str | None:

@@ -11,7 +11,7 @@ from tyro.conf import Positional, subcommand
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.cli.process import failure, judged, list_images, progress, tell_next
 from gan_forensics.cli.robustness import DetectRobustness
 from gan_forensics.files import natural_order, rows_kept, say, tell, write_csv
 
@@ -144,8 +144,8 @@ class DetectFit:
         detector.save(self.out)
         tell(*sentences(detector))
         tell(f"Saved to {self.out}; open {fitted_page(page, detector)}.")
-        weights = f" --weights {self.weights}" if self.weights else ""
-        tell(f"Next: gan-forensics detect score suspects --detector {self.out}{weights}")
+        weights = ("--weights", self.weights) if self.weights else ()
+        tell_next("detect", "score", "suspects", "--detector", self.out, *weights)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import Source, account, installed_encoders
 from gan_forensics.files import check_folder_out, say, tell, write_json
@@ -123,7 +124,7 @@ class TrainDetector:
         tell(f"Saved to {self.out / 'detector.npz'}")
         tell(f"Open {fitted_page(self.out / 'detector.html', detector)}.")
         tell(f"Open {report_run(self.out)}.")
-        tell(f"Next: gan-forensics detect score suspects --detector {self.out / 'detector.npz'}")
+        tell_next("detect", "score", "suspects", "--detector", self.out / "detector.npz")
 
     def _opened(
         self, names: tuple[str, str], recode: int | None, seed: int

@@ -6,6 +6,7 @@ of ours.
 """
 
 from gan_forensics.files.paths import check_file_in, check_file_out, check_folder_out, in_words
+from gan_forensics.files.plain import plain_path
 from gan_forensics.files.private import private_folder, refuse_links
 from gan_forensics.files.reader import (
     gunzip,
