@@ -50,6 +50,14 @@ def open_native(
     return source
 
 
+def splits_of(names: Sequence[str], sources: "Sequence[Source]") -> dict[str, Any]:
+    """Which folders of a source are which splits, JSON-able, where they say so."""
+    from gan_forensics.data import account
+
+    found = {name: account.folders(source) for name, source in zip(names, sources, strict=True)}
+    return {name: of["splits"] for name, of in found.items() if "splits" in of}
+
+
 def preprocessing_of(
     names: Sequence[str],
     sources: "Sequence[Source]",
