@@ -37,7 +37,7 @@ def all_labels(source: Source) -> Int[np.ndarray, " n"]:
 
 def without_images(missing: Sequence[int], count: int, names: Sequence[str]) -> str:
     """What to say of data that lack images of some classes among those that train."""
-    which = listed([names[label] for label in missing] if names else missing)
+    which = listed([names[label] for label in missing]) if names else f"[{listed(missing)}]"
     mend = (
         "add images of each to what trains, or take these classes away"
         if names
