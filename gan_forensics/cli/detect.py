@@ -87,6 +87,9 @@ class DetectFit:
     """Of the split and the classifier."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
+    always left out, and named."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -119,6 +122,7 @@ class DetectFit:
             )
             for name in names
         ]
+        real_and_fake.check_apart(names, opened)
         sources = opened[0], opened[1]
         groups = real_and_fake.grouped(names, sources, self.groups)
         preprocessing = real_and_fake.preprocessing_of(
@@ -141,6 +145,7 @@ class DetectFit:
             preprocessing=preprocessing,
             robust=self.robust,
             facts=facts,
+            on_bad_image=self.on_bad_image,
             progress=progress,
         )
         detector.save(self.out)

@@ -20,4 +20,4 @@ from gan_forensics.files.reader import (
 from gan_forensics.files.shown import escaped, file_stem, listed, natural_order, shown
 from gan_forensics.files.tables import open_csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
-from gan_forensics.files.writer import no_link, write_json, write_text, written_beside
+from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside

@@ -21,6 +21,7 @@ from typing import Any
 
 from gan_forensics.files import (
     check_folder_out,
+    names_it,
     no_link,
     read_json,
     refuse_links,
@@ -61,9 +62,9 @@ def writing(run: Path) -> Iterator[None]:
                 f"{shown(run)}: "
                 "wait for it, stop it, or choose another folder"
             ) from None
-        lock.truncate(0)
-        lock.write(f"pid {os.getpid()}")
-        lock.flush()
+        with names_it(run / ".lock"):
+            lock.truncate(0)
+            os.write(lock.fileno(), f"pid {os.getpid()}".encode())  # nothing is left to be flushed
         yield
 
 
