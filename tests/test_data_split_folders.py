@@ -72,6 +72,15 @@ def test_splits_below_classes_one_folder_or_their_own_name_are_found(below, wher
     assert found.classes == {"cat": 0, "dog": 1}
 
 
+def test_one_class_may_be_divided_and_a_folder_of_one_may_be_called_train():
+    found = of(rows(cat__train=2, cat__val=1))[2]
+    assert found.splits == {"train": {"*/train/": 2}, "test": {"*/val/": 1}}
+    assert found.classes == {"cat": 0}
+    for below in (rows(cat__train=1, cat=1, dog=1), rows(gan__train=2, real__train=1)):
+        labels, _, found = of(below)
+        assert labels == [int(path[0] in ("dog", "real")) for path in below] and not found.splits
+
+
 def test_a_class_of_a_split_s_own_name_is_one_where_others_are_beside_it():
     found = of(rows(train__train=2, train__bus=1, test__bus=1))[2]
     assert found.classes == {"bus": 0, "train": 1}
@@ -109,6 +118,7 @@ def test_a_split_that_is_not_there_is_refused_by_name(there, lacks):
     with pytest.raises(FileNotFoundError, match=f"for the split {lacks}, it has {there}/ alone"):
         of(below, lacks)
     other = "train" if there == "train" else "test"
+    assert of(below, other)[2].notes == ()
     assert of(below, other)[:2] == ([0, 0, 1], 3) and of(below, "all")[1] == 3
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data import ArraySource, Rows, Source, chunks, open_source
+from gan_forensics.data import ArraySource, Rows, Source, account, chunks, open_source
 from gan_forensics.data.crops import MARGIN, CentreCrops, RandomCrops
 from gan_forensics.data.labels import all_labels, without_images
 from gan_forensics.data.names import brings_test
@@ -92,6 +92,8 @@ def open_parts(
     test, how, rows = None, "nothing was held out for a test", np.arange(len(whole))
     if config.test is not None:
         test, how = opened(config.test, "all"), f"all images of {config.test}"
+        if line := account.splits(test):
+            say(f"{config.test}: {line}")
         others = tuple(getattr(test, "label_names", ()))
         check_names(f"{config.test}", others, config.data, names)
     elif config.split == "train":
