@@ -49,8 +49,8 @@ MUTATIONS = [
     # Precision, recall, density, coverage.
     Mutation(
         f"{Q}/prdc.py",
-        "distances < fake_radii[None, :]",
-        "distances < real_radii[rows, None]",
+        "distances <= fake_radii[None, :]",
+        "distances <= real_radii[rows, None]",
         METRICS,
     ),
     Mutation(
@@ -63,6 +63,12 @@ MUTATIONS = [
         "np.partition(distances, k - 1, axis=1)[:, k - 1]",
         METRICS,
     ),
+    Mutation(
+        f"{Q}/prdc.py", "real_radii + slack, fake_radii + slack", "real_radii, fake_radii", METRICS
+    ),
+    Mutation(f"{Q}/prdc.py", "given if of_given else moved", "moved", METRICS),
+    Mutation(f"{Q}/prdc.py", "given if of_given else moved", "given", METRICS),
+    Mutation(f"{Q}/prdc.py", "(real_radii <= slack)", "(real_radii < 0)", METRICS),
     # The inception score.
     Mutation(
         f"{Q}/inception_score.py",

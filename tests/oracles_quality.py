@@ -194,8 +194,8 @@ def prdc(real, fake, k):
     real_radii = [radius(real, i) for i in range(len(real))]
     fake_radii = [radius(fake, j) for j in range(len(fake))]
     distance = np.array([[np.linalg.norm(r - f) for f in fake] for r in real])
-    in_real = distance < np.array(real_radii)[:, None]
-    in_fake = distance < np.array(fake_radii)[None, :]
+    in_real = distance <= np.array(real_radii)[:, None]
+    in_fake = distance <= np.array(fake_radii)[None, :]
     return {
         "precision": float(in_real.any(0).mean()),
         "recall": float(in_fake.any(1).mean()),

@@ -182,7 +182,27 @@ def test_evaluate_of_two_folders_prints_and_writes_every_number(folders, tmp_pat
     protocol = results["protocol"]
     assert protocol["features"]["weights"] == "random" and protocol["asked_for"] == 35
     assert "commit" in protocol and "jax" in protocol
-    assert protocol["metrics"]["precision"] == {"k": 5}
+    assert protocol["metrics"]["precision"] == {
+        "k": 5, "balls": "closed", "zero_radii": {"real": 0, "fake": 0},
+    }  # fmt: skip
+
+
+def test_evaluate_of_repeated_images_against_themselves_is_one_and_says_why(tmp_path, capsys):
+    (tmp_path / "copies").mkdir()
+    for i, image in enumerate(
+        np.tile(power_law_textures(3, 8, exponent=1.0, seed=1), (6, 1, 1, 1))
+    ):
+        save_png(tmp_path / "copies" / f"{i:03d}.png", image)
+    options = ["--features", "random", "--metrics", "prdc", "--out", tmp_path / "r.json"]
+    assert run("evaluate", tmp_path / "copies", "--data", tmp_path / "copies", *options) == 0
+    told = "18 of 18 real radii and 18 of 18 fake ones are zero"
+    assert f"Note: {told}" in capsys.readouterr().out
+    results = json.loads((tmp_path / "r.json").read_text())
+    values = {row["metric"]: row["value"] for row in results["quality"]}
+    assert values == {"precision": 1, "recall": 1, "density": 6 / 5, "coverage": 1}
+    assert all(told in row["warning"] for row in results["quality"])
+    zero = results["protocol"]["metrics"]["coverage"]["zero_radii"]
+    assert zero == {"real": 18, "fake": 18}
 
 
 def test_evaluate_computes_what_can_be_and_names_what_cannot(folders, tmp_path, capsys):

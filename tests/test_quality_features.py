@@ -25,7 +25,9 @@ from gan_forensics.quality import (
     small_classifier_features,
 )
 from gan_forensics.quality.digests import arrays_digest
+from gan_forensics.quality.evaluate import over_draws
 from gan_forensics.quality.extract import batched
+from gan_forensics.quality.score import Score
 from tests.test_nn_inception import state_dict
 
 
@@ -289,6 +291,17 @@ def test_by_default_all_metrics_are_computed_that_can_be(images):
     assert len(evaluate_images(images, [images[:2], images[:5]], counting([]))) == 2
     # The smallest set decides, wherever it stands.
     assert len(evaluate_images(images, [images, images[:5]], counting([]))) == 2
+
+
+def test_settings_and_warnings_of_several_draws_are_those_of_each():
+    def draw(zero, warning):
+        protocol = {"k": 5, "zero": zero, "standard_error": 0.1}
+        return [Score("recall", float(zero), None, {}, protocol=protocol, warning=warning)]
+
+    (score,) = over_draws([draw(3, "three"), draw(4, ""), draw(4, "four"), draw(4, "four")])
+    assert score.warning == "three; four"
+    assert (score.protocol["k"], score.protocol["zero"]) == (5, [3, 4, 4, 4])
+    assert "standard_error" not in score.protocol
 
 
 def test_the_seed_draws_the_subsets_of_the_kernel_distance(images):

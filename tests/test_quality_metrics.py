@@ -393,9 +393,45 @@ def test_prdc_equals_the_loop_over_points(rng, k, monkeypatch):
 
 
 def test_prdc_of_a_set_with_itself_is_one(rng):
-    """Of each point, itself and k - 1 others lie inside its ball: the k-th is on the border."""
+    """Of each point, itself and k others lie inside its ball: the k-th is on its closed border."""
     real = rng.standard_normal((50, 6)) + 100
-    assert four(real, real) == {"precision": 1, "recall": 1, "density": 1, "coverage": 1}
+    assert four(real, real) == {"precision": 1, "recall": 1, "density": 6 / 5, "coverage": 1}
+    assert prdc(real, real)["precision"].protocol["zero_radii"] == {"real": 0, "fake": 0}
+    assert prdc(real, real)["precision"].warning == ""
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+@pytest.mark.parametrize("centre", [0, 30])
+def test_a_set_of_copies_has_precision_one_against_itself_and_its_zero_radii_are_told(
+    rng, noise, centre
+):
+    """Also where features of one image differ in their last digits, as they may by batch."""
+    seven = np.tile(rng.standard_normal((10, 6)) + centre, (7, 1))
+
+    def once_more():
+        return (seven * (1 + noise * rng.uniform(-1, 1, seven.shape))).astype(np.float32)
+
+    scores = prdc(once_more(), once_more())
+    assert {name: score.value for name, score in scores.items()} == {
+        "precision": 1, "recall": 1, "density": 7 / 5, "coverage": 1,
+    }  # fmt: skip
+    for score in scores.values():
+        assert score.protocol["zero_radii"] == {"real": 70, "fake": 70}
+        assert score.protocol["balls"] == "closed"
+        assert "70 of 70 real radii and 70 of 70 fake ones are zero: 5 or more" in score.warning
+    # Five copies have none: each has but four others.
+    assert prdc(seven[:50], seven[20:])["recall"].protocol["zero_radii"] == {"real": 0, "fake": 0}
+    some = prdc(np.concatenate([seven[:50], seven[:1], seven[:1]]), seven[:52])["recall"]
+    assert some.protocol["zero_radii"] == {"real": 7, "fake": 12}
+    assert "7 of 52 real radii and 12 of 52 fake" in some.warning
+
+
+def test_points_of_double_precision_far_from_the_origin_keep_their_distances(rng):
+    """A ball holds what ties with its border within rounding, and nothing farther."""
+    real = np.arange(8.0)[:, None] + 1e6
+    assert four(real, real + 1e-5 - 100, k=1)["recall"] == 0
+    assert four(real, np.append(real[:-1] - 99, 1e6 + 8 + 1e-5)[:, None], k=1)["precision"] == 0
+    assert four(real, np.append(real[:-1] - 99, 1e6 + 8 + 1e-9)[:, None], k=1)["precision"] == 1 / 8
 
 
 def test_prdc_of_distant_sets_is_zero_and_of_one_repeated_image_shows_missing_modes(rng):

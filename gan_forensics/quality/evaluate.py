@@ -159,7 +159,8 @@ def evaluate_images(
 def over_draws(draws: Sequence[Sequence[Score]]) -> list[Score]:
     """The scores of several draws of fakes, each with the same metrics, as one of each metric.
 
-    Values are means over the draws, spreads their population standard deviations.
+    Values are means over the draws, spreads their population standard deviations. Settings that
+    differ from draw to draw are lists over the draws, and all warnings are kept.
     """
     return [_mean(scores) for scores in zip(*draws, strict=True)]
 
@@ -168,11 +169,22 @@ def _mean(scores: Sequence[Score]) -> Score:
     if len(scores) == 1:
         return scores[0]
     values = np.array([score.value for score in scores])
-    # The first draw's own standard error says nothing about their mean.
-    protocol = {k: v for k, v in scores[0].protocol.items() if k != "standard_error"} | {
+    # A draw's own standard error says nothing about their mean.
+    settings = {
+        key: _of_draws([score.protocol[key] for score in scores])
+        for key in scores[0].protocol
+        if key != "standard_error"
+    }
+    protocol = settings | {
         "draws": len(scores),
         "values": values.tolist(),
         "spread": "population standard deviation over draws of fakes from one model",
     }
     value, spread = float(values.mean()), float(values.std())
-    return replace(scores[0], value=value, spread=spread, protocol=protocol)
+    warning = "; ".join(dict.fromkeys(score.warning for score in scores if score.warning))
+    return replace(scores[0], value=value, spread=spread, protocol=protocol, warning=warning)
+
+
+def _of_draws(values: list[Any]) -> Any:
+    """What all draws share, or the list of what each has."""
+    return values[0] if all(value == values[0] for value in values) else values

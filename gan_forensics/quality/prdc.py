@@ -7,7 +7,10 @@ Around every example lies a ball that reaches to its k-th nearest neighbour in i
     density    mean number of real balls that a fake lies in, divided by k (may exceed 1)
     coverage   share of real balls that hold a fake
 
-Balls are open: a point at exactly the radius, within rounding, lies outside.
+Balls are closed, as Kynkaanniemi et al. define them: a point at the radius, within rounding, lies
+inside. (The code that Naeem et al. released has open ones. They differ where distances tie: around
+an image that is there k + 1 times the radius is 0 and an open ball holds nothing, so that a set of
+copies has no precision against itself.) How many radii are 0 is told beside the values.
 """
 
 import numpy as np
@@ -17,7 +20,8 @@ from gan_forensics.quality.score import UNNAMED, Score, check_pair
 
 # Rows of a distance matrix that exist at one time.
 CHUNK = 1024
-# Rounding of squared distances, as a share of the largest squared length.
+# Rounding of squared distances, as a share of the largest squared length. Single-precision features
+# of one image may themselves differ in their last digits, by batch, device or precision.
 SLACK = 1e-12
 # Of the published evaluation.
 NEIGHBOUR = 5
@@ -32,7 +36,8 @@ def prdc(
 ) -> dict[str, Score]:
     """Precision, recall, density and coverage of fake features, by name.
 
-    Distances are exact (float64, Euclidean) and computed a thousand rows at a time.
+    Distances are exact (float64, Euclidean) and computed a thousand rows at a time. A set has 1, 1,
+    (k + 1) / k and 1 with itself, and more density where distances tie.
 
     Args:
         real: features.
@@ -40,9 +45,13 @@ def prdc(
         k: which neighbour the balls reach to, the example itself not counted.
         features: what the features are.
 
+    Returns:
+        The values; in their protocol the balls and how many radii are 0, which a warning tells too.
+
     Raises:
         ValueError: for features as in `fid`, and for k that a set is too small for.
     """
+    rounded = [np.asarray(x).dtype in (np.float16, np.float32) for x in (real, fake)]
     real, fake = check_pair(real, fake)
     n, m = len(real), len(fake)
     if not 1 <= k < min(n, m):
@@ -50,20 +59,25 @@ def prdc(
             f"k = {k} needs more than {k} examples of each kind, got {n} real and {m} fake: "
             f"choose k from 1 to {min(n, m) - 1} or give more"
         )
-    # Distances do not feel a shift, but their rounding does.
-    centre = real.mean(0)
+    # Distances do not feel a shift, but rounding does: that of single precision was before it.
+    centre, before = real.mean(0), (real, fake)
     real, fake = real - centre, fake - centre
-    slack = SLACK * max(_squared_lengths(real).max(), _squared_lengths(fake).max())
-    real_radii, fake_radii = (_squared_radii(x, k) - slack for x in (real, fake))
+    slack = SLACK * max(
+        _squared_lengths(given if of_given else moved).max()
+        for given, moved, of_given in zip(before, (real, fake), rounded, strict=True)
+    )
+    real_radii, fake_radii = (_squared_radii(x, k) for x in (real, fake))
+    zero = {"real": int((real_radii <= slack).sum()), "fake": int((fake_radii <= slack).sum())}
+    real_radii, fake_radii = real_radii + slack, fake_radii + slack
 
     in_real_balls = np.zeros(m, np.int64)
     recalled, covered = np.zeros(n, bool), np.zeros(n, bool)
     for rows in _chunks(n):
         distances = _squared_distances(real[rows], fake)
-        inside = distances < real_radii[rows, None]
+        inside = distances <= real_radii[rows, None]
         in_real_balls += inside.sum(0)
         covered[rows] = inside.any(1)
-        recalled[rows] = (distances < fake_radii[None, :]).any(1)
+        recalled[rows] = (distances <= fake_radii[None, :]).any(1)
     values = {
         "precision": (in_real_balls > 0).mean(),
         "recall": recalled.mean(),
@@ -71,9 +85,16 @@ def prdc(
         "coverage": covered.mean(),
     }
     counts = {"real": n, "fake": m}
-    warning = "" if n == m else f"{n} real and {m} fake examples: radii depend on the counts"
+    unequal = f"{n} real and {m} fake examples: radii depend on the counts"
+    warnings = [unequal] if n != m else []
+    if any(zero.values()):
+        warnings.append(
+            f"{zero['real']} of {n} real radii and {zero['fake']} of {m} fake ones are zero: {k} "
+            "or more other examples are copies, and such balls hold copies alone"
+        )
+    settings, warning = {"k": k, "balls": "closed", "zero_radii": zero}, "; ".join(warnings)
     return {
-        name: Score(name, float(value), None, counts, features, None, {"k": k}, warning)
+        name: Score(name, float(value), None, counts, features, None, dict(settings), warning)
         for name, value in values.items()
     }
 
