@@ -39,7 +39,8 @@ def test_tables_are_read_from_every_format(tmp_path, rng):
     ("text", "label", "message"),
     [
         ("a,b\n1,2\n3,x\n", None, "column 'b' is not of numbers: line 3 holds 'x'"),
-        ("a,b\n1,2\n3,nan\n", None, "first in row 2 .column 'b'"),
+        ("a,b\n1,2\n3,nan\n", None, "column 'b' has no value in line 3, where it holds 'nan'"),
+        ("a,b\n1,2\n3,inf\n", None, "column 'b' is not of numbers: line 3 holds 'inf'"),
         ("a,b\n1,2\n3\n", None, "line 3 has 1 cells for 2"),
         ("1,2\n3,4\n", None, "must name the columns"),
         ("a,b\n", None, "no rows"),

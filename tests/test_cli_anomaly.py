@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_forensics import cli
-from gan_forensics.anomaly import Doping, toy_world
+from gan_forensics.anomaly import Doping, NewRows, toy_world
 from gan_forensics.anomaly.augment import SETTINGS
 from gan_forensics.cli.augment import TAKEN, Augment, Method
 from gan_forensics.studies.doping import CompareConfig
@@ -65,9 +65,9 @@ def test_every_option_of_augment_acts_or_is_refused(method, tmp_path, table, cap
 
     def noted(rows, n, **settings):
         asked.append({"n": n, **settings})
-        return rows[:1]
+        return NewRows(rows[:1], np.zeros(rows.shape[1], int))
 
-    monkeypatch.setattr("gan_forensics.anomaly.augment", noted)
+    monkeypatch.setattr("gan_forensics.anomaly.new_rows", noted)
     source, out = write_csv(tmp_path / "t.csv", table), tmp_path / "more.csv"
     command = ["augment", source, "--method", method, "--out", out]
     assert run(*command) == 0
@@ -120,7 +120,8 @@ def test_settings_of_tables_are_checked_before_a_table_is_read(tmp_path, capsys)
         (["--seeds", 1], "two or more"),
         (["--steps", 0], "--steps 0: it must be at least 1"),
         (["--share", 0], "--share 0"),
-        (["--share", "nan"], "--share nan"),
+        (["--share", "nan"], "--share: 'nan' is no number in plain digits"),
+        (["--seeds", "1_0"], "--seeds: '1_0' is no whole number in plain digits"),
         (["--contamination", 0.6], "--contamination 0.6"),
         (["--split-seed", -1], "--split-seed -1"),
     ):

@@ -25,6 +25,7 @@ from gan_forensics.distill.translator import (
     make_network,
     translator_learner,
 )
+from gan_forensics.files.terminal import bars_off
 from gan_forensics.runtime import Precision, products
 from gan_forensics.train import NonFiniteLossError, Update, make_step
 
@@ -144,7 +145,7 @@ def fit_translator(
     history: list[dict[str, float]] = []
     losses: list[Any] = []
     now = 0
-    bar = tqdm(total=steps, unit="step", desc=NETWORK, disable=None if progress else True)
+    bar = tqdm(total=steps, unit="step", desc=NETWORK, disable=bars_off() if progress else True)
     with bar, products(config.precision):
         for now in range(1, steps + 1):
             batch = jax.tree.map(lambda x: x[None], next(batches))

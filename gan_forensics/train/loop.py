@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from gan_forensics.files import say, shown
+from gan_forensics.files.terminal import bars_off
 from gan_forensics.runtime import data_mesh, jit_step, products, replicated, to_mesh
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner
@@ -167,7 +168,7 @@ def fit(
             total=cadence.steps,
             initial=first,
             unit="step",
-            disable=None if progress and jax.process_index() == 0 else True,
+            disable=bars_off() if progress and jax.process_index() == 0 else True,
             desc=shown(run.name, most=60),
         )
         metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 from tqdm import tqdm
 
+from gan_forensics.files.terminal import bars_off
 from gan_forensics.runtime import jit, products
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.loop import NonFiniteLossError
@@ -67,7 +68,7 @@ def train_seeds(
     state = jax.tree.map(lambda *x: jnp.stack(x), *[learner.start(seed) for seed in seeds])
     advance = _segment(learner.updates, learner.average_decay, metrics, batched)
     done, histories = 0, []
-    quiet = None if progress else True
+    quiet = bars_off() if progress else True
     bar = tqdm(total=steps, unit="step", desc=learner.kind, disable=quiet)
     with bar, products(learner.precision):
         while True:
