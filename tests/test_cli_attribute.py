@@ -87,10 +87,13 @@ def test_every_file_gets_a_line_and_the_page_shows_the_images(model, tmp_path, c
         if "dcgan" in row["path"]:
             assert row["verdict"] == "dcgan"
     reasons = {row["path"].rsplit("/", 1)[1]: row["error"] for row in rows if row["error"]}
-    assert "one flat colour" in reasons["flat.png"] and "32x32 do not fit" in reasons["large.png"]
+    assert (
+        "a flat image has no spectrum to judge" in reasons["flat.png"]
+        and "32x32 do not fit" in reasons["large.png"]
+    )
     assert "notes.txt" in reasons
     page = out.with_suffix(".html").read_text()
-    assert page.count("data:image/png") >= 6 and "one flat colour" in page
+    assert page.count("data:image/png") >= 6 and "a flat image has no spectrum to judge" in page
     assert "6 images:" in capsys.readouterr().out
 
 

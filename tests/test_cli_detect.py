@@ -150,8 +150,9 @@ def test_image_at_which_scoring_fails_is_a_row_and_a_process_that_dies_leaves_it
 def test_fitting_keeps_no_more_than_a_batch_of_images(folders, decoded, tmp_path, monkeypatch):
     fit = ("detect", "fit", *folders, "--features", "dct", "--out", tmp_path / "detector.npz")
     assert run(*fit) == 0
-    # The first of each tells the size; those that are measured on go through carriers as well.
-    assert len(decoded["paths"]) == 2 * 131 + 2 * 27
+    # All are surveyed, the first of each tells the size, and those that are measured on go through
+    # carriers as well.
+    assert len(decoded["paths"]) == 2 * (130 + 131) + 2 * 27
     assert decoded["most_images"] <= 65
     decoded["most_images"] = 0
     monkeypatch.setattr(canvases, "PIXELS", 4 * WIDE[0] * WIDE[1])

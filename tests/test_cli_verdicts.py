@@ -321,5 +321,12 @@ def test_files_that_cannot_be_read_are_told_before_the_fit(folders, tmp_path, ca
     out = tmp_path / "d.npz"
     assert run("detect", "fit", broken, folders[1], "--false-alarms", 0.2, "--out", out) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "broken: 1 files cannot be read, and training would stop there" in said
+    assert "broken: 1 files cannot be read, and are not audited" in said
+    assert "1 of 141 images cannot be read; remove them or leave them out (--on-bad-image" in said
     assert "a.png: damaged" in said
+    out.unlink(missing_ok=True)
+    skip = ("--false-alarms", 0.2, "--out", out, "--on-bad-image", "skip")
+    assert run("detect", "fit", broken, folders[1], *skip) == 0
+    assert "real: 1 of 31 left out (they cannot be read): " in capsys.readouterr().out
+    kept = load_detector(out).facts["left_out"]["real"]
+    assert kept["images"] == 31 and kept["unread"]["count"] == 1 and kept["flat"]["count"] == 0

@@ -3,12 +3,15 @@ import logging
 import os
 import re
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
+from gan_forensics.data.budget import set_most_pixels
 from gan_forensics.data.cmyk import LARGEST_PROFILE
 from gan_forensics.data.decoding import ImageError, decode_image, is_gray, load_image, read_header
 from gan_forensics.data.images import save_png
@@ -176,6 +179,28 @@ def test_decompression_bomb_is_refused(tmp_path, picture, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(ImageError, match=f"a.png: 120 pixels, more than the {limit} that"):
         load_image(tmp_path / "a.png")
+
+
+def test_a_variable_sets_how_many_pixels_are_decoded(tmp_path, picture, monkeypatch):
+    save_png(tmp_path / "a.png", picture)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(ImageError, match="trust, raise the environment variable GAN_FORENSICS_PIX"):
+        load_image(tmp_path / "a.png")
+    for told in (None, ""):
+        set_most_pixels(told)
+        assert Image.MAX_IMAGE_PIXELS == 50
+    set_most_pixels("120")
+    assert load_image(tmp_path / "a.png").size
+    for told in ("0", "1e8", "1_000", "-5", "²"):
+        with pytest.raises(ValueError, match="GAN_FORENSICS_PIXELS=.*: it must be a whole number"):
+            set_most_pixels(told)
+
+
+def test_the_variable_is_read_by_every_command(tmp_path):
+    environment = {**os.environ, "GAN_FORENSICS_PIXELS": "77"}
+    script = "import gan_forensics.data, PIL.Image; print(PIL.Image.MAX_IMAGE_PIXELS)"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
+    assert done.stdout == b"77\n", done.stderr
 
 
 def test_decompression_bomb_is_refused_where_pillow_only_warns(tmp_path, picture, monkeypatch):

@@ -45,7 +45,12 @@ def test_a_list_of_names_says_how_many_it_leaves_out():
 
 
 def test_a_name_of_others_is_part_of_a_files_name():
-    assert file_stem("a/b\x1b\udcff") == r"a_b\x1b\udcff" and len(file_stem("é" * 300)) == 80
+    assert file_stem("a/b\x1b\udcff") == r"a_b\x1b\udcff" and file_stem("é" * 40) == "é" * 40
+    names = ["é" * 40 + end for end in "abc"] + ["x" * 300, "中" * 27, "-" * 80, "-" * 81]
+    stems = [file_stem(name) for name in names]
+    assert len(set(stems)) == len(names) and max(len(stem.encode()) for stem in stems) == 80
+    assert [stem[:3] for stem in stems] == [name[:3] for name in names]
+    assert stems[0].startswith("é" * 35 + "-") and stems[-2] == names[-2]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import os
 import re
 import secrets
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -30,6 +32,52 @@ def test_a_file_appears_whole_in_folders_made_for_it(tmp_path):
         partial.write_text("half")
         assert partial.parent == path.parent and partial.suffix == ".csv" and not path.exists()
     assert path.read_text() == "half" and os.listdir(path.parent) == ["table.csv"]
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from gan_forensics.files import in_words, rows_kept, write_csv, write_json, written_beside
+from gan_forensics.train.run_folder import writing
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+def rows(path):
+    with rows_kept(path, ["name"]) as add:
+        for _ in range(3):
+            add({"name": "long"})
+def table(path):
+    write_csv(path, [{"name": "x" * 10**5}])
+def lock(path):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    with writing(path):
+        pass
+def beside(path):
+    write_json(path, "0123456789" * 10)
+for write in (beside, table, rows, lock):
+    try:
+        write(Path(sys.argv[1]) / write.__name__)
+    except OSError as error:
+        print(in_words(error))
+"""
+
+
+def test_where_there_is_no_room_the_file_is_named_and_nothing_is_left(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True
+    )
+    words = "larger than files may be here (ulimit -f)"
+    *others, rows, lock = done.stdout.splitlines()
+    assert others == [f"{tmp_path / name}: {words}" for name in ("beside", "table")], done.stderr
+    assert re.fullmatch(rf"{tmp_path}/rows\.partial-\w+: {re.escape(words)}", rows)
+    assert lock == f"{tmp_path / 'lock' / '.lock'}: {words}"
+    assert {name.partition(".")[0] for name in os.listdir(tmp_path)} == {"lock"}
+
+
+def test_other_errors_name_what_they_did(tmp_path):
+    for number, name in ((5, None), (28, "elsewhere")):
+        with pytest.raises(OSError) as error, written_beside(tmp_path / "a") as partial:
+            partial.write_text("x")
+            raise OSError(number, "words", name)
+        assert error.value.filename == name
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
@@ -163,7 +211,7 @@ _OTHER_WRITERS = {
     "gan_forensics/data/benchmark.py": {"open"},
     "gan_forensics/studies/face_clips.py": {"cv2.VideoWriter"},
     # In a run folder, in which links were refused.
-    "gan_forensics/train/checkpoint.py": {"_manager.save", "rmtree", "rename"},
+    "gan_forensics/train/checkpoint.py": {"_manager.save", "mkdir", "rmtree", "rename"},
     "gan_forensics/train/log.py": {"open", "SummaryWriter"},
     "gan_forensics/train/loop.py": {"mkdir"},
     "gan_forensics/train/run_folder.py": {"mkdir", "open"},

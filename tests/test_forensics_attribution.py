@@ -236,7 +236,7 @@ def test_a_file_whose_digests_are_in_another_order_knows_its_images(fitted, tmp_
 def test_images_that_it_cannot_judge_are_refused(fitted):
     with pytest.raises(ValueError, match="images of 8x8 do not fit an attributor fitted on 16x16"):
         fitted.outputs([np.zeros((8, 8, 3), np.uint8)])
-    with pytest.raises(ValueError, match="one flat colour"):
+    with pytest.raises(ValueError, match="a flat image has no spectrum to judge"):
         fitted.outputs([np.full((16, 16, 3), 7, np.uint8)])
     with pytest.raises(ValueError, match="uint8"):
         fitted.outputs([np.zeros((16, 16, 3), np.float32)])

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.files import archives
 from gan_forensics.files.archives import write_archive
@@ -23,6 +23,7 @@ from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import load_detector, needs_weights
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.fitting import fit_detector
+from gan_forensics.report.detector_fit import sentences
 
 
 def roughness(images):
@@ -46,6 +47,56 @@ def make_images(rng, n, contrast):
 @pytest.fixture
 def images(rng):
     return make_images(rng, 120, 30), make_images(rng, 110, 45)
+
+
+def test_flat_images_have_no_score_and_are_left_out_of_a_fit_which_says_so(images):
+    """Their stand-in features are finite: pixels decide, not what features make of them."""
+    real, fake = images
+    plain = fit_detector(real, fake, classifier="svm")
+    assert "left_out" not in plain.facts and sentences(plain)[0].startswith("durall-svm")
+    black = np.insert(real, [3, 3, 40], 0, axis=0)
+    found = fit_detector(black, fake, classifier="svm")
+    left = found.facts["left_out"]
+    assert left == {
+        "real": {
+            "images": 123, "flat": {"count": 3, "first": ["example 3", "example 4", "example 42"]},
+            "unread": {"count": 0, "first": []},
+        }
+    }  # fmt: skip
+    said = "real: 3 of 123 left out (a flat image has no spectrum to judge): example 3, example 4"
+    assert sentences(found)[0].startswith(said)
+    # As if they had not been there, the split and the threshold included.
+    assert found.threshold == plain.threshold and found.calibration == plain.calibration
+    scores = found.score(black)
+    assert_array_equal(np.flatnonzero(np.isnan(scores)), [3, 4, 42])
+    # In another place of a batch a score may differ in its last bit.
+    assert_allclose(scores[~np.isnan(scores)], plain.score(real), rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="generated: none of 4 images can be used: 4 are flat"):
+        fit_detector(real, np.zeros((4, 6, 6, 3), np.uint8))
+
+
+def test_a_detector_of_gray_levels_finds_an_image_flat_that_is_flat_in_gray(images, monkeypatch):
+    """Red and green of one luma: nothing for a spectrum of gray levels, and all for the pixels."""
+    coloured = np.zeros((1, 6, 6, 3), np.uint8)
+    coloured[:, ::2, :, 0], coloured[:, 1::2, :, 1] = 255, 130
+    assert np.isnan(fit_detector(*images).score(coloured)).all()
+    monkeypatch.setitem(FEATURES, "pixels", roughness)
+    assert np.isfinite(fit_detector(*images, features="pixels").score(coloured)).all()
+
+
+def test_groups_stay_with_their_images_where_flat_ones_are_left_out(images, monkeypatch):
+    real, fake = images
+    monkeypatch.setattr(fitting, "parted", lambda *groups, **shares: _stop(groups))
+    real[1] = 0
+    groups = np.arange(len(real)) // 2, 1000 + np.arange(len(fake))
+    with pytest.raises(StopIteration) as found:
+        fit_detector(real, fake, groups=groups)
+    assert_array_equal(found.value.value[0], np.delete(groups[0], 1))
+    assert_array_equal(found.value.value[1], groups[1])
+
+
+def _stop(value):
+    raise StopIteration(value)
 
 
 @pytest.fixture
@@ -296,13 +347,16 @@ def test_images_without_finite_features_are_refused_in_training_and_nan_in_scori
     images, monkeypatch
 ):
     real, fake = images
-    real[4] = 17
+    real[4, 0, 0] = 17
     monkeypatch.setitem(
         FEATURES,
         "durall",
-        lambda images: np.where(images.std((1, 2, 3))[:, None] > 0, roughness(images), np.nan),
-    )
-    with pytest.raises(ValueError, match="1 of .* features that are not finite .* 4.: leave out"):
+        lambda images: np.where(
+            (images[:, :1, 0, :1] == 17).any(-1) & (images[:, :1, 0, 1:2] == 17).any(-1),
+            np.nan, roughness(images),
+        ),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="1 of .* features that are not finite .* 4.: leave them"):
         fit_detector(real, fake)
     scores = fit_detector(np.delete(real, 4, 0), fake).score(real)
     assert_array_equal(np.flatnonzero(np.isnan(scores)), [4])

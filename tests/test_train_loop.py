@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,106 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
     assert words in capsys.readouterr().err
     _assert_same(whole, resumed)
     assert (tmp_path / "run/checkpoints/damaged-8").is_dir()
+
+
+class _Lying(Gaussians):
+    """Minibatches of data that lie somewhere."""
+
+    def __init__(self, **told):
+        super().__init__()
+        self.told = {"examples": 8, "names": "n", "bytes": "b"} | told
+
+    def fingerprint(self):
+        return self.told
+
+
+def _resumed(run, steps, data="old", **told):
+    return _fit(
+        run, steps, data=_Lying(**told), config={"data": data, "width": told.pop("width", 1)}
+    )
+
+
+def test_data_that_have_moved_are_the_same_and_the_run_knows_where(tmp_path, capsys):
+    whole = _resumed(tmp_path / "whole", 8)
+    _resumed(tmp_path / "run", 4)
+    assert json.loads((tmp_path / "run/fingerprint.json").read_text()) == _Lying().told
+    assert not capsys.readouterr().err
+    _assert_same(whole, _resumed(tmp_path / "run", 8, data="new"))
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'run'}: its data have moved, and are the same: " in said
+    assert "toy.data: 'old' -> 'new'" in said
+    assert json.loads((tmp_path / "run/config.json").read_text())["toy"]["data"] == "new"
+    _resumed(tmp_path / "run", 8, data="new")
+    assert not capsys.readouterr().err
+
+
+def test_other_data_elsewhere_or_other_settings_are_refused(tmp_path):
+    _resumed(tmp_path, 4)
+    with pytest.raises(RunFolderError, match=r"(?s)'old' -> 'new'.*others: their bytes differ"):
+        _resumed(tmp_path, 8, data="new", bytes="c")
+    with pytest.raises(RunFolderError, match=r"(?s)'old' -> 'new'\n.*width: 1 -> 2$"):
+        _resumed(tmp_path, 8, data="new", width=2)
+    with pytest.raises(RunFolderError, match=r"trained on 8 examples, and its data have 9 now"):
+        _resumed(tmp_path, 8, examples=9)
+    (tmp_path / "fingerprint.json").unlink()
+    with pytest.raises(RunFolderError, match=r"'old' -> 'new'$"):
+        _resumed(tmp_path, 8, data="new")
+
+
+def test_other_data_under_the_same_name_are_said_and_kept_in_mind(tmp_path, capsys):
+    _resumed(tmp_path, 4)
+    for steps, old, new in ((6, "b", "c"), (8, "c", "d")):
+        _resumed(tmp_path, steps, bytes=new)
+        assert "on so far (their bytes differ); it goes on" in capsys.readouterr().err
+        kept = json.loads((tmp_path / "fingerprint.json").read_text())
+        assert kept["bytes"] == new and kept["before"][-1] == _Lying(bytes=old).told
+    assert len(kept["before"]) == 2
+    _resumed(tmp_path, 8, bytes="d")
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["3", "[]"])
+def test_a_fingerprint_that_is_none_is_an_error_and_odd_ones_are_others(content, tmp_path, capsys):
+    _resumed(tmp_path, 4)
+    (tmp_path / "fingerprint.json").write_text(content)
+    with pytest.raises(RunFolderError, match="fingerprint.json: it is no JSON object"):
+        _resumed(tmp_path, 6)
+    (tmp_path / "fingerprint.json").write_text('{"examples": 8, "names": [], "before": 3}')
+    _resumed(tmp_path, 6)
+    assert "names and bytes differ" in capsys.readouterr().err
+
+
+def test_what_is_saved_under_any_name_can_be_read_again(tmp_path):
+    whole = _fit(tmp_path / "whole", 8)
+    run = Path(os.fsdecode(os.fsencode(tmp_path) + b"/gs:runs [64px]\\*\n\xe9"))
+    _fit(run, 4)
+    _assert_same(whole, _fit(run, 8))
+    updates, params, stats = GAMES["two"]()
+    learner = Learner("toy", {}, updates, lambda _: (params, stats), tuple(params)[:1])
+    _assert_same(whole, load_state(run, learner))
+
+
+def test_what_was_saved_is_opened_before_it_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_forensics.train.checkpoint._misfit", lambda *_: "an array is gone")
+    with pytest.raises(CheckpointError, match="cannot be read again: an array is gone"):
+        _fit(tmp_path, 4)
+    assert not Checkpoints(tmp_path).steps()
+
+
+@pytest.mark.parametrize("name, copied", [("20231128", True), ("9" * 30, False)])
+def test_folders_with_numbers_for_names_are_no_steps(name, copied, tmp_path, capsys):
+    whole = _fit(tmp_path / "whole", 8)
+    _fit(tmp_path / "run", 4)
+    other = tmp_path / "run" / "checkpoints" / name
+    if copied:
+        shutil.copytree(other.with_name("4"), other)
+    else:
+        other.mkdir()
+    _assert_same(whole, _fit(tmp_path / "run", 8))
+    words = "it is a copy of step 4" if copied else "half-written"
+    assert f"{name}: {words}" in capsys.readouterr().err
+    assert other.with_name(f"damaged-{name}").is_dir()
+    assert Checkpoints(tmp_path / "run").steps() == [4, 8]
 
 
 def test_when_all_checkpoints_are_damaged_nothing_is_overwritten(tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
@@ -46,14 +46,18 @@ class AttributeEvaluate:
     """Of the choice and of the corruptions."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
+    always left out, and named."""
 
     def __call__(self) -> None:
         """Run it."""
         from gan_forensics.data.attributed import open_attributed
+        from gan_forensics.data.survey import sentences
         from gan_forensics.files import check_folder_out, write_json
         from gan_forensics.forensics.attribution_files import load_attributor
         from gan_forensics.forensics.attribution_measure import measured
-        from gan_forensics.forensics.attribution_parts import relabelled
+        from gan_forensics.forensics.attribution_parts import relabelled, usable
         from gan_forensics.report.attribution_fit import fitted_page
 
         check_folder_out(self.out)
@@ -63,12 +67,19 @@ class AttributeEvaluate:
         real = self.real_is or model.real
         images = open_attributed(self.data, real_is=real, follow_links=self.follow_links)
         images = relabelled(images, model.names, model.real)
+        (images,), left_out = usable(
+            {self.data: images}, model.preprocessing, on_bad_image=self.on_bad_image,
+            progress=progress,
+        )  # fmt: skip
+        for line in sentences(left_out.get("left_out", {})):
+            say(line)
         images = self._others(model, images)
         found = measured(
             model, images, model.facts.get("known", {}), most=self.most, seed=self.seed,
             progress=progress,
         )  # fmt: skip
-        facts = {**model.described(), "data": self.data, "measured": found}
+        facts = {**model.described(), "data": self.data, "measured": found, "left_out": {}}
+        facts |= left_out
         if self.severities:
             facts["severity"] = self._severities(model, images)
         write_json(self.out / "results.json", {"model": str(self.model), **facts})

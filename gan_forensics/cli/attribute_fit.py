@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given
-from gan_forensics.cli.process import progress
+from gan_forensics.cli.process import progress, tell_next
 from gan_forensics.files import listed, say, tell
 
 if TYPE_CHECKING:
@@ -94,15 +94,19 @@ class AttributeFit:
     """Go on from the newest checkpoint of the run folder."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
+    always left out, and named."""
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.survey import sentences
         from gan_forensics.files import check_file_out, check_folder_out
         from gan_forensics.forensics.attribution import fit_attributor
         from gan_forensics.forensics.attribution_measure import known_parts, measured
         from gan_forensics.forensics.attribution_methods import METHODS
         from gan_forensics.forensics.attribution_open_set import measured_open_set, without
-        from gan_forensics.forensics.attribution_parts import check_enough, counts
+        from gan_forensics.forensics.attribution_parts import check_enough, counts, usable
         from gan_forensics.report.attribution_fit import fitted_page
 
         at_least(
@@ -128,6 +132,12 @@ class AttributeFit:
         preprocessing = real_and_fake.preprocessing_of(
             (self.data,), sources, size=self.size, recode=None, match_sizes=self.match_sizes
         )
+        (train, held_out, test), left_out = usable(
+            {"to train on": train, "to set probabilities": held_out, "to test": test},
+            preprocessing, on_bad_image=self.on_bad_image, progress=progress,
+        )  # fmt: skip
+        for line in sentences(left_out.get("left_out", {})):
+            tell(line)
         side = preprocessing.shape(train.source[0]["image"].shape)[0]
         config = self._config(side)
         for what, images in (("train", train), ("set probabilities", held_out), ("test", test)):
@@ -152,7 +162,7 @@ class AttributeFit:
             model, test, model.facts["known"], seed=self.seed, frost_textures=self.textures,
             progress=progress,
         )  # fmt: skip
-        facts: dict[str, Any] = {**model.facts, "measured": found}
+        facts: dict[str, Any] = {**model.facts, "measured": found, **left_out}
         if self.leave_out:
             facts["open_set"] = measured_open_set(
                 train, held_out, test, fit, seed=self.seed, progress=progress
@@ -161,7 +171,7 @@ class AttributeFit:
         model.save(self.out)
         tell(*said_cells(found), *said_open_set(facts.get("open_set", {})))
         tell(f"Saved to {self.out}; open {fitted_page(page, model.described())}.")
-        tell(f"Next: gan-forensics attribute score suspects --model {self.out}")
+        tell_next("attribute", "score", "suspects", "--model", self.out)
 
     @property
     def textures(self) -> str | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.distill import ClassifierConfig, make_classifier, train_classifier
 from gan_forensics.distill.classifier_results import sentences
@@ -59,7 +60,7 @@ class TrainClassifier:
         )
         tell(*sentences(results))
         tell(f"Open {report_run(run)}.")
-        tell(
-            f"Next: gan-forensics distill --teacher {run} --data {config.data} --student small_cnn "
-            "--temperature 1"
+        tell_next(
+            *("distill", "--teacher", run, "--data", config.data),
+            *("--student", "small_cnn", "--temperature", 1),
         )

@@ -11,7 +11,7 @@ from tyro.conf import Positional, subcommand
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.cli.process import failure, judged, list_images, progress, tell_next
 from gan_forensics.cli.robustness import DetectRobustness
 from gan_forensics.files import rows_kept, say, tell, write_csv
 
@@ -87,6 +87,9 @@ class DetectFit:
     """Of the split and the classifier."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
+    always left out, and named."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -119,6 +122,7 @@ class DetectFit:
             )
             for name in names
         ]
+        real_and_fake.check_apart(names, opened)
         sources = opened[0], opened[1]
         groups = real_and_fake.grouped(names, sources, self.groups)
         preprocessing = real_and_fake.preprocessing_of(
@@ -139,13 +143,14 @@ class DetectFit:
             preprocessing=preprocessing,
             robust=self.robust,
             facts=facts,
+            on_bad_image=self.on_bad_image,
             progress=progress,
         )
         detector.save(self.out)
         tell(*sentences(detector))
         tell(f"Saved to {self.out}; open {fitted_page(page, detector)}.")
-        weights = f" --weights {self.weights}" if self.weights else ""
-        tell(f"Next: gan-forensics detect score suspects --detector {self.out}{weights}")
+        weights = ("--weights", self.weights) if self.weights else ()
+        tell_next("detect", "score", "suspects", "--detector", self.out, *weights)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.process import progress, tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import Source, account, installed_encoders
 from gan_forensics.files import check_folder_out, say, tell, write_json
@@ -62,6 +63,9 @@ class TrainDetector:
     source's own are then disregarded."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
+    always left out, and named."""
     steps: int | None = None
     """At most; by default until the third time that the validation accuracy stands still."""
     out: Path = Path("runs/detector")
@@ -123,7 +127,7 @@ class TrainDetector:
         tell(f"Saved to {self.out / 'detector.npz'}")
         tell(f"Open {fitted_page(self.out / 'detector.html', detector)}.")
         tell(f"Open {report_run(self.out)}.")
-        tell(f"Next: gan-forensics detect score suspects --detector {self.out / 'detector.npz'}")
+        tell_next("detect", "score", "suspects", "--detector", self.out / "detector.npz")
 
     def _opened(
         self, names: tuple[str, str], recode: int | None, seed: int
@@ -139,22 +143,21 @@ class TrainDetector:
             ]
             return made[0], made[1]
 
-        if self.groups is None:
-            train, held = opened("train"), opened("test")
-            parts = part(
-                (train[0], held[0]),
-                (train[1], held[1]),
-                split="train splits; of the test splits, equal parts for each other use",
-                seed=seed,
-            )
-        else:
-            train = opened("all")
-            groups = real_and_fake.grouped(names, train, self.groups)
-            assert groups is not None
-            parts = part_by_groups(*train, groups, split=f"by groups: {self.groups}", seed=seed)
+        train = opened("train" if self.groups is None else "all")
+        real_and_fake.check_apart(names, train)
         preprocessing = real_and_fake.preprocessing_of(
             names, train, size=self.size, recode=recode, match_sizes=self.match_sizes
         )
+        how = {"preprocessing": preprocessing, "on_bad_image": self.on_bad_image}
+        how |= {"seed": seed, "progress": progress}
+        if self.groups is None:
+            held = opened("test")
+            split = "train splits; of the test splits, equal parts for each other use"
+            parts = part((train[0], held[0]), (train[1], held[1]), split=split, **how)
+        else:
+            groups = real_and_fake.grouped(names, train, self.groups)
+            assert groups is not None
+            parts = part_by_groups(*train, groups, split=f"by groups: {self.groups}", **how)
         facts = real_and_fake.audited(names, train, preprocessing, robust=False, seed=seed)
         assert parts.measurement is not None
         used = {}
@@ -168,4 +171,5 @@ class TrainDetector:
             said = ", ".join(f"{number} {use}" for use, number in numbers.items())
             say(f"{names[place]}: of {sum(numbers.values())} images {said}")
             used[kind] = {"data": names[place], **account.facts(train[place]), **numbers}
+        used |= parts.left_out
         return parts, used, preprocessing, facts

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gan_forensics.explain import Feature
     from gan_forensics.forensics.neural import NeuralDetector
 
-_COLUMNS = ("path", "score", "probability", "verdict")
+_COLUMNS = ("path", "score", "probability", "verdict", "error")
 # Images that are explained together.
 _AT_ONCE = 4
 
@@ -77,21 +77,19 @@ class Explain:
         paths = listing.images[: self.most]
         if len(paths) < len(listing.images):
             say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
-        found, errors = {}, []
+        found, errors, rows_found = {}, [], []
         with rows_kept(self.out / "scores.csv", _COLUMNS) as keep:
             for path, image, explained in _explained(detector, progress(paths)):
                 if isinstance(explained, str):
                     errors.append([str(path), explained])
-                    continue
-                found[path] = image, explained
-                keep(_row(detector, path, explained.score))
+                else:
+                    found[path] = image, explained
+                rows_found.append(_row(detector, path, explained))
+                keep(rows_found[-1])
             if not found:
                 reason = errors[0][1] if errors else "it holds none"
                 raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
-            write_csv(
-                self.out / "scores.csv",
-                [_row(detector, path, explained.score) for path, (_, explained) in found.items()],
-            )
+            write_csv(self.out / "scores.csv", rows_found)
         pixels = [image for image, _ in found.values()]
         scale, verdicts = common_scale([explained for _, explained in found.values()]), []
         for path, (image, explained) in found.items():
@@ -108,7 +106,7 @@ class Explain:
             self.out / "report.html", detector, verdicts, ranked, channels, errors, scale=scale
         )
         if errors:
-            say(f"{len(errors)} images left out; see the page")
+            say(f"{len(errors)} images left out; see the page, or the error column of scores.csv")
         if not rows:
             say(f"no channels.png: {ranked}")
         tell(f"Open {page}.")
@@ -136,6 +134,8 @@ def _explained(
 ) -> Iterator[tuple[Path, Any, Any]]:
     """Each image as the detector sees it, and its explanation or why there is none."""
     from gan_forensics.data import load_image, read_header
+    from gan_forensics.data.flat import FLAT, flat
+    from gan_forensics.files import shown
     from gan_forensics.forensics.canvases import BYTES_EXPLAINED, check_memory
     from gan_forensics.forensics.explanations import explain
 
@@ -149,7 +149,11 @@ def _explained(
                 detector.check_shape(shape)
                 sides = detector.preprocessing.shape(shape)[:2]
                 check_memory(detector.network, *sides, bytes_a_pixel=BYTES_EXPLAINED)
-                images[path] = detector.preprocessing(load_image(path))
+                image = detector.view(load_image(path))
+                if flat([image])[0]:
+                    found[path] = f"{shown(path)}: {FLAT}"
+                else:
+                    images[path] = image
             except Exception as error:
                 found[path] = failure(path, error)
         if images:
@@ -158,12 +162,14 @@ def _explained(
             yield path, images.get(path), found[path]
 
 
-def _row(detector: "NeuralDetector", path: Path, score: float) -> dict[str, Any]:
-    """The line of an image that was explained."""
+def _row(detector: "NeuralDetector", path: Path, explained: Any) -> dict[str, Any]:
+    """The line of an image: what it was explained to be, or why it was not."""
     from scipy.special import expit
 
-    verdict = "generated" if score > detector.threshold else "real"
-    cells = path, score, float(expit(score)), verdict
+    if isinstance(explained, str):
+        return dict.fromkeys(_COLUMNS, "") | {"path": path, "error": explained}
+    verdict = "generated" if explained.score > detector.threshold else "real"
+    cells = path, explained.score, float(expit(explained.score)), verdict, ""
     return dict(zip(_COLUMNS, cells, strict=True))
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.explain import read_neural
 from gan_forensics.cli.process import open_source, progress
-from gan_forensics.files import tell, write_csv
+from gan_forensics.files import say, tell, write_csv
 
 if TYPE_CHECKING:
+    from gan_forensics.data import Source
     from gan_forensics.forensics.preprocessing import Preprocessing
 
 
@@ -52,6 +53,7 @@ class Features:
 
     def __call__(self) -> None:
         """Run it."""
+        from gan_forensics.data.survey import sentences, surveyed
         from gan_forensics.files import check_folder_out
         from gan_forensics.report.detector import features_page
         from gan_forensics.studies.transferable import probe_colour, rank_features, silence
@@ -63,8 +65,20 @@ class Features:
         check_folder_out(self.out)
         detector = read_neural(self.detector)
         prepare = detector.preprocessing
-        fakes = {name: self._images(name, prepare) for name in (self.fake, *self.others)}
-        real = self._images(self.real, prepare) if self.real else None
+        names = [self.fake, *self.others, *([self.real] if self.real else [])]
+        _, images, left_out = surveyed(
+            {name: self._images(name, prepare) for name in dict.fromkeys(names)},
+            view=lambda image: image,
+            progress=progress,
+        )
+        for line in sentences(left_out.get("left_out", {})):
+            say(line)
+        read = {
+            name: [source[i]["image"] for i in range(len(source))]
+            for name, source in zip(dict.fromkeys(names), images, strict=True)
+        }
+        fakes = {name: read[name] for name in (self.fake, *self.others)}
+        real = read[self.real] if self.real else None
         ranking = rank_features(detector, fakes[self.fake], confidence=self.confidence, k=self.k)
         silenced = silence(detector, ranking, real, fakes, draws=self.draws, seed=self.seed)
         colour = probe_colour(detector, ranking, real, fakes, seed=self.seed)
@@ -95,12 +109,13 @@ class Features:
             tell(f"{row['source']}, silenced {row['silenced']}: {what} {row[what]:.3f}")
         tell(f"Open {page}.")
 
-    def _images(self, name: str, prepare: "Preprocessing"):
+    def _images(self, name: str, prepare: "Preprocessing") -> "Source":
         """Images of a source as the detector sees them."""
         import numpy as np
 
+        from gan_forensics.data import Rows
         from gan_forensics.forensics.preprocessing import Prepared
 
         source = Prepared(open_source(name, follow_links=self.follow_links), prepare)
-        rows = np.random.default_rng(self.seed).permutation(len(source))[: self.most]
-        return [source[int(i)]["image"] for i in progress(np.sort(rows))]
+        chosen = np.random.default_rng(self.seed).permutation(len(source))[: self.most]
+        return Rows(source, np.sort(chosen))

@@ -1,12 +1,13 @@
 """What the commands share: opening images and saying what is left out, progress, tables."""
 
 import logging
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gan_forensics.files import say, shown
+from gan_forensics.files import say, shown, tell
 
 if TYPE_CHECKING:
     from gan_forensics.anomaly import TableData
@@ -28,6 +29,11 @@ def open_source(
         if line:
             say(f"{name}: {line}")
     return source
+
+
+def tell_next(*words: object) -> None:
+    """Say which command comes next, so that a shell takes it as it stands."""
+    tell(f"Next: gan-forensics {shlex.join(map(str, words))}")
 
 
 def refuse_points(name: str) -> None:

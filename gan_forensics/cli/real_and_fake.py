@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.cli.process import progress, refuse_points
-from gan_forensics.files import say
+from gan_forensics.files import say, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +47,23 @@ def open_native(
     if not quiet and (line := data.account.left_out(source)):
         say(f"{name}: {line}")
     return source
+
+
+def check_apart(names: Sequence[str], sources: "Sequence[Source]") -> None:
+    """Refuse images that are real and generated at once: the first source, and any of the others.
+
+    Raises:
+        ValueError: naming the sources, and the first file that is in both.
+    """
+    real, *fakes = ({path.resolve() for path in getattr(s, "paths", ())} for s in sources)
+    for name, fake in zip(names[1:], fakes, strict=True):
+        if name == names[0]:
+            raise ValueError(f"{name} is given for real and for generated images: give two sources")
+        if both := sorted(real & fake):
+            raise ValueError(
+                f"{len(both)} files are in {names[0]} and in {name}, real and generated at once: "
+                f"give two sources that share none; first: {shown(both[0])}"
+            )
 
 
 def preprocessing_of(
@@ -134,8 +151,8 @@ def audited(
     for name, (_, errors) in zip(names, files, strict=True):
         if errors:
             say(
-                f"{name}: {len(errors)} files cannot be read, and training would stop there: "
-                f"remove them; first: {errors[0]}"
+                f"{name}: {len(errors)} files cannot be read, and are not audited; first: "
+                f"{errors[0]}"
             )
     headers = [found for found, _ in files]
     if not all(headers):

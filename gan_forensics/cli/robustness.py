@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
@@ -65,6 +65,9 @@ class DetectRobustness:
     """Of the choice of images. What is done to an image follows from its pixels."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
+    always left out, and named."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -130,11 +133,26 @@ class DetectRobustness:
         protocol: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Measure one detector, write its table, results and page, and print what was found."""
+        from gan_forensics.data import Rows
+        from gan_forensics.data.survey import sentences, surveyed
         from gan_forensics.files import write_json
         from gan_forensics.forensics.measure import measured_each
         from gan_forensics.report.provenance import provenance
         from gan_forensics.report.robustness import finding, robustness_page, robustness_rows
 
+        given = {
+            label: Rows(source, some)
+            for label, source, some in zip(("real images", *fakes), sources, rows, strict=True)
+        }
+        surveys, _, left_out = surveyed(
+            given, view=detector.view, on_bad_image=self.on_bad_image, progress=progress
+        )
+        rows = [some[one.rows] for some, one in zip(rows, surveys, strict=True)]
+        if groups is not None:
+            groups = [some[one.rows] for some, one in zip(groups, surveys, strict=True)]
+        without = sentences(left_out.get("left_out", {}))
+        for line in without:
+            say(line)
         found = measured_each(
             detector,
             sources,
@@ -151,6 +169,8 @@ class DetectRobustness:
         table = [row for some in tables.values() for row in some]
         protocol = {
             **protocol,
+            "real images": len(rows[0]),
+            "generated images": ", ".join(str(len(some)) for some in rows[1:]),
             "detector": str(file),
             "threshold": detector.threshold,
             "intervals": "95 %; rates: Clopper-Pearson; AUC: as a rate over the smaller class",
@@ -159,8 +179,10 @@ class DetectRobustness:
         }
         write_csv(out / "robustness.csv", table)
         write_json(
-            out / "results.json", {"protocol": protocol, "said": said, "perturbations": table}
+            out / "results.json",
+            {"protocol": protocol, "said": said, "perturbations": table, **left_out},
         )
+        said = "\n\n".join(filter(None, [said, *without]))
         page = robustness_page(out / "report.html", detector, table, protocol, said)
         if len(self.detector) > 1:
             tell(f"{file}:")
@@ -168,8 +190,8 @@ class DetectRobustness:
         for label, some in tables.items():
             if missing := [n for n in names if n not in {row["perturbation"] for row in some}]:
                 say(
-                    f"{label}: no image had a score after {listed(missing)}: flat images have "
-                    "no spectrum"
+                    f"{label}: no image had a score after {listed(missing)}: all are flat then, "
+                    "and have no spectrum"
                 )
         tell(f"Open {page}; the numbers are in {out / 'robustness.csv'}.")
         return table

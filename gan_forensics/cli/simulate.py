@@ -7,7 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
-from gan_forensics.cli.process import open_source, progress
+from gan_forensics.cli.process import open_source, progress, tell_next
 from gan_forensics.files import say, tell
 
 
@@ -78,4 +78,4 @@ class Simulate:
                 count += 1
         say(f"copies differ from their images by {difference / count:.1f} levels in the mean")
         tell(f"{count} copies in {self.out}")
-        tell(f"Next: gan-forensics train detector --real {self.real} --fake {self.out}")
+        tell_next("train", "detector", "--real", self.real, "--fake", self.out)

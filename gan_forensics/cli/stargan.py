@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.gans import StarGanConfig, build_stargan, train_stargan
@@ -79,7 +80,7 @@ class TrainStarGan:
                 name if name in exclusive else f"{name} turned" for name in gan.config.attributes
             )
         )
-        tell(f"Next: gan-forensics translate {run} my_images --to {gan.config.attributes[0]}")
+        tell_next("translate", run, "my_images", "--to", gan.config.attributes[0])
 
     def _checked(self) -> tuple[StarGanConfig, Cadence]:
         """What is trained and for how long; what cannot be is refused before any data are read."""

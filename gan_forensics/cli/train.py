@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Suppress, subcommand
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.process import tell_next
 from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class TrainGan:
     """Run folder; by default runs/<method>-<tail>-<size>, without the tail where networks have
     none, with base and augmentation, and for points runs/<method>-<data>."""
     resume: bool = False
-    """Go on from the newest checkpoint of the run folder."""
+    """Go on from the newest checkpoint of the run folder, on the same data; --data may name another
+    place that they were moved to."""
     checkpoint_every: int = 500
     """Steps between checkpoints, beside the one at the end; 0 for none between."""
     sample_every: int = 500
@@ -117,7 +119,7 @@ class TrainGan:
         )
         tell(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         count = 2000 if has_points(config.data) else 64
-        tell(f"Next: gan-forensics sample {run} -n {count} --out samples")
+        tell_next("sample", run, "-n", count, "--out", "samples")
 
     def _ambiguity(self, config: "GanConfig") -> dict[str, Any]:
         """How clear the orientation of the images is, before self-supervision by it trains."""

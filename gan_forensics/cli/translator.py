@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.distill.translator import TranslatorConfig, check_config
 from gan_forensics.distill.translator_runs import Teaching, train_translator
@@ -99,7 +100,7 @@ class TrainTranslator:
             f"tokens right on {results['protocol']['validation pairs']} validation pairs. Open "
             f"{report_run(run)}."
         )
-        tell(f"Next: gan-forensics translate-text {run} sentences.txt")
+        tell_next("translate-text", run, "sentences.txt")
 
     def _checked(self) -> tuple[TranslatorConfig, Teaching | None]:
         """What is trained and from whom; what cannot be is refused before any data are read."""

@@ -18,6 +18,7 @@ at 20 megapixels on one core, all in all, with the copy that is returned:
 So that none takes more than about a gigabyte and four seconds.
 """
 
+import os
 import re
 import struct
 from typing import BinaryIO
@@ -29,8 +30,11 @@ from gan_forensics.data.jpeg_scans import segments
 from gan_forensics.data.png_chunks import chunks
 from gan_forensics.data.refusal import Refusal
 from gan_forensics.data.tiff_tags import check_tags
+from gan_forensics.files import shown
 
-# Of the pixels that Pillow reads at most (89 million), by what a pixel takes.
+# Names how many pixels Pillow reads at most, in place of its 89 million.
+VARIABLE = "GAN_FORENSICS_PIXELS"
+# Of these pixels, by what a pixel takes.
 _SHARES = {"WEBP": 0.4, "JPEG2000": 0.5, "AVIF": 0.6}
 # A row takes eight bytes beside its pixels; JPEG has no longer sides.
 MOST_SIDE = 65535
@@ -45,6 +49,23 @@ _MOST_EXTENSIONS, _MOST_BLOCKS, _MOST_OF_PICTURE = 1000, 2**12, 2**20
 _PPM_HEADER = 4096
 _COMMENT = re.compile(rb"#[^\r\n]*")
 _PPM = re.compile(rb"P([1-6])\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})?")
+
+
+def set_most_pixels(told: str | None) -> None:
+    """Have Pillow read as many pixels as `VARIABLE` says; nothing changes where it says nothing.
+
+    Raises:
+        ValueError: for what is no whole number above 0.
+    """
+    if told:
+        if not (told.isascii() and told.isdecimal() and int(told)):
+            raise ValueError(
+                f"{VARIABLE}={shown(told)}: it must be a whole number of pixels, such as 200000000"
+            )
+        Image.MAX_IMAGE_PIXELS = int(told)
+
+
+set_most_pixels(os.environ.get(VARIABLE))
 
 
 def check_budget(file: BinaryIO, kind: str) -> None:
@@ -102,8 +123,8 @@ def too_large(size: str, kind: str) -> str:
     """That so many pixels are more than are decoded."""
     return (
         f"{size or 'too many pixels'}, more than the {_most_pixels(kind)} that are decoded of "
-        f"{kind} for safety: cut out a part (shrinking changes the spectrum), or, in Python, raise "
-        "PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
+        f"{kind} for safety: cut out a part (shrinking changes the spectrum), or, for files that "
+        f"you trust, raise the environment variable {VARIABLE}"
     )
 
 

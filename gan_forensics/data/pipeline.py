@@ -11,9 +11,11 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from gan_forensics.data.identity import fingerprint
 from gan_forensics.data.images import to_float
 from gan_forensics.data.sources import Source, take
 
@@ -65,6 +67,7 @@ class Batches:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         examples, global_batch = len(source), batch_size * count
         self.batches_per_epoch = examples // global_batch
+        self._source = source
         # What decides which examples make batch i; iterators that agree on it agree on all.
         self._order = {
             "examples": examples,
@@ -114,6 +117,10 @@ class Batches:
             ValueError: the state is of other data, batch size, seed or process count.
         """
         self._iterator.set_state({"next_index": saved_position(state, self._order)})
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these data from others, see `gan_forensics.data.fingerprint`."""
+        return fingerprint(self._source)
 
     def close(self) -> None:
         """Stop prefetching."""

@@ -5,7 +5,9 @@ Each epoch deals every pair once; which pairs share a batch, and the order of th
 from (seed, epoch), so that the state of an iterator is one number.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -126,6 +128,13 @@ class TokenBatches:
             ValueError: the state is of other pairs, tokens, seed or longest.
         """
         self._next = saved_position(state, self._order)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The number of pairs and a digest of their tokens."""
+        digest = hashlib.sha256()
+        for tokens in (*self._source, *self._target):
+            digest.update(np.asarray([len(tokens), *tokens], np.int64).tobytes())
+        return {"examples": len(self._source), "values": digest.hexdigest()}
 
     def close(self) -> None:
         """Nothing to stop: batches are made when asked for."""

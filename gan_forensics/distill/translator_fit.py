@@ -89,6 +89,10 @@ class PairBatches:
         """Go to a position."""
         self.pairs.restore(state)
 
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these data from others."""
+        return self.pairs.fingerprint()
+
 
 def fit_translator(
     config: TranslatorConfig,

@@ -6,6 +6,7 @@ of ours.
 """
 
 from gan_forensics.files.paths import check_file_in, check_file_out, check_folder_out, in_words
+from gan_forensics.files.plain import plain_path
 from gan_forensics.files.private import private_folder, refuse_links
 from gan_forensics.files.reader import (
     gunzip,
@@ -19,4 +20,4 @@ from gan_forensics.files.reader import (
 from gan_forensics.files.shown import escaped, file_stem, listed, shown
 from gan_forensics.files.tables import open_csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
-from gan_forensics.files.writer import no_link, write_json, write_text, written_beside
+from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside

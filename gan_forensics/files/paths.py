@@ -19,6 +19,8 @@ _IN_WORDS = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "links that lead in a circle",
     errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is full",
+    errno.EFBIG: "larger than files may be here (ulimit -f)",
 }
 # What a shell's `>` writes to as it is: the system's own names of open files.
 _OPEN_FILE = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")

@@ -1,10 +1,13 @@
 """Names as text: they stay in their line, whatever a stranger called his files."""
 
+import hashlib
 from collections.abc import Collection
 
 MOST = 300
 # Names in one list; a message names some, a table or a page all.
 MOST_NAMES = 20
+# Bytes; systems allow 255 in all.
+_MOST_STEM = 80
 
 
 def shown(name: object, *, most: int = MOST) -> str:
@@ -35,8 +38,15 @@ def listed(names: Collection[object], *, most: int = MOST_NAMES, between: str = 
 
 
 def file_stem(name: object) -> str:
-    """A name of others as a part of a file's name: printable, in no other folder, and short."""
-    return escaped(name).replace("/", "_")[:80]
+    """A name of others as a part of a file's name: printable, in no other folder, and short.
+
+    Of more than 80 bytes the first 71 are kept, and a digest tells the rest.
+    """
+    whole = escaped(name).replace("/", "_").encode()
+    if len(whole) > _MOST_STEM:
+        digest = hashlib.sha256(whole).hexdigest()[:8]
+        whole = whole[: _MOST_STEM - 9] + f"-{digest}".encode()
+    return whole.decode(errors="ignore")
 
 
 def escaped(text: object) -> str:

@@ -18,7 +18,7 @@ from gan_forensics.files.paths import is_stream
 from gan_forensics.files.reader import open_regular
 from gan_forensics.files.shown import escaped, shown
 from gan_forensics.files.terminal import say
-from gan_forensics.files.writer import create, written_beside
+from gan_forensics.files.writer import create, names_it, written_beside
 
 # Python needs some ten times as much for the cells of a file.
 MOST_CSV = 2**30
@@ -109,7 +109,7 @@ def rows_kept(
     kept = path.with_name(f"{path.stem[:40]}.partial-{secrets.token_hex(4)}{path.suffix}")
     create(kept, path)
     count = 0
-    with kept.open("w", newline="", encoding="utf-8") as file:
+    with names_it(kept), kept.open("w", newline="", encoding="utf-8") as file:
         write_cells(file, [columns])
 
         def add(row: Mapping[str, Any]) -> None:

@@ -23,6 +23,8 @@ from gan_forensics.files.terminal import say
 
 # How long a pipe is waited for that nobody reads from.
 SECONDS = 60
+# Errors of writing that say no name.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def no_link(name: str, flags: int) -> int:
@@ -68,7 +70,7 @@ def written_beside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     if is_stream(path):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, names_it(path):
             whole = Path(folder) / f"whole{path.suffix}"
             whole.touch()
             yield whole
@@ -78,10 +80,22 @@ def written_beside(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     create(partial := drawn_beside(path), path)
     try:
-        yield partial
-        os.replace(partial, path)
+        with names_it(path):
+            yield partial
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def names_it(path: Path) -> Iterator[None]:
+    """Name `path` where there is no room for what is written; such errors name no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def _stream(path: Path) -> BinaryIO:

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float64, Int, UInt8, UInt64
 from scipy.special import softmax
 
 from gan_forensics.data.attributed import Attributed
+from gan_forensics.data.flat import FLAT, flat
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_model import Model, Outputs
@@ -29,6 +30,7 @@ from gan_forensics.forensics.attribution_parts import (
     digests,
     halves,
     relabelled,
+    usable,
 )
 from gan_forensics.forensics.attribution_training import in_memory, perturbation_of
 from gan_forensics.forensics.open_set import ACCEPTED, KNOWNNESS, known_threshold
@@ -107,8 +109,8 @@ class Attributor:
         """One image as the model sees it.
 
         Raises:
-            ValueError: for another size, other than uint8, and one flat colour, of which nothing
-                tells who made it.
+            ValueError: for another size, other than uint8, and flat images (`data.flat`), of which
+                nothing tells who made them.
         """
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
@@ -117,8 +119,8 @@ class Attributor:
             )
         self.check_shape(image.shape)
         image = self.preprocessing(np.repeat(image, 3 // image.shape[-1], -1))
-        if (image == image[:1, :1]).all():
-            raise ValueError("an image of one flat colour does not show who made it")
+        if flat([image])[0]:
+            raise ValueError(FLAT)
         return image
 
     def outputs(self, images: Images) -> Outputs:
@@ -174,7 +176,7 @@ def fit_attributor(
     facts: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Attributor:
-    """Fit an attributor.
+    """Fit an attributor; flat images (`data.flat`) are left out, which its facts tell.
 
     Args:
         train: images to learn from.
@@ -193,7 +195,11 @@ def fit_attributor(
     check_sources(train, held_out)
     # Whatever order folders or lists were in, the same sources are fitted alike.
     names = tuple(sorted(train.names))
-    train, held_out = (relabelled(images, names, train.real) for images in (train, held_out))
+    (train, held_out), left_out = usable(
+        {"to learn from": relabelled(train, names, train.real),
+         "held out": relabelled(held_out, names, train.real)}, preprocessing,
+    )  # fmt: skip
+    check_sources(train, held_out)
     method = METHODS[config.method]
     shape = preprocessing.shape(train.source[0]["image"].shape)
     image_shape = (shape[0], shape[1], 3)
@@ -267,6 +273,7 @@ def fit_attributor(
             "images": {
                 "train": counts(train), "held_out": counts(held_out),
             },
+            **left_out,
             **(facts or {}),
         },
     )  # fmt: skip

@@ -1,16 +1,19 @@
 """Images with their sources in parts: which train, which are held out, which are measured on."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
 from gan_forensics.data import Rgb, Source
 from gan_forensics.data.attributed import Attributed
+from gan_forensics.data.survey import OnBadImage, surveyed
 from gan_forensics.files import listed
 from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.open_set import ACCEPTED
+from gan_forensics.forensics.preprocessing import Preprocessing
 
 Rows = Int[np.ndarray, " k"]
 
@@ -25,6 +28,30 @@ def digests(source: Source) -> UInt64[np.ndarray, " n"]:
     """The `digest` of every image in RGB."""
     rgb = Rgb(source)
     return np.array([digest(rgb[i]["image"]) for i in range(len(rgb))], np.uint64)
+
+
+def usable(
+    parts: Mapping[str, Attributed],
+    preprocessing: Preprocessing,
+    *,
+    on_bad_image: OnBadImage | None = None,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> tuple[list[Attributed], dict[str, Any]]:
+    """Images, by use, without those that are flat after the preprocessing, and what was left out.
+
+    Args:
+        parts: by what messages call them.
+        preprocessing, on_bad_image, progress: as for `data.survey.surveyed`, as is what it raises.
+    """
+    surveys, _, left_out = surveyed(
+        {name: Rgb(images.source) for name, images in parts.items()},
+        view=preprocessing, on_bad_image=on_bad_image, progress=progress,
+    )  # fmt: skip
+    found = [
+        images.part(one.rows) if one.facts else images
+        for images, one in zip(parts.values(), surveys, strict=True)
+    ]
+    return found, left_out
 
 
 def counts(images: Attributed) -> dict[str, int]:

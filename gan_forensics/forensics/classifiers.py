@@ -139,7 +139,7 @@ def fit_classifier(
 
     Raises:
         ValueError: on an unknown name, too few rows, widths that differ, or rows that are not
-            finite (an image of one flat colour has no spectral decay), or when the fit does not
+            finite (as of images that are flat), or when the fit does not
             converge.
     """
     lookup(CLASSIFIERS, classifier, "classifier")
@@ -220,5 +220,5 @@ def check_finite(name: str, finite: Bool[np.ndarray, " n"]) -> None:
         broken = np.flatnonzero(~finite)
         raise ValueError(
             f"{broken.size} of {len(finite)} {name} images have features that are not finite "
-            f"(first at index {broken[0]}): leave out images of one flat colour"
+            f"(first at index {broken[0]}): leave out flat images (gan_forensics.data.flat)"
         )

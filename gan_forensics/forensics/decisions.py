@@ -135,7 +135,7 @@ class Classifier:
     def decide(self, features: Features) -> Scores:
         """Scores [n] of features [n, d]; NaN where a row of features is not finite.
 
-        An image of one flat colour has no spectral decay and hence no finite features.
+        Flat images may have features that are finite: who scores images looks at `data.flat` too.
 
         Raises:
             ValueError: on features of another width than the training features.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from gan_forensics.data.flat import flat
 from gan_forensics.files import check_file_in, shown
 from gan_forensics.files.archives import Head
 from gan_forensics.forensics import frozen as frozen_networks
@@ -25,7 +26,7 @@ from gan_forensics.forensics.archive import (
 )
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.decisions import Classifier, check_arrays
-from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, lookup
+from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, looked_at, lookup
 from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.quality import FeatureExtractor
@@ -75,8 +76,8 @@ class SpectralDetector:
         """Score images; higher = more likely generated.
 
         Neighbours give the share of generated neighbours in [0, 1], support vector machines a
-        signed decision value, the others a logit. NaN for an image without finite features, such
-        as one of a single flat colour.
+        signed decision value, the others a logit. NaN for a flat image (`data.flat`), whose
+        features say nothing of who made it, and for one without finite features.
 
         Args:
             images: uint8 of the size that the detector was fitted on, or a list of such images; of
@@ -90,7 +91,13 @@ class SpectralDetector:
         images = np.asarray(images)
         check_images(images)
         self._check_size(images.shape[1:])
-        return self.model.decide(self.extract(images))
+        scores = self.model.decide(self.extract(images))
+        scores[flat(looked_at(self.features, images))] = np.nan
+        return scores
+
+    def view(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w _c"]:
+        """The pixels of one image that it looks at, which decide whether the image is flat."""
+        return looked_at(self.features, self.preprocessing(image)[None])[0]
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""

@@ -76,6 +76,13 @@ FEATURES: dict[str, Callable[[Images], Features]] = {
 RADIAL = frozenset({"durall", "unmasking", "dzanic"})
 
 
+def looked_at(features: str, images: Images) -> UInt8[np.ndarray, "n h w k"]:
+    """The pixels that features are of: radial ones of gray levels alone, others of all channels."""
+    if features not in RADIAL or images.shape[-1] == 1:
+        return images
+    return np.asarray(spectra.gray_levels(images))[..., None]
+
+
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """Look a name up in a table; an unknown name is answered with the known ones."""
     if name not in table:

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from gan_forensics.data import ArraySource, Source
 from gan_forensics.data.carriers import CARRIERS
 from gan_forensics.data.sources import describe
+from gan_forensics.data.survey import OnBadImage, surveyed
 from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
 from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_table
@@ -40,6 +41,7 @@ def fit_detector(
     preprocessing: Preprocessing = NATIVE,
     robust: bool = False,
     facts: Mapping[str, Any] | None = None,
+    on_bad_image: OnBadImage = "stop",
     progress: Progress = iter,
 ) -> SpectralDetector:
     """Fit a detector of generated images, calibrate its threshold, and measure what it does.
@@ -48,7 +50,7 @@ def fit_detector(
     the threshold is measured on; of the generated ones none is needed for the second. A new real
     image of the same kind raises a false alarm with probability at most `calibration`
     (`calibrated_threshold`); what was measured stands in the detector's calibration, also after
-    each carrier.
+    each carrier. Flat images (`data.flat`) are left out, which the detector's facts tell.
 
     Args:
         real: real images: uint8 [n, h, w, c], or a source of such images, of which no more than a
@@ -65,10 +67,12 @@ def fit_detector(
         preprocessing: what makes images one size, among other things; kept with the detector.
         robust: also train on images after carriers, and bound the false alarms under each.
         facts: about the images, kept with the detector.
+        on_bad_image: refuse files that cannot be read, all at once, or leave them out.
         progress: as in `chunks`, for each class and part.
 
     Raises:
         ValueError: on unknown names, sizes that differ, or too few images for the calibration.
+        ImageError: for files that cannot be read.
     """
     if isinstance(features, str):
         lookup(FEATURES, features, "features")
@@ -81,6 +85,17 @@ def fit_detector(
     if not 0 < held_out < 0.5:
         raise ValueError(f"held_out is a share between 0 and 0.5 (exclusive), got {held_out}")
     sources = _as_source(real), _as_source(fake)
+    of = [np.asarray(names) for names in groups or own_groups(*map(len, sources))]
+    blank = SpectralDetector(
+        name, classifier, (0, 0, 0), _UNFITTED, math.inf, _uncalibrated(calibration, seed),
+        preprocessing, {"robust": robust, **(facts or {})}, extractor,
+    )  # fmt: skip
+    surveys, usable, more = surveyed(
+        dict(zip(("real", "generated"), sources, strict=True)),
+        view=blank.view, on_bad_image=on_bad_image, progress=progress,
+    )  # fmt: skip
+    sources = usable[0], usable[1]
+    of = [names[found.rows] for names, found in zip(of, surveys, strict=True)]
     shape, other = (preprocessing.shape(source[0]["image"].shape) for source in sources)
     if shape != other:
         raise ValueError(
@@ -90,7 +105,7 @@ def fit_detector(
             "that difference"
         )
     counts = len(sources[0]), len(sources[1])
-    of = [np.asarray(names) for names in groups or own_groups(*counts)]
+    blank = replace(blank, image_shape=shape, facts={**blank.facts, **more})
     rows = parted(
         *of, shares={"calibrate": held_out, "measure": held_out},
         fake_shares={"measure": held_out}, seed=seed,
@@ -98,10 +113,6 @@ def fit_detector(
     _check_parts(rows, of, counts, calibration, held_out, grouped=groups is not None)
     carriers = ("none", *CARRIERS) if robust else ("none",)
     trained = rows[0]["train"], rows[1]["train"]
-    blank = SpectralDetector(
-        name, classifier, shape, _UNFITTED, math.inf, _uncalibrated(calibration, seed),
-        preprocessing, {"robust": robust, **(facts or {})}, extractor,
-    )  # fmt: skip
     table, generated = _training_table(blank, sources, trained, carriers[1:], progress)
     detector = replace(blank, model=fit_table(table, generated, classifier=classifier, seed=seed))
     del table
@@ -219,7 +230,8 @@ def _training_table(
         if broken:
             raise ValueError(
                 f"{len(broken)} of {len(rows[kind])} {name} images to train on have features that "
-                f"are not finite (first at index {broken[0]}): leave out images of one flat colour"
+                f"are not finite (first {describe(sources[kind], broken[0])}): leave them out, or "
+                "choose other features"
             )
     generated = np.repeat([0.0, 1.0], [(1 + copies) * len(some) for some in rows])
     return table, generated

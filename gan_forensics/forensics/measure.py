@@ -86,8 +86,8 @@ def score_source(
     broken = np.flatnonzero(np.isnan(scores[0]))
     if len(broken) and carriers[0] == "none":
         raise ValueError(
-            f"{len(broken)} of {len(rows)} images have features that are not finite (first "
-            f"{describe(source, int(rows[broken[0]]))}): leave out images of one flat colour"
+            f"{len(broken)} of {len(rows)} images are flat or have features that are not finite "
+            f"(first {describe(source, int(rows[broken[0]]))}): leave them out"
         )
     return scores
 

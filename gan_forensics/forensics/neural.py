@@ -18,6 +18,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Float64, UInt8
 
+from gan_forensics.data.flat import flat
 from gan_forensics.files import shown
 from gan_forensics.files.archives import Head
 from gan_forensics.forensics.archive import check_fields, write_detector
@@ -117,7 +118,8 @@ class NeuralDetector:
         A few sizes have programs of their own; images of others lie on canvases of fewer shapes,
         with the scores that they have by themselves (`forensics.canvases`), so that a folder of
         any number of sizes costs few compilations. Scores do not depend on what else is scored, up
-        to rounding. Networks that do not fit on canvases (`nn.canvas.fits_canvas`) are compiled for
+        to rounding; a flat image (`data.flat`) has NaN: what a network says of it stands in its
+        biases. Networks that do not fit on canvases (`nn.canvas.fits_canvas`) are compiled for
         each size.
 
         Args:
@@ -129,13 +131,14 @@ class NeuralDetector:
         """
         images = images if isinstance(images, Sequence) else np.asarray(images)
         whole, on_canvas = logits_of(self.network), _logits_on_canvas(self.network)
-        scores = np.zeros(len(images))
-        for places, batch, sides in few_shapes(self.network, self._checked(images)):
+        scores, empty = np.zeros(len(images)), np.zeros(len(images), bool)
+        for places, batch, sides in few_shapes(self.network, self._checked(images, empty)):
             if sides is None:
                 logits = whole(self.variables, batch)
             else:
                 logits = on_canvas(self.variables, batch, sides)
             scores[places] = np.asarray(logits)[: len(places)]
+        scores[empty] = np.nan
         return scores
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
@@ -164,11 +167,18 @@ class NeuralDetector:
             return image
         return cut_middle(image, only, only)
 
-    def _checked(self, images: Images) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
+    def view(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
+        """One image as it looks at it, which decides whether the image is flat."""
+        return self.preprocessing(image)
+
+    def _checked(self, images: Images, empty: np.ndarray) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
+        """The images as they are looked at; those that are flat are marked as empty."""
         for place in range(len(images)):
             image = check_image(place, images[place])
             self.check_shape(image.shape)
-            yield self.preprocessing(image)
+            prepared = self.view(image)
+            empty[place] = flat([prepared])[0]
+            yield prepared
 
     def save(self, path: Path | str) -> None:
         """Write it to a file for `load_detector`."""

@@ -1,13 +1,18 @@
 """The images of a neural detector: real ones and generated ones, parted by what they are for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import Rows, Source
+from gan_forensics.data.survey import OnBadImage, surveyed
 from gan_forensics.forensics.partition import parted
+from gan_forensics.forensics.preprocessing import NATIVE, Preprocessing
+
+Progress = Callable[[range], Iterable[int]]
 
 
 class Parts(NamedTuple):
@@ -21,6 +26,7 @@ class Parts(NamedTuple):
             measures on images of its own.
         split: the split in words.
         groups: of the images of calibration and of measurement; None where each is its own.
+        left_out: what was, as `data.survey.surveyed` gives it.
     """
 
     train: tuple[Source, Source]
@@ -29,6 +35,7 @@ class Parts(NamedTuple):
     measurement: tuple[Source, Source] | None
     split: str
     groups: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
+    left_out: Mapping[str, Any] = MappingProxyType({})
 
 
 class RealAndFake:
@@ -55,21 +62,36 @@ def part(
     split: str,
     seed: int = 0,
     measure: bool = True,
+    preprocessing: Preprocessing = NATIVE,
+    on_bad_image: OnBadImage = "stop",
+    progress: Progress = iter,
 ) -> Parts:
     """Parts of (train, held-out) sources: the held-out images are parted at random.
 
     Real ones in equal parts for validation, calibration and measurement, generated ones for the
-    first and the last.
+    first and the last. Flat images (`data.flat`) are left out.
 
     Args:
         real, fake: (train, held-out) sources.
         split: in words.
         seed: of the choice.
         measure: False leaves measuring to the caller, and its images to the other uses.
+        preprocessing: what will be done to the images, after which some may be flat.
+        on_bad_image: refuse files that cannot be read, all at once, or leave them out.
+        progress: as in `chunks`.
 
     Raises:
         ValueError: for too few held-out images of a kind.
+        ImageError: for files that cannot be read.
     """
+    given = {
+        "real": real[0], "generated": fake[0],
+        "real, held out": real[1], "generated, held out": fake[1],
+    }  # fmt: skip
+    _, usable, left_out = surveyed(
+        given, view=preprocessing, on_bad_image=on_bad_image, progress=progress
+    )
+    real, fake = (usable[0], usable[2]), (usable[1], usable[3])
     uses = {"real": ("validation", "calibration"), "generated": ("validation",)}
     held: dict[str, dict[str, Source]] = {}
     for name, (_, images) in (("real", real), ("generated", fake)):
@@ -91,6 +113,7 @@ def part(
         a["calibration"],
         (a["measurement"], b["measurement"]) if measure else None,
         split,
+        left_out=left_out,
     )
 
 
@@ -106,12 +129,26 @@ def part_by_groups(
     *,
     split: str,
     seed: int = 0,
+    preprocessing: Preprocessing = NATIVE,
+    on_bad_image: OnBadImage = "stop",
+    progress: Progress = iter,
 ) -> Parts:
     """Parts of sources, no group of images (such as the crops of one photograph) in two of them.
 
+    Args:
+        real, fake: the sources.
+        groups: of each of their images.
+        split, seed, preprocessing, on_bad_image, progress: as for `part`.
+
     Raises:
         ValueError: for too few groups.
+        ImageError: for files that cannot be read.
     """
+    surveys, (real, fake), left_out = surveyed(
+        {"real": real, "generated": fake},
+        view=preprocessing, on_bad_image=on_bad_image, progress=progress,
+    )  # fmt: skip
+    groups = groups[0][surveys[0].rows], groups[1][surveys[1].rows]
     rows = parted(*groups, shares=_SHARES, fake_shares=_FAKE_SHARES, seed=seed)
     for kind, name in enumerate(("real", "generated")):
         for use in ("train", *(_SHARES if kind == 0 else _FAKE_SHARES)):
@@ -134,6 +171,7 @@ def part_by_groups(
             groups[0][rows[0]["calibration"]],
             (groups[0][rows[0]["measurement"]], groups[1][rows[1]["measurement"]]),
         ),
+        left_out,
     )
 
 

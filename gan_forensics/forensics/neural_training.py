@@ -229,7 +229,10 @@ def train_detector(
         "step": int(state.step),
         "validation": validate(state),
     }
-    detector = replace(_detector(config, state, shared | reached), preprocessing=preprocessing)
+    detector = replace(
+        _detector(config, state, {**shared, **parts.left_out, **reached}),
+        preprocessing=preprocessing,
+    )
     grouped = (None, None) if parts.groups is None else parts.groups
     thresholds = thresholds_of(
         detector, parts.calibration, np.arange(len(parts.calibration)),
@@ -285,7 +288,8 @@ def _validation(
             pixels = np.repeat(image, 3 // image.shape[-1], -1)
             return augmentation(pixels, np.random.default_rng((config.seed, 3, kind, i)))
 
-        return detector.score(OnDemand(range(len(images)), augmented))
+        found = detector.score(OnDemand(range(len(images)), augmented))
+        return found[~np.isnan(found)]  # of images that are flat after augmentation
 
     def validate(state: TrainState) -> dict[str, float]:
         detector = _detector(config, state, {})

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_forensics.data import survey
 from gan_forensics.report.blocks import Facts, Picture, Section, Table
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
@@ -28,9 +29,10 @@ CARRIER_WORDS = {
 def sentences(detector: "Detector") -> list[str]:
     """What was measured, a line each: as images are, then the carriers that harm the verdict."""
     calibration = detector.calibration
+    without = survey.sentences(detector.facts.get("left_out", {}))
     if calibration is None:
-        return [f"{detector.name}: not calibrated"]
-    lines = [f"{detector.name}: {parts_in_words(calibration)}"]
+        return [*without, f"{detector.name}: not calibrated"]
+    lines = [*without, f"{detector.name}: {parts_in_words(calibration)}"]
     plain = calibration.as_they_are
     if plain is None:
         return [*lines, "What the threshold achieves was not measured."]
@@ -149,7 +151,7 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         lead=lead,
         sections=[
             Section("What it achieves", blocks or ["Not measured."]),
-            Section("The files", _files(facts)),
+            Section("The files", [*survey.sentences(facts.get("left_out", {})), *_files(facts)]),
             Section("The detector", [Facts(known)]),
         ],
     )

@@ -53,8 +53,12 @@ def keep_compiled() -> Path | None:
         folder = cache_folder()
         if folder is None:
             return None
+        str(folder).encode()  # as JAX passes it on
         private_folder(folder, chosen=bool(os.environ.get(VARIABLE)))
         _remove_unfinished(folder)
+    except UnicodeEncodeError:
+        say(f"compiled programs are not kept (a path that is no text in UTF-8); see {VARIABLE}")
+        return None
     except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
         path = getattr(error, "filename", None)
         reason = f"{error.strerror}: {path}" if path else str(error)  # pyright: ignore

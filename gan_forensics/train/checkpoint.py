@@ -18,6 +18,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 from orbax.checkpoint import checkpoint_managers as policies
 
-from gan_forensics.files import read_json, say, shown, written_beside
+from gan_forensics.files import plain_path, read_json, say, shown, written_beside
 from gan_forensics.files.archives import ALWAYS, MOST_RATIO
 from gan_forensics.train.update import TrainState
 
@@ -58,19 +59,25 @@ class Checkpoints:
     def __init__(
         self, run: Path, *, keep: int = 3, best: str | None = None, read_only: bool = False
     ):
-        # TensorStore opens no path with "..", whoever wrote it.
         self.folder = run.resolve() / "checkpoints"
         self._keep, self._best, self._read_only = keep, best, read_only
+        self._open = ExitStack()
+
+    @cached_property
+    def _plain(self) -> Path:
+        """The folder under a path that Orbax and TensorStore take as it is."""
+        return self._open.enter_context(plain_path(self.folder))
 
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
         """What writes and keeps: made when it is needed, since it reads all that is there."""
         best = self._best
+        self.folder.mkdir(parents=True, exist_ok=True)
         kept: list[policies.PreservationPolicy] = [policies.LatestN(self._keep)]
         if best:
             kept.append(policies.BestN(get_metric_fn=lambda m: m[best], n=1, reverse=True))
-        return ocp.CheckpointManager(
-            self.folder,
+        manager = ocp.CheckpointManager(
+            self._plain,
             options=ocp.CheckpointManagerOptions(
                 enable_async_checkpointing=False,
                 cleanup_tmp_directories=True,
@@ -79,12 +86,14 @@ class Checkpoints:
                 best_mode="min",
             ),
         )
+        self._open.callback(manager.close)
+        return manager
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, ascending."""
         names = [path.name for path in self.folder.glob("[0-9]*") if path.is_dir()]
         # No signs, no leading zeros, no digits of other alphabets: as they are written.
-        return sorted(int(n) for n in names if n.isdecimal() and n == str(int(n[:18])))
+        return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
     def save(
         self,
@@ -112,6 +121,8 @@ class Checkpoints:
                 ),
                 metrics=ranked,
             )
+            if problem := _misfit(self._plain / str(step), state):
+                raise ValueError(f"what was written cannot be read again: {problem}")
             if jax.process_index() == 0:
                 _write_manifest(self.folder / str(step))
         except Exception as error:
@@ -146,7 +157,10 @@ class Checkpoints:
         for step in sorted(steps, key=lambda step: (step == first, step), reverse=True):
             problem = manifest_problem(self.folder / str(step), most=most)
             if problem is None:
-                return _read(self.folder / str(step), template)
+                state, host = _read(self._plain / str(step), template, self.folder / str(step))
+                if int(state.step) == step:
+                    return state, host
+                problem = f"it is a copy of step {int(state.step)}"
             aside = self.folder / f"damaged-{step}"
             done = "passed over" if self._read_only else f"put aside as {aside.name}"
             if (odd := odd + 1) <= _SAID:
@@ -177,17 +191,19 @@ class Checkpoints:
 
     def close(self) -> None:
         """Release Orbax's resources."""
-        if "_manager" in vars(self):
-            self._manager.close()
+        self._open.close()
 
 
-def _read(folder: Path, template: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    name = shown(folder)
+def _read(folder: Path, template: TrainState, named: Path) -> tuple[TrainState, dict[str, Any]]:
+    name = shown(named)
     try:
         misfit = _misfit(folder, template)
     # Whatever Orbax and TensorStore raise at what a stranger wrote.
     except Exception as error:
-        misfit = f"what it says of its arrays cannot be read ({_first_line(error)})"
+        raise CheckpointError(
+            f"checkpoint {name} cannot be read ({_first_line(error)}): its arrays are missing or "
+            "damaged; remove it to go on from the one before, or start anew in another folder"
+        ) from error
     if misfit:
         raise CheckpointError(
             f"checkpoint {name} does not fit this game: {misfit}; was it made with other networks?"
@@ -201,8 +217,8 @@ def _read(folder: Path, template: TrainState) -> tuple[TrainState, dict[str, Any
         return state, read_json(folder / "host" / "metadata")
     except Exception as error:
         raise CheckpointError(
-            f"checkpoint {name} does not fit this game ({_first_line(error)}): was it made with "
-            "other networks or optimisers?"
+            f"checkpoint {name} cannot be read ({_first_line(error)}): its arrays are damaged; "
+            "remove it to go on from the one before, or start anew in another folder"
         ) from error
 
 

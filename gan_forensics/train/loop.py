@@ -28,7 +28,10 @@ from gan_forensics.train.update import TrainState, make_step, minibatches_per_st
 
 
 class Minibatches(Protocol):
-    """An endless iterator of minibatches (nested numpy arrays) that can tell where it is."""
+    """An endless iterator of minibatches (nested numpy arrays) that can tell where it is.
+
+    It may also have `fingerprint()`, which tells its data from others, wherever they lie, as JSON.
+    """
 
     def __next__(self) -> Any:
         """The next minibatch of this process."""
@@ -140,7 +143,8 @@ def fit(
     with ExitStack() as stack:
         stack.enter_context(products(learner.precision))
         stack.enter_context(writing(run))
-        claim(run, {learner.kind: dict(learner.config), **(facts or {})}, resume=resume)
+        config = {learner.kind: dict(learner.config), **(facts or {})}
+        claim(run, config, getattr(batches, "fingerprint", dict)(), resume=resume)
         checkpoints = stack.enter_context(closing(Checkpoints(run, keep=cadence.keep, best=best)))
         state, rule = jax.device_put(start, replicated(mesh)), PlateauState()
         if restored := checkpoints.restore(state):

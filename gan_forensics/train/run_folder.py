@@ -1,9 +1,10 @@
 """The run folder: one writer, one config.
 
-config.json     what was asked for
-metrics.jsonl   what was measured
-checkpoints/    where to go on from
-samples/        what it looked like
+config.json       what was asked for
+fingerprint.json  on which data
+metrics.jsonl     what was measured
+checkpoints/      where to go on from
+samples/          what it looked like
 
 One that others made may hold anything: links in it are refused, for reading and for writing, and
 what it says is a claim.
@@ -12,19 +13,26 @@ what it says is a claim.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gan_forensics.files import (
     check_folder_out,
+    names_it,
     no_link,
     read_json,
     refuse_links,
+    say,
     shown,
     write_json,
 )
+
+FINGERPRINT = "fingerprint.json"
+# Under these names configs say where the data lie.
+_PLACES = ("data", "real", "fake")
 
 
 class RunFolderError(ValueError):
@@ -54,9 +62,9 @@ def writing(run: Path) -> Iterator[None]:
                 f"{shown(run)}: "
                 "wait for it, stop it, or choose another folder"
             ) from None
-        lock.truncate(0)
-        lock.write(f"pid {os.getpid()}")
-        lock.flush()
+        with names_it(run / ".lock"):
+            lock.truncate(0)
+            os.write(lock.fileno(), f"pid {os.getpid()}".encode())  # nothing is left to be flushed
         yield
 
 
@@ -86,32 +94,98 @@ def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
     return saved[kind]
 
 
-def claim(run: Path, config: dict[str, Any], *, resume: bool) -> None:
-    """Check or write the config of a run folder.
+def claim(
+    run: Path,
+    config: dict[str, Any],
+    data: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    resume: bool,
+) -> None:
+    """Check or write the config of a run folder, and the fingerprint of its data.
+
+    Data that have moved, and are the same, are said and stand in the config from now on. Others
+    under the same names are said as well, and what they were before stays in fingerprint.json.
+
+    Args:
+        run: the run folder.
+        config: JSON-able.
+        data: the fingerprint, `gan_forensics.data.fingerprint`.
+        resume: whether the folder may hold a run.
 
     Raises:
-        RunFolderError: when the folder holds a run and `resume` is false, or when the config
-            differs from the one that the run was started with (the message lists how).
+        RunFolderError: when the folder holds a run and `resume` is false, or when the config, or
+            the number of examples, differs from that which the run was started with (the message
+            lists how).
     """
     path = run / "config.json"
     config = json.loads(json.dumps(config))
     if path.exists():
-        old = read_config(run)
         if not resume:
             raise RunFolderError(
                 f"{shown(run)} holds a run already: resume it or choose another folder"
             )
-        if changes := differences(old, config):
-            raise RunFolderError(
-                f"cannot resume {shown(run)} with a changed config; differences (run -> now):"
-                f"{in_lines(changes)}"
-            )
+        _compare(run, read_config(run), config, data)
         return
     if (run / "checkpoints").exists():
         raise RunFolderError(
             f"{shown(run)} holds checkpoints but no config.json: choose another folder"
         )
     write_json(path, config)
+    if data:
+        write_json(run / FINGERPRINT, data)
+
+
+def _compare(
+    run: Path, old: dict[str, Any], config: dict[str, Any], data: Mapping[str, Any]
+) -> None:
+    """Compare a run with what it is to go on with."""
+    known = _known_data(run) if data else {}
+    others = [name for name, value in data.items() if known.get(name) != value]
+    differ = f"their {' and '.join(others)} differ"
+    changes = differences(old, config)
+    refused = f"cannot resume {shown(run)} with a changed config; differences (run -> now):"
+    if changes and (not known or differences(_placed(old, config), config)):
+        raise RunFolderError(f"{refused}{in_lines(changes)}")
+    if changes and others:
+        raise RunFolderError(f"{refused}{in_lines(changes)}\nThe data there are others: {differ}")
+    if changes:
+        say(f"{shown(run)}: its data have moved, and are the same: {'; '.join(changes)}")
+        write_json(run / "config.json", config)
+    elif known and "examples" in others:
+        raise RunFolderError(
+            f"cannot resume {shown(run)}: it was trained on {shown(known.get('examples'))} "
+            f"examples, and its data have {data['examples']} now; give those that it was started "
+            "with, or start anew in another folder"
+        )
+    elif known and others:
+        say(
+            f"{shown(run)}: its data are not those that it was trained on so far ({differ}); it "
+            "goes on with what is there now"
+        )
+        earlier = known.pop("before", None)
+        earlier = earlier if isinstance(earlier, list) else []
+        write_json(run / FINGERPRINT, {**data, "before": [*earlier, known]})
+
+
+def _known_data(run: Path) -> dict[str, Any]:
+    """The fingerprint of the data so far; empty for a run that has none."""
+    try:
+        known = read_json(run / FINGERPRINT)
+    except FileNotFoundError:
+        return {}
+    if not isinstance(known, dict):
+        raise RunFolderError(f"{shown(run / FINGERPRINT)}: it is no JSON object; remove it")
+    return known
+
+
+def _placed(old: Any, new: Any) -> Any:
+    """An old config with the places of the data of a new one."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return old
+    return {
+        name: new[name] if name in _PLACES and name in new else _placed(value, new.get(name))
+        for name, value in old.items()
+    }
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:
