@@ -30,8 +30,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/studies/doping.py",
-        '    options = {"edge": setting.edge} if setting.method == "doping" else {}',
-        "    options = {}",
+        '    options: dict[str, Any] = {"edge": setting.edge} if setting.method == "doping" else {}',
+        "    options: dict[str, Any] = {}",
         "tests/test_studies_doping.py",
     ),
     Mutation(
