@@ -174,8 +174,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/anomaly/resample.py",
-        "    chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))\n    return autoencoder.decode",
-        "    chosen = rng.choice(len(codes), n)\n    return autoencoder.decode",
+        "    chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))\n    if not twins:",
+        "    chosen = rng.choice(len(codes), n)\n    if not twins:",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
@@ -264,8 +264,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/anomaly/detectors.py",
-        "    return Fitted(factor.negative_outlier_factor_, factor.score_samples)",
-        "    return Fitted(factor.score_samples(x), factor.score_samples)",
+        "    return Fitted(*outlier_factor(x))",
+        "    return Fitted(outlier_factor(x)[1](x), outlier_factor(x)[1])",
         "tests/test_anomaly_evaluate.py",
     ),
     Mutation(
@@ -336,8 +336,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/anomaly/resample.py",
-        "near = _Differing(min",
-        "near = min",
+        "_Differing(min(5, max(1, len(copies(models.x).first) - 1)))",
+        "min(5, len(models.x) - 1)",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
