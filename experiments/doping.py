@@ -106,6 +106,7 @@ PAPER = Experiment(
         seeds=tuple(range(25)),
         forests=5,
         shares=(0.1, 0.2),
+        twins=True,
     ),
     odds_tables=("thyroid", "cardio", "mammography", "lympho"),
     epochs=50,

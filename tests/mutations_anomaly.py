@@ -30,8 +30,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/studies/doping.py",
-        '    options = {"edge": setting.edge} if setting.method == "doping" else {}',
-        "    options = {}",
+        '    options: dict[str, Any] = {"edge": setting.edge} if setting.method == "doping" else {}',
+        "    options: dict[str, Any] = {}",
         "tests/test_studies_doping.py",
     ),
     Mutation(
@@ -174,8 +174,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/anomaly/resample.py",
-        "    chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))\n    return autoencoder.decode",
-        "    chosen = rng.choice(len(codes), n)\n    return autoencoder.decode",
+        "    chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))\n    if not twins:",
+        "    chosen = rng.choice(len(codes), n)\n    if not twins:",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
@@ -264,8 +264,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/anomaly/detectors.py",
-        "    return Fitted(factor.negative_outlier_factor_, factor.score_samples)",
-        "    return Fitted(factor.score_samples(x), factor.score_samples)",
+        "    return Fitted(*outlier_factor(x))",
+        "    return Fitted(outlier_factor(x)[1](x), outlier_factor(x)[1])",
         "tests/test_anomaly_evaluate.py",
     ),
     Mutation(
@@ -291,6 +291,78 @@ MUTATIONS = [
         "chi.ppf(q, latent)",
         "chi.ppf(q, 2)",
         "tests/test_anomaly_edge.py tests/test_anomaly_aae.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/edge.py",
+        "    places = z if twins else z[found.first]",
+        "    places = z",
+        "tests/test_anomaly_edge.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/edge.py",
+        "    return found.first[index][found.of], distance[found.of]",
+        "    return index[found.of], distance[found.of]",
+        "tests/test_anomaly_edge.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/outlier_factor.py",
+        "weights, own * k_distance, own)",
+        "weights)",
+        "tests/test_anomaly_outlier_factor.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/outlier_factor.py",
+        "    near = weights[index]\n    reach",
+        "    near = np.ones(index.shape)\n    reach",
+        "tests/test_anomaly_outlier_factor.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/outlier_factor.py",
+        "    return factor(index, density, own)[found.of], score",
+        "    return factor(index, density, 0 * own)[found.of], score",
+        "tests/test_anomaly_outlier_factor.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/outlier_factor.py",
+        "np.maximum(k_distance[index], distance)",
+        "distance",
+        "tests/test_anomaly_outlier_factor.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/resample.py",
+        "        codes = codes[found.first[found.of]]\n",
+        "        pass\n",
+        "tests/test_anomaly_doping.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/resample.py",
+        "_Differing(min(5, max(1, len(copies(models.x).first) - 1)))",
+        "min(5, len(models.x) - 1)",
+        "tests/test_anomaly_doping.py",
+    ),
+    Mutation(
+        "gan_forensics/anomaly/doping.py",
+        "copies(self.rows_).repeated",
+        "copies(self.rows_[:0]).repeated",
+        "tests/test_anomaly_doping.py",
+    ),
+    Mutation(
+        "gan_forensics/studies/doping.py",
+        '        options["twins"] = config.twins',
+        '        options["twins"] = False',
+        "tests/test_experiments_doping.py",
+    ),
+    Mutation(
+        "gan_forensics/cli/anomaly.py",
+        "            *_copies_said(facts),\n",
+        "",
+        "tests/test_cli_anomaly.py",
+    ),
+    Mutation(
+        "gan_forensics/data/copies.py",
+        "(row + zero).tobytes()",
+        "row.tobytes()",
+        "tests/test_data_copies.py",
     ),
     Mutation(
         "gan_forensics/anomaly/edge.py",

@@ -22,7 +22,7 @@ from gan_forensics.anomaly import (
 )
 from gan_forensics.anomaly.augment import SETTINGS
 from gan_forensics.anomaly.edge import weights_of
-from gan_forensics.anomaly.resample import rows_of_share
+from gan_forensics.anomaly.resample import BETWEEN, TWINNED, rows_of_share
 from gan_forensics.anomaly.scaling import fit_scaler
 
 # A few steps bring no codes to their prior.
@@ -124,6 +124,51 @@ def test_smote_makes_rows_between_training_rows(models, rng):
     assert (rows >= models.x.min(0)).all() and (rows <= models.x.max(0)).all()
 
 
+@pytest.fixture
+def often(models):
+    """Most rows are one row, whose codes differ in their last digits, as encoders may make them."""
+    x = np.concatenate([models.x, np.repeat(models.x[:1], 400, axis=0)])
+    codes = models.autoencoder.encode(x) + 1e-9 * np.random.default_rng(0).uniform(size=(480, 2))
+    return FittedModels(x, models.autoencoder, codes)
+
+
+@pytest.mark.parametrize("method", BETWEEN)
+def test_what_lies_between_neighbours_is_no_copy_where_rows_repeat(method, often):
+    if method == "smote":
+        pytest.importorskip("imblearn")
+    whole = {"edge": ("empirical", 0.0, 1.0)} if method == "latent_interpolation" else {}
+
+    def copied(**settings):
+        rows = resample(method, often, 60, rng=np.random.default_rng(0), **whole, **settings)
+        known = often.x if not whole else often.autoencoder.decode(often.codes)
+        gaps = np.abs(rows[:, None] - known[None]).max(2).min(1)
+        return (gaps < 1e-7).mean()
+
+    assert copied() < 0.05
+    if method in TWINNED:
+        assert copied(twins=True) > 0.15
+    else:
+        with pytest.raises(TypeError, match="twins"):
+            copied(twins=True)
+
+
+def test_smote_is_imbalanced_learns_where_no_row_repeats(models):
+    over_sampling = pytest.importorskip("imblearn.over_sampling")
+    ours = resample("smote", models, 25, rng=np.random.default_rng(0))
+    seed = int(np.random.default_rng(0).integers(2**31))
+    rows = np.concatenate([np.zeros((105, 3)), models.x])
+    theirs = over_sampling.SMOTE(sampling_strategy={1: 105}, random_state=seed)
+    assert_array_equal(theirs.fit_resample(rows, np.repeat([0, 1], [105, 80]))[0][185:], ours)
+
+
+@pytest.mark.parametrize("method", ["interpolation", "smote"])
+def test_between_rows_that_are_all_alike_lies_nothing(method):
+    if method == "smote":
+        pytest.importorskip("imblearn")
+    with pytest.raises(ValueError, match=r"rows that differ, got 1 \(of 9\)"):
+        resample(method, FittedModels(np.ones((9, 2))), 3, rng=np.random.default_rng(0))
+
+
 # --- the estimator ------------------------------------------------------------------------------
 
 
@@ -144,7 +189,9 @@ def test_a_share_is_of_the_training_rows_and_never_of_none_of_them(table):
     assert Doping(share=0.5, **QUICK).fit(table).added_ == 30
     assert Doping(share=1, **QUICK).fit(table).added_ == 60
     assert Doping(share=0.5, **QUICK).fit(table, y).added_ == 25
-    assert Doping(share=0.5, n_samples=1, **QUICK).fit(table).added_ == 1
+    twice = np.concatenate([table[:50], table[:10]])
+    few = Doping(share=0.5, n_samples=1, **QUICK).fit(twice)
+    assert (few.added_, few.repeated_) == (1, 10)
     assert len(Doping(**QUICK).fit_resample(table[:4])[0]) == 5
     assert [rows_of_share(0.1, n) for n in (4, 5, 14, 16, 100)] == [1, 1, 1, 2, 10]
     assert rows_of_share(0, 100) == 0

@@ -194,11 +194,28 @@ def test_codes_at_hand_are_drawn_by_their_weights(rng):
 
 def test_neighbours_leave_a_row_out_and_equal_brute_force(rng):
     z = rng.standard_normal((40, 3))
-    z[7] = z[3]  # twins are each other's neighbours, not their own
     index, distance = neighbours(z, k=4)
     gaps = np.linalg.norm(z[:, None] - z[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
     assert_allclose(distance, np.sort(gaps, axis=1)[:, :4], rtol=0, atol=1e-12)
-    assert (index != np.arange(40)[:, None]).all() and index[7, 0] == 3
-    with pytest.raises(ValueError, match="at least 6 rows"):
+    assert_array_equal(index, np.argsort(gaps, axis=1)[:, :4])
+    with pytest.raises(ValueError, match=r"at least 6 rows that differ, got 5 \(of 5\)"):
         neighbours(z[:5], k=5)
+
+
+def test_copies_are_neighbours_only_where_that_is_asked_for(rng):
+    z = rng.standard_normal((40, 3))
+    z[7] = z[3]
+    z[30:] = z[0]
+    index, distance = neighbours(z, k=4)
+    gaps = np.linalg.norm(z[:, None] - z[None], axis=2)
+    places = np.where(gaps[:, [*range(7), *range(8, 30)]] > 0, gaps[:, [*range(7), *range(8, 30)]],
+                      np.inf)  # fmt: skip
+    assert_allclose(distance, np.sort(places, axis=1)[:, :4], rtol=0, atol=1e-12)
+    assert_allclose(np.take_along_axis(gaps, index, 1), distance, rtol=0, atol=1e-12)
+    assert not np.isin(index, [7, *range(30, 40)]).any()
+    index, distance = neighbours(z, twins=True)
+    assert index[7, 0] == 3 and index[3, 0] == 7 and distance[3, 0] == 0
+    assert (distance[30:] == 0).all() and (index[:, 0] != np.arange(40)).all()
+    with pytest.raises(ValueError, match=r"at least 2 rows that differ, got 1 \(of 5\)"):
+        neighbours(np.ones((5, 2)))

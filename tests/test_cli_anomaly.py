@@ -11,6 +11,7 @@ import pytest
 from gan_forensics import cli
 from gan_forensics.anomaly import Doping, NewRows, toy_world
 from gan_forensics.anomaly.augment import SETTINGS
+from gan_forensics.cli.anomaly import _copies_said
 from gan_forensics.cli.augment import TAKEN, Augment, Method
 from gan_forensics.studies.doping import CompareConfig
 from tests.test_anomaly_tables import write_csv
@@ -138,6 +139,7 @@ def test_augment_refuses_images_into_csv_before_training(tmp_path, capsys, monke
 
 def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
     x, y = toy_world("B", n=120, anomalies=12, seed=0)
+    x[np.flatnonzero(y == 0)[:30]] = 0.5
     source = write_csv(tmp_path / "t.csv", x, y)
     quick = ["--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof"]
     assert run("anomaly", source, "--label", "kind", "--out", tmp_path / "out", *quick) == 0
@@ -149,12 +151,35 @@ def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
         assert len(list(csv.DictReader(file))) == len(results["rows"])
     said_of = results["labels"]
     assert (said_of["name"], said_of["anomaly"], said_of["normal"]) == ("kind", 1, 0)
+    again, known = (results["task"][name] for name in ("train_repeated", "test_also_in_train"))
+    assert again + known == 29 and again > 5 and known > 5  # of 30
+    assert f"{again} of 54 training rows repeat another" in said
+    assert f"{known} of 60 test rows equal a training row." in said
     assert (said_of["anomaly_rows"], said_of["normal_rows"]) == (12, 108)
     assert said_of["chosen_by"] == "rarity"
     assert "kind: 1 is the anomaly, 12 of 120 rows; 0 is normal (by frequency; --anomaly" in said
     flat = write_csv(tmp_path / "flat.csv", x, 0 * y)
     assert run("anomaly", flat, "--label", "kind", *quick) == 2
     assert "must be two" in capsys.readouterr().err
+
+
+def test_anomaly_says_how_many_rows_repeat_others(capsys):
+    facts = {"train": 50, "train_repeated": 0, "test_normal": 49, "test_anomalies": 1}
+    assert list(_copies_said({**facts, "test_also_in_train": 0})) == []
+    said = list(_copies_said({**facts, "train_repeated": 20, "test_also_in_train": 7}))
+    assert said[0].startswith("20 of 50 training rows repeat another")
+    assert said[0].endswith("taken among the 30 that differ.")
+    assert said[1:] == ["7 of 50 test rows equal a training row."]
+
+
+def test_augment_says_how_many_rows_repeat_others_where_neighbours_matter(tmp_path, capsys):
+    rows = np.repeat(np.arange(8.0).reshape(4, 2), [30, 1, 1, 1], axis=0)
+    source, out = write_csv(tmp_path / "t.csv", rows), tmp_path / "more.csv"
+    assert run("augment", source, "--method", "interpolation", "-n", 9, "--out", out) == 0
+    told = "29 of 33 rows repeat another: neighbours are taken among the 4 that differ"
+    assert told in capsys.readouterr().out
+    assert run("augment", source, "--method", "jitter", "-n", 9, "--out", out) == 0
+    assert "repeat" not in capsys.readouterr().out
 
 
 def test_every_option_of_anomaly_reaches_the_comparison(tmp_path, monkeypatch, capsys):

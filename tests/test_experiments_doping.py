@@ -12,7 +12,8 @@ from experiments import doping
 from experiments.doping import CPU, PAPER, SMOKE
 from experiments.doping_page import finding
 from experiments.doping_tasks import carried_task, odds_task
-from gan_forensics.anomaly import AAEConfig, aae_learner
+from gan_forensics.anomaly import AAEConfig, aae_learner, make_task
+from gan_forensics.studies.doping import CompareConfig, compare
 from gan_forensics.train import make_step
 from tests.small_experiments import command
 
@@ -28,6 +29,7 @@ def test_a_step_of_the_paper_fits_together():
     """Published widths by shapes alone: nothing is computed."""
     settings = PAPER.compare
     assert settings.hidden == (1000, 1000) and settings.learning_rate == 1e-4
+    assert settings.twins and not CPU.compare.twins
     assert PAPER.toys.steps == 2000 * 10 and PAPER.toys.start == "normal"
     config = AAEConfig(21, hidden=settings.hidden, joined=settings.joined)
     learner = aae_learner(config)
@@ -52,6 +54,20 @@ def test_carried_tables_are_rare_class_tasks(name, columns, anomalies):
     assert len(task.validation) + task.y.sum() == anomalies
     assert 0.04 < task.contamination < 0.11
     assert np.array_equal(carried_task(name).train, task.train)
+
+
+def test_rows_that_repeat_are_counted_and_twins_are_neighbours_only_as_published(rng):
+    x = np.concatenate([rng.uniform(size=(30, 2)), np.full((50, 2), 0.5), rng.uniform(size=(8, 2))])
+    task = make_task("t", x, np.repeat([0, 1], [80, 8]), seed=0)
+    repeats = int((task.train == 0.5).all(1).sum()) - 1
+    config = CompareConfig(
+        methods=("none", "interpolation"), tuned=(), detectors=("lof",), seeds=(0, 1)
+    )
+    results, published = compare(config, task), compare(replace(config, twins=True), task)
+    assert results["task"]["train_repeated"] == repeats > 20
+    assert results["task"]["test_also_in_train"] == (task.test == 0.5).all(1).sum() > 20
+    found, twinned = ([row["auc_by_seed"] for row in r["rows"]] for r in (results, published))
+    assert found[0] == twinned[0] and found[1] != twinned[1]
 
 
 def test_tables_that_are_not_there_are_refused(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
+from gan_forensics.cli.attribute_fit import said_repeated
 from gan_forensics.data import ArraySource
 from gan_forensics.data.perturbations import RandomCorruption
 from gan_forensics.files.archives import read_archive, write_archive
@@ -52,6 +53,27 @@ def test_planted_patterns_are_told_apart_with_probabilities_that_sum_to_one(fitt
     # The rule: as little like a known source as a twentieth of held-out images is.
     assert fitted.none_of_these(outputs).mean() < 0.25
     assert_array_equal(fitted.none_of_these(outputs), probabilities.max(1) < fitted.threshold)
+
+
+def test_images_that_repeat_others_are_counted_and_said(fitted):
+    none = {"train": 0, "held_out": 0, "held_out_also_in_train": 0, "gallery": 0}
+    assert fitted.facts["repeated"] == none and said_repeated(none, 36, 48) == []
+    train = planted(12, seed=0)
+    often = train.part(np.concatenate([np.arange(36), [0, 0, 1]]))
+    other = planted(16, seed=1)
+    mixed = other._replace(
+        source=ArraySource(image=np.stack([*images_of(other), *images_of(train)])),
+        labels=np.concatenate([other.labels, train.labels]),
+        semantics=other.semantics + train.semantics,
+        instances=other.instances + train.instances,
+    )
+    held = mixed.part(np.concatenate([np.arange(48), [48, 48, 49]]))
+    found = fit_attributor(often, held, PLAIN).facts["repeated"]
+    assert found["gallery"] in (0, 1)  # Of as many of each source as are kept.
+    found = {**found, "gallery": 0}
+    assert found == {"train": 3, "held_out": 1, "held_out_also_in_train": 3, "gallery": 0}
+    (said,) = said_repeated(found, 39, 51)
+    assert said.startswith("3 of 39 images that train repeat another, as do 1 of 51 that set")
 
 
 def test_the_order_of_sources_does_not_matter(fitted):

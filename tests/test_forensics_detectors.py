@@ -207,6 +207,22 @@ def test_what_trains_what_calibrates_and_what_is_measured_on_are_disjoint(images
     assert sorted([*trained[1], *used["measured"][1]]) == list(range(110))
 
 
+def test_neighbours_say_how_many_training_rows_are_copies(images):
+    real, fake = images
+    plain = fit_detector(real, fake, classifier="knn")
+    rows = plain.calibration.n_real + plain.calibration.n_fake
+    assert plain.facts["repeated"] == {"rows": rows, "repeated": 0, "in_both_classes": 0}
+    assert not any("repeat another" in line for line in sentences(plain))
+    assert "repeated" not in fit_detector(real, fake, classifier="svm").facts
+    real, fake = real.copy(), fake.copy()
+    real[:60], fake[:50] = real[0], real[0]
+    found = fit_detector(real, fake, classifier="knn")
+    repeated, both = (found.facts["repeated"][key] for key in ("repeated", "in_both_classes"))
+    assert both == repeated + 1 and 50 < repeated < 110
+    said = f"{repeated} of {rows} rows that trained it repeat another, {both} are of both classes"
+    assert any(said in line for line in sentences(found))
+
+
 def test_a_group_lies_in_one_part_and_has_one_vote(images, used):
     """Every third real image is of one photograph, as is the generated one of its number."""
     groups = np.arange(120) // 3, np.arange(110) // 3

@@ -48,6 +48,19 @@ def test_neighbours_are_those_of_scikit_learn(rng, monkeypatch):
     assert_allclose(KNOWNNESS["neighbours"](outputs, known), scores, rtol=1e-12)
 
 
+def test_a_picture_that_is_often_in_the_gallery_does_not_decide_alone(rng):
+    gallery, queries = (rng.normal(size=(n, 6)).astype(np.float32) for n in (40, 25))
+    known, outputs = (Outputs(np.zeros((len(x), 2)), x) for x in (gallery, queries))
+    often = Outputs(np.zeros((90, 2)), np.concatenate([gallery, np.repeat(gallery[:1], 50, 0)]))
+    scores = KNOWNNESS["neighbours"](outputs, often)
+    assert_allclose(scores, KNOWNNESS["neighbours"](outputs, known), rtol=1e-12)
+    # Of three that differ, the farthest.
+    few = Outputs(np.zeros((30, 2)), np.repeat(gallery[:3], 10, axis=0))
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (gallery[:3], queries)]
+    farthest = np.linalg.norm(unit[1][:, None] - unit[0][None], axis=2).max(1)
+    assert_allclose(KNOWNNESS["neighbours"](outputs, few), -farthest, atol=1e-6)
+
+
 def test_neighbours_need_a_gallery_that_fits():
     def some(n, d):
         return Outputs(np.zeros((n, 2)), np.ones((n, d)))

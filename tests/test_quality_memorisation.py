@@ -38,6 +38,21 @@ def test_copies_are_found():
     assert memorisation(half, train, held_out).value == 0.5
 
 
+def test_repeats_of_either_set_do_not_bring_the_other_nearer():
+    rng = np.random.default_rng(0)
+    samples, train, held_out = rng.normal(size=(3, 400, 3))
+    often = np.repeat(train[:40], 10, axis=0)
+    found = memorisation(samples, often, held_out)
+    assert found.counts == {"fake": 400, "train": 40, "held out": 40}
+    assert abs(found.value - 0.5) < 0.1  # .1 where 400 rows of 40 are held against 400
+    assert found.protocol["repeated"] == {"fake": 0, "train": 360, "held out": 0}
+    assert found.warning == "360 of 400 train examples repeat another"
+    again = memorisation(np.repeat(samples, 2, axis=0), train, held_out)
+    once = memorisation(samples, train, held_out)
+    assert again.value == once.value and once.warning == ""
+    assert again.warning == "400 of 800 fake examples repeat another"
+
+
 def test_features_of_other_widths_are_refused():
     with pytest.raises(ValueError, match="features"):
         memorisation(np.zeros((3, 2)), np.zeros((3, 2)), np.zeros((3, 4)))

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gan_forensics.anomaly.isolation_forest import forest_scores, trees_of
+from gan_forensics.anomaly.outlier_factor import outlier_factor
 
 Rows = Float[np.ndarray, "n d"]
 Scores = Float[np.ndarray, " n"]
@@ -54,19 +55,8 @@ def one_class_svm(x: Rows, contamination: float, seed: int) -> Fitted:
 
 
 def local_outlier_factor(x: Rows, contamination: float, seed: int) -> Fitted:
-    """The local outlier factor with 20 neighbours (Breunig et al. 2000)."""
-    import warnings
-
-    from sklearn.neighbors import LocalOutlierFactor
-
-    if len(x) < 3:
-        raise ValueError(f"the local outlier factor needs 3 rows or more, got {len(x)}")
-    factor = LocalOutlierFactor(n_neighbors=min(20, len(x) - 1), novelty=True)
-    with warnings.catch_warnings():
-        # Duplicated rows, which some resamplers make on purpose, are what this would warn of.
-        warnings.filterwarnings("ignore", message="Duplicate values")
-        factor.fit(x)
-    return Fitted(factor.negative_outlier_factor_, factor.score_samples)
+    """The local outlier factor with 20 distinct neighbours (Breunig et al. 2000)."""
+    return Fitted(*outlier_factor(x))
 
 
 DETECTORS: dict[str, Detector] = {

@@ -18,6 +18,7 @@ from gan_forensics.anomaly.labels import UnclearLabels, normal_label
 from gan_forensics.anomaly.prior_fit import prior_fit
 from gan_forensics.anomaly.resample import CODING, EDGED, FittedModels, resample, rows_of_share
 from gan_forensics.anomaly.scaling import constant_columns, fit_scaler
+from gan_forensics.data.copies import copies
 
 
 class Doping(BaseEstimator):
@@ -68,6 +69,7 @@ class Doping(BaseEstimator):
         prior_fit_: do the codes follow the prior?
         scaler_: of the columns.
         added_: rows that `fit_resample` appends.
+        repeated_: training rows that repeat another; neighbours are taken among those that differ.
         n_features_in_: columns of a flattened row.
 
     Example:
@@ -242,6 +244,7 @@ class Doping(BaseEstimator):
         if self.scale == "minmax":
             # A rounding error beyond the cube is none of the data.
             self.rows_ = np.clip(self.rows_, 0, 1)
+        self.repeated_ = copies(self.rows_).repeated
         self.whole_ = (x == np.round(x)).all(0)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         config = AAEConfig(

@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import chi
 
+from gan_forensics.data.copies import copies
 from gan_forensics.files import number
 
 Edge = Any
@@ -142,8 +143,16 @@ def quantile_shell(
     return centre + radius[:, None] * directions(n, len(centre), rng)
 
 
-def neighbours(z: Codes, *, k: int = 1) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+def neighbours(
+    z: Codes, *, k: int = 1, twins: bool = False
+) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
     """The k nearest other rows of every row: (indices, distances), nearest first.
+
+    Args:
+        z: rows.
+        k: how many.
+        twins: whether copies of a row are its neighbours, at distance 0, as in published code;
+            else they are taken among distinct rows.
 
     Raises:
         ValueError: when there are not k other rows.
@@ -151,11 +160,18 @@ def neighbours(z: Codes, *, k: int = 1) -> tuple[Int[np.ndarray, "n k"], Float[n
     from sklearn.neighbors import NearestNeighbors
 
     z = _codes(z)
-    if not 1 <= k < len(z):
-        raise ValueError(f"{k} neighbours need at least {k + 1} rows, got {len(z)}")
+    found = copies(z)
+    places = z if twins else z[found.first]
+    if not 1 <= k < len(places):
+        raise ValueError(
+            f"{k} neighbours need at least {k + 1} rows that differ, got {len(places)} (of "
+            f"{len(z)})"
+        )
     # Without a query, scikit-learn leaves every row out of its own neighbours, twins included.
-    found, index = NearestNeighbors(n_neighbors=k).fit(z).kneighbors()
-    return index, found
+    distance, index = NearestNeighbors(n_neighbors=k).fit(places).kneighbors()
+    if twins:
+        return index, distance
+    return found.first[index][found.of], distance[found.of]
 
 
 def codes_at_edge(

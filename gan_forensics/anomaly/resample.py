@@ -13,7 +13,8 @@
                           did this in place of decoding the edge that it had drawn
     doping                decoded draws of the latent edge
 
-All rows are in the units the autoencoder was trained in.
+All rows are in the units the autoencoder was trained in. Neighbours are rows that differ: between
+two copies of a row lies nothing but that row.
 """
 
 from collections.abc import Callable
@@ -23,11 +24,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.base import BaseEstimator
 
 from gan_forensics.anomaly.aae import Autoencoder
 from gan_forensics.anomaly.edge import Edge, codes_at_edge, neighbours, weights_of
 from gan_forensics.anomaly.plain_gan import PlainGAN
 from gan_forensics.anomaly.scaling import constant_columns
+from gan_forensics.data.copies import copies
 
 Rows = Float[np.ndarray, "n d"]
 JITTER = 0.01
@@ -52,7 +55,10 @@ class FittedModels:
 
 # Those that need an autoencoder.
 CODING = ("doping", "prior", "edge_duplicate", "latent_interpolation", "reconstruct_all")
-# Those of them that draw at an edge.
+# Those that draw between neighbours; published are two of them with copies among these.
+BETWEEN = ("interpolation", "smote", "latent_interpolation")
+TWINNED = ("interpolation", "latent_interpolation")
+# Those of CODING that draw at an edge.
 EDGED = ("doping", "edge_duplicate", "latent_interpolation")
 # (fitted models, how many rows, generator) -> rows
 Resampler = Callable[[FittedModels, int, np.random.Generator], Rows]
@@ -83,12 +89,30 @@ def doping(
 
 
 def latent_interpolation(
-    models: FittedModels, n: int, rng: np.random.Generator, *, edge: Edge = "data"
+    models: FittedModels,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    edge: Edge = "data",
+    twins: bool = False,
 ) -> Rows:
-    """Decode b + u (z_i - b): i at the edge, b its nearest other code, u ~ U(0, 1)."""
+    """Decode b + u (z_i - b): i at the edge, b its nearest other code, u ~ U(0, 1).
+
+    Args:
+        models: with an autoencoder and codes.
+        n: how many rows.
+        rng: of the draw.
+        edge: see `gan_forensics.anomaly.edge`.
+        twins: whether b may be the code of a copy of row i, as in the released code; the new row is
+            a decoded training row then.
+    """
     autoencoder, codes = _latent(models)
     chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))
-    return autoencoder.decode(_interpolated(codes, chosen, rng))
+    if not twins:
+        # Codes of copies may differ in their last digits.
+        found = copies(models.x)
+        codes = codes[found.first[found.of]]
+    return autoencoder.decode(_interpolated(codes, chosen, rng, twins))
 
 
 def edge_duplicate(
@@ -121,16 +145,42 @@ def jittered(
     return rows + deviation * models.x.std(0) * rng.standard_normal(rows.shape)
 
 
-def interpolation(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
-    """b + u (a - b): a a random row, b its nearest other row, u ~ U(0, 1)."""
-    return _interpolated(models.x, rng.integers(len(models.x), size=n), rng)
+def interpolation(
+    models: FittedModels, n: int, rng: np.random.Generator, *, twins: bool = False
+) -> Rows:
+    """b + u (a - b): a a random row, b its nearest other row, u ~ U(0, 1).
+
+    Where `twins`, as in the released code, b may be a copy of a, and the new row is one too.
+    """
+    return _interpolated(models.x, rng.integers(len(models.x), size=n), rng, twins)
+
+
+class _Differing(BaseEstimator):
+    """Neighbours as SMOTE asks for them: each fitted row first, then k that are no copies of it."""
+
+    def __init__(self, k: int = 5):
+        self.k = k
+
+    def fit(self, X, y=None) -> "_Differing":
+        index, _ = neighbours(X, k=self.k)
+        self.index_ = np.column_stack([np.arange(len(index)), index])
+        return self
+
+    def kneighbors(self, X=None, n_neighbors=None, return_distance=False) -> np.ndarray:
+        return self.index_
+
+    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+        raise NotImplementedError("SMOTE asks for indices alone")
 
 
 def smote(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     """imbalanced-learn's SMOTE with the training rows as the minority class.
 
+    But its neighbours are rows that differ: its own would be copies where rows repeat.
+
     Raises:
         ImportError: without imbalanced-learn.
+        ValueError: for rows that are all alike.
     """
     try:
         from imblearn.over_sampling import SMOTE
@@ -141,9 +191,10 @@ def smote(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
     k = len(models.x)
     # SMOTE balances two classes; the other one is n + k copies that it leaves alone.
     others = np.repeat(models.x[:1], n + k, axis=0)
+    near = _Differing(min(5, max(1, len(copies(models.x).first) - 1)))
     sampler = SMOTE(
         sampling_strategy={1: n + k},  # pyright: ignore[reportArgumentType]
-        k_neighbors=min(5, k - 1),
+        k_neighbors=near,  # pyright: ignore[reportArgumentType]
         random_state=int(rng.integers(2**31)),
     )
     rows, _ = sampler.fit_resample(
@@ -209,8 +260,10 @@ def rows_of_share(share: float, rows: int) -> int:
     return max(1, round(share * rows)) if share else 0
 
 
-def _interpolated(x: Rows, chosen: np.ndarray, rng: np.random.Generator) -> Rows:
-    near = x[neighbours(x)[0][chosen, 0]]
+def _interpolated(
+    x: Rows, chosen: np.ndarray, rng: np.random.Generator, twins: bool = False
+) -> Rows:
+    near = x[neighbours(x, twins=twins)[0][chosen, 0]]
     return near + rng.uniform(size=(len(chosen), 1)) * (x[chosen] - near)
 
 

@@ -1,9 +1,10 @@
 """`gan-forensics anomaly`: a detector of anomalies with and without every augmentation."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -111,6 +112,7 @@ class Anomaly:
         tell(
             f"{facts['train']} normal rows train, {facts['test_normal']} test beside "
             f"{facts['test_anomalies']} anomalies; {self.seeds} seeds; {self.detector}.",
+            *_copies_said(facts),
             "Means ± deviations; gains over none with 95 % intervals, where they hold (not near 0 "
             "or 1).",
             "",
@@ -147,3 +149,15 @@ class Anomaly:
                 f"--contamination {self.contamination:g}: a share of anomalies, more than 0 and at "
                 "most 0.5"
             )
+
+
+def _copies_said(facts: dict[str, Any]) -> Iterator[str]:
+    """What there is to know of rows that repeat others, if there are any."""
+    if repeated := facts["train_repeated"]:
+        yield (
+            f"{repeated} of {facts['train']} training rows repeat another: neighbours (of lof, "
+            f"interpolation) are taken among the {facts['train'] - repeated} that differ."
+        )
+    if known := facts["test_also_in_train"]:
+        tested = facts["test_normal"] + facts["test_anomalies"]
+        yield f"{known} of {tested} test rows equal a training row."

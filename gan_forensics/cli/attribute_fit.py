@@ -158,6 +158,7 @@ class AttributeFit:
             if self.leave_out and name != train.real:
                 check_enough(without(held_out, name))
         model = fit(train, held_out, None)
+        tell(*said_repeated(model.facts["repeated"], len(train.labels), len(held_out.labels)))
         found = measured(
             model, test, model.facts["known"], seed=self.seed, frost_textures=self.textures,
             progress=progress,
@@ -236,6 +237,17 @@ class AttributeFit:
         train, held_out, test = fifths(images, ~apart, seed=self.seed)
         both = np.sort(np.concatenate([test, np.flatnonzero(apart)]))
         return images.part(train), images.part(held_out), images.part(both)
+
+
+def said_repeated(found: Mapping[str, int], train: int, held_out: int) -> list[str]:
+    """How many images are copies of others, if any are."""
+    if not (found["train"] or found["held_out"] or found["held_out_also_in_train"]):
+        return []
+    return [
+        f"{found['train']} of {train} images that train repeat another, as do {found['held_out']} "
+        f"of {held_out} that set probabilities; {found['held_out_also_in_train']} of these train "
+        "too, and who learns by heart is called too sure"
+    ]
 
 
 def said_cells(found: Mapping[str, Any]) -> list[str]:

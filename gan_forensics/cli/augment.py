@@ -121,7 +121,9 @@ class Augment:
         from gan_forensics.anomaly import new_rows, normal_label, write_table
         from gan_forensics.anomaly.containers import append_labels
         from gan_forensics.anomaly.labels import label_spelt
+        from gan_forensics.anomaly.resample import BETWEEN
         from gan_forensics.anomaly.tables import check_table_path
+        from gan_forensics.data.copies import copies, copies_said
         from gan_forensics.files import check_file_out, write_json
         from gan_forensics.files.paths import is_stream
 
@@ -141,6 +143,11 @@ class Augment:
                 f"carry it{guessed(self.anomaly)}"
             )
         self._check_constant(rows, table.columns)
+        if self.method in BETWEEN and (found := copies(rows)).repeated:
+            tell(
+                f"{copies_said(found, 'rows')}: neighbours are taken among the {len(found.first)} "
+                "that differ"
+            )
         with _unmatched_said():
             new, beyond = new_rows(
                 rows,

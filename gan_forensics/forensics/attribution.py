@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float64, Int, UInt8, UInt64
 from scipy.special import softmax
 
 from gan_forensics.data.attributed import Attributed
+from gan_forensics.data.copies import copies
 from gan_forensics.data.flat import FLAT, flat
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_methods import METHODS
@@ -245,6 +246,9 @@ def fit_attributor(
         facts={"names": list(train.names), "real": train.real, **(facts or {})},
         progress=progress,
     )
+    learnt_of, held_of = (
+        digests(Prepared(images.source, preprocessing)) for images in (train, held_out)
+    )
     labels = held_out.labels
     every = model.outputs(pixels(np.arange(len(labels)), 0.5))
     found = every.rows(judged)
@@ -253,6 +257,7 @@ def fit_attributor(
     kept = np.concatenate([
         rng.permutation(np.flatnonzero(labels == c))[:GALLERY] for c in range(len(names))
     ])  # fmt: skip
+    gallery = Outputs(*(np.asarray(a, np.float32)[kept] for a in every))
     return Attributor(
         names=train.names,
         real=train.real,
@@ -263,15 +268,20 @@ def fit_attributor(
         temperature=temperature,
         threshold=known_threshold(KNOWNNESS[OPENNESS](calm, None), ACCEPTED),
         accepted=ACCEPTED,
-        gallery=Outputs(*(np.asarray(a, np.float32)[kept] for a in every)),
+        gallery=gallery,
         gallery_labels=labels[kept],
-        fitted_on=np.unique(np.concatenate([
-            digests(Prepared(images.source, preprocessing)) for images in (train, held_out)
-        ])),
+        fitted_on=np.unique(np.concatenate([learnt_of, held_of])),
         facts={
             "config": method.read_settings(config),
             "images": {
                 "train": counts(train), "held_out": counts(held_out),
+            },
+            # Of whom neighbours, and the number of them that is chosen, depend.
+            "repeated": {
+                "train": copies(learnt_of).repeated,
+                "held_out": copies(held_of).repeated,
+                "held_out_also_in_train": int(np.isin(held_of, learnt_of).sum()),
+                "gallery": copies(gallery.features).repeated,
             },
             **left_out,
             **(facts or {}),

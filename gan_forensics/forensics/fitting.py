@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from gan_forensics.data import ArraySource, Source
 from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.copies import copies
 from gan_forensics.data.sources import describe
 from gan_forensics.data.survey import OnBadImage, surveyed
 from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
@@ -114,6 +115,8 @@ def fit_detector(
     carriers = ("none", *CARRIERS) if robust else ("none",)
     trained = rows[0]["train"], rows[1]["train"]
     table, generated = _training_table(blank, sources, trained, carriers[1:], progress)
+    if classifier == "knn":
+        blank = replace(blank, facts={**blank.facts, "repeated": _repeated(table, generated)})
     detector = replace(blank, model=fit_table(table, generated, classifier=classifier, seed=seed))
     del table
     chosen = rows[0]["calibrate"]
@@ -152,6 +155,14 @@ _UNFITTED = Classifier(
 
 def _uncalibrated(target: float, seed: int) -> Calibration:
     return Calibration(0, 0, 0, None, target, seed)
+
+
+def _repeated(table: np.ndarray, generated: np.ndarray) -> dict[str, int]:
+    """Training rows that are copies of others, whose votes neighbours count as often."""
+    found = copies(table)
+    both = np.intersect1d(found.of[generated == 0], found.of[generated == 1])
+    rows = {"rows": len(table), "repeated": found.repeated}
+    return {**rows, "in_both_classes": int(np.isin(found.of, both).sum())}
 
 
 def _as_source(images: Images | Source) -> Source:

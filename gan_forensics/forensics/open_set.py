@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64
 from scipy import stats
 from scipy.special import logsumexp, softmax
 
+from gan_forensics.data.copies import copies
 from gan_forensics.files import listed
 from gan_forensics.forensics.calibration import (
     Rate,
@@ -63,7 +64,9 @@ def neighbours(outputs: "Outputs", gallery: "Outputs | None" = None) -> Float64[
     """Minus the distance to the `NEIGHBOUR`-th nearest image of a gallery of known sources.
 
     Features are brought to length 1 first (Sun et al., ICML 2022): scores are in [-2, 0]. The
-    gallery must not hold the images that are scored, which would be their own neighbours.
+    gallery must not hold the images that are scored, which would be their own neighbours. Images
+    of it with the same features count once, so that no picture that is there often decides alone;
+    of fewer than `NEIGHBOUR` that differ the farthest counts.
 
     Raises:
         ValueError: without a gallery, with one of less than `NEIGHBOUR` images or of other
@@ -75,16 +78,17 @@ def neighbours(outputs: "Outputs", gallery: "Outputs | None" = None) -> Float64[
             f"scores by neighbours need a gallery of at least {NEIGHBOUR} images of known sources, "
             f"got {given}"
         )
-    queries, known = _unit(outputs.features), _unit(gallery.features)
+    differing = gallery.features[copies(gallery.features).first]
+    queries, known = _unit(outputs.features), _unit(differing)
     if queries.shape[1] != known.shape[1]:
         raise ValueError(
             f"images have {queries.shape[1]} features, those of the gallery {known.shape[1]}"
         )
     scores = np.empty(len(queries))
-    step = max(1, _AT_ONCE // len(known))
+    step, k = max(1, _AT_ONCE // len(known)), min(NEIGHBOUR, len(known))
     for start in range(0, len(queries), step):
         cosine = queries[start : start + step] @ known.T
-        nearest = np.partition(cosine, -NEIGHBOUR, 1)[:, -NEIGHBOUR]
+        nearest = np.partition(cosine, -k, 1)[:, -k]
         scores[start : start + step] = -np.sqrt(np.maximum(2 - 2 * nearest, 0))
     return scores
 

@@ -5,6 +5,8 @@ is as likely to be nearest to the one set as to the other, where both are equall
 of training examples lie nearer to these: up to 1. (The two-sample idea of Meehan et al., "A
 non-parametric test to detect data-copying in generative models", AISTATS 2020, without its cells.)
 
+Both sets are taken without repeats: of equally many rows, those with fewer repeats lie nearer.
+
 The features must not know the sets apart: a classifier that was trained on the training images may.
 What the measure says of real images that belong to neither set is therefore to be read beside it.
 """
@@ -13,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
+from gan_forensics.data.copies import copies, copies_said
 from gan_forensics.quality.score import UNNAMED, Score, check_pair
 
 # Samples whose distances exist at one time.
@@ -29,9 +32,10 @@ def memorisation(
 ) -> Score:
     """Share of samples nearer to a training than to a held-out example; equally near ones are half.
 
-    Of the larger set as many are drawn, without replacement, as the smaller one has. The distances
-    are Euclidean, in float64. In the protocol stands the standard error over samples; what other
-    sets would have given is not in it.
+    Of the larger set as many are drawn, without replacement, as the smaller one has of different
+    ones. The distances are Euclidean, in float64. In the protocol stand the standard error over
+    samples (what other sets would have given is not in it) and how many rows repeat others; of the
+    two sets these are left out, which a warning says, while repeated samples count as often.
 
     Args:
         samples: features of generated examples.
@@ -50,6 +54,9 @@ def memorisation(
     """
     samples, train = check_pair(samples, train)
     _, held_out = check_pair(samples, held_out)
+    given = {"fake": samples, "train": train, "held out": held_out}
+    found = {name: copies(rows) for name, rows in given.items()}
+    train, held_out = train[found["train"].first], held_out[found["held out"].first]
     size, rng = min(len(train), len(held_out)), np.random.default_rng(seed)
     sets = [s if len(s) == size else rng.permutation(s)[:size] for s in (train, held_out)]
     nearest = np.concatenate(
@@ -67,5 +74,11 @@ def memorisation(
         counts={"fake": len(samples), "train": size, "held out": size},
         features=features,
         seed=seed,
-        protocol={"standard error over samples": float(copied.std() / len(samples) ** 0.5)},
+        protocol={
+            "standard error over samples": float(copied.std() / len(samples) ** 0.5),
+            "repeated": {name: each.repeated for name, each in found.items()},
+        },
+        warning="; ".join(
+            copies_said(each, f"{name} examples") for name, each in found.items() if each.repeated
+        ),
     )

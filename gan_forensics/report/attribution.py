@@ -5,6 +5,7 @@ It reads these keys of `facts`, plain values as JSON has them; what is absent is
     data         what the attributor was fitted on, in words
     config       settings of the fit, by name
     images       "train", "held_out": the number of images by source
+    repeated     use -> how many images repeat another
     accepted     share of held-out images that the rule of "none of these" accepts
     threshold    of that rule
     temperature  that logits are divided by
@@ -256,7 +257,8 @@ def about(facts: Mapping[str, Any], names: Sequence[str], real: str) -> list[Blo
         "share of known sources' images that it accepts": facts.get("accepted"),
         **{
             name.replace("_", " ").replace(".", ": "): shown(format_cell(value))
-            for name, value in flatten(_object(facts.get("config"))).items()
+            for part in ({"repeated": _object(facts.get("repeated"))}, facts.get("config"))
+            for name, value in flatten(_object(part)).items()
         },
     }
     known = {name: value for name, value in values.items() if value is not None}

@@ -47,6 +47,11 @@ def sentences(detector: "Detector") -> list[str]:
             "threshold lies where its scores end. Give more real images, accept more false alarms "
             "(--false-alarms), or choose another classifier or other features."
         )
+    if (found := detector.facts.get("repeated")) and found["repeated"]:
+        lines.append(
+            f"{found['repeated']} of {found['rows']} rows that trained it repeat another, "
+            f"{found['in_both_classes']} are of both classes: neighbours count each copy."
+        )
     if strictest := detector.facts.get("strictest"):
         lines.append(
             "The threshold keeps the target after every carrier; it was set by images "
@@ -139,6 +144,7 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         "groups of these": calibration.groups,
         "preprocessing": detector.preprocessing.words or "none",
         "trained on carriers too": facts.get("robust"),
+        "training rows that repeat another": (facts.get("repeated") or {}).get("repeated"),
         "carrier that set the threshold": facts.get("strictest"),
         "real": facts.get("real"),
         "generated": facts.get("fake"),

@@ -25,9 +25,16 @@ from gan_forensics.anomaly.evaluate import (
 )
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
 from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, FittedModels, resample, rows_of_share
+from gan_forensics.anomaly.resample import (
+    CODING,
+    TWINNED,
+    FittedModels,
+    resample,
+    rows_of_share,
+)
 from gan_forensics.anomaly.scaling import fit_scaler
 from gan_forensics.anomaly.tasks import Task
+from gan_forensics.data.copies import copies
 from gan_forensics.studies.pages import over_seeds, plus_minus
 
 # Forests, whose draws are the noise; the other detectors have none of their own.
@@ -69,6 +76,7 @@ class CompareConfig:
         learning_rate: of all networks.
         batch: rows a minibatch.
         joined: move the discriminator as published for real tables (see `AAEConfig`).
+        twins: whether interpolation may be between copies of a row, as published.
     """
 
     methods: tuple[str, ...] = (*CONTROLS, "doping")
@@ -93,6 +101,7 @@ class CompareConfig:
     learning_rate: float = 1e-3
     batch: int = 100
     joined: bool = False
+    twins: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,12 +118,12 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
     """Measure every detector with every augmentation on a task.
 
     Returns:
-        A JSON-ready object: `task` (sizes, contamination), `prior` (how well the codes of each seed
-        follow their prior), `chosen` (settings with their validation scores), and `rows`, one for
-        each detector and augmentation: means and values by seed of every metric, the mean paired
-        difference from "none" with its 95 % interval, the published oracle scores,
-        `best_over_grid_f1` and `grid_auc`, and the share of new values outside of the range of
-        their column in training, `outside_range`: jitter is left there, as published.
+        A JSON-ready object: `task` (sizes, contamination, rows that repeat others), `prior` (how
+        well the codes of each seed follow their prior), `chosen` (settings with their validation
+        scores), and `rows`, one for each detector and augmentation: means and values by seed of
+        every metric, the mean paired difference from "none" with its 95 % interval, the published
+        oracle scores, `best_over_grid_f1` and `grid_auc`, and the share of new values outside of
+        the range of their column in training, `outside_range`: jitter is left there, as published.
 
     Raises:
         ValueError: when "none" is not among the methods, or an edge selects nothing.
@@ -130,7 +139,8 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
     models = _models(config, x, config.seeds, [s.method for s in settings])
     augmented = {
         setting: [
-            _augmented(setting, m, seed) for seed, m in zip(config.seeds, models, strict=True)
+            _augmented(config, setting, m, seed)
+            for seed, m in zip(config.seeds, models, strict=True)
         ]
         for setting in settings
     }
@@ -168,6 +178,8 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
             "test_normal": int((task.y == 0).sum()),
             "test_anomalies": int(task.y.sum()),
             "contamination": task.contamination,
+            "train_repeated": copies(task.train).repeated,
+            "test_also_in_train": _also_in_train(task),
         },
         "prior": [
             {
@@ -217,10 +229,21 @@ def _models(
     ]
 
 
-def _augmented(setting: Setting, models: FittedModels, seed: int) -> np.ndarray:
+def _also_in_train(task: Task) -> int:
+    """Test rows that are copies of training rows: at distance 0 from their nearest one."""
+    n = len(task.train)
+    found = copies(np.concatenate([task.train, task.test]))
+    return int((found.first[found.of[n:]] < n).sum())
+
+
+def _augmented(
+    config: CompareConfig, setting: Setting, models: FittedModels, seed: int
+) -> np.ndarray:
     """Training rows of a detector: the originals, then the new ones."""
     rng = np.random.default_rng(seed)
-    options = {"edge": setting.edge} if setting.method == "doping" else {}
+    options: dict[str, Any] = {"edge": setting.edge} if setting.method == "doping" else {}
+    if setting.method in TWINNED:
+        options["twins"] = config.twins
     n = rows_of_share(setting.share, len(models.x))
     new = resample(setting.method, models, n, rng=rng, **options)
     return np.concatenate([models.x, new])
@@ -302,7 +325,7 @@ def _choose(config: CompareConfig, task: Task) -> tuple[list[Setting], list[dict
         for setting in settings:
             of_seeds = []
             for seed, of_seed in zip(config.choosing_seeds, models, strict=True):
-                augmented, a_priori = _augmented(setting, of_seed, seed), task.contamination
+                augmented, a_priori = _augmented(config, setting, of_seed, seed), task.contamination
                 fitted = fit_detector(RANDOM, augmented, contamination=a_priori, seed=seed)
                 found = measure(fitted, held_out, y, contamination=a_priori, rarity=rarity)
                 of_seeds.append(found.average_precision)
