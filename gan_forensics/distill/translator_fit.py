@@ -26,7 +26,7 @@ from gan_forensics.distill.translator import (
     translator_learner,
 )
 from gan_forensics.files.terminal import bars_off
-from gan_forensics.runtime import Precision, products
+from gan_forensics.runtime import Precision, products, random_key
 from gan_forensics.train import NonFiniteLossError, Update, make_step
 
 Sentences = Sequence[Sequence[int] | np.ndarray]
@@ -138,7 +138,7 @@ def fit_translator(
     batches = PairBatches(config, train, top=top)
     held_out = Evaluation(config, vocabulary, validation)
     (update,) = learner.updates
-    step, key = _compiled_step(update), jax.random.key(config.seed)
+    step, key = _compiled_step(update), random_key(config.seed)
     # The first step donates the state: a copy, since initial values may be held elsewhere.
     state = jax.tree.map(jnp.array, learner.start(config.seed))
     best, kept, unimproved = np.inf, None, 0

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PyTree
 from tqdm import tqdm
 
 from gan_forensics.files.terminal import bars_off
-from gan_forensics.runtime import jit, products
+from gan_forensics.runtime import jit, products, random_key
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.loop import NonFiniteLossError
 from gan_forensics.train.update import TrainState, Update, make_step, minibatches_per_step
@@ -63,7 +63,7 @@ def train_seeds(
         raise ValueError(f"need a seed, each once, and steps >= 1, got {seeds} and {steps}")
     sources = [batches(seed) for seed in seeds]
     per_step, every = minibatches_per_step(learner.updates), every or steps
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    keys = jnp.stack([random_key(seed) for seed in seeds])
     # Stacking copies: the first segment donates the states, and others may hold their parameters.
     state = jax.tree.map(lambda *x: jnp.stack(x), *[learner.start(seed) for seed in seeds])
     advance = _segment(learner.updates, learner.average_decay, metrics, batched)
