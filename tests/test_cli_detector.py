@@ -283,8 +283,9 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
 def test_explain_without_confident_images_says_so_on_the_page(detector, tmp_path, capsys):
     suspects = write_images(tmp_path / "suspects", 1.5, 9, n=2)
     (suspects / "notes.txt").write_text("x")
-    out = tmp_path / "out"
-    assert run("explain", suspects, "--detector", detector, "--out", out) == 0
+    (suspects / "0005.png").write_bytes((suspects / "001.png").read_bytes())
+    out, first = tmp_path / "out", ["--most", 2]  # 0 and 1, though 0005 stands between them.
+    assert run("explain", suspects, "--detector", detector, "--out", out, *first) == 0
     made = load_detector(detector)
     confident = made.score([load_image(suspects / f"00{i}.png") for i in range(2)]).max() >= np.log(
         9
@@ -294,7 +295,9 @@ def test_explain_without_confident_images_says_so_on_the_page(detector, tmp_path
     said = capsys.readouterr().err
     assert ("no channels.png: No channels are ranked" in said) == (not confident)
     assert (out / "channels.png").exists() == confident
-    assert f"{suspects}: 1 of 3 files left out: 1 not an image (notes.txt)" in said
+    assert f"{suspects}: 1 of 4 files left out: 1 not an image (notes.txt)" in said
+    names = [row["path"].rpartition("/")[2] for row in read_csv(out / "scores.csv")]
+    assert names == ["000.png", "001.png"]
 
 
 def test_features_says_what_it_leaves_out_and_follows_links_when_asked(

@@ -166,9 +166,15 @@ class Evaluate:
         real = open_source(self.data, size=size, split=self.split, follow_links=links)
         if line := account.coloured(real):
             say(f"{self.data}: {line}")
-        given = None
+        if self.features == "small":
+            for line in (account.classes(real), *account.notes(real)):
+                if line:
+                    say(f"{self.data}: {line}")
+        folders, given = {self.data: account.folders(real)}, None
         if gan is None:
-            given = self.some(open_source(self.run, size=size, follow_links=links))
+            source = open_source(self.run, size=size, follow_links=links)
+            folders[self.run] = account.folders(source)
+            given = self.some(source)
         if self.features != "small":  # A classifier is trained on all images.
             real = self.some(real)
         both = {"real": real, **({} if given is None else {"generated": given})}
@@ -199,6 +205,7 @@ class Evaluate:
             "size": size or "as they are",
             "quantisation": "fixed: (x + 1) 127.5, to the nearest",
             "features": {"name": extractor.name, **extractor.protocol},
+            **({"folders": found} if (found := {k: v for k, v in folders.items() if v}) else {}),
         }
         tables: dict[str, Any] = {"left_out": left_out} if left_out else {}
         tables |= {"flat": flats} if (flats := list(filter(None, notes))) else {}
