@@ -139,7 +139,7 @@ def test_augment_refuses_images_into_csv_before_training(tmp_path, capsys, monke
 def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
     x, y = toy_world("B", n=120, anomalies=12, seed=0)
     source = write_csv(tmp_path / "t.csv", x, y)
-    quick = ["--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof"]
+    quick = ["--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof", "--share", 2]
     assert run("anomaly", source, "--label", "kind", "--out", tmp_path / "out", *quick) == 0
     said = capsys.readouterr().out
     assert "54 normal rows train" in said and "reconstruct_all" in said
