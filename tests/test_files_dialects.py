@@ -211,3 +211,30 @@ def test_csv_files_are_read_in_one_place():
                      path.read_text(encoding="utf-8"))
     }  # fmt: skip
     assert readers == {"files/tables.py", "files/dialects.py"}
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0661"])
+def test_numbers_of_names_options_and_targets_are_plain_too(text, tmp_path):
+    from gan_forensics.anomaly.edge import parse_edge
+    from gan_forensics.anomaly.labels import label_spelt
+    from gan_forensics.cli.real_and_fake import quality_of
+    from gan_forensics.data import open_source
+    from gan_forensics.explain.ranking import parse_name
+    from gan_forensics.gans.stargan_targets import labels_of
+
+    for read, said in (
+        (lambda: parse_edge(("shell", text)), "must hold numbers"),
+        (lambda: quality_of(f"jpeg:{text}"), "a quality of 1 to 100"),
+        (lambda: open_source(f"toy:line?n={text}"), "option n must be of type int"),
+        (lambda: open_source(f"toy:powerlaw?exponent={text}"), "must be of type float"),
+        (lambda: parse_name(f"layer.#{text}"), "names no channel"),
+        (lambda: labels_of([f"a={text}"], ["a"]), "give a=0 to a=1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            read()
+    assert label_spelt([1, 10, 0], text) == text and label_spelt([1, 10, 0], "1.0") == 1
+    assert parse_edge(("shell", "1.0")) == ("shell", (1.0,)) and quality_of("jpeg:100") == 100
+    assert labels_of(["a=.5"], ["a"]) == {"a": 0.5}
+    for wrong in ("0", "101", "099"):
+        with pytest.raises(ValueError, match="jpeg:QUALITY"):
+            quality_of(f"jpeg:{wrong}")

@@ -88,9 +88,8 @@ def read_list(
     lines = list(read_csv(file, first="path", numbers=False).lines)
     header = ["path", "label"]
     if lines and lines[0][1][0].lower() == "path":
-        header = lines.pop(0)[1]
         known = ("path", "label", "split")
-        header = [name.lower() if name.lower() in known else name for name in header]
+        header = [name.lower() if name.lower() in known else name for name in lines.pop(0)[1]]
         if twice := sorted(name for name, n in Counter(header).items() if n > 1):
             raise ValueError(f"{file}: two columns are called {twice[0]!r}: rename one")
     elif lines:
