@@ -244,13 +244,14 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
 ):
     suspects = write_images(tmp_path / "suspects", 0.3, 9, n=4)
     save_png(suspects / "small.png", np.zeros((1, 1, 3), np.uint8))
+    save_png(suspects / "black.png", np.zeros((16, 16, 3), np.uint8))
     out = tmp_path / "out"
     code = run(
         *("explain", suspects, "--detector", detector, "--out", out, "--channels", 2),
         *("--patches", 3, "--ranking", features / "features.csv"),
     )
     assert code == 0
-    assert "1 images left out" in capsys.readouterr().err
+    assert "2 images left out" in capsys.readouterr().err
     pictures = sorted(out.glob("0*.png"))
     assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
     with Image.open(pictures[0]) as panel:
@@ -263,7 +264,11 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
     assert read_csv(features / "features.csv")[0]["name"] in page
     assert "small.png: images of 1x1 pixels" in page
     rows, made = read_csv(out / "scores.csv"), load_detector(detector)
-    assert len(rows) == 4
+    errors = {row["path"][-9:]: row for row in rows if row["error"]}
+    assert errors.keys() == {"small.png", "black.png"} and len(rows) == 6
+    assert errors["black.png"]["error"].endswith("black.png: a flat image has no spectrum to judge")
+    assert errors["black.png"]["score"] == errors["black.png"]["verdict"] == ""
+    rows = [row for row in rows if not row["error"]]
     for row in rows:
         odds = np.exp(float(row["score"]))
         assert float(row["probability"]) == pytest.approx(odds / (1 + odds), rel=1e-6)

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
+from gan_forensics.data import ArraySource
 from gan_forensics.data.perturbations import RandomCorruption
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.forensics.attribution import fit_attributor
@@ -23,7 +24,7 @@ from gan_forensics.forensics.attribution_measure import (
 )
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_open_set import measured_open_set, without
-from gan_forensics.forensics.attribution_parts import fifths, halves, relabelled
+from gan_forensics.forensics.attribution_parts import fifths, halves, relabelled, usable
 from gan_forensics.forensics.preprocessing import Preprocessing
 from tests.attribution_toys import NAMES, planted
 
@@ -231,6 +232,31 @@ def test_a_file_whose_digests_are_in_another_order_knows_its_images(fitted, tmp_
     header, arrays = read_archive(tmp_path / "a.npz")
     write_archive(tmp_path / "b.npz", header, {**arrays, "fitted_on": arrays["fitted_on"][::-1]})
     assert_array_equal(load_attributor(tmp_path / "b.npz").fitted_on, np.sort(fitted.fitted_on))
+
+
+def test_flat_images_are_left_out_of_a_fit_which_says_so(fitted):
+    train, held_out = planted(12, seed=0), planted(16, seed=1)
+    images = np.insert(train.source.take(np.arange(36))["image"], 5, 0, axis=0)
+    more = train._replace(
+        source=ArraySource(image=images), labels=np.insert(train.labels, 5, 0),
+        semantics=(*train.semantics[:5], "x", *train.semantics[5:]),
+        instances=("0",) * 37,
+    )  # fmt: skip
+    found = fit_attributor(more, held_out, PLAIN)
+    assert found.facts["left_out"]["to learn from"]["flat"] == {"count": 1, "first": ["example 5"]}
+    assert found.facts["images"] == fitted.facts["images"] and "left_out" not in fitted.facts
+    assert_array_equal(found.model.fingerprints, fitted.model.fingerprints)
+    (kept,), _ = usable({"a": more}, Preprocessing())
+    assert kept.semantics == train.semantics and len(kept.source) == 36
+    assert_array_equal(kept.labels, train.labels)
+    (same,), facts = usable({"a": train}, Preprocessing())
+    assert same is train and facts == {}
+    # A source of which nothing is left is no source.
+    rows = np.flatnonzero(train.labels == 2)
+    black = train.source.take(np.arange(36))["image"]
+    black[rows] = 0
+    with pytest.raises(ValueError, match="no images to learn from of sngan"):
+        fit_attributor(train._replace(source=ArraySource(image=black)), held_out, PLAIN)
 
 
 def test_images_that_it_cannot_judge_are_refused(fitted):
