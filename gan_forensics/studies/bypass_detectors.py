@@ -59,7 +59,7 @@ def rows_of(features: str, images: Images, source: str = "the data") -> Rows:
         ValueError: when none has, naming the source.
     """
     values = FEATURES[features](images)
-    return _some(values, np.isfinite(values).all(axis=1), source)
+    return _some(values, np.asarray(np.isfinite(values).all(axis=1)), source)
 
 
 def _some(rows: Rows, known: np.ndarray, source: str) -> Rows:
