@@ -396,11 +396,56 @@ def test_spectrum_of_missing_empty_or_broken_folders_is_refused(tmp_path, capsys
     assert "no images" in refused(capsys, "spectrum", tmp_path / "empty")
     broken = write_images(tmp_path / "broken", textures(1.5, 0, n=2))
     (broken / "bad.png").write_bytes((broken / "000.png").read_bytes()[:300])
+    (broken / "worse.png").write_bytes((broken / "000.png").read_bytes()[:200])
     said = refused(capsys, "spectrum", broken, "--out", tmp_path / "out")
-    assert "bad.png" in said and "truncated" in said
+    assert "2 of 4 images" in said and "bad.png" in said and "worse.png" in said
+    assert "truncated" in said
+    skip = ("--on-bad-image", "skip", "--out", tmp_path / "out")
+    assert run("spectrum", broken, *skip) == 0
+    assert "2 of 4 left out (they cannot be read)" in capsys.readouterr().err
+    assert read_csv(tmp_path / "out" / "spectrum.csv")[0]["images"] == "2"
+
+
+def test_spectrum_leaves_flat_images_out_of_the_mean_and_says_so(folders, tmp_path, capsys):
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    few = sorted(folders[0].iterdir())[:5]
+    for path in few:
+        (mixed / path.name).write_bytes(path.read_bytes())
+    plain, out = tmp_path / "plain", tmp_path / "out"
+    assert run("spectrum", mixed, "--out", plain) == 0
+    assert json.loads((plain / "spectrum.json").read_text())["images"] == {str(mixed): 5}
+    save_png(mixed / "white.png", np.full((32, 32, 3), 255, np.uint8))
+    # Red and green of one luma are flat in the gray levels that the curve is of.
+    luma = np.zeros((32, 32, 3), np.uint8)
+    luma[::2, :, 0], luma[1::2, :, 1] = 255, 130
+    save_png(mixed / "luma.png", luma)
+    capsys.readouterr()
+    assert run("spectrum", mixed, "--out", out) == 0
+    said = capsys.readouterr().err
+    assert "2 of 7 left out (a flat image has no spectrum to judge): " in said
+    assert "luma.png" in said and "white.png; the mean is of the others" in said
+    assert (out / "spectrum.csv").read_text() == (plain / "spectrum.csv").read_text()
+    told = json.loads((out / "spectrum.json").read_text())
+    assert told["images"] == {str(mixed): 5}
+    assert told["left_out"][str(mixed)]["flat"]["count"] == 2
+    for path in few:
+        (mixed / path.name).unlink()
+    assert "none of 2 images can be used: 2 are flat" in refused(capsys, "spectrum", mixed)
 
 
 # --- detect ---------------------------------------------------------------------------------------
+
+
+def test_detect_fit_refuses_images_that_are_real_and_generated(folders, tmp_path, capsys):
+    out = ("--out", tmp_path / "d.npz")
+    said = refused(capsys, "detect", "fit", folders[0], folders[0], *out)
+    assert "is given for real and for generated images" in said
+    both = tmp_path / "both"
+    both.symlink_to(folders[0])
+    said = refused(capsys, "detect", "fit", folders[0], both, *out)
+    assert "120 files are in " in said and "real and generated at once" in said
+    assert not out[1].exists()
 
 
 def test_detect_fit_reports_both_error_kinds(folders, tmp_path, capsys):

@@ -111,10 +111,19 @@ def test_two_folders_of_one_generator_and_of_two(model, tmp_path, capsys):
 
 def test_a_model_is_measured_on_labelled_images_of_its_sources(model, tmp_path, capsys):
     write(tmp_path / "images", planted(4, seed=6))
-    run("evaluate", model, "--data", tmp_path / "images", "--out", tmp_path / "out")
+    cats = tmp_path / "images" / "sngan" / "cats"
+    save_png(cats / "flat.png", np.full((16, 16, 3), 9, np.uint8))
+    (cats / "bad.png").write_bytes((cats / "flat.png").read_bytes()[:40])
+    evaluate = ("evaluate", model, "--data", tmp_path / "images", "--out", tmp_path / "out")
+    run(*evaluate, code=2)
+    assert "1 of 14 images cannot be read; remove them or leave" in capsys.readouterr().err
+    run(*evaluate, "--on-bad-image", "skip")
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert list(found["measured"]) == ["seen"]
     assert found["measured"]["seen"]["clean"]["n"] == 12
+    (left,) = found["left_out"].values()
+    assert (left["images"], left["flat"]["count"], left["unread"]["count"]) == (14, 1, 1)
+    (cats / "bad.png").unlink()
     assert "seen, as they are: attribution" in capsys.readouterr().out
     assert (tmp_path / "out" / "report.html").exists()
     shutil.copytree(tmp_path / "images" / "dcgan", tmp_path / "images" / "stylegan")

@@ -79,11 +79,12 @@ def test_images_of_another_size_are_refused_without_being_decoded(
     folders, detector, decoded, tmp_path
 ):
     suspects = write_images(tmp_path / "suspects", 1.0, 2, 3)
-    for i in range(5):
+    for i in range(8, 13):
         save_png(suspects / f"large{i}.png", np.zeros((300, 400, 3), np.uint8))
     rows = score(suspects, detector, tmp_path / "scores.csv")
     assert [row["verdict"] != "" for row in rows] == [True, True] + 5 * [False]
     assert all("300x400 with 3 channels do not fit" in row["error"] for row in rows[2:])
+    assert [row["path"].rpartition("large")[2] for row in rows[2:4]] == ["8.png", "9.png"]
     assert decoded["paths"] == [str(suspects / f"00{i}.png") for i in range(2)]
 
 

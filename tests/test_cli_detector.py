@@ -244,13 +244,14 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
 ):
     suspects = write_images(tmp_path / "suspects", 0.3, 9, n=4)
     save_png(suspects / "small.png", np.zeros((1, 1, 3), np.uint8))
+    save_png(suspects / "black.png", np.zeros((16, 16, 3), np.uint8))
     out = tmp_path / "out"
     code = run(
         *("explain", suspects, "--detector", detector, "--out", out, "--channels", 2),
         *("--patches", 3, "--ranking", features / "features.csv"),
     )
     assert code == 0
-    assert "1 images left out" in capsys.readouterr().err
+    assert "2 images left out" in capsys.readouterr().err
     pictures = sorted(out.glob("0*.png"))
     assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
     with Image.open(pictures[0]) as panel:
@@ -263,7 +264,11 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
     assert read_csv(features / "features.csv")[0]["name"] in page
     assert "small.png: images of 1x1 pixels" in page
     rows, made = read_csv(out / "scores.csv"), load_detector(detector)
-    assert len(rows) == 4
+    errors = {row["path"][-9:]: row for row in rows if row["error"]}
+    assert errors.keys() == {"small.png", "black.png"} and len(rows) == 6
+    assert errors["black.png"]["error"].endswith("black.png: a flat image has no spectrum to judge")
+    assert errors["black.png"]["score"] == errors["black.png"]["verdict"] == ""
+    rows = [row for row in rows if not row["error"]]
     for row in rows:
         odds = np.exp(float(row["score"]))
         assert float(row["probability"]) == pytest.approx(odds / (1 + odds), rel=1e-6)
@@ -278,8 +283,9 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
 def test_explain_without_confident_images_says_so_on_the_page(detector, tmp_path, capsys):
     suspects = write_images(tmp_path / "suspects", 1.5, 9, n=2)
     (suspects / "notes.txt").write_text("x")
-    out = tmp_path / "out"
-    assert run("explain", suspects, "--detector", detector, "--out", out) == 0
+    (suspects / "0005.png").write_bytes((suspects / "001.png").read_bytes())
+    out, first = tmp_path / "out", ["--most", 2]  # 0 and 1, though 0005 stands between them.
+    assert run("explain", suspects, "--detector", detector, "--out", out, *first) == 0
     made = load_detector(detector)
     confident = made.score([load_image(suspects / f"00{i}.png") for i in range(2)]).max() >= np.log(
         9
@@ -289,7 +295,9 @@ def test_explain_without_confident_images_says_so_on_the_page(detector, tmp_path
     said = capsys.readouterr().err
     assert ("no channels.png: No channels are ranked" in said) == (not confident)
     assert (out / "channels.png").exists() == confident
-    assert f"{suspects}: 1 of 3 files left out: 1 not an image (notes.txt)" in said
+    assert f"{suspects}: 1 of 4 files left out: 1 not an image (notes.txt)" in said
+    names = [row["path"].rpartition("/")[2] for row in read_csv(out / "scores.csv")]
+    assert names == ["000.png", "001.png"]
 
 
 def test_features_says_what_it_leaves_out_and_follows_links_when_asked(

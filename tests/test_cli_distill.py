@@ -93,15 +93,16 @@ def classifier(tmp_path, monkeypatch):
 
 def test_every_image_has_a_line_with_its_label_and_probabilities(classifier, tmp_path, capsys, rng):
     images = rng.integers(0, 256, (3, 8, 8, 1), np.uint8)
-    for place, image in enumerate(images):
+    for place, image in zip((2, 9, 10), images, strict=True):
         save_png(tmp_path / "own" / f"{place}.png", image)
     save_png(tmp_path / "own" / "wide.png", np.repeat(images[0], 2, 1)[:, 2:-2])
     (tmp_path / "own" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     out = tmp_path / "labels.csv"
     assert run("classify", "run", tmp_path / "own", "--out", out) == 0
     rows = {row["path"].rpartition("/")[2]: row for row in read_csv(out)}
-    assert len(rows) == 5 and rows["broken.png"]["error"] and not rows["broken.png"]["label"]
-    for place, logits in enumerate(classifier.logits(images)):
+    assert [*rows] == ["2.png", "9.png", "10.png", "broken.png", "wide.png"]
+    assert rows["broken.png"]["error"] and not rows["broken.png"]["label"]
+    for place, logits in zip((2, 9, 10), classifier.logits(images), strict=True):
         row = rows[f"{place}.png"]
         assert int(row["label"]) == logits.argmax()
         assert row["name"] == classifier.label_names[logits.argmax()]

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_forensics.cli.evaluate_files import flat_note, readable
 from gan_forensics.cli.train import METHOD_NAMES, options_of
-from gan_forensics.data import power_law_textures, save_png
+from gan_forensics.data import ArraySource, ImageError, power_law_textures, save_png
 from gan_forensics.gans import METHODS, GanConfig, build, init
+from gan_forensics.quality import Extracted, FeatureExtractor
 from gan_forensics.train import Checkpoints, init_state
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 from tests.test_nn_inception import state_dict
@@ -187,7 +189,14 @@ def test_evaluate_of_two_folders_prints_and_writes_every_number(folders, tmp_pat
     }  # fmt: skip
 
 
-def test_evaluate_of_repeated_images_against_themselves_is_one_and_says_why(tmp_path, capsys):
+def test_evaluate_of_repeated_images_against_themselves_is_one_and_says_why(
+    tmp_path, capsys, monkeypatch
+):
+    def small(images):
+        return Extracted(np.float32(images.reshape(len(images), -1)[:, :6]), None)
+
+    colours = FeatureExtractor("six numbers", "f" * 64, small)
+    monkeypatch.setattr("gan_forensics.quality.random_features", lambda *_, **more: colours)
     (tmp_path / "copies").mkdir()
     for i, image in enumerate(
         np.tile(power_law_textures(3, 8, exponent=1.0, seed=1), (6, 1, 1, 1))
@@ -225,6 +234,55 @@ def test_evaluate_computes_what_can_be_and_names_what_cannot(folders, tmp_path, 
     assert run("evaluate", folders[1], "--data", folders[0], *out, "--metrics", "fid") == 0
     assert "Left out" not in capsys.readouterr().out
     assert "left_out" not in json.loads((tmp_path / "r.json").read_text())
+
+
+def test_flat_images_are_counted_and_stay_and_what_is_in_memory_is_not_read(capsys):
+    class Broken:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            if index == 1:
+                raise ImageError("b.png: damaged")
+            return {"image": np.full((8, 8, 3), index, np.uint8)}
+
+    memory = ArraySource(image=np.zeros((2, 8, 8, 3), np.uint8))
+    kept, facts = readable({"real": memory, "generated": Broken()}, "skip")
+    assert kept["real"] is memory and len(kept["generated"]) == 2
+    assert facts["images_left_out"]["generated"]["unread"]["first"] == ["b.png: damaged"]
+    assert "generated: 1 of 3 left out (they cannot be read): b.png" in capsys.readouterr().err
+    assert flat_note("a", kept["generated"]).startswith("2 of 2 images of a are flat")
+    eye = 200 * np.eye(8, dtype=np.uint8)[None, :, :, None]
+    assert flat_note("a", ArraySource(image=eye)) == ""
+    assert readable({"real": memory}, "stop") == ({"real": memory}, {})
+
+
+@pytest.mark.slow
+def test_evaluate_names_all_files_that_cannot_be_read_and_counts_flat_ones(
+    folders, tmp_path, capsys
+):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in folders[1].iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    for name in ("bad1.png", "bad2.png"):
+        (broken / name).write_bytes((broken / "000.png").read_bytes()[:200])
+    save_png(broken / "black.png", np.zeros((16, 16, 3), np.uint8))
+    command = ["evaluate", broken, "--data", folders[0], "--features", "random", "--metrics", "fid"]
+    command += ["--out", tmp_path / "r.json"]
+    said = refused(capsys, *command)
+    assert "2 of 73 images cannot be read; remove them or leave them out (--on-bad-image" in said
+    assert "bad1.png: damaged" in said and "bad2.png: damaged" in said
+    assert run(*command, "--on-bad-image", "skip") == 0
+    said = capsys.readouterr()
+    assert "generated: 2 of 33 left out (they cannot be read): " in said.err
+    assert f"Note: 1 of 31 images of {broken} are flat" in " ".join(said.out.split())
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert results["quality"][0]["fake"] == 31 and len(results["flat"]) == 1
+    assert results["images_left_out"]["generated"]["unread"]["count"] == 2
+    said = refused(capsys, "evaluate", broken, "--data", "stacked:samples:digits",
+                   "--on-bad-image", "skip")  # fmt: skip
+    assert "--on-bad-image" in said and "leave it out" in said
 
 
 def test_evaluate_decides_before_any_feature_is_computed(folders, plain, capsys, monkeypatch):

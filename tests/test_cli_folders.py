@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_forensics.data import power_law_textures, save_png
+from gan_forensics.forensics import load_detector
 from tests.test_cli import detector, folders, plain_terminal, read_csv, refused, run  # noqa: F401
 from tests.test_data_listing import HEIC
 
@@ -105,13 +106,17 @@ def test_detect_fit_takes_gray_and_coloured_folders_together(tmp_path, capsys):
     for k, (a, b) in enumerate(
         zip(real, power_law_textures(120, 16, exponent=0.5, seed=1), strict=True)
     ):
-        save_png(tmp_path / "real" / f"{k}.png", a)
+        save_png(tmp_path / "real" / ("Train" if k < 90 else "val") / f"{k}.png", a)
         save_png(tmp_path / "fake" / f"{k}.png", b)
     (tmp_path / "real" / "notes.txt").write_text("x")
     out = tmp_path / "d.npz"
     assert run("detect", "fit", tmp_path / "real", tmp_path / "fake", "--out", out) == 0
     said = capsys.readouterr().err
     assert f"{tmp_path / 'real'}: 1 of 121 files left out: 1 not an image (notes.txt)" in said
+    line = "splits: train 90 of Train/, test 30 of val/; taken are 120 of 120"
+    assert said.count(f"{tmp_path / 'real'}: {line}\n") == said.count("splits: ") == 1
+    splits = {"train": {"Train/": 90}, "test": {"val/": 30}}
+    assert load_detector(out).facts["splits"] == {str(tmp_path / "real"): splits}
     assert run("detect", "score", tmp_path, "--detector", out, "--out", tmp_path / "s.csv") == 0
 
 
@@ -146,15 +151,21 @@ def test_train_says_what_it_takes_and_all_is_taken_when_asked(
 def test_evaluate_compares_gray_with_gray_and_with_colour(tmp_path, capsys):
     images = power_law_textures(20, 16, exponent=1.5, seed=0)
     for k, image in enumerate(images):
-        save_png(tmp_path / "gray" / f"{k}.png", image[..., :1])
+        part = "TRAINING" if k < 15 else "valid"
+        save_png(tmp_path / "gray" / part / f"{k}.png", image[..., :1])
         save_png(tmp_path / "same" / f"{k}.png", image[..., :1].repeat(3, -1))
     (tmp_path / "gray" / "notes.txt").write_text("x")
     options = ["--features", "random", "--metrics", "fid", "--out", tmp_path / "r.json"]
     values = []
     for fake in ("gray", "same"):
         assert run("evaluate", tmp_path / fake, "--data", tmp_path / "gray", *options) == 0
-        values.append(json.loads((tmp_path / "r.json").read_text())["quality"][0]["value"])
+        results = json.loads((tmp_path / "r.json").read_text())
+        values.append(results["quality"][0]["value"])
+        splits = {"train": {"TRAINING/": 15}, "test": {"valid/": 5}}
+        assert results["protocol"]["folders"] == {str(tmp_path / "gray"): {"splits": splits}}
         said = capsys.readouterr().err
+        line = "gray: splits: train 15 of TRAINING/, test 5 of valid/; taken are 20 of 20\n"
+        assert said.count(line) == 1 + (fake == "gray")
         assert "1 of 21 files left out: 1 not an image (notes.txt)" in said
         assert ("all are read as RGB" in said) == (fake == "same")
     np.testing.assert_allclose(values, 0, rtol=0, atol=1e-4)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gan_forensics import gans
-from gan_forensics.data import load_image, save_png
+from gan_forensics.cli.translate import Translate
+from gan_forensics.data import Rgb, load_image, open_source, save_png
 from gan_forensics.gans import StarGanConfig, build_stargan
 from gan_forensics.gans.stargan_targets import asked_of, changed
 from gan_forensics.train import init_state
@@ -123,6 +124,19 @@ def test_other_sources_gray_files_and_equal_names_have_translations(started, tmp
     files = translated(started, "samples:lfw", tmp_path / "toy", "--to", "red", "--most", 3)
     assert files == ["grid.png", "red/000000.png", "red/000001.png", "red/000002.png"]
     assert "3 of 200 images, the first ones (--most)" in capsys.readouterr().err
+
+
+def test_the_first_images_by_name_are_those_of_the_lowest_numbers(tmp_path):
+    for name in ("f_10", "f_9"):
+        save_png(tmp_path / "own" / f"{name}.png", np.full((8, 8, 3), 9, np.uint8))
+    (tmp_path / "own.csv").write_text("own/f_10.png\nown/f_9.png\n")
+    for name, first in (
+        (f"folder:{tmp_path / 'own'}", "f_9"),
+        (f"list:{tmp_path}/own.csv", "f_10"),
+    ):
+        command = Translate(tmp_path, name, most=1)
+        for source in (open_source(name), Rgb(open_source(name))):
+            assert command._read(source, 3)[0] == [first]
 
 
 def test_translate_refuses_what_cannot_be(started, faces, tmp_path, capsys):

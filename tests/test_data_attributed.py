@@ -74,6 +74,9 @@ def test_what_is_real_is_told_or_asked_about(tree):
         (("a.png", "real/b.png"), "a.png: images lie in SOURCE/SEMANTIC/INSTANCE"),
         (("real/a/b/c/d.png", "gan/a.png"), "d.png: images lie in SOURCE/SEMANTIC/INSTANCE"),
         (("train/real/a.png", "test/real/b.png"), "test, train are splits, not sources"),
+        (("VAL/a.png",), "VAL are splits, not sources"),
+        (("Train/a.png", "dev/a.png", "real/a.png"), "Train, dev are splits, not sources"),
+        (("real/train/a.png", "gan/TEST/a.png"), "SOURCE/TEST, train are splits, not semantics"),
     ],
 )
 def test_other_layouts_are_refused(tree, paths, words):

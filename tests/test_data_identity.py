@@ -42,6 +42,14 @@ def test_a_folder_that_moves_keeps_its_fingerprint(folder, tmp_path, monkeypatch
                                   np.array([0, 0, 1]))) == before  # fmt: skip
 
 
+def test_paths_may_be_absolute_and_not(folder, tmp_path, monkeypatch):
+    before = _of(folder)
+    monkeypatch.chdir(tmp_path)
+    first, *others = sorted(folder.rglob("*.png"))
+    mixed = [first, *(path.relative_to(tmp_path) for path in others)]
+    assert fingerprint(FileSource(mixed, np.array([0, 0, 1]))) == before
+
+
 @pytest.mark.parametrize(
     "change, names",
     [
@@ -88,6 +96,8 @@ def test_every_value_of_arrays_in_memory_counts(rng):
         other[row, 1, 1, 0] ^= 1
         found = fingerprint(ArraySource(image=other, label=np.zeros(2100, int)))
         assert _changed(before, found) == {"values"}
+    found = fingerprint(ArraySource(image=images.reshape(2100, 4, 1, 1), label=np.zeros(2100, int)))
+    assert _changed(before, found) == {"values"}
     found = fingerprint(ArraySource(image=images, label=np.ones(2100, int)))
     assert _changed(before, found) == {"values"}
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_forensics.data import Batches, open_attributes, open_source, take
-from gan_forensics.data.tfds import read_tfds
+from gan_forensics.data import Batches, account, open_attributes, open_source, take
+from gan_forensics.data.tfds import _label_names, read_tfds
 
 tfds = pytest.importorskip("tensorflow_datasets")
 if "tensorflow" in sys.modules:
@@ -130,6 +130,22 @@ def test_a_dictionary_of_truth_values_is_attributes(tmp_path):
 
 def test_all_joins_every_split(data_dir):
     assert len(open_source(f"tfds:dots:1.0.0?data_dir={data_dir}")) == sum(N.values())
+
+
+def test_labels_have_their_names_unless_these_are_numbers(data_dir):
+    source = open_source(f"tfds:dots:1.0.0?data_dir={data_dir}", split="train")
+    assert source.label_names == ("even", "odd")
+    assert account.classes(source) == "classes: even 0, odd 1"
+    kinds = {
+        "numbers": tfds.features.ClassLabel(num_classes=11),
+        "open": tfds.features.ClassLabel(),
+    }
+    assert (
+        _label_names(kinds, "numbers")
+        == _label_names(kinds, "open")
+        == _label_names(kinds, None)
+        == ()
+    )
 
 
 def test_environment_names_the_folder_in_a_fresh_process(data_dir):

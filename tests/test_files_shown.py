@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import gan_forensics
+from gan_forensics.files import natural_order
 from gan_forensics.report import (
     Bar,
     Curve,
@@ -283,3 +284,12 @@ def test_names_and_numbers_of_a_figure_are_bounded():
     assert literal("x" * 60) == "x" * 60 and len(literal("x" * 61)) == 60
     kept = drawable([9.9e29, 1e30, -9.9e29, -1e30])
     np.testing.assert_array_equal(kept, [9.9e29, np.nan, -9.9e29, np.nan])
+
+
+def test_names_are_ordered_as_people_count():
+    names = ["img_2", "img_10", "img_010", "b/img_1", "b-1", "b", "9", "10", "07", "7", "", "x" * 9]
+    ordered = ["", "07", "7", "9", "10", "b", "b/img_1", "b-1", "img_2", "img_010", "img_10"]
+    assert sorted(names, key=natural_order)[:-1] == ordered
+    long = ["1" * 5000, "2", "0" * 6000 + "1"]
+    assert sorted(long, key=natural_order) == [long[2], long[1], long[0]]
+    assert sorted([Path("e_10"), Path("e_9")], key=natural_order) == [Path("e_9"), Path("e_10")]

@@ -25,7 +25,7 @@ from gan_forensics.forensics.attribution_measure import (
 )
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_open_set import measured_open_set, without
-from gan_forensics.forensics.attribution_parts import fifths, halves, relabelled
+from gan_forensics.forensics.attribution_parts import fifths, halves, relabelled, usable
 from gan_forensics.forensics.preprocessing import Preprocessing
 from tests.attribution_toys import NAMES, planted
 
@@ -73,7 +73,8 @@ def test_images_that_repeat_others_are_counted_and_said(fitted):
     found = {**found, "gallery": 0}
     assert found == {"train": 3, "held_out": 1, "held_out_also_in_train": 3, "gallery": 0}
     (said,) = said_repeated(found, 39, 51)
-    assert said.startswith("3 of 39 images that train repeat another, as do 1 of 51 that set")
+    assert said.startswith("3 of 39 images that train and 1 of 51 that set probabilities repeat an")
+    assert "; 3 of the latter train too, " in said
 
 
 def test_the_order_of_sources_does_not_matter(fitted):
@@ -254,6 +255,31 @@ def test_a_file_whose_digests_are_in_another_order_knows_its_images(fitted, tmp_
     header, arrays = read_archive(tmp_path / "a.npz")
     write_archive(tmp_path / "b.npz", header, {**arrays, "fitted_on": arrays["fitted_on"][::-1]})
     assert_array_equal(load_attributor(tmp_path / "b.npz").fitted_on, np.sort(fitted.fitted_on))
+
+
+def test_flat_images_are_left_out_of_a_fit_which_says_so(fitted):
+    train, held_out = planted(12, seed=0), planted(16, seed=1)
+    images = np.insert(train.source.take(np.arange(36))["image"], 5, 0, axis=0)
+    more = train._replace(
+        source=ArraySource(image=images), labels=np.insert(train.labels, 5, 0),
+        semantics=(*train.semantics[:5], "x", *train.semantics[5:]),
+        instances=("0",) * 37,
+    )  # fmt: skip
+    found = fit_attributor(more, held_out, PLAIN)
+    assert found.facts["left_out"]["to learn from"]["flat"] == {"count": 1, "first": ["example 5"]}
+    assert found.facts["images"] == fitted.facts["images"] and "left_out" not in fitted.facts
+    assert_array_equal(found.model.fingerprints, fitted.model.fingerprints)
+    (kept,), _ = usable({"a": more}, Preprocessing())
+    assert kept.semantics == train.semantics and len(kept.source) == 36
+    assert_array_equal(kept.labels, train.labels)
+    (same,), facts = usable({"a": train}, Preprocessing())
+    assert same is train and facts == {}
+    # A source of which nothing is left is no source.
+    rows = np.flatnonzero(train.labels == 2)
+    black = train.source.take(np.arange(36))["image"]
+    black[rows] = 0
+    with pytest.raises(ValueError, match="no images to learn from of sngan"):
+        fit_attributor(train._replace(source=ArraySource(image=black)), held_out, PLAIN)
 
 
 def test_images_that_it_cannot_judge_are_refused(fitted):

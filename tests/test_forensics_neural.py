@@ -28,7 +28,7 @@ from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.fitting import fit_detector
 from gan_forensics.forensics.metrics import geometric_mean_threshold, inclusive
 from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector, preprocess, size_batches
-from gan_forensics.forensics.neural_parts import OnDemand, RealAndFake, part
+from gan_forensics.forensics.neural_parts import OnDemand, RealAndFake, part, part_by_groups
 from gan_forensics.forensics.neural_training import (
     METRIC,
     NETWORK,
@@ -374,13 +374,51 @@ def test_the_ordinary_plateau_rule_is_not_changed_by_restarts():
 @pytest.fixture(scope="module")
 def parts():
     def source(n, exponent, seed):
-        return ArraySource(image=textures(n, exponent, seed))
+        # The last one is black, and of no use.
+        images = textures(n, exponent, seed)
+        return ArraySource(image=np.concatenate([images, 0 * images[:1]]))
 
     return part(
         (source(64, 1.5, 0), source(60, 1.5, 1)),
         (source(48, 0.3, 2), source(60, 0.3, 3)),
         split="x",
     )
+
+
+def test_flat_images_are_left_out_of_every_part(parts):
+    assert [len(images) for images in parts.train] == [64, 48]
+    assert sum(len(images) for images in (parts.validation[0], parts.calibration)) == 40
+    for name, count in (("real", 65), ("generated", 49), ("real, held out", 61)):
+        found = parts.left_out["left_out"][name]
+        assert found["images"] == count and found["flat"]["count"] == 1
+        assert found["flat"]["first"] == [f"example {count - 1}"]
+
+
+def test_groups_stay_with_the_images_of_their_parts_where_flat_ones_are_left_out():
+    images = textures(60, 1.0, 0)
+    images[3] = 7
+    source, groups = ArraySource(image=images), np.arange(60)
+    made = part_by_groups(source, source, (groups, 100 + groups), split="")
+    assert sum(map(len, (made.train[0], made.validation[0], made.calibration))) + 5 == 59
+    for kept, of in ((made.calibration, made.groups[0]), (made.measurement[0], made.groups[1][0])):
+        for row, group in enumerate(of):
+            assert_array_equal(kept[row]["image"], images[group])
+    # A crop may be flat where the image is not.
+    images[5, 4:-4, 4:-4] = 0
+    small = part_by_groups(
+        source, source, (groups, 100 + groups), split="", preprocessing=Preprocessing(crop=4)
+    )
+    assert small.left_out["left_out"]["real"]["flat"]["first"] == ["example 3", "example 5"]
+
+
+def test_a_flat_image_has_no_score_whatever_its_company(trained):
+    detector, _ = trained
+    images = textures(4, 1.0, 7)
+    flat = np.full_like(images[0], 90)
+    scores = detector.score([images[0], flat, images[1][:24], flat[:24]])
+    assert_array_equal(np.isnan(scores), [False, True, False, True])
+    # What was left out of its fit stands in its file, and is not compared when a run goes on.
+    assert detector.facts["left_out"]["generated"]["images"] == 49
 
 
 CONFIG = DetectorConfig(

@@ -299,8 +299,8 @@ def test_classes_are_counted_where_they_are_not_given():
     ("labels", "classes", "says"),
     [
         (None, None, "samples:digits has no labels"),
-        ([0, 1, 3, 3, 1, 0], None, r"no image of the classes \[2\] of 4"),
-        ([0, 1, 2, 2, 1, 0], 5, r"no image of the classes \[3, 4\] of 5"),
+        ([0, 1, 3, 3, 1, 0], None, r"no training image of the classes \[2\] of 4"),
+        ([0, 1, 2, 2, 1, 0], 5, r"no training image of the classes \[3, 4\] of 5"),
         ([0, 1, 2, 2, 1, 0], 2, "labels from 0 to 2; cgan-pd with 2 classes takes .* 0 to 1"),
         ([-1, 0, 1, 1, 0, 0], None, "labels from -1 to 1"),
     ],
@@ -313,3 +313,25 @@ def test_labels_that_do_not_do_are_refused(labels, classes, says):
 def test_unconditional_methods_need_no_labels():
     config = GanConfig("sngan")
     assert _completed(config, source(), 10) == replace(config, channels=1)
+
+
+def test_names_of_classes_go_into_the_config_of_what_knows_classes():
+    named = source([0, 1, 1, 0, 1, 0])
+    named.label_names = ("cat", "dog")
+    config = replace(CONFIG, schedule="none")
+    assert _completed(config, named, 10).label_names == ("cat", "dog")
+    assert _completed(config, source([0, 1] * 3), 10).label_names is None
+    assert _completed(GanConfig("sngan"), named, 10).label_names is None
+    # A class that only a test has, wherever it stands in the order.
+    named.label_names = ("cat", "dog", "horse")
+    with pytest.raises(ValueError, match="no training image of the classes horse of 3: add"):
+        _completed(config, named, 10)
+    files = OneByOne([0, 1])
+    files.label_names = ("cat", "dog")
+    with pytest.raises(ValueError, match="has 2 classes, the config 7"):
+        _completed(replace(config, classes=7), files, 10)
+    saved = {**asdict(config), "classes": 2, "label_names": ["cat", "dog"]}
+    assert build(GanConfig(**saved)).config.label_names == ("cat", "dog")
+    for odd in (["cat"], [1, 2]):
+        with pytest.raises(ValueError, match="label_names for 2 classes"):
+            build(GanConfig(**{**saved, "label_names": odd}))

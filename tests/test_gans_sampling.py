@@ -45,6 +45,26 @@ def test_one_label_is_that_of_all_images():
     )
 
 
+def test_classes_are_asked_for_by_name_or_else_by_number():
+    gan, state = made(CLASSES)
+    named = gan._replace(config=dataclasses.replace(gan.config, label_names=("a", "b", "cat", "1")))
+    by_name = generate(named, state, 4, seed=0, labels=["cat", "1", "0", "b"])
+    assert_array_equal(by_name, generate(gan, state, 4, seed=0, labels=[2, 3, 0, 1]))
+    assert_array_equal(
+        generate(named, state, 2, seed=0, labels="cat"), generate(gan, state, 2, seed=0, labels=2)
+    )
+    with pytest.raises(
+        ValueError, match=r"called 'cats'; there are a, b, cat, 1. Did you mean cat"
+    ):
+        generate(named, state, 2, seed=0, labels="cats")
+    with pytest.raises(ValueError, match="no class is called 'cat': .* no names, they are 0 to 3"):
+        generate(gan, state, 2, seed=0, labels="cat")
+    with pytest.raises(ValueError, match="must lie in 0 ... 3, got 7"):
+        generate(named, state, 2, seed=0, labels="7")
+    with pytest.raises(ValueError, match="sngan has no classes"):
+        generate(*made(), 2, seed=0, labels="cat")
+
+
 def test_without_labels_classes_are_drawn_image_by_image():
     gan, state = made(CLASSES)
     images = generate(gan, state, 40, seed=1, batch_size=7)

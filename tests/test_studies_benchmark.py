@@ -252,7 +252,8 @@ def test_mixed_codecs_and_sizes_of_real_files_are_refused(zoo, tmp_path, photogr
     data = photographs()
     runs, real = grid(zoo, other=data)
     _, facts, said = built(tmp_path, runs, real)
-    assert facts["counts"]["test"] == 18 and not said
+    assert facts["counts"]["test"] == 18
+    assert said == [f"{data}: splits: train 14 of train/, test 14 of test/; taken are 14 of 28"]
     photographs("jpg", count=2, first=20)
     with pytest.raises(ValueError, match=r"real files of 2 codecs: 14 of PNG .*; 2 of JPEG"):
         built(tmp_path / "b2", runs, real)
@@ -267,10 +268,12 @@ def test_mixed_sizes_of_real_files_are_refused(zoo, tmp_path, photographs):
 
 
 def test_files_of_a_lossy_codec_are_told(zoo, tmp_path, photographs):
-    runs, real = grid(zoo, other=photographs("jpg"))
+    data = photographs("jpg")
+    runs, real = grid(zoo, other=data)
     said = built(tmp_path, runs, real)[2]
     assert said == [
-        "the real files are JPEG: its traces are in real images alone, where no GAN learned them"
+        f"{data}: splits: train 14 of train/, test 14 of test/; taken are 14 of 28",
+        "the real files are JPEG: its traces are in real images alone, where no GAN learned them",
     ]
 
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
 from gan_forensics.cli.process import failure, judged, list_images, progress
-from gan_forensics.files import listed, rows_kept, say, tell, write_csv
+from gan_forensics.files import listed, natural_order, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.attribution import Attributor
@@ -79,7 +79,7 @@ class AttributeScore:
             for path, reason in left_out.items():
                 rows.append(_row(path, model, f"{shown(path)}: {reason}"))
                 pictures.append((path, reason))
-            rows.sort(key=lambda row: row["path"])
+            rows.sort(key=lambda row: natural_order(row["path"]))
             write_csv(self.out, rows)
         errors = [row["error"] for row in rows if row["error"]]
         known = [row["verdict"] for row in rows if not row["error"]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.process import failure, judged, list_images, progress
-from gan_forensics.files import listed, rows_kept, say, tell, write_csv
+from gan_forensics.files import listed, natural_order, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.distill import Classifier
@@ -58,7 +58,7 @@ class Classify:
                 _row(classifier, path, None, f"{shown(path)}: {why}")
                 for path, why in left_out.items()
             ]
-            rows.sort(key=lambda row: row["path"])
+            rows.sort(key=lambda row: natural_order(row["path"]))
             write_csv(self.out, rows)
         if fitted:
             say(f"{fitted} of {len(paths)} were cropped to squares or resized to {classifier.size}")
@@ -69,7 +69,7 @@ class Classify:
                 f"none of {len(rows)} could be classified, see {self.out}; first: "
                 f"{shown(errors[0])}"
             )
-        counts = {name: called.count(name) for name in sorted(set(called), key=str)}
+        counts = {name: called.count(name) for name in sorted(set(called), key=natural_order)}
         said = listed([f"{n} {name}" for name, n in counts.items()])
         tell(f"{len(called)} images: {said}; {self.out}")
         if errors:

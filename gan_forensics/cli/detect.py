@@ -13,7 +13,7 @@ from gan_forensics.cli.checks import at_least, not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
 from gan_forensics.cli.process import failure, judged, list_images, progress, tell_next
 from gan_forensics.cli.robustness import DetectRobustness
-from gan_forensics.files import rows_kept, say, tell, write_csv
+from gan_forensics.files import natural_order, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.data import Header
@@ -131,6 +131,8 @@ class DetectFit:
         facts = real_and_fake.audited(
             names, sources, preprocessing, robust=self.robust, seed=self.seed
         )
+        if splits := real_and_fake.splits_of(names, sources):
+            facts["splits"] = splits
         detector = fit_detector(
             # RGB, which `detect score` reads as well.
             Rgb(sources[0]),
@@ -219,7 +221,7 @@ class DetectScore:
                     known.append((labels[path], found.scores[0], cells["verdict"]))
                 rows.append(row)
                 keep(row)
-            write_csv(self.out, sorted(rows, key=lambda row: row["path"]))
+            write_csv(self.out, sorted(rows, key=lambda row: natural_order(row["path"])))
         errors = [row["error"] for row in rows if row["error"]]
         if not known:
             # No wrong use of the command, and no success either.

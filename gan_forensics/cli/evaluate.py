@@ -91,6 +91,8 @@ class Evaluate:
     judge by: your own, such as ~/.cache/gan_forensics/features."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, and name them all, or leave them out."""
     leak: str | None = None
     """Instead of scores, whether samples show the transforms that a GAN was trained with: some of
     rotation, flip, crop, translation, shift, cutout, colour, such as rotation,flip. A classifier
@@ -155,6 +157,7 @@ class Evaluate:
 
     def _of_images(self, run: Path, asked: tuple[str, ...] | None, *, is_run: bool) -> Judged:
         """Scores by features of images."""
+        from gan_forensics.cli.evaluate_files import flat_note, readable
         from gan_forensics.data import account
         from gan_forensics.quality import computable, evaluate_images
 
@@ -163,9 +166,20 @@ class Evaluate:
         real = open_source(self.data, size=size, split=self.split, follow_links=links)
         if line := account.coloured(real):
             say(f"{self.data}: {line}")
-        given = None
+        if self.features == "small":
+            for line in (account.classes(real), *account.notes(real)):
+                if line:
+                    say(f"{self.data}: {line}")
+        folders, given = {self.data: account.folders(real)}, None
         if gan is None:
-            given = self.some(open_source(self.run, size=size, follow_links=links))
+            source = open_source(self.run, size=size, follow_links=links)
+            folders[self.run] = account.folders(source)
+            given = self.some(source)
+        if self.features != "small":  # A classifier is trained on all images.
+            real = self.some(real)
+        both = {"real": real, **({} if given is None else {"generated": given})}
+        both, unread = readable(both, self.on_bad_image)
+        real, given = both["real"], both.get("generated")
         fake = self.n if given is None else len(given)
         # Before the judge is trained and the GAN draws.
         metrics, left_out = computable(
@@ -175,6 +189,7 @@ class Evaluate:
             tell(f"Left out {name!r}: {reason}.")
         fakes, made = self.drawn(run, *gan) if gan else ([given], self.run)
         real, fakes = _of_equal_channels(real, fakes)
+        notes = [flat_note(self.data, self.some(real)), flat_note(self.run, fakes[0])]
         extractor = self._extractor(real)
         scores = evaluate_images(
             self.some(real),
@@ -190,9 +205,11 @@ class Evaluate:
             "size": size or "as they are",
             "quantisation": "fixed: (x + 1) 127.5, to the nearest",
             "features": {"name": extractor.name, **extractor.protocol},
+            **({"folders": found} if (found := {k: v for k, v in folders.items() if v}) else {}),
         }
-        tables = {"left_out": left_out} if left_out else {}
-        return Judged(scores, protocol, tables, [extractor.warning])
+        tables: dict[str, Any] = {"left_out": left_out} if left_out else {}
+        tables |= {"flat": flats} if (flats := list(filter(None, notes))) else {}
+        return Judged(scores, protocol, {**tables, **unread}, [extractor.warning, *notes])
 
     def _report(self, judged: Judged, out: Path) -> None:
         """Write results.json and print the scores."""

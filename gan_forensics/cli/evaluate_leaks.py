@@ -49,6 +49,7 @@ def check_options(command: "Evaluate") -> "tuple[Policy, ...]":
         metrics=command.metrics,
         cache=command.cache,
         precision=command.precision,
+        on_bad_image=None if command.on_bad_image == "stop" else command.on_bad_image,
     )
     not_given(
         "--leak takes the training and the test split of --data, and one draw",

@@ -28,6 +28,7 @@ def check_options(command: "Evaluate", *, points: bool) -> None:
         weights=command.weights,
         resize=command.resize,
         metrics=command.metrics,
+        on_bad_image=None if command.on_bad_image == "stop" else command.on_bad_image,
     )
 
 

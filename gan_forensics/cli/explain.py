@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import failure, judged, list_images, progress
-from gan_forensics.files import file_stem, rows_kept, say, tell, write_csv
+from gan_forensics.files import file_stem, natural_order, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
@@ -74,7 +74,7 @@ class Explain:
         detector = read_neural(self.detector)
         chosen = read_ranking(self.ranking) if self.ranking else None
         listing = list_images(self.images, follow_links=self.follow_links)
-        paths = listing.images[: self.most]
+        paths = sorted(listing.images, key=natural_order)[: self.most]
         if len(paths) < len(listing.images):
             say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
         found, errors, rows_found = {}, [], []

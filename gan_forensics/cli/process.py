@@ -25,7 +25,8 @@ def open_source(
 
     refuse_points(name)
     source = data.open_source(name, size=size, split=split, follow_links=follow_links)
-    for line in (data.account.left_out(source), data.account.fitted(source, size)):
+    account = data.account
+    for line in (account.left_out(source), account.splits(source), account.fitted(source, size)):
         if line:
             say(f"{name}: {line}")
     return source

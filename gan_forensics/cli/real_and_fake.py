@@ -44,9 +44,18 @@ def open_native(
     source = data.open_source(
         name, size=size if made else None, split=split, follow_links=follow_links
     )
-    if not quiet and (line := data.account.left_out(source)):
-        say(f"{name}: {line}")
+    for line in () if quiet else (data.account.left_out(source), data.account.splits(source)):
+        if line:
+            say(f"{name}: {line}")
     return source
+
+
+def splits_of(names: Sequence[str], sources: "Sequence[Source]") -> dict[str, Any]:
+    """Which folders of a source are which splits, JSON-able, where they say so."""
+    from gan_forensics.data import account
+
+    found = {name: account.folders(source) for name, source in zip(names, sources, strict=True)}
+    return {name: of["splits"] for name, of in found.items() if "splits" in of}
 
 
 def check_apart(names: Sequence[str], sources: "Sequence[Source]") -> None:

@@ -22,6 +22,8 @@ class Sample:
 
     $ gan-forensics sample runs/sagan-32 --labels 0 1 2 --truncation 1.5
 
+    $ gan-forensics sample runs/sagan-32 --class cat dog
+
     $ gan-forensics sample runs/sngan-32 --interpolate 8
 
     $ gan-forensics sample runs/gn-gan-grid9 -n 2000 --form npz
@@ -38,9 +40,9 @@ class Sample:
     picture shows them, the array is `point` float32 [n, d]."""
     seed: int = 0
     """Image i depends on the seed, i and its class alone."""
-    labels: Annotated[tuple[int, ...], arg(aliases=["--class"])] = ()
-    """Classes of a conditional GAN, taken in turn by the images (rows, with --interpolate); by
-    default they are drawn."""
+    labels: Annotated[tuple[str, ...], arg(aliases=["--class"])] = ()
+    """Classes of a conditional GAN, by name or else by number, taken in turn by the images (rows,
+    with --interpolate); by default they are drawn."""
     truncation: float | None = None
     """Noise from the normal distribution cut off at this many standard deviations."""
     interpolate: int | None = None
@@ -85,7 +87,7 @@ class Sample:
                 "--form png is for images, this GAN makes points: take grid, a picture of all, or "
                 "npz"
             )
-        labels = np.resize(self.labels, count).astype(int) if self.labels else None
+        labels = np.resize(self.labels, count) if self.labels else None
         if rows is None:
             chosen = {"labels": labels, "truncation": self.truncation}
             images = generate(gan, state, count, seed=self.seed, **chosen)

@@ -250,7 +250,7 @@ def _loaded(name: str) -> Any:
         return Annotated[TrainStarGan, subcommand(name, prefix_name=False)]
     from gan_forensics.gans import GanConfig
 
-    options = options_of(GanConfig, without=("method",))
+    options = options_of(GanConfig, without=("method", "label_names"))
     command = make_dataclass(
         "TrainGan", [("gan", options, field(default_factory=options))], bases=(TrainGan,),
         frozen=True,

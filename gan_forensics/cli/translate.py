@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least
 from gan_forensics.cli.process import failure, open_source, progress
-from gan_forensics.files import file_stem, listed, say, tell
+from gan_forensics.files import file_stem, listed, natural_order, say, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +124,10 @@ class Translate:
         if count < len(source):
             say(f"{count} of {len(source)} images, the first ones (--most)")
         names, images, errors = [], [], []
-        for index in range(count):
+        rows = list(range(len(source)))
+        if getattr(getattr(source, "source", source), "root", None):  # A list has an order.
+            rows.sort(key=lambda row: natural_order(describe(source, row)))
+        for index in rows[:count]:
             try:
                 images.append(source[index]["image"])
             except Exception as error:  # The others have nothing to do with it.

@@ -8,6 +8,7 @@ from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.data.decoding import Header, ImageError, read_header
 from gan_forensics.data.listing import by_reason, summary
 from gan_forensics.data.sources import FileSource, Source
+from gan_forensics.files import listed
 
 # Files whose headers are read for a sentence.
 _LOOKED_AT = 64
@@ -31,6 +32,46 @@ def taken(source: Source, *, use: str = "train") -> str:
         f"{stacks}{len(read)} of {listed} {kind} {use}, {listed - len(read)} are held out "
         "(--split all takes everything)"
     )
+
+
+def splits(source: Source) -> str:
+    """One line on which folders are which splits, with their numbers of images; else empty."""
+    read: Any = _read(source)
+    folders = getattr(read, "folders", None)
+    if not folders or not folders.splits:
+        return ""
+    said = []
+    for use, places in folders.splits.items():
+        of = listed([f"{n} of {place}" for place, n in places.items()], between=" and ")
+        said.append(f"{of} in neither" if use == "neither" else f"{use} {of}")
+    return f"splits: {', '.join(said)}; taken are {len(read)} of {read.listed}"
+
+
+def classes(source: Source) -> str:
+    """One line on the classes of a source: their labels, and those without a folder; else empty."""
+    read = _read(source)
+    folders, names = getattr(read, "folders", None), getattr(read, "label_names", ())
+    if not folders or not folders.numbers:
+        return f"classes: {listed([f'{n} {label}' for label, n in enumerate(names)])}" * bool(names)
+    numbers = set(folders.classes.values())
+    missing = [number for number in range(max(numbers)) if number not in numbers]
+    line = f"classes are the numbers of their folders, {min(numbers)} to {max(numbers)}"
+    return line + (f"; none is called {listed(missing)}" if missing else "")
+
+
+def notes(source: Source) -> tuple[str, ...]:
+    """What was decided on the folders of a source, in lines."""
+    folders = getattr(_read(source), "folders", None)
+    return folders.notes if folders else ()
+
+
+def folders(source: Source) -> dict[str, Any]:
+    """Splits and classes by folder, JSON-able; empty where the source has none."""
+    read = _read(source)
+    found, names = getattr(read, "folders", None), getattr(read, "label_names", ())
+    labels = (found and found.classes) or {name: label for label, name in enumerate(names)}
+    known = {"splits": found.splits if found else {}, "classes": labels, "notes": notes(source)}
+    return {name: value for name, value in known.items() if value}
 
 
 def _read(source: Source) -> Source:
@@ -94,4 +135,5 @@ def facts(source: Source) -> dict[str, Any]:
         _kind(read): len(read),
         "held_out": listed - len(read),
         "left_out": by_reason(getattr(read, "left_out", {})),
+        **folders(source),
     }

@@ -17,11 +17,11 @@ from gan_forensics.data.attributed_lists import Row, read_rows
 from gan_forensics.data.folder_words import REAL
 from gan_forensics.data.listing import list_images, summary
 from gan_forensics.data.sources import FileSource, Rows, Source
+from gan_forensics.data.split_folders import part_of_name
 from gan_forensics.files import listed, read_json, shown
 
 BENCHMARK = "benchmark.json"
 LISTS = ("train", "val", "test")
-_SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation"}
 
 
 class Attributed(NamedTuple):
@@ -177,11 +177,17 @@ def _in_folders(folder: Path, follow_links: bool) -> list[Row]:
             )
         semantic, instance = (*below[:-1], "", "")[:2]
         rows.append(Row(path, source, semantic, instance))
-    if (tops := {row.source for row in rows}) <= _SPLIT_FOLDERS:
-        raise ValueError(
-            f"{folder}: {listed(sorted(tops))} are splits, not sources; give one of these "
-            "folders, which holds SOURCE/..."
-        )
+    for level, names in (
+        ("", {row.source for row in rows}),
+        ("SOURCE/", {row.semantic for row in rows}),
+    ):
+        splits = sorted(filter(part_of_name, names))
+        if len(set(map(part_of_name, splits))) > 1 or (not level and len(splits) == len(names)):
+            raise ValueError(
+                f"{folder}: {level}{listed(splits)} are splits, not "
+                f"{'semantics' if level else 'sources'}: give a folder of one split, in which "
+                "images lie in SOURCE/SEMANTIC/..."
+            )
     return rows
 
 

@@ -143,11 +143,12 @@ def _known(name: str, source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]
     if isinstance(source, FileSource):
         if source.columns:
             return tuple(source.columns), ()
-        if len(source.label_names) > 1:
-            return source.label_names, source.label_names
-        if source.label_names:
+        kinds = _kinds(source)
+        if len(kinds) > 1:
+            return kinds, kinds
+        if kinds:
             raise ValueError(
-                f"{name}: one kind of image alone, {shown(source.label_names[0])!r}, and nothing "
+                f"{name}: one kind of image alone, {shown(kinds[0])!r}, and nothing "
                 "to translate it to: give a folder with a subfolder for each of several"
             )
         if source.root is not None:
@@ -159,6 +160,21 @@ def _known(name: str, source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]
         f"{name} has no attributes: give a folder with a subfolder for each, list:FILE.csv with a "
         "column of 0 and 1 for each beside path, celeba:DIR, tfds:celeb_a, or toy:domains"
     )
+
+
+def _kinds(source: FileSource) -> tuple[str, ...]:
+    """The names of classes by label; those of folders named by numbers are in no `label_names`."""
+    if source.labels is None or source.folders is None or not source.folders.numbers:
+        return source.label_names
+    classes = source.folders.classes
+    return tuple(sorted(classes, key=classes.__getitem__))
+
+
+def _labels(source: FileSource) -> list[int]:
+    """The labels of `_kinds`."""
+    if source.label_names or source.folders is None:
+        return list(range(len(source.label_names)))
+    return sorted(source.folders.classes.values())
 
 
 def _check_names(name: str, chosen: Sequence[str], known: Sequence[str]) -> None:
@@ -183,7 +199,8 @@ def _table(name: str, source: Source, chosen: Sequence[str]) -> Float32[np.ndarr
             "leave one of them"
         )
     if not source.columns:
-        return np.eye(len(source.label_names), dtype=np.float32)[source.labels]
+        ranks = np.searchsorted(_labels(source), np.asarray(source.labels))
+        return np.eye(len(_kinds(source)), dtype=np.float32)[ranks]
     return np.stack([_column(name, source, attribute) for attribute in chosen], axis=1)
 
 

@@ -90,6 +90,7 @@ def read_celeba(
         root=None,
         columns={name: [rows[image][i] for image in kept] for i, name in enumerate(names)},
         label_names=(),
+        folders=None,
         **fit,
     )
 

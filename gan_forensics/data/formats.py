@@ -16,16 +16,17 @@ from gan_forensics.data.listing import leaving, list_images, summary
 from gan_forensics.data.sources import (
     ArraySource,
     FileSource,
+    Folders,
     check_classes,
     check_points,
     rows_of_split,
 )
+from gan_forensics.data.split_folders import Places, divided, part_of_name, rows_of_part
 from gan_forensics.files import archives, gunzip, gunzip_start, listed, read_bytes, read_csv, shown
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
 _POINT_KEY = "point"
 _LABEL_KEYS = ("label", "labels", "y")
-TEST_FOLDERS = ("test", "val", "valid", "validation")
 _IDX_UBYTE, _IDX_AXES = 0x08, 4
 _MOST_IDX = 2**33  # bytes
 
@@ -35,32 +36,23 @@ def read_folder(
 ) -> FileSource:
     """Read the images below a folder, lazily; what is among them says `list_images`.
 
-    When every image lies in a subfolder, the first subfolder is its class and the label its rank
-    in the sorted class names. Where the folder holds `train/` and one of `test/`, `val/`, `valid/`,
-    `validation/` (the first that there is), these are the splits, and classes are the folders below
-    them; otherwise `rows_of_split` divides the paths.
+    Folders that words of public data sets call splits (train, val, test and their like, in any
+    case) are the splits, at the top or below each class; where there is no test, what is called
+    validation is it. Otherwise `rows_of_split` divides the paths. Apart from them the first
+    subfolder is the class: its number where all are whole numbers, else its rank in alphabetical
+    order over all splits. There are labels where every image of the split lies in such a folder.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: it holds no image.
+        FileNotFoundError: there is no such folder, or nothing for the split in it.
+        ValueError: it holds no image, or other folders beside splits.
     """
     paths, left_out = list_images(folder, follow_links=follow_links)
     if not paths:
         others = f": {summary(left_out, 0)}" if left_out else ""
         raise ValueError(f"{folder}: no images in this folder or below{others}")
     below = [path.relative_to(folder).parts for path in paths]
-    tops = {parts[0] for parts in below if len(parts) > 1}
-    test = next((name for name in TEST_FOLDERS if name in tops), None)
-    if "train" in tops and test:
-        wanted = {"train": "train", "test": test}.get(split)
-        keep = [row for row, parts in enumerate(below) if split == "all" or parts[0] == wanted]
-        classes = [parts[1:-1] for parts in below]
-    else:
-        keep = rows_of_split(("/".join(parts) for parts in below), split)
-        classes = [parts[:-1] for parts in below]
-    # Ranks are taken over all images, so that every split numbers the classes alike.
-    names = [part[0] if part else "" for part in classes]
-    labels, label_names = (None, ()) if "" in names else _ranks(names)
+    rows, labels, folders = divided(folder, below, split)
+    keep = rows_of_split(("/".join(p) for p in below), split) if rows is None else np.array(rows)
     return FileSource(
         [paths[row] for row in keep],
         None if labels is None else labels[keep],
@@ -68,7 +60,8 @@ def read_folder(
         left_out=left_out,
         root=folder,
         columns=None,
-        label_names=label_names,
+        label_names=() if labels is None or folders.numbers else tuple(folders.classes),
+        folders=folders,
         **fit,
     )
 
@@ -80,14 +73,15 @@ def read_list(
 
     Paths are relative to the file, and lead out of its folder, by themselves or by links, only with
     `follow_links`. A first line that begins with `path` is a header, below which
-    there may be more columns: one called label, others for `groups_of`. Labels are integers, or
-    names (then numbered in sorted order).
+    there may be more columns: one called label, one called split (of the words for split folders),
+    others for `groups_of`. Labels are integers, or names (then numbered in sorted order).
     """
     lines = [(number, row) for number, row in enumerate(read_csv(file), 1) if any(row)]
     header = ["path", "label"]
     if lines and lines[0][1][0].strip().lower() == "path":
         header = [name.strip() for name in lines.pop(0)[1]]
-        header = [name.lower() if name.lower() in ("path", "label") else name for name in header]
+        known = ("path", "label", "split")
+        header = [name.lower() if name.lower() in known else name for name in header]
         if twice := sorted(name for name, n in Counter(header).items() if n > 1):
             raise ValueError(f"{file}: two columns are called {twice[0]!r}: rename one")
     elif lines:
@@ -115,7 +109,7 @@ def read_list(
     cells = {name: [row[i].strip() for _, row in lines] for i, name in enumerate(header)}
     names = cells.pop("path")
     labels, label_names = _number(file, cells.pop("label")) if "label" in cells else (None, ())
-    keep = rows_of_split(names, split)
+    keep, folders = _rows_of_list(file, names, cells, split)
     paths = [file.parent / name for name in names]
     return FileSource(
         [paths[row] for row in keep],
@@ -125,8 +119,28 @@ def read_list(
         root=None,
         columns={name: [column[row] for row in keep] for name, column in cells.items()},
         label_names=label_names,
+        folders=folders,
         **fit,
     )
+
+
+def _rows_of_list(
+    file: Path, names: list[str], cells: dict[str, list[str]], split: str
+) -> tuple[Int[np.ndarray, "m"], Folders | None]:
+    """The rows of a split: by a column `split` of its words, which is taken out of the cells."""
+    words = cells.get("split", [])
+    parts = [part_of_name(word) or "" for word in words]
+    if not any(parts):
+        return rows_of_split(names, split), None
+    if "" in parts:
+        row = parts.index("")
+        raise ValueError(
+            f"{file}: {shown(names[row])} has {shown(words[row])!r} as its split: write train, val "
+            "or test on every line, or call the column otherwise"
+        )
+    del cells["split"]
+    rows, splits = rows_of_part(file, Places(tuple(parts), tuple(words), ()), split)
+    return np.array(rows), Folders(splits, {}, False, ())
 
 
 def _number(file: Path, labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:

@@ -1,9 +1,12 @@
 """The labels of all examples of a source, without decoding images where that can be."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int
 
 from gan_forensics.data.sources import Source, chunks
+from gan_forensics.files import listed
 
 _AT_ONCE = 256
 
@@ -30,3 +33,15 @@ def all_labels(source: Source) -> Int[np.ndarray, " n"]:
     if "label" not in source[0]:
         raise ValueError("the source has no labels")
     return np.concatenate([part["label"] for part in chunks(source, _AT_ONCE)])
+
+
+def without_images(missing: Sequence[int], count: int, names: Sequence[str]) -> str:
+    """What to say of data that lack images of some classes among those that train."""
+    which = listed([names[label] for label in missing]) if names else f"[{listed(missing)}]"
+    mend = (
+        "add images of each to what trains, or take these classes away"
+        if names
+        else "number the classes 0, 1, ... without gaps (folders that are whole numbers are their "
+        "labels; names have no gaps)"
+    )
+    return f"has no training image of the classes {which} of {count}: {mend}"

@@ -11,7 +11,6 @@ from typing import get_args
 from gan_forensics.data import samples, toy_points
 from gan_forensics.data.celeba import ATTRIBUTES, read_celeba
 from gan_forensics.data.formats import (
-    TEST_FOLDERS,
     holds_points,
     part_of,
     read_folder,
@@ -102,8 +101,9 @@ def open_source(
             For photographs and textures nothing is resized: it is the size at native pixels
             (default 32). Points have none. Of stacks it is that of the digits.
         split: "train", "test", or "all". Photographs are split by region, TensorFlow data sets,
-            folders with train/ and test/ (or val/) and IDX folders by their own splits; all else
-            is divided at random but always alike, about a quarter for test (`rows_of_split`).
+            folders with train/ and test/ (or val/, in any case; `split_folders`), lists with a
+            column `split` and IDX folders by their own splits; all else is divided at random but
+            always alike, about a quarter for test (`rows_of_split`).
         crop: side of the centre crop that is resized; default the shorter side.
         follow_links: of a folder, whether to follow links that leave it; of a list, whether its
             files may lie outside of its folder.
@@ -160,9 +160,8 @@ def brings_test(name: str, source: Source) -> bool:
     if scheme == "tfds":
         match = _TFDS.fullmatch(rest)
         return match is not None and match["part"] is None
-    if isinstance(source, FileSource) and source.root is not None:
-        tops = {path.relative_to(source.root).parts[0] for path in source.among}
-        return "train" in tops and not tops.isdisjoint(TEST_FOLDERS)
+    if isinstance(source, FileSource) and source.folders is not None and source.folders.splits:
+        return "test" in source.folders.splits
     return name.partition("?")[0] == "samples:photos"
 
 

@@ -13,9 +13,12 @@ def say_taken(data: str, source: Source, size: int | None, say: Callable[[str], 
     """Say what is left out, taken, resized and converted of a source of the name `data`."""
     lines = (
         account.left_out(source),
+        account.splits(source),
         account.taken(source),
         account.fitted(source, size),
         account.coloured(source),
+        account.classes(source),
+        *account.notes(source),
     )
     for line in filter(None, lines):
         say(f"{data}: {line}")

@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -184,6 +184,23 @@ class Rows:
         return describe(self.source, self.rows[index])
 
 
+class Folders(NamedTuple):
+    """What the folders of a source say, or a list's column `split`.
+
+    Attributes:
+        splits: "train", "test" and "neither" -> where its images are -> how many; {} where the
+            data bring no splits.
+        classes: their labels by name.
+        numbers: whether the labels are the names, whole numbers.
+        notes: what else is to be known of them, in lines.
+    """
+
+    splits: dict[str, dict[str, int]]
+    classes: dict[str, int]
+    numbers: bool
+    notes: tuple[str, ...]
+
+
 class FileSource:
     """Image files, decoded when asked for, then centre-cropped and resized if so told.
 
@@ -200,6 +217,7 @@ class FileSource:
         root: Path | None = None,
         columns: Mapping[str, Sequence[str]] | None = None,
         label_names: Sequence[str] = (),
+        folders: Folders | None = None,
         **fit: int | None,
     ):
         """Remember the paths.
@@ -212,12 +230,14 @@ class FileSource:
             root: the folder that they lie in, or below.
             columns: what a list says of each file beside its label, by the column's name.
             label_names: what the labels 0, 1, ... stand for, where that has names.
+            folders: what the folders of the files say, or a list's column of splits.
             fit: `size` and `crop` as in `square`.
         """
         self.paths, self.labels, self._fit = list(paths), labels, fit
         self.among = self.paths if among is None else among
         self.listed, self.left_out = len(self.among), left_out or {}
         self.root, self.columns, self.label_names = root, columns or {}, tuple(label_names)
+        self.folders = folders
 
     @functools.cached_property
     def channels(self) -> Literal[1, 3]:

@@ -41,6 +41,7 @@ class TfdsSource:
         fit: `size` and `crop` as in `square`.
         dictionary: name of the feature of truth values by name, or None.
         attributes: these names.
+        label_names: what the labels 0, 1, ... stand for; () where that is the numbers themselves.
     """
 
     records: Any
@@ -52,6 +53,7 @@ class TfdsSource:
     fit: dict[str, int | None]
     dictionary: str | None = None
     attributes: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -120,7 +122,10 @@ def read_tfds(
     records = open_records(builder, name, part or split, decoders={image: skip})
     rows = np.arange(len(records)) if part is None else rows_of_split(range(len(records)), split)
     where = f"tfds:{name}:{part or split}"
-    return TfdsSource(records, rows, image, label, channels, where, fit, dictionary, attributes)
+    names = _label_names(builder.info.features, label)
+    return TfdsSource(
+        records, rows, image, label, channels, where, fit, dictionary, attributes, names
+    )
 
 
 def open_builder(name: str, data_dir: str | None) -> Any:
@@ -269,6 +274,13 @@ def _features(features, name: str) -> tuple[str, str | None, int]:
     image = "image" if "image" in images else images[0]
     label = "label" if "label" in labels else next(iter(labels), None)
     return image, label, 1 if features[image].shape[-1] == 1 else 3
+
+
+def _label_names(features, label: str | None) -> tuple[str, ...]:
+    """The names of the label feature, by label, where they are more than the numbers."""
+    known = label is not None and features[label].num_classes is not None
+    names = features[label].names if known else []
+    return () if [*names] == [str(i) for i in range(len(names))] else tuple(names)
 
 
 def _dictionary(features) -> tuple[str | None, tuple[str, ...]]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data import ArraySource, Rows, Source, chunks, open_source
+from gan_forensics.data import ArraySource, Rows, Source, account, chunks, open_source
 from gan_forensics.data.crops import MARGIN, CentreCrops, RandomCrops
-from gan_forensics.data.labels import all_labels
+from gan_forensics.data.labels import all_labels, without_images
 from gan_forensics.data.names import brings_test
 from gan_forensics.data.pipeline import Transform
 from gan_forensics.data.run_data import say_taken
@@ -92,6 +92,8 @@ def open_parts(
     test, how, rows = None, "nothing was held out for a test", np.arange(len(whole))
     if config.test is not None:
         test, how = opened(config.test, "all"), f"all images of {config.test}"
+        if line := account.splits(test):
+            say(f"{config.test}: {line}")
         others = tuple(getattr(test, "label_names", ()))
         check_names(f"{config.test}", others, config.data, names)
     elif config.split == "train":
@@ -193,10 +195,8 @@ def _count(config: ClassifierConfig, labels: Int[np.ndarray, " n"]) -> int:
         raise ValueError(f"{config.data} has labels from {labels.min()}: number classes 0, 1, ...")
     counts = np.bincount(labels, minlength=len(config.label_names))
     if missing := np.flatnonzero(counts == 0).tolist():
-        raise ValueError(
-            f"{config.data} has no training image of the classes {missing[:10]} of {len(counts)}: "
-            "number the classes 0, 1, ... without gaps, and give images of each"
-        )
+        said = without_images(missing, len(counts), config.label_names)
+        raise ValueError(f"{config.data} {said}")
     if len(counts) < 2:
         raise ValueError(f"{config.data} has one class alone: nothing to tell apart")
     return len(counts)

@@ -91,6 +91,9 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
             f"{config.method} knows no classes: leave classes out, or choose "
             f"{' or '.join(conditional)}"
         )
+    names = config.label_names
+    if names and (len(names) != config.classes or not all(isinstance(n, str) for n in names)):
+        raise ValueError(f"{len(names)} label_names for {config.classes} classes: leave them out")
     if not spans_run(config) and config.decay_steps is not None:
         raise ValueError(
             f"decay_steps are of the schedules {' and '.join(SPANNING)}, and of losses that change "

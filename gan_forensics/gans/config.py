@@ -92,6 +92,8 @@ class GanConfig:
         norm: of a strided discriminator: batch, layer, instance or none; by default the method's.
         point_scale: m, where networks see points x as (x / m + 1) / 2; by default that of the toy
             world, or the largest number of the data, for points of two numbers or more.
+        label_names: of a conditional method, what the labels 0, 1, ... stand for; filled in from
+            the data, where they say so.
     """
 
     method: str = "dcgan"
@@ -131,3 +133,8 @@ class GanConfig:
     norm: Literal["batch", "layer", "instance", "none"] | None = None
     dimensions: int | None = None
     point_scale: float | None = None
+    label_names: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        if self.label_names is not None:  # JSON brings lists back.
+            object.__setattr__(self, "label_names", tuple(self.label_names))

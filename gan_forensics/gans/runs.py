@@ -16,11 +16,10 @@ from gan_forensics.data import (
     open_source,
     save_png,
 )
-from gan_forensics.data.labels import all_labels, known_labels
+from gan_forensics.data.labels import all_labels, known_labels, without_images
 from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.files import shown
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
@@ -215,7 +214,8 @@ def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:
                 "with a subfolder for each class, a list of path,label, or another source with "
                 "labels"
             )
-        config = replace(config, classes=_count_classes(source, config))
+        names = tuple(getattr(source, "label_names", ())) or None
+        config = replace(config, classes=_count_classes(source, config), label_names=names)
     return config
 
 
@@ -229,10 +229,16 @@ def _count_classes(source: Source, config: GanConfig) -> int:
             )
         return known
     labels = _labels(source, config)
+    names = getattr(source, "label_names", ())
     if labels is None:
         assert config.classes
+        if names and len(names) != config.classes:
+            raise ValueError(
+                f"{config.data} has {len(names)} classes, the config {config.classes}: leave "
+                "classes out"
+            )
         return config.classes
-    counts = np.bincount(labels[labels >= 0], minlength=config.classes or 0)
+    counts = np.bincount(labels[labels >= 0], minlength=max(config.classes or 0, len(names)))
     if labels.min() < 0 or (config.classes and len(counts) > config.classes):
         raise ValueError(
             f"{config.data} has labels from {labels.min()} to {labels.max()}; {config.method} "
@@ -240,10 +246,7 @@ def _count_classes(source: Source, config: GanConfig) -> int:
             f"{(config.classes or len(counts)) - 1}"
         )
     if missing := np.flatnonzero(counts == 0).tolist():
-        raise ValueError(
-            f"{config.data} has no image of the classes {shown(missing)} of {len(counts)}: number "
-            "the classes 0, 1, ... without gaps"
-        )
+        raise ValueError(f"{config.data} {without_images(missing, len(counts), names)}")
     return len(counts)
 
 

@@ -15,12 +15,13 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans.build import Gan
+from gan_forensics.gans.class_names import class_number
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
 from gan_forensics.runtime import products
 from gan_forensics.train import TrainState
 
-Labels = int | Sequence[int] | Int[np.ndarray, " n"] | None
+Labels = int | str | Sequence[int] | Sequence[str] | Int[np.ndarray, " n"] | None
 
 
 def generate(
@@ -43,8 +44,8 @@ def generate(
         state: as training left it.
         n: how many.
         seed: of the noise.
-        labels: for a conditional GAN: a class for all, or one for each image; by default classes
-            are drawn uniformly.
+        labels: for a conditional GAN: a class for all, or one for each image, by number or by name
+            (`gan.config.label_names`); by default classes are drawn uniformly.
         truncation: t of the truncation trick: each number of the noise is drawn anew until it lies
             in (-t, t). Smaller is more alike and usually finer (Brock et al., ICLR 2019).
         batch_size: images at a time.
@@ -142,6 +143,9 @@ def _chosen(gan: Gan, labels: Labels, n: int) -> Int[np.ndarray, " n"] | None:
     if not count:
         raise ValueError(f"{gan.config.method} has no classes: leave labels out")
     values = np.asarray(labels)
+    if values.dtype.kind == "U":
+        numbers = [class_number(str(name), gan.config) for name in values.ravel()]
+        values = np.array(numbers, int).reshape(values.shape)
     if not np.issubdtype(values.dtype, np.integer) or values.shape not in ((), (n,)):
         raise ValueError(
             f"labels must be one integer or {n}, one for each, got {values.dtype} "

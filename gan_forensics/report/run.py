@@ -1,13 +1,12 @@
 """A run folder as one page: settings, losses, samples and results."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gan_forensics.files import listed, read_json, refuse_links, shown
+from gan_forensics.files import listed, natural_order, read_json, refuse_links, shown
 from gan_forensics.forensics.temperature import Bin
 from gan_forensics.report.blocks import Facts, Picture, Section, Table
 from gan_forensics.report.class_plots import reliability_figure
@@ -192,10 +191,8 @@ def _diagrams(bins: Any, path: Path) -> list[Picture | str]:
 
 
 def _sample_section(folder: Path) -> list[Section]:
-    def by_number(path: Path):
-        return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
-
-    paths = sorted((p for p in folder.glob("*.png") if not p.name.startswith(".")), key=by_number)
+    paths = [path for path in folder.glob("*.png") if not path.name.startswith(".")]
+    paths.sort(key=lambda path: natural_order(path.name))
     if not paths:
         return []
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(GRIDS, len(paths))).round().astype(int))

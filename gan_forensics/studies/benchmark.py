@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.data import Rgb, Source, chunks, open_source, take
+from gan_forensics.data import Rgb, Source, account, chunks, open_source, take
 from gan_forensics.data.attributed import LISTS
 from gan_forensics.data.benchmark import Group, check_alike, write_benchmark
 from gan_forensics.files import listed, shown
@@ -250,7 +250,10 @@ def _held_out(
         "not_compared_with": unknown,
         "trained": set().union(*(digests for digests in trained.values() if digests)),
     }
-    return open_source(name, size=size, split=split, follow_links=follow_links), facts
+    source = open_source(name, size=size, split=split, follow_links=follow_links)
+    if line := account.splits(source):
+        say(f"{name}: {line}")
+    return source, facts
 
 
 def _digests_of(name: str, split: str, size: int, follow_links: bool) -> set[bytes] | None:
