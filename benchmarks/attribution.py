@@ -18,7 +18,7 @@ import numpy as np
 from gan_forensics.forensics import attribution_networks as networks
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_networks import NETWORKS, NeuralModel
-from gan_forensics.runtime import data_mesh, jit, jit_step, keep_scratch_memory, to_mesh
+from gan_forensics.runtime import data_mesh, jit, jit_step, keep_scratch_memory, random_key, to_mesh
 from gan_forensics.train import init_state, make_step, supervised_update
 
 CLASSES = 8
@@ -41,7 +41,7 @@ def training(config: AttributionConfig, side: int, batch: int):
         "weight": np.full((batch // count, count), 1 / count, np.float32),
     }
     given = to_mesh(jax.tree.map(lambda x: x[None], one), mesh)
-    step, key = jit_step(make_step((update,)), mesh), jax.random.key(0)
+    step, key = jit_step(make_step((update,)), mesh), random_key(0)
     params = {"attributor": variables.pop("params")}
     state = [init_state((update,), params, {"attributor": variables})]
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_forensics.gans import Gan, GanConfig, build, init
+from gan_forensics.runtime import random_key
 from gan_forensics.train import init_state, make_step
 
 SIZE = 32
@@ -28,7 +29,7 @@ SIZE = 32
 def batch_of(gan: Gan, batch: int) -> dict[str, jax.Array]:
     """One minibatch of noise for every move of a step."""
     shape = (1, batch, SIZE, SIZE, 3)
-    return {"image": jax.random.uniform(jax.random.key(1), shape, minval=-1.0)}
+    return {"image": jax.random.uniform(random_key(1), shape, jnp.float32, -1.0)}
 
 
 def operations(function: Callable, *arguments: Any) -> float:
@@ -62,7 +63,7 @@ def prepared(gan: Gan, batch: int, only: str | None = None) -> Callable[[], Any]
         lambda x: jnp.repeat(x, 2 if gan.updates[0].own_minibatches else 1, 0), batch_of(gan, batch)
     )
     step = jax.jit(make_step(updates))
-    return lambda: jax.block_until_ready(step(state, data, jax.random.key(0)))
+    return lambda: jax.block_until_ready(step(state, data, random_key(0)))
 
 
 def ratios(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[float, str]]:
@@ -111,7 +112,7 @@ def main() -> None:
     counts = {}
     for name, gan in gans.items():
         state = init_state(gan.updates, *init(gan))
-        arguments = (state, batch_of(gan, given.batch), jax.random.key(0))
+        arguments = (state, batch_of(gan, given.batch), random_key(0))
         counts[name] = operations(make_step(gan.updates), *arguments)
     measured = ratios({n: prepared(g, given.batch) for n, g in gans.items()}, given.rounds)
     for name, (_, _, passes) in arms.items():

@@ -25,7 +25,7 @@ from gan_forensics.forensics.neural_training import (
     detector_update,
     initial_variables,
 )
-from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, to_mesh
+from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, random_key, to_mesh
 from gan_forensics.train import init_state, make_step
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     step = jit_step(make_step(updates), mesh)
     state = init_state(updates, {NETWORK: params}, {NETWORK: stats})
     batch = to_mesh(jax.tree.map(lambda x: x[None], next(batches)), mesh)
-    key = jax.random.key(0)
+    key = random_key(0)
     for _ in range(2):  # The first one compiles; the second one knows where its own result lies.
         state, _ = step(state, batch, key)
 

@@ -30,6 +30,7 @@ from gan_forensics.distill.decode import beam_search
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.mlp import MLP, init_mlp
 from gan_forensics.nn.transformer import Transformer
+from gan_forensics.runtime import random_key
 from gan_forensics.train import Learner, supervised_update, train_seeds
 
 ROWS, BEAM, TOKENS = 8, 4, 64
@@ -70,7 +71,7 @@ def classifiers(
 
     def init(seed: int):
         images = jax.ShapeDtypeStruct(reads, np.float32)
-        variables = initial_variables(network, jax.random.key(seed), images, train=False)
+        variables = initial_variables(network, random_key(seed), images, train=False)
         return {NETWORK: variables.pop("params")}, {NETWORK: variables}
 
     update = classifier_update(arch, network, sgd(0.05))
@@ -112,7 +113,7 @@ def decoders() -> dict[str, Call]:
     """The same search by two ways to say what follows; they find the same hypotheses."""
     network = Transformer(1000)
     source = np.random.default_rng(0).integers(4, 1000, (ROWS, 16)).astype(np.int32)
-    variables = initial_variables(network, jax.random.key(0), source, source, train=False)
+    variables = initial_variables(network, random_key(0), source, source, train=False)
     wanted = np.ones(ROWS, bool)
 
     def unending(logits):

@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from gan_forensics.data import ArraySource, Batches
-from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, to_mesh
+from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, random_key, to_mesh
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, init_state, make_step
 
 IMAGES = ArraySource(image=np.random.default_rng(0).integers(0, 256, (4096, 32, 32, 3), np.uint8))
@@ -45,7 +45,7 @@ def bare(updates, params, steps: int) -> float:
     state = jax.tree.map(np.array, init_state(updates, params, {}))
     batch = next(Batches(IMAGES, batch_size=64, seed=0))
     batches = to_mesh(jax.tree.map(lambda x: x[None], batch), mesh)
-    key = jax.random.key(0)
+    key = random_key(0)
     state, _ = step(state, batches, key)
     jax.block_until_ready(state)
     start = time.perf_counter()

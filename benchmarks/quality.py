@@ -11,6 +11,7 @@ network in PyTorch (eager, inference mode), in batches of 16. Sides take turns c
 import time
 
 from benchmarks import in_turns
+from gan_forensics.runtime import random_key
 
 FEATURES, SAMPLES = 2048, 4096
 BATCH = 16
@@ -58,7 +59,7 @@ def ours() -> in_turns.Call:
     keep_scratch_memory()
     network = InceptionV3()
     image = jax.ShapeDtypeStruct((1, 75, 75, 3), np.float32)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), image)
+    shapes = jax.eval_shape(network.init, random_key(0), image)
     rng = np.random.default_rng(0)
     # Any weights serve; variances must be positive.
     variables = jax.tree.map(

@@ -16,7 +16,7 @@ from functools import partial
 from typing import get_args
 
 from benchmarks import in_turns
-from gan_forensics.runtime import Precision
+from gan_forensics.runtime import Precision, random_key
 
 
 def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.Call:
@@ -33,7 +33,7 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
     network = resnet50()
     x = np.random.default_rng(0).uniform(-2, 2.6, (batch, 224, 224, 3)).astype(np.float32)
     shape = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
-    variables = jax.device_put(initial_variables(network, jax.random.key(0), shape, train=False))
+    variables = jax.device_put(initial_variables(network, random_key(0), shape, train=False))
 
     def plain(variables, x):
         def logit(params):

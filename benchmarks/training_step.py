@@ -2,6 +2,7 @@
 
 from benchmarks.in_turns import Call
 from gan_forensics.gans import GanConfig
+from gan_forensics.runtime import random_key
 
 
 def training_step(config: GanConfig, *, native: bool = False) -> Call:
@@ -38,7 +39,7 @@ def training_step(config: GanConfig, *, native: bool = False) -> Call:
     shape = (moves, config.batch_size, config.size, config.size, gan.config.channels)
     images = np.tanh(np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
     batches = to_mesh({"image": images}, mesh)
-    key = jax.device_put(jax.random.key(0), replicated(mesh))
+    key = jax.device_put(random_key(0), replicated(mesh))
 
     def call():
         nonlocal state

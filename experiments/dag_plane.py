@@ -76,8 +76,8 @@ def _rotated(owners: tuple[str, ...], probability: float = 1.0) -> Callable[...,
         if owner not in owners:
             return points
         key, chosen = jax.random.split(context.key(f"rotation of {owner}"))
-        quarters = jax.random.randint(key, (len(points),), 0, TURNS)
-        quarters *= jax.random.bernoulli(chosen, probability, (len(points),))
+        quarters = jax.random.randint(key, (len(points),), 0, TURNS, jnp.int32)
+        quarters *= jax.random.bernoulli(chosen, jnp.float32(probability), (len(points),))
         return turned(points, quarters)
 
     return augment

@@ -22,6 +22,7 @@ from gan_forensics.cli.main import piped
 from gan_forensics.faces import video
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector
 from gan_forensics.files import check_file_out, written_beside
+from gan_forensics.files.terminal import bars_off
 from gan_forensics.studies.face_tracking_real import COLUMNS
 
 
@@ -50,7 +51,8 @@ def write_landmarks(asked: Detect) -> tuple[int, int]:
     with written_beside(asked.out) as path, path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
-        for frame in tqdm(video.frames(asked.video, end=asked.frames or None), unit="frame"):
+        every = video.frames(asked.video, end=asked.frames or None)
+        for frame in tqdm(every, unit="frame", disable=bars_off()):
             boxes = detect_boxes(frame.image)
             points = find(frame.image, tuple(boxes[0][:4])).ravel() if boxes else [None] * 136
             rows.writerow([frame.index, *points])

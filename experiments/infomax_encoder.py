@@ -20,6 +20,7 @@ from gan_forensics.gans.adversarial import init_network
 from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.gans.task import DISCRIMINATOR
 from gan_forensics.nn import resgan
+from gan_forensics.runtime import random_key
 from gan_forensics.train import Aux, Learner, Update
 
 
@@ -117,4 +118,4 @@ def encoder_learner(
 
     update = Update("encoder", (DISCRIMINATOR, CRITICS), of_images, optimizer)
     two = jnp.asarray(data.images[:2])
-    return Learner("encoder", {}, (update,), lambda seed: network.init(jax.random.key(seed), two))
+    return Learner("encoder", {}, (update,), lambda seed: network.init(random_key(seed), two))

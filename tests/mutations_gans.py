@@ -14,6 +14,8 @@ TASKS = "tests/test_gans_tasks.py"
 METHODS = "tests/test_gans_methods.py"
 SAMPLING = "tests/test_gans_sampling.py"
 RUNS = "tests/test_gans_runs.py"
+AVERAGE = "tests/test_train_average.py"
+AVERAGED = "tests/test_gans_averaged.py"
 DIST_GAN = "tests/test_gans_dist_gan.py"
 DIST_GAN_METHODS = "tests/test_gans_dist_gan_methods.py"
 POINTS = "tests/test_gans_points.py"
@@ -88,7 +90,7 @@ MUTATIONS = [
     ),
     Mutation(f"{G}/infomax.py", "own > scores.max((2, 3))", "own >= scores.max((2, 3))", INFOMAX),
     Mutation(
-        f"{G}/rotation.py", "return 4 * jnp.arange(n) // n", "return jnp.arange(n) % 4", ROTATION
+        f"{G}/rotation.py", "4 * jnp.arange(n, dtype=jnp.int32) // n", "jnp.arange(n) % 4", ROTATION
     ),
     Mutation(f"{G}/rotation.py", "axes=(1, 2)), result)", "axes=(2, 1)), result)", ROTATION),
     Mutation(
@@ -264,7 +266,7 @@ MUTATIONS = [
         "weight * spectral",
         "tests/test_gans_spectral_regularisation.py",
     ),
-    Mutation(f"{G}/priors.py", "minval=-1.0", "minval=0.0", SAMPLING),
+    Mutation(f"{G}/priors.py", "jnp.float32, -1.0", "jnp.float32, 0.0", SAMPLING),
     # Dist-GAN.
     Mutation(
         f"{G}/dist_gan.py",
@@ -406,6 +408,42 @@ MUTATIONS = [
         "tests/test_gans_zoo.py -k prior",
     ),
     Mutation(
+        "gan_forensics/train/average.py",
+        "jnp.expm1(log) / jnp.expm1(log * jnp.asarray(step, jnp.float32))",
+        "jnp.float32(1 - decay)",
+        AVERAGE,
+    ),
+    Mutation(
+        "gan_forensics/train/average.py",
+        "first + (mean - first) / rest",
+        "mean / rest",
+        AVERAGE,
+    ),
+    Mutation(
+        "gan_forensics/train/update.py",
+        "newest_weight(average_decay, state.step)",
+        "newest_weight(average_decay, state.step + 1)",
+        AVERAGE,
+    ),
+    Mutation(
+        "gan_forensics/train/learner.py",
+        "not needs_correction(record)",
+        "needs_correction(record)",
+        f"{RUNS} -k earlier",
+    ),
+    Mutation(
+        f"{G}/averaged.py",
+        "    if stats:\n",
+        "    if not stats:\n",
+        AVERAGED,
+    ),
+    Mutation(
+        f"{G}/averaged.py",
+        "steps < span(",
+        "steps <= span(",
+        AVERAGED,
+    ),
+    Mutation(
         f"{G}/build.py",
         "average=(GENERATOR,) if average else ()",
         "average=(DISCRIMINATOR,) if average else ()",
@@ -413,20 +451,20 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/build.py",
-        "jax.random.key(config.seed if seed is None else seed)",
-        "jax.random.key(config.seed)",
+        "random_key(config.seed if seed is None else seed)",
+        "random_key(config.seed)",
         f"{RUNS} -k seed",
     ),
     Mutation(
         f"{G}/sampling.py",
-        "state.average.get(GENERATOR, state.params[GENERATOR])",
-        "state.params[GENERATOR]",
+        "state, batches = with_average(gan, state), []",
+        "batches = []",
         SAMPLING,
     ),
     Mutation(
         f"{G}/sampling.py",
-        "jax.random.truncated_normal(own, -truncation, truncation,",
-        "jax.random.truncated_normal(own, -2.0, 2.0,",
+        "own, -truncation, truncation, (prior.latent,)",
+        "own, -2.0, 2.0, (prior.latent,)",
         SAMPLING,
     ),
     Mutation(

@@ -168,7 +168,5 @@ MUTATIONS = [
         "upright(held_out, 0)",
         f"{LEAKS} -m slow -k by_heart",
     ),
-    Mutation(
-        f"{Q}/transform_classifier.py", "jax.random.key(seed), k)", "jax.random.key(0), k)", LEAKS
-    ),
+    Mutation(f"{Q}/transform_classifier.py", "random_key(seed), k)", "random_key(0), k)", LEAKS),
 ]

@@ -16,6 +16,7 @@ from gan_forensics.anomaly import (
     check_settings,
     edge_weights,
     neighbours,
+    new_rows,
     resample,
     train_autoencoders,
     train_gans,
@@ -439,3 +440,31 @@ def test_augment_rounds_columns_of_whole_numbers_with_every_method(method, table
     assert (rows[:, 0] != np.round(rows[:, 0])).any()
     assert_array_equal(rounded[:, 0], np.round(rows[:, 0]))
     assert_array_equal(rounded[:, 1], rows[:, 1])
+
+
+def test_new_rows_stay_in_the_range_that_was_observed(rng):
+    amounts = np.where(rng.uniform(size=200) < 0.6, 0, rng.gamma(2, 30, 200).round(2))
+    x = np.column_stack([amounts, rng.integers(18, 90, 200), np.full(200, 7.0)])
+    made = new_rows(x, 900, method="jitter")
+    assert (made.rows >= x.min(0)).all() and (made.rows <= x.max(0)).all()
+    # Half of the zeros were drawn below 0 and are zeros again; the others are not.
+    zeros = (made.rows[:, 0] == 0).sum()
+    assert zeros <= made.beyond[0] and 200 < made.beyond[0] < 340 and made.beyond[2] == 0
+    assert made.beyond[0] == zeros + (made.rows[:, 0] == x[:, 0].max()).sum()
+    rounded = new_rows(x, 900, method="jitter", round_integers=True).rows[:, 1]
+    assert (rounded == rounded.round()).all() and 18 <= rounded.min() <= rounded.max() <= 89
+    for method in ("duplicate", "interpolation"):
+        made = new_rows(x, 400, method=method)
+        assert (made.rows >= x.min(0)).all() and (made.rows <= x.max(0)).all()
+        assert not made.beyond.any()
+    copies = {tuple(row) for row in new_rows(x, 99, method="duplicate").rows}
+    assert copies <= {tuple(row) for row in x}
+
+
+@pytest.mark.slow
+def test_what_a_decoder_without_bounds_makes_beyond_the_range_is_counted(rng):
+    x = rng.normal(size=(200, 3))
+    settings = {"hidden": (8,), "steps": 3, "scale": "standard", "prior_scale": 1.0}
+    wide = new_rows(x, 400, method="prior", **settings)
+    outside = (wide.rows < x.min(0)) | (wide.rows > x.max(0))
+    assert_array_equal(wide.beyond, outside.sum(0))

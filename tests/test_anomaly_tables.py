@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.io import loadmat, savemat
+from scipy.sparse import coo_array, csc_array, random_array
 
 from gan_forensics.anomaly import read_table, tables, write_table
 from gan_forensics.files import archives, matlab
@@ -39,7 +40,8 @@ def test_tables_are_read_from_every_format(tmp_path, rng):
     ("text", "label", "message"),
     [
         ("a,b\n1,2\n3,x\n", None, "column 'b' is not of numbers: line 3 holds 'x'"),
-        ("a,b\n1,2\n3,nan\n", None, "first in row 2 .column 'b'"),
+        ("a,b\n1,2\n3,nan\n", None, "column 'b' has no value in line 3, where it holds 'nan'"),
+        ("a,b\n1,2\n3,inf\n", None, "column 'b' is not of numbers: line 3 holds 'inf'"),
         ("a,b\n1,2\n3\n", None, "line 3 has 1 cells for 2"),
         ("1,2\n3,4\n", None, "must name the columns"),
         ("a,b\n", None, "no rows"),
@@ -175,6 +177,38 @@ def test_mat_files_are_read_as_scipy_reads_them(options, tmp_path, rng):
         assert (found[name].dtype, found[name].shape) == (wanted[name].dtype, wanted[name].shape)
 
 
+@pytest.mark.parametrize("options", [{}, {"do_compression": True}, {"format": "4"}], ids=str)
+def test_sparse_matrices_become_dense_ones(options, tmp_path, monkeypatch):
+    path, x = tmp_path / "t.mat", random_array((30, 4), density=0.3, rng=0)
+    several = coo_array(([1.0, 2.0, 4.0], ([0, 0, 2], [1, 1, 0])), (3, 2))
+    for matrix in (x, several, csc_array((4, 3)), csc_array(np.eye(2, dtype=bool))):
+        savemat(path, {"X": matrix, "y": np.arange(matrix.shape[0])}, **options)
+        table = read_table(path, label="y")
+        assert_array_equal(table.x, matrix.toarray())
+        assert table.y.tolist() == list(range(matrix.shape[0]))
+    # Dense it may be so much larger that it is refused first.
+    monkeypatch.setattr(archives, "ALWAYS", 2**16)
+    savemat(path, {"X": csc_array((2**16, 400))}, **options)
+    with pytest.raises(ValueError, match="unpack to 0.2 GiB"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "4"}], ids=str)
+def test_every_changed_byte_of_a_sparse_matrix_is_a_table_or_a_value_error(options, tmp_path):
+    path = tmp_path / "t.mat"
+    savemat(path, {"X": csc_array(np.eye(3))}, **options)
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, len(whole), 3 if options else 5):
+        for data in (whole[:place], whole[:place] + b"\xff" + whole[place + 1 :]):
+            path.write_bytes(data)
+            try:
+                read_table(path)
+            except ValueError as error:
+                refused += 1
+                assert "t.mat" in str(error) and "\n" not in str(error)
+    assert refused > 20
+
+
 def numbered(path, first="", numbers=(0, 1, 2), label=True):
     lines = [f"{first},a,b" + ",kind" * label]
     lines += [f"{n},{i}.5,{i}.25" + ",ok" * label for i, n in enumerate(numbers)]
@@ -231,3 +265,57 @@ def test_tables_of_very_many_columns_are_refused(tmp_path, monkeypatch):
     for name in ("t.csv", "t.npz"):
         with pytest.raises(ValueError, match=f"{name}.*3 columns, more than the 2"):
             read_table(tmp_path / name)
+
+
+def test_tables_of_other_countries_are_read_and_written_on_in_their_way(tmp_path):
+    path = tmp_path / "t.csv"
+    text = "gr\u00f6\u00dfe; b ;kind;\n-1,338;0,361;ok;\n1,293;12;x,5;\n"
+    path.write_bytes(text.encode("cp1252"))
+    table = read_table(path, label="kind")
+    assert table.columns == ("gr\u00f6\u00dfe", "b") and table.y.tolist() == ["ok", "x,5"]
+    assert_array_equal(table.x, [[-1.338, 0.361], [1.293, 12]])
+    assert table.read_as.startswith("semicolons between cells, commas before decimals, text in Lat")
+    more = replace(table, x=np.concatenate([table.x, [[7, -8.5]]]), y=np.append(table.y, "ok"))
+    write_table(tmp_path / "more.csv", more, source=path)
+    assert (tmp_path / "more.csv").read_text(encoding="utf-8").splitlines() == [
+        "gr\u00f6\u00dfe;b;kind", "-1,338;0,361;ok", "1,293;12;x,5", "7,0;-8,5;ok",
+    ]  # fmt: skip
+    assert_array_equal(read_table(tmp_path / "more.csv", label="kind").x, more.x)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;b\n1,234;2\n5,678;3\n", "'1,234' in line 2, and all its like, may have decimals or"),
+        ("a;b\n1.234,5;2\n", "'1.234,5' in line 2 has thousands set apart"),
+        ('a,b\n"1,5",2\n1.5,2\n', "'1,5' in line 2 and '1.5' in line 3: which mark"),
+        ("a,b\n1,5,2,7\n", "line 2 has 4 cells for 2 names: decimal commas need ; between cells"),
+        ("a,b\n1 234,2\n", "line 2 holds '1 234' .leave out what parts thousands."),
+        ("a,b\n\n1,2\n\u0663,4\n", "column 'a' is not of numbers: line 4 holds '\u0663'"),
+        ("a,b\nNA,2\n1_0,4\n", "column 'a' is not of numbers: line 3 holds '1_0'"),
+        ("a,b\nNA,2\n,4\n", "no value in line 2, where it holds 'NA', and in 1 more: fill it"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused_with_its_line(text, message, tmp_path):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as refused:
+        read_table(tmp_path / "t.csv")
+    assert "t.csv" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_labels_are_numbers_where_all_of_them_are(tmp_path):
+    for cells, labels in (
+        (["1", "1.0", "0"], [1, 1, 0]),
+        (["2020_01", "1", "1"], ["2020_01", "1", "1"]),
+        (["9007199254740993", "1", "1"], ["9007199254740993", "1", "1"]),
+        (["9007199254740991", "1", "1"], [9007199254740991, 1, 1]),
+        (["none", "a", "a"], ["none", "a", "a"]),
+        (["1", "NA", "0"], None),
+    ):
+        lines = "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))
+        (tmp_path / "t.csv").write_text(f"a,kind\n{lines}")
+        if labels is None:
+            with pytest.raises(ValueError, match="'kind' has no value in line 3, where it holds"):
+                read_table(tmp_path / "t.csv", label="kind")
+        else:
+            assert read_table(tmp_path / "t.csv", label="kind").y.tolist() == labels

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_forensics import cli
-from gan_forensics.anomaly import Doping, toy_world
+from gan_forensics.anomaly import Doping, NewRows, toy_world
 from gan_forensics.anomaly.augment import SETTINGS
 from gan_forensics.cli.anomaly import _copies_said
 from gan_forensics.cli.augment import TAKEN, Augment, Method
@@ -66,9 +66,9 @@ def test_every_option_of_augment_acts_or_is_refused(method, tmp_path, table, cap
 
     def noted(rows, n, **settings):
         asked.append({"n": n, **settings})
-        return rows[:1]
+        return NewRows(rows[:1], np.zeros(rows.shape[1], int))
 
-    monkeypatch.setattr("gan_forensics.anomaly.augment", noted)
+    monkeypatch.setattr("gan_forensics.anomaly.new_rows", noted)
     source, out = write_csv(tmp_path / "t.csv", table), tmp_path / "more.csv"
     command = ["augment", source, "--method", method, "--out", out]
     assert run(*command) == 0
@@ -121,7 +121,8 @@ def test_settings_of_tables_are_checked_before_a_table_is_read(tmp_path, capsys)
         (["--seeds", 1], "two or more"),
         (["--steps", 0], "--steps 0: it must be at least 1"),
         (["--share", 0], "--share 0"),
-        (["--share", "nan"], "--share nan"),
+        (["--share", "nan"], "--share: 'nan' is no number in plain digits"),
+        (["--seeds", "1_0"], "--seeds: '1_0' is no whole number in plain digits"),
         (["--contamination", 0.6], "--contamination 0.6"),
         (["--split-seed", -1], "--split-seed -1"),
     ):
@@ -140,7 +141,7 @@ def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
     x, y = toy_world("B", n=120, anomalies=12, seed=0)
     x[np.flatnonzero(y == 0)[:30]] = 0.5
     source = write_csv(tmp_path / "t.csv", x, y)
-    quick = ["--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof"]
+    quick = ["--seeds", 2, "--steps", 5, "--width", 8, "--detector", "lof", "--share", 2]
     assert run("anomaly", source, "--label", "kind", "--out", tmp_path / "out", *quick) == 0
     said = capsys.readouterr().out
     assert "54 normal rows train" in said and "reconstruct_all" in said
@@ -156,6 +157,10 @@ def test_anomaly_measures_a_detector_with_every_augmentation(tmp_path, capsys):
     assert f"{known} of 60 test rows equal a training row." in said
     assert (said_of["anomaly_rows"], said_of["normal_rows"]) == (12, 108)
     assert said_of["chosen_by"] == "rarity"
+    outside = {row["augmentation"]: row["outside_range"] for row in results["rows"]}
+    assert 0 < outside.pop("jitter") < 0.1 and not any(outside.values())
+    assert "New values outside of the range of their column in training: jitter " in said
+    assert results["table"] == {"file": str(source), "read_as": ""}
     assert "kind: 1 is the anomaly, 12 of 120 rows; 0 is normal (by frequency; --anomaly" in said
     flat = write_csv(tmp_path / "flat.csv", x, 0 * y)
     assert run("anomaly", flat, "--label", "kind", *quick) == 2
@@ -299,3 +304,32 @@ def test_augment_names_columns_of_a_single_value_and_the_option(tmp_path, capsys
     assert "columns of a single value ('c')" in said and "--constant-columns keep" in said
     assert run(*augment, "--constant-columns", "keep") == 0
     assert run(*augment, "--method", "prior") == 2
+
+
+def test_what_jitter_would_leave_is_said_and_stored_and_so_is_how_a_table_was_read(
+    tmp_path, capsys
+):
+    rows = "".join(f"{max(0, i - 30)},5;{18 + i};ok\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"amount;age;kind\n{rows}")
+    out = tmp_path / "more.csv"
+    command = ["augment", tmp_path / "t.csv", "--label", "kind", "--method", "jitter", "-n", 200]
+    assert run(*command, "--out", out) == 0
+    said, facts = capsys.readouterr(), json.loads((tmp_path / "more.csv.json").read_text())
+    beyond = facts["set_to_the_ends_of_their_range"]
+    assert 20 < beyond["amount"] < 100 and facts["no_longer_whole"] == ["age"]
+    total = sum(beyond.values())
+    assert f"{total} of 400 new values were drawn outside of the range" in said.out
+    assert f"are set to its ends: amount {beyond['amount']}" in said.out
+    assert "age: whole numbers in training, and not in new rows: --round" in said.err
+    assert said.err.count("t.csv: read with semicolons between cells, commas before decimals") == 1
+    assert facts["read_as"] == "semicolons between cells, commas before decimals"
+    assert (facts["normal"], facts["new_rows"], facts["method"]) == ("ok", 200, "jitter")
+    lines = out.read_text().splitlines()
+    assert lines[:61] == [f"{line}" for line in f"amount;age;kind\n{rows}".splitlines()]
+    amounts = [float(line.split(";")[0].replace(",", ".")) for line in lines[1:]]
+    assert len(amounts) == 260 and min(amounts) == 0.5 and max(amounts) == 29.5
+    assert run(*command, "--out", out, "--round") == 0
+    assert "whole numbers" not in capsys.readouterr().err
+    assert run(*command[:-4], "--method", "duplicate", "--out", "/dev/stdout") == 2  # no suffix
+    assert run(*command[:-4], "--method", "duplicate", "-n", 3, "--out", tmp_path / "d.csv") == 0
+    assert "all new values lie within the range" in capsys.readouterr().out

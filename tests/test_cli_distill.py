@@ -44,7 +44,7 @@ def test_distill_has_the_settings_of_a_student_and_of_its_teacher():
     ("options", "message"),
     [
         (["--temperature", 0], "temperature must be positive and finite, got 0"),
-        (["--temperature", "nan"], "temperature must be positive and finite, got nan"),
+        (["--temperature", -1], "temperature must be positive and finite, got -1"),
         (["--hard-weight", 1], "hard_weight is a share of at least 0 and below 1, got 1.0"),
         (["--label-smoothing", 0.1], "--label-smoothing: of true labels, and --hard-weight is 0"),
         (["--label-smoothing", 1, "--hard-weight", 0.5], "label_smoothing is a share"),

@@ -153,7 +153,7 @@ def test_evaluate_compares_gray_with_gray_and_with_colour(tmp_path, capsys):
     for k, image in enumerate(images):
         part = "TRAINING" if k < 15 else "valid"
         save_png(tmp_path / "gray" / part / f"{k}.png", image[..., :1])
-        save_png(tmp_path / "same" / f"{k}.png", image[..., :1].repeat(3, -1))
+        save_png(tmp_path / "same" / "x" / f"{k}.png", image[..., :1].repeat(3, -1))
     (tmp_path / "gray" / "notes.txt").write_text("x")
     options = ["--features", "random", "--metrics", "fid", "--out", tmp_path / "r.json"]
     values = []
@@ -162,7 +162,10 @@ def test_evaluate_compares_gray_with_gray_and_with_colour(tmp_path, capsys):
         results = json.loads((tmp_path / "r.json").read_text())
         values.append(results["quality"][0]["value"])
         splits = {"train": {"TRAINING/": 15}, "test": {"valid/": 5}}
-        assert results["protocol"]["folders"] == {str(tmp_path / "gray"): {"splits": splits}}
+        judged = {str(tmp_path / "same"): {"classes": {"x": 0}}} if fake == "same" else {}
+        assert results["protocol"]["folders"] == judged | {
+            str(tmp_path / "gray"): {"splits": splits}
+        }
         said = capsys.readouterr().err
         line = "gray: splits: train 15 of TRAINING/, test 5 of valid/; taken are 20 of 20\n"
         assert said.count(line) == 1 + (fake == "gray")

@@ -168,7 +168,7 @@ def test_translate_refuses_what_is_no_run_of_a_stargan(faces, capsys):
         (["--sample-every", -2], "--sample-every -2: it must be at least 0"),
         (["--seed", -1], "--seed -1"),
         (["--batch-size", 0], "batch_size must be at least 1, got 0"),
-        (["--learning-rate", "nan"], "learning_rate must be positive"),
+        (["--learning-rate", 0], "learning_rate must be positive"),
         (["--upsampling", "n"], "unknown upsampling 'n'; did you mean 'N'?"),
         (["--size", 48, "--layers", 5], "images of side 48 cannot be halved 5 times"),
         (["--attributes", "a", "b", "--exclusive", "a", "c"], "'c' is not among the attributes"),

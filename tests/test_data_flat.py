@@ -8,7 +8,6 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageDraw
 
 from gan_forensics.data import ArraySource, ImageError, Rows, flat, open_source, survey
-from gan_forensics.data.flat import SHARE, SPREAD
 from gan_forensics.data.flat import flat as flat_images
 
 
@@ -47,16 +46,13 @@ def test_one_colour_or_nearly_one_is_flat(side, rng):
 
 def test_the_rule_has_its_two_limits(rng):
     """Five neighbouring levels and 1 pixel in 200 are flat; six levels or a pixel more are not."""
-    side = 40
-    levels = rng.permutation(np.arange(side * side) % (SPREAD + 2)).reshape(side, side, 1)
-    assert is_flat((100 + np.minimum(levels, SPREAD)).astype(np.uint8))
+    levels = rng.permutation(np.arange(2000) % 6).reshape(40, 50, 1)
+    assert is_flat((100 + np.minimum(levels, 4)).astype(np.uint8))
     assert not is_flat((100 + levels).astype(np.uint8))
-    allowed = int(SHARE * side * side)
-    assert allowed == 8
-    for count, expected in ((allowed, True), (allowed + 1, False)):
-        spots = np.zeros(side * side, np.uint8)
-        spots[rng.permutation(side * side)[:count]] = 255
-        assert is_flat(spots.reshape(side, side, 1)) == expected
+    for count, expected in ((10, True), (11, False)):
+        spots = np.zeros(2000, np.uint8)
+        spots[rng.permutation(2000)[:count]] = 255
+        assert is_flat(spots.reshape(40, 50, 1)) == expected
     small = np.zeros((8, 8, 1), np.uint8)
     small[3, 3] = 255
     assert is_flat(small)

@@ -159,7 +159,7 @@ def test_list_numbers_label_names_and_may_have_none(tmp_path, images):
 
 def test_picture_given_as_a_list_is_refused(tmp_path, images):
     save_png(tmp_path / "a.png", images[0])
-    with pytest.raises(ValueError, match="a.png: not a CSV file"):
+    with pytest.raises(ValueError, match="a.png: not read as CSV: it is a picture"):
         open_source(f"list:{tmp_path / 'a.png'}")
 
 

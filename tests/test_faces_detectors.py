@@ -171,6 +171,8 @@ def test_landmarks_are_read_and_missing_ones_are_nan(tmp_path):
     lines = "\ufeffy, note ,x,point\n\n" + "".join(f"{2 * p},a,{p + 0.5}, {p}\n" for p in range(68))
     path.write_text(lines, encoding="utf-8")
     np.testing.assert_array_equal(read_landmarks_csv(path)[:, 1], 2 * np.arange(68))
+    path.write_text(table().replace(".", "|").replace(",", ";").replace("|", ","))
+    np.testing.assert_array_equal(read_landmarks_csv(path)[30], (30.5, 60))
 
 
 @pytest.mark.parametrize(
@@ -179,11 +181,9 @@ def test_landmarks_are_read_and_missing_ones_are_nan(tmp_path):
         ("", "no line in it; the first one is point,x,y"),
         (table(head="point,x"), "line 1 lacks y"),
         (table(head="a,b,c"), "line 1 lacks point, x, y"),
-        (table(head="point;x;y"), "values stand between semicolons: use commas"),
-        (table(head="point\tx\ty"), "values stand between tabs: use commas"),
         (table(head="Point,X,Y"), "line 1: names of columns are in small letters"),
         (table(head="0,1.5,2"), "line 1 holds numbers: the first line names the columns"),
-        (table(extra='31,"1,5",2\n'), "line 16: '31 1,5 2': decimals take a point, not a comma"),
+        (table(extra='31,"1,5",2\n'), "'17.5' in line 2 and '1,5' in line 16: which mark"),
         (table(range(1, 69)), "it seems to count from 1: points are counted from 0 to 67"),
         (table(range(69)), "line 70: point 68 is none of iBUG's 68"),
         (table(extra="69,1,1\n"), "line 16: point 69 is none of iBUG's 68"),
@@ -195,8 +195,8 @@ def test_landmarks_are_read_and_missing_ones_are_nan(tmp_path):
         (table(extra="31.5,1,1\n"), "line 16: '31.5,1,1' are not a whole number"),
         (table(extra="31,1\n"), "line 16: '31,1,' are not"),
         (table(extra="31,1,5,2,5\n"), "line 16: more values than columns; decimals take a point"),
-        (table(extra="31,nan,1\n"), "line 16: x=nan, y=1 is no place"),
-        (table(extra="31,1,-inf\n"), "line 16: x=1, y=-inf is no place"),
+        (table(extra="31,nan,1\n"), "line 16: '31,nan,1' are not"),
+        (table(extra="31,1,-inf\n"), "line 16: '31,1,-inf' are not"),
         (table(extra="31,1e9,1\n"), "line 16: x=1e.09, y=1 is no place"),
         (table(POINTS[:7]), "7 landmarks; none of the nose, the right eye, the left eye, the mou"),
         (table(POINTS[3:]), "11 landmarks; a fit needs 12"),
@@ -213,7 +213,7 @@ def test_tables_of_landmarks_that_do_not_serve_are_refused_by_line(tmp_path, tex
 
 def test_files_that_are_no_tables_are_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\xff\xfe")
-    with pytest.raises(ValueError, match="not a CSV file in UTF-8"):
+    with pytest.raises(ValueError, match="it is a picture, not text"):
         read_landmarks_csv(tmp_path / "a.csv")
     with pytest.raises(ValueError, match="it is a folder; give a CSV file of landmarks"):
         read_landmarks_csv(tmp_path)

@@ -110,7 +110,8 @@ def test_a_table_of_poses_is_read_in_any_order_with_other_columns(tmp_path):
     [
         ("frame,yaw,roll\n1,2,3\n", "line 1: no column pitch; a table of poses has the columns"),
         ("frame,yaw,pitch,roll\n1,2,3,4\n2,x,3,4\n", "line 3: frame must be a whole number"),
-        ("frame,yaw,pitch,roll\n1,2\n", "line 2: frame must be a whole number"),
+        ("frame,yaw,pitch,roll\n1,2\n", "line 2: 2 cells for 4 columns"),
+        ("frame,yaw,pitch,roll\n1_0,2,3,4\n", "line 2: frame must be a whole number"),
         ("frame,yaw,pitch,roll\n1,2,3,4\n1,2,3,4\n", "line 3: frame 1 came before"),
         ("frame,yaw,pitch,roll\n", "no row below the heading"),
     ],

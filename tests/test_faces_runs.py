@@ -149,7 +149,7 @@ def test_a_row_that_was_cut_off_is_left_out_and_a_wrong_one_is_named(tmp_path):
         ("", "its first line names no frame"),
         ("frame,yaw\n1,2\n", "its first line names no frame"),
         (head + "0,0,box,1,2\n1,0,box,1,2,3\n", "line 2: 5 cells for 6 columns"),
-        (head + "0,0,box,x,2,3\n", "column yaw: could not convert"),
+        (head + "0,0,box,x,2,3\n", "column yaw: 'x' is no number"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -24,7 +24,7 @@ from gan_forensics.files import (
     unpacked,
     write_csv,
 )
-from gan_forensics.files.tables import cell, open_csv
+from gan_forensics.files.tables import cell
 
 
 def test_names_stay_in_their_line_and_have_a_length():
@@ -114,10 +114,10 @@ def test_gzip_is_read_in_pieces_as_far_as_its_limit(tmp_path):
 def test_csv_is_read_from_regular_files_of_text_alone(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_bytes("\ufeffa,b\n\n1,\u00e9\n".encode())
-    assert read_csv(path) == [["a", "b"], [], ["1", "\u00e9"]]
-    for data in (b"a\xff", b"a\0b", b"x" * 200_000):
+    assert read_csv(path).lines == [(1, ["a", "b"]), (3, ["1", "\u00e9"])]
+    for data in (b"a\xff\x02", b"a\0b", b"x" * 200_000):
         path.write_bytes(data)
-        with pytest.raises(ValueError, match="a.csv: not a CSV file"):
+        with pytest.raises(ValueError, match="a.csv: not read as CSV: "):
             read_csv(path)
     monkeypatch.setattr(tables, "MOST_CSV", 10)
     with pytest.raises(ValueError, match="200000 bytes"):
@@ -261,9 +261,9 @@ def test_as_much_as_is_asked_for_is_read_and_no_more(tmp_path, monkeypatch):
             read_json(path)
     path.write_text("a,b\n")
     monkeypatch.setattr(tables, "MOST_CSV", 4)
-    assert read_csv(path) == [["a", "b"]]
+    assert read_csv(path).lines == [(1, ["a", "b"])]
     monkeypatch.setattr(tables, "MOST_CSV", 3)
-    with pytest.raises(ValueError, match="a: 4 bytes, more than the 3 of a CSV"):
+    with pytest.raises(ValueError, match="a: 4 bytes, more than the 3 that are read"):
         read_csv(path)
 
 
@@ -274,12 +274,15 @@ def test_a_file_that_says_0_of_itself_is_read_within_its_limit():
             read_bytes("/proc/self/smaps", most=most)
 
 
-def test_what_cannot_be_held_in_memory_is_said(tmp_path):
+def test_what_cannot_be_held_in_memory_is_said(tmp_path, monkeypatch):
+    def no_memory(data):
+        raise MemoryError
+
+    monkeypatch.setattr(tables, "decoded", no_memory)
     (tmp_path / "a.csv").write_text("a\n")
     path = (tmp_path / "a.csv").rename(tmp_path / "\x1b.csv")
     with pytest.raises(ValueError, match=r"\\x1b.csv: its cells do not fit into memory"):
-        with open_csv(path):
-            raise MemoryError
+        read_csv(path)
 
 
 def test_names_in_messages_of_readers_steer_no_terminal(tmp_path, capsys, monkeypatch):

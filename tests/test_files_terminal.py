@@ -1,7 +1,9 @@
+import ast
 import io
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -12,8 +14,9 @@ import pytest
 
 import gan_forensics
 from gan_forensics.cli.main import guarded, main, piped
+from gan_forensics.cli.plain import plain_arguments
 from gan_forensics.files import rows_kept, say, tell
-from gan_forensics.files.terminal import in_lines, warnings_said
+from gan_forensics.files.terminal import bars_off, has_colours, in_lines, warnings_said
 
 NASTY = "a\x1b[2J\r\nb\u202ec\udcff\ud800"
 PLAIN = r"a\x1b[2J\r\nb\u202ec\udcff\ud800"
@@ -62,6 +65,7 @@ def test_an_argument_that_is_wrong_use_steers_no_terminal(capsys):
     [
         ("ascii", r"1 +- 2 - +-| \u65e5"),
         ("latin-1", r"1 ± 2 - +-| \u65e5"),
+        ("cp1252", r"1 ± 2 – +-| \u65e5"),
         ("utf-8", "1 ± 2 – ╭─│ 日"),
     ],
 )
@@ -70,6 +74,87 @@ def test_what_a_terminal_lacks_is_spelled(encoding, said, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bytes_out, encoding))
     piped(lambda: tell("1 ± 2 – ╭─│ 日"))
     assert bytes_out.getvalue().decode(encoding) == f"{said}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminals", "colours"),
+    [
+        ({"TERM": "xterm"}, 2, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, 2, True),
+        ({"TERM": "xterm", "NO_COLOR": "0"}, 2, False),
+        ({"TERM": "dumb"}, 2, False),
+        ({"TERM": "xterm"}, 1, False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(environment, terminals, colours, monkeypatch):
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal() if terminals == 2 else io.StringIO())
+    assert has_colours() is colours
+    assert bars_off() is (True if environment["TERM"] == "dumb" else None)
+    with pytest.raises(SystemExit) as end:
+        main(["anomaly", "--help"])
+    assert end.value.code == 0 and ("\x1b[" in sys.stdout.getvalue()) is colours
+    with pytest.raises(SystemExit) as end:
+        main(["anomaly", "--steps", "1_0"])
+    assert end.value.code == 2 and ("\x1b[" in sys.stderr.getvalue()) is colours
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "20", "39"])
+def test_narrow_terminals_get_help_of_40_columns(columns, monkeypatch, capsys):
+    # At one column the layout would never end: the width is looked at before the help is.
+    monkeypatch.setenv("COLUMNS", columns)
+    with plain_arguments():
+        assert shutil.get_terminal_size().columns >= 40
+        assert columns == "0" or os.environ["COLUMNS"] == "40"
+    assert os.environ["COLUMNS"] == columns
+    with pytest.raises(SystemExit) as end:
+        main(["anomaly", "--help"])
+    assert end.value.code == 0 and "--contamination" in capsys.readouterr().out
+
+
+OPENED = ("read_text", "write_text", "open", "fdopen", "TextIOWrapper", "run")
+
+
+def test_all_bars_obey_the_terminal_and_all_files_are_in_utf_8():
+    bars, files = [], []
+    for path in Path(gan_forensics.__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if not re.search(rf"\b({'|'.join(OPENED)}|tqdm)\(", text):
+            continue
+        for call in ast.walk(ast.parse(text)):
+            if not isinstance(call, ast.Call):
+                continue
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name not in ("tqdm", *OPENED):
+                continue
+            said = ast.unparse(call)
+            if name == "tqdm" and "bars_off()" not in said and "disable=quiet" not in said:
+                bars.append((path.name, said))
+            if name in OPENED and not _in_utf_8(name, call, said):
+                files.append((path.name, said))
+    assert not bars and not files
+
+
+def _in_utf_8(name, call, said):
+    if "encoding=" in said or "utf-8" in said:
+        return True
+    if name == "run":
+        return "text=True" not in said and "universal_newlines" not in said
+    if isinstance(call.func, ast.Name) and name in ("read_text", "write_text"):
+        return True  # ours
+    # Files of the system, in ASCII; descriptors, archives, pictures; what is of bytes.
+    of_bytes = re.search(r"['\"](r|w|a|x)\+?b\+?['\"]|'wb' if|'r\+b' if", said)
+    others = r"_GROUP|/proc|Path\(file\)|(os|Image|archive|tarfile|tensorstore|webbrowser)\.open\("
+    return bool(of_bytes or re.search(others, said))
 
 
 def test_nothing_is_printed_by_another_way():

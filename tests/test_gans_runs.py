@@ -1,6 +1,8 @@
 """Run folders of GANs: classes and schedules filled in, averages kept, old folders read."""
 
 import json
+import shutil
+from contextlib import closing
 from dataclasses import asdict, replace
 
 import jax
@@ -9,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.data import ArraySource, ImageError, load_image, save_png
+from gan_forensics.files import read_json
 from gan_forensics.gans import (
     METHODS,
     GanConfig,
@@ -21,7 +24,14 @@ from gan_forensics.gans import (
     train_gan,
 )
 from gan_forensics.gans.runs import _completed
-from gan_forensics.train import Cadence, CheckpointError, RunFolderError, read_config, read_metrics
+from gan_forensics.train import (
+    Cadence,
+    CheckpointError,
+    Checkpoints,
+    RunFolderError,
+    read_config,
+    read_metrics,
+)
 from tests.tiny_gans import LATENT, SIDE, Critics, Discriminator, Generator
 
 CONFIG = GanConfig(
@@ -82,16 +92,68 @@ def test_a_loaded_gan_draws_with_the_average(trained):
     assert (generate(gan, again, 4, seed=0) != generate(gan, live, 4, seed=0)).any()
 
 
-def test_the_average_is_that_of_the_steps(trained, tmp_path):
-    """After one step of decay 1/2: the mean of the first parameters and the moved ones."""
-    config = replace(CONFIG, schedule="none")
-    _, first = train_gan(config, tmp_path / "a", Cadence(1), progress=False)
-    params, _ = init(build(replace(config, classes=10)))
-    expected = jax.tree.map(
-        lambda a, b: (a + b) / 2, params["generator"], dict(first.params)["generator"]
-    )
-    for a, b in zip(*map(jax.tree.leaves, (first.average["generator"], expected)), strict=True):
+def _close(state, expected):
+    for a, b in zip(*map(jax.tree.leaves, (state.average["generator"], expected)), strict=True):
         assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_the_average_is_that_of_the_steps_and_goes_on_with_the_run(tmp_path):
+    """Of decay 1/2: after one step the moved parameters, after two a third of those and the rest.
+
+    The initial draw is no part of it.
+    """
+    config, run = replace(CONFIG, schedule="none"), tmp_path / "run"
+    _, first = train_gan(config, run, Cadence(1), progress=False)
+    _close(first, first.params["generator"])
+    _, second = train_gan(config, run, Cadence(2), resume=True, progress=False)
+    moved = (first.params["generator"], second.params["generator"])
+    _close(second, jax.tree.map(lambda a, b: (a + 2 * b) / 3, *moved))
+
+
+def test_the_start_of_an_average_of_an_earlier_version_is_taken_out(tmp_path, capsys):
+    """Whether the run is drawn from or goes on: as if it had been trained now."""
+    config, old = replace(CONFIG, schedule="none", average=0.9), tmp_path / "old"
+    gan, state = train_gan(config, tmp_path / "new", Cadence(2), progress=False)
+    capsys.readouterr()
+    start = init(gan)[0]["generator"]
+    biased = jax.tree.map(
+        lambda mean, first: 0.19 * mean + 0.81 * first, state.average["generator"], start
+    )
+    shutil.copytree(tmp_path / "new", old)
+    shutil.rmtree(old / "checkpoints")
+    host = read_json(tmp_path / "new/checkpoints/2/host/metadata")
+    assert host.pop("average") == "without its start"
+    with closing(Checkpoints(old)) as checkpoints:
+        checkpoints.save(replace(state, average={"generator": biased}), host)
+    _close(load_gan(old)[1], state.average["generator"])
+    said = "step 2 was written by an earlier version, whose average of decay 0.9 is 81.00% initial"
+    assert said in capsys.readouterr().err
+    _, later = train_gan(config, old, Cadence(3), resume=True, progress=False)
+    assert said in capsys.readouterr().err
+    _, expected = train_gan(config, tmp_path / "new", Cadence(3), resume=True, progress=False)
+    _close(later, expected.average["generator"])
+    load_gan(old)
+    assert said not in capsys.readouterr().err
+
+
+def test_a_young_average_is_told_of_and_kept_with_the_data(tmp_path, capsys):
+    config, said = replace(CONFIG, schedule="none", average=0.8), []
+    young = (
+        "images are drawn with an average of the generator over about its last 5 steps (decay "
+        "0.8); after 4 steps it is young, a mean over all of them, the first ones too: it means "
+        "something from step 5 on, with a smaller decay sooner"
+    )
+    train_gan(config, tmp_path / "run", Cadence(4), say=said.append, progress=False)
+    assert young in said and read_json(tmp_path / "run/data.json")["average"] == young
+    capsys.readouterr()
+    load_gan(tmp_path / "run")
+    assert young in capsys.readouterr().err
+    said.clear()
+    train_gan(config, tmp_path / "run", Cadence(5), resume=True, say=said.append, progress=False)
+    load_gan(tmp_path / "run")
+    assert not any("average" in line for line in said)
+    assert "average" not in capsys.readouterr().err
+    assert read_json(tmp_path / "run/data.json")["average"] == young.partition(";")[0]
 
 
 def test_sample_grids_have_a_row_for_each_class(trained):

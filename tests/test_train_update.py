@@ -124,17 +124,6 @@ def test_steps_use_a_fresh_key_each(game):
     assert differ == (game != "one")
 
 
-def test_the_moving_average_follows_its_recursion():
-    updates, params, stats = one_player()
-    state = init_state(updates, params, stats, average=("line",))
-    step = make_step(updates, average_decay=0.75)
-    expected = params["line"]
-    for _ in range(3):
-        state, _ = step(state, _batches(1), jax.random.key(0))
-        expected = jax.tree.map(lambda a, p: 0.75 * a + 0.25 * p, expected, state.params["line"])
-    _assert_equal(state.average["line"], expected, rtol=1e-6)
-
-
 def test_a_state_holds_arrays_only():
     updates, params, stats = two_players()
     state = init_state(updates, params, stats, average=("g",))

@@ -1,7 +1,7 @@
 """Anomalies in tables: adversarial autoencoders, oversampling of rare normal rows, evaluation."""
 
 from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, aae_learner, train_autoencoders
-from gan_forensics.anomaly.augment import augment, check_settings
+from gan_forensics.anomaly.augment import NewRows, augment, check_settings, new_rows
 from gan_forensics.anomaly.detectors import DETECTORS, fit_detector
 from gan_forensics.anomaly.doped_detector import DopedDetector
 from gan_forensics.anomaly.doping import Doping

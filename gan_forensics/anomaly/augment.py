@@ -1,15 +1,17 @@
 """New rows for a table by the name of any resampler, in the table's own units."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
 from gan_forensics.anomaly.resample import CODING, EDGED, RESAMPLERS, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
 
+# Between two rows lies, in floating point, what is a little beyond them.
+_ROUNDING = 1e-9
 _NETWORKS = ("hidden", "steps", "batch_size")
 _AUTOENCODER = (
     *_NETWORKS, "latent_dim", "prior_scale", "learning_rate", "scale", "constant_columns",
@@ -40,7 +42,25 @@ def check_settings(method: str, **settings: Any) -> None:
     Doping(method=method if method in CODING else "doping", **settings).check_parameters()
 
 
-def augment(
+class NewRows(NamedTuple):
+    """New rows, and what their columns had to do with the range that was observed.
+
+    Attributes:
+        rows: [k, ...].
+        beyond: of each column, how many values were drawn outside of its range in training; they
+            are set to its ends, but by "scale" other than "minmax" of `Doping`.
+    """
+
+    rows: Float[np.ndarray, "k ..."]
+    beyond: Int[np.ndarray, " d"]
+
+
+def augment(x: Float[np.ndarray, "n ..."], n: int, **settings: Any) -> Float[np.ndarray, "k ..."]:
+    """The rows of `new_rows`, with the same arguments."""
+    return new_rows(x, n, **settings).rows
+
+
+def new_rows(
     x: Float[np.ndarray, "n ..."],
     n: int,
     *,
@@ -48,7 +68,7 @@ def augment(
     seed: int = 0,
     round_integers: bool = False,
     **settings: Any,
-) -> Float[np.ndarray, "k ..."]:
+) -> NewRows:
     """Make n new rows ("reconstruct_all" makes one for each row, "none" none).
 
     Args:
@@ -71,20 +91,25 @@ def augment(
             round_integers=round_integers,
             **settings,
         )
-        return doping.fit(x).sample(n)
+        rows = doping.fit(x).sample(n)
+        flat = np.asarray(x, np.float64).reshape(len(x), -1)
+        made = rows.reshape(len(rows), -1)
+        return NewRows(rows, ((made < flat.min(0)) | (made > flat.max(0))).sum(0))
     x = np.asarray(x, np.float64)
     if len(x) < 2 or not np.isfinite(x).all():
         raise ValueError(f"rows must be finite and two or more, got {list(x.shape)}")
     flat = x.reshape(len(x), -1)
-    scaler = fit_scaler(flat)
-    rows = np.clip(scaler(flat), 0, 1)
+    # Copies need no scale, by which they would lose their last digits.
+    scaler = fit_scaler(flat, scale="none" if method in ("none", "duplicate") else "minmax")
+    rows = scaler(flat) if scaler.within is None else np.clip(scaler(flat), 0, 1)
     gan = None
     if method == "plain_gan":
         recipe = Doping(**settings)
         config = GANConfig(flat.shape[1], hidden=tuple(recipe.hidden), batch=recipe.batch_size)
         (gan,) = train_gans(config, rows, seeds=[seed], steps=recipe.steps)
     new = resample(method, FittedModels(rows, gan=gan), n, rng=np.random.default_rng(seed))
+    beyond = ((new < rows.min(0) - _ROUNDING) | (new > rows.max(0) + _ROUNDING)).sum(0)
     new = scaler.undo(new)
     if round_integers:
         new = np.where((flat == np.round(flat)).all(0), np.round(new), new)
-    return new.reshape(len(new), *x.shape[1:])
+    return NewRows(new.reshape(len(new), *x.shape[1:]), beyond)

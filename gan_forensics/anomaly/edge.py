@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from scipy.stats import chi
 
 from gan_forensics.data.copies import copies
+from gan_forensics.files import number
 
 Edge = Any
 Codes = Float[np.ndarray, "n m"]
@@ -234,7 +235,7 @@ def parse_edge(edge: Edge) -> tuple[str, tuple[float, ...]]:
         forms = ", ".join(f"{key} with {' or '.join(map(str, n))}" for key, n in EDGES.items())
         raise ValueError(f"edge {edge!r} is none of: {forms} numbers, such as ('shell', 2.0)")
     try:
-        values = tuple(float(number) for number in numbers)
+        values = tuple(number(n) if isinstance(n, str) else float(n) for n in numbers)
     except (TypeError, ValueError) as error:
         raise ValueError(f"edge {edge!r} must hold numbers after its name") from error
     if values:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from gan_forensics.files import number
+
 # Of all rows: the share from which the most frequent label is normal without being told.
 CLEAR = 2 / 3
 # The same where custom says so too.
@@ -121,7 +123,7 @@ def label_spelt(y, text: str) -> Any:
         if str(label) == text:
             return label
         try:
-            if not isinstance(label, str) and float(text) == label:
+            if not isinstance(label, str) and number(text) == label:
                 return label
         except ValueError:
             pass

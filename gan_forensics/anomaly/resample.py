@@ -137,7 +137,10 @@ def duplicate(models: FittedModels, n: int, rng: np.random.Generator) -> Rows:
 def jittered(
     models: FittedModels, n: int, rng: np.random.Generator, *, deviation: float = JITTER
 ) -> Rows:
-    """Rows drawn again, with noise of `deviation` times each column's deviation."""
+    """Rows drawn again, with noise of `deviation` times each column's deviation.
+
+    It takes some beyond the range of their column; `augment` sets those to its ends.
+    """
     rows = duplicate(models, n, rng)
     return rows + deviation * models.x.std(0) * rng.standard_normal(rows.shape)
 

@@ -16,18 +16,25 @@ class Scaler:
     Attributes:
         shift: [d].
         size: [d]; 1 for constant columns, which therefore become 0 and come back as they were.
+        within: least and largest values [2, d] that come back; None for any.
     """
 
     shift: Float[np.ndarray, " d"]
     size: Float[np.ndarray, " d"]
+    within: Float[np.ndarray, "2 d"] | None = None
 
     def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Rows in units of the training rows; those of others may leave the unit cube."""
         return (np.asarray(x, np.float64) - self.shift) / self.size
 
     def undo(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Rows back in their own units."""
-        return np.asarray(x, np.float64) * self.size + self.shift
+        """Rows back in their own units, what lies beyond `within` at its ends.
+
+        Those are observed values; mirrored at them, no new row would have one of a column whose
+        rows mostly lie there, such as amounts of which most are 0.
+        """
+        rows = np.asarray(x, np.float64) * self.size + self.shift
+        return rows if self.within is None else np.clip(rows, *self.within)
 
 
 def fit_scaler(x: Float[np.ndarray, "n d"], *, scale: Scale = "minmax") -> Scaler:
@@ -35,7 +42,8 @@ def fit_scaler(x: Float[np.ndarray, "n d"], *, scale: Scale = "minmax") -> Scale
 
     Args:
         x: training rows.
-        scale: "minmax" onto [0, 1], "standard" to mean 0 and deviation 1, or "none".
+        scale: "minmax" onto [0, 1] and back into the range of the training rows, "standard" to
+            mean 0 and deviation 1, or "none".
     """
     x = np.asarray(x, np.float64)
     if scale == "minmax":
@@ -50,7 +58,11 @@ def fit_scaler(x: Float[np.ndarray, "n d"], *, scale: Scale = "minmax") -> Scale
     if not (np.isfinite(shift).all() and np.isfinite(size).all()):
         raise ValueError("the columns' ranges overflow: bring the table to smaller units")
     constant = constant_columns(x)
-    return Scaler(np.where(constant, x[0], shift), np.where(constant | (size == 0), 1.0, size))
+    return Scaler(
+        np.where(constant, x[0], shift),
+        np.where(constant | (size == 0), 1.0, size),
+        np.stack([x.min(0), x.max(0)]) if scale == "minmax" else None,
+    )
 
 
 def constant_columns(x: Float[np.ndarray, "n d"]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Tables in and out: CSV with a header, NumPy .npz, MATLAB .mat."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +8,16 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from gan_forensics.anomaly.containers import counts_rows
-from gan_forensics.files import check_file_in, read_csv, shown, written_beside
+from gan_forensics.files import Csv, check_file_in, is_missing, read_csv, shown, written_beside
 from gan_forensics.files.archives import Head, read_npz
+from gan_forensics.files.dialects import has_groups
 from gan_forensics.files.matlab import read_mat
 from gan_forensics.files.tables import write_cells
 
 SUFFIXES = (".csv", ".npz", ".mat")
 MOST_COLUMNS = 100_000
+# Whole numbers below it are exact.
+_WHOLE = 2**53
 # Names that an error lists, and characters of a label: NumPy gives all the room of the longest.
 _SHOWN, _LONGEST_LABEL = 20, 1000
 
@@ -31,6 +34,7 @@ class TableData:
         place: of the label among a CSV file's columns, the row numbers not counted.
         numbers: of the rows [n], where a CSV file begins with a nameless column of them, as pandas
             writes its index. They are no column of x.
+        read_as: what is unusual in how a CSV file was read, in words.
     """
 
     x: Float[np.ndarray, "n ..."]
@@ -39,6 +43,7 @@ class TableData:
     label: str | None = None
     place: int = -1
     numbers: Int[np.ndarray, " n"] | None = None
+    read_as: str = ""
 
 
 def read_table(path: Path | str, *, label: str | None = None) -> TableData:
@@ -58,10 +63,12 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
     """
     path = Path(path)
     check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
-    numbers = None
+    numbers, read_as = None, ""
     if check_suffix(path) == ".csv":
-        x, columns, y, place = _read_csv(path, label)
-        if columns and place != 0 and counts_rows(columns[0], x[:, 0]):
+        table = read_csv(path)
+        (x, columns, y, place), read_as = _columns(table, label), table.read_as
+        whole = np.abs(x[:, :1]) < _WHOLE
+        if columns and place != 0 and whole.all() and counts_rows(columns[0], x[:, 0]):
             numbers, x, columns = x[:, 0].astype(np.int64), x[:, 1:], columns[1:]
             place -= place > 0
     else:
@@ -77,8 +84,8 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
             f"{row + 1}{name}: remove or fill them"
         )
     if y is not None and y.dtype.kind == "f" and (y == np.round(y)).all():
-        y = y.astype(np.int64)
-    return TableData(x, columns, y, label, place, numbers)
+        y = y.astype(np.int64) if (np.abs(y) < _WHOLE).all() else y
+    return TableData(x, columns, y, label, place, numbers, read_as)
 
 
 def check_table_path(path: Path | str, *, image: bool = False) -> None:
@@ -97,8 +104,8 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
     Args:
         path: .csv or .npz ("X" and the label's name) or .mat.
         table: what to write.
-        source: a CSV file whose lines are the first rows; they are copied as they stand, so that
-            no number changes its spelling.
+        source: a CSV file whose lines are the first rows; they are copied cell by cell, between
+            the same separators, so that no number changes its spelling. Others follow them.
 
     Raises:
         ValueError: for another suffix, or images into CSV.
@@ -126,57 +133,80 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def _lines(path: Path | str) -> list[list[str]]:
-    return [line for line in read_csv(path) if line]
+def _columns(table: Csv, label: str | None):
+    """Rows, names of columns, labels and their place."""
+    path = shown(table.path)
+    (_, header), *body = table.lines or [(0, [])]
+    if not body:
+        raise ValueError(f"{path} holds no rows below its header")
+    for number, line in body:
+        if len(line) != len(header):
+            why = ": decimal commas need ; between cells" if len(line) > len(header) else ""
+            raise ValueError(
+                f"{path}: line {number} has {len(line)} cells for {len(header)} names{why}"
+            )
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(f"{path}: {_too_many(len(header))}")
+    if all(_number(table, name) is not None for name in header):
+        raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
+    if label is not None and header.count(label) != 1:
+        raise ValueError(f"{path} has no column {shown(label)!r} of its own: {_some(header)}")
+    place = -1 if label is None else header.index(label)
+    lines = [number for number, _ in body]
+    columns = dict(enumerate(zip(*(row for _, row in body), strict=True)))
+    y = None if label is None else _labels(table, label, columns.pop(place), lines)
+    x = [_numbers(table, header[i], cells, lines) for i, cells in columns.items()]
+    names = tuple(header[i] for i in columns)
+    return np.array(x, np.float64).reshape(len(names), len(body)).T.copy(), names, y, place
 
 
-def _number(cell: str) -> float | None:
+def _number(table: Csv, cell: str) -> float | None:
     try:
-        return None if "_" in cell else float(cell)  # Python reads 2020_01 as 202001
+        return table.number(cell)
     except ValueError:
         return None
 
 
-def _read_csv(path: Path, label: str | None):
-    header, *body = _lines(path) or [[]]
-    if not body:
-        raise ValueError(f"{path} holds no rows below its header")
-    for number, line in enumerate(body, start=2):
-        if len(line) != len(header):
-            raise ValueError(f"{path}: line {number} has {len(line)} cells for {len(header)} names")
-    if len(header) > MOST_COLUMNS:
-        raise ValueError(f"{shown(path)}: {_too_many(len(header))}")
-    if None not in map(_number, header):
-        raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
-    if label is not None and header.count(label) != 1:
+def _numbers(table: Csv, name: str, cells: Sequence[str], lines: Sequence[int]) -> list[float]:
+    """The numbers of a column; what is none is refused with its line."""
+    numbers = [_number(table, cell) for cell in cells]
+    if None not in numbers:
+        return numbers  # pyright: ignore[reportReturnType]
+    what = f"{shown(table.path)}: column {shown(name)!r}"
+    missing = [i for i, number in enumerate(numbers) if number is None and is_missing(cells[i])]
+    for i, number in enumerate(numbers):
+        if number is None and not is_missing(cells[i]):
+            thousands = " (leave out what parts thousands)" if has_groups(cells[i]) else ""
+            raise ValueError(
+                f"{what} is not of numbers: line {lines[i]} holds {shown(cells[i])!r}{thousands}. "
+                "Remove the column, or give it as the label"
+            )
+    spelt = cells[missing[0]]
+    raise ValueError(
+        f"{what} has no value in line {lines[missing[0]]}"
+        + (f", where it holds {spelt!r}" if spelt else "")
+        + (f", and in {len(missing) - 1} more" if len(missing) > 1 else "")
+        + ": fill it, or leave the row out"
+    )
+
+
+def _labels(
+    table: Csv, name: str, cells: Sequence[str], lines: Sequence[int]
+) -> Shaped[np.ndarray, " n"]:
+    """Labels: numbers, where all are, or words."""
+    if (longest := max(map(len, cells))) > _LONGEST_LABEL:
         raise ValueError(
-            f"{shown(path)} has no column {shown(label)!r} of its own: {_some(header)}"
+            f"{shown(table.path)}: a label of {longest} characters; at most {_LONGEST_LABEL} are "
+            "read"
         )
-    place = -1 if label is None else header.index(label)
-    columns = [[_number(cell) for cell in cells] for cells in zip(*body, strict=True)]
-    for i, column in enumerate(columns):
-        if i != place and None in column:
-            row = column.index(None)
-            if not body[row][i].strip():
-                raise ValueError(
-                    f"{path}: column {shown(header[i])!r} has no value in line {row + 2}: fill it, "
-                    "or leave the row out"
-                )
-            raise ValueError(
-                f"{path}: column {shown(header[i])!r} is not of numbers: line {row + 2} holds "
-                f"{shown(body[row][i])!r}. Remove the column, or give it as the label"
-            )
-    y = None
-    if label is not None:
-        numbers = columns.pop(place)
-        header.pop(place)
-        words = [line[place] for line in body]
-        if (longest := max(map(len, words))) > _LONGEST_LABEL:
-            raise ValueError(
-                f"{shown(path)}: a label of {longest} characters; at most {_LONGEST_LABEL} are read"
-            )
-        y = np.array(words if None in numbers else numbers)
-    return np.array(columns, np.float64).T.copy(), tuple(header), y, place
+    numbers = [_number(table, cell) for cell in cells]
+    words = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
+    if len(words) < len(cells) and all(map(is_missing, words)):
+        numbers = _numbers(table, name, cells, lines)
+        # Numbers that floats do not tell apart are words.
+        if all(abs(number) < _WHOLE for number in numbers):
+            return np.array(numbers)
+    return np.array(cells)
 
 
 def _too_many(columns: int) -> str:
@@ -236,13 +266,15 @@ def _write_csv(path: Path, table: TableData, source: Path | str | None) -> None:
         header.insert(0, "")
         new = len(table.x) - len(numbers)
         numbers = np.concatenate([numbers, numbers.max() + 1 + np.arange(new)])
-    lines = [header] if source is None else _lines(source)
+    first = Csv(path, [(1, header)]) if source is None else read_csv(source)
+    lines = [line for _, line in first.lines]
     with path.open("w", newline="", encoding="utf-8") as file:
-        write_cells(file, lines)
+        write_cells(file, lines, separator=first.separator)
         for row in range(len(lines) - 1, len(table.x)):
-            cells = [repr(float(value)) for value in table.x[row]]
+            cells = [first.spelt(value) for value in table.x[row]]
             if table.y is not None:
-                cells.insert(place, str(table.y[row]))
+                label = table.y[row]
+                cells.insert(place, first.spelt(label) if table.y.dtype.kind == "f" else str(label))
             if numbers is not None:
                 cells.insert(0, str(numbers[row]))
-            write_cells(file, [cells])
+            write_cells(file, [cells], separator=first.separator)

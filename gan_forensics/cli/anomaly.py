@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.checks import at_least, listed
 from gan_forensics.cli.process import guessed, read_table
 from gan_forensics.files import tell, write_csv
 
@@ -95,6 +95,7 @@ class Anomaly:
             "normal_rows": len(labels.y) - anomalies,
             "chosen_by": "rarity" if self.anomaly is None else "--anomaly",
         }
+        results["table"] = {"file": str(self.table), "read_as": table.read_as}
         lines = summary_rows(results)
         write_json(self.out / "results.json", results)
         write_csv(self.out / "results.csv", lines)
@@ -122,6 +123,13 @@ class Anomaly:
                 f"{line['augmentation']:22}{line['AUC']:>16}{line['AP']:>16}"
                 f"{line['F1 a priori']:>16}  {line['AP gain'] or '–'}"
             )
+        outside = {
+            row["augmentation"]: f"{row['augmentation']} {row['outside_range']:.2%}"
+            for row in results["rows"]
+            if row["outside_range"]
+        }
+        some = listed(outside.values()) if outside else "none"
+        tell("", f"New values outside of the range of their column in training: {some}")
         unmatched = sum(not fit["matches"] for fit in results["prior"])
         if unmatched:
             tell("")

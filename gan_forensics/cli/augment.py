@@ -118,16 +118,19 @@ class Augment:
 
         import numpy as np
 
-        from gan_forensics.anomaly import augment, normal_label, write_table
+        from gan_forensics.anomaly import new_rows, normal_label, write_table
         from gan_forensics.anomaly.containers import append_labels
         from gan_forensics.anomaly.labels import label_spelt
         from gan_forensics.anomaly.resample import BETWEEN
         from gan_forensics.anomaly.tables import check_table_path
         from gan_forensics.data.copies import copies, copies_said
-        from gan_forensics.files import check_file_out
+        from gan_forensics.files import check_file_out, write_json
+        from gan_forensics.files.paths import is_stream
 
         settings = self._checked()
         check_file_out(self.out)
+        facts_out = self.out.with_name(f"{self.out.name}.json")
+        check_file_out(facts_out)
         table = read_table(self.table, self.label)
         check_table_path(self.out, image=table.x.ndim != 2)
         rows, labels, normal = table.x, table.y, None
@@ -146,7 +149,7 @@ class Augment:
                 "that differ"
             )
         with _unmatched_said():
-            new = augment(
+            new, beyond = new_rows(
                 rows,
                 TAKEN["n"].default if self.n is None else self.n,
                 method=self.method,
@@ -159,7 +162,33 @@ class Augment:
         both = dataclasses.replace(table, x=np.concatenate([table.x, new]), y=labels)
         csv_to_csv = {self.table.suffix.lower(), self.out.suffix.lower()} == {".csv"}
         write_table(self.out, both, source=self.table if csv_to_csv else None)
+        names = table.columns or [str(i) for i in range(len(beyond))]
+        outside = {name: int(n) for name, n in zip(names, beyond, strict=True) if n}
+        whole = self._no_longer_whole(rows, new, table.columns)
+        if not is_stream(self.out):
+            facts = {
+                "table": str(self.table),
+                "read_as": table.read_as,
+                "method": self.method,
+                "seed": self.seed,
+                **settings,
+                "rows": len(table.x),
+                "new_rows": len(new),
+                "label": self.label,
+                "normal": str(normal) if self.label else None,
+                "set_to_the_ends_of_their_range": outside,
+                "no_longer_whole": whole,
+            }
+            write_json(facts_out, facts)
+        _say_range(outside, new.size)
+        if whole:
+            say(f"{listed(whole)}: whole numbers in training, and not in new rows: --round")
         tell(f"{len(table.x)} rows and {len(new)} new ones in {self.out}")
+
+    def _no_longer_whole(self, rows: Any, new: Any, columns: tuple[str, ...]) -> list[str]:
+        """Names of the columns that hold whole numbers alone, but in new rows."""
+        whole = (rows == rows.round()).all(0) & (new != new.round()).any(0)
+        return [columns[i] for i in whole.nonzero()[0]] if columns else []
 
     def _check_constant(self, rows: Any, columns: tuple[str, ...]) -> None:
         """Refuse columns of a single value by their names, where the method would."""
@@ -205,6 +234,19 @@ class Augment:
         given = {name: value for name, value in settings.items() if value is not None}
         check_settings(self.method, **given)
         return given
+
+
+def _say_range(outside: dict[str, int], values: int) -> None:
+    """Say how many new values would have been outside of the range of their column."""
+    if outside:
+        some = [f"{name} {n}" for name, n in list(outside.items())[:5]]
+        more = f" and {len(outside) - 5} columns more" if len(outside) > 5 else ""
+        tell(
+            f"{sum(outside.values())} of {values} new values were drawn outside of the range that "
+            f"their column has in training, and are set to its ends: {', '.join(some)}{more}"
+        )
+    else:
+        tell("all new values lie within the range that their column has in training")
 
 
 @contextmanager

@@ -277,21 +277,23 @@ class Evaluate:
 
     def gan(self, run: Path) -> tuple[tuple, int]:
         """The GAN of a run with its state, and the side of its images."""
-        from gan_forensics.gans import load_gan
+        from gan_forensics.gans import load_gan, with_average
 
         gan, state = load_gan(run)
         size = gan.config.size
         if self.size not in (None, size):
             raise ValueError(f"--size {self.size}: this GAN makes images of {size}; leave it out")
-        return (gan, state), size
+        return (gan, with_average(gan, state)), size
 
     def drawn(self, run: Path, gan, state) -> tuple[list, str]:
         """Draws of a GAN, and what they are."""
-        from gan_forensics.gans import generate
+        from gan_forensics.gans import about_average, generate
 
         seeds = range(self.seed, self.seed + self.draws)
         draws = [generate(gan, state, self.n, seed=seed) for seed in seeds]
-        return draws, f"{run}, {gan.config.method}, step {int(state.step)}"
+        step, averaged = int(state.step), about_average(gan, int(state.step))
+        made = f"{run}, {gan.config.method}, step {step}"
+        return draws, f"{made}, {averaged}" if averaged else made
 
     def judge_folder(self, name: str) -> Path | None:
         """Where a classifier that judges is kept: never in the run folder that it judges."""

@@ -1,6 +1,5 @@
 """`gan-forensics explain`."""
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -190,17 +189,21 @@ def read_neural(path: Path) -> "NeuralDetector":
 def read_ranking(path: Path) -> "list[Feature]":
     """Channels from a features.csv; a file without its columns is refused."""
     from gan_forensics.explain import Feature
-    from gan_forensics.files import check_file_in, open_csv
+    from gan_forensics.files import check_file_in, read_csv, whole_number
 
     check_file_in(path, "features.csv of `gan-forensics features`")
-    with open_csv(path) as file:
-        rows = list(csv.DictReader(file))
+    table = read_csv(path)
     try:
         return [
-            Feature(r["layer"], int(r["channel"]), int(r["channels"]), float(r["omega"]))
-            for r in rows
+            Feature(
+                row["layer"],
+                whole_number(row["channel"]),
+                whole_number(row["channels"]),
+                table.number(row["omega"]),
+            )
+            for _, row in table.rows()
         ]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError) as error:
         raise ValueError(
             f"{path} is no features.csv of `gan-forensics features` ({error!r})"
         ) from error

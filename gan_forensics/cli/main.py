@@ -22,7 +22,8 @@ from gan_forensics.cli.distill import Distill
 from gan_forensics.cli.evaluate import Evaluate
 from gan_forensics.cli.explain import Explain
 from gan_forensics.cli.features import Features
-from gan_forensics.cli.process import conversions_said
+from gan_forensics.cli.plain import plain_arguments
+from gan_forensics.cli.process import conversions_said, dialects_said
 from gan_forensics.cli.quickstart import Quickstart
 from gan_forensics.cli.sample import Sample
 from gan_forensics.cli.simulate import Simulate
@@ -81,7 +82,8 @@ def piped(program: Callable[[], None]) -> None:
     spell_what_is_lacking()
     try:
         try:
-            program()
+            with plain_arguments():
+                program()
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -128,7 +130,7 @@ def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
     Wrong use (bad arguments, data or folders) is 2, failure 1, a signal 128 plus its number.
     """
     try:
-        with warnings_said(), conversions_said():
+        with warnings_said(), conversions_said(), dialects_said():
             command()
     except KeyboardInterrupt:
         say("interrupted")

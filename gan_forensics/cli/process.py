@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_forensics.files import say, shown, tell
+from gan_forensics.files.terminal import bars_off
 
 if TYPE_CHECKING:
     from gan_forensics.anomaly import TableData
@@ -87,11 +88,35 @@ def conversions_said() -> Iterator[None]:
             say(f"{len(names)} CMYK image{'s' * (len(names) > 1)} converted {how}")
 
 
+@contextmanager
+def dialects_said() -> Iterator[None]:
+    """Say of every CSV file, once, what is unusual in how it is read."""
+    said: set[str] = set()
+
+    class Say(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if (line := record.getMessage()) not in said:
+                said.add(line)
+                say(line)
+
+    log, handler = logging.getLogger("gan_forensics.files.tables"), Say()
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate
+
+
 def progress(things):
     """The things with a progress bar, on terminals."""
     from tqdm import tqdm
 
-    return tqdm(things, unit="image", disable=None)
+    return tqdm(things, unit="image", disable=bars_off())
 
 
 def batches(source) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """What the commands that fit detectors do with their two sources before they fit."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ def quality_of(recode: str | None) -> int | None:
     if recode is None:
         return None
     codec, _, quality = recode.partition(":")
-    if codec != "jpeg" or not quality.isdecimal() or not 1 <= int(quality) <= 100:
+    if codec != "jpeg" or not re.fullmatch("[1-9][0-9]?|100", quality):
         raise ValueError(f"--recode {recode}: give jpeg:QUALITY with a quality of 1 to 100")
     return int(quality)
 

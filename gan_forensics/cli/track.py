@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.files import say, tell
+from gan_forensics.files.terminal import bars_off
 
 if TYPE_CHECKING:
     from gan_forensics.faces.runs import Tracked
@@ -172,4 +173,4 @@ def in_frames(frames, total: int | None = None):
     """The frames with their rate, on terminals, and how many are left where that is known."""
     from tqdm import tqdm
 
-    return tqdm(frames, total=total, unit="frame", disable=None)
+    return tqdm(frames, total=total, unit="frame", disable=bars_off())

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from gan_forensics.data.listing import leaving
-from gan_forensics.files import read_csv, shown
+from gan_forensics.files import read_csv, shown, whole_number
 
 # So many lines of a list that are wrong are named.
 _SHOWN = 12
@@ -48,7 +48,7 @@ def read_rows(file: Path, names: Sequence[str] = (), *, follow_links: bool = Fal
             outside.append((line, row["path"]))
             continue
         try:
-            label, dlabel = int(row["label"]), int(row.get("dlabel", "0"))
+            label, dlabel = whole_number(row["label"]), whole_number(row.get("dlabel", "0"))
         except ValueError:
             numbers.append((line, f"label {row['label']!r}, dlabel {row.get('dlabel', '')!r}"))
             continue
@@ -88,8 +88,7 @@ def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise ValueError(f"list:{file}: is a folder; write folder:{file} for the images in it")
     if not file.is_file():
         raise FileNotFoundError(f"list:{file}: no such file; check the path")
-    lines = [(n, [cell.strip() for cell in row]) for n, row in enumerate(read_csv(file), 1)]
-    lines = [(number, cells) for number, cells in lines if any(cells)]
+    lines = read_csv(file, numbers=False).lines
     header = [cell.lower() for cell in lines[0][1]] if lines else []
     if not {"path", "label"} <= set(header) or len(set(header)) < len(header):
         raise ValueError(
@@ -148,7 +147,8 @@ def _check_semantics(
         return
     column = header.index("dlabel")
     pairs = {
-        (row.semantic, int(cells[column])) for row, (_, cells) in zip(rows, lines, strict=True)
+        (row.semantic, whole_number(cells[column]))
+        for row, (_, cells) in zip(rows, lines, strict=True)
     }
     names, numbers = ({pair[i] for pair in pairs} for i in (0, 1))
     if len(pairs) > min(len(names), len(numbers)):

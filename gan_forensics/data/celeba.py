@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from pathlib import Path
 
 from gan_forensics.data.listing import leaving
@@ -45,7 +46,7 @@ def read_celeba(
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not a text file in UTF-8 ({error})") from error
     names = lines[1].split() if len(lines) > 1 else []
-    if len(lines) < 3 or not lines[0].strip().isdecimal() or not names:
+    if len(lines) < 3 or not re.fullmatch("[0-9]{1,18}", lines[0].strip()) or not names:
         raise ValueError(
             f"{file}: its first line must be the number of images, the second the names of the "
             "attributes, every other an image and its attributes; for tables of other forms write "

@@ -78,7 +78,7 @@ def corrupt_on_device(
 
     x = images.astype(jnp.float32) / 255 if levels else images
     x = jnp.repeat(x, 3, -1) if gray else x
-    x = jax.vmap(one)(x, jnp.arange(len(x)))
+    x = jax.vmap(one)(x, jnp.arange(len(x), dtype=jnp.int32))
     x = jnp.einsum("bhwc,c->bhw", x, LUMA, precision=EXACT)[..., None] if gray else x
     return jnp.floor(x * 255 + ROUNDING).astype(jnp.uint8) if levels else x
 
@@ -94,7 +94,7 @@ def _impulse_noise(x: Image, uniform: Float[Array, "2 h w c"], severity: int) ->
 
 def _shot_noise(x: Image, key: PRNGKeyArray, severity: int) -> Image:
     photons = noises.SHOT[severity - 1]
-    return jax.random.poisson(key, x * photons).astype(x.dtype) / photons
+    return jax.random.poisson(key, x * photons, dtype=jnp.int32).astype(x.dtype) / photons
 
 
 def _along(rows: np.ndarray, x: Image, columns: np.ndarray) -> Image:
@@ -161,7 +161,7 @@ def _saturate(x: Image, noise: None, severity: int) -> Image:
     saturation = lacks.max(-1, keepdims=True) / jnp.where(value > 0, value, 1)
     coloured = saturation > 0
     wanted = jnp.clip(saturation * factor + more, 0, 1)
-    red = value * jnp.array([0.0, 1.0, 1.0])[None, None]
+    red = value * jnp.array([0.0, 1.0, 1.0], x.dtype)[None, None]
     lacks = jnp.where(coloured, lacks / jnp.where(coloured, saturation, 1), red)
     return value - lacks * wanted
 
@@ -204,7 +204,7 @@ def _octaves(key: PRNGKeyArray, shape: tuple[int, ...]) -> list[Float[Array, "3 
     sizes = 2 ** np.arange(int(np.log2(weather.FOG_MAP)))
     keys = jax.random.split(key, len(sizes))
     return [
-        jax.random.uniform(k, (3, n, n), minval=-1, maxval=1)
+        jax.random.uniform(k, (3, n, n), jnp.float32, minval=-1, maxval=1)
         for k, n in zip(keys, sizes.tolist(), strict=True)
     ]
 
@@ -222,7 +222,7 @@ def _fog(x: Image, noise: list[Float[Array, "3 n n"]], severity: int) -> Image:
 
 def _fractal(noise: list[Float[Array, "3 n n"]], decay: float) -> Float[Array, "m m"]:
     """The torus of `corruption_weather.fractal`, each octave woven out of four grids."""
-    corners, wobble = jnp.zeros((1, 1)), 100.0
+    corners, wobble = jnp.zeros((1, 1), jnp.float32), 100.0
     for square, across, down in noise:
         right, below = corners + jnp.roll(corners, -1, 1), corners + jnp.roll(corners, -1, 0)
         centres = (below + jnp.roll(below, -1, 1)) / 4 + wobble**2 * square
@@ -240,8 +240,8 @@ def _elastic_draws(key: PRNGKeyArray, shape: tuple[int, ...]) -> tuple[Array, Ar
     keys = jax.random.split(key)
     fields = (2, *published_shape(shape))
     return (
-        jax.random.uniform(keys[0], (3, 2), minval=-1, maxval=1),
-        jax.random.uniform(keys[1], fields, minval=-1, maxval=1),
+        jax.random.uniform(keys[0], (3, 2), jnp.float32, minval=-1, maxval=1),
+        jax.random.uniform(keys[1], fields, jnp.float32, minval=-1, maxval=1),
     )
 
 
@@ -252,7 +252,7 @@ def _elastic_transform(x: Image, noise: tuple[Array, Array], severity: int) -> I
     third = min(height, width) // 3
     corners = np.array([[1, 1], [1, -1], [-1, -1]]) * third
     points = (corners + [width // 2, height // 2]).astype(np.float32)
-    moved = jnp.c_[points + moves * (jitter * scale), jnp.ones(3)]
+    moved = jnp.c_[points + moves * (jitter * scale), jnp.ones(3, jnp.float32)]
     back = jnp.linalg.solve(moved, points).T
     rows, columns = jnp.indices((height, width), dtype=x.dtype)
     steps = [
@@ -287,12 +287,16 @@ def _at_own_size(field: Float[Array, "H W"], x: Image) -> Float[Array, "h w"]:
 
 
 def _uniform_pair(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "2 h w c"]:
-    return jax.random.uniform(key, (2, *shape))
+    return jax.random.uniform(key, (2, *shape), jnp.float32)
+
+
+def _normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Image:
+    return jax.random.normal(key, shape, jnp.float32)
 
 
 DEVICE_CORRUPTIONS: dict[str, DeviceCorruption] = {
     "gaussian_noise": DeviceCorruption(
-        jax.random.normal, lambda x, noise, s: x + noises.GAUSSIAN[s - 1] * noise
+        _normal, lambda x, noise, s: x + noises.GAUSSIAN[s - 1] * noise
     ),
     "shot_noise": DeviceCorruption(lambda key, shape: key, _shot_noise),
     "impulse_noise": DeviceCorruption(_uniform_pair, _impulse_noise),
@@ -304,7 +308,7 @@ DEVICE_CORRUPTIONS: dict[str, DeviceCorruption] = {
     "elastic_transform": DeviceCorruption(_elastic_draws, _elastic_transform),
     "pixelate": DeviceCorruption(_nothing, _pixelate),
     "speckle_noise": DeviceCorruption(
-        jax.random.normal, lambda x, noise, s: x + x * (noises.SPECKLE[s - 1] * noise)
+        _normal, lambda x, noise, s: x + x * (noises.SPECKLE[s - 1] * noise)
     ),
     "gaussian_blur": DeviceCorruption(_nothing, _gaussian_blur),
     "saturate": DeviceCorruption(_nothing, _saturate),

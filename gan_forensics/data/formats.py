@@ -22,7 +22,16 @@ from gan_forensics.data.sources import (
     rows_of_split,
 )
 from gan_forensics.data.split_folders import Places, divided, part_of_name, rows_of_part
-from gan_forensics.files import archives, gunzip, gunzip_start, listed, read_bytes, read_csv, shown
+from gan_forensics.files import (
+    archives,
+    gunzip,
+    gunzip_start,
+    listed,
+    read_bytes,
+    read_csv,
+    shown,
+    whole_number,
+)
 
 _IMAGE_KEYS = ("image", "images", "x", "arr_0")
 _POINT_KEY = "point"
@@ -76,12 +85,11 @@ def read_list(
     there may be more columns: one called label, one called split (of the words for split folders),
     others for `groups_of`. Labels are integers, or names (then numbered in sorted order).
     """
-    lines = [(number, row) for number, row in enumerate(read_csv(file), 1) if any(row)]
+    lines = list(read_csv(file, first="path", numbers=False).lines)
     header = ["path", "label"]
-    if lines and lines[0][1][0].strip().lower() == "path":
-        header = [name.strip() for name in lines.pop(0)[1]]
+    if lines and lines[0][1][0].lower() == "path":
         known = ("path", "label", "split")
-        header = [name.lower() if name.lower() in known else name for name in header]
+        header = [name.lower() if name.lower() in known else name for name in lines.pop(0)[1]]
         if twice := sorted(name for name, n in Counter(header).items() if n > 1):
             raise ValueError(f"{file}: two columns are called {twice[0]!r}: rename one")
     elif lines:
@@ -95,18 +103,18 @@ def read_list(
                 f"{file}, line {number}: {len(row)} columns; every line must read 'path' or every "
                 "line 'path,label', or as a first line 'path,...' names the columns"
             )
-        path = file.parent / row[0].strip()
+        path = file.parent / row[0]
         if not follow_links and leaves(path):
             raise ValueError(
-                f"{file}, line {number}: {shown(row[0].strip())} leaves the folder of the list; "
+                f"{file}, line {number}: {shown(row[0])} leaves the folder of the list; "
                 "--follow-links allows it"
             )
         if not path.is_file():
             raise FileNotFoundError(
-                f"{file}, line {number}: no file {shown(row[0].strip())!r}; paths are relative to "
+                f"{file}, line {number}: no file {shown(row[0])!r}; paths are relative to "
                 f"{file.parent}"
             )
-    cells = {name: [row[i].strip() for _, row in lines] for i, name in enumerate(header)}
+    cells = {name: [row[i] for _, row in lines] for i, name in enumerate(header)}
     names = cells.pop("path")
     labels, label_names = _number(file, cells.pop("label")) if "label" in cells else (None, ())
     keep, folders = _rows_of_list(file, names, cells, split)
@@ -146,7 +154,7 @@ def _rows_of_list(
 def _number(file: Path, labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
     """Integers as they are, or the ranks of names, and these names."""
     try:
-        numbers = [int(label) for label in labels]
+        numbers = [whole_number(label) for label in labels]
     except ValueError:
         return _ranks(labels)
     return check_classes(numbers, file), ()

@@ -4,6 +4,8 @@ What was learnt on one of them is no surprise on another, so that a group must n
 of a split.
 """
 
+import re
+
 from gan_forensics.data.sources import FileSource, Source
 from gan_forensics.files import listed
 
@@ -29,7 +31,7 @@ def groups_of(source: Source, by: str) -> list[str]:
     if source.root is None:
         known = listed(source.columns) or "none beside path and label"
         raise ValueError(f"groups by {by!r}: the list has no such column; it has {known}")
-    if not (by.isdecimal() and int(by)):
+    if not re.fullmatch("[1-9][0-9]{0,8}", by):
         raise ValueError(
             f"groups by {by!r}: of a folder give a level, 1 for the first folder below it"
         )

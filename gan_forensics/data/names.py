@@ -23,6 +23,7 @@ from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
 from gan_forensics.data.toy_domains import open_domains
+from gan_forensics.files import number, whole_number
 
 SOURCES = (
     "samples:photos",
@@ -226,7 +227,7 @@ def with_options(opener: Callable, name: str, query: str):
         # The type itself, or the T of `T | None`.
         kind = (get_args(kinds[key]) or (kinds[key],))[0]
         try:
-            options[key] = kind(text)
+            options[key] = {int: whole_number, float: number}.get(kind, kind)(text)
         except ValueError:
             raise ValueError(
                 f"{name}: option {key} must be of type {kind.__name__}, got {text!r}"

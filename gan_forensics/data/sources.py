@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, UInt8
 from gan_forensics.data.decoding import ImageError, is_gray, load_image
 from gan_forensics.data.images import check_pixels, square, to_float
 from gan_forensics.files import shown
+from gan_forensics.files.terminal import bars_off
 
 SPLITS = ("train", "test", "all")
 # Networks and tables are as long as the largest label is, however few examples there are.
@@ -245,7 +246,7 @@ class FileSource:
         from tqdm import tqdm
 
         # Of many files the headers take a while, if all are gray.
-        headers = tqdm(self.among, unit="header", delay=2, leave=False, disable=None)
+        headers = tqdm(self.among, unit="header", delay=2, leave=False, disable=bars_off())
         return 1 if all(map(_may_be_gray, headers)) else 3
 
     def __len__(self) -> int:

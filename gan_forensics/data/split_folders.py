@@ -205,7 +205,7 @@ def divided(
     """
     places = places_of([parts[:-1] for parts in below])
     if places.mixed and split != "all":
-        raise ValueError(f"{shown(folder)}: {places.mixed}")
+        raise ValueError(f"{shown(folder)}: {places.mixed} (the split all takes everything)")
     rows, splits = None, {}
     if places.parts:
         rows, splits = rows_of_part(folder, places, split)

@@ -21,7 +21,7 @@ from gan_forensics.distill.classifier_learner import (
 from gan_forensics.distill.classify import Classifier
 from gan_forensics.distill.schedules import step_schedule
 from gan_forensics.nn.initial import initial_variables
-from gan_forensics.runtime import computation_dtype
+from gan_forensics.runtime import computation_dtype, random_key
 from gan_forensics.train import Learner, TrainState, from_config, load_state, read_config
 
 # The key of a run folder's config.json that says how a student was taught.
@@ -105,7 +105,7 @@ def random_variables(
     network = make_classifier(arch, config.classes, width=width)
     shape = jax.ShapeDtypeStruct((1, config.size, config.size, config.channels), jnp.float32)
     image = jax.eval_shape(lambda x: inputs_of(arch, x), shape)
-    return dict(initial_variables(network, jax.random.key(seed), image, train=False))
+    return dict(initial_variables(network, random_key(seed), image, train=False))
 
 
 def classifier_of(config: ClassifierConfig, state: TrainState) -> Classifier:

@@ -125,7 +125,7 @@ def beam_search(
         nothing,
         # All but one are impossible at first, or the beam would hold one hypothesis many times.
         jnp.where(jnp.arange(beam) == 0, 0.0, _NEVER)[None].repeat(rows, axis=0),
-        Hypotheses(nothing, jnp.full((rows, beam), _NEVER)),
+        Hypotheses(nothing, jnp.full((rows, beam), _NEVER, jnp.float32)),
         ~wanted,
         cache,
     )

@@ -13,6 +13,7 @@ from gan_forensics.nn.initial import shapes_of
 from gan_forensics.nn.weight_files import load_weights
 from gan_forensics.nn.weight_tables import State
 from gan_forensics.nn.weights import from_torch
+from gan_forensics.runtime import random_key
 
 SHOWN = 8  # differences in an error: of another architecture every name is one
 
@@ -64,7 +65,7 @@ def _read(arch: str, state: State) -> tuple[dict[str, Any], int]:
     network = make_classifier(arch, classes)
     side: int = network.stride  # pyright: ignore[reportAttributeAccessIssue]
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    shapes = shapes_of(lambda x: network.init(jax.random.key(0), x, train=False), images)
+    shapes = shapes_of(lambda x: network.init(random_key(0), x, train=False), images)
     wanted, found = (
         {name: list(leaf.shape) for name, leaf in _named(tree).items()}
         for tree in (shapes, variables)

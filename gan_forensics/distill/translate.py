@@ -15,6 +15,7 @@ from gan_forensics.data.token_batches import bucket
 from gan_forensics.data.vocabulary import END, PAD, UNKNOWN
 from gan_forensics.distill.decode import beam_search, check_search
 from gan_forensics.distill.translator import Translator
+from gan_forensics.files.terminal import bars_off
 from gan_forensics.nn.transformer import MOST_TOKENS
 from gan_forensics.runtime import products
 
@@ -77,7 +78,7 @@ def translate_lines(
     cut = 0
     found: list[list[tuple[str, float]]] = [[("", 0.0)] for _ in lines]
     search = _compiled_search(translator.network, beam, n_best, longest)
-    bar = tqdm(total=len(lines), unit="line", disable=None if progress else True)
+    bar = tqdm(total=len(lines), unit="line", disable=bars_off() if progress else True)
     with bar, products(translator.config.precision):
         bar.update(len(lines) - sum(map(len, by_length.values())))
         for length, numbers in sorted(by_length.items()):

@@ -26,7 +26,7 @@ from gan_forensics.files import check_file_in, read_bytes
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.nn.transformer import MOST_TOKENS, Transformer
-from gan_forensics.runtime import Precision, check_precision, computation_dtype
+from gan_forensics.runtime import Precision, check_precision, computation_dtype, random_key
 from gan_forensics.train import (
     Learner,
     Update,
@@ -209,7 +209,7 @@ def translator_learner(config: TranslatorConfig, vocabulary: int) -> Learner:
 
     def init(seed: int):
         ids = jax.ShapeDtypeStruct((1, 8), np.dtype("int32"))
-        variables = initial_variables(network, jax.random.key(seed), ids, ids, train=False)
+        variables = initial_variables(network, random_key(seed), ids, ids, train=False)
         return {NETWORK: variables["params"]}, {}
 
     update = update_of(network, config.learning_rate, config.warm_up)

@@ -25,7 +25,8 @@ from gan_forensics.distill.translator import (
     make_network,
     translator_learner,
 )
-from gan_forensics.runtime import Precision, products
+from gan_forensics.files.terminal import bars_off
+from gan_forensics.runtime import Precision, products, random_key
 from gan_forensics.train import NonFiniteLossError, Update, make_step
 
 Sentences = Sequence[Sequence[int] | np.ndarray]
@@ -137,14 +138,14 @@ def fit_translator(
     batches = PairBatches(config, train, top=top)
     held_out = Evaluation(config, vocabulary, validation)
     (update,) = learner.updates
-    step, key = _compiled_step(update), jax.random.key(config.seed)
+    step, key = _compiled_step(update), random_key(config.seed)
     # The first step donates the state: a copy, since initial values may be held elsewhere.
     state = jax.tree.map(jnp.array, learner.start(config.seed))
     best, kept, unimproved = np.inf, None, 0
     history: list[dict[str, float]] = []
     losses: list[Any] = []
     now = 0
-    bar = tqdm(total=steps, unit="step", desc=NETWORK, disable=None if progress else True)
+    bar = tqdm(total=steps, unit="step", desc=NETWORK, disable=bars_off() if progress else True)
     with bar, products(config.precision):
         for now in range(1, steps + 1):
             batch = jax.tree.map(lambda x: x[None], next(batches))

@@ -74,7 +74,7 @@ def parse_name(name: str) -> tuple[str, int]:
         >>> parse_name("layer1.0.conv1.#63(T=64)")
         ('layer1.0.conv1', 63)
     """
-    match = re.fullmatch(r"(.+)\.#(\d+)(?:\(T=\d+\))?", name)
+    match = re.fullmatch(r"(.+)\.#([0-9]{1,9})(?:\(T=[0-9]+\))?", name)
     if not match:
         raise ValueError(f"{name!r} names no channel: write it as 'layer1.0.conv1.#63'")
     return match[1], int(match[2])

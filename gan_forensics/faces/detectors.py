@@ -10,7 +10,6 @@ Landmarks are the 68 points of iBUG, 0-based: jaw 0-16, brows 17-26, nose 27-35,
 48-67. They come from files that the user names: a CSV, or the weights of a detector.
 """
 
-import csv
 import functools
 import math
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from gan_forensics.faces import faceapi
-from gan_forensics.files import check_file_in, open_csv, shown
+from gan_forensics.files import Csv, check_file_in, read_csv, shown
 
 VOTES = 8
 SMALLEST = 24  # pixels, of the working image
@@ -300,29 +299,27 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
     check_file_in(path, "a CSV file of landmarks: point,x,y")
     points = np.full((LANDMARKS, 2), np.nan)
     first: dict[int, int] = {}
-    with open_csv(path) as file:
-        rows = csv.DictReader(file)
-        names = [str(name).strip() for name in rows.fieldnames or []]
-        rows.fieldnames = names
-        if missing := [name for name in ("point", "x", "y") if name not in names]:
-            raise ValueError(f"{path}: {_why_no_header(names, missing)}")
-        beyond = 0
-        for row in rows:
-            point, place = _landmark(row, f"{path}: line {rows.line_num}")
-            if point == LANDMARKS:
-                beyond = rows.line_num
-                continue
-            if point in first:
-                raise ValueError(
-                    f"{path}: line {rows.line_num}: point {point} stands in line "
-                    f"{first[point]} already; leave one"
-                )
-            first[point] = rows.line_num
-            points[point] = place
-        if beyond and 0 not in first:
-            raise ValueError(f"{path}: it seems to count from 1: points are counted from 0 to 67")
-        if beyond:
-            raise ValueError(f"{path}: line {beyond}: {_unknown(LANDMARKS)}")
+    table = read_csv(path)
+    names = table.lines[0][1] if table.lines else []
+    if missing := [name for name in ("point", "x", "y") if name not in names]:
+        raise ValueError(f"{path}: {_why_no_header(names, missing)}")
+    beyond = 0
+    for line, cells in table.lines[1:]:
+        point, place = _landmark(table, names, cells, f"{path}: line {line}")
+        if point == LANDMARKS:
+            beyond = line
+            continue
+        if point in first:
+            raise ValueError(
+                f"{path}: line {line}: point {point} stands in line {first[point]} already; leave "
+                "one"
+            )
+        first[point] = line
+        points[point] = place
+    if beyond and 0 not in first:
+        raise ValueError(f"{path}: it seems to count from 1: points are counted from 0 to 67")
+    if beyond:
+        raise ValueError(f"{path}: line {beyond}: {_unknown(LANDMARKS)}")
     lacking = [name for name, group in _GROUPS.items() if not first.keys() & set(group)]
     if len(first) < _FEWEST or lacking:
         needed = f"; none of the {', the '.join(lacking)}" if lacking else ""
@@ -339,9 +336,6 @@ def _why_no_header(names: list[str], missing: list[str]) -> str:
     line = ",".join(names)
     if not line:
         return "no line in it; the first one is point,x,y, and then one for each landmark"
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if mark in line:
-            return f"values stand between {name}: use commas, and a point for decimals"
     if {"point", "x", "y"} <= {name.lower() for name in names}:
         return "line 1: names of columns are in small letters: point,x,y"
     if not any(letter.isalpha() for letter in line):
@@ -353,22 +347,19 @@ def _unknown(point: int) -> str:
     return f"point {point} is none of iBUG's 68, which count from 0 to 67"
 
 
-def _landmark(row: dict, where: str) -> tuple[int, tuple[float, float]]:
-    given = [
-        str(row[name] if row[name] is not None else "").strip() for name in "point x y".split()
-    ]
-    if None in row:
+def _landmark(
+    table: Csv, names: list[str], cells: list[str], where: str
+) -> tuple[int, tuple[float, float]]:
+    if len(cells) > len(names):
         raise ValueError(f"{where}: more values than columns; decimals take a point, not a comma")
+    by_name = dict(zip(names, cells, strict=False))
+    given = [by_name.get(name, "") for name in ("point", "x", "y")]
     try:
-        number, x, y = map(float, given)
+        number, x, y = map(table.number, given)
         point = int(number)  # Programs that know no whole numbers write 30.0.
         if point != number:
             raise ValueError
-    except (ValueError, OverflowError):
-        if any("," in value for value in given):
-            raise ValueError(
-                f"{where}: {shown(' '.join(given)[:60])!r}: decimals take a point, not a comma"
-            ) from None
+    except ValueError:
         raise ValueError(
             f"{where}: {shown(','.join(given)[:60])!r} are not a whole number and two numbers"
         ) from None

@@ -147,7 +147,7 @@ def nelder_mead(
         return (shares * energies(x)).sum() + prior.weight * (x * x).sum()
 
     states = len(prior.mean)
-    corners = jnp.concatenate([jnp.zeros((1, states)), jnp.eye(states)])
+    corners = jnp.eye(states + 1, states, -1, prior.mean.dtype)
     found = simplex.minimise(objective, corners, evaluations=evaluations)
     best = found.corners[0]
     hessian = _local_energy(slopes, points, appearance, visible, prior)(best).hessian
@@ -176,12 +176,14 @@ def _local_energy(describe, points, appearance, visible, prior) -> Callable[...,
         energy = (shares * energies).sum() + prior.weight * (x * x).sum()
         gradient = jnp.einsum("k,kc,kcd->d", shares, block[:, 0, 1:], moves) + prior.weight * x
         hessian = jnp.einsum("k,kci,kce,kej->ij", shares, moves, block[:, 1:, 1:], moves)
-        return _Local(energy, energies, gradient, hessian + prior.weight * jnp.eye(len(x)))
+        return _Local(
+            energy, energies, gradient, hessian + prior.weight * jnp.eye(len(x), dtype=x.dtype)
+        )
 
     return local
 
 
 def _covariance(hessian: Float[Array, "d d"], prior: Prior) -> Float[Array, "d d"]:
     # A direction that nothing determines has a large variance and not an infinite one.
-    inverse = jnp.linalg.inv(hessian + 1e-6 * jnp.eye(len(hessian)))
+    inverse = jnp.linalg.inv(hessian + 1e-6 * jnp.eye(len(hessian), dtype=hessian.dtype))
     return inverse * (prior.deviation[:, None] * prior.deviation[None])

@@ -8,7 +8,7 @@ share of tracked frames belongs beside every mean.
 # The camera computes on numpy's arrays as on JAX's; its annotations name only the latter.
 # pyright: reportArgumentType=false
 
-import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from gan_forensics.faces.camera import euler_angles, geodesic_angle, rotation
-from gan_forensics.files import check_file_in, listed, open_csv, shown
+from gan_forensics.files import check_file_in, is_missing, listed, read_csv, shown, whole_number
 
 # Outer corners of the eyes, 0-based iBUG order: the distance that errors are normalised by.
 OUTER_CORNERS = (36, 45)
@@ -192,44 +192,35 @@ def read_poses(path: Path | str) -> Poses:
     path = Path(path)
     check_file_in(path, "a table of poses (frame,yaw,pitch,roll)")
     found: dict[int, list[float]] = {}
-    with open_csv(path) as file:
-        reader = csv.DictReader(file)
-        missing = {"frame", "yaw", "pitch", "roll"} - set(reader.fieldnames or ())
-        if missing:
+    table = read_csv(path)
+    names = table.lines[0][1] if table.lines else []
+    if missing := {"frame", "yaw", "pitch", "roll"} - {*names}:
+        raise ValueError(
+            f"{shown(path)}, line 1: no column {listed(sorted(missing))}; a table of poses "
+            "has the columns frame, yaw, pitch, roll (degrees)"
+        )
+    for where, row in table.rows():
+        try:
+            frame = whole_number(row["frame"])
+            if abs(frame) >= _MOST_FRAMES:
+                raise ValueError("no frame of a video")
+            angles = [
+                math.nan if is_missing(row[name]) else table.number(row[name])
+                for name in ("pitch", "yaw", "roll")
+            ]
+        except ValueError:
             raise ValueError(
-                f"{shown(path)}, line 1: no column {listed(sorted(missing))}; a table of poses "
-                "has the columns frame, yaw, pitch, roll (degrees)"
-            )
-        for row in reader:
-            where = f"{shown(path)}, line {reader.line_num}"
-            try:
-                frame = int(row["frame"])
-                if abs(frame) >= _MOST_FRAMES:
-                    raise ValueError("no frame of a video")
-                angles = [_angle(row[name]) for name in ("pitch", "yaw", "roll")]
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"{where}: frame must be a whole number and yaw, pitch, roll numbers in "
-                    "degrees or empty"
-                ) from None
-            if frame in found:
-                raise ValueError(f"{where}: frame {frame} came before; every frame has one row")
-            found[frame] = angles
+                f"{where}: frame must be a whole number and yaw, pitch, roll numbers in "
+                "degrees or empty"
+            ) from None
+        if frame in found:
+            raise ValueError(f"{where}: frame {frame} came before; every frame has one row")
+        found[frame] = angles
     if not found:
         raise ValueError(f"{shown(path)}: no row below the heading")
     frames = np.array(sorted(found))
     angles = np.radians([found[frame] for frame in frames.tolist()])
     return Poses(frames, rotation(angles[:, 0], angles[:, 1], angles[:, 2]))
-
-
-def _angle(cell: str | None) -> float:
-    """A number of degrees; NaN for an empty cell."""
-    if cell is None:
-        raise ValueError("the row is too short")
-    angle = float(cell.strip() or "nan")
-    if np.isinf(angle):
-        raise ValueError("an angle is finite")
-    return angle
 
 
 def compare_poses(track: Poses, truth: Poses) -> tuple[Sequence[int], np.ndarray]:

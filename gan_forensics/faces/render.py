@@ -115,7 +115,7 @@ def _render_views(background, uv, depth, texture, texture_uv, triangles, *, wind
     def view(vertices):
         uv, depth = vertices
         values = jnp.concatenate([depth[:, None], texture_uv - uv], 1)
-        empty = jnp.zeros((3, height, width)).at[0].set(-jnp.inf)
+        empty = jnp.zeros((3, height, width), uv.dtype).at[0].set(-jnp.inf)
         buffer, _ = jax.lax.scan(draw, empty, (uv[triangles], values[triangles]))
         drawn = bilinear(texture, columns + buffer[1], rows + buffer[2])
         return jnp.where(buffer[0] > -jnp.inf, drawn, background)

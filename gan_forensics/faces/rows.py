@@ -5,7 +5,7 @@ frame by itself. What needs the whole clip, or can be told from the others, is a
 Angles are degrees here, positions pixels of the frame; what is not known is an empty cell.
 """
 
-import csv
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.files import listed, open_csv, written_beside
+from gan_forensics.files import is_missing, listed, read_csv, written_beside
 from gan_forensics.files.tables import write_cells
 
 if TYPE_CHECKING:
@@ -136,25 +136,20 @@ def read_track(path: Path) -> Table:
     Raises:
         ValueError: for a file that is no track, naming the line.
     """
-    with open_csv(path) as file:
-        lines = list(csv.reader(file))
-        file.seek(0)
-        whole = file.read().endswith("\n")
-    header, rows = (lines[0] if lines else []), lines[1:]
-    if not {"frame", "time", "init", *ANGLES} <= {*header}:
+    read = read_csv(path)
+    header, *lines = read.lines or [(0, [])]
+    if not {"frame", "time", "init", *ANGLES} <= {*header[1]}:
         raise ValueError(f"{path} is no track: its first line names no frame, time, init and pose")
-    if rows and not whole:
-        rows.pop()
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}, line {number}: {len(row)} cells for {len(header)} columns")
+    if lines and not read.whole:
+        del read.lines[-1]
+    rows = list(read.rows())
     table: Table = {}
-    for place, name in enumerate(header):
-        cells = [row[place] for row in rows]
+    for name in header[1]:
+        cells = [row[name] for _, row in rows]
         try:
             table[name] = (
                 np.array([cell[:_LONGEST] for cell in cells], str) if name == "init"
-                else np.array([float(cell or "nan") for cell in cells])
+                else np.array([math.nan if is_missing(c) else read.number(c) for c in cells])
             )  # fmt: skip
         except ValueError as error:
             raise ValueError(f"{path}, column {name}: {error}") from error

@@ -110,10 +110,11 @@ def sift(
     padded = [jnp.pad(a, pad) for a in (magnitude, orientation)]
 
     turn = jnp.asarray(-angle % 360 * (math.pi / 180), image.dtype)
-    down, across = jnp.meshgrid(*2 * [jnp.arange(-radius, radius + 1.0)], indexing="ij")
+    side = jnp.arange(-radius, radius + 1, dtype=image.dtype)
+    down, across = jnp.meshgrid(side, side, indexing="ij")
     row = (across * jnp.sin(turn) + down * jnp.cos(turn)).ravel() / width
     column = (across * jnp.cos(turn) - down * jnp.sin(turn)).ravel() / width
-    bins = jnp.arange(4) - 1.5
+    bins = jnp.arange(4, dtype=image.dtype) - 1.5
     of_row = jnp.maximum(0, 1 - jnp.abs(row[:, None] - bins[None]))
     of_column = jnp.maximum(0, 1 - jnp.abs(column[:, None] - bins[None]))
     gauss = jnp.exp((row * row + column * column) / -8)
@@ -124,7 +125,7 @@ def sift(
             jax.lax.dynamic_slice(a, (corner[1], corner[0]), (2 * radius + 1,) * 2).ravel()
             for a in padded
         )
-        away = angles[:, None] - turn * (4 / math.pi) - jnp.arange(8.0)[None]
+        away = angles[:, None] - turn * (4 / math.pi) - jnp.arange(8, dtype=angles.dtype)[None]
         away = jnp.abs((away + 4) % 8 - 4)
         return places.T @ (levels[:, None] * jnp.maximum(0, 1 - away))
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from gan_forensics.faces.wireframe import LANDMARKS, Wireframe
 from gan_forensics.files import listed, open_regular, shown, write_text
+from gan_forensics.files import number as plain_number
 
 _SECTIONS = (
     *("VERTEX LIST", "FACE LIST", "ANIMATION UNITS LIST", "SHAPE UNITS LIST"),
@@ -159,7 +160,7 @@ class _Reader:
 
     def number(self, word: str) -> float:
         try:
-            value = float(word)
+            value = plain_number(word)
         except ValueError:
             value = np.nan
         if not abs(value) <= _MAX_SIZE:

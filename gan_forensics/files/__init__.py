@@ -5,6 +5,7 @@ shown by `shown` and `terminal`; pictures come in by `gan_forensics.data.decodin
 of ours.
 """
 
+from gan_forensics.files.numbers import is_missing, number, whole_number
 from gan_forensics.files.paths import check_file_in, check_file_out, check_folder_out, in_words
 from gan_forensics.files.plain import plain_path
 from gan_forensics.files.private import private_folder, refuse_links
@@ -18,6 +19,6 @@ from gan_forensics.files.reader import (
     unpacked,
 )
 from gan_forensics.files.shown import escaped, file_stem, listed, natural_order, shown
-from gan_forensics.files.tables import open_csv, read_csv, rows_kept, write_csv
+from gan_forensics.files.tables import Csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
 from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside

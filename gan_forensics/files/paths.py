@@ -23,7 +23,7 @@ _IN_WORDS = {
     errno.EFBIG: "larger than files may be here (ulimit -f)",
 }
 # What a shell's `>` writes to as it is: the system's own names of open files.
-_OPEN_FILE = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
+_OPEN_FILE = re.compile(r"/dev/(stdout|stderr|fd/[0-9]+)|/proc/self/fd/[0-9]+")
 
 
 def in_words(error: OSError) -> str:

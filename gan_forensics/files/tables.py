@@ -1,70 +1,156 @@
 """CSV files in and out.
 
-In: from regular files alone, of a size that is read. Out: names that a spreadsheet would take for
-formulas are made plain text.
+In: from regular files alone, of a size that is read, as spreadsheets of any country write them.
+Out: names that a spreadsheet would take for formulas are made plain text.
 """
 
 import csv
 import io
-import os
+import itertools
+import logging
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from gan_forensics.files.dialects import (
+    LOOKED_AT,
+    SEPARATORS,
+    decimals_of,
+    decoded,
+    separator_of,
+    told_separator,
+    trimmed,
+)
+from gan_forensics.files.numbers import number
 from gan_forensics.files.paths import is_stream
-from gan_forensics.files.reader import open_regular
+from gan_forensics.files.reader import read_bytes
 from gan_forensics.files.shown import escaped, shown
 from gan_forensics.files.terminal import say
 from gan_forensics.files.writer import create, names_it, written_beside
 
 # Python needs some ten times as much for the cells of a file.
 MOST_CSV = 2**30
-_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
+_log = logging.getLogger(__name__)
+# What a spreadsheet takes for a number, here or where decimals stand behind a comma.
+_NUMBER = re.compile(r"[+-]?(([0-9]+[.,]?[0-9]*|[.,][0-9]+)(e[+-]?[0-9]+)?|inf|nan)", re.IGNORECASE)
 # What begins a formula, in the wide letters of East Asia too; a semicolon ends a cell where numbers
 # have a decimal comma. A sign alone is none.
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠]\s*\S)")
 
 
-@contextmanager
-def open_csv(path: Path | str) -> Iterator[TextIO]:
-    """A CSV file in UTF-8, to be read within; spreadsheets begin theirs with a mark.
+@dataclass(frozen=True)
+class Csv:
+    """The cells of a CSV file, without blanks around them.
+
+    Attributes:
+        path: of the file.
+        lines: number and cells of every line that has any, names of columns first; cells that are
+            empty in all lines at their ends are left out.
+        separator: of the cells.
+        decimals: what stands before the decimals of its numbers.
+        read_as: what is unusual in how it was read, in words; empty for commas, points and UTF-8.
+        whole: whether the last line has its end.
+    """
+
+    path: Path
+    lines: list[tuple[int, list[str]]]
+    separator: str = ","
+    decimals: str = "."
+    read_as: str = ""
+    whole: bool = True
+
+    def number(self, text: str) -> float:
+        """The number in a cell; ValueError as `numbers.number`."""
+        return number(text, decimals=self.decimals)
+
+    def rows(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Path and line of every row in words, and its cells by the names of their columns.
+
+        Raises:
+            ValueError: for a row of other than one cell for each name.
+        """
+        (_, names), *body = self.lines or [(0, [])]
+        for line, cells in body:
+            where = f"{shown(self.path)}, line {line}"
+            if len(cells) != len(names):
+                raise ValueError(f"{where}: {len(cells)} cells for {len(names)} columns")
+            yield where, dict(zip(names, cells, strict=True))
+
+    def spelt(self, value: float) -> str:
+        """A number as the file writes numbers, with all its digits."""
+        return repr(float(value)).replace(".", self.decimals)
+
+
+def read_csv(path: Path | str, *, first: str = "", numbers: bool = True) -> Csv:
+    """Read a CSV file, as spreadsheets of any country write it.
+
+    Between cells stand commas, semicolons or tabs, before decimals a point or a comma; text is in
+    UTF-8, UTF-16 or one byte a letter (`dialects`). What is unusual is logged, for whoever prints.
+
+    Args:
+        path: of the file.
+        first: the name that its first line begins with if it names columns; without it cells stand
+            between commas. By default every first line names columns.
+        numbers: whether it has any with decimals.
 
     Raises:
         OSError: when there is none, or it cannot be read.
-        ValueError: naming the path, when it is no regular file, no such text, or too large.
+        ValueError: naming the path, when it is no regular file, no such text, too large, or can be
+            read in two ways.
     """
+    path = Path(path)
+    data = read_bytes(path, most=MOST_CSV)
     try:
-        with open_regular(path) as file:
-            if (size := os.fstat(file.fileno()).st_size) > MOST_CSV:
-                raise ValueError(f"{shown(path)}: {size} bytes, more than the {MOST_CSV} of a CSV")
-            with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-                yield text
-    except (UnicodeDecodeError, csv.Error) as error:
-        reason = shown(error, most=200)
-        raise ValueError(f"{shown(path)}: not a CSV file in UTF-8 ({reason})") from error
+        text, encoding = decoded(data)
+        del data
+        return _parsed(path, text, encoding, first, numbers)
     except MemoryError:
         raise ValueError(f"{shown(path)}: its cells do not fit into memory") from None
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{shown(path)}: not read as CSV: {shown(error, most=300)}") from None
 
 
-def read_csv(path: Path | str) -> list[list[str]]:
-    """The lines of a CSV file, each a list of cells; empty lines are empty lists.
+def _parsed(path: Path, text: str, encoding: str, first: str, numbers: bool) -> Csv:
+    """The cells of a text."""
+    start = list(itertools.islice(io.StringIO(text, newline=""), LOOKED_AT))
+    named = not first or (bool(start) and _first_name(start[0]) == first)
+    separator = separator_of(start) if named else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    read = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    if start and told_separator(start[0]):
+        del read[0]
+    lines = [(number, row) for number, row in read if any(row)]
+    width = len(trimmed(lines[0][1])) if lines else 0
+    if any(trimmed(row[width:]) for _, row in lines):
+        width = max(len(lines[0][1]), 1)
+    ended = sum(len(row) > width and not any(row[width:]) for _, row in lines)
+    lines = [(n, row if any(row[width:]) else row[:width]) for n, row in lines]
+    blank = sum(n < lines[-1][0] or bool(row) for n, row in read if not any(row)) if lines else 0
+    marked = separator == ";" or any("," in cell for _, row in lines for cell in row)
+    decimals = "."
+    if numbers and marked:
+        body = [line for line in lines[1:] if len(line[1]) == width]
+        columns = zip(*(row for _, row in body), strict=True)
+        decimals = decimals_of(columns, separator, lines=[number for number, _ in body])
+    words = [
+        f"{SEPARATORS[separator]} between cells" if separator != "," else "",
+        "commas before decimals" if decimals == "," else "",
+        f"text in {encoding}" if encoding else "",
+        f"empty lines left out ({blank})" if blank else "",
+        f"empty cells at the ends of lines left out ({ended})" if ended else "",
+    ]
+    if read_as := ", ".join(filter(None, words)):
+        _log.info("%s: read with %s", path, read_as)
+    whole = text.endswith(("\n", "\r"))
+    return Csv(path, lines, separator, decimals, read_as, whole)
 
-    Raises:
-        OSError, ValueError: as `open_csv`.
-    """
-    with open_csv(path) as file:
-        return list(csv.reader(_text(file)))
 
-
-def _text(file: TextIO) -> Iterator[str]:
-    """The lines of a file; the character NUL, which no path can have, is not text."""
-    for line in file:
-        if "\0" in line:
-            raise csv.Error("it holds the character NUL")
-        yield line
+def _first_name(line: str) -> str:
+    return re.split("[,;\t]", line)[0].strip(' \r\n"').lower()
 
 
 def cell(value: Any) -> Any:
@@ -79,9 +165,12 @@ def cell(value: Any) -> Any:
     return text if _NUMBER.fullmatch(text.strip()) else _FORMULA.sub(r"\1'", text)
 
 
-def write_cells(file: TextIO, rows: Iterable[Iterable[Any]], *, end: str = "\r\n") -> None:
+def write_cells(
+    file: TextIO, rows: Iterable[Iterable[Any]], *, end: str = "\r\n", separator: str = ","
+) -> None:
     """Write rows to a text file that was opened with `newline=""`; cells as `cell` has them."""
-    csv.writer(file, lineterminator=end).writerows([cell(value) for value in row] for row in rows)
+    writer = csv.writer(file, delimiter=separator, lineterminator=end)
+    writer.writerows([cell(value) for value in row] for row in rows)
 
 
 def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:

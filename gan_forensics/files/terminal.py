@@ -6,6 +6,7 @@ Whatever the encoding of the terminal, a character that it lacks ends no command
 import codecs
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -63,6 +64,17 @@ def warnings_said() -> Iterator[None]:
             yield
     finally:
         warnings.formatwarning = before
+
+
+def has_colours() -> bool:
+    """Whether colours may be used: on terminals that have some, unless NO_COLOR says no."""
+    asked = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return asked and sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def bars_off() -> bool | None:
+    """What tqdm calls `disable`: bars are for terminals (None), and such as go back in a line."""
+    return True if os.environ.get("TERM") == "dumb" else None
 
 
 def spell_what_is_lacking() -> None:

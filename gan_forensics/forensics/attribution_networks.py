@@ -41,7 +41,7 @@ from gan_forensics.nn.fingerprint_networks import (
 )
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.resnet import ResNet
-from gan_forensics.runtime import jit
+from gan_forensics.runtime import jit, random_key
 from gan_forensics.spectra.dct import EPSILON
 
 Batch = Mapping[str, Array]
@@ -282,7 +282,7 @@ def call(method: str, settings: Mapping[str, Any], inputs: Mapping[str, np.ndarr
 def start(network: nn.Module, seed: int, side: int) -> dict[str, Any]:
     """Random variables of a network for images of a side."""
     shape = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    return dict(initial_variables(network, jax.random.key(seed), shape, train=False))
+    return dict(initial_variables(network, random_key(seed), shape, train=False))
 
 
 def check(settings: Mapping[str, Any], heads: Mapping[str, Head], *, classes: int) -> None:

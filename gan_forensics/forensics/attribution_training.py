@@ -158,7 +158,7 @@ def train_network(
     @jit
     def judged(variables, images, label):
         said = networks.applied(network, method, variables, inputs, networks.as_floats(images))
-        batch = {"label": label[:, None], "weight": jnp.ones((len(label), 1))}
+        batch = {"label": label[:, None], "weight": jnp.ones((len(label), 1), jnp.float32)}
         logits = row.outputs(said, real, choices).logits
         return loss(said, batch)[0], (logits.argmax(-1) == label).mean()
 

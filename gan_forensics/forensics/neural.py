@@ -40,7 +40,7 @@ from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.npr import npr
 from gan_forensics.nn.resnet import place_resnet, resnet50, resnet_small
 from gan_forensics.nn.spectrum_classifier import autogan, dct_cnn
-from gan_forensics.runtime import jit
+from gan_forensics.runtime import jit, random_key
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
@@ -268,7 +268,7 @@ def check(header: Mapping[str, Any], heads: Mapping[str, Head]) -> None:
     if (side := settings.get("side")) and _shape(heads, "batch_stats/mean") != (side, side, 3):
         raise ValueError(f"its arrays are not those of images of {side}x{side}")
     read_preprocessing(header)
-    shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: init_variables(network, random_key(0)))
     check_arrays(header["arch"], flatten_dict(shapes, sep="/"), heads)
 
 

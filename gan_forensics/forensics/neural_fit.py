@@ -19,7 +19,7 @@ from gan_forensics.data.images import check_pixels
 from gan_forensics.forensics.neural import OF_ONE_SIZE, NeuralDetector, init_variables, make_network
 from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.neural_training import NETWORK, detector_update
-from gan_forensics.runtime import jit
+from gan_forensics.runtime import jit, random_key
 from gan_forensics.train import Update, init_state, make_step, process_batches
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -81,11 +81,11 @@ def fit_network(
     source = ArraySource(image=np.concatenate(pixels), label=label)
     network = detector.network
     update, step = _step(network, learning_rate)
-    variables = dict(init_variables(network, jax.random.key(seed)))
+    variables = dict(init_variables(network, random_key(seed)))
     if found := statistics(network, source):
         variables["batch_stats"] = found
     state = init_state((update,), {NETWORK: variables.pop("params")}, {NETWORK: variables})
-    key = jax.random.key(seed)
+    key = random_key(seed)
     with closing(process_batches(source, batch_size=batch_size, seed=seed)) as batches:
         for _ in range(steps):
             batch = jax.tree.map(lambda leaf: leaf[None], next(batches))

@@ -40,7 +40,7 @@ from gan_forensics.forensics.neural_parts import OnDemand, Parts, RealAndFake, i
 from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
 from gan_forensics.nn.imagenet import normalise
-from gan_forensics.runtime import computation_dtype
+from gan_forensics.runtime import computation_dtype, random_key
 from gan_forensics.train import (
     Cadence,
     Learner,
@@ -108,7 +108,7 @@ def initial_variables(config: DetectorConfig) -> tuple[PyTree, PyTree]:
     network = make_network(config.arch, config.settings)
     # As numbers, which `check_arrays` needs, also where this is traced for its shapes.
     with jax.ensure_compile_time_eval():
-        variables = dict(init_variables(network, jax.random.key(config.seed)))
+        variables = dict(init_variables(network, random_key(config.seed)))
     if config.weights:
         given = published_variables(config.arch, config.weights)
         last = "_fc" if config.arch.startswith("efficientnet") else "fc"

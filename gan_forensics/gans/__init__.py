@@ -5,6 +5,7 @@
 
 from gan_forensics.gans.adversarial import Game, Player, Recipe, adversarial, penalised
 from gan_forensics.gans.augment import AUGMENTATIONS, consistency_task
+from gan_forensics.gans.averaged import about_average, with_average
 from gan_forensics.gans.build import Gan, build, init
 from gan_forensics.gans.config import GanConfig
 from gan_forensics.gans.context import Context, Draws

@@ -39,7 +39,7 @@ from gan_forensics.gans.task import (
     Weight,
 )
 from gan_forensics.nn.initial import initial_variables, shapes_of
-from gan_forensics.runtime import split_over_data
+from gan_forensics.runtime import random_key, split_over_data
 from gan_forensics.train import Aux, Update
 
 
@@ -378,7 +378,7 @@ class _Probe:
 
     def apply(self, variables: Any, *inputs: Array, train: bool, mutable: Any):
         self.inputs = self.inputs or tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
-        return self.network.init_with_output(jax.random.key(0), *inputs, train=train)[0], {}
+        return self.network.init_with_output(random_key(0), *inputs, train=train)[0], {}
 
 
 def init_network(network: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:

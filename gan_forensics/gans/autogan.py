@@ -32,7 +32,7 @@ from gan_forensics.gans.optimizers import adam, half_linear_decay
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 from gan_forensics.nn.autogan import Generator, PatchDiscriminator, Upsampling
 from gan_forensics.nn.initial import initial_variables
-from gan_forensics.runtime import jit
+from gan_forensics.runtime import jit, random_key
 from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
 
 KIND = "simulator"
@@ -135,7 +135,7 @@ def simulator_learner(config: SimulatorConfig, shape: tuple[int, int, int]) -> L
 
     def init(seed: int):
         x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-        keys = jax.random.split(jax.random.key(seed))
+        keys = jax.random.split(random_key(seed))
         players = zip((GENERATOR, DISCRIMINATOR), (generator, discriminator), keys, strict=True)
         return {
             name: initial_variables(network, key, x, train=False)["params"]

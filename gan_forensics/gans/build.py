@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -19,7 +18,7 @@ from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.priors import PRIORS
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
-from gan_forensics.runtime import check_precision
+from gan_forensics.runtime import check_precision, random_key
 from gan_forensics.train import Learner, Update
 
 _POSITIVE = (
@@ -240,4 +239,4 @@ def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str
         shape = (config.dimensions or 1,)
     # Two examples, since batch norm cannot train on one; in no memory.
     batch: Any = {gan.game.data: np.broadcast_to(np.float32(0), (2, *shape))}
-    return gan.game.init(jax.random.key(config.seed if seed is None else seed), batch)
+    return gan.game.init(random_key(config.seed if seed is None else seed), batch)

@@ -57,8 +57,9 @@ class GanConfig:
             by default the method's own.
         decay_steps: steps until the rate is 0; those in which losses of dist-gan and gn-gan on
             images change over the run; by default those of the run.
-        average: decay of a moving average of the generator, which images are then drawn with; by
-            default none is kept.
+        average: decay a of a moving average of the generator, which images are then drawn with, by
+            statistics of its own: the mean over about the last 1 / (1 - a) steps, 1,000 at .999,
+            10,000 at .9999; before as many steps it holds the first ones too. By default none.
         precision: float32 products; tf32, products of factors rounded to 10 bits; bfloat16,
             activations of 7 bits (parameters, statistics and losses stay float32). By default the
             backend's own: float32 on CPUs, tf32 on recent GPUs, products of bfloat16 on TPUs.

@@ -226,7 +226,7 @@ class Context:
         def pull(cotangent: Array) -> tuple[Images, Array]:
             slopes, by_bias = back(cotangent)
             products = [jnp.vdot(b, s) for b, s in zip(biases, by_bias, strict=True)]
-            return slopes, sum(products, jnp.zeros(()))
+            return slopes, sum(products, jnp.zeros((), jnp.float32))
 
         return logits, pull
 

@@ -166,7 +166,7 @@ def random_flip_and_shift(images: Float[Array, "b h w c"], key: Array) -> Float[
     is reflected without repeating the border, as in the implementation of PyTorch-StudioGAN.
     """
     flip_key, shift_key = jax.random.split(key)
-    mirrored = split_over_data(jax.random.bernoulli(flip_key, 0.5, images.shape[:1]))
+    mirrored = split_over_data(jax.random.bernoulli(flip_key, jnp.float32(0.5), images.shape[:1]))
     height, width = _sides(images)
     limits = [height // 8, width // 8]
     rows, columns = _drawn_places(images, shift_key, limits, limits)
@@ -187,7 +187,10 @@ def random_of(
     """
     others = [transform for policy in policies for transform in policy.transforms[1:]]
     choice_key, *keys = jax.random.split(key, 1 + len(others))
-    choice = split_over_data(jax.random.randint(choice_key, images.shape[:1], 0, 1 + len(others)))
+    count = len(others)
+    choice = split_over_data(
+        jax.random.randint(choice_key, images.shape[:1], 0, 1 + count, jnp.int32)
+    )
     result = images
     for number, (transform, own) in enumerate(zip(others, keys, strict=True), start=1):
         drawn = _of_images(choice == number, 4)
@@ -200,7 +203,7 @@ def _sides(images) -> tuple[int, int]:
 
 
 def _counted(length: int) -> Int[Array, "1 n"]:
-    return jnp.arange(length).reshape(1, -1)
+    return jnp.arange(length, dtype=jnp.int32).reshape(1, -1)
 
 
 def _of_images(values: Array, ndim: int) -> Array:
@@ -211,7 +214,7 @@ def _of_images(values: Array, ndim: int) -> Array:
 def _drawn_places(images, key, before: Sequence[int], after: Sequence[int]):
     """Uniform rows and columns from -before to after, both included, for each image."""
     low, high = (jnp.asarray(limits).reshape(1, 2) for limits in (before, after))
-    drawn = split_over_data(jax.random.randint(key, (len(images), 2), -low, high + 1))
+    drawn = split_over_data(jax.random.randint(key, (len(images), 2), -low, high + 1, jnp.int32))
     return drawn[:, 0], drawn[:, 1]
 
 

@@ -1,6 +1,8 @@
 """Adam as GANs use it, and the learning rate over time."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -13,8 +15,15 @@ def adam(
     learning_rate: Rate, *, betas: tuple[float, float] = (0.5, 0.999)
 ) -> optax.GradientTransformation:
     """Adam with epsilon 1e-8; its state shows the learning rate, which rules may change there."""
+    if callable(learning_rate):
+        learning_rate = partial(_rate, learning_rate)
     tuned = optax.inject_hyperparams(optax.adam, static_args=("b1", "b2", "eps"))
     return tuned(learning_rate=learning_rate, b1=betas[0], b2=betas[1], eps=1e-8)
+
+
+def _rate(schedule: Callable[[Int[Array, ""]], Any], moves: Int[Array, ""]) -> Float[Array, ""]:
+    """What a schedule says, in float32, which quotients of integers need not be."""
+    return jnp.asarray(schedule(moves), jnp.float32)
 
 
 def linear_decay(

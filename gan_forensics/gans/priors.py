@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Draw = Callable[[Array, int, Mapping[str, Array] | None], Float[Array, "n latent"]]
@@ -29,14 +30,16 @@ class Prior(NamedTuple):
 @functools.cache
 def normal(latent: int) -> Prior:
     """N(0, I)."""
-    return Prior("normal", latent, lambda key, n, _: jax.random.normal(key, (n, latent)))
+    return Prior(
+        "normal", latent, lambda key, n, _: jax.random.normal(key, (n, latent), jnp.float32)
+    )
 
 
 @functools.cache
 def uniform(latent: int) -> Prior:
     """Each number uniform in [-1, 1), as in Dist-GAN and its kin."""
     return Prior(
-        "uniform", latent, lambda key, n, _: jax.random.uniform(key, (n, latent), minval=-1.0)
+        "uniform", latent, lambda key, n, _: jax.random.uniform(key, (n, latent), jnp.float32, -1.0)
     )
 
 

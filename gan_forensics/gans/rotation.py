@@ -26,7 +26,7 @@ def rotation_labels(n: int) -> Int[Array, " n"]:
         >>> rotation_labels(6).tolist()
         [0, 0, 1, 2, 2, 3]
     """
-    return 4 * jnp.arange(n) // n
+    return 4 * jnp.arange(n, dtype=jnp.int32) // n
 
 
 def rotated(images: Float[Array, "b h w c"], turns: Int[Array, " b"]) -> Float[Array, "b h w c"]:
@@ -70,7 +70,8 @@ def pool_of_turns(
 def drawn_from_pool(context: Context, sets: int) -> Int[Array, " b"]:
     """Indices of as many members as a batch has, without replacement, of a pool of so many sets."""
     count = len(context.images("real"))
-    return jax.random.permutation(context.key(f"pool of {sets}"), sets * count)[:count]
+    key = context.key(f"pool of {sets}")
+    return jax.random.permutation(key, jnp.arange(sets * count, dtype=jnp.int32))[:count]
 
 
 def rotation_task(

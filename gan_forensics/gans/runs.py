@@ -20,7 +20,9 @@ from gan_forensics.data.labels import all_labels, known_labels, without_images
 from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.data.toy_points import world_of
+from gan_forensics.files import say as say_so
 from gan_forensics.gans.augment import at_cap, described
+from gan_forensics.gans.averaged import about_average, is_young
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.methods import architecture_of, method_of
@@ -94,6 +96,10 @@ def train_gan(
     if line := described(config):
         say(line)
         about = {**(about or {}), "augmentation": line}
+    if is_young(gan, cadence.steps):
+        say(f"{about_average(gan, cadence.steps)}")
+    if line := about_average(gan, cadence.steps):
+        about = {**(about or {}), "average": line}
     capped: list[str] = []
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
@@ -160,14 +166,18 @@ def load_gan(
 
     With `best`, a metric that the run kept its best checkpoint by, it is that one. Where the GAN
     was trained with `tasks` that brought networks, they are needed again. Nothing in the folder is
-    changed, so that a run can be looked at while it trains.
+    changed, so that a run can be looked at while it trains. An average that spans more steps than
+    were made is told of.
 
     Raises:
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
     gan = from_config(run, "gan", lambda saved: build(GanConfig(**saved), tasks=tasks))
-    return gan, load_state(run, gan.learner, best=best)
+    state = load_state(run, gan.learner, best=best)
+    if is_young(gan, int(state.step)):
+        say_so(about_average(gan, int(state.step)))
+    return gan, state
 
 
 def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:

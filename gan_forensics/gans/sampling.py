@@ -14,11 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
+from gan_forensics.gans.averaged import with_average
 from gan_forensics.gans.build import Gan
 from gan_forensics.gans.class_names import class_number
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
-from gan_forensics.runtime import products
+from gan_forensics.runtime import products, random_key
 from gan_forensics.train import TrainState
 
 Labels = int | str | Sequence[int] | Sequence[str] | Int[np.ndarray, " n"] | None
@@ -37,7 +38,7 @@ def generate(
     """Draw n images, uint8 [n, h, w, c], or points, with running batch norm statistics.
 
     Image i depends on the seed and on i (and its label) alone, not on n or the batch size. Where
-    the state keeps a moving average of the generator, that is used.
+    the state keeps a moving average of the generator, that is used, with statistics of its own.
 
     Args:
         gan: what was trained.
@@ -58,15 +59,15 @@ def generate(
     classes = _chosen(gan, labels, n)
     if truncation is not None and not truncation > 0:
         raise ValueError(f"truncation must be positive, got {truncation}")
-    key, prior = jax.random.key(seed), gan.game.prior
+    key, prior = random_key(seed), gan.game.prior
     if truncation is not None and prior.name != "normal":
         raise ValueError(
             f"truncation is for normal noise, this GAN's is {prior.name}: leave it out"
         )
-    batches = []
+    state, batches = with_average(gan, state), []
     for first in range(0, n, batch_size):
         # The last batch is drawn whole too, so that the generator is compiled once.
-        places = jnp.arange(first, first + batch_size)
+        places = jnp.arange(first, first + batch_size, dtype=jnp.int32)
         z = _noise(key, places, prior, truncation)
         if classes is not None:
             chosen = jnp.asarray(classes)[places.clip(0, n - 1)]
@@ -104,12 +105,12 @@ def interpolate(
     if rows < 1 or columns < 2:
         raise ValueError(f"need at least one row and two columns, got {rows} and {columns}")
     classes = _chosen(gan, labels, rows)
-    key = jax.random.key(seed)
-    ends = _noise(key, jnp.arange(2 * rows), gan.game.prior, None)
+    key = random_key(seed)
+    ends = _noise(key, jnp.arange(2 * rows, dtype=jnp.int32), gan.game.prior, None)
     if classes is None and gan.config.classes:
-        classes = _drawn_labels(key, jnp.arange(rows), gan.config.classes)
-    steps = jnp.linspace(0, 1, columns)
-    strips = []
+        classes = _drawn_labels(key, jnp.arange(rows, dtype=jnp.int32), gan.config.classes)
+    steps = jnp.linspace(0, 1, columns, dtype=jnp.float32)
+    state, strips = with_average(gan, state), []
     for row in range(rows):
         z = jax.vmap(partial(slerp, ends[2 * row], ends[2 * row + 1]))(steps)
         chosen = None if classes is None else jnp.full(columns, classes[row], jnp.int32)
@@ -166,7 +167,9 @@ def _noise(
         own = jax.random.fold_in(key, place)
         if truncation is None:
             return prior.draw(own, 1, None)[0]
-        return jax.random.truncated_normal(own, -truncation, truncation, (prior.latent,))
+        return jax.random.truncated_normal(
+            own, -truncation, truncation, (prior.latent,), jnp.float32
+        )
 
     return jax.vmap(one)(places)
 
@@ -190,10 +193,10 @@ def _finished(gan: Gan, made: np.ndarray) -> np.ndarray:
 
 
 def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.ndarray:
-    params = state.average.get(GENERATOR, state.params[GENERATOR])
+    params, stats = state.params[GENERATOR], state.stats[GENERATOR]
     inputs = (z,) if labels is None else (z, labels)
     with products(gan.config.precision):
-        made = _passed(gan.generator, params, state.stats[GENERATOR], *inputs)
+        made = _passed(gan.generator, params, stats, *inputs)
         return np.asarray(gan.game.as_data(made))
 
 

@@ -40,6 +40,7 @@ from gan_forensics.runtime import (
     computation_dtype,
     jit,
     products,
+    random_key,
 )
 from gan_forensics.train import Aux, Learner, TrainState, Update
 
@@ -245,7 +246,7 @@ def _init(gan: StarGan, seed: int) -> tuple[dict[str, PyTree], dict[str, PyTree]
     shape = (2, config.size, config.size, config.channels or 3)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     labels = jax.ShapeDtypeStruct((2, len(config.attributes)), jnp.float32)
-    keys = jax.random.split(jax.random.key(seed))
+    keys = jax.random.split(random_key(seed))
     both = {
         GENERATOR: init_network(gan.generator, keys[0], image, labels),
         DISCRIMINATOR: init_network(gan.discriminator, keys[1], image),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from gan_forensics.data import to_float
-from gan_forensics.files import listed
+from gan_forensics.files import listed, number
 from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.stargan import StarGan
 from gan_forensics.gans.task import DISCRIMINATOR
@@ -100,12 +100,12 @@ def labels_of(asked: Sequence[str], attributes: Sequence[str]) -> dict[str, floa
         if name in found:
             raise ValueError(f"attribute {name!r} is named twice")
         try:
-            number = float(value) if equals else 1.0
+            asked_for = number(value) if equals else 1.0
         except ValueError:
-            number = float("nan")
-        if not 0 <= number <= 1:
+            asked_for = float("nan")
+        if not 0 <= asked_for <= 1:
             raise ValueError(f"{text!r}: give {name}=0 to {name}=1")
-        found[name] = number
+        found[name] = asked_for
     return found
 
 

@@ -25,6 +25,7 @@ from gan_forensics.gans.diff_augment import (
     random_translation,
     resampled,
 )
+from gan_forensics.runtime import random_key
 
 Images = Float[Array, "b h w c"]
 SMALLEST = 4  # pixels of a side: of fewer a quarter is none
@@ -272,7 +273,7 @@ def check_images(policies: Sequence[Policy], images_shape: Sequence[int]) -> Non
 def _that_change(policy: Policy, shape: tuple[int, ...]) -> list[str]:
     """Names of the transforms after which images [h, w, c] have another shape."""
     images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    key = jax.random.key(0)
+    key = random_key(0)
     return [
         transform.name
         for transform in policy.transforms

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import lecun_normal, zeros
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
@@ -121,7 +122,8 @@ class MBConv(nn.Module):
         if block.stride != 1 or channels != block.features:
             return y
         if train and self.drop > 0:
-            kept = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.drop, (len(x), 1, 1, 1))
+            key, shape = self.make_rng("dropout"), (len(x), 1, 1, 1)
+            kept = jax.random.bernoulli(key, jnp.float32(1 - self.drop), shape)
             y = jnp.where(kept, y / (1 - self.drop), 0)
         return y + x
 
@@ -167,7 +169,7 @@ class EfficientNet(nn.Module):
         features = GlobalMean()(nn.silu(layer(x, "_conv_head", "_bn1", self.head)))
         if self.classes is None:
             return at_least_float32(features)
-        features = nn.Dropout(DROPOUT, deterministic=not train)(features)
+        features = Dropout(DROPOUT)(features, deterministic=not train)
         return logits(features, self.classes, name="_fc", dtype=self.dtype)
 
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, convolve
+from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import glorot, he_normal, normal, torch_uniform, zeros
 from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.small_classifier import Classified
@@ -130,7 +131,7 @@ class ReverseEngineering(nn.Module):
         for i, maps in enumerate((32, 64)):
             x = nn.relu(Conv(maps, 5, padding=2, name=f"spectrum_{i}")(x))
             x = nn.max_pool(x, (2, 2), (2, 2))
-        x = nn.Dropout(0.5, deterministic=not train)(x.reshape(len(x), -1))
+        x = Dropout(0.5)(x.reshape(len(x), -1), deterministic=not train)
         features = nn.relu(_torch_dense(x, 512, "dense"))
         logits = nn.sigmoid(_torch_dense(features, self.classes, "scores"))
         return ReverseEngineered(features, logits, residual)
@@ -184,7 +185,7 @@ def check_square(x: Array, side: int, what: str) -> None:
 
 def to_gray(x: Float[Array, "b h w 3"]) -> Float[Array, "b h w"]:
     """The weighted sum of red, green and blue."""
-    return sum((weight * x[..., i] for i, weight in enumerate(LUMA)), jnp.zeros(()))
+    return sum((weight * x[..., i] for i, weight in enumerate(LUMA)), jnp.zeros((), jnp.float32))
 
 
 def centred_magnitude(maps: Float[Array, "b h w"]) -> Float[Array, "b h w"]:

@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.efficientnet import Block, scaled_blocks, scaled_features
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
@@ -91,7 +92,7 @@ class MobileNetV2(nn.Module):
         means = GlobalMean()(nn.relu6(layer(x, f"{last}.0", f"{last}.1", self.head)))
         if self.classes is None:
             return at_least_float32(means)
-        means = nn.Dropout(DROPOUT, deterministic=not train)(means)
+        means = Dropout(DROPOUT)(means, deterministic=not train)
         return logits(means, self.classes, name="classifier.1", dtype=self.dtype)
 
 

@@ -35,7 +35,7 @@ def stretched_spectrum(x: Float[Array, "b h w 3"]) -> Float[Array, "b s s 3"]:
     top, left = ((side - size) // 2 for side in x.shape[1:3])
     x = levels(at_least_float32(x[:, top : top + size, left : left + size])) / 255
     magnitude = jnp.log(jnp.abs(jnp.fft.fft2(x, axes=(1, 2))) + EPSILON)
-    limits = jnp.percentile(magnitude, jnp.array(PERCENTILES), axis=(1, 2), keepdims=True)
+    limits = jnp.percentile(magnitude, jnp.array(PERCENTILES, x.dtype), axis=(1, 2), keepdims=True)
     low, span = limits[0], limits[1] - limits[0]
     return jnp.clip(2 * (magnitude - low) / (span + (span == 0)) - 1, -1, 1)
 

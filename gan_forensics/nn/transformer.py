@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import glorot, normal, ones, zeros
 from gan_forensics.nn.norms import at_least_float32
 
@@ -82,7 +83,7 @@ class Transformer(nn.Module):
         )  # fmt: skip
         self.encoder = [EncoderLayer(**sizes) for _ in range(self.layers)]
         self.decoder = [DecoderLayer(**sizes) for _ in range(self.layers)]
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
 
     def __call__(
         self, source: Int[Array, "b s"], target: Int[Array, "b t"], *, train: bool
@@ -280,7 +281,7 @@ class Added(nn.Module):
     @nn.compact
     def __call__(self, x, found, *, train: bool):
         """Both [..., d]."""
-        kept = nn.Dropout(self.dropout)(found, deterministic=not train)
+        kept = Dropout(self.dropout)(found, deterministic=not train)
         return nn.LayerNorm(
             epsilon=1e-5, dtype=self.dtype, use_fast_variance=False, scale_init=ones,
             bias_init=zeros, name="norm",

@@ -125,7 +125,7 @@ def count_in(state: State, pattern: str, *, first: int = 0) -> int:
     """
     count = 0
     for name in state:
-        if match := re.match(pattern, name):
+        if match := re.match(pattern, name, re.ASCII):
             number = int(match[1]) if len(match[1]) < 10 else math.inf
             if number > len(state) + first:
                 raise ValueError(

@@ -22,6 +22,7 @@ import numpy as np
 from gan_forensics.nn.dist_gan import DistGanNetworks
 from gan_forensics.nn.initial import shapes_of
 from gan_forensics.nn.weight_tables import to_numpy
+from gan_forensics.runtime import random_key
 
 PLAYERS = DistGanNetworks._fields
 
@@ -147,6 +148,6 @@ def _shapes(network, player: str) -> dict[Place, tuple[int, ...]]:
     else:
         shape = (1, network.size, network.size, network.channels)
     x = jax.ShapeDtypeStruct(shape, np.float32)
-    made = shapes_of(lambda x: network.init(jax.random.key(0), x, train=False), x)
+    made = shapes_of(lambda x: network.init(random_key(0), x, train=False), x)
     leaves = jax.tree_util.tree_leaves_with_path(made)
     return {tuple(step.key for step in path): leaf.shape for path, leaf in leaves}

@@ -16,7 +16,7 @@ from gan_forensics.data import Source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
-from gan_forensics.runtime import Precision, check_precision, computation_dtype
+from gan_forensics.runtime import Precision, check_precision, computation_dtype, random_key
 from gan_forensics.train import Cadence, Learner, fit, process_batches, supervised_update
 
 NETWORK = "classifier"
@@ -91,10 +91,10 @@ def small_classifier_features(
         value = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         return value, {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
 
-    image = jnp.zeros((1, *source[0]["image"].shape))
+    image = jnp.zeros((1, *source[0]["image"].shape), jnp.float32)
 
     def init(seed: int):
-        params = jax.jit(network.init)(jax.random.key(seed), image)["params"]
+        params = jax.jit(network.init)(random_key(seed), image)["params"]
         return {NETWORK: params}, {NETWORK: {}}
 
     update = supervised_update(
@@ -127,7 +127,9 @@ def random_features(
 ) -> FeatureExtractor:
     """Features of the same network with random weights: they need neither labels nor weights."""
     network = SmallClassifier(2, width=width)
-    params = jax.jit(network.init)(jax.random.key(seed), jnp.zeros((1, 8, 8, channels)))["params"]
+    params = jax.jit(network.init)(random_key(seed), jnp.zeros((1, 8, 8, channels), jnp.float32))[
+        "params"
+    ]
     config = {"network": "SmallClassifier", "width": width, "seed": seed, "weights": "random"}
     return _extractor("random-network features", network, params, config, precision, logits=False)
 

@@ -17,6 +17,7 @@ from gan_forensics.data import to_float, to_uint8
 from gan_forensics.data.images import check_pixels
 from gan_forensics.quality.extract import extract
 from gan_forensics.quality.small_features import small_classifier_features
+from gan_forensics.runtime import random_key
 
 Images = UInt8[np.ndarray, "n h w c"]
 # Float images in [-1, 1] and a PRNG key, which only random transforms use, to images of one shape.
@@ -79,7 +80,7 @@ def transformed(
     for k, transform in enumerate(apply):
         for first in range(0, len(images), CHUNK):
             part = images[first : first + CHUNK]
-            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), k), first)
+            key = jax.random.fold_in(jax.random.fold_in(random_key(seed), k), first)
             after = to_uint8(np.asarray(transform(jnp.asarray(to_float(part)), key)))
             if after.shape != part.shape:
                 raise ValueError(

@@ -33,7 +33,8 @@ def commit() -> str | None:
             result = subprocess.run(
                 ["git", "-C", str(folder), *command],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=20,
                 check=True,
             )

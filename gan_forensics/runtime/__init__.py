@@ -10,3 +10,4 @@ from gan_forensics.runtime.precision import (
     computation_dtype,
     products,
 )
+from gan_forensics.runtime.random_keys import random_key

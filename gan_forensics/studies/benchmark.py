@@ -20,7 +20,7 @@ from gan_forensics.data import Rgb, Source, account, chunks, open_source, take
 from gan_forensics.data.attributed import LISTS
 from gan_forensics.data.benchmark import Group, check_alike, write_benchmark
 from gan_forensics.files import listed, shown
-from gan_forensics.gans import Gan, generate, load_gan
+from gan_forensics.gans import Gan, about_average, generate, load_gan, with_average
 from gan_forensics.report.provenance import provenance
 from gan_forensics.train import TrainState
 
@@ -141,7 +141,7 @@ def _load(text: str) -> _Loaded:
     gan, state = load_gan(folder)
     if gan.game.data != "image":
         raise ValueError(f"{folder}: its GAN makes points, and images are needed: leave it out")
-    return _Loaded(gan, state)
+    return _Loaded(gan, with_average(gan, state))
 
 
 def _named(text: str, gan: Gan, real: Mapping[str, str]) -> Run:
@@ -325,4 +325,6 @@ def _generated(
         "step": int(state.step),
         "noise_seed": noise,
     }
+    if averaged := about_average(gan, int(state.step)):
+        facts["average"] = averaged
     return Group(run.source, run.semantic, run.instance, counts, facts, draw)

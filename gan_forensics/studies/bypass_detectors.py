@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from gan_forensics.data.flat import flat
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.features import FEATURES, lookup
 from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector
@@ -33,8 +34,14 @@ class Detector(NamedTuple):
     fit: Fit
 
     def rows(self, images: Images, source: str = "the data") -> Rows:
-        """What it looks at: the features of images that have some, or the images themselves."""
-        return images if self.features is None else rows_of(self.features, images, source)
+        """What it looks at: features of images, or images that are not flat, which have no score.
+
+        Raises:
+            ValueError: as `rows_of`.
+        """
+        if self.features is not None:
+            return rows_of(self.features, images, source)
+        return _some(images, ~flat(images), source)
 
     def draws(self, train_fraction: float, runs: int) -> dict[str, Any]:
         """How its training images are drawn, where others' are drawn as given."""
@@ -44,16 +51,22 @@ class Detector(NamedTuple):
 
 
 def rows_of(features: str, images: Images, source: str = "the data") -> Rows:
-    """Features of the images that have some: an image of one flat colour has no spectrum.
+    """Features of the images that have some that are finite.
+
+    As published, images that are flat and have finite features stay: a young GAN makes many.
 
     Raises:
         ValueError: when none has, naming the source.
     """
     values = FEATURES[features](images)
-    values = values[np.isfinite(values).all(axis=1)]
-    if not len(values):
-        raise ValueError(f"{source}: not one of {len(images)} images has a spectrum; it collapsed")
-    return values
+    return _some(values, np.isfinite(values).all(axis=1), source)
+
+
+def _some(rows: Rows, known: np.ndarray, source: str) -> Rows:
+    """Rows that are known; the very array where all are."""
+    if not known.any():
+        raise ValueError(f"{source}: not one of {len(rows)} images has a spectrum; it collapsed")
+    return rows if known.all() else rows[known]
 
 
 def find_detector(name: str) -> Detector:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, PyTree
 from gan_forensics.distill.classifier_learner import NETWORK, sgd
 from gan_forensics.distill.losses import objective
 from gan_forensics.nn.initial import initial_variables
-from gan_forensics.runtime import jit
+from gan_forensics.runtime import jit, random_key
 from gan_forensics.train import TrainState, Update, init_state, make_step, supervised_update
 
 # Images that are read at once.
@@ -226,7 +226,7 @@ def _order(n: int, recipe: Recipe, seed: int) -> Int[np.ndarray, "steps b"]:
 
 def _start(network: nn.Module, recipe: Recipe, task: Task, seed: int) -> TrainState:
     shape = jax.ShapeDtypeStruct((1, *task.train.image.shape[1:]), np.float32)
-    variables = dict(initial_variables(network, jax.random.key(seed), shape, train=False))
+    variables = dict(initial_variables(network, random_key(seed), shape, train=False))
     params = {NETWORK: variables.pop("params")}
     return init_state((_update(network, recipe),), params, {NETWORK: variables})
 
@@ -243,7 +243,7 @@ def _looks(
     seed: int,
 ) -> Iterator[TrainState]:
     """The state at every look; what came before it is lost."""
-    key = jax.random.key(seed)
+    key = random_key(seed)
     for rows in order.reshape(recipe.looks, -1, recipe.batch_size):
         shared = {"image": task.train.image[rows], "label": task.train.label[rows].astype(np.int32)}
         taught = [_taught(lesson, rows, task.classes) for lesson in lessons]

@@ -39,6 +39,8 @@ from gan_forensics.studies.pages import over_seeds, plus_minus
 
 # Forests, whose draws are the noise; the other detectors have none of their own.
 RANDOM = "isolation_forest"
+# Interpolated rows lie beyond their ends by so much.
+_ROUNDING = 1e-9
 METRICS = ("auc", "average_precision", "f1", "rare_false_alarms", "false_alarms")
 CONTROLS = (
     "none",
@@ -119,8 +121,9 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
         A JSON-ready object: `task` (sizes, contamination, rows that repeat others), `prior` (how
         well the codes of each seed follow their prior), `chosen` (settings with their validation
         scores), and `rows`, one for each detector and augmentation: means and values by seed of
-        every metric, the mean paired difference from "none" with its 95 % interval, and the
-        published oracle scores, `best_over_grid_f1` and `grid_auc`.
+        every metric, the mean paired difference from "none" with its 95 % interval, the published
+        oracle scores, `best_over_grid_f1` and `grid_auc`, and the share of new values outside of
+        the range of their column in training, `outside_range`: jitter is left there, as published.
 
     Raises:
         ValueError: when "none" is not among the methods, or an edge selects nothing.
@@ -134,17 +137,28 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
     x, test = np.clip(scaler(task.train), 0, 1), scaler(task.test)
     rarity = rarity_of(test, x)
     models = _models(config, x, config.seeds, [s.method for s in settings])
+    augmented = {
+        setting: [
+            _augmented(config, setting, m, seed)
+            for seed, m in zip(config.seeds, models, strict=True)
+        ]
+        for setting in settings
+    }
     rows = []
     for detector in config.detectors:
         results = {
             setting: [
-                _measured(config, detector, setting, m, seed, test, task, rarity)
-                for seed, m in zip(config.seeds, models, strict=True)
+                _measured(config, detector, those, seed, test, task, rarity)
+                for seed, those in zip(config.seeds, augmented[setting], strict=True)
             ]
             for setting in settings
         }
         control = next(runs for setting, runs in results.items() if setting.method == "none")
-        rows += [_row(detector, setting, runs, control) for setting, runs in results.items()]
+        rows += [
+            _row(detector, setting, runs, control)
+            | {"outside_range": _outside([those[len(x) :] for those in augmented[setting]])}
+            for setting, runs in results.items()
+        ]
     fits = [
         prior_fit(
             m.codes,  # pyright: ignore[reportArgumentType]
@@ -238,15 +252,13 @@ def _augmented(
 def _measured(
     config: CompareConfig,
     detector: str,
-    setting: Setting,
-    models: FittedModels,
+    x: np.ndarray,
     seed: int,
     test: np.ndarray,
     task: Task,
     rarity: np.ndarray,
 ) -> list[Measured]:
-    """A seed's measurements, one for each of its forests."""
-    x = _augmented(config, setting, models, seed)
+    """A seed's measurements, one for each of its forests, that see the rows x."""
     return [
         measure(
             fit_detector(
@@ -259,6 +271,12 @@ def _measured(
         )
         for forest in range(config.forests if detector == RANDOM else 1)
     ]
+
+
+def _outside(new: Sequence[np.ndarray]) -> float:
+    """The share of new values outside of the range of their column in training, [0, 1]."""
+    values = np.concatenate(new)
+    return float(((values < -_ROUNDING) | (values > 1 + _ROUNDING)).mean()) if values.size else 0.0
 
 
 def _row(

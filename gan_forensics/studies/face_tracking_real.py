@@ -4,7 +4,7 @@ Such landmarks are no truth: they jitter, and a detector's point is not exactly 
 So errors are told absolute, and with each landmark's offset in the first frame removed.
 """
 
-import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from gan_forensics.faces import video
 from gan_forensics.faces.fit import fit_landmarks
 from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.faces.wireframe import Wireframe
-from gan_forensics.files import check_file_in, open_csv, shown
+from gan_forensics.files import check_file_in, is_missing, read_csv, shown, whole_number
 from gan_forensics.studies.face_baselines import Track, fitted_alone, flow_and_pnp, held
 from gan_forensics.studies.face_measures import landmark_measures
 from gan_forensics.studies.face_tracking import (
@@ -94,22 +94,20 @@ def read_video_landmarks(path: Path | str) -> dict[int, Float[np.ndarray, "68 2"
     path = Path(path)
     check_file_in(path, "a table of landmarks by frame (frame,x0,y0,...,x67,y67)")
     found = {}
-    with open_csv(path) as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != COLUMNS:
+    table = read_csv(path)
+    if not table.lines or tuple(table.lines[0][1]) != COLUMNS:
+        raise ValueError(
+            f"{shown(path)}, line 1: the columns must be frame,x0,y0,...,x67,y67; "
+            "experiments.face_landmarks writes such a file"
+        )
+    for line, (frame, *cells) in table.lines[1:]:
+        try:
+            values = [math.nan if is_missing(cell) else table.number(cell) for cell in cells]
+            found[whole_number(frame)] = np.array(values).reshape(68, 2)
+        except ValueError:
             raise ValueError(
-                f"{shown(path)}, line 1: the columns must be frame,x0,y0,...,x67,y67; "
-                "experiments.face_landmarks writes such a file"
-            )
-        for row in reader:
-            try:
-                values = [float(cell or "nan") for cell in row[1:]]
-                found[int(row[0])] = np.array(values).reshape(68, 2)
-            except (ValueError, IndexError):
-                raise ValueError(
-                    f"{shown(path)}, line {reader.line_num}: give a whole number and 136 numbers "
-                    "or empty cells"
-                ) from None
+                f"{shown(path)}, line {line}: give a whole number and 136 numbers or empty cells"
+            ) from None
     return found
 
 

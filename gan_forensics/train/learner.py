@@ -5,6 +5,7 @@ and `gan_forensics.train.seeds` trains many seeds of one at once. A GAN, a detec
 and an autoencoder are learners; what makes one from its config lives with its area.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 
 from gan_forensics.data import Batches, Source
-from gan_forensics.files import refuse_links, shown
-from gan_forensics.runtime import Precision, data_mesh, replicated
+from gan_forensics.files import refuse_links, say, shown
+from gan_forensics.runtime import Precision, data_mesh, random_key, replicated
+from gan_forensics.train.average import needs_correction, without_start
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.run_folder import RunFolderError, read_config
 from gan_forensics.train.update import Networks, TrainState, Update, init_state
@@ -30,7 +32,7 @@ class Learner(NamedTuple):
         updates: the game.
         init: seed -> initial (parameters, statistics) by network name.
         average: names of networks of which a moving average is kept.
-        average_decay: its decay.
+        average_decay: its decay, between 0 and 1.
         precision: of products in steps; by default the backend's own.
     """
 
@@ -107,6 +109,7 @@ def load_state(run: Path, learner: Learner, *, best: str | None = None) -> Train
         ValueError: when it holds links, pipes or devices.
     """
     refuse_links(run)
+    random_key(0)  # What it refuses of JAX's settings is not to be blamed on the run.
     try:
         shapes = jax.eval_shape(lambda: learner.start(0))
     # Sizes that a config gives may overflow anywhere; nothing is allocated before they are known.
@@ -128,4 +131,45 @@ def load_state(run: Path, learner: Learner, *, best: str | None = None) -> Train
             checkpoints.close()
     if restored is None:
         raise CheckpointError(f"{shown(run)} holds no checkpoint yet: train it first")
-    return restored[0]
+    state, record = restored
+    return without_older_start(learner, state, record, lambda: learner.init(_seed(learner))[0])
+
+
+def without_older_start(
+    learner: Learner, state: TrainState, record: Any, start: Callable[[], Networks]
+) -> TrainState:
+    """A state that was read, with averages as they are kept now.
+
+    Earlier versions kept averages that hold a^t of the initial draw after t steps: it is drawn
+    again and taken out, which is said.
+
+    Args:
+        learner: what the state is of.
+        state: as it was read.
+        record: what was kept beside it.
+        start: the parameters that the run began with, by network name.
+    """
+    step, decay = int(state.step), learner.average_decay
+    if not state.average or not step or not needs_correction(record):
+        return state
+    say(
+        f"step {step} was written by an earlier version, whose average of decay {decay:g} is "
+        f"{decay**step:.2%} initial draw: that is taken out"
+    )
+    began = start()
+    average = {
+        name: without_start(mean, began[name], decay=decay, step=step)
+        for name, mean in state.average.items()
+    }
+    return dataclasses.replace(state, average=average)
+
+
+def _seed(learner: Learner) -> int:
+    """The seed of a run whose config holds it."""
+    seed = learner.config.get("seed")
+    if type(seed) is not int:
+        raise RunFolderError(
+            f"a {learner.kind} whose config has no seed to draw the start of its average by "
+            f"(seed is {shown(repr(seed))}): train it again"
+        )
+    return seed

@@ -18,9 +18,11 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from gan_forensics.files import say, shown
-from gan_forensics.runtime import data_mesh, jit_step, products, replicated, to_mesh
+from gan_forensics.files.terminal import bars_off
+from gan_forensics.runtime import data_mesh, jit_step, products, random_key, replicated, to_mesh
+from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
-from gan_forensics.train.learner import Learner
+from gan_forensics.train.learner import Learner, without_older_start
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
 from gan_forensics.train.run_folder import claim, writing
@@ -158,6 +160,7 @@ def fit(
                     f"not say where it was in its data ({shown(repr(error))}): start anew in "
                     "another folder"
                 ) from error
+            state = without_older_start(learner, state, host, lambda: start.params)
         if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
             return state  # It stopped early, and is done.
         first = int(state.step)
@@ -167,13 +170,13 @@ def fit(
             total=cadence.steps,
             initial=first,
             unit="step",
-            disable=None if progress and jax.process_index() == 0 else True,
+            disable=bars_off() if progress and jax.process_index() == 0 else True,
             desc=shown(run.name, most=60),
         )
         metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)
         per_step = minibatches_per_step(learner.updates)
         step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
-        key = jax.device_put(jax.random.key(seed), replicated(mesh))
+        key = jax.device_put(random_key(seed), replicated(mesh))
         for now in range(first + 1, cadence.steps + 1):
             state, pending = step(state, to_mesh(_stacked(batches, per_step), mesh), key)
             # The metrics of the step before: fetching them does not wait for this one.
@@ -206,6 +209,8 @@ def fit(
                 metrics.collect()
                 metrics.log_if_due(now, force=last or not stop)
                 host = {"data": batches.state(), "plateau": asdict(rule)}
+                if state.average:
+                    host[RECORD] = WITHOUT_START
                 checkpoints.save(state, host, metrics=evaluation)
             if last:
                 break

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 from tqdm import tqdm
 
-from gan_forensics.runtime import jit, products
+from gan_forensics.files.terminal import bars_off
+from gan_forensics.runtime import jit, products, random_key
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.loop import NonFiniteLossError
 from gan_forensics.train.update import TrainState, Update, make_step, minibatches_per_step
@@ -62,12 +63,12 @@ def train_seeds(
         raise ValueError(f"need a seed, each once, and steps >= 1, got {seeds} and {steps}")
     sources = [batches(seed) for seed in seeds]
     per_step, every = minibatches_per_step(learner.updates), every or steps
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    keys = jnp.stack([random_key(seed) for seed in seeds])
     # Stacking copies: the first segment donates the states, and others may hold their parameters.
     state = jax.tree.map(lambda *x: jnp.stack(x), *[learner.start(seed) for seed in seeds])
     advance = _segment(learner.updates, learner.average_decay, metrics, batched)
     done, histories = 0, []
-    quiet = None if progress else True
+    quiet = bars_off() if progress else True
     bar = tqdm(total=steps, unit="step", desc=learner.kind, disable=quiet)
     with bar, products(learner.precision):
         while True:

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
+from gan_forensics.train.average import moved, newest_weight
+
 Networks = Mapping[str, PyTree]
 
 
@@ -69,7 +71,7 @@ class TrainState:
         params: network name -> parameters.
         stats: network name -> statistics (an empty dict for a network without).
         opt: update name -> optimiser state.
-        average: network name -> exponential moving average of its parameters.
+        average: network name -> moving average of its parameters, without the initial draw.
     """
 
     step: Int[Array, ""]
@@ -186,8 +188,8 @@ def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Ste
 
     Args:
         updates: the game.
-        average_decay: a of the moving averages, average <- a average + (1 - a) parameters, taken
-            after every step for the networks that `init_state` was told to average.
+        average_decay: a of the moving averages (`gan_forensics.train.average`), which move once
+            after every step, for the networks that `init_state` was told to average.
 
     Returns:
         `step(state, batches, key) -> (state, metrics)`, to be jitted by the caller. The leaves of
@@ -212,14 +214,11 @@ def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Ste
                 )
                 logged = jax.tree.map(lambda x: x.mean(0), logged)
             metrics.update(logged)
-        average = {
-            name: jax.tree.map(
-                lambda old, new: average_decay * old + (1 - average_decay) * new,
-                old,
-                state.params[name],
-            )
-            for name, old in state.average.items()
-        }
-        return dataclasses.replace(state, step=state.step + 1, average=average), metrics
+        state = dataclasses.replace(state, step=state.step + 1)
+        if state.average:
+            weight = newest_weight(average_decay, state.step)
+            average = {n: moved(m, state.params[n], weight) for n, m in state.average.items()}
+            state = dataclasses.replace(state, average=average)
+        return state, metrics
 
     return step

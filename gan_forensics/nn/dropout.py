@@ -1,0 +1,24 @@
+"""Dropout whose masks do not depend on the width of JAX's floats."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al., JMLR 2014): numbers are kept and scaled up, or 0.
+
+    What Flax's layer does where `JAX_ENABLE_X64` is off; where it is on, that one draws others.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Array, *, deterministic: bool) -> Array:
+        """Drop numbers with the chance `rate`; none where it is deterministic."""
+        if deterministic or self.rate == 0:
+            return x
+        kept = 1 - self.rate
+        mask = jax.random.bernoulli(self.make_rng("dropout"), jnp.float32(kept), x.shape)
+        return jnp.where(mask, x / kept, jnp.zeros((), x.dtype))
