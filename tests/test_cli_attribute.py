@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -66,6 +67,21 @@ def test_a_fit_measures_new_seeds_apart_and_leaves_every_generator_out(model):
     assert sum(images["held_out"].values()) == 60 and sum(images["train"].values()) == 168
     page = model.with_suffix(".html").read_text()
     assert "new seeds" in page and "Sources that it does not know" in page
+
+
+def test_a_fit_says_how_many_images_repeat_others(folder, tmp_path, capsys, monkeypatch):
+    repeated = {"train": 7, "held_out": 2, "held_out_also_in_train": 1, "gallery": 0}
+    fitted = SimpleNamespace(facts={"repeated": repeated, "known": {}})
+
+    def stop(*given, **more):
+        raise ValueError("enough")
+
+    area = "gan_forensics.forensics."
+    monkeypatch.setattr(f"{area}attribution.fit_attributor", lambda *_, **more: fitted)
+    monkeypatch.setattr(f"{area}attribution_measure.measured", stop)
+    run("fit", "--data", f"folder:{folder}", "--out", tmp_path / "m.npz", "--method", "prnu",
+        code=2)  # fmt: skip
+    assert "7 of 216 images that train and 2 of 72 that set prob" in capsys.readouterr().out
 
 
 def test_every_file_gets_a_line_and_the_page_shows_the_images(model, tmp_path, capsys):

@@ -73,7 +73,8 @@ def test_images_that_repeat_others_are_counted_and_said(fitted):
     found = {**found, "gallery": 0}
     assert found == {"train": 3, "held_out": 1, "held_out_also_in_train": 3, "gallery": 0}
     (said,) = said_repeated(found, 39, 51)
-    assert said.startswith("3 of 39 images that train repeat another, as do 1 of 51 that set")
+    assert said.startswith("3 of 39 images that train and 1 of 51 that set probabilities repeat an")
+    assert "; 3 of the latter train too, " in said
 
 
 def test_the_order_of_sources_does_not_matter(fitted):

@@ -23,7 +23,7 @@ from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import load_detector, needs_weights
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.fitting import fit_detector
-from gan_forensics.report.detector_fit import sentences
+from gan_forensics.report.detector_fit import fitted_page, sentences
 
 
 def roughness(images):
@@ -207,7 +207,7 @@ def test_what_trains_what_calibrates_and_what_is_measured_on_are_disjoint(images
     assert sorted([*trained[1], *used["measured"][1]]) == list(range(110))
 
 
-def test_neighbours_say_how_many_training_rows_are_copies(images):
+def test_neighbours_say_how_many_training_rows_are_copies(images, tmp_path):
     real, fake = images
     plain = fit_detector(real, fake, classifier="knn")
     rows = plain.calibration.n_real + plain.calibration.n_fake
@@ -221,6 +221,8 @@ def test_neighbours_say_how_many_training_rows_are_copies(images):
     assert both == repeated + 1 and 50 < repeated < 110
     said = f"{repeated} of {rows} rows that trained it repeat another, {both} are of both classes"
     assert any(said in line for line in sentences(found))
+    page = fitted_page(tmp_path / "d.html", found).read_text()
+    assert f"<dt>training rows that repeat another</dt><dd>{repeated}</dd>" in page
 
 
 def test_a_group_lies_in_one_part_and_has_one_vote(images, used):

@@ -19,6 +19,7 @@ from gan_forensics.report.attribution import (
     verdict_words,
 )
 from gan_forensics.report.attribution_fit import fitted_page
+from gan_forensics.report.blocks import Facts
 from gan_forensics.report.class_plots import (
     Point,
     confusion_figure,
@@ -231,3 +232,11 @@ def test_facts_of_a_model_may_be_anything(odd):
     facts = {"images": odd, "config": odd, "data": odd, "temperature": odd, "threshold": odd}
     *_, last = about(facts, ["a", "b"], "a")
     assert last.values["sources"] == ["a", "b"]
+
+
+def test_images_that_repeat_others_stand_with_the_facts():
+    *_, facts = about({"repeated": {"train": 7, "held_out": 0}}, ["a", "b"], "a")
+    assert isinstance(facts, Facts)
+    assert facts.values["repeated: train"] == "7" and facts.values["repeated: held out"] == "0"
+    *_, bare = about({"repeated": [1]}, ["a", "b"], "a")
+    assert isinstance(bare, Facts) and not any("repeated" in name for name in bare.values)

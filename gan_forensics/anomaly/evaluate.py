@@ -141,7 +141,10 @@ def grid_auc(runs: Sequence[Measured]) -> float:
 def rarity_of(
     x: Float[np.ndarray, "n d"], train: Float[np.ndarray, "k d"], *, k: int = 10
 ) -> Float[np.ndarray, " n"]:
-    """Mean distance of rows to their k nearest training rows."""
+    """Mean distance of rows to their k nearest training rows, copies included.
+
+    A row that is among these as often as that is not rare: 0.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     finder = NearestNeighbors(n_neighbors=min(k, len(train))).fit(train)

@@ -244,9 +244,9 @@ def said_repeated(found: Mapping[str, int], train: int, held_out: int) -> list[s
     if not (found["train"] or found["held_out"] or found["held_out_also_in_train"]):
         return []
     return [
-        f"{found['train']} of {train} images that train repeat another, as do {found['held_out']} "
-        f"of {held_out} that set probabilities; {found['held_out_also_in_train']} of these train "
-        "too, and who learns by heart is called too sure"
+        f"{found['train']} of {train} images that train and {found['held_out']} of {held_out} that "
+        f"set probabilities repeat another; {found['held_out_also_in_train']} of the latter train "
+        "too, so that probabilities may be too sure"
     ]
 
 

@@ -257,12 +257,17 @@ def about(facts: Mapping[str, Any], names: Sequence[str], real: str) -> list[Blo
         "share of known sources' images that it accepts": facts.get("accepted"),
         **{
             name.replace("_", " ").replace(".", ": "): shown(format_cell(value))
-            for part in ({"repeated": _object(facts.get("repeated"))}, facts.get("config"))
-            for name, value in flatten(_object(part)).items()
+            for of in ("repeated", "config")
+            for name, value in _named(of, flatten(_object(facts.get(of)))).items()
         },
     }
     known = {name: value for name, value in values.items() if value is not None}
     return [*blocks, Facts(known)]
+
+
+def _named(of: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their own names, other values by what they are of too."""
+    return {key if of == "config" else f"{of}.{key}": value for key, value in values.items()}
 
 
 def _object(fact: Any) -> Mapping[str, Any]:
