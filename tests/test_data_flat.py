@@ -131,6 +131,12 @@ def test_survey_keeps_what_can_be_used_and_tells_the_rest(rng):
         f"real: 1 of 5 left out ({flat.FLAT}): dir/2\\n.png",
         "real: 2 of 5 left out (they cannot be read): dir/1\\n.png: damaged, dir/4\\n.png: damaged",
     ]
+    # Facts keep more names than a line tells.
+    many = survey.survey(Some(*[one_colour(8)] * 22), view=lambda image: image).facts
+    assert many["flat"] == {"count": 22, "first": [f"dir/{i}\n.png" for i in range(20)]}
+    (line,) = survey.sentences({"real": many})
+    assert line.endswith(r": dir/0\n.png, dir/1\n.png, dir/2\n.png, dir/3\n.png, dir/4\n.png"
+                         " ... (17 more)")  # fmt: skip
     # Without a judge nothing is flat, and a source of which all can be used is left alone.
     assert_array_equal(survey.survey(some).rows, [0, 2, 3])
     whole = ArraySource(image=content[None])

@@ -92,6 +92,7 @@ def test_a_class_of_a_split_s_own_name_is_one_where_others_are_beside_it():
         (rows(train__a=2, val__a=1, bird=1), "train/, val/ are splits by .*bird/ beside them is"),
         (rows(test=2, bird=1), "test/ is a split by its name, and bird/ beside it"),
         (rows(train__a=2, bus=1), "train/ is a split by its name, and bus/ beside"),
+        (rows(train=2, bus=1, car__red=1), "train/ is a split by its name, and bus/, car/ beside"),
         ([*rows(train__a=2, test__a=1), ("x.png",)], "images in no folder beside them"),
         (rows(cat__train=2, cat__val=1, dog=1), "cat/ is divided .*and dog/ is not: put"),
         (rows(cat__train=2, cat__val=1, cat=1), "cat/ is divided .*and what is in cat/ is not"),

@@ -70,10 +70,12 @@ def test_an_argument_that_is_wrong_use_steers_no_terminal(capsys):
     ],
 )
 def test_what_a_terminal_lacks_is_spelled(encoding, said, monkeypatch):
-    bytes_out = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bytes_out, encoding))
-    piped(lambda: tell("1 ± 2 – ╭─│ 日"))
-    assert bytes_out.getvalue().decode(encoding) == f"{said}\n"
+    for name, print_line in (("stdout", tell), ("stderr", say)):
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(written, encoding))
+        piped(lambda print_line=print_line: print_line("1 ± 2 – ╭─│ 日"))
+        getattr(sys, name).flush()
+        assert written.getvalue().decode(encoding) == f"{said}\n"
 
 
 class Terminal(io.StringIO):

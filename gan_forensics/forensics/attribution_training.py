@@ -43,8 +43,6 @@ METRIC = "validation/loss"
 # It only stops: rates fall by the epoch.
 STOPPER = Plateau(METRIC, factor=1.0, patience=10**9, threshold=0.0, floor=0.0, stop_after=3)
 EPOCHS_BETWEEN = 2
-# Validation images at most: more move the choice of a checkpoint hardly more.
-MOST_VALIDATED = 1000
 
 
 class Mixtures:
