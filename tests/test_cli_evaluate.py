@@ -250,6 +250,8 @@ def test_flat_images_are_counted_and_stay_and_what_is_in_memory_is_not_read(caps
     kept, facts = readable({"real": memory, "generated": Broken()}, "skip")
     assert kept["real"] is memory and len(kept["generated"]) == 2
     assert facts["images_left_out"]["generated"]["unread"]["first"] == ["b.png: damaged"]
+    with pytest.raises(ImageError, match="1 of 3 images cannot be read; .*skip.*b.png: damaged"):
+        readable({"real": memory, "generated": Broken()}, "stop")
     assert "generated: 1 of 3 left out (they cannot be read): b.png" in capsys.readouterr().err
     assert flat_note("a", kept["generated"]).startswith("2 of 2 images of a are flat")
     eye = 200 * np.eye(8, dtype=np.uint8)[None, :, :, None]

@@ -34,6 +34,7 @@ def test_plain_decimals_are_numbers(text, value):
 NO_NUMBERS = (
     *("", " ", "1_0", "2020_01", "inf", "-Infinity", "nan", "0x10", "1e5L", "1 000", "1,5", "--1"),
     *("\u0661\u0662", "\uff11\uff12", "\u22121", "1e", "e5", ".", "1.2.3", "1e999", "9" * 1001),
+    "0" * 1001,
 )
 
 
@@ -110,6 +111,7 @@ def test_what_is_no_text_is_refused_by_its_kind_or_its_line(data, said):
         (["a\tb", "1\t2"], "\t"),
         (["a;x,b", "1,2"], ","),  # a semicolon in a name
         (["a;x,b", "1;2,5"], None),
+        (["a;x,b", "1,5;2,5"], ";"),  # a comma in a name: cells between commas are too many
         (["a"], ","),
         ([], ","),
         (["", "a;b;", "1;2;"], ";"),
