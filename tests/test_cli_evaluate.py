@@ -246,7 +246,11 @@ def test_flat_images_are_counted_and_stay_and_what_is_in_memory_is_not_read(caps
                 raise ImageError("b.png: damaged")
             return {"image": np.full((8, 8, 3), index, np.uint8)}
 
-    memory = ArraySource(image=np.zeros((2, 8, 8, 3), np.uint8))
+    class Memory(ArraySource):
+        def __getitem__(self, index):
+            raise AssertionError("it was read")
+
+    memory = Memory(image=np.zeros((2, 8, 8, 3), np.uint8))
     kept, facts = readable({"real": memory, "generated": Broken()}, "skip")
     assert kept["real"] is memory and len(kept["generated"]) == 2
     assert facts["images_left_out"]["generated"]["unread"]["first"] == ["b.png: damaged"]
@@ -256,6 +260,8 @@ def test_flat_images_are_counted_and_stay_and_what_is_in_memory_is_not_read(caps
     assert flat_note("a", kept["generated"]).startswith("2 of 2 images of a are flat")
     eye = 200 * np.eye(8, dtype=np.uint8)[None, :, :, None]
     assert flat_note("a", ArraySource(image=eye)) == ""
+    one = ArraySource(image=np.concatenate([eye, 0 * eye]))
+    assert flat_note("a", one).startswith("1 of 2 images of a are flat")
     assert readable({"real": memory}, "stop") == ({"real": memory}, {})
 
 

@@ -181,6 +181,11 @@ def test_a_file_is_read_as_it_was_meant_and_that_is_logged(tmp_path, caplog):
     assert not read_csv(path).whole
     path.write_text("a,b\n1,2,x\n", encoding="utf-8")  # What is not empty is not left out.
     assert read_csv(path).lines[1] == (2, ["1", "2", "x"])
+    # A column without a name has cells here; a line that tells the separator is none of a table.
+    path.write_text("a,b,,\n1,2,3,\n", encoding="utf-8")
+    assert read_csv(path).lines == [(1, ["a", "b", "", ""]), (2, ["1", "2", "3", ""])]
+    path.write_text("sep=;\na;b\n1,5;2\n", encoding="utf-8")
+    assert read_csv(path).lines == [(2, ["a", "b"]), (3, ["1,5", "2"])]
 
 
 def test_only_a_list_that_names_its_columns_has_other_separators(tmp_path):

@@ -126,7 +126,7 @@ def _parsed(path: Path, text: str, encoding: str, first: str, numbers: bool) -> 
     lines = [(number, row) for number, row in read if any(row)]
     width = len(trimmed(lines[0][1])) if lines else 0
     if any(trimmed(row[width:]) for _, row in lines):
-        width = max(len(lines[0][1]), 1)
+        width = len(lines[0][1])
     ended = sum(len(row) > width and not any(row[width:]) for _, row in lines)
     lines = [(n, row if any(row[width:]) else row[:width]) for n, row in lines]
     blank = sum(n < lines[-1][0] or bool(row) for n, row in read if not any(row)) if lines else 0
