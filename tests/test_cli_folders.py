@@ -117,6 +117,18 @@ def test_detect_fit_takes_gray_and_coloured_folders_together(tmp_path, capsys):
     assert said.count(f"{tmp_path / 'real'}: {line}\n") == said.count("splits: ") == 1
     splits = {"train": {"Train/": 90}, "test": {"val/": 30}}
     assert load_detector(out).facts["splits"] == {str(tmp_path / "real"): splits}
+    # So do the results of what measures; and how a list was read is kept.
+    (tmp_path / "fake" / "list.csv").write_text("path;label\n0.png;1\n1.png;1\n")
+    fake = f"list:{tmp_path / 'fake' / 'list.csv'}"
+    asked = (tmp_path / "real", fake, "--detector", out, "--perturbations", "noise-3")
+    assert run("detect", "robustness", *asked, "--images", 3, "--out", tmp_path / "r") == 0
+    assert run("spectrum", tmp_path / "real", "--out", tmp_path / "r") == 0
+    measured, drawn = (
+        json.loads((tmp_path / "r" / f"{name}.json").read_text())
+        for name in ("results", "spectrum")
+    )
+    assert measured["splits"] == drawn["splits"] == {str(tmp_path / "real"): splits}
+    assert measured["read_as"] == {fake: "semicolons between cells"} and "read_as" not in drawn
     assert run("detect", "score", tmp_path, "--detector", out, "--out", tmp_path / "s.csv") == 0
 
 

@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from gan_forensics.data import formats, open_source, save_png, take
+from gan_forensics.data import account, formats, open_source, save_png, take
 from gan_forensics.data.images import resize
-from gan_forensics.data.sources import FileSource, rows_of_split
+from gan_forensics.data.sources import FileSource, Rgb, rows_of_split
 from gan_forensics.files import archives
 
 
@@ -258,6 +258,15 @@ def test_labels_that_no_classes_are_numbered_by_are_refused_in_one_line(label, t
     np.savez(tmp_path / "a.npz", x=images[:4], y=np.array([0, 1, 2, int(label)]))
     with pytest.raises(ValueError, match=f"a.npz: .*a label of {label}"):
         open_source(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_how_a_list_was_read_is_among_the_facts_of_its_run(tmp_path, images):
+    save_png(tmp_path / "é.png", images[0])
+    for encoding, read_as in (("utf-8", {}), ("latin-1", {"read_as": "text in Latin-1"})):
+        (tmp_path / "list.csv").write_text("é.png,0\n", encoding=encoding)
+        source = open_source(f"list:{tmp_path / 'list.csv'}", split="all")
+        facts = {"images": 1, "held_out": 0, "left_out": {}, **read_as}
+        assert account.facts(source) == account.facts(Rgb(source)) == facts
 
 
 def test_labels_may_have_gaps_as_a_few_classes_of_many_have(tmp_path, images):

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_forensics.data import save_png, take
-from gan_forensics.distill import ClassifierConfig, train_classifier
+from gan_forensics.data import ImageError, account, open_source, save_png, take
+from gan_forensics.data.labels import all_labels
+from gan_forensics.distill import ClassifierConfig, classifier_data, train_classifier
 from gan_forensics.distill.classifier_data import open_parts
 from tests.small_classifiers import CLASSES, tiny, toy
 
@@ -140,3 +141,36 @@ def test_data_that_cannot_train_a_classifier_are_refused(tmp_path):
     refused(tiny(good, test="samples:lfw"), r"\[25, 25, 1\] .* those that train \[8, 8, 1\]")
     refused(tiny(good, batch_size=256), "fewer than one batch")
     assert not (tmp_path / "run").exists()
+
+
+def test_files_that_cannot_be_read_stop_or_are_left_out_of_all_parts(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for k in range(40):
+        pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        save_png(tmp_path / "data" / "ab"[k % 2] / f"{k}.png", pixels)
+    config = tiny(f"folder:{tmp_path / 'data'}")
+    halves: list[Any] = [open_source(config.data, split=split) for split in ("train", "test")]
+    bad = [half.paths[0] for half in halves]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ImageError, match=r"\.png: damaged or truncated"):
+        opened(config)
+    for in_memory in (2**29, 0):  # Labels are those of the rows that are left in both cases.
+        monkeypatch.setattr(classifier_data, "IN_MEMORY", in_memory)
+        said = []
+        parts = opened(config, on_bad_image="skip", say=said.append)[1]
+        both = [parts.train, parts.validation, parts.test]
+        names = [path for part in both for path in map(part.describe, range(len(part)))]
+        assert len(set(names)) == 38 == len(names) and not set(names) & set(map(str, bad))
+        for part in both:
+            labels = [int(part[k]["label"]) for k in range(len(part))]
+            assert labels == ["/b/" in part.describe(k) for k in range(len(part))]
+            assert all_labels(part).tolist() == labels
+        facts = parts.facts["images_left_out"]
+        assert [of["unread"]["count"] for of in facts.values()] == [1, 1]
+        assert sum("left out (they cannot be read)" in line for line in said) == len(facts)
+        # What the folder says is kept although pixels are in memory.
+        assert account.facts(parts.listed)["classes"] == {"a": 0, "b": 1}
+    assert (
+        "images_left_out" not in opened(tiny(toy(tmp_path / "c.npz")), on_bad_image="skip")[1].facts
+    )

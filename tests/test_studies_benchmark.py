@@ -254,6 +254,8 @@ def test_mixed_codecs_and_sizes_of_real_files_are_refused(zoo, tmp_path, photogr
     runs, real = grid(zoo, other=data)
     _, facts, said = built(tmp_path, runs, real)
     assert facts["counts"]["test"] == 18
+    kept = [g["splits"] for g in facts["groups"] if g.get("data") == data]
+    assert kept == [{"train": {"train/": 14}, "test": {"test/": 14}}]
     assert said == [f"{data}: splits: train 14 of train/, test 14 of test/; taken are 14 of 28"]
     photographs("jpg", count=2, first=20)
     with pytest.raises(ValueError, match=r"real files of 2 codecs: 14 of PNG .*; 2 of JPEG"):

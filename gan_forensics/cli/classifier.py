@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
@@ -43,6 +43,8 @@ class TrainClassifier:
     """Write TensorBoard events too (extra `tensorboard`)."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, or leave them out of training and testing, and say so."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -54,6 +56,7 @@ class TrainClassifier:
             config,
             run,
             follow_links=self.follow_links,
+            on_bad_image=self.on_bad_image,
             say=say,
             resume=self.resume,
             tensorboard=self.tensorboard,

@@ -131,8 +131,7 @@ class DetectFit:
         facts = real_and_fake.audited(
             names, sources, preprocessing, robust=self.robust, seed=self.seed
         )
-        if splits := real_and_fake.splits_of(names, sources):
-            facts["splits"] = splits
+        facts |= real_and_fake.splits_of(names, sources)
         detector = fit_detector(
             # RGB, which `detect score` reads as well.
             Rgb(sources[0]),

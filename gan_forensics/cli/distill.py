@@ -104,6 +104,8 @@ class Distill:
     """Write TensorBoard events too (extra `tensorboard`)."""
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """At files that cannot be read: stop, or leave them out of training and testing, and say so."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -135,6 +137,7 @@ class Distill:
             how,
             teacher_arch=self.teacher_arch,
             follow_links=self.follow_links,
+            on_bad_image=self.on_bad_image,
             say=say,
             resume=self.resume,
             tensorboard=self.tensorboard,

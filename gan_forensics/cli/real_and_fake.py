@@ -52,11 +52,19 @@ def open_native(
 
 
 def splits_of(names: Sequence[str], sources: "Sequence[Source]") -> dict[str, Any]:
-    """Which folders of a source are which splits, JSON-able, where they say so."""
+    """Which folders of a source are which splits, and how lists were read, JSON-able.
+
+    Returns:
+        "splits" and "read_as", each by the names of the sources; without what says nothing.
+    """
     from gan_forensics.data import account
 
     found = {name: account.folders(source) for name, source in zip(names, sources, strict=True)}
-    return {name: of["splits"] for name, of in found.items() if "splits" in of}
+    kept = {
+        key: {name: of[key] for name, of in found.items() if key in of}
+        for key in ("splits", "read_as")
+    }
+    return {key: by_name for key, by_name in kept.items() if by_name}
 
 
 def check_apart(names: Sequence[str], sources: "Sequence[Source]") -> None:

@@ -180,7 +180,13 @@ class DetectRobustness:
         write_csv(out / "robustness.csv", table)
         write_json(
             out / "results.json",
-            {"protocol": protocol, "said": said, "perturbations": table, **left_out},
+            {
+                "protocol": protocol,
+                "said": said,
+                "perturbations": table,
+                **left_out,
+                **real_and_fake.splits_of((self.real, *fakes.values()), sources),
+            },
         )
         said = "\n\n".join(filter(None, [said, *without]))
         page = robustness_page(out / "report.html", detector, table, protocol, said)

@@ -7,6 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gan_forensics.cli.process import batches, by_sides, open_source, progress
+from gan_forensics.cli.real_and_fake import splits_of
 from gan_forensics.files import tell, write_csv
 
 
@@ -59,6 +60,7 @@ class Spectrum:
             name: open_source(f"folder:{name}", size=self.resize, follow_links=self.follow_links)
             for name in names
         }
+        splits = splits_of(list(opened), list(opened.values()))
         surveys, usable, left_out = surveyed(
             opened,
             view=lambda image: looked_at("durall", image[None])[0],
@@ -90,7 +92,7 @@ class Spectrum:
         write_csv(self.out / "spectrum.csv", rows)
         means = {name: len(one.rows) for name, one in zip(names, surveys, strict=True)}
         settings = {"normalise": self.normalise, "resize": self.resize}
-        write_json(self.out / "spectrum.json", {**settings, "images": means, **left_out})
+        write_json(self.out / "spectrum.json", {**settings, "images": means, **left_out, **splits})
         figure = spectra_figure(curves, title="Mean radial log spectrum", normalise=self.normalise)
         with written_beside(self.out / "spectrum.png") as partial:
             save_figure(figure, partial)

@@ -7,7 +7,7 @@ import numpy as np
 from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.data.decoding import Header, ImageError, read_header
 from gan_forensics.data.listing import by_reason, summary
-from gan_forensics.data.sources import FileSource, Source
+from gan_forensics.data.sources import FileSource, Rgb, Source
 from gan_forensics.files import listed
 
 # Files whose headers are read for a sentence.
@@ -66,17 +66,22 @@ def notes(source: Source) -> tuple[str, ...]:
 
 
 def folders(source: Source) -> dict[str, Any]:
-    """Splits and classes by folder, JSON-able; empty where the source has none."""
+    """Splits and classes by folder, and how a list was read; JSON-able, without what is usual."""
     read = _read(source)
     found, names = getattr(read, "folders", None), getattr(read, "label_names", ())
     labels = (found and found.classes) or {name: label for label, name in enumerate(names)}
-    known = {"splits": found.splits if found else {}, "classes": labels, "notes": notes(source)}
+    known = {
+        "splits": found.splits if found else {},
+        "classes": labels,
+        "notes": notes(source),
+        "read_as": getattr(read, "read_as", ""),
+    }
     return {name: value for name, value in known.items() if value}
 
 
 def _read(source: Source) -> Source:
-    """What is read: of stacks the single digits, of images with attributes the images."""
-    if isinstance(source, AttributeSource):
+    """What is read: of stacks the single digits, of images with attributes or in RGB the images."""
+    if isinstance(source, AttributeSource | Rgb):
         return source.source
     return getattr(source, "inner", source)
 

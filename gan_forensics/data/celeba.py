@@ -92,6 +92,7 @@ def read_celeba(
         columns={name: [rows[image][i] for image in kept] for i, name in enumerate(names)},
         label_names=(),
         folders=None,
+        read_as="",
         **fit,
     )
 

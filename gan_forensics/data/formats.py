@@ -71,6 +71,7 @@ def read_folder(
         columns=None,
         label_names=() if labels is None or folders.numbers else tuple(folders.classes),
         folders=folders,
+        read_as="",
         **fit,
     )
 
@@ -85,7 +86,8 @@ def read_list(
     there may be more columns: one called label, one called split (of the words for split folders),
     others for `groups_of`. Labels are integers, or names (then numbered in sorted order).
     """
-    lines = list(read_csv(file, first="path", numbers=False).lines)
+    table = read_csv(file, first="path", numbers=False)
+    lines = list(table.lines)
     header = ["path", "label"]
     if lines and lines[0][1][0].lower() == "path":
         known = ("path", "label", "split")
@@ -128,6 +130,7 @@ def read_list(
         columns={name: [column[row] for row in keep] for name, column in cells.items()},
         label_names=label_names,
         folders=folders,
+        read_as=table.read_as,
         **fit,
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data.sources import Source, chunks
+from gan_forensics.data.sources import Rows, Source, chunks
 from gan_forensics.files import listed
 
 _AT_ONCE = 256
@@ -15,6 +15,9 @@ def known_labels(source: Source) -> Int[np.ndarray, " n"] | None:
     """Labels that are known without reading the examples; None where they are not."""
     if "label" in (arrays := getattr(source, "arrays", {})):
         return np.asarray(arrays["label"])
+    if isinstance(source, Rows):
+        of_all = known_labels(source.source)
+        return None if of_all is None else of_all[source.rows]
     labels = getattr(source, "labels", None)
     return None if labels is None else np.asarray(labels)
 

@@ -219,6 +219,7 @@ class FileSource:
         columns: Mapping[str, Sequence[str]] | None = None,
         label_names: Sequence[str] = (),
         folders: Folders | None = None,
+        read_as: str = "",
         **fit: int | None,
     ):
         """Remember the paths.
@@ -232,13 +233,14 @@ class FileSource:
             columns: what a list says of each file beside its label, by the column's name.
             label_names: what the labels 0, 1, ... stand for, where that has names.
             folders: what the folders of the files say, or a list's column of splits.
+            read_as: of a list, what is unusual in how it was read, in words.
             fit: `size` and `crop` as in `square`.
         """
         self.paths, self.labels, self._fit = list(paths), labels, fit
         self.among = self.paths if among is None else among
         self.listed, self.left_out = len(self.among), left_out or {}
         self.root, self.columns, self.label_names = root, columns or {}, tuple(label_names)
-        self.folders = folders
+        self.folders, self.read_as = folders, read_as
 
     @functools.cached_property
     def channels(self) -> Literal[1, 3]:

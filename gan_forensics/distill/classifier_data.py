@@ -14,6 +14,7 @@ from gan_forensics.data.names import brings_test
 from gan_forensics.data.pipeline import Transform
 from gan_forensics.data.run_data import say_taken
 from gan_forensics.data.sources import describe, rows_of_split
+from gan_forensics.data.survey import OnBadImage, sentences, surveyed
 from gan_forensics.distill.classifier_config import SMALL, ClassifierConfig
 
 # Images up to this many bytes are read once and kept.
@@ -22,14 +23,14 @@ _AT_ONCE = 256
 
 
 class Parts(NamedTuple):
-    """Images by their use; `transform` is that of training batches, `whole` what was opened."""
+    """Images by their use; `transform` is that of training batches, `listed` what was opened."""
 
     train: Source
     validation: Source | None
     test: Source | None
     transform: Transform | None
     facts: dict[str, Any]
-    whole: Source
+    listed: Source
 
 
 def crops_of(config: ClassifierConfig) -> RandomCrops | None:
@@ -45,6 +46,7 @@ def open_parts(
     *,
     student: bool = False,
     follow_links: bool = False,
+    on_bad_image: OnBadImage = "stop",
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[ClassifierConfig, Parts]:
     """Open the data of a config, and fill in what it leaves to them.
@@ -56,6 +58,7 @@ def open_parts(
         config: what to train.
         student: whether schedules are those of students.
         follow_links: of a folder, whether to follow links that leave it.
+        on_bad_image: at files that cannot be read: stop, or leave them out of all parts.
         say: told, a line at a time, what is taken of the data.
 
     Raises:
@@ -74,7 +77,18 @@ def open_parts(
     listed = opened(config.data, config.split if config.test is None else "all")
     say_taken(config.data, listed, read, say)
     names = tuple(getattr(listed, "label_names", ()))
-    first = listed[0]
+    unread: dict[str, Any] = {}
+
+    def usable(name: str, source: Source) -> Source:
+        # What is in memory can be read.
+        if on_bad_image != "skip" or hasattr(source, "take"):
+            return source
+        _, (kept,), left_out = surveyed({name: source}, on_bad_image=on_bad_image)
+        unread.update(left_out.get("left_out", {}))
+        return kept
+
+    whole = usable(config.data, listed)
+    first = whole[0]
     if not {"image", "label"} <= first.keys():
         raise ValueError(
             f"{config.data} has {' and '.join(first)}, and a classifier needs images with labels: "
@@ -86,7 +100,7 @@ def open_parts(
     config = replace(config, size=config.size or height, label_names=names)
     config = _augmented(_known(config, "channels", channels), say)
     config = _scheduled(config, student=student)
-    whole = in_memory(listed)
+    whole = in_memory(whole)
     labels = all_labels(whole)
     config = _known(config, "classes", _count(config, labels))
     test, how, rows = None, "nothing was held out for a test", np.arange(len(whole))
@@ -106,7 +120,7 @@ def open_parts(
             test = Rows(whole, rows_of_split(range(len(whole)), "test"))
             how = "about a quarter of the train split, by a hash, since there is no test split"
     if test is not None:
-        test = in_memory(test)
+        test = in_memory(usable(config.test or f"{config.data} (test)", test))
         _check_test(config, test, first["image"].shape)
     chosen = np.zeros(0, int)
     if config.select_on == "validation":
@@ -125,14 +139,17 @@ def open_parts(
         "validation": len(chosen),
         "test": 0 if test is None else len(test),
         "test_is": how,
+        **({"images_left_out": unread} if unread else {}),
     }
+    for line in sentences(unread):
+        say(line)
     say(
         f"{config.data}: {len(train)} images of {config.classes} classes train, {len(chosen)} "
         f"choose the epoch (held out of the train split by seed {config.seed}), {facts['test']} "
         f"test ({how})"
     )
     transform = None if crops is None else crops.transform
-    return config, Parts(train, validation, test, transform, facts, whole)
+    return config, Parts(train, validation, test, transform, facts, listed)
 
 
 def in_memory(source: Source) -> Source:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_forensics.data import ImageError
 from gan_forensics.data.run_data import write_data
+from gan_forensics.data.survey import OnBadImage
 from gan_forensics.distill.architectures import architecture, make_classifier
 from gan_forensics.distill.classifier_build import (
     TAUGHT,
@@ -50,6 +51,7 @@ def train_classifier(
     run: Path,
     *,
     follow_links: bool = False,
+    on_bad_image: OnBadImage = "stop",
     say: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -62,6 +64,8 @@ def train_classifier(
         config: what to train; what it leaves to the data is filled in and saved.
         run: the run folder; gets results.json and data.json as well.
         follow_links: of a folder, whether to follow links that leave it.
+        on_bad_image: at files that cannot be read: stop, or leave them out of all parts, which is
+            said and stands in data.json.
         say: told, a line at a time, what is taken of the data and what is chosen by itself.
         options: for `gan_forensics.train.fit`, such as `resume` and `progress`.
 
@@ -74,7 +78,9 @@ def train_classifier(
     """
     _check_free(run, options)
     make_classifier(config.arch, 2, width=config.width)
-    config, parts = open_parts(config, follow_links=follow_links, say=say)
+    config, parts = open_parts(
+        config, follow_links=follow_links, on_bad_image=on_bad_image, say=say
+    )
     return _train(config, parts, run, None, say, options)
 
 
@@ -86,6 +92,7 @@ def distill(
     *,
     teacher_arch: str | None = None,
     follow_links: bool = False,
+    on_bad_image: OnBadImage = "stop",
     say: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -100,7 +107,7 @@ def distill(
         teacher: a classifier, or what `open_teacher` takes.
         how: the temperature, and the share of true labels.
         teacher_arch: of a file of weights.
-        follow_links: as `train_classifier`.
+        follow_links, on_bad_image: as `train_classifier`.
         say: as `train_classifier`.
         options: as `train_classifier`.
 
@@ -123,7 +130,9 @@ def distill(
         teacher = open_teacher(teacher, arch=teacher_arch)
     if config.size is None:
         config = replace(config, size=teacher.size)
-    config, parts = open_parts(config, student=True, follow_links=follow_links, say=say)
+    config, parts = open_parts(
+        config, student=True, follow_links=follow_links, on_bad_image=on_bad_image, say=say
+    )
     check_teacher(teacher, config, name=name)
     return _train(config, parts, run, _Lesson(teacher, how, name), say, options)
 
@@ -208,9 +217,9 @@ def _train(
                 **options,
             )
         except (ImageError, InterruptedRunError, NonFiniteLossError):
-            write_data(run, config.data, config.split, parts.whole, say, parts.facts)
+            write_data(run, config.data, config.split, parts.listed, say, parts.facts)
             raise
-    write_data(run, config.data, config.split, parts.whole, say, parts.facts)
+    write_data(run, config.data, config.split, parts.listed, say, parts.facts)
     states = {"last epoch": None, f"epoch chosen on {config.select_on}": config.metric}
     networks: dict[str, tuple[int | None, Classifier]] = {}
     for name, best in states.items():

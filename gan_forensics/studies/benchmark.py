@@ -253,6 +253,8 @@ def _held_out(
     source = open_source(name, size=size, split=split, follow_links=follow_links)
     if line := account.splits(source):
         say(f"{name}: {line}")
+    told = account.folders(source)
+    facts |= {key: told[key] for key in ("splits", "read_as") if key in told}
     return source, facts
 
 
