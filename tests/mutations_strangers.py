@@ -49,6 +49,8 @@ MUTATIONS = [
         'if decimals == ",":',
         DIALECT_TESTS,
     ),
+    Mutation(TABLES, 'separator == ";" or any(', "any(", DIALECT_TESTS),
+    Mutation(TABLES, "if start and told_separator(start[0]):", "if False:", DIALECT_TESTS),
     Mutation(TABLES, 'f"text in {encoding}" if encoding else "",', "", DIALECT_TESTS),
     Mutation(
         f"{FILES}terminal.py",
@@ -64,8 +66,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{CLI}spectrum.py",
-        '"images": means, **left_out}',
-        '"images": means}',
+        '"images": means, **left_out, ',
+        '"images": means, ',
         "tests/test_cli.py -k spectrum_leaves",
     ),
     Mutation(
