@@ -76,4 +76,10 @@ MUTATIONS = [
         "pass",
         "tests/test_forensics_neural.py -k groups_stay",
     ),
+    Mutation(
+        "gan_forensics/quality/prdc.py",
+        "inside = distances <= real_radii",
+        "inside = distances < real_radii",
+        "tests/test_quality_metrics.py -k alike",
+    ),
 ]

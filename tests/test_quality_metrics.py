@@ -424,6 +424,14 @@ def test_a_set_of_copies_has_precision_one_against_itself_and_its_zero_radii_are
     some = prdc(np.concatenate([seven[:50], seven[:1], seven[:1]]), seven[:52])["recall"]
     assert some.protocol["zero_radii"] == {"real": 7, "fake": 12}
     assert "7 of 52 real radii and 12 of 52 fake" in some.warning
+    others = prdc(rng.standard_normal((70, 6)), once_more())["recall"]
+    assert others.warning.startswith("0 of 70 real radii and 70 of 70 fake ones are zero")
+
+
+def test_features_that_are_all_alike_lie_in_their_balls():
+    """Around them there is no rounding either: only a closed ball holds its centre."""
+    alike = np.full((8, 3), 7.0)
+    assert four(alike, alike, k=2) == {"precision": 1, "recall": 1, "density": 4, "coverage": 1}
 
 
 def test_points_of_double_precision_far_from_the_origin_keep_their_distances(rng):
