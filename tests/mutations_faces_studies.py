@@ -25,7 +25,7 @@ CHANGES = [
     (METRICS, "bad = ~(errors <= limit)", "bad = errors > limit"),
     (METRICS, "norm.ppf(0.5 + level / 2)).mean()", "norm.ppf(level)).mean()"),
     (METRICS, "np.sqrt(np.prod(factors))", "factors[0]"),
-    (METRICS, 'for name in ("pitch", "yaw", "roll")]\n            except', 'for name in ("yaw", "pitch", "roll")]\n            except'),
+    (METRICS, 'for name in ("pitch", "yaw", "roll")\n            ]', 'for name in ("yaw", "pitch", "roll")\n            ]'),
     (METRICS, "first = int(np.argmax(usable))", "first = 0"),
     (METRICS, "if frame in found:", "if False:"),
     (HEAD, "opened = wireframe.vertices + PARTED * jaw", "opened = wireframe.vertices - 9 * PARTED * jaw"),

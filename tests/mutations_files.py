@@ -6,6 +6,7 @@ FILES, DATA = "gan_forensics/files/", "gan_forensics/data/"
 WRITER, WRITER_TESTS = f"{FILES}writer.py", "tests/test_files_writer.py"
 READER, READER_TESTS = f"{FILES}reader.py", "tests/test_files_reader.py"
 PRIVATE, TABLES = f"{FILES}private.py", f"{FILES}tables.py"
+DIALECTS = f"{FILES}dialects.py"
 ARCHIVES, ARCHIVE_TESTS = f"{FILES}archives.py", "tests/test_files_archives.py"
 TERMINAL, TERMINAL_TESTS = f"{FILES}terminal.py", "tests/test_files_terminal.py"
 BUDGET, BUDGET_TESTS = f"{DATA}budget.py", "tests/test_data_budget.py"
@@ -21,7 +22,7 @@ MUTATIONS = [
     Mutation(PRIVATE, "if status.st_uid != os.geteuid():", "if False:", READER_TESTS),
     Mutation(PRIVATE, "is_relative_to(Path.cwd()) and not own", "is_dir() and 0", READER_TESTS),
     Mutation(TABLES, '_FORMULA.sub(r"\\1\'", text)', "text", READER_TESTS),
-    Mutation(TABLES, 'if "\\0" in line:', "if False:", READER_TESTS),
+    Mutation(DIALECTS, 'if b"\\0" in data:', "if False:", "tests/test_files_dialects.py"),
     Mutation(ARCHIVES, "MOST_RATIO, ALWAYS = 100,", "MOST_RATIO, ALWAYS = 10_000,", ARCHIVE_TESTS),
     Mutation(TERMINAL, 'module=r"PIL\\."', 'module=r"LIP\\."', TERMINAL_TESTS),
     Mutation(BUDGET, "if width * height > _most_pixels(kind):", "if False:", BUDGET_TESTS),

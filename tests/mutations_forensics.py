@@ -84,8 +84,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/neural.py",
-        "            yield self.preprocessing(image)",
-        "            yield image",
+        "        return self.preprocessing(image)",
+        "        return image",
         "tests/test_forensics_neural.py tests/test_cli_detector.py",
     ),
     Mutation(
@@ -204,8 +204,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/cli/explain.py",
-        "images[path] = detector.preprocessing(load_image(path))",
-        "images[path] = load_image(path)",
+        "image = detector.view(load_image(path))",
+        "image = load_image(path)",
         "tests/test_cli_detector.py",
     ),
     Mutation(

@@ -28,8 +28,10 @@ MUTATIONS = [
     Mutation(ROWS, '{"yaw": 1, "pitch": 0,', '{"yaw": 0, "pitch": 1,', RUN_TESTS),
     Mutation(ROWS, "np.median(values[accepted])", "np.median(values)", RUN_TESTS),
     Mutation(ROWS, "inflation * table[raw]", "table[raw]", RUN_TESTS),
-    Mutation(ROWS, "if rows and not whole:", "if False:", RUN_TESTS),
-    Mutation(ROWS, "if len(row) != len(header):", "if False:", RUN_TESTS),
+    Mutation(ROWS, "if lines and not read.whole:", "if False:", RUN_TESTS),
+    Mutation(
+        "gan_forensics/files/tables.py", "if len(cells) != len(names):", "if False:", RUN_TESTS
+    ),
     Mutation(ROWS, '("pitch", "yaw", "roll")]', '("yaw", "pitch", "roll")]', RUN_TESTS),
     Mutation(ROWS, "if len({*names, *taken}) <", "if 0 and len({*names, *taken}) <", RUN_TESTS),
     Mutation(RUNS, "file.truncate(keep)", "pass", RUN_TESTS),

@@ -81,24 +81,16 @@ def conversions_said() -> Iterator[None]:
     """Say at the end, once, how many images were converted, and how."""
     files: dict[str, set[str]] = {}
 
-    class Count(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            name, how = record.args  # pyright: ignore
-            files.setdefault(str(how), set()).add(str(name))
+    def count(record: logging.LogRecord) -> None:
+        name, how = record.args  # pyright: ignore
+        files.setdefault(str(how), set()).add(str(name))
 
-    log, handler = logging.getLogger("gan_forensics.data.cmyk"), Count()
-    level, propagate = log.level, log.propagate
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        log.propagate = propagate
-        for how, names in files.items():
-            say(f"{len(names)} CMYK image{'s' * (len(names) > 1)} converted {how}")
+    with _heard("gan_forensics.data.cmyk", count):
+        try:
+            yield
+        finally:
+            for how, names in files.items():
+                say(f"{len(names)} CMYK image{'s' * (len(names) > 1)} converted {how}")
 
 
 @contextmanager
@@ -106,13 +98,24 @@ def dialects_said() -> Iterator[None]:
     """Say of every CSV file, once, what is unusual in how it is read."""
     said: set[str] = set()
 
-    class Say(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if (line := record.getMessage()) not in said:
-                said.add(line)
-                say(line)
+    def once(record: logging.LogRecord) -> None:
+        if (line := record.getMessage()) not in said:
+            said.add(line)
+            say(line)
 
-    log, handler = logging.getLogger("gan_forensics.files.tables"), Say()
+    with _heard("gan_forensics.files.tables", once):
+        yield
+
+
+@contextmanager
+def _heard(name: str, take: Callable[[logging.LogRecord], None]) -> Iterator[None]:
+    """Give what a logger is told, here and nowhere else, to a function."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            take(record)
+
+    log, handler = logging.getLogger(name), Handler()
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
