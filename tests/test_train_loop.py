@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 
+from gan_forensics.report import report_run
 from gan_forensics.train import (
     Cadence,
     CheckpointError,
@@ -217,13 +218,30 @@ def test_data_that_have_moved_are_the_same_and_the_run_knows_where(tmp_path, cap
     assert f"{tmp_path / 'run'}: its data have moved, and are the same: " in said
     assert "toy.data: 'old' -> 'new'" in said
     assert json.loads((tmp_path / "run/config.json").read_text())["toy"]["data"] == "new"
+    moved = {"until_step": 4, "places": "toy.data: 'old' -> 'new'"}
+    assert json.loads((tmp_path / "run/fingerprint.json").read_text())["moved"] == [moved]
     _resumed(tmp_path / "run", 8, data="new")
     assert not capsys.readouterr().err
+    _resumed(tmp_path / "run", 8, data="new", bytes="c")
+    assert json.loads((tmp_path / "run/fingerprint.json").read_text())["moved"] == [moved]
+    _resumed(tmp_path / "run", 8, data="old", bytes="c")
+    kept = json.loads((tmp_path / "run/fingerprint.json").read_text())
+    assert len(kept["moved"]) == 2 and len(kept["before"]) == 1
+    capsys.readouterr()
+
+
+def test_the_page_of_a_run_tells_that_its_data_changed(tmp_path):
+    _resumed(tmp_path, 4)
+    _resumed(tmp_path, 6, bytes="c")
+    _resumed(tmp_path, 8, bytes="c", data="new")
+    page = report_run(tmp_path).read_text()
+    for name, step in (("replaced", 4), ("moved", 6)):
+        assert f"<dt>{name}_after_step</dt><dd>{step}</dd>" in page
 
 
 def test_other_data_elsewhere_or_other_settings_are_refused(tmp_path):
     _resumed(tmp_path, 4)
-    with pytest.raises(RunFolderError, match=r"(?s)'old' -> 'new'.*others: their bytes differ"):
+    with pytest.raises(RunFolderError, match=r"(?s)'new'.*others: their bytes differ. Put"):
         _resumed(tmp_path, 8, data="new", bytes="c")
     with pytest.raises(RunFolderError, match=r"(?s)'old' -> 'new'\n.*width: 1 -> 2$"):
         _resumed(tmp_path, 8, data="new", width=2)
@@ -240,7 +258,8 @@ def test_other_data_under_the_same_name_are_said_and_kept_in_mind(tmp_path, caps
         _resumed(tmp_path, steps, bytes=new)
         assert "on so far (their bytes differ); it goes on" in capsys.readouterr().err
         kept = json.loads((tmp_path / "fingerprint.json").read_text())
-        assert kept["bytes"] == new and kept["before"][-1] == _Lying(bytes=old).told
+        until = {"until_step": steps - 2}
+        assert kept["bytes"] == new and kept["before"][-1] == {**_Lying(bytes=old).told, **until}
     assert len(kept["before"]) == 2
     _resumed(tmp_path, 8, bytes="d")
     assert not capsys.readouterr().err

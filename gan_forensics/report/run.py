@@ -33,8 +33,9 @@ def report_run(
     """Write a page from what lies in a run folder.
 
     Read are, as far as they are there: `config.json` (settings), `data.json` (what was used, and
-    how much was left out), `metrics.jsonl` (losses), `samples/*.png` (grids) and `results.json`, an
-    object whose entries become, by their form:
+    how much was left out), `fingerprint.json` (whether the data were replaced or moved),
+    `metrics.jsonl` (losses), `samples/*.png` (grids) and `results.json`, an object whose entries
+    become, by their form:
 
     - a list of objects with equal keys: a table (such as `bypass`),
     - `spectra`, label -> {"mean": [...], "std": [...]}: a figure,
@@ -69,8 +70,9 @@ def report_run(
             sections += [*_accuracy_section(metrics), *_adaptive_section(metrics)]
     if config := _read_object(run / "config.json"):
         sections.append(Section("Settings", [Facts(flatten(config))]))
-    if data := _read_object(run / "data.json"):
-        counted = {k: len(v) if isinstance(v, list) else v for k, v in flatten(data).items() if v}
+    data = flatten(_read_object(run / "data.json"))
+    data |= _changes(_read_object(run / "fingerprint.json"))
+    if counted := {k: len(v) if isinstance(v, list) else v for k, v in data.items() if v}:
         sections.append(Section("Data", [Facts(counted)]))
     if not sections:
         raise FileNotFoundError(
@@ -84,6 +86,17 @@ def report_run(
         lead=lead,
         sections=sections,
     )
+
+
+def _changes(known: Mapping[str, Any]) -> dict[str, str]:
+    """After which steps the data of a run were replaced, and moved."""
+
+    def steps(name: str) -> str:
+        found = known.get(name)
+        parts = found if isinstance(found, list) else []
+        return listed([part.get("until_step") for part in parts if isinstance(part, Mapping)])
+
+    return {"replaced_after_step": steps("before"), "moved_after_step": steps("moved")}
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], *, caption: str) -> Table:

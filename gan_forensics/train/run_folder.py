@@ -29,6 +29,7 @@ from gan_forensics.files import (
     shown,
     write_json,
 )
+from gan_forensics.train.checkpoint import Checkpoints
 
 FINGERPRINT = "fingerprint.json"
 # Under these names configs say where the data lie.
@@ -147,9 +148,17 @@ def _compare(
     if changes and (not known or differences(_placed(old, config), config)):
         raise RunFolderError(f"{refused}{in_lines(changes)}")
     if changes and others:
-        raise RunFolderError(f"{refused}{in_lines(changes)}\nThe data there are others: {differ}")
+        raise RunFolderError(
+            f"{refused}{in_lines(changes)}\nThe data there are others: {differ}. Put them where "
+            "the run knows its data, or start anew in another folder"
+        )
+    steps = Checkpoints(run, read_only=True).steps()
+    until = {"until_step": steps[-1] if steps else 0}
     if changes:
-        say(f"{shown(run)}: its data have moved, and are the same: {'; '.join(changes)}")
+        places = "; ".join(changes)
+        say(f"{shown(run)}: its data have moved, and are the same: {places}")
+        moves = [*_list(known.pop("moved", None)), {**until, "places": places}]
+        write_json(run / FINGERPRINT, {**known, "moved": moves})
         write_json(run / "config.json", config)
     elif known and "examples" in others:
         raise RunFolderError(
@@ -162,9 +171,14 @@ def _compare(
             f"{shown(run)}: its data are not those that it was trained on so far ({differ}); it "
             "goes on with what is there now"
         )
-        earlier = known.pop("before", None)
-        earlier = earlier if isinstance(earlier, list) else []
-        write_json(run / FINGERPRINT, {**data, "before": [*earlier, known]})
+        kept = {"moved": known.pop("moved")} if "moved" in known else {}
+        before = [*_list(known.pop("before", None)), {**until, **known}]
+        write_json(run / FINGERPRINT, {**data, **kept, "before": before})
+
+
+def _list(value: Any) -> list[Any]:
+    """A list that a stranger's file may hold, or may not."""
+    return value if isinstance(value, list) else []
 
 
 def _known_data(run: Path) -> dict[str, Any]:
