@@ -77,6 +77,18 @@ MUTATIONS = [
         "tests/test_forensics_neural.py -k groups_stay",
     ),
     Mutation(
+        f"{FILES}matlab.py",
+        "return rows[:count], columns, values[:count]",
+        "return rows, columns, values",
+        "tests/test_anomaly_tables.py -k contradict",
+    ),
+    Mutation(
+        f"{FILES}matlab.py",
+        "if kind % 10 == 2 and columns == 3 and rows:",
+        "if kind % 10 == 2 and rows:",
+        "tests/test_anomaly_tables.py -k contradict",
+    ),
+    Mutation(
         "gan_forensics/quality/prdc.py",
         "inside = distances <= real_radii",
         "inside = distances < real_radii",
