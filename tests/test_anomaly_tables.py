@@ -332,6 +332,7 @@ def test_tables_of_other_countries_are_read_and_written_on_in_their_way(tmp_path
         ("a;b\n1.234,5;2\n", "'1.234,5' in line 2 has thousands set apart"),
         ('a,b\n"1,5",2\n1.5,2\n', "'1,5' in line 2 and '1.5' in line 3: which mark"),
         ("a,b\n1,5,2,7\n", "line 2 has 4 cells for 2 names: decimal commas need ; between cells"),
+        ("# mine\na,b\n1,2\n", "2 cells for 1 names: the first line, '# mine', must name the col"),
         ("a,b\n1 234,2\n", "line 2 holds '1 234' .leave out what parts thousands."),
         ("a,b\n\n1,2\n\u0663,4\n", "column 'a' is not of numbers: line 4 holds '\u0663'"),
         ("a,b\nNA,2\n1_0,4\n", "column 'a' is not of numbers: line 3 holds '1_0'"),
@@ -343,6 +344,18 @@ def test_what_can_be_read_in_two_ways_is_refused_with_its_line(text, message, tm
     with pytest.raises(ValueError, match=message) as refused:
         read_table(tmp_path / "t.csv")
     assert "t.csv" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_columns_that_other_marks_part_are_refused_with_those_that_may(tmp_path):
+    for text in ("a|b|y\n1|2|0\n", "a b y\n1 2 0\n"):
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(
+            ValueError, match="no column 'y' of its own: .*between cells must stand"
+        ):
+            read_table(tmp_path / "t.csv", label="y")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="no column 'y' of its own: a, b$"):
+        read_table(tmp_path / "t.csv", label="y")
 
 
 def test_labels_are_numbers_where_all_of_them_are(tmp_path):

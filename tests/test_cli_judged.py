@@ -1,10 +1,12 @@
 """Any failure at an image is its own, in a line."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from gan_forensics.cli.process import failure, judged
+from gan_forensics.cli.process import failure, judged, tell_next
 from gan_forensics.data import ImageError
 
 
@@ -45,3 +47,14 @@ def test_interrupts_are_no_failures_of_an_image():
 
     with pytest.raises(KeyboardInterrupt):
         judged(judge, {Path("a.png"): 0})
+
+
+def test_the_next_command_is_what_a_shell_takes_whatever_a_run_is_called(capsys):
+    words = ["a b", "new\nline's \\n", "b\udce9d é", "plain-1", ""]
+    tell_next(*words)
+    line = capsys.readouterr().out.strip().partition("gan-forensics ")[2]
+    assert line.isprintable() and line.startswith("'a b' $'new\\x0aline") and "\ufffd" not in line
+    printed = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True
+    )
+    assert printed.stdout == b"".join(os.fsencode(word) + b"\0" for word in words)

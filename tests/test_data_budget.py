@@ -15,7 +15,7 @@ import gan_forensics
 from gan_forensics.data import box_files, budget, jpeg_scans, png_chunks
 from gan_forensics.data.decoding import ImageError, decode_image, load_image, read_header
 from gan_forensics.data.refusal import Refusal
-from gan_forensics.data.tiff_tags import check_tags
+from gan_forensics.data.tiff_tags import check_tags, only_orientation
 
 
 def chunk(kind, data):
@@ -120,7 +120,6 @@ HOSTILE = {
         JPEG[:2] + segment(0xE1, b"Exif\0\0" + bytes(60000)) * 3 + JPEG[2:],
         "bytes of Exif",
     ),
-    "exif in png": (png(8, 8, ZEROS, before=chunk(b"eXIf", exif(9, 200_000))), "bytes of Exif"),
     "exif in avif": (noise(kind="AVIF", exif=b"Exif\0\0" + exif(1, 200_000)), "bytes of Exif"),
     "chunks": (png(8, 8, ZEROS, before=chunk(b"prIv", b"") * 100_000), "more than 100000 chunks"),
     "frames": (gif(1, 1, pictures=100_000), "animated or multi-page"),
@@ -375,11 +374,9 @@ def test_jpeg_at_its_limits():
 
 def test_png_at_its_limits(monkeypatch):
     find = lambda data: [c.kind for c in png_chunks.chunks(io.BytesIO(data))]  # noqa: E731
-    data = png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17)))
+    data = png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**18)))
     assert find(data + chunk(b"IDAT", b"behind")) == [b"IHDR", b"eXIf", b"IDAT", b"IEND"]
     assert len(find(png(8, 8, bytes(2**17 + 1)))) == 3
-    with pytest.raises(Refusal, match="bytes of Exif"):
-        find(png(8, 8, ZEROS, before=chunk(b"eXIf", bytes(2**17 + 1))))
     monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 4)
     assert len(find(data)) == 4
     monkeypatch.setattr(png_chunks, "MOST_CHUNKS", 3)
@@ -459,10 +456,47 @@ def test_a_tiff_of_the_other_order_and_a_big_one_are_looked_at():
                 check_tags(io.BytesIO(file))
 
 
-def test_exif_data_in_a_text_are_bounded():
-    text = chunk(b"tEXt", b"Raw profile type exif\0" + b"\n0" * 300_000)
-    with pytest.raises(ImageError, match="a: more than 131072 bytes of Exif data"):
-        decode_image(png(8, 8, ZEROS, before=text), name="a")
+def large_exif(order="<", *, turned=6, size=10**6):
+    """Exif data of a long description, as generators write them, and of an orientation."""
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}LH", 8, 2)
+    start += struct.pack(f"{order}HHLL", 0x010E, 2, size, 38)
+    return start + struct.pack(f"{order}HHLHHL", 274, 3, 1, turned, 0, 0) + b"s" * size
+
+
+def in_a_text(exif):
+    return b"Raw profile type exif\0\nexif\n%d\n" % len(exif) + exif.hex().encode()
+
+
+@pytest.mark.parametrize("size", [10, 2**17 - 50, 10**6])
+def test_long_exif_data_turn_an_image_and_cost_nothing_else(size, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+    webp = io.BytesIO()
+    exif = large_exif(size=size)
+    Image.fromarray(pixels).save(webp, "WEBP", lossless=True, exif=b"Exif\0\0" * 2 + exif)
+    read, load = [], Image.Exif.load
+    monkeypatch.setattr(Image.Exif, "load", lambda s, data: read.append(len(data)) or load(s, data))
+    for data in (
+        webp.getvalue(),
+        png(3, 2, rows, before=chunk(b"eXIf", exif)),
+        png(3, 2, rows, before=chunk(b"eXIf", large_exif(">", size=size))),
+        png(3, 2, rows)[:-12] + chunk(b"eXIf", exif) + chunk(b"IEND", b""),
+        png(3, 2, rows, before=chunk(b"tEXt", in_a_text(exif))),
+    ):
+        np.testing.assert_array_equal(decode_image(data, name="a"), np.rot90(pixels, -1))
+    assert len(read) >= 5 and max(read) <= 2**17
+
+
+def test_exif_data_that_cannot_be_read_turn_nothing(tmp_path):
+    for data in (b"", b"II", b"Exif\0\0II*\0" + b"\xff" * 99, exif(9, 200), b"xx" * 99):
+        assert only_orientation(data) == only_orientation(large_exif(turned=1))
+    # Of tags that end too early what stands before the end.
+    assert only_orientation(large_exif()[:32]) == only_orientation(large_exif())
+    assert only_orientation(large_exif()[:31]) == only_orientation(b"")
+    (tmp_path / "a.png").write_bytes(png(8, 8, ZEROS, before=chunk(b"eXIf", exif(9, 200_000))))
+    assert read_header(tmp_path / "a.png").width == 8
+    text = chunk(b"tEXt", b"Raw profile type exif\0" + b"\n0" * 300_000 + b"x")
+    assert not decode_image(png(8, 8, ZEROS, before=text), name="a").any()
 
 
 def test_more_bytes_than_are_read_are_refused(monkeypatch):

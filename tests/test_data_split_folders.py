@@ -91,6 +91,7 @@ def test_a_class_of_a_split_s_own_name_is_one_where_others_are_beside_it():
     [
         (rows(train__a=2, val__a=1, bird=1), "train/, val/ are splits by .*bird/ beside them is"),
         (rows(test=2, bird=1), "test/ is a split by its name, and bird/ beside it"),
+        (rows(train__a=2, bus__a=1), "train/ is a split by its name, and bus/ beside"),
         (rows(train__a=2, bus=1), "train/ is a split by its name, and bus/ beside"),
         (rows(train=2, bus=1, car__red=1), "train/ is a split by its name, and bus/, car/ beside"),
         ([*rows(train__a=2, test__a=1), ("x.png",)], "images in no folder beside them"),
@@ -107,7 +108,7 @@ def test_splits_with_others_beside_them_are_refused_but_where_all_images_are_tak
     assert len(found.notes) == 1 and "No classes are taken" in found.notes[0]
 
 
-def test_train_as_deep_as_the_vehicles_beside_it_is_a_class():
+def test_train_without_folders_below_is_a_class_beside_others():
     labels, n, found = of(rows(train=2, bus=1))
     assert labels == [1, 1, 0] and n == 3 and not found.splits
     assert "train/ is taken for a class beside bus/" in found.notes[0]
@@ -208,6 +209,23 @@ def test_folders_of_numbers_are_attributes_under_their_names(save):
     assert [source[row]["attributes"].argmax() for row in range(3)] == [0, 2, 1]
 
 
+def test_labels_of_a_list_are_on_every_line_and_two_words_are_two_classes(save, tmp_path):
+    save("a.png", "b.png", "c.png")
+    name = f"list:{tmp_path / 'list.csv'}"
+
+    def labels(*of):
+        lines = [f"{image}.png,{label}" for image, label in zip("abc", of, strict=True)]
+        (tmp_path / "list.csv").write_text("\n".join(lines))
+        source = open_source(name, split="all")
+        return source.labels.tolist(), source.label_names
+
+    assert labels("1", "2", "1") == ([1, 2, 1], ()) and labels("01", "2", "01") == ([1, 2, 1], ())
+    assert labels("01", "1", "2") == ([0, 1, 2], ("01", "1", "2"))  # as for folders
+    for empty, words in ((("x", "", ""), "2 of 3"), (("1", "2", ""), "1 of 3")):
+        with pytest.raises(ValueError, match=f"list.csv: {words} images have no label, the first"):
+            labels(*empty)
+
+
 def test_a_column_of_splits_of_a_list_divides_it(save, tmp_path):
     save("a.png", "b.png", "c.png")
     lines = ["path,label,Split,who", "a.png,x,Train,1", "b.png,y,VAL,2", "c.png,x,Train,3"]
@@ -221,6 +239,9 @@ def test_a_column_of_splits_of_a_list_divides_it(save, tmp_path):
     (tmp_path / "list.csv").write_text("\n".join([*lines, "a.png,x,,4"]))
     with pytest.raises(ValueError, match="a.png has '' as its split: write train, val or test"):
         open_source(name)
+    (tmp_path / "list.csv").write_text("path,split\na.png,test\nb.png,test\n")
+    with pytest.raises(FileNotFoundError, match="test alone: add what is missing, or call the col"):
+        open_source(name, split="train")
     # Other words make it any other column.
     (tmp_path / "list.csv").write_text("\n".join(line.replace("VAL", "b").replace("Train", "a")
                                                  for line in lines))  # fmt: skip

@@ -142,6 +142,8 @@ def _columns(table: Csv, label: str | None):
     for number, line in body:
         if len(line) != len(header):
             why = ": decimal commas need ; between cells" if len(line) > len(header) else ""
+            if len(header) == 1:
+                why = f": the first line, {shown(header[0], most=40)!r}, must name the columns"
             raise ValueError(
                 f"{path}: line {number} has {len(line)} cells for {len(header)} names{why}"
             )
@@ -150,7 +152,9 @@ def _columns(table: Csv, label: str | None):
     if all(_number(table, name) is not None for name in header):
         raise ValueError(f"{path}: the first line must name the columns, it holds numbers")
     if label is not None and header.count(label) != 1:
-        raise ValueError(f"{path} has no column {shown(label)!r} of its own: {_some(header)}")
+        one = len(header) == 1
+        why = "; between cells must stand commas, semicolons or tabs" if one else ""
+        raise ValueError(f"{path} has no column {shown(label)!r} of its own: {_some(header)}{why}")
     place = -1 if label is None else header.index(label)
     lines = [number for number, _ in body]
     columns = dict(enumerate(zip(*(row for _, row in body), strict=True)))

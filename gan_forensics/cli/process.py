@@ -1,6 +1,7 @@
 """What the commands share: opening images and saying what is left out, progress, tables."""
 
 import logging
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,19 @@ def open_source(
 
 def tell_next(*words: object) -> None:
     """Say which command comes next, so that a shell takes it as it stands."""
-    tell(f"Next: gan-forensics {shlex.join(map(str, words))}")
+    tell(f"Next: gan-forensics {' '.join(_for_a_shell(str(word)) for word in words)}")
+
+
+def _for_a_shell(word: str) -> str:
+    """A word as bash, zsh and ksh take it; what cannot be printed by the codes of its bytes."""
+    if word.isprintable():
+        return shlex.quote(word)
+    marked = word.replace("\\", r"\\").replace("'", r"\'")
+    coded = (
+        c if c.isprintable() else "".join(rf"\x{byte:02x}" for byte in os.fsencode(c))
+        for c in marked
+    )
+    return f"$'{''.join(coded)}'"
 
 
 def refuse_points(name: str) -> None:

@@ -35,6 +35,7 @@ from gan_forensics.data.jpeg_scans import MOST_EXIF, OneScan, only_scan
 from gan_forensics.data.png_chunks import rows_missing, without_text
 from gan_forensics.data.refusal import Refusal
 from gan_forensics.data.sniff import HEADER, image_format, why_not
+from gan_forensics.data.tiff_tags import only_orientation
 from gan_forensics.files import open_regular, shown
 
 _GRAY_MODES = ("1", "L", "LA")
@@ -261,10 +262,14 @@ def _orientation(image: Image.Image) -> int:
     """How the picture is turned; Pillow turns TIFF by itself."""
     if image.format == "TIFF":
         return 1
-    for name, most in (("exif", MOST_EXIF), ("Raw profile type exif", 3 * MOST_EXIF)):
-        # For each entry Pillow copies what it points to.
-        if len(image.info.get(name, ())) > most:
-            raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # As Pillow does: they may stand behind the pixels.
+    exif, text = image.info.get("exif"), image.info.get("Raw profile type exif", "")
+    if exif is None and len(text) > 2 * MOST_EXIF:
+        # ImageMagick's, below three lines; texts that are none are left out (`_less_text`).
+        exif = bytes.fromhex("".join(text.split("\n")[3:]))
+    if exif is not None and len(exif) > MOST_EXIF:
+        image.info["exif"] = only_orientation(exif)
     return image.getexif().get(_ORIENTATION, 1)
 
 

@@ -118,7 +118,9 @@ def read_list(
             )
     cells = {name: [row[i] for _, row in lines] for i, name in enumerate(header)}
     names = cells.pop("path")
-    labels, label_names = _number(file, cells.pop("label")) if "label" in cells else (None, ())
+    labels, label_names = (
+        _number(file, names, cells.pop("label")) if "label" in cells else (None, ())
+    )
     keep, folders = _rows_of_list(file, names, cells, split)
     paths = [file.parent / name for name in names]
     return FileSource(
@@ -150,15 +152,29 @@ def _rows_of_list(
             "or test on every line, or call the column otherwise"
         )
     del cells["split"]
-    rows, splits = rows_of_part(file, Places(tuple(parts), tuple(words), ()), split)
+    rows, splits = rows_of_part(
+        file,
+        Places(tuple(parts), tuple(words), ()),
+        split,
+        mend="call the column otherwise, and the images are divided",
+    )
     return np.array(rows), Folders(splits, {}, False, ())
 
 
-def _number(file: Path, labels: list[str]) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
-    """Integers as they are, or the ranks of names, and these names."""
+def _number(
+    file: Path, names: list[str], labels: list[str]
+) -> tuple[Int[np.ndarray, "n"], tuple[str, ...]]:
+    """Integers as they are, or the ranks of names, and these names; 1 beside 01 are names."""
+    if "" in labels:
+        raise ValueError(
+            f"{file}: {labels.count('')} of {len(labels)} images have no label, the first is "
+            f"{shown(names[labels.index('')])}: write one on every line, or leave the column out"
+        )
     try:
         numbers = [whole_number(label) for label in labels]
     except ValueError:
+        return _ranks(labels)
+    if len(set(numbers)) < len(set(labels)):
         return _ranks(labels)
     return check_classes(numbers, file), ()
 

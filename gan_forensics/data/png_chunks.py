@@ -9,8 +9,6 @@ from gan_forensics.data.refusal import Refusal
 _START, _XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
 # Encoders write chunks of 8 kB or more; Pillow takes 3 us for each.
 MOST_CHUNKS = 100_000
-# As in `gan_forensics.data.jpeg_scans`.
-MOST_EXIF = 2**17
 _NO_PIXELS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colours
 # Left, top, and steps across and down of each pass of an interlaced picture.
@@ -45,8 +43,6 @@ def chunks(file: BinaryIO) -> list[Chunk]:
         found.append(chunk)
         if len(found) > MOST_CHUNKS:
             raise Refusal(f"a PNG of more than {MOST_CHUNKS} chunks; save it anew")
-        if chunk.kind == b"eXIf" and chunk.end - chunk.start > MOST_EXIF:
-            raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
         if chunk.kind == b"IDAT" and chunk.end > size:
             raise ValueError("it ends in its pixels")
         if chunk.kind == b"IEND":

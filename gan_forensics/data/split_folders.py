@@ -104,11 +104,10 @@ def _repeated(folders: Sequence[tuple[str, ...]]) -> set[str]:
 
 
 def _is_train(splits: Sequence[str], folders: Sequence[tuple[str, ...]]) -> bool:
-    """Whether `train` is a vehicle: the one split by name, its images as deep as all others."""
+    """Whether `train` is a vehicle: the one split by name, and no images lie any deeper."""
     if [split.casefold() for split in splits] != ["train"]:
         return False
-    own = {len(names) for names in folders if names[:1] == (splits[0],)}
-    return own == {len(names) for names in folders if names[:1] != (splits[0],)}
+    return all(len(names) == 1 for names in folders)
 
 
 def _below_classes(folders: Sequence[tuple[str, ...]], tops: Sequence[str]) -> Places:
@@ -138,7 +137,7 @@ def _below_classes(folders: Sequence[tuple[str, ...]], tops: Sequence[str]) -> P
 
 
 def rows_of_part(
-    name: object, places: Places, split: str
+    name: object, places: Places, split: str, *, mend: str = ""
 ) -> tuple[list[int], dict[str, dict[str, int]]]:
     """The rows of a split where the data bring splits, and how many images of what are in which.
 
@@ -148,6 +147,7 @@ def rows_of_part(
         name: of the folder or list, for messages.
         places: of the images.
         split: "train", "test" or "all".
+        mend: what to do where the data lack it; by default what is for folders.
 
     Raises:
         FileNotFoundError: for a split that the data lack.
@@ -163,9 +163,10 @@ def rows_of_part(
     }
     if split != "all" and split not in splits:
         there = listed(list(dict.fromkeys(places.where)))
+        mend = mend or f"name the folder inside ({there}), which is then divided"
         raise FileNotFoundError(
             f"{shown(name)}: nothing in it is for the split {split}, it has {there} alone: add "
-            f"what is missing, or name the folder inside ({there}), which is then divided"
+            f"what is missing, or {mend}"
         )
     return [row for row, use in enumerate(uses) if split in ("all", use)], splits
 

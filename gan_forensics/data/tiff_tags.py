@@ -19,6 +19,30 @@ _BYTES = (1, 2, 6, 7)
 _WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 259, 322, 323
 _FURTHER = (34665, 34853, 40965)  # Exif, GPS, and interoperability: folders of tags as well
 
+_EXIF, _ORIENTATION = b"Exif\0\0", 274
+
+
+def only_orientation(exif: bytes) -> bytes:
+    """Exif data of the orientation alone that others say, wherever it stands among their tags.
+
+    Pillow copies for each tag what it points to, and generators write all their settings into one.
+    """
+    at = 0
+    while exif.startswith(_EXIF, at):
+        at += len(_EXIF)
+    order = ">" if exif[at : at + 2] == b"MM" else "<"
+    turned = 1
+    try:
+        (first,) = struct.unpack_from(f"{order}L", exif, at + 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, at + first)
+        for place in range(at + first + 2, at + first + 2 + 12 * count, 12):
+            tag, kind, values, value = struct.unpack_from(f"{order}HHLH", exif, place)
+            if (tag, kind, values) == (_ORIENTATION, 3, 1):
+                turned = value
+    except struct.error:  # It ends before; what is known by then counts.
+        pass
+    return _EXIF + b"II*\0" + struct.pack("<LHHHLHHL", 8, 1, _ORIENTATION, 3, 1, turned, 0, 0)
+
 
 def check_tags(file: BinaryIO) -> None:
     """Look at the first picture's tags.
