@@ -19,7 +19,7 @@ MUTATIONS = [
         'held = "validation" if "validation" in places.parts else "test"',
         FOLDER_TESTS,
     ),
-    Mutation(FOLDERS, "return own == {len(names)", "return own <= {len(names)", FOLDER_TESTS),
+    Mutation(FOLDERS, "all(len(names) == 1 for", "any(len(names) == 1 for", FOLDER_TESTS),
     Mutation(
         FOLDERS,
         "numbers = numbers and len(set(map(int, known))) == len(known)",
