@@ -19,7 +19,7 @@ MUTATIONS = [
         'held = "validation" if "validation" in places.parts else "test"',
         FOLDER_TESTS,
     ),
-    Mutation(FOLDERS, "return own == {len(names)", "return own <= {len(names)", FOLDER_TESTS),
+    Mutation(FOLDERS, "all(len(names) == 1 for", "any(len(names) == 1 for", FOLDER_TESTS),
     Mutation(
         FOLDERS,
         "numbers = numbers and len(set(map(int, known))) == len(known)",
@@ -75,6 +75,18 @@ MUTATIONS = [
         "groups = groups[0][surveys[0].rows], groups[1][surveys[1].rows]",
         "pass",
         "tests/test_forensics_neural.py -k groups_stay",
+    ),
+    Mutation(
+        f"{FILES}matlab.py",
+        "return rows[:count], columns, values[:count]",
+        "return rows, columns, values",
+        "tests/test_anomaly_tables.py -k contradict",
+    ),
+    Mutation(
+        f"{FILES}matlab.py",
+        "if kind % 10 == 2 and columns == 3 and rows:",
+        "if kind % 10 == 2 and rows:",
+        "tests/test_anomaly_tables.py -k contradict",
     ),
     Mutation(
         "gan_forensics/quality/prdc.py",

@@ -57,6 +57,9 @@ def test_without_copies_it_is_scikit_learns_ties_included(whole, rng):
     training, score = outlier_factor(x)
     assert_allclose(training, factor.negative_outlier_factor_, rtol=1e-12, atol=0)
     assert_allclose(score(new), factor.score_samples(new), rtol=1e-12, atol=0)
+    # Of few rows all others are neighbours.
+    few = LocalOutlierFactor(n_neighbors=4).fit(x[:5]).negative_outlier_factor_
+    assert_allclose(outlier_factor(x[:5])[0], few, rtol=1e-12, atol=0)
 
 
 def test_a_row_that_is_a_third_of_a_table_leaves_the_factors_of_the_others_bounded(rng):

@@ -191,6 +191,48 @@ def test_sparse_matrices_become_dense_ones(options, tmp_path, monkeypatch):
     savemat(path, {"X": csc_array((2**16, 400))}, **options)
     with pytest.raises(ValueError, match="unpack to 0.2 GiB"):
         read_table(path)
+    # So may its numbers, all of one place.
+    if "do_compression" in options:
+        n = 2**14
+        again = csc_array((np.ones(n), np.zeros(n, int), np.array([0, n])), (1, 1))
+        savemat(path, {"X": again}, **options)
+        with pytest.raises(ValueError, match="X unpacks to more than is read"):
+            read_mat(path, lambda heads: heads)
+
+
+def test_sparse_matrices_that_contradict_themselves_or_are_complex_are_refused(tmp_path):
+    path = tmp_path / "t.mat"
+    savemat(path, {"X": csc_array(np.eye(3))})
+    whole = path.read_bytes()
+    # Tag of the matrix, its flags, the tag of its shape, and three sides in the place of two.
+    (size,) = struct.unpack_from("<I", whole, 132)
+    assert struct.unpack_from("<4i", whole, 152) == (5, 8, 3, 3)
+    sides = struct.pack("<6i", 5, 12, 3, 3, 1, 0)
+    path.write_bytes(
+        whole[:132] + struct.pack("<I", size + 8) + whole[136:152] + sides + whole[168:]
+    )
+    with pytest.raises(ValueError, match="a shape that is none"):
+        read_table(path)
+    # Rows of the numbers, and where each column begins.
+    assert struct.unpack_from("<5i", whole, 176) == (5, 12, 0, 1, 2)
+    assert struct.unpack_from("<6i", whole, 200) == (5, 16, 0, 1, 2, 3)
+    for place, value, said in (
+        (192, 3, "numbers outside of its shape"),
+        (212, 3, "columns that are none"),
+        (208, 1, "columns that are none"),
+        (164, 2, "columns that are none"),
+        (220, 4, "fewer numbers than its columns ask for"),
+    ):
+        path.write_bytes(whole[:place] + struct.pack("<i", value) + whole[place + 4 :])
+        with pytest.raises(ValueError, match=said):
+            read_table(path)
+    # Places that no column counts hold none of its numbers.
+    path.write_bytes(whole[:220] + struct.pack("<i", 2) + whole[224:])
+    assert_array_equal(read_table(path).x, np.diag([1.0, 1.0, 0.0]))
+    for version in ("4", "5"):
+        savemat(path, {"X": csc_array(1j * np.eye(3))}, format=version)
+        with pytest.raises(ValueError, match="X is not of real numbers: it is complex"):
+            read_mat(path, lambda heads: ["X"])
 
 
 @pytest.mark.parametrize("options", [{}, {"format": "4"}], ids=str)

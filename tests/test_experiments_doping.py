@@ -13,7 +13,7 @@ from experiments.doping import CPU, PAPER, SMOKE
 from experiments.doping_page import finding
 from experiments.doping_tasks import carried_task, odds_task
 from gan_forensics.anomaly import AAEConfig, aae_learner, make_task
-from gan_forensics.studies.doping import CompareConfig, compare
+from gan_forensics.studies.doping import CompareConfig, _outside, compare
 from gan_forensics.train import make_step
 from tests.small_experiments import command
 
@@ -132,3 +132,8 @@ def test_points_in_the_hole_of_world_c_hide_its_anomalies(smoke):
     (sweep,) = smoke[1]["toys"]
     inner = next(row for row in sweep["radii"] if row["radius"] == 1)
     assert inner["auc"] < sweep["none"]["auc"] - 0.2
+
+
+def test_the_share_of_new_values_outside_of_their_range_has_both_ends():
+    new = [np.array([[-0.1, 0.5], [1.1, 1.0]]), np.array([[-1e-12, 0.0], [1 + 1e-12, 0.5]])]
+    assert _outside(new) == 2 / 8 and _outside([np.zeros((0, 2))]) == 0

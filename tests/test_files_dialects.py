@@ -186,6 +186,8 @@ def test_a_file_is_read_as_it_was_meant_and_that_is_logged(tmp_path, caplog):
     assert read_csv(path).lines == [(1, ["a", "b", "", ""]), (2, ["1", "2", "3", ""])]
     path.write_text("sep=;\na;b\n1,5;2\n", encoding="utf-8")
     assert read_csv(path).lines == [(2, ["a", "b"]), (3, ["1,5", "2"])]
+    path.write_text("a,b\n1,2\n,\n\n", encoding="utf-8")  # Cells without content at the end.
+    assert read_csv(path).read_as == "empty lines left out (1)"
     path.write_text("a;b\n1.234;5\n", encoding="utf-8")
     with pytest.raises(ValueError, match="a.csv: not read as CSV: '1.234' in line 2, .* thousands"):
         read_csv(path)
