@@ -282,7 +282,12 @@ def test_the_page_of_a_run_counts_what_was_taken_of_its_data(run):
     said = " ".join(Page(report_run(run)).text.split())
     for words in ("images 46", "held_out 14", "left_out.not an image 2", "skipped 1"):
         assert words in said
-    assert "a.txt" not in said
+    assert "a.txt" not in said and "moved" not in said
+    known = {"moved": ["gan.data: 'a' -> 'b'"], "before": [{"until_step": 7}, {}, 3]}
+    (run / "fingerprint.json").write_text(json.dumps(known))
+    said = " ".join(Page(report_run(run)).text.split())
+    assert "moved gan.data: 'a' -> 'b'" in said
+    assert "other data under the same names from step 7 on, from step None on" in said
 
 
 def test_a_run_that_has_just_begun_becomes_a_page(run):

@@ -26,6 +26,7 @@ from gan_forensics.train import (
     load_state,
     read_metrics,
 )
+from gan_forensics.train.run_folder import FINGERPRINT, history
 from gan_forensics.train.update import Update
 from tests.games import GAMES, Gaussians, two_players
 
@@ -207,6 +208,10 @@ def _resumed(run, steps, data="old", **told):
     )
 
 
+def _history(run):
+    return history(json.loads((run / FINGERPRINT).read_text()))
+
+
 def test_data_that_have_moved_are_the_same_and_the_run_knows_where(tmp_path, capsys):
     whole = _resumed(tmp_path / "whole", 8)
     _resumed(tmp_path / "run", 4)
@@ -219,6 +224,10 @@ def test_data_that_have_moved_are_the_same_and_the_run_knows_where(tmp_path, cap
     assert json.loads((tmp_path / "run/config.json").read_text())["toy"]["data"] == "new"
     _resumed(tmp_path / "run", 8, data="new")
     assert not capsys.readouterr().err
+    kept = json.loads((tmp_path / "run/fingerprint.json").read_text())
+    assert kept == {**_Lying().told, "moved": ["toy.data: 'old' -> 'new'"]}
+    assert _history(tmp_path / "whole") == {}
+    assert _history(tmp_path / "run") == {"moved": "toy.data: 'old' -> 'new'"}
 
 
 def test_other_data_elsewhere_or_other_settings_are_refused(tmp_path):
@@ -240,9 +249,17 @@ def test_other_data_under_the_same_name_are_said_and_kept_in_mind(tmp_path, caps
         _resumed(tmp_path, steps, bytes=new)
         assert "on so far (their bytes differ); it goes on" in capsys.readouterr().err
         kept = json.loads((tmp_path / "fingerprint.json").read_text())
-        assert kept["bytes"] == new and kept["before"][-1] == _Lying(bytes=old).told
+        assert kept["bytes"] == new
+        assert kept["before"][-1] == _Lying(bytes=old).told | {"until_step": steps - 2}
     assert len(kept["before"]) == 2
-    _resumed(tmp_path, 8, bytes="d")
+    _resumed(tmp_path, 8, bytes="d", data="new")
+    told = _history(tmp_path)
+    assert told["other data under the same names"] == "from step 4 on, from step 6 on"
+    assert "moved" in told
+    _resumed(tmp_path, 9, bytes="e", data="new")
+    assert _history(tmp_path)["moved"] == told["moved"]
+    capsys.readouterr()
+    _resumed(tmp_path, 9, bytes="e", data="new")
     assert not capsys.readouterr().err
 
 

@@ -21,6 +21,7 @@ from gan_forensics.report.plots import (
     stored_curves,
 )
 from gan_forensics.train.log import read_metrics
+from gan_forensics.train.run_folder import FINGERPRINT, history
 
 Metrics = Sequence[Mapping[str, Any]]
 # Grids shown of a run: the first, the last, and evenly spaced ones between them.
@@ -71,6 +72,7 @@ def report_run(
         sections.append(Section("Settings", [Facts(flatten(config))]))
     if data := _read_object(run / "data.json"):
         counted = {k: len(v) if isinstance(v, list) else v for k, v in flatten(data).items() if v}
+        counted |= history(_read_object(run / FINGERPRINT) or {})
         sections.append(Section("Data", [Facts(counted)]))
     if not sections:
         raise FileNotFoundError(

@@ -25,7 +25,7 @@ from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner, without_older_start
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
-from gan_forensics.train.run_folder import claim, writing
+from gan_forensics.train.run_folder import changed_at, claim, writing
 from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
 
 
@@ -164,6 +164,7 @@ def fit(
         if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
             return state  # It stopped early, and is done.
         first = int(state.step)
+        changed_at(run, first)
         log = stack.enter_context(closing(MetricLog(run, last_step=first, tensorboard=tensorboard)))
         stop = stack.enter_context(_stop_signals())
         bar = tqdm(

@@ -21,6 +21,7 @@ from typing import Any
 
 from gan_forensics.files import (
     check_folder_out,
+    listed,
     names_it,
     no_link,
     read_json,
@@ -31,6 +32,8 @@ from gan_forensics.files import (
 )
 
 FINGERPRINT = "fingerprint.json"
+# What it holds beside the fingerprint of the data as they are.
+_HISTORY = ("before", "moved")
 # Under these names configs say where the data lie.
 _PLACES = ("data", "real", "fake")
 
@@ -104,7 +107,8 @@ def claim(
     """Check or write the config of a run folder, and the fingerprint of its data.
 
     Data that have moved, and are the same, are said and stand in the config from now on. Others
-    under the same names are said as well, and what they were before stays in fingerprint.json.
+    under the same names are said as well. What they were before, and where, stays in
+    fingerprint.json.
 
     Args:
         run: the run folder.
@@ -147,10 +151,14 @@ def _compare(
     if changes and (not known or differences(_placed(old, config), config)):
         raise RunFolderError(f"{refused}{in_lines(changes)}")
     if changes and others:
-        raise RunFolderError(f"{refused}{in_lines(changes)}\nThe data there are others: {differ}")
+        raise RunFolderError(
+            f"{refused}{in_lines(changes)}\nThe data there are others: {differ}. Give those that "
+            "it was started with, or put these in the former place, under the same names"
+        )
     if changes:
         say(f"{shown(run)}: its data have moved, and are the same: {'; '.join(changes)}")
         write_json(run / "config.json", config)
+        write_json(run / FINGERPRINT, {**known, "moved": [*_list(known, "moved"), *changes]})
     elif known and "examples" in others:
         raise RunFolderError(
             f"cannot resume {shown(run)}: it was trained on {shown(known.get('examples'))} "
@@ -162,9 +170,35 @@ def _compare(
             f"{shown(run)}: its data are not those that it was trained on so far ({differ}); it "
             "goes on with what is there now"
         )
-        earlier = known.pop("before", None)
-        earlier = earlier if isinstance(earlier, list) else []
-        write_json(run / FINGERPRINT, {**data, "before": [*earlier, known]})
+        earlier, moved = _list(known, "before"), _list(known, "moved")
+        kept = {"before": [*earlier, {k: v for k, v in known.items() if k not in _HISTORY}]}
+        write_json(run / FINGERPRINT, {**data, **kept, **({"moved": moved} if moved else {})})
+
+
+def changed_at(run: Path, step: int) -> None:
+    """Keep the step up to which the data before the last change trained, where it is not known."""
+    known = _known_data(run)
+    before = _list(known, "before")
+    if before and isinstance(before[-1], dict) and "until_step" not in before[-1]:
+        before[-1] = {**before[-1], "until_step": step}
+        write_json(run / FINGERPRINT, {**known, "before": before})
+
+
+def history(known: Mapping[str, Any]) -> dict[str, str]:
+    """What became of the data of a run since its start, by its fingerprint.json, in words."""
+    steps = [
+        before.get("until_step") for before in _list(known, "before") if isinstance(before, dict)
+    ]
+    told = {
+        "other data under the same names": listed([f"from step {step} on" for step in steps]),
+        "moved": listed(_list(known, "moved"), between="; "),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _list(known: Mapping[str, Any], name: str) -> list[Any]:
+    found = known.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _known_data(run: Path) -> dict[str, Any]:
