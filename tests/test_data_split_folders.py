@@ -226,6 +226,28 @@ def test_labels_of_a_list_are_on_every_line_and_two_words_are_two_classes(save, 
             labels(*empty)
 
 
+def test_files_that_a_list_names_twice_are_counted(save, tmp_path):
+    save("a.png", "b.png", "c.png")
+    name = f"list:{tmp_path / 'list.csv'}"
+    for lines, split, says in (
+        (["a.png,0,train", "b.png,0,test"], "train", ()),
+        (["a.png,0,train", "b.png,0,test", "./a.png,0,test"], "train", "1 of them in several sp"),
+        (["a.png,0,train", "b.png,0,test", "./a.png,0,test"], "all", "the first is a.png"),
+        (["a.png,0,train", "b.png,0,test", "a.png,1,train"], "test", "1 with different labels"),
+    ):
+        (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *lines]))
+        notes = account.notes(open_source(name, split=split))
+        assert len(notes) == bool(says) and (
+            not says or notes[0].endswith(says) or says in notes[0]
+        )
+    (tmp_path / "list.csv").write_text("a.png\nb.png\na.png\n")
+    source = open_source(name, split="all")
+    assert account.facts(source)["notes"] == (
+        "1 files are named more than once, the first is a.png",
+    )
+    assert account.splits(source) == account.classes(source) == ""
+
+
 def test_a_column_of_splits_of_a_list_divides_it(save, tmp_path):
     save("a.png", "b.png", "c.png")
     lines = ["path,label,Split,who", "a.png,x,Train,1", "b.png,y,VAL,2", "c.png,x,Train,3"]

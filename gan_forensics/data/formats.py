@@ -4,6 +4,7 @@ All take `size` and `crop` as `square` does.
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -122,6 +123,9 @@ def read_list(
         _number(file, names, cells.pop("label")) if "label" in cells else (None, ())
     )
     keep, folders = _rows_of_list(file, names, cells, split)
+    if twice := _twice(names, labels, folders, keep, split):
+        said = Folders({}, {}, False, ()) if folders is None else folders
+        folders = said._replace(notes=(*said.notes, twice))
     paths = [file.parent / name for name in names]
     return FileSource(
         [paths[row] for row in keep],
@@ -159,6 +163,31 @@ def _rows_of_list(
         mend="call the column otherwise, and the images are divided",
     )
     return np.array(rows), Folders(splits, {}, False, ())
+
+
+def _twice(
+    names: list[str],
+    labels: Int[np.ndarray, "n"] | None,
+    folders: Folders | None,
+    keep: Int[np.ndarray, "m"],
+    split: str,
+) -> str:
+    """That a list names files more than once, with two labels or in two splits; else empty."""
+    places: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        places.setdefault(os.path.normpath(name), []).append(row)
+    again = {name: rows for name, rows in places.items() if len(rows) > 1}
+    if not again:
+        return ""
+    apart = sum(labels is not None and len(set(labels[rows])) > 1 for rows in again.values())
+    chosen = set(keep.tolist())
+    both = sum(0 < len(chosen & set(rows)) < len(rows) for rows in again.values())
+    words = [f"{apart} with different labels"] * bool(apart)
+    words += [f"{both} of them in several splits"] * bool(both and split != "all")
+    return (
+        f"{len(again)} files are named more than once, the first is {shown(next(iter(again)))}"
+        + (f": {', '.join(words)}" if words else "")
+    )
 
 
 def _number(
