@@ -13,12 +13,23 @@ class Records(list):
         return {"label": super().__getitem__(index)}
 
 
-def test_labels_of_arrays_are_known_and_of_rows_are_read(rng):
+def test_labels_of_arrays_and_of_rows_of_them_are_known(rng):
     image, label = rng.integers(0, 9, (5, 2, 2, 1), np.uint8), np.array([3, 1, 4, 1, 5])
     source = ArraySource(image=image, label=label)
     np.testing.assert_array_equal(known_labels(source), label)
-    rows = Rows(source, [4, 0])
-    assert known_labels(rows) is None and all_labels(rows).tolist() == [5, 3]
+    assert known_labels(Rows(source, [4, 0])).tolist() == [5, 3]
+
+
+def test_labels_that_only_examples_hold_are_read():
+    class Examples:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return {"label": np.int32(7 + index)}
+
+    rows = Rows(Examples(), [2, 0])
+    assert known_labels(rows) is None and all_labels(rows).tolist() == [9, 7]
 
 
 def test_labels_of_tensorflow_data_sets_are_read_without_decoding_images():
