@@ -15,9 +15,9 @@ from gan_forensics.data.formats import (
     part_of,
     read_folder,
     read_idx,
-    read_list,
     read_npz,
 )
+from gan_forensics.data.lists import read_list
 from gan_forensics.data.sources import ArraySource, FileSource, Source, check_split
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
