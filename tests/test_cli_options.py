@@ -4,13 +4,20 @@ Nothing that these commands name is there, so that a message about a setting com
 all.
 """
 
+import ast
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from gan_forensics.cli.checks import at_least, listed, not_given, spelt, within
 from gan_forensics.cli.train import METHOD_NAMES
+from gan_forensics.distill import ClassifierConfig, TranslatorConfig
+from gan_forensics.faces import TrackerConfig
 from gan_forensics.train import Cadence
 from tests.test_cli import plain_terminal, refused, run  # noqa: F401
 
+ROOT = Path(__file__).parent.parent
 DETECTOR = ["train", "detector", "--real", "nowhere", "--fake", "nowhere", "--arch", "resnet_small"]
 
 ROBUSTNESS = ["detect", "robustness", "nowhere", "nowhere", "--detector", "nowhere"]
@@ -170,3 +177,33 @@ def test_checks_name_options_as_they_are_spelt():
             within(0, 1, false_alarms=wrong)
     with pytest.raises(ValueError, match="--edge and -n: why; leave"):
         not_given("why", edge="data", n=0, m=None)
+
+
+def _commands():
+    for path in sorted((ROOT / "gan_forensics" / "cli").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and "dataclass" in map(_called, node.decorator_list):
+                yield node
+
+
+def _called(node):
+    return ast.unparse(node).partition("(")[0]
+
+
+# Options that reach a config by the name they share with its fields.
+BY_NAME = {"Distill": ClassifierConfig, "Track": TrackerConfig, "TrainTranslator": TranslatorConfig}
+
+
+def test_every_option_is_looked_at_by_its_command():
+    seen = 0
+    for command in _commands():
+        options = {
+            ast.unparse(part.target) for part in command.body if isinstance(part, ast.AnnAssign)
+        }
+        read = {part.attr for part in ast.walk(command) if isinstance(part, ast.Attribute)}
+        config = BY_NAME.get(command.name)
+        read |= {field.name for field in fields(config)} if config else set()
+        seen += len(options)
+        # `what` holds the command of `benchmark` that is called.
+        assert options - read <= {"what"}, command.name
+    assert seen > 200
