@@ -16,7 +16,6 @@ import gan_forensics
 from gan_forensics.files import natural_order
 from gan_forensics.report import (
     Bar,
-    Curve,
     Facts,
     Link,
     Picture,

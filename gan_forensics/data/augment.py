@@ -203,7 +203,7 @@ def image_by_image(
 
     Every image has a generator of its own, so that it does not depend on its neighbours.
     """
-    images = to_uint8(batch["image"])
+    images = to_uint8(batch["image"], range=(-1, 1))
     seeds = rng.integers(2**63, size=len(images))
     made = [change(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
     return {**batch, "image": to_float(np.stack(made))}

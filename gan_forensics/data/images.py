@@ -114,28 +114,46 @@ def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
 
 
 def to_uint8(
-    image: Float[np.ndarray, "*shape"], *, rounding: Literal["nearest", "floor"] = "nearest"
+    image: Float[np.ndarray, "*shape"],
+    *,
+    range: tuple[float, float] | None = None,
+    rounding: Literal["nearest", "floor"] = "nearest",
 ) -> UInt8[np.ndarray, "*shape"]:
-    """Quantise [-1, 1] to uint8 [0, 255]; values outside are clipped.
+    """Quantise floats to uint8 [0, 255].
 
     Args:
-        image: any float array, range [-1, 1].
+        image: any float array.
+        range: the floats that become 0 and 255; values outside are clipped. By default -1 and 1,
+            where the array shows that it is meant: values beyond are refused, and so are those of
+            which none is negative, such as floats in [0, 1].
         rounding: "nearest": floor(255 (0.5 x + 0.5) + 0.5), halves up; undoes `to_float`
             exactly. "floor": floor(255 (0.5 x + 0.5)), as the released generators of
             Chandrasegaran et al. (CVPR 2021) save their images: half a level darker on average,
             and one level darker than the original for pixels that `to_float` rounded down.
 
     Raises:
-        ValueError: an integer array, a NaN, or an unknown rounding.
+        ValueError: an integer array, a NaN, an unknown rounding, a range that ends before it
+            starts, or none where the array needs one.
+
+    Example:
+        >>> to_uint8(np.array([-1.0, 0.0, 1.0])), to_uint8(np.array([0.0, 1.0]), range=(0, 1))
+        (array([  0, 128, 255], dtype=uint8), array([  0, 255], dtype=uint8))
     """
     if rounding not in ("nearest", "floor"):
         raise ValueError(f"unknown rounding {rounding!r}; choose 'nearest' or 'floor'")
     image = np.asarray(image)
-    if not np.issubdtype(image.dtype, np.floating):
+    if not is_float(image.dtype):
         raise ValueError(f"expected float pixels in [-1, 1], got {image.dtype}: quantised already?")
-    level = 255 * (0.5 * image.astype(np.float32) + 0.5)
-    if np.isnan(level).any():
-        raise ValueError(f"{np.isnan(level).sum()} pixels are NaN; the generator has diverged")
+    image = image.astype(np.float32)
+    if bad := np.isnan(image).sum():
+        raise ValueError(f"{bad} pixels are NaN; the generator has diverged")
+    if range is None and (wrong := range_mistake(image)):
+        raise ValueError(f"{wrong}, as in to_uint8(images, range=(0, 1))")
+    low, high = range or (-1, 1)
+    if not low < high:
+        raise ValueError(f"a range is (lowest, highest), got {range}")
+    # Of [-1, 1], in this order, so that rounding falls as it does in published code.
+    level = 255 * (0.5 * image + 0.5 if (low, high) == (-1, 1) else (image - low) / (high - low))
     if rounding == "nearest":
         level += 0.5
     return np.floor(np.clip(level, 0, 255)).astype(np.uint8)

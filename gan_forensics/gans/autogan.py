@@ -97,7 +97,7 @@ class Simulator:
             raise ValueError(f"the simulator copies images of {self.channels} channels")
         copied, made = _copied(networks(self.config, self.channels)[0]), np.empty_like(images)  # pyright: ignore[reportArgumentType]
         for rows, some in filled_batches(images, size=AT_ONCE):
-            copies = to_uint8(np.asarray(copied(self.params, to_float(some))))
+            copies = to_uint8(np.asarray(copied(self.params, to_float(some))), range=(-1, 1))
             made[rows] = copies[: len(made[rows])]
         return made
 

@@ -294,7 +294,7 @@ def translate(
     with products(config.precision):
         for rows, x, c in filled_batches(images, labels, size=batch_size):
             out = program(state.params[GENERATOR], to_float(x), c)
-            made[rows] = to_uint8(np.asarray(out)[: len(made[rows])])
+            made[rows] = to_uint8(np.asarray(out)[: len(made[rows])], range=(-1, 1))
     return made
 
 

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_forensics.data.sources import Source
-from gan_forensics.quality.extract import Extracted, FeatureExtractor, Images, extract
+from gan_forensics.quality.extract import (
+    Extracted,
+    FeatureExtractor,
+    Features,
+    Images,
+    as_extractor,
+    extract,
+)
 from gan_forensics.quality.frechet import fid
 from gan_forensics.quality.inception_score import SPLITS, inception_score
 from gan_forensics.quality.kid import kid
@@ -114,8 +121,8 @@ def _why(reasons: dict[str, str]) -> str:
 
 def evaluate_images(
     real: Images | Source,
-    fakes: Sequence[Images | Source],
-    extractor: FeatureExtractor,
+    fake: Images | Source | Sequence[Images | Source],
+    features: FeatureExtractor | Features,
     *,
     metrics: Iterable[str] | None = None,
     seed: int = 0,
@@ -128,9 +135,10 @@ def evaluate_images(
 
     Args:
         real: uint8 [n, h, w, c], or a source.
-        fakes: sets of generated images; with several, values are means over the sets and spreads
-            their population standard deviations.
-        extractor: of the features.
+        fake: generated images, or a list of several sets of them, such as draws of one model: then
+            values are means over the sets and spreads their population standard deviations.
+        features: an extractor, or a plain function of uint8 images [n, h, w, c] to [n, d], whose
+            name the scores carry.
         metrics: of `METRICS`: fid, kid, is, prdc; by default all that the features and the numbers
             of images allow (`computable` says which).
         seed: of the metrics' own draws.
@@ -140,7 +148,16 @@ def evaluate_images(
     Raises:
         ValueError: before any feature is computed, for a metric that is unknown or asks for more
             images or for logits.
+
+    Example:
+        >>> def mean_colour(images):
+        ...     return images.mean((1, 2))
+        >>> images = np.arange(8 * 4 * 4 * 3, dtype=np.uint8).reshape(8, 4, 4, 3)
+        >>> evaluate_images(images, images, mean_colour, metrics=("fid",))
+        [Score(Frechet distance on mean_colour: 0; 8 real, 8 fake)]
     """
+    extractor = as_extractor(features)
+    fakes = _sets(fake)
     if not fakes:
         raise ValueError("give at least one set of fakes")
     fewest = min(len(fake) for fake in fakes)

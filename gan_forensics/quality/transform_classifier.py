@@ -81,7 +81,7 @@ def transformed(
         for first in range(0, len(images), CHUNK):
             part = images[first : first + CHUNK]
             key = jax.random.fold_in(jax.random.fold_in(random_key(seed), k), first)
-            after = to_uint8(np.asarray(transform(jnp.asarray(to_float(part)), key)))
+            after = to_uint8(np.asarray(transform(jnp.asarray(to_float(part)), key)), range=(-1, 1))
             if after.shape != part.shape:
                 raise ValueError(
                     f"transform {k} makes images {list(after.shape[1:])} of {list(part.shape[1:])} "

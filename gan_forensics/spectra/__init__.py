@@ -18,6 +18,7 @@ from gan_forensics.spectra.dct import (
 from gan_forensics.spectra.dzanic import dzanic_features
 from gan_forensics.spectra.gray import gray_levels, to_gray
 from gan_forensics.spectra.losses import curve_cross_entropy, spectral_loss
+from gan_forensics.spectra.mean_curves import Curve, mean_curves
 from gan_forensics.spectra.power_law import PowerLaw, power_law_fit
 from gan_forensics.spectra.radial import frequency_bins, radial_bins, radial_mean, ring_radii
 from gan_forensics.spectra.resamplers import resampler_response

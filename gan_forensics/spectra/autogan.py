@@ -7,7 +7,7 @@ import scipy.fft
 from jaxtyping import Array, Bool, Float, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
-from gan_forensics.spectra.gray import check_8bit
+from gan_forensics.spectra.gray import in_levels
 
 Band = Literal["low", "mid", "high"]
 
@@ -52,8 +52,7 @@ def autogan_spectrum(
     Raises:
         ValueError: for other types, images below 8 pixels or an unknown band.
     """
-    images = np.asarray(images)
-    check_8bit(images, "AutoGAN spectra")
+    images = in_levels(images, "AutoGAN spectra")
     if images.ndim != 4:
         raise ValueError(f"images have shape {images.shape}; give [b, h, w, c]")
     size = crop_side(*images.shape[1:3])

@@ -10,7 +10,7 @@ import scipy.fft
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
-from gan_forensics.spectra.gray import check_8bit
+from gan_forensics.spectra.gray import in_levels
 from gan_forensics.spectra.statistic import SpectrumSummary
 
 EPSILON = 1e-12
@@ -28,8 +28,7 @@ def log_dct(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, 
     Raises:
         ValueError: for images that are not uint8, or no batch of images.
     """
-    images = np.asarray(images)
-    check_8bit(images, "DCT features")
+    images = in_levels(images, "DCT features")
     return over_chunks(lambda chunk: np.log(np.abs(dct2(chunk)) + EPSILON), images)
 
 
@@ -45,8 +44,7 @@ def pixel_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.nd
     Raises:
         ValueError: for images that are not uint8, or no batch of images.
     """
-    images = np.asarray(images)
-    check_8bit(images, "pixel features")
+    images = in_levels(images, "pixel features")
     scaled = images / 127.5 - 1
     return scaled.reshape(len(scaled), int(np.prod(scaled.shape[1:])))
 
