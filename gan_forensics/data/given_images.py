@@ -31,7 +31,7 @@ from gan_forensics.files import say, shown
 Range = tuple[float, float]
 # How far beyond its range a pixel may lie by rounding, as a share of the range.
 _ROUNDING = 1e-5
-_RANGES = "range=(0, 1), (-1, 1) or (0, 255)"
+_RANGES = "as_images(x, range=(0, 1)), (-1, 1) or (0, 255)"
 
 
 def as_images(
@@ -245,7 +245,7 @@ def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np
     if array.dtype == np.uint8 and (low, high) == (0, 255):
         return array
     scaled = (array.astype(np.float64) - low) * (2 / (high - low)) - 1
-    return to_uint8(scaled)
+    return to_uint8(scaled, range=(-1, 1))
 
 
 def _as_numpy(array: Any) -> np.ndarray:

@@ -15,6 +15,9 @@ from PIL import Image
 
 from gan_forensics.files import written_beside
 
+# How far floats may lie beyond -1 and 1 by rounding, of bfloat16 too.
+ROUNDING = 0.01
+
 
 def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:
     """Refuse what is not uint8 of these axes and 1 or 3 channels, channels last."""
@@ -56,6 +59,22 @@ def _mistaken(shape: tuple[int, ...], *, one: bool) -> str:
     if len(shape) == 2:
         return "the axes of images and channels are missing: x[None, ..., None] for a gray one"
     return f"{len(shape)} axes"
+
+
+def range_mistake(floats: Float[np.ndarray, "*shape"]) -> str:
+    """What is wrong with floats that should lie in [-1, 1]; "" for nothing.
+
+    Floats of which none is negative are taken for such in [0, 1], unless all are equal.
+    """
+    if not floats.size:
+        return ""
+    low, high = float(floats.min()), float(floats.max())
+    pixels = f"pixels are {floats.dtype} from {low:.4g} to {high:.4g}"
+    if low < -1 - ROUNDING or high > 1 + ROUNDING:
+        return f"{pixels} where -1 to 1 is meant, so their range must be stated"
+    if 0 <= low < high:
+        return f"{pixels}, as in [0, 1], where -1 to 1 is meant: their range must be stated"
+    return ""
 
 
 def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:
@@ -174,13 +193,13 @@ def to_uint8(
     if rounding not in ("nearest", "floor"):
         raise ValueError(f"unknown rounding {rounding!r}; choose 'nearest' or 'floor'")
     image = np.asarray(image)
-    if not is_float(image.dtype):
+    if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"expected float pixels in [-1, 1], got {image.dtype}: quantised already?")
     image = image.astype(np.float32)
     if bad := np.isnan(image).sum():
         raise ValueError(f"{bad} pixels are NaN; the generator has diverged")
     if range is None and (wrong := range_mistake(image)):
-        raise ValueError(f"{wrong}, as in to_uint8(images, range=(0, 1))")
+        raise ValueError(f"{wrong}: to_uint8(x, range=(0, 1)), (-1, 1) or (0, 255)")
     low, high = range or (-1, 1)
     if not low < high:
         raise ValueError(f"a range is (lowest, highest), got {range}")

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
-from gan_forensics.data.sources import ArraySource, Source, chunks
+from gan_forensics.data import as_source, chunks
 from gan_forensics.files import private_folder, say, shown
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality.digests import arrays_digest, images_digest
@@ -59,8 +59,8 @@ class FeatureExtractor:
     logits: bool = False
     warning: str = ""
 
-    def __call__(self, images: Images) -> Float32[np.ndarray, "n d"]:
-        """The features of uint8 images [n, h, w, c]."""
+    def __call__(self, images: Any) -> Float32[np.ndarray, "n d"]:
+        """The features of images as `gan_forensics.data.as_images` takes them."""
         return extract(self, images).features
 
 
@@ -101,7 +101,7 @@ def as_extractor(features: FeatureExtractor | Features) -> FeatureExtractor:
 
 def extract(
     extractor: FeatureExtractor | Features,
-    images: Images | Source,
+    images: Any,
     *,
     cache: Path | str | None = None,
     chunk: int = 256,
@@ -111,7 +111,7 @@ def extract(
 
     Args:
         extractor: the network, or a plain function of uint8 images [n, h, w, c] to [n, d].
-        images: uint8 [n, h, w, c], or a source.
+        images: of one size, as `gan_forensics.data.as_images` takes them.
         cache: folder for features that were computed before, keyed by what the images hold, the
             extractor's fingerprint and its protocol; made when missing, and refused where others
             can write to it, in run folders and below the working folder. What it holds is
@@ -121,7 +121,7 @@ def extract(
         progress: wraps the chunks, for a progress bar.
 
     Raises:
-        ValueError: for what are no uint8 images, for features or logits that are not finite,
+        ValueError: for what are no images, for features or logits that are not finite,
             naming the image, for a cache that is not the user's own, and for one of a plain
             function, of which nothing tells when it changes.
     """
@@ -131,9 +131,9 @@ def extract(
             f"features of the function {extractor.name} cannot be cached, since nothing tells when "
             "it changes: leave cache out, or give a FeatureExtractor with a fingerprint of its own"
         )
-    if not len(images):
+    source = as_source(images)
+    if not len(source):
         raise ValueError("no images to extract features from: give at least one")
-    source: Any = ArraySource(image=np.asarray(images)) if hasattr(images, "dtype") else images
     path, digest = None, ""
     if cache is not None:
         check_cache(cache)

@@ -68,26 +68,26 @@ def check_images(images: Num[Array | np.ndarray, "..."]) -> None:
     Raises:
         ValueError: saying what was given, and how to mend it.
     """
-    shape, wrong = images.shape, ""
+    shape = images.shape
+    if not (len(shape) == 3 and shape[-1] > 3):  # gray maps
+        if not (len(shape) == 4 and shape[-1] in (1, 3)):
+            _pixels().check_axes(shape)
     if images.dtype != np.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
-        wrong = _mistakes().levels_mistake(images.dtype)
-    if not (len(shape) == 4 and shape[-1] in (1, 3)) and not (len(shape) == 3 and shape[-1] > 3):
-        wrong = _mistakes().axes_mistake(shape) or wrong
-    if wrong:
         raise ValueError(
-            f"images must be [b, h, w] (gray) or [b, h, w, 1 or 3], uint8 or floats, got "
-            f"{images.dtype} {list(shape)}: {wrong}"
+            f"pixels must be uint8 in [0, 255] or floats in [-1, 1], got {images.dtype} "
+            f"{list(shape)}: gan_forensics.data.as_images(images, range=(0, 255)) makes uint8 of "
+            "what has that range"
         )
 
 
 def check_8bit(images: Num[Array | np.ndarray, "..."], feature: str) -> None:
     """Refuse floats for a feature that is defined on 8-bit images (ValueError)."""
+    check_images(images)
     if images.dtype != np.uint8:
         raise ValueError(
-            f"{feature} are defined on 8-bit images, got {images.dtype}: "
-            f"{_mistakes().levels_mistake(images.dtype)}"
+            f"{feature} are defined on 8-bit images, got {images.dtype}; "
+            "gan_forensics.data.as_images(images, range=(0, 1)) makes them of what has that range"
         )
-    check_images(images)
 
 
 def in_levels(images: Any, feature: str) -> UInt8[np.ndarray, "b h w *c"]:
@@ -105,7 +105,7 @@ def as_array(images: Any) -> Any:
     """Arrays of NumPy and JAX as they are, which may be traced; all else by `as_images`."""
     if isinstance(images, (np.ndarray, jax.Array)):
         return images
-    from gan_forensics.data.as_images import as_images
+    from gan_forensics.data import as_images
 
     return as_images(images)
 
@@ -116,15 +116,15 @@ def check_range(images: Any) -> None:
     Gray maps [b, h, w] may have any range, and those of JAX are not looked at.
     """
     if isinstance(images, np.ndarray) and images.ndim == 4 and images.dtype != np.uint8:
-        if wrong := _mistakes().range_mistake(images):
-            raise ValueError(f"{wrong}, as in as_images(images, range=(0, 1))")
+        if wrong := _pixels().range_mistake(images):
+            raise ValueError(f"{wrong}, as in gan_forensics.data.as_images(images, range=(0, 1))")
 
 
-def _mistakes() -> Any:
-    """What names them; loaded where it is needed, as it comes with all that reads images."""
-    from gan_forensics.data import mistakes
+def _pixels() -> Any:
+    """What names mistakes; loaded where there is one, as it comes with all that reads images."""
+    from gan_forensics.data import images
 
-    return mistakes
+    return images
 
 
 def _weigh(images, weights):

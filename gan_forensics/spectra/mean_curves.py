@@ -65,12 +65,11 @@ def mean_curves(
         >>> curve.images, curve.mean.shape == curve.frequency.shape, curve.frequency.max().round(2)
         (4, True, np.float64(0.65))
     """
-    from gan_forensics.data.image_source import image_source
-    from gan_forensics.data.sources import chunks
+    from gan_forensics.data import as_source, chunks
     from gan_forensics.data.survey import surveyed
 
     check_normalise(normalise)
-    opened = {label: image_source(images, size=size) for label, images in sets.items()}
+    opened = {label: as_source(images, size=size) for label, images in sets.items()}
     surveys, usable, _ = surveyed(
         opened, view=gray_channel, on_bad_image=on_bad_image, progress=progress
     )
