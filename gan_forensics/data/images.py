@@ -29,6 +29,20 @@ def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:
         )
 
 
+def as_image(image: Any) -> UInt8[np.ndarray, "h w c"]:
+    """One image: pixels [h, w, c] of any library, a picture of Pillow, or a path; see `as_images`.
+
+    Raises:
+        ValueError: naming the mistake.
+    """
+    if isinstance(image, np.ndarray):
+        check_pixels(image, "h, w")
+        return image
+    from gan_forensics.data.given_images import as_images
+
+    return as_images([image])[0]
+
+
 def check_axes(shape: tuple[int, ...], axes: str = "n, h, w", name: str = "") -> None:
     """Refuse images [n, h, w, c], or one [h, w, c], whose axes are missing or in another order.
 
@@ -79,6 +93,7 @@ def range_mistake(floats: Float[np.ndarray, "*shape"]) -> str:
 
 def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:
     """Cut out the central square; where it cannot be central it lies half a pixel up and left."""
+    image = as_image(image)
     height, width = image.shape[:2]
     if not 1 <= side <= min(height, width):
         raise ValueError(
@@ -103,6 +118,7 @@ def resize(
             code's FID reference images), rounded half up; this folds high frequencies down.
             The two agree when enlarging, up to one level of rounding.
     """
+    image = as_image(image)
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     if image.shape[:2] == (size, size):
@@ -150,6 +166,7 @@ def square(
 
     The resize is antialiased. With neither argument the image is returned as it is.
     """
+    image = as_image(image)
     if size is None and crop is None:
         return image
     image = center_crop(image, min(image.shape[:2]) if crop is None else crop)
@@ -212,8 +229,8 @@ def to_uint8(
 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w c"]) -> None:
     """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG; see `written_beside`."""
-    image = np.asarray(image)
-    check_pixels(image[..., None] if image.ndim == 2 else image, "h, w")
+    gray = isinstance(image, np.ndarray) and image.ndim == 2
+    image = as_image(image[..., None] if gray else image)
     picture = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
     with written_beside(path) as partial:
         picture.save(partial, format="PNG")
@@ -225,14 +242,15 @@ def image_grid(
     """Tile images into one picture with white gaps; gray images are repeated to three channels.
 
     Args:
-        images: uint8, c = 1 or 3.
+        images: of one size, as `as_images` takes them.
         columns: images per row; by default as near to a square as possible.
         gap: pixels between and around the images.
     """
     from skimage.util import montage
 
-    images = np.asarray(images)
-    check_pixels(images)
+    from gan_forensics.data.given_images import as_images
+
+    images = as_images(images)
     n, h, w, _ = images.shape
     columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
     if n == 0 or columns < 1:

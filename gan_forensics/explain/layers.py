@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from gan_forensics.data.images import check_axes
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm
 from gan_forensics.nn.resblocks import BlockConv
@@ -151,11 +153,15 @@ def as_images(x: Any) -> Float[Array, "b h w c"]:
     Raises:
         ValueError: for integers, whose relevance would mean nothing, and for other shapes.
     """
+    x = x if hasattr(x, "shape") else np.asarray(x)
+    if len(x.shape) != 4 or (x.shape[-1] not in (1, 3) and x.shape[1] in (1, 3)):
+        check_axes(x.shape)
+    given = x.dtype  # which JAX may shorten
     x = jnp.asarray(x)
-    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
+    if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
-            f"images are {x.dtype} of shape {list(x.shape)}: give floats [b, h, w, c], normalised "
-            "as the network reads them"
+            f"pixels are {given} {list(x.shape)}: give floats, normalised as the network reads "
+            "them (for detectors of this package: gan_forensics.forensics.neural.preprocess)"
         )
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 

@@ -10,7 +10,7 @@ import scipy.fft
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
-from gan_forensics.spectra.gray import in_levels
+from gan_forensics.spectra.gray import as_array, in_levels
 from gan_forensics.spectra.statistic import SpectrumSummary
 
 EPSILON = 1e-12
@@ -71,6 +71,7 @@ def dct_picture(
     ln(|D| + 1e-12), or D itself, less its minimum over all channels and divided by its range. Its
     8-bit form is floor(255 x).
     """
+    image = as_array([image])[0]
     values = log_dct(image[None])[0] if log else dct2(image[None])[0]
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)

@@ -28,6 +28,9 @@ def gray_levels(
         images: uint8 colour images, red first. NumPy in, NumPy (float64 inside) out; JAX likewise
             with float32 inside.
     """
+    if images.dtype != np.uint8 or images.shape[-1] != 3:
+        check_8bit(images, "gray levels")
+        raise ValueError(f"gray levels are of three channels, got {list(images.shape)}")
     xp = images.__array_namespace__()
     real = xp.float64 if xp is np else xp.float32
     return xp.floor(_weigh(images.astype(real), LUMA_8BIT) + 0.5).astype(xp.uint8)
