@@ -7,7 +7,7 @@ in through `gan_forensics.data.decoding`.
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -177,7 +177,10 @@ def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Map uint8 [0, 255] to float32 [-1, 1]: x = u / 127.5 - 1."""
     image = np.asarray(image)
     if image.dtype != np.uint8:
-        raise ValueError(f"expected uint8 pixels in [0, 255], got {image.dtype}; see to_uint8")
+        raise ValueError(
+            f"expected uint8 pixels in [0, 255], got {image.dtype}: gan_forensics.data.as_images"
+            "(x, range=(0, 1)) makes them of what has that range"
+        )
     return image / np.float32(127.5) - np.float32(1)
 
 
@@ -212,10 +215,11 @@ def to_uint8(
     image = np.asarray(image)
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"expected float pixels in [-1, 1], got {image.dtype}: quantised already?")
+    wrong = range_mistake(image) if range is None else ""
     image = image.astype(np.float32)
     if bad := np.isnan(image).sum():
         raise ValueError(f"{bad} pixels are NaN; the generator has diverged")
-    if range is None and (wrong := range_mistake(image)):
+    if wrong:
         raise ValueError(f"{wrong}: to_uint8(x, range=(0, 1)), (-1, 1) or (0, 255)")
     low, high = range or (-1, 1)
     if not low < high:

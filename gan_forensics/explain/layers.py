@@ -91,6 +91,8 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
                     found[name] = found[name]._replace(**norm)
         return y
 
+    check_floats(x)
+
     def run(variables, x):
         with nn.intercept_methods(record):
             return logits_of(module, variables, x)
@@ -147,22 +149,26 @@ def is_norm(module: nn.Module) -> bool:
     return isinstance(module, BatchNorm | GroupNorm1 | InstanceNorm)
 
 
+def check_floats(x: Any) -> None:
+    """Refuse what are no images of floats [b, h, w, c], naming the mistake (ValueError)."""
+    if len(x.shape) != 4 or (x.shape[-1] not in (1, 3) and x.shape[1] in (1, 3)):
+        check_axes(x.shape)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(
+            f"pixels are {x.dtype} {list(x.shape)}: give floats, normalised as the network reads "
+            "them (for detectors of this package: gan_forensics.forensics.neural.preprocess)"
+        )
+
+
 def as_images(x: Any) -> Float[Array, "b h w c"]:
     """The images as an array of floats, float32 at least.
 
     Raises:
         ValueError: for integers, whose relevance would mean nothing, and for other shapes.
     """
-    x = x if hasattr(x, "shape") else np.asarray(x)
-    if len(x.shape) != 4 or (x.shape[-1] not in (1, 3) and x.shape[1] in (1, 3)):
-        check_axes(x.shape)
-    given = x.dtype  # which JAX may shorten
+    x = x if isinstance(x, np.ndarray | jax.Array) else jnp.asarray(x)
+    check_floats(x)  # before JAX shortens the type
     x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(
-            f"pixels are {given} {list(x.shape)}: give floats, normalised as the network reads "
-            "them (for detectors of this package: gan_forensics.forensics.neural.preprocess)"
-        )
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 

@@ -52,9 +52,11 @@ def autogan_spectrum(
     Raises:
         ValueError: for other types, images below 8 pixels or an unknown band.
     """
+    from gan_forensics.data.images import check_axes
+
     images = in_levels(images, "AutoGAN spectra")
     if images.ndim != 4:
-        raise ValueError(f"images have shape {images.shape}; give [b, h, w, c]")
+        check_axes(images.shape)
     size = crop_side(*images.shape[1:3])
     mask = None if band is None else band_mask(band, size)[None, :, :, None]
     top, left = ((side - size) // 2 for side in images.shape[1:3])

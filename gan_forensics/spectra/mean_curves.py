@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gan_forensics.files import shown
 from gan_forensics.spectra.chunks import PIXELS
 from gan_forensics.spectra.curves import Normalise, check_normalise, log_spectrum_curve
 from gan_forensics.spectra.gray import gray_channel
@@ -69,7 +70,12 @@ def mean_curves(
     from gan_forensics.data.survey import surveyed
 
     check_normalise(normalise)
-    opened = {label: as_source(images, size=size) for label, images in sets.items()}
+    opened = {}
+    for label, images in sets.items():
+        try:
+            opened[label] = as_source(images, size=size)
+        except ValueError as error:
+            raise ValueError(f"{shown(label)}: {error}") from None
     surveys, usable, _ = surveyed(
         opened, view=gray_channel, on_bad_image=on_bad_image, progress=progress
     )
@@ -78,8 +84,9 @@ def mean_curves(
         height, width = source[0]["image"].shape[:2]
         if shape not in (None, (height, width)):
             raise ValueError(
-                f"{label} holds images of {height}x{width}, {first} of {shape[0]}x{shape[1]}: "
-                "bring all to one size (size=N, --resize N of spectrum)"
+                f"{shown(label)} holds images of {height}x{width}, "
+                f"{shown(first)} of {shape[0]}x{shape[1]}: bring all to one size (size=N, --resize N "
+                "of spectrum)"
             )
         shape, first = (height, width), first or label
         statistic = None
