@@ -73,6 +73,13 @@ def as_extractor(features: FeatureExtractor | Features) -> FeatureExtractor:
 
     Raises:
         ValueError: for what is neither.
+
+    Example:
+        >>> def mean_colour(images):
+        ...     return images.mean((1, 2))
+        >>> extractor = as_extractor(mean_colour)
+        >>> extractor.name, extractor(np.zeros((2, 4, 4, 3), np.uint8)).shape
+        ('mean_colour', (2, 3))
     """
     if isinstance(features, FeatureExtractor):
         return features

@@ -25,6 +25,10 @@ class Curve(NamedTuple):
             in results of earlier versions.
         images: how many there were, where that is known.
         left_out: how many others were not looked at, by reason, with the first names; {} for none.
+
+    Example:
+        >>> Curve(np.ones(2), np.zeros(2), np.array([0.1, 0.5])).frequency[-1]
+        np.float64(0.5)
     """
 
     mean: Float[np.ndarray, " k"]
@@ -85,8 +89,8 @@ def mean_curves(
         if shape not in (None, (height, width)):
             raise ValueError(
                 f"{shown(label)} holds images of {height}x{width}, "
-                f"{shown(first)} of {shape[0]}x{shape[1]}: bring all to one size (size=N, --resize N "
-                "of spectrum)"
+                f"{shown(first)} of {shape[0]}x{shape[1]}: bring all to one size (size=N, --resize "
+                "N of spectrum)"
             )
         shape, first = (height, width), first or label
         statistic = None
