@@ -6,6 +6,7 @@ the others say in their docstring where they run.
 """
 
 from gan_forensics.spectra.autogan import autogan_spectrum
+from gan_forensics.spectra.curve_sets import Curve, mean_curves
 from gan_forensics.spectra.curves import log_spectrum_curve, unmasking_features
 from gan_forensics.spectra.dct import (
     dct2,
@@ -18,7 +19,6 @@ from gan_forensics.spectra.dct import (
 from gan_forensics.spectra.dzanic import dzanic_features
 from gan_forensics.spectra.gray import gray_levels, to_gray
 from gan_forensics.spectra.losses import curve_cross_entropy, spectral_loss
-from gan_forensics.spectra.mean_curves import Curve, mean_curves
 from gan_forensics.spectra.power_law import PowerLaw, power_law_fit
 from gan_forensics.spectra.radial import frequency_bins, radial_bins, radial_mean, ring_radii
 from gan_forensics.spectra.resamplers import resampler_response

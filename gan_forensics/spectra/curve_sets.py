@@ -67,8 +67,8 @@ def mean_curves(
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
         >>> curve = mean_curves({"noise": noise})["noise"]
-        >>> curve.images, curve.mean.shape == curve.frequency.shape, curve.frequency.max().round(2)
-        (4, True, np.float64(0.65))
+        >>> curve.images, len(curve.mean), len(curve.frequency)
+        (4, 20, 20)
     """
     from gan_forensics.data import as_source, chunks
     from gan_forensics.data.survey import surveyed
