@@ -57,6 +57,7 @@ extractor = quality.as_extractor(lambda images: images.mean((1, 2)))
 preprocessing = forensics.Preprocessing(size=4)
 identity, rng = lambda x, key: x, np.random.default_rng(0)
 nothing: Any = SimpleNamespace()
+image_gan: Any = SimpleNamespace(config=nothing, game=SimpleNamespace(data="image"))
 
 
 def curve(images):
@@ -88,6 +89,7 @@ MANY = {
     "forensics.Attributor.outputs": attributor.outputs,
     "distill.Classifier.logits": classifier.logits,
     "distill.Classifier.features": classifier.features,
+    "gans.fit": lambda x: gans.fit(image_gan, x, steps=1),
     "gans.translate": lambda x: gans.translate(nothing, nothing, x, np.zeros((5, 2))),
     # Not exported by their areas, and called by name in scripts.
     "forensics.explanations.explain": lambda x: explanations.explain(neural, x),

@@ -62,13 +62,13 @@ class Spectrum:
         left_out = {name: curve.left_out for name, curve in curves.items() if curve.left_out}
         for line in sentences(left_out):
             say(f"{line}; the mean is of the others")
-        rows = [
-            dict(folder=name, ring=i, cycles_per_pixel=r, mean=m, std=s, images=curve.images)
-            for name, curve in curves.items()
-            for i, (r, m, s) in enumerate(
-                zip(curve.frequency, curve.mean, curve.deviation, strict=True)
-            )
-        ]
+        rows = []
+        for name, (mean, std, radii, count, _) in curves.items():
+            assert radii is not None  # of images they are known
+            rows += [
+                dict(folder=name, ring=i, cycles_per_pixel=r, mean=m, std=s, images=count)
+                for i, (r, m, s) in enumerate(zip(radii, mean, std, strict=True))
+            ]
         write_csv(self.out / "spectrum.csv", rows)
         facts = {
             "normalise": self.normalise,

@@ -153,10 +153,10 @@ class _OnDemand:
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, index: int) -> Mapping[str, np.ndarray]:
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         image = self._images[index]
         if _is_mapping(image):  # a source that is a sequence
-            return image if self._size is None else _Resized([image], self._size)[0]
+            return {**image, "image": square(image["image"], size=self._size)}
         return _Listed([image], self._range, self._size, first=index)[0]
 
 

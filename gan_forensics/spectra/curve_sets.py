@@ -81,7 +81,10 @@ def mean_curves(
         except ValueError as error:
             raise ValueError(f"{shown(label)}: {error}") from None
     surveys, usable, _ = surveyed(
-        opened, view=gray_channel, on_bad_image=on_bad_image, progress=progress
+        opened,
+        view=lambda image: np.asarray(gray_channel(image)),
+        on_bad_image=on_bad_image,
+        progress=progress,
     )
     curves, shape, first = {}, None, ""
     for label, source, found in zip(opened, usable, surveys, strict=True):
