@@ -22,6 +22,7 @@ from gan_forensics.nn.spectral_norm import Dense, SNConv, SNDense
 
 Variables = Mapping[str, Any]
 
+MOST_CHANNELS = 4
 CONVOLUTIONS = (Conv, SNConv, BlockConv)
 PRODUCTS = (nn.Dense, Dense, SNDense)
 
@@ -151,7 +152,8 @@ def is_norm(module: nn.Module) -> bool:
 
 def check_floats(x: Any) -> None:
     """Refuse what are no images of floats [b, h, w, c], naming the mistake (ValueError)."""
-    if len(x.shape) != 4 or (x.shape[-1] not in (1, 3) and x.shape[1] in (1, 3)):
+    # A network may read maps of a few channels; no image is as narrow as that.
+    if len(x.shape) != 4 or (x.shape[-1] > MOST_CHANNELS and x.shape[1] in (1, 3)):
         check_axes(x.shape)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
