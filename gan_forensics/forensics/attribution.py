@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, UInt8, UInt64
-from scipy.special import softmax
 
 from gan_forensics.data.attributed import Attributed
 from gan_forensics.data.copies import copies
@@ -149,6 +148,8 @@ class Attributor:
 
     def probabilities(self, outputs: Outputs) -> Float64[np.ndarray, "n C"]:
         """Calibrated probabilities of the sources, if an image is of one of them."""
+        from scipy.special import softmax
+
         return softmax(self.calibrated(outputs).logits, axis=1)
 
     def none_of_these(self, outputs: Outputs) -> Bool[np.ndarray, " n"]:

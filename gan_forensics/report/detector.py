@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-from scipy.special import expit
 
 from gan_forensics.files import listed
 from gan_forensics.forensics.format_audit import read_seen
@@ -90,6 +89,8 @@ def features_page(
 
 def probability_words(score: float) -> str:
     """1 / (1 + exp(-score)), what a network was trained to give, in percent; never 0 or 100."""
+    from scipy.special import expit
+
     probability = float(expit(score))
     if probability > 0.999:
         return "over 99.9%"
