@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from gan_forensics.files import listed, shown
@@ -21,6 +20,7 @@ from gan_forensics.report.figures import (
     MOST_BARS,
     MOST_CURVES,
     MOST_PANELS,
+    Figure,
     cut,
     drawable,
     is_number,
