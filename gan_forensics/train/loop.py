@@ -15,10 +15,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from gan_forensics.files import say, shown
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.runtime import data_mesh, jit_step, products, random_key, replicated, to_mesh
 from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
@@ -129,7 +128,7 @@ def fit(
             evaluation comes with a checkpoint.
         plateau: reduce learning rates and stop by a metric of `evaluate`.
         mesh: devices; by default all of them.
-        progress: show a progress bar (on terminals).
+        progress: show steps, rate and losses: a bar, or lines (`gan_forensics.files.progress`).
         tensorboard: write TensorBoard events too.
 
     Raises:
@@ -166,11 +165,11 @@ def fit(
         first = int(state.step)
         log = stack.enter_context(closing(MetricLog(run, last_step=first, tensorboard=tensorboard)))
         stop = stack.enter_context(_stop_signals())
-        bar = tqdm(
+        bar = progress_bar(
             total=cadence.steps,
             initial=first,
             unit="step",
-            disable=bars_off() if progress and jax.process_index() == 0 else True,
+            on=progress and jax.process_index() == 0,
             desc=shown(run.name, most=60),
         )
         metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)
@@ -226,10 +225,11 @@ def fit(
 class _Metrics:
     """The metrics of the last step, still on the device, and of those since the last line."""
 
-    def __init__(self, log: MetricLog, bar: tqdm, checkpoints: Checkpoints, every: int):
+    def __init__(self, log: MetricLog, bar: Any, checkpoints: Checkpoints, every: int):
         self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, every
         self.window: list[dict[str, float]] = []
         self.pending: tuple[int, dict[str, jax.Array]] | None = None
+        self.logged = False
 
     def collect(self):
         """Fetch the pending metrics and stop at the first that is not finite."""
@@ -248,6 +248,8 @@ class _Metrics:
                     "Lower the learning rate or look at the data, then resume or start anew"
                 )
         self.window.append(values)
+        if not self.logged:  # Till there are means, those of a step.
+            self._show(values, refresh=False)
 
     def log_if_due(self, now: int, force: bool = False):
         if self.window and (force or _due(now, self.every)):
@@ -255,8 +257,12 @@ class _Metrics:
             means = {name: float(np.mean([line[name] for line in self.window])) for name in names}
             self.window.clear()
             self.write(now, means)
-            losses = {n.split("/")[0]: f"{v:.3g}" for n, v in means.items() if n.endswith("/loss")}
-            self.bar.set_postfix(losses)
+            self.logged = True
+            self._show(means)
+
+    def _show(self, metrics: Mapping[str, float], refresh: bool = True):
+        losses = {n.split("/")[0]: f"{v:.3g}" for n, v in metrics.items() if n.endswith("/loss")}
+        self.bar.set_postfix(losses, refresh=refresh)
 
     def write(self, now: int, metrics: Mapping[str, float]):
         if jax.process_index() == 0:
