@@ -91,6 +91,7 @@ class Lines:
         self._start = time.monotonic()
         # The first one compiles: the rate is that of the others.
         self._first: tuple[int, float] | None = None
+        self._last = 0.0
         self._due = _times()
         self._next = next(self._due)
 
@@ -111,7 +112,7 @@ class Lines:
         """So many more are done."""
         now = time.monotonic()
         self.n += n
-        self._first = self._first or (self.n, now)
+        self._first, self._last = self._first or (self.n, now), now
         if now - self._start >= self._next:
             while self._next <= now - self._start:
                 self._next = next(self._due)
@@ -134,7 +135,7 @@ class Lines:
         if total:
             done += f" ({self.n / total:.0%})"
         first, since = self._first or (self.n, now)
-        rate = (self.n - first) / (now - since) if now > since and self.n > first else 0.0
+        rate = (self.n - first) / (self._last - since) if self._last > since else 0.0
         parts = [done] + [f"{rate:.3g} {shown(self._unit)}s/s"] * (rate > 0)
         if ended:
             parts.append(f"took {_in_words(now - self._start)}")
