@@ -29,7 +29,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from experiments.dag_limited import (
+from gan_forensics.cli.main import piped
+from gan_forensics.experiments.dag_limited import (
     DAG_ROTATION,
     PLAIN,
     R3GAN,
@@ -37,10 +38,9 @@ from experiments.dag_limited import (
     followed_images,
     read_reals,
 )
-from experiments.dag_page import QUESTION, finding, write_pages
-from experiments.dag_plane import DAG, NONE, Plane, followed_points
-from experiments.dag_published import Published, reproduce
-from gan_forensics.cli.main import piped
+from gan_forensics.experiments.dag_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.dag_plane import DAG, NONE, Plane, followed_points
+from gan_forensics.experiments.dag_published import Published, reproduce
 from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
@@ -115,7 +115,7 @@ PRESETS = {
 
 def theory() -> dict[str, Any]:
     """The claims on a few states."""
-    from experiments.dag_theory import results
+    from gan_forensics.experiments.dag_theory import results
 
     return results()
 

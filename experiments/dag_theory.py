@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.discrete_games import (
+from gan_forensics.experiments.discrete_games import (
     Action,
     Distribution,
     best_classifier,

@@ -34,11 +34,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.doping_page import QUESTION, finding, write_pages
-from experiments.doping_tasks import carried_task, odds_task
-from experiments.doping_toys import Toys, sweep
 from gan_forensics.anomaly.tasks import Task
 from gan_forensics.cli.main import piped
+from gan_forensics.experiments.doping_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.doping_tasks import carried_task, odds_task
+from gan_forensics.experiments.doping_toys import Toys, sweep
 from gan_forensics.files import write_json
 from gan_forensics.studies.doping import CompareConfig, compare
 from gan_forensics.studies.runner import carry_out, chosen, stored_part

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.doping_figures import gains_figure, radius_figure, world_figure
-from experiments.doping_toys import FOREST, SCALE
+from gan_forensics.experiments.doping_figures import gains_figure, radius_figure, world_figure
+from gan_forensics.experiments.doping_toys import FOREST, SCALE
 from gan_forensics.report import Facts, Picture, Section, Table, table_of
 from gan_forensics.studies import pages
 from gan_forensics.studies.doping import interval, summary_rows

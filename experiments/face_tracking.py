@@ -58,7 +58,7 @@ from gan_forensics.train.run_folder import writing
 
 QUESTION = TITLE
 # Landmarks of scikit-image's astronaut, which tests use as well.
-ASTRONAUT = Path(__file__).parent.parent / "tests" / "golden" / "astronaut_landmarks.csv"
+ASTRONAUT = Path(__file__).with_name("astronaut_landmarks.csv")
 
 
 @dataclass(frozen=True)

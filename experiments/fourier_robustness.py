@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from experiments.fourier_robustness_page import finding, write_pages
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source, take
 from gan_forensics.data.perturbations import kind_of, names_of, perturb
+from gan_forensics.experiments.fourier_robustness_page import finding, write_pages
 from gan_forensics.files import write_json
 from gan_forensics.forensics import CLASSIFIERS, FEATURES, SpectralDetector, fit_detector
 from gan_forensics.forensics.features import lookup

@@ -29,12 +29,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.gn_gan_arms import ALONE, NE_GRADIENT, NE_PRODUCT, groups
-from experiments.gn_gan_page import QUESTION, finding, write_pages
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS
+from gan_forensics.experiments.gn_gan_arms import ALONE, NE_GRADIENT, NE_PRODUCT, groups
+from gan_forensics.experiments.gn_gan_page import QUESTION, finding, write_pages
 from gan_forensics.files import write_json
 from gan_forensics.gans import GanConfig, build
 from gan_forensics.quality import small_classifier_features

@@ -29,12 +29,12 @@ from typing import Any, Literal
 
 import jax
 
-from experiments.infomax_diversity import Diversity, diversity
-from experiments.infomax_forgetting import Forgetting, forgetting
-from experiments.infomax_modes import Stacks, compare
-from experiments.infomax_page import QUESTION, finding, write_pages
-from experiments.infomax_published import Published, reproduce
 from gan_forensics.cli.main import piped
+from gan_forensics.experiments.infomax_diversity import Diversity, diversity
+from gan_forensics.experiments.infomax_forgetting import Forgetting, forgetting
+from gan_forensics.experiments.infomax_modes import Stacks, compare
+from gan_forensics.experiments.infomax_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.infomax_published import Published, reproduce
 from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.runner import (

@@ -42,21 +42,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from experiments.label_smoothing_distillation_fashion import (
+from gan_forensics.cli.main import piped
+from gan_forensics.experiments.label_smoothing_distillation_fashion import (
     Fashion,
     followed_fashion,
     sizes_of,
     source_of,
 )
-from experiments.label_smoothing_distillation_page import (
+from gan_forensics.experiments.label_smoothing_distillation_page import (
     QUESTION,
     everything,
     finding,
     write_pages,
 )
-from experiments.label_smoothing_distillation_published import Published, reproduce
-from experiments.label_smoothing_distillation_toy import Toy, followed_toy
-from gan_forensics.cli.main import piped
+from gan_forensics.experiments.label_smoothing_distillation_published import Published, reproduce
+from gan_forensics.experiments.label_smoothing_distillation_toy import Toy, followed_toy
 from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory

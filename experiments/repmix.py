@@ -25,7 +25,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.repmix_arms import (
+from gan_forensics.cli.main import piped
+from gan_forensics.experiments.repmix_arms import (
     ARMS,
     REPMIX,
     Attributors,
@@ -35,10 +36,9 @@ from experiments.repmix_arms import (
     rows_of,
     tests,
 )
-from experiments.repmix_dates import measure_date, results_by_date
-from experiments.repmix_gans import MAKERS, SMOKE, Gans, build, train_all
-from experiments.repmix_page import finding, write_pages
-from gan_forensics.cli.main import piped
+from gan_forensics.experiments.repmix_dates import measure_date, results_by_date
+from gan_forensics.experiments.repmix_gans import MAKERS, SMOKE, Gans, build, train_all
+from gan_forensics.experiments.repmix_page import finding, write_pages
 from gan_forensics.files import write_json
 from gan_forensics.forensics.attribution_measure import CONDITIONS
 from gan_forensics.report.provenance import provenance

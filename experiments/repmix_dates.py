@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.repmix_arms import (
+from gan_forensics.data import take
+from gan_forensics.data.attributed import Attributed
+from gan_forensics.experiments.repmix_arms import (
     Attributors,
     Benchmark,
     seen_semantics,
 )
-from gan_forensics.data import take
-from gan_forensics.data.attributed import Attributed
 from gan_forensics.forensics.attribution import fit_attributor
 from gan_forensics.forensics.attribution_measure import some_of_each
 from gan_forensics.forensics.fitting import fit_detector

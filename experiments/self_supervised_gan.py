@@ -34,12 +34,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from experiments.self_supervised_arms import GAMMAS, GAN, MS, SS, Digits, Stacks
-from experiments.self_supervised_page import QUESTION, finding, write_pages
-from experiments.self_supervised_published import Published, reproduce
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
 from gan_forensics.data.stacked import Stacked
+from gan_forensics.experiments.self_supervised_arms import GAMMAS, GAN, MS, SS, Digits, Stacks
+from gan_forensics.experiments.self_supervised_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.self_supervised_published import Published, reproduce
 from gan_forensics.files import write_json
 from gan_forensics.quality.modes import Judge, calibration, train_judge
 from gan_forensics.report.provenance import provenance
@@ -127,7 +127,7 @@ PRESETS = {
 
 def theory() -> dict[str, Any]:
     """The claims on a few states."""
-    from experiments.self_supervised_theory import results
+    from gan_forensics.experiments.self_supervised_theory import results
 
     return results()
 

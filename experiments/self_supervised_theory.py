@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.discrete_games import (
+from gan_forensics.experiments.discrete_games import (
     ROTATIONS,
     Action,
     Distribution,

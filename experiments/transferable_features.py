@@ -37,11 +37,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from experiments import transferable_toy as toy
-from experiments.transferable_folders import measure_folders
-from experiments.transferable_page import QUESTION, finding, write_page
 from gan_forensics.cli.main import piped
 from gan_forensics.data import ArraySource, open_source, take
+from gan_forensics.experiments import transferable_toy as toy
+from gan_forensics.experiments.transferable_folders import measure_folders
+from gan_forensics.experiments.transferable_page import QUESTION, finding, write_page
 from gan_forensics.files import write_json
 from gan_forensics.forensics.neural_parts import part
 from gan_forensics.forensics.neural_training import DetectorConfig, train_detector

@@ -34,11 +34,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.translation_distillation_arms import Grid, check_grid, measure_task
-from experiments.translation_distillation_page import finding, write_pages
-from experiments.translation_distillation_tasks import CATALOGUES, open_task
 from gan_forensics.cli.main import piped
 from gan_forensics.distill.translator import TranslatorConfig
+from gan_forensics.experiments.translation_distillation_arms import Grid, check_grid, measure_task
+from gan_forensics.experiments.translation_distillation_page import finding, write_pages
+from gan_forensics.experiments.translation_distillation_tasks import CATALOGUES, open_task
 from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.runner import as_json, carry_out, chosen
