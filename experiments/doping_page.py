@@ -19,7 +19,7 @@ def finding(results: Mapping[str, Any]) -> str:
     said = []
     for augmentation in ("doping", "doping (chosen)", "prior", "duplicate"):
         for metric, name in (("average_precision", "average precision"), ("f1", "a-priori F1")):
-            better, worse, count = _clear(results["tables"], augmentation, metric)
+            better, worse, count = _clear(results["tasks"], augmentation, metric)
             if count:
                 said.append(
                     f"{augmentation}, {name}: clearly better than nothing on {better}, clearly "
@@ -43,7 +43,7 @@ def finding(results: Mapping[str, Any]) -> str:
 def write_pages(out: Path, results: Mapping[str, Any]) -> None:
     """Write report.html and results.md into the folder of an experiment."""
     sections = []
-    if tables := results["tables"]:
+    if tables := results["tasks"]:
         detectors = list(dict.fromkeys(row["detector"] for row in tables[0]["rows"]))
         gains = [block for detector in detectors for block in _gains(tables, detector)]
         sections += [Section("Real tables: gains in pairs", gains), *map(_table_section, tables)]

@@ -119,6 +119,17 @@ def results_by_date(found: Mapping[int, Mapping[str, Any]]) -> list[dict[str, An
     return [asdict(result) for result in by_date(scores)]
 
 
+def date_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A flat row for each date, detector and side: its area with the ends of its interval."""
+    return [
+        {"until": one.until, "detector": name, "generators": side, "auc": area.auc}
+        | {"auc_low": area.interval.low, "auc_high": area.interval.high}
+        for one in read_dates(results)
+        for side in ("fitted", "later")
+        for name, area in getattr(one, side).items()
+    ]
+
+
 def read_dates(results: Sequence[Mapping[str, Any]]) -> list[DateResult]:
     """`DateResult`s of what results.json holds."""
 
