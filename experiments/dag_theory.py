@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.discrete_games import (
+from gan_forensics.experiments.discrete_games import (
     Action,
     Distribution,
     best_classifier,

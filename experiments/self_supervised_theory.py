@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.discrete_games import (
+from gan_forensics.experiments.discrete_games import (
     ROTATIONS,
     Action,
     Distribution,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from gan_forensics.files import listed
 from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.report.blocks import Picture, Section, Table
