@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -20,6 +21,7 @@ from gan_forensics.gans.priors import PRIORS
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import check_precision, random_key
+from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train import Learner, Update
 
 _POSITIVE = (
@@ -34,6 +36,14 @@ class Gan(NamedTuple):
 
     config: GanConfig
     game: Game
+
+    def __repr__(self) -> str:
+        # Shapes are found by tracing: nothing is drawn.
+        params, _ = jax.eval_shape(lambda: init(self, 0))
+        made = {name: params[name] for name in self.game.networks}
+        config = self.config
+        size = config.data if config.architecture in POINTS else f"{config.size}x{config.size}"
+        return f"Gan({config.method} of {size}, {networks_in_short(made)})"
 
     @property
     def generator(self) -> nn.Module:

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, UInt8
-from scipy.special import log_softmax
 
 from gan_forensics.data import as_images, to_float, to_uint8
 from gan_forensics.quality.extract import extract
@@ -48,6 +47,8 @@ def transform_classifier(
         ValueError: for other than uint8 images, too few, fewer than two transforms, and one that
             changes the size of images.
     """
+    from scipy.special import log_softmax
+
     real_train = checked(real_train, "to train on")
     if len(apply) < 2:
         raise ValueError(
