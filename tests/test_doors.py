@@ -50,6 +50,8 @@ detector = forensics.SpectralDetector(
     0.0,
     None,  # pyright: ignore[reportArgumentType]
 )
+estimator = forensics.DetectorClassifier()
+estimator.detector_ = detector
 neural = forensics.NeuralDetector("resnet_small", {})
 attributor = forensics.Attributor(*[None] * 4, (8, 9, 3), *[None] * 7)  # pyright: ignore
 classifier = distill.Classifier("small_cnn", 2, {})
@@ -86,6 +88,9 @@ MANY = {
     "forensics.fit_detector": lambda x: forensics.fit_detector(LEVELS, x),
     "forensics.SpectralDetector.score": detector.score,
     "forensics.NeuralDetector.score": neural.score,
+    "forensics.DetectorClassifier.fit": lambda x: estimator.fit(x, [0, 1, 0, 1, 0][: len(x)]),
+    "forensics.DetectorClassifier.decision_function": estimator.decision_function,
+    "forensics.DetectorClassifier.predict": estimator.predict,
     "forensics.Attributor.outputs": attributor.outputs,
     "distill.Classifier.logits": classifier.logits,
     "distill.Classifier.features": classifier.features,
@@ -197,7 +202,7 @@ EXEMPT = {
         "forensics.NeuralDetector.middle",
     },
 }  # fmt: skip
-NAMES = {"image", "images", "samples", "fake", "fakes", "real", "real_train", "real_held_out"}
+NAMES = {"X", "image", "images", "samples", "fake", "fakes", "real", "real_train", "real_held_out"}
 
 
 def axes_of(annotation):
