@@ -150,5 +150,5 @@ def test_full_disk_while_saving_keeps_the_old_picture(tmp_path, picture, monkeyp
 
 
 def test_saving_floats_points_to_the_quantiser(tmp_path):
-    with pytest.raises(ValueError, match="to_uint8"):
+    with pytest.raises(ValueError, match="as_images"):
         save_png(tmp_path / "a.png", np.zeros((4, 4, 3)))

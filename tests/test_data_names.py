@@ -296,10 +296,10 @@ def test_npz_of_one_unnamed_gray_array(tmp_path, images):
     ("arrays", "says"),
     [
         ({"image": np.zeros((2, 4, 4, 3), np.float32)}, "must be uint8 .* got float32"),
-        ({"image": np.zeros((2, 3, 4, 4), np.uint8)}, "channels last"),
+        ({"image": np.zeros((2, 3, 4, 4), np.uint8)}, "NCHW"),
         ({"pictures": np.zeros((2, 4, 4, 3), np.uint8)}, "it has pictures"),
         ({"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros(3, int)}, "need 2 integers"),
-        ({"x": np.array([{}, {}], dtype=object)}, "x holds object values|must be uint8"),
+        ({"x": np.array([{}, {}], dtype=object)}, "x holds object values|1 axes"),
     ],
 )
 def test_unfit_npz_is_refused(tmp_path, arrays, says):

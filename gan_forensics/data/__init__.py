@@ -18,6 +18,7 @@ from gan_forensics.data.decoding import (
     load_image,
     read_header,
 )
+from gan_forensics.data.given_images import as_images, as_source
 from gan_forensics.data.identity import fingerprint
 from gan_forensics.data.images import (
     center_crop,

@@ -144,6 +144,32 @@ def decode_image(
     return _opened(file, name, pixels, whole=True)
 
 
+def is_gray_picture(picture: Image.Image) -> bool:
+    """Whether a picture of Pillow holds gray levels."""
+    return _is_gray(picture)
+
+
+def picture_pixels(
+    picture: Image.Image, *, name: str, channels: Literal[1, 3] = 3
+) -> UInt8[np.ndarray, "h w {channels}"]:
+    """The pixels of a picture of Pillow, as those of its file would be.
+
+    Raises:
+        ImageError: as `load_image`.
+    """
+    try:
+        _refuse(picture, picture.format or "picture")
+        picture.load()
+        return _as_array(picture, name, channels)
+    except Refusal as refusal:
+        raise ImageError(f"{name}: {refusal}") from None
+    except (
+        Exception
+    ) as error:  # A picture that was opened and not loaded may be damaged in any way.
+        reason = " ".join(shown(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: damaged or truncated ({reason})") from error
+
+
 def _of_file(path: str | os.PathLike, read: Callable[[BinaryIO], T]) -> T:
     path = Path(path)
     name = shown(path)

@@ -17,13 +17,45 @@ from gan_forensics.files import written_beside
 
 
 def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:
-    """Refuse what is not uint8 of these axes and 1 or 3 channels."""
-    right = images.dtype == np.uint8 and images.ndim == len(axes.split()) + 1
-    if not right or images.shape[-1] not in (1, 3):
+    """Refuse what is not uint8 of these axes and 1 or 3 channels, channels last."""
+    check_axes(images.shape, axes)
+    if images.dtype != np.uint8:
         raise ValueError(
-            f"images must be uint8 (see to_uint8) [{axes}, 1 or 3], channels last, got "
-            f"{images.dtype} {list(images.shape)}"
+            f"pixels must be uint8 in [0, 255], got {images.dtype} {list(images.shape)}: "
+            "gan_forensics.data.as_images(images, range=(0, 1)) makes them of what has that range"
         )
+
+
+def check_axes(shape: tuple[int, ...], axes: str = "n, h, w", name: str = "") -> None:
+    """Refuse images [n, h, w, c], or one [h, w, c], whose axes are missing or in another order.
+
+    Raises:
+        ValueError: in one line, with what mends it.
+    """
+    if mistake := _mistaken(shape, one=axes == "h, w"):
+        raise ValueError(f"{name}images must be [{axes}, 1 or 3], got {list(shape)}: {mistake}")
+
+
+def _mistaken(shape: tuple[int, ...], *, one: bool) -> str:
+    """What is wrong with the axes of images, or of one image, and what mends it."""
+    wanted, colours = 3 if one else 4, (1, 3)
+    if len(shape) == wanted:
+        *_, height, width, channels = shape
+        if channels in colours:
+            return ""
+        if shape[-3] in colours:
+            order = "(1, 2, 0)" if one else "(0, 2, 3, 1)"
+            return f"channels come first (NCHW), and must be last: x.transpose{order}"
+        if channels == 4:
+            return "4 channels, with transparency: flatten it onto a background, or take x[..., :3]"
+        return f"{channels} channels: give gray (1) or RGB (3)"
+    if len(shape) == wanted - 1:
+        if one or not shape or shape[-1] not in colours:
+            return "the axis of channels is missing: x[..., None] for gray images"
+        return "the axis of images is missing: x[None] for a single one"
+    if len(shape) == 2:
+        return "the axes of images and channels are missing: x[None, ..., None] for a gray one"
+    return f"{len(shape)} axes"
 
 
 def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:

@@ -6,6 +6,7 @@ memory is an `ArraySource`, files that are decoded when asked for are a `FileSou
 with these two methods is a source too.
 """
 
+import copy
 import functools
 import hashlib
 import os
@@ -258,6 +259,12 @@ class FileSource:
         image = load_image(self.paths[index], channels=self.channels)
         label = None if self.labels is None else self.labels[index]
         return squared_example(image, label, self.describe(index), **self._fit)
+
+    def resized(self, size: int) -> "FileSource":
+        """The same files, brought to another size."""
+        other = copy.copy(self)
+        other._fit = {**self._fit, "size": size}
+        return other
 
     def describe(self, index: int) -> str:
         """Name the file."""

@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import SPANNING, Game
+from gan_forensics.gans.adversarial import SPANNING, Game, Schedule
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
+from gan_forensics.gans.offered import check_game
+from gan_forensics.gans.optimizers import check_rate, rate_in_words
 from gan_forensics.gans.priors import PRIORS
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
@@ -22,10 +24,10 @@ from gan_forensics.runtime import check_precision, random_key
 from gan_forensics.train import Learner, Update
 
 _POSITIVE = (
-    "batch_size latent width generator_width discriminator_width learning_rate "
-    "discriminator_learning_rate n_dis classes decay_steps dimensions point_scale gamma "
-    "dag_weight ada_kimg"
+    "batch_size latent width generator_width discriminator_width n_dis classes decay_steps "
+    "dimensions point_scale gamma dag_weight ada_kimg"
 ).split()
+_RATES = ("learning_rate", "discriminator_learning_rate")
 
 
 Config = TypeVar("Config", GanConfig, OwnConfig)
@@ -59,9 +61,11 @@ class Gan(NamedTuple, Generic[Config]):
     def learner(self) -> Learner:
         """What `gan_forensics.train.fit` trains."""
         average = self.config.average
+        rates = {name: getattr(self.config, name) for name in _RATES}
+        known = {name: rate_in_words(rate) for name, rate in rates.items() if rate is not None}
         return Learner(
             "gan",
-            asdict(self.config),
+            {**asdict(self.config), **known},
             self.updates,
             lambda seed: init(self, seed),
             average=(GENERATOR,) if average else (),
@@ -74,14 +78,21 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     """The networks and updates of a config, with further tasks on top of the method's.
 
     Raises:
-        ValueError: for an unknown method, tail, size, prior or architecture, and for settings that
-            do not go together.
+        ValueError: for an unknown method, tail, size, prior or architecture, for settings that do
+            not go together, and for terms of `tasks` that ask for what is not there.
     """
     architecture = architecture_of(config)
     for name in _POSITIVE:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive, got {value}: leave it out for the default")
+    for name in _RATES:
+        if (rate := getattr(config, name)) is not None:
+            check_rate(name, rate)
+    if callable(config.learning_rate) and config.schedule not in (None, "none"):
+        raise ValueError(
+            f"learning_rate is a schedule itself: leave schedule={config.schedule!r} out"
+        )
     check_limits(config)
     method = method_of(config)
     if method.conditional and not config.classes:
@@ -133,6 +144,8 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
         schedule=config.schedule,
         decay_steps=config.decay_steps,
     )
+    if tasks:  # The method's own are known to find what they ask for.
+        check_game(game, config.shape)
     return Gan(config, game)
 
 
@@ -177,7 +190,13 @@ def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) 
 def spans_run(config: GanConfig) -> bool:
     """Whether a config depends on the length of its run."""
     method = method_of(config)
-    return method.timed or (config.schedule or method.recipe.schedule) in SPANNING
+    return method.timed or _schedule(config, method) in SPANNING
+
+
+def _schedule(config: GanConfig, method: Method) -> Schedule:
+    """What rules the learning rates, unless they are schedules themselves."""
+    own = "none" if callable(config.learning_rate) else method.recipe.schedule
+    return config.schedule or own
 
 
 def _filled(config: GanConfig, architecture: Architecture, method: Method) -> GanConfig:
@@ -187,7 +206,7 @@ def _filled(config: GanConfig, architecture: Architecture, method: Method) -> Ga
         architecture=architecture,
         learning_rate=config.learning_rate or method.recipe.learning_rate,
         n_dis=config.n_dis or method.recipe.n_dis,
-        schedule=config.schedule or method.recipe.schedule,
+        schedule=_schedule(config, method),
         bundle=config.bundle or method.bundle,
     )
     if architecture not in POINTS:

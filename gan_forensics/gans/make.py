@@ -135,6 +135,8 @@ def make_gan(
     for name in ("learning_rate", "discriminator_learning_rate"):
         if (rate := getattr(recipe, name)) is not None:
             check_rate(name, rate)
+    if callable(learning_rate) and schedule != "none":
+        raise ValueError(f"learning_rate is a schedule itself: leave schedule={schedule!r} out")
     game = Game(
         generator,
         discriminator,
