@@ -308,7 +308,7 @@ def test_a_plain_function_gives_the_features_and_their_name(images, tmp_path):
     on = "on mean_colour"
     assert [score.name for score in scores] == [f"Frechet distance {on}", f"kernel distance {on}"]
     assert scores[0].value == fid(mean_colour(images), mean_colour(fake)).value
-    assert f"Score(Frechet distance {on} {scores[0].value:.5g}, mean_colour, 21" in repr(scores)
+    assert f"Score(Frechet distance {on}: {scores[0].value:.5g}; 21 real, 16 fake)" in repr(scores)
     assert "±" in repr(scores[1])
     # As PyTorch gives them, on a device and with gradients.
     (same,) = evaluate_images(images, fake, lambda x: Tensor(mean_colour(x)), metrics=["fid"])

@@ -156,7 +156,7 @@ def evaluate_images(
         ...     return images.mean((1, 2))
         >>> images = np.arange(8 * 4 * 4 * 3, dtype=np.uint8).reshape(8, 4, 4, 3)
         >>> evaluate_images(images, images, mean_colour, metrics=("fid",))
-        [Score(Frechet distance on mean_colour 0, mean_colour, 8 real, 8 fake)]
+        [Score(Frechet distance on mean_colour: 0; 8 real, 8 fake)]
     """
     extractor = as_extractor(features)
     real = as_source(real)

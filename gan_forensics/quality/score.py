@@ -37,6 +37,12 @@ class Score:
     def __float__(self) -> float:
         return self.value
 
+    def __repr__(self) -> str:
+        spread = "" if self.spread is None else f" ± {self.spread:.3g}"
+        counts = ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        mind = ", see its warning" if self.warning else ""
+        return f"Score({self.name}: {self.value:.5g}{spread}; {counts}{mind})"
+
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         return asdict(self)
