@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
+from gan_forensics.runtime import once_for_equal
 from gan_forensics.train.average import moved, newest_weight
 
 Networks = Mapping[str, PyTree]
@@ -178,6 +179,7 @@ def _move(update: Update, state: TrainState, batch: PyTree, key: Array):
     return state, {f"{update.name}/{name}": value for name, value in metrics.items()}
 
 
+@once_for_equal
 def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Step:
     """The pure function that makes every move of a game once.
 
