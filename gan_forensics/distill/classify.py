@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import flax.linen as nn
@@ -38,7 +38,7 @@ class Classifier:
 
     arch: str
     classes: int
-    variables: Mapping[str, Any]
+    variables: Mapping[str, Any] = field(repr=False)
     width: int | None = None
     size: int | None = None
     resize: int | None = None

@@ -5,7 +5,7 @@ with the evidence that an image was *generated*; `boundary` is where the classif
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
@@ -115,9 +115,9 @@ class Classifier:
     """
 
     kind: str
-    mean: Float64[np.ndarray, " d"]
-    scale: Float64[np.ndarray, " d"]
-    arrays: Mapping[str, np.ndarray]
+    mean: Float64[np.ndarray, " d"] = field(repr=False)
+    scale: Float64[np.ndarray, " d"] = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
 
     def __post_init__(self):
         given = {"mean": self.mean, "scale": self.scale, **self.arrays}

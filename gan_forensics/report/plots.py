@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gan_forensics.files import listed, shown
 from gan_forensics.report.figures import (
@@ -20,6 +19,7 @@ from gan_forensics.report.figures import (
     MOST_BARS,
     MOST_CURVES,
     MOST_PANELS,
+    Figure,
     cut,
     drawable,
     is_number,

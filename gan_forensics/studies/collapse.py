@@ -280,6 +280,26 @@ def at_end(followed: Followed, measure: str) -> list[float | None]:
     return [values[-1] for values in followed["measures"][measure]]
 
 
+def end_rows(followed: Followed, **names: Any) -> list[dict[str, Any]]:
+    """A flat row for each seed: the last look's measures, the step, and why it stopped, if it did.
+
+    Args:
+        followed: an arm.
+        names: further columns, which tell the arm from others.
+    """
+    measures = {name: at_end(followed, name) for name in followed["measures"]}
+    return [
+        {
+            "seed": seed,
+            **names,
+            "step": followed["steps"][-1],
+            **{name: values[place] for name, values in measures.items()},
+            "stopped": followed["stopped"].get(str(seed)),
+        }
+        for place, seed in enumerate(followed["seeds"])
+    ]
+
+
 def late_mean(followed: Followed, measure: str, *, looks: int = 10) -> list[float | None]:
     """Its mean over the last looks for each seed; None for one that stopped."""
     late = [values[-looks:] for values in followed["measures"][measure]]

@@ -29,6 +29,7 @@ import jax
 
 from gan_forensics.files import plain_path, read_json, say, shown, written_beside
 from gan_forensics.files.archives import ALWAYS, MOST_RATIO
+from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.update import TrainState
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ class Checkpoints:
     ) -> None:
         """Write the checkpoint of `state.step`; does nothing when it is there already.
 
+        Args:
+            state: of the run.
+            host: JSON-able, what else going on needs; how averages are kept is added.
+            metrics: of the step's evaluation.
+
         Raises:
             CheckpointError: when it cannot be written; older ones are untouched.
         """
@@ -119,6 +125,8 @@ class Checkpoints:
         if step in before:
             return
         # A checkpoint without an evaluation of its own ranks last.
+        if state.average:
+            host = {**host, RECORD: WITHOUT_START}
         ranked = {self._best: (metrics or {}).get(self._best, UNRANKED)} if self._best else None
         try:
             self._manager.save(
