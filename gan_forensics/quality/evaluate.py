@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_forensics.data.sources import Source
-from gan_forensics.quality.extract import Extracted, FeatureExtractor, Images, extract
+from gan_forensics.quality.extraction import Extracted, FeatureExtractor, Images, extract
 from gan_forensics.quality.frechet import fid
-from gan_forensics.quality.inception_score import SPLITS, inception_score
-from gan_forensics.quality.kid import kid
-from gan_forensics.quality.prdc import NEIGHBOUR, prdc
+from gan_forensics.quality.inception_scores import SPLITS, inception_score
+from gan_forensics.quality.kernel_distance import kid
+from gan_forensics.quality.manifolds import NEIGHBOUR, prdc
 from gan_forensics.quality.score import Score
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import SPANNING, Game, Schedule
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
+from gan_forensics.gans.game import SPANNING, Game, Schedule
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.optimizers import check_rate, rate_in_words
