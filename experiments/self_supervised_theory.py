@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
 from gan_forensics.experiments.discrete_games import (
     ROTATIONS,
@@ -29,6 +28,7 @@ from gan_forensics.experiments.discrete_games import (
     rotations,
     stabilisers,
 )
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import COLOURS, FAINT, label_ends, tidy
 
 # Two images with four orientations, one with two, and two with one. The data show each in one

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from gan_forensics.report import Picture, Section, Table
+from gan_forensics.report.figures import Figure
 from gan_forensics.studies.results import scalars
 
 

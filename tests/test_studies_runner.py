@@ -54,7 +54,7 @@ def test_what_was_found_is_said_with_its_page(tmp_path, capsys):
 
 def test_a_stopped_run_ends_the_command_with_its_signal(tmp_path, capsys):
     def run(experiment):
-        raise InterruptedRunError("stopped", 15)
+        raise InterruptedRunError("stopped", 15, None)
 
     with pytest.raises(SystemExit) as exit:
         carry_out(SimpleNamespace(out=tmp_path), run)

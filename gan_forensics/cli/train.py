@@ -6,10 +6,13 @@ by name, and only the one that is asked for is loaded.
 
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from tyro.conf import Suppress, subcommand
 
@@ -262,9 +265,19 @@ def _loaded(name: str) -> Any:
 
 
 def options_of(config: type, *, without: Sequence[str]) -> type:
-    """A dataclass of the fields of a config, some apart, with their help."""
-    own = [(f.name, f.type, f) for f in fields(config) if f.name not in without]
+    """A dataclass of the fields of a config, some apart, with their help.
+
+    Of what may be a function in Python the other types remain.
+    """
+    own = [(f.name, _typed(f.type), f) for f in fields(config) if f.name not in without]
     return make_dataclass("Options", own, namespace={"__doc__": config.__doc__}, frozen=True)
+
+
+def _typed(annotation: Any) -> Any:
+    """A type without the functions that Python may give."""
+    if get_origin(annotation) is not UnionType:
+        return annotation
+    return reduce(or_, (t for t in get_args(annotation) if get_origin(t) is not Callable))
 
 
 def _described(method: str) -> str:

@@ -97,12 +97,19 @@ def as_source(images: Any, *, range: Range | None = None, size: int | None = Non
             return FileSource([_file(each) for each in images], size=size)
         return _Listed(images, range, size)
     if hasattr(images, "__len__") and hasattr(images, "__getitem__") and not _is_mapping(images):
-        return images if size is None else _Resized(images, size)
+        return images if size is None else resized(images, size)
     raise ValueError(
         f"images must be an array [n, h, w, c], a picture of Pillow, a path, a list of these or a "
         f"source, got {type(images).__name__}"
         + (": make a list of it" if hasattr(images, "__next__") else "")
     )
+
+
+def resized(source: Source, size: int) -> Source:
+    """A source whose images are cut to their central square and resized, with antialiasing."""
+    if isinstance(source, ArraySource) and "image" in source.arrays:
+        return ArraySource(**{**source.arrays, "image": _sized(source.arrays["image"], size)})
+    return source.resized(size) if isinstance(source, FileSource) else _Resized(source, size)
 
 
 class _Listed:
@@ -278,4 +285,6 @@ def _check_range(range: Any) -> None:
 
 
 def _sized(pixels: np.ndarray, size: int | None) -> np.ndarray:
-    return pixels if size is None else np.stack([square(image, size=size) for image in pixels])
+    if size is None or pixels.shape[1:3] == (size, size):
+        return pixels
+    return np.stack([square(image, size=size) for image in pixels])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from gan_forensics.data.sources import Rows, Source, chunks
+from gan_forensics.data.sources import Rows, Source, check_classes, chunks, describe
 from gan_forensics.files import listed
 
 _AT_ONCE = 256
@@ -36,6 +36,39 @@ def all_labels(source: Source) -> Int[np.ndarray, " n"]:
     if "label" not in source[0]:
         raise ValueError("the source has no labels")
     return np.concatenate([part["label"] for part in chunks(source, _AT_ONCE)])
+
+
+class Labelled:
+    """A source with labels that are given beside it.
+
+    Args:
+        source: without labels, or with others.
+        labels: of each example, integers [n].
+
+    Raises:
+        ValueError: for labels of another number, or that are no integers.
+    """
+
+    def __init__(self, source: Source, labels: Sequence[int] | Int[np.ndarray, " n"]):
+        array = np.asarray(labels)
+        if array.shape != (len(source),) or array.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels must be {len(source)} integers, one for each image, got {array.dtype} "
+                f"{list(array.shape)}"
+            )
+        self.source, self.labels = source, check_classes(array, "labels")
+        if take_many := getattr(source, "take", None):
+            self.take = lambda rows: {**take_many(rows), "label": self.labels[rows]}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return {**self.source[index], "label": self.labels[index]}
+
+    def describe(self, index: int) -> str:
+        """Name the example as the source does."""
+        return describe(self.source, index)
 
 
 def without_images(missing: Sequence[int], count: int, names: Sequence[str]) -> str:

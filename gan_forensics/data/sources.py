@@ -6,6 +6,7 @@ memory is an `ArraySource`, files that are decoded when asked for are a `FileSou
 with these two methods is a source too.
 """
 
+import copy
 import functools
 import hashlib
 import os
@@ -20,7 +21,7 @@ from jaxtyping import Float, Int, UInt8
 from gan_forensics.data.decoding import ImageError, is_gray, load_image
 from gan_forensics.data.images import check_pixels, square, to_float
 from gan_forensics.files import shown
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 
 SPLITS = ("train", "test", "all")
 # Networks and tables are as long as the largest label is, however few examples there are.
@@ -245,10 +246,8 @@ class FileSource:
     @functools.cached_property
     def channels(self) -> Literal[1, 3]:
         """1 where all files are gray, else 3: known at the first file that is not."""
-        from tqdm import tqdm
-
         # Of many files the headers take a while, if all are gray.
-        headers = tqdm(self.among, unit="header", delay=2, leave=False, disable=bars_off())
+        headers = progress_bar(self.among, unit="header", brief=True)
         return 1 if all(map(_may_be_gray, headers)) else 3
 
     def __len__(self) -> int:
@@ -258,6 +257,12 @@ class FileSource:
         image = load_image(self.paths[index], channels=self.channels)
         label = None if self.labels is None else self.labels[index]
         return squared_example(image, label, self.describe(index), **self._fit)
+
+    def resized(self, size: int) -> "FileSource":
+        """The same files, brought to another size."""
+        other = copy.copy(self)
+        other._fit = {**self._fit, "size": size}
+        return other
 
     def describe(self, index: int) -> str:
         """Name the file."""

@@ -24,7 +24,14 @@ from jaxtyping import Array, PyTree
 
 from gan_forensics.gans.context import WEIGHTS, Context, Draws
 from gan_forensics.gans.losses import AdversarialLoss
-from gan_forensics.gans.optimizers import adam, half_linear_decay, linear_decay, staircase_decay
+from gan_forensics.gans.optimizers import (
+    Rate,
+    adam,
+    at_steps,
+    half_linear_decay,
+    linear_decay,
+    staircase_decay,
+)
 from gan_forensics.gans.penalties import Kind, Norm, Sample, gradient_penalty
 from gan_forensics.gans.priors import Prior, normal
 from gan_forensics.gans.singular_values import singular_value_range
@@ -128,7 +135,8 @@ class Recipe:
     """How a generator and a discriminator move.
 
     Attributes:
-        learning_rate: of both Adams.
+        learning_rate: of both Adams; a number, or a schedule of the step, for which `schedule` does
+            nothing.
         discriminator_learning_rate: of the discriminator's, where it differs.
         betas: of both Adams.
         n_dis: the discriminator's moves a step, each on fresh images.
@@ -139,8 +147,8 @@ class Recipe:
         own_minibatches: whether every move has minibatches of its own; otherwise moves share them.
     """
 
-    learning_rate: float
-    discriminator_learning_rate: float | None = None
+    learning_rate: Rate
+    discriminator_learning_rate: Rate | None = None
     betas: tuple[float, float] = (0.5, 0.999)
     n_dis: int = 1
     schedule: Schedule = "none"
@@ -168,7 +176,9 @@ class Recipe:
                 f"the {self.schedule} schedule needs decay_steps, the steps until the rate is 0"
             )
 
-        def player(name: str, rate: float, repeats: int, trains: tuple[str, ...] = ()) -> Player:
+        def over_time(rate: Rate, repeats: int) -> Rate:
+            if callable(rate):
+                return at_steps(rate, repeats=repeats)
             schedules = {
                 "none": lambda: rate,
                 "linear": lambda: linear_decay(rate, steps or 0, repeats=repeats),
@@ -177,7 +187,10 @@ class Recipe:
                     rate, moves_per_step=self.n_dis + 1 + len(others), repeats=repeats
                 ),
             }
-            optimizer = adam(schedules[self.schedule](), betas=self.betas)
+            return schedules[self.schedule]()
+
+        def player(name: str, rate: Rate, repeats: int, trains: tuple[str, ...] = ()) -> Player:
+            optimizer = adam(over_time(rate, repeats), betas=self.betas)
             return Player(name, optimizer, trains, repeats, self.own_minibatches)
 
         own = self.discriminator_learning_rate or self.learning_rate

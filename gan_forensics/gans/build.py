@@ -5,27 +5,30 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import SPANNING, Game
+from gan_forensics.gans.adversarial import SPANNING, Game, Schedule
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
+from gan_forensics.gans.optimizers import check_rate, rate_in_words
 from gan_forensics.gans.priors import PRIORS
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import check_precision, random_key
+from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train import Learner, Update
 
 _POSITIVE = (
-    "batch_size latent width generator_width discriminator_width learning_rate "
-    "discriminator_learning_rate n_dis classes decay_steps dimensions point_scale gamma "
-    "dag_weight ada_kimg"
+    "batch_size latent width generator_width discriminator_width n_dis classes decay_steps "
+    "dimensions point_scale gamma dag_weight ada_kimg"
 ).split()
+_RATES = ("learning_rate", "discriminator_learning_rate")
 
 
 class Gan(NamedTuple):
@@ -33,6 +36,14 @@ class Gan(NamedTuple):
 
     config: GanConfig
     game: Game
+
+    def __repr__(self) -> str:
+        # Shapes are found by tracing: nothing is drawn.
+        params, _ = jax.eval_shape(lambda: init(self, 0))
+        made = {name: params[name] for name in self.game.networks}
+        config = self.config
+        size = config.data if config.architecture in POINTS else f"{config.size}x{config.size}"
+        return f"Gan({config.method} of {size}, {networks_in_short(made)})"
 
     @property
     def generator(self) -> nn.Module:
@@ -53,9 +64,11 @@ class Gan(NamedTuple):
     def learner(self) -> Learner:
         """What `gan_forensics.train.fit` trains."""
         average = self.config.average
+        rates = {name: getattr(self.config, name) for name in _RATES}
+        known = {name: rate_in_words(rate) for name, rate in rates.items() if rate is not None}
         return Learner(
             "gan",
-            asdict(self.config),
+            {**asdict(self.config), **known},
             self.updates,
             lambda seed: init(self, seed),
             average=(GENERATOR,) if average else (),
@@ -76,6 +89,13 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive, got {value}: leave it out for the default")
+    for name in _RATES:
+        if (rate := getattr(config, name)) is not None:
+            check_rate(name, rate)
+    if callable(config.learning_rate) and config.schedule not in (None, "none"):
+        raise ValueError(
+            f"learning_rate is a schedule itself: leave schedule={config.schedule!r} out"
+        )
     check_limits(config)
     method = method_of(config)
     if method.conditional and not config.classes:
@@ -171,7 +191,13 @@ def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) 
 def spans_run(config: GanConfig) -> bool:
     """Whether a config depends on the length of its run."""
     method = method_of(config)
-    return method.timed or (config.schedule or method.recipe.schedule) in SPANNING
+    return method.timed or _schedule(config, method) in SPANNING
+
+
+def _schedule(config: GanConfig, method: Method) -> Schedule:
+    """What rules the learning rates, unless they are schedules themselves."""
+    own = "none" if callable(config.learning_rate) else method.recipe.schedule
+    return config.schedule or own
 
 
 def _filled(config: GanConfig, architecture: Architecture, method: Method) -> GanConfig:
@@ -181,7 +207,7 @@ def _filled(config: GanConfig, architecture: Architecture, method: Method) -> Ga
         architecture=architecture,
         learning_rate=config.learning_rate or method.recipe.learning_rate,
         n_dis=config.n_dis or method.recipe.n_dis,
-        schedule=config.schedule or method.recipe.schedule,
+        schedule=_schedule(config, method),
         bundle=config.bundle or method.bundle,
     )
     if architecture not in POINTS:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gan_forensics.gans.adversarial import Schedule
+from gan_forensics.gans.optimizers import Rate
 from gan_forensics.runtime import Precision
 
 Architecture = Literal[
@@ -38,7 +39,8 @@ class GanConfig:
         channels: of the images, 3 or 1; by default those of the data: files have 1 where all are
             gray (of a GAN without data, 3).
         batch_size: images a minibatch, over all processes.
-        learning_rate: of both players; by default the method's own.
+        learning_rate: of both players; by default the method's own. In Python it may be a schedule
+            of the step, in the place of `schedule`.
         discriminator_learning_rate: of the discriminator, where it differs.
         flip: whether to mirror half of the images.
         seed: of initialisation, data order and noise.
@@ -106,8 +108,8 @@ class GanConfig:
     prior: Literal["normal", "uniform"] | None = None
     channels: Literal[1, 3] | None = None
     batch_size: int = 64
-    learning_rate: float | None = None
-    discriminator_learning_rate: float | None = None
+    learning_rate: Rate | None = None
+    discriminator_learning_rate: Rate | None = None
     flip: bool = False
     seed: int = 2021
     architecture: Architecture | None = None

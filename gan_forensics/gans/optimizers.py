@@ -1,12 +1,16 @@
 """Adam as GANs use it, and the learning rate over time."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
+
+from gan_forensics.files import shown
 
 Rate = float | Callable[[Int[Array, ""]], Float[Array, ""]]
 
@@ -24,6 +28,50 @@ def adam(
 def _rate(schedule: Callable[[Int[Array, ""]], Any], moves: Int[Array, ""]) -> Float[Array, ""]:
     """What a schedule says, in float32, which quotients of integers need not be."""
     return jnp.asarray(schedule(moves), jnp.float32)
+
+
+def at_steps(schedule: Rate, *, repeats: int) -> Rate:
+    """A schedule of the step as one of the moves of a player who makes `repeats` in each."""
+    return (lambda moves: schedule(moves // repeats)) if callable(schedule) else schedule
+
+
+def check_rate(name: str, rate: Any) -> None:
+    """Refuse what is neither a positive number nor a schedule: a function of the step to a number.
+
+    Raises:
+        ValueError: with what it is.
+    """
+    if not callable(rate):
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+            raise ValueError(
+                f"{name} must be positive, got {rate!r}: a number, a schedule of the step such as "
+                "those of optax, or nothing for the default"
+            )
+        return
+    try:
+        # As in a step, where the number is not known, and as it is.
+        jax.eval_shape(rate, jax.ShapeDtypeStruct((), jnp.int32))
+        value = float(jnp.asarray(rate(jnp.int32(0))))
+    except Exception as error:  # Whatever a function of somebody else raises.
+        reason = shown(" ".join(str(error).split()), most=200) or type(error).__name__
+        raise ValueError(
+            f"{name} is no schedule, a function of the step that JAX can trace: {reason}"
+        ) from error
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be a schedule of positive numbers, it is {value} at step 0")
+
+
+def rate_in_words(rate: Rate) -> float | str:
+    """A rate as JSON: a number as it is, of a schedule what it is at some steps."""
+    if not callable(rate):
+        return rate
+    steps = (0, 1, 10, 100, 1000, 10_000, 100_000)
+    values = [f"{float(rate(jnp.int32(step))):.9g} at {step}" for step in steps]
+    return f"{SCHEDULED}{', '.join(values)}"
+
+
+# How configs name a rate that only Python knows.
+SCHEDULED = "a schedule: "
 
 
 def linear_decay(

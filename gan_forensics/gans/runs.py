@@ -21,11 +21,13 @@ from gan_forensics.data.point_pictures import points_picture
 from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.data.toy_points import world_of
 from gan_forensics.files import say as say_so
+from gan_forensics.files import shown
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.averaged import about_average, is_young
 from gan_forensics.gans.build import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.methods import architecture_of, method_of
+from gan_forensics.gans.optimizers import SCHEDULED
 from gan_forensics.gans.sampling import generate
 from gan_forensics.gans.task import Task
 from gan_forensics.train import (
@@ -38,6 +40,7 @@ from gan_forensics.train import (
     from_config,
     load_state,
     process_batches,
+    read_config,
 )
 
 # The grids of a run: a square of one noise, or a row for each of the first classes.
@@ -48,7 +51,7 @@ _POINTS = 2000
 
 def train_gan(
     config: GanConfig,
-    run: Path,
+    run: Path | str,
     cadence: Cadence,
     *,
     tasks: Sequence[Task] = (),
@@ -80,7 +83,7 @@ def train_gan(
         ValueError: for a config that cannot be built, or data that do not fit it.
         ImageError: for a file that cannot be used.
     """
-    points = has_points(config.data)
+    run, points = Path(run), has_points(config.data)
     size = None if points else config.size
     source = open_source(
         config.data, size=size, split=config.split or "train", follow_links=follow_links
@@ -100,10 +103,40 @@ def train_gan(
         say(f"{about_average(gan, cadence.steps)}")
     if line := about_average(gan, cadence.steps):
         about = {**(about or {}), "average": line}
-    capped: list[str] = []
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
     )
+
+    try:
+        state = fit(
+            gan.learner,
+            batches,
+            run=run,
+            cadence=cadence,
+            seed=config.seed,
+            sample=sampler(gan, source, say=say),
+            **options,
+        )
+    except (ImageError, InterruptedRunError, NonFiniteLossError):
+        write_data(run, config.data, config.split, source, say, about)
+        raise
+    except RunFolderError as error:
+        if "gan.decay_steps: " not in str(error):
+            raise
+        raise RunFolderError(
+            f"{error}\nSchedules and losses of this run are shares of its decay_steps: give "
+            "--decay-steps as it was started with (decay_steps=... in Python) to go on longer"
+        ) from None
+    write_data(run, config.data, config.split, source, say, about)
+    return gan, state
+
+
+def sampler(
+    gan: Gan, source: Source, *, say: Callable[[str], None] = say_so
+) -> Callable[[TrainState, Path], None]:
+    """What writes the samples of a run: a grid of the same noise at every time, or points."""
+    config, points = gan.config, gan.game.data == "point"
+    capped: list[str] = []
 
     def sample(state: TrainState, path: Path) -> None:
         if not capped and (line := at_cap(state.stats)):
@@ -121,28 +154,7 @@ def train_gan(
         images = generate(gan, state, rows * _COLUMNS, seed=0, labels=labels)
         save_png(path.with_suffix(".png"), image_grid(images, columns=_COLUMNS))
 
-    try:
-        state = fit(
-            gan.learner,
-            batches,
-            run=run,
-            cadence=cadence,
-            seed=config.seed,
-            sample=sample,
-            **options,
-        )
-    except (ImageError, InterruptedRunError, NonFiniteLossError):
-        write_data(run, config.data, config.split, source, say, about)
-        raise
-    except RunFolderError as error:
-        if "gan.decay_steps: " not in str(error):
-            raise
-        raise RunFolderError(
-            f"{error}\nSchedules and losses of this run are shares of its decay_steps: give "
-            "--decay-steps as it was started with (decay_steps=... in Python) to go on longer"
-        ) from None
-    write_data(run, config.data, config.split, source, say, about)
-    return gan, state
+    return sample
 
 
 def _about_points(config: GanConfig, source: Source) -> list[str]:
@@ -160,7 +172,7 @@ def _about_points(config: GanConfig, source: Source) -> list[str]:
 
 
 def load_gan(
-    run: Path, *, best: str | None = None, tasks: Sequence[Task] = ()
+    run: Path | str, *, best: str | None = None, tasks: Sequence[Task] = ()
 ) -> tuple[Gan, TrainState]:
     """The GAN of a run folder, with the state of its newest whole checkpoint.
 
@@ -173,6 +185,12 @@ def load_gan(
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
     """
+    run = Path(run)
+    if scheduled := [n for n, v in read_config(run, "gan").items() if str(v).startswith(SCHEDULED)]:
+        raise RunFolderError(
+            f"{shown(run)} was trained with {scheduled[0]} as a schedule, which only Python knows: "
+            "build its GAN again, and give it to load(run, gan)"
+        )
     gan = from_config(run, "gan", lambda saved: build(GanConfig(**saved), tasks=tasks))
     state = load_state(run, gan.learner, best=best)
     if is_young(gan, int(state.step)):

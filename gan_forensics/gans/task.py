@@ -94,3 +94,18 @@ class Task(NamedTuple):
         """The terms of a player."""
         own = {GENERATOR: self.generator, DISCRIMINATOR: self.discriminator, **self.others}
         return own.get(player, ())
+
+    def __repr__(self) -> str:
+        players = {DISCRIMINATOR: self.discriminator, GENERATOR: self.generator, **self.others}
+        said = [f"{p}: {', '.join(map(term_name, terms))}" for p, terms in players.items() if terms]
+        if self.networks:
+            said.append(f"brings {', '.join(self.networks)}")
+        return f"Task({'; '.join(said)})"
+
+
+def term_name(term: Term) -> str:
+    """What a term is called: its function's name, or that of the function that made it."""
+    term = getattr(term, "func", term)  # of a partial one
+    *outer, own = getattr(term, "__qualname__", type(term).__name__).split(".")
+    made = outer[-2:-1] if own in (GENERATOR, DISCRIMINATOR, "<lambda>", "term") else ()
+    return next(iter(made), own)

@@ -10,7 +10,6 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from gan_forensics.data.sources import Source
 from gan_forensics.data.stacked import Stacked
@@ -244,6 +243,8 @@ def follow(
 
 
 def _of_points(points: np.ndarray, world: World, data: np.ndarray) -> dict[str, float | None]:
+    from scipy import stats
+
     if not np.isfinite(points).all():
         names = ("modes", "points") if world.centres is not None else _LINE
         return dict.fromkeys(names)

@@ -8,6 +8,8 @@ restoring takes the newest that is neither.
 Nothing in a checkpoint is believed, since a stranger may have made it, with its manifest: its files
 must be those of the manifest and no others, and its arrays those of the game, by name, type and
 shape, before one of them is read.
+
+Orbax and TensorStore, which load slowly, are imported where something is written or read.
 """
 
 import hashlib
@@ -21,16 +23,17 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import orbax.checkpoint as ocp
-import tensorstore
-from orbax.checkpoint import checkpoint_managers as policies
 
 from gan_forensics.files import plain_path, read_json, say, shown, written_beside
 from gan_forensics.files.archives import ALWAYS, MOST_RATIO
+from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.update import TrainState
+
+if TYPE_CHECKING:
+    from orbax.checkpoint import CheckpointManager
 
 MANIFEST = "manifest.json"
 UNRANKED = sys.float_info.max
@@ -69,8 +72,11 @@ class Checkpoints:
         return self._open.enter_context(plain_path(self.folder))
 
     @cached_property
-    def _manager(self) -> ocp.CheckpointManager:
+    def _manager(self) -> "CheckpointManager":
         """What writes and keeps: made when it is needed, since it reads all that is there."""
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint import checkpoint_managers as policies
+
         best = self._best
         self.folder.mkdir(parents=True, exist_ok=True)
         kept: list[policies.PreservationPolicy] = [policies.LatestN(self._keep)]
@@ -104,21 +110,28 @@ class Checkpoints:
     ) -> None:
         """Write the checkpoint of `state.step`; does nothing when it is there already.
 
+        Args:
+            state: of the run.
+            host: JSON-able, what else going on needs; how averages are kept is added.
+            metrics: of the step's evaluation.
+
         Raises:
             CheckpointError: when it cannot be written; older ones are untouched.
         """
+        from orbax.checkpoint import args
+
         step = int(state.step)
         before = self.steps()
         if step in before:
             return
         # A checkpoint without an evaluation of its own ranks last.
+        if state.average:
+            host = {**host, RECORD: WITHOUT_START}
         ranked = {self._best: (metrics or {}).get(self._best, UNRANKED)} if self._best else None
         try:
             self._manager.save(
                 step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), host=ocp.args.JsonSave(host)
-                ),
+                args=args.Composite(state=args.StandardSave(state), host=args.JsonSave(host)),
                 metrics=ranked,
             )
             if problem := _misfit(self._plain / str(step), state):
@@ -195,6 +208,8 @@ class Checkpoints:
 
 
 def _read(folder: Path, template: TrainState, named: Path) -> tuple[TrainState, dict[str, Any]]:
+    import orbax.checkpoint as ocp
+
     name = shown(named)
     try:
         misfit = _misfit(folder, template)
@@ -260,6 +275,8 @@ def _opened(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     Not by Orbax, which leaves the event loop, with other arrays under way, at the first one that
     cannot be opened: each of them then prints a traceback.
     """
+    import tensorstore
+
     base = {"driver": "file", "path": f"{folder}/"}
     waiting = {
         name: tensorstore.open(

@@ -4,6 +4,7 @@ The only place of the project where training has side effects. It knows nothing 
 text: it is given a learner, minibatches, and functions to call.
 """
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,20 +14,25 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from gan_forensics.files import say, shown
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.runtime import data_mesh, jit_step, products, random_key, replicated, to_mesh
-from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner, without_older_start
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
-from gan_forensics.train.run_folder import claim, writing
-from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
+from gan_forensics.train.run_folder import RunFolderError, claim, writing
+from gan_forensics.train.update import TrainState, Update, make_step, minibatches_per_step
+
+Callback = Callable[[TrainState, dict[str, float]], object]
+_IN_ERROR = (
+    "the state so far is in this error (in a notebook: import sys; state = sys.last_value.state); "
+    "train with state=state"
+)
 
 
 class Minibatches(Protocol):
@@ -86,20 +92,23 @@ class InterruptedRunError(RuntimeError):
 
     Attributes:
         signal: the number of the signal.
+        state: as the last step left it.
     """
 
-    def __init__(self, message: str, number: int):
+    def __init__(self, message: str, number: int, state: TrainState):
         super().__init__(message)
-        self.signal = number
+        self.signal, self.state = number, state
 
 
 def fit(
     learner: Learner,
     batches: Minibatches,
     *,
-    run: Path,
     cadence: Cadence,
     seed: int,
+    run: Path | str | None = None,
+    start: TrainState | None = None,
+    every: Mapping[int, Callback] | None = None,
     facts: Mapping[str, Any] | None = None,
     resume: bool = False,
     sample: Callable[[TrainState, Path], None] | None = None,
@@ -110,7 +119,7 @@ def fit(
     progress: bool = True,
     tensorboard: bool = False,
 ) -> TrainState:
-    """Train a learner in a run folder, from the start or from its newest checkpoint.
+    """Train a learner, in memory or in a run folder, from the start or from where it was.
 
     N + M steps in one go and N steps, an interruption of any kind, and M steps give the same
     state bit for bit on the same hardware.
@@ -118,9 +127,13 @@ def fit(
     Args:
         learner: what learns; its config is saved, and compared when resuming.
         batches: this process's minibatches.
-        run: the run folder; made when missing.
-        cadence: how long, and how often to do what.
+        cadence: how long, and how often to do what; `steps` includes those of `start`.
         seed: of the initial state and every key used while training.
+        run: the run folder, made when missing; by default nothing is written.
+        start: the state to start from, in the place of the learner's own; it is left as it is. The
+            minibatches go on where those of its steps ended.
+        every: steps -> function of the state and the means of the metrics since it was last called.
+            The state is a copy, to be kept or not.
         facts: JSON-able facts that are saved and compared too, such as about the data.
         resume: go on from the newest checkpoint; with none, start.
         sample: `sample(state, path)` writes a look at the state to `path` plus a suffix.
@@ -129,28 +142,45 @@ def fit(
             evaluation comes with a checkpoint.
         plateau: reduce learning rates and stop by a metric of `evaluate`.
         mesh: devices; by default all of them.
-        progress: show a progress bar (on terminals).
+        progress: show steps, rate and losses: a bar, or lines (`gan_forensics.files.progress`).
         tensorboard: write TensorBoard events too.
 
     Raises:
         RunFolderError: the folder is in use, taken, or belongs to another config.
         NonFiniteLossError: a loss became NaN or infinite; says where to go on from.
-        InterruptedRunError: after SIGINT or SIGTERM, when the state is saved.
+        InterruptedRunError: after SIGINT or SIGTERM, when the state is saved; it holds the state.
         CheckpointError: a checkpoint could not be written, or none could be read.
+        ValueError: for a state of other networks, and a callback that is due every 0 steps.
     """
     mesh = mesh or data_mesh()
+    run = None if run is None else Path(run)
+    if wrong := [period for period in every or {} if type(period) is not int or period < 1]:
+        raise ValueError(f"every maps a number of steps, 1 or more, to a function, got {wrong[0]}")
+    per_step = minibatches_per_step(learner.updates)
+    if start is not None:
+        _check_fits(learner, start)
+        batches.restore({**batches.state(), "next_batch": int(start.step) * per_step})
     # Before anything is written: networks that cannot be made leave no run folder. A copy, since
     # the first step donates the state and others may hold its parameters.
-    start = jax.tree.map(np.array, learner.start(seed))
+    initial = jax.tree.map(np.array, start or learner.start(seed))
     with ExitStack() as stack:
         stack.enter_context(products(learner.precision))
-        stack.enter_context(writing(run))
-        config = {learner.kind: dict(learner.config), **(facts or {})}
-        claim(run, config, getattr(batches, "fingerprint", dict)(), resume=resume)
-        checkpoints = stack.enter_context(closing(Checkpoints(run, keep=cadence.keep, best=best)))
-        state, rule = jax.device_put(start, replicated(mesh)), PlateauState()
-        if restored := checkpoints.restore(state):
+        state, rule, restored = jax.device_put(initial, replicated(mesh)), PlateauState(), None
+        checkpoints = log = None
+        if run is not None:
+            stack.enter_context(writing(run))
+            config = {learner.kind: dict(learner.config), **(facts or {})}
+            claim(run, config, getattr(batches, "fingerprint", dict)(), resume=resume)
+            checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
+            stack.enter_context(closing(checkpoints))
+            restored = checkpoints.restore(state)
+        if checkpoints and restored:
             state, host = restored
+            if start is not None and int(start.step) != int(state.step):
+                raise RunFolderError(
+                    f"{shown(run)} is at step {int(state.step)}, and the state at step "
+                    f"{int(start.step)}: load the folder's own, or give another folder"
+                )
             try:
                 batches.restore(host["data"])
                 rule = PlateauState(**host["plateau"])
@@ -160,22 +190,25 @@ def fit(
                     f"not say where it was in its data ({shown(repr(error))}): start anew in "
                     "another folder"
                 ) from error
-            state = without_older_start(learner, state, host, lambda: start.params)
+            state = without_older_start(learner, state, host, lambda: initial.params)
         if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
             return state  # It stopped early, and is done.
         first = int(state.step)
-        log = stack.enter_context(closing(MetricLog(run, last_step=first, tensorboard=tensorboard)))
+        if run is not None:
+            log = MetricLog(run, last_step=first, tensorboard=tensorboard)
+            stack.enter_context(closing(log))
         stop = stack.enter_context(_stop_signals())
-        bar = tqdm(
+        bar = progress_bar(
             total=cadence.steps,
             initial=first,
             unit="step",
-            disable=bars_off() if progress and jax.process_index() == 0 else True,
-            desc=shown(run.name, most=60),
+            on=progress and jax.process_index() == 0,
+            desc=shown(run.name if run else learner.kind, most=60),
         )
-        metrics = _Metrics(log, stack.enter_context(bar), checkpoints, cadence.log_every)
-        per_step = minibatches_per_step(learner.updates)
-        step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
+        metrics = _Metrics(
+            log, stack.enter_context(bar), checkpoints, cadence.log_every, every or {}
+        )
+        step = _compiled(tuple(learner.updates), learner.average_decay, mesh)
         key = jax.device_put(random_key(seed), replicated(mesh))
         for now in range(first + 1, cadence.steps + 1):
             state, pending = step(state, to_mesh(_stacked(batches, per_step), mesh), key)
@@ -184,6 +217,7 @@ def fit(
             metrics.pending = (now, pending)
             bar.update()
             metrics.log_if_due(now - 1)
+            metrics.call_if_due(now, state)
             last, evaluation = now == cadence.steps, {}
             if evaluate and (_due(now, cadence.evaluate_every) or last):
                 metrics.collect()
@@ -201,35 +235,69 @@ def fit(
                             f"{rule.unimproved} evaluations"
                         )
                     last = last or end
-            if sample and (_due(now, cadence.sample_every) or last):
+            if sample and run and (_due(now, cadence.sample_every) or last):
                 metrics.collect()
                 (run / "samples").mkdir(exist_ok=True)
                 sample(state, run / "samples" / f"step_{now:08d}")
             if last or stop or _due(now, cadence.checkpoint_every) or (best and evaluation):
                 metrics.collect()
                 metrics.log_if_due(now, force=last or not stop)
-                host = {"data": batches.state(), "plateau": asdict(rule)}
-                if state.average:
-                    host[RECORD] = WITHOUT_START
-                checkpoints.save(state, host, metrics=evaluation)
+                if checkpoints:
+                    host = {"data": batches.state(), "plateau": asdict(rule)}
+                    checkpoints.save(state, host, metrics=evaluation)
             if last:
                 break
             if stop:
+                where = f"saved to {checkpoints.folder}; resume {run}" if checkpoints else _IN_ERROR
                 raise InterruptedRunError(
-                    f"{stop[0].name} at step {now}: saved to {checkpoints.folder}; resume {run} "
-                    "to go on",
-                    stop[0],
+                    f"{stop[0].name} at step {now}: {where} to go on", stop[0], state
                 )
         return state
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(updates: tuple[Update, ...], average_decay: float, mesh: Mesh) -> Callable:
+    """The step of a game for a mesh, which training that goes on shares."""
+    return jit_step(make_step(updates, average_decay=average_decay), mesh)
+
+
+def _check_fits(learner: Learner, state: TrainState) -> None:
+    """Refuse a state of other networks, or optimisers, than the learner's (ValueError)."""
+    wanted, given = (
+        {jax.tree_util.keystr(path, simple=True, separator="/"): np.shape(leaf)
+         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (jax.eval_shape(lambda: learner.start(0)), state)
+    )  # fmt: skip
+    for name in (*wanted, *given):
+        here, there = wanted.get(name), given.get(name)
+        if here != there:
+            raise ValueError(
+                f"the state does not fit what is trained: {name} is {_shape(there)} in the state "
+                f"and {_shape(here)} in what is trained; give a state of its own, or leave it out"
+            )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else str(list(shape))
 
 
 class _Metrics:
     """The metrics of the last step, still on the device, and of those since the last line."""
 
-    def __init__(self, log: MetricLog, bar: tqdm, checkpoints: Checkpoints, every: int):
-        self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, every
+    def __init__(
+        self,
+        log: MetricLog | None,
+        bar: Any,
+        checkpoints: Checkpoints | None,
+        log_every: int,
+        callbacks: Mapping[int, Callback],
+    ):
+        self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, log_every
         self.window: list[dict[str, float]] = []
+        self.callbacks = callbacks
+        self.windows: dict[int, list[dict[str, float]]] = {period: [] for period in callbacks}
         self.pending: tuple[int, dict[str, jax.Array]] | None = None
+        self.logged = False
 
     def collect(self):
         """Fetch the pending metrics and stop at the first that is not finite."""
@@ -240,27 +308,51 @@ class _Metrics:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         for name, value in values.items():
             if not np.isfinite(value):
-                good = self.checkpoints.steps()
-                where = f"step {good[-1]}" if good else "none"
                 raise NonFiniteLossError(
                     f"step {now}: {name} is {value} (update {name.split('/')[0]!r}); "
-                    f"last good checkpoint: {where} in {self.checkpoints.folder}. "
+                    f"{self._last_good()}. "
                     "Lower the learning rate or look at the data, then resume or start anew"
                 )
-        self.window.append(values)
+        for window in (self.window, *self.windows.values()):
+            window.append(values)
+        if not self.logged:  # Till there are means, those of a step.
+            self._show(values, refresh=False)
+
+    def _last_good(self) -> str:
+        if self.checkpoints is None:
+            return "nothing was kept, since there is no run folder"
+        good = self.checkpoints.steps()
+        where = f"step {good[-1]}" if good else "none"
+        return f"last good checkpoint: {where} in {self.checkpoints.folder}"
 
     def log_if_due(self, now: int, force: bool = False):
         if self.window and (force or _due(now, self.every)):
-            names = self.window[-1]
-            means = {name: float(np.mean([line[name] for line in self.window])) for name in names}
-            self.window.clear()
+            means = _means(self.window)
             self.write(now, means)
-            losses = {n.split("/")[0]: f"{v:.3g}" for n, v in means.items() if n.endswith("/loss")}
-            self.bar.set_postfix(losses)
+            self.logged = True
+            self._show(means)
+
+    def _show(self, metrics: Mapping[str, float], refresh: bool = True):
+        losses = {n.split("/")[0]: f"{v:.3g}" for n, v in metrics.items() if n.endswith("/loss")}
+        self.bar.set_postfix(losses, refresh=refresh)
+
+    def call_if_due(self, now: int, state: TrainState):
+        for period, callback in self.callbacks.items():
+            if _due(now, period):
+                self.collect()
+                # The next step takes the arrays of the state itself.
+                callback(jax.tree.map(jnp.copy, state), _means(self.windows[period]))
 
     def write(self, now: int, metrics: Mapping[str, float]):
-        if jax.process_index() == 0:
+        if self.log and jax.process_index() == 0:
             self.log.write(now, metrics)
+
+
+def _means(window: list[dict[str, float]]) -> dict[str, float]:
+    """The means of the metrics of a window, which is empty then."""
+    means = {name: float(np.mean([line[name] for line in window])) for name in window[-1]}
+    window.clear()
+    return means
 
 
 def _stacked(batches: Minibatches, count: int) -> Any:
