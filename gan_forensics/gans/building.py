@@ -49,8 +49,9 @@ class Gan(NamedTuple, Generic[Config]):
         params, _ = jax.eval_shape(lambda: init(self, 0))
         made = {name: params[name] for name in self.game.networks}
         config = self.config
-        points = isinstance(config, GanConfig) and config.architecture in POINTS
-        size = config.data if points else f"{config.size}x{config.size}"
+        size = f"{config.size}x{config.size}"
+        if isinstance(config, GanConfig) and config.architecture in POINTS:
+            size = config.data
         return f"Gan({config.method} of {size}, {networks_in_short(made)})"
 
     @property
