@@ -29,7 +29,7 @@ from gan_forensics.quality import (
 )
 from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.evaluate import over_draws
-from gan_forensics.quality.extract import batched
+from gan_forensics.quality.extraction import batched
 from gan_forensics.quality.score import Score
 from tests.test_data_given_images import Tensor
 from tests.test_nn_inception import state_dict
