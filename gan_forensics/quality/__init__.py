@@ -11,7 +11,13 @@ from gan_forensics.quality.evaluate import (
     computable,
     evaluate_images,
 )
-from gan_forensics.quality.extraction import Extracted, FeatureExtractor, extract, load_features
+from gan_forensics.quality.extraction import (
+    Extracted,
+    FeatureExtractor,
+    as_extractor,
+    extract,
+    load_features,
+)
 from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception import inception_features
 from gan_forensics.quality.inception_scores import inception_score
@@ -32,3 +38,49 @@ from gan_forensics.quality.quantising import quantise
 from gan_forensics.quality.score import Score
 from gan_forensics.quality.small_features import random_features, small_classifier_features
 from gan_forensics.quality.transforms import transform_classifier
+
+__all__ = [
+    "Ambiguity",
+    "as_extractor",
+    "calibration",
+    "ceiling",
+    "check_metrics",
+    "computable",
+    "count_modes",
+    "difference_interval",
+    "evaluate_images",
+    "extract",
+    "Extracted",
+    "FeatureExtractor",
+    "FeatureMoments",
+    "fid",
+    "frechet_distance",
+    "images_digest",
+    "INCEPTION",
+    "inception_features",
+    "inception_score",
+    "Judge",
+    "kid",
+    "Leak",
+    "leak_meter",
+    "load_features",
+    "measure_leak",
+    "memorisation",
+    "METRICS",
+    "ModeCount",
+    "Moments",
+    "over_processes",
+    "point_scores",
+    "polynomial_mmd2",
+    "prdc",
+    "quantise",
+    "random_features",
+    "Registered",
+    "registered",
+    "rotation_ambiguity",
+    "Score",
+    "sliced_wasserstein",
+    "small_classifier_features",
+    "train_judge",
+    "transform_classifier",
+]

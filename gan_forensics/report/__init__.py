@@ -4,10 +4,25 @@ from gan_forensics.report.blocks import Facts, Link, Picture, Section, Table
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import (
     Bar,
-    Curve,
     bars_figure,
     losses_figure,
     spectra_figure,
     stored_curves,
 )
 from gan_forensics.report.run import report_run, table_of
+
+__all__ = [
+    "Bar",
+    "bars_figure",
+    "Facts",
+    "Link",
+    "losses_figure",
+    "Picture",
+    "report_run",
+    "Section",
+    "spectra_figure",
+    "stored_curves",
+    "Table",
+    "table_of",
+    "write_report",
+]
