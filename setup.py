@@ -17,6 +17,8 @@ EXTRAS = {
     "opencv": ["opencv-python-headless>=4.10"],
     # Wheels of dlib, whose predictor finds the landmarks of faces that tracking starts from.
     "landmarks": ["dlib-bin>=19.24"],
+    # Results of experiments as data frames.
+    "frames": ["pandas>=2.2"],
     # SMOTE, one of the controls of DOPING.
     "imbalanced": ["imbalanced-learn>=0.13"],
     # Translation: subword vocabularies, BLEU and chrF, number words, gettext catalogues.
@@ -32,6 +34,7 @@ TEST = [
     *EXTRAS["mnist"],
     *EXTRAS["safetensors"],
     *EXTRAS["opencv"],
+    *EXTRAS["frames"],
     *EXTRAS["imbalanced"],
     *EXTRAS["text"],
 ]
@@ -46,7 +49,13 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gan_forensics", "gan_forensics.*"]),
-    package_data={"gan_forensics.report": ["*.html"], "gan_forensics.faces": ["*.wfm"]},
+    # In a clone they lie at the top; site-packages is no place for a package `experiments`.
+    package_dir={"gan_forensics.experiments": "experiments"},
+    package_data={
+        "gan_forensics.report": ["*.html"],
+        "gan_forensics.faces": ["*.wfm"],
+        "gan_forensics.experiments": ["*.csv"],
+    },
     install_requires=[
         "jax>=0.10",
         "flax>=0.10",

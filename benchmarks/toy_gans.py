@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from experiments.gn_gan_arms import groups
 from gan_forensics.data.toy_points import WORLDS
+from gan_forensics.experiments.gn_gan_arms import groups
 from gan_forensics.gans import GanConfig
 from gan_forensics.train import train_seeds
 

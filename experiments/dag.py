@@ -24,12 +24,13 @@ is not worse than no augmentation by a factor. What came out stands in experimen
 arm's seed is kept when it is done, so that a run that was stopped goes on when it is started again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from experiments.dag_limited import (
+from gan_forensics.cli.main import piped
+from gan_forensics.experiments.dag_limited import (
     DAG_ROTATION,
     PLAIN,
     R3GAN,
@@ -37,14 +38,15 @@ from experiments.dag_limited import (
     followed_images,
     read_reals,
 )
-from experiments.dag_page import QUESTION, finding, write_pages
-from experiments.dag_plane import DAG, NONE, Plane, followed_points
-from experiments.dag_published import Published, reproduce
-from gan_forensics.cli.main import piped
-from gan_forensics.files import write_json
+from gan_forensics.experiments.dag_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.dag_plane import DAG, NONE, Plane, followed_points
+from gan_forensics.experiments.dag_published import Published, reproduce
+from gan_forensics.experiments.theory_page import claim_rows
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.arms import stored_seeds
+from gan_forensics.studies.collapse import end_rows
+from gan_forensics.studies.results import write_results
 from gan_forensics.studies.runner import as_json, carry_out, chosen, in_processes, stored_part
 from gan_forensics.train.run_folder import writing
 
@@ -115,7 +117,7 @@ PRESETS = {
 
 def theory() -> dict[str, Any]:
     """The claims on a few states."""
-    from experiments.dag_theory import results
+    from gan_forensics.experiments.dag_theory import results
 
     return results()
 
@@ -139,7 +141,7 @@ def _job(part: str, name: str, experiment: Experiment) -> tuple[str, str, Any, f
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for no parts.
@@ -181,9 +183,29 @@ def run(experiment: Experiment) -> dict[str, Any]:
             results["published"] = reproduce(experiment.published, out)
         results["seconds"] = {part: round(value, 1) for part, value in seconds.items()}
         results["finding"] = finding(results)
-        write_json(out / "results.json", results)
+        results = write_results(out, results, tables_of(results))
         write_pages(out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: the end of every part, arm and seed; real images; claims; published recipes."""
+    rows, real = [], []
+    for arm, followed in results.get("leak2d", {}).items():
+        rows += end_rows(followed, part="leak2d", arm=arm, fraction=None, gamma=None)
+    for part in ("gammas", "limited"):
+        if part in results:
+            runs = Limited(**results["protocol"][part]).runs()
+            for name, followed in results[part].items():
+                arm, fraction, gamma = runs[name]
+                gamma = gamma if arm == R3GAN else None
+                rows += end_rows(followed, part=part, arm=arm, fraction=fraction, gamma=gamma)
+            for fraction, found in results["references"][part]["fractions"].items():
+                share = float(fraction.removesuffix("%")) / 100
+                real.append({"part": part, "fraction": share, **found})
+    claims = claim_rows(results["theory"]) if "theory" in results else []
+    published = results.get("published", [])
+    return {"rows": rows, "real": real, "claims": claims, "published": published}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

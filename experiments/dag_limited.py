@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.dag_measures import Images, Reals, follow_limited, reals_of, references, subset
 from gan_forensics.data import ArraySource, Source, open_source, take
+from gan_forensics.experiments.dag_measures import (
+    Images,
+    Reals,
+    follow_limited,
+    reals_of,
+    references,
+    subset,
+)
 from gan_forensics.gans import Gan, GanConfig, build
 from gan_forensics.gans.transforms import policies_of
 from gan_forensics.quality import FeatureExtractor, Leak, leak_meter, small_classifier_features

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.dag_limited import DA, DAG_CROP, DAG_ROTATION, LIMITED, PLAIN, R3GAN
-from experiments.dag_plane import TURN, drawn
-from experiments.dag_published import published_section
-from experiments.theory_page import said_claims, theory_section
 from gan_forensics.data import image_grid
+from gan_forensics.experiments.dag_limited import DA, DAG_CROP, DAG_ROTATION, LIMITED, PLAIN, R3GAN
+from gan_forensics.experiments.dag_plane import TURN, drawn
+from gan_forensics.experiments.dag_published import published_section
+from gan_forensics.experiments.theory_page import said_claims, theory_section
 from gan_forensics.gans import GanConfig
 from gan_forensics.gans.augment import described
 from gan_forensics.report import Picture, Section, Table
@@ -86,7 +86,7 @@ def sections_of(results: Results) -> list[Section]:
     """Tables and pictures of every part."""
     sections = []
     if "theory" in results:
-        from experiments.dag_theory import figures
+        from gan_forensics.experiments.dag_theory import figures
 
         sections.append(theory_section(results["theory"], figures))
     if "leak2d" in results:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from experiments.small_networks import PlaneDiscriminator
+from gan_forensics.experiments.small_networks import PlaneDiscriminator
 from gan_forensics.gans import LOSSES, Game, Gan, GanConfig, Recipe, adversarial, penalised
 from gan_forensics.gans.context import Context
 from gan_forensics.gans.dag import dag_task

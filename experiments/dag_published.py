@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.dag_measures import subset
-from experiments.infomax_published import train_and_measure
 from gan_forensics.data import open_source
+from gan_forensics.experiments.dag_measures import subset
+from gan_forensics.experiments.infomax_published import train_and_measure
 from gan_forensics.files import written_beside
 from gan_forensics.gans import GanConfig
 from gan_forensics.report import Section, Table

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from experiments.discrete_games import (
+from gan_forensics.experiments.discrete_games import (
     Action,
     Distribution,
     best_classifier,
@@ -24,6 +23,7 @@ from experiments.discrete_games import (
     push,
     rotations,
 )
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import COLOURS, FAINT, tidy
 
 # Three images with four orientations each, which the data show in one.

@@ -28,19 +28,19 @@ runs/short`. A run that was stopped goes on with the next table when it is start
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.doping_page import QUESTION, finding, write_pages
-from experiments.doping_tasks import carried_task, odds_task
-from experiments.doping_toys import Toys, sweep
 from gan_forensics.anomaly.tasks import Task
 from gan_forensics.cli.main import piped
-from gan_forensics.files import write_json
+from gan_forensics.experiments.doping_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.doping_tasks import carried_task, odds_task
+from gan_forensics.experiments.doping_toys import Toys, sweep
 from gan_forensics.studies.doping import CompareConfig, compare
+from gan_forensics.studies.results import scalars, seed_rows, write_results
 from gan_forensics.studies.runner import carry_out, chosen, stored_part
 
 
@@ -129,7 +129,7 @@ def tasks(experiment: Experiment) -> dict[str, Callable[[], Task]]:
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry an experiment out; returns what is in results.json.
+    """Carry an experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for unknown worlds, tables or methods.
@@ -162,14 +162,37 @@ def run(experiment: Experiment) -> dict[str, Any]:
     results = {
         "protocol": {**asdict(experiment), "out": None, "odds": bool(experiment.odds)},
         "toys": sweeps,
-        "tables": tables,
+        "tasks": tables,
         "seconds": seconds,
         "seconds_of_this_call": time.perf_counter() - start,
     }
     results["finding"] = finding(results)
-    write_json(experiment.out / "results.json", results)
+    results = write_results(experiment.out, results, tables_of(results))
     write_pages(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: real tables by detector, augmentation and seed; toy worlds by radius and seed."""
+    compared, toys = (results["protocol"][part]["seeds"] for part in ("compare", "toys"))
+    rows, settings, priors, points = [], [], [], []
+    for task in results["tasks"]:
+        name = {"task": task["task"]["name"]}
+        found = [{**row, **name, "edge": _word(row["edge"])} for row in task["rows"]]
+        columns = ("task", "detector", "augmentation", "share", "edge")
+        rows += seed_rows(found, compared, keep=columns)
+        settings += [{**name, **row} for row in task["chosen"]]
+        priors += [{**name, **scalars(row)} for row in task["prior"]]
+    for swept in results["toys"]:
+        radii = [{**swept["none"], "radius": None}, *swept["radii"]]
+        radii = [{**row, **scalars(swept)} for row in radii]
+        points += seed_rows(radii, toys, keep=("world", "variant", "radius"))
+    return {"rows": rows, "toys": points, "settings": settings, "priors": priors}
+
+
+def _word(edge: Any) -> str | None:
+    """An edge in one word: `data`, `shell 2.0`."""
+    return edge if edge is None or isinstance(edge, str) else " ".join(map(str, edge))
 
 
 def _measured(experiment: Experiment, task: Callable[[], Task]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 
 NORMAL, ANOMALY, *SHELLS = COLOURS[1:]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.doping_figures import gains_figure, radius_figure, world_figure
-from experiments.doping_toys import FOREST, SCALE
+from gan_forensics.experiments.doping_figures import gains_figure, radius_figure, world_figure
+from gan_forensics.experiments.doping_toys import FOREST, SCALE
 from gan_forensics.report import Facts, Picture, Section, Table, table_of
 from gan_forensics.studies import pages
 from gan_forensics.studies.doping import interval, summary_rows
@@ -19,7 +19,7 @@ def finding(results: Mapping[str, Any]) -> str:
     said = []
     for augmentation in ("doping", "doping (chosen)", "prior", "duplicate"):
         for metric, name in (("average_precision", "average precision"), ("f1", "a-priori F1")):
-            better, worse, count = _clear(results["tables"], augmentation, metric)
+            better, worse, count = _clear(results["tasks"], augmentation, metric)
             if count:
                 said.append(
                     f"{augmentation}, {name}: clearly better than nothing on {better}, clearly "
@@ -43,7 +43,7 @@ def finding(results: Mapping[str, Any]) -> str:
 def write_pages(out: Path, results: Mapping[str, Any]) -> None:
     """Write report.html and results.md into the folder of an experiment."""
     sections = []
-    if tables := results["tables"]:
+    if tables := results["tasks"]:
         detectors = list(dict.fromkeys(row["detector"] for row in tables[0]["rows"]))
         gains = [block for detector in detectors for block in _gains(tables, detector)]
         sections += [Section("Real tables: gains in pairs", gains), *map(_table_section, tables)]

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from gan_forensics.cli.main import piped
 from gan_forensics.faces import video
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector
 from gan_forensics.files import check_file_out, written_beside
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.studies.face_tracking_real import COLUMNS
 
 
@@ -52,7 +51,7 @@ def write_landmarks(asked: Detect) -> tuple[int, int]:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
         every = video.frames(asked.video, end=asked.frames or None)
-        for frame in tqdm(every, unit="frame", disable=bars_off()):
+        for frame in progress_bar(every, unit="frame"):
             boxes = detect_boxes(frame.image)
             points = find(frame.image, tuple(boxes[0][:4])).ravel() if boxes else [None] * 136
             rows.writerow([frame.index, *points])

@@ -26,7 +26,7 @@ Landmarks of real clips come from `experiments.face_landmarks`; of poses that ot
 `experiments.face_pose_errors` tells the errors of a track.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -40,7 +40,6 @@ from gan_forensics.data import load_image
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector, read_landmarks_csv
 from gan_forensics.faces.tracker_config import TrackerConfig
-from gan_forensics.files import write_json
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies import pages
 from gan_forensics.studies.face_clips import Clip, make_clip
@@ -53,12 +52,13 @@ from gan_forensics.studies.face_tracking_real import (
     run_real,
 )
 from gan_forensics.studies.face_tracking_verdicts import finding, finding_real
+from gan_forensics.studies.results import scalars, write_results
 from gan_forensics.studies.runner import as_json, carry_out, chosen, stored_part
 from gan_forensics.train.run_folder import writing
 
 QUESTION = TITLE
 # Landmarks of scikit-image's astronaut, which tests use as well.
-ASTRONAUT = Path(__file__).parent.parent / "tests" / "golden" / "astronaut_landmarks.csv"
+ASTRONAUT = Path(__file__).with_name("astronaut_landmarks.csv")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def strip(clip: Clip) -> np.ndarray:
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for files that cannot be used.
@@ -218,7 +218,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
         else:
             results["real"] = part("real", as_json(asdict(real)), partial(_real, experiment))
             results["finding"] += f"\n{finding_real(results['real'])}"
-        write_json(experiment.out / "results.json", results)
+        results = write_results(experiment.out, results, tables_of(results))
         stills = {name: strip(film(experiment, name, synthetic.seeds[0])) for name in clips}
         found = sections(results, stills)
         pages.write_markdown(experiment.out, results, found)
@@ -227,6 +227,18 @@ def run(experiment: Experiment) -> dict[str, Any]:
             timed="By part, with clips, start-up and compiling.",
         )  # fmt: skip
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: every scene, seed and method; methods on the real clip, without a seed."""
+    rows = [
+        {"seed": int(seed), "scene": name, "method": method, **scalars(found)}
+        for name, seeds in results["clips"].items()
+        for seed, methods in seeds.items()
+        for method, found in methods.items()
+    ]
+    real = results.get("real", {}).get("methods", {}).items()
+    return {"rows": rows, "real": [{"method": name, **scalars(found)} for name, found in real]}
 
 
 def detector(path: Path | None):

@@ -37,9 +37,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.fourier_published import published_sections
-from experiments.plateau_schedule import EPOCHS, Distance, pixel_frechet, train_by_plateau
 from gan_forensics.cli.main import piped
+from gan_forensics.experiments.fourier_published import published_sections
+from gan_forensics.experiments.plateau_schedule import (
+    EPOCHS,
+    Distance,
+    pixel_frechet,
+    train_by_plateau,
+)
 from gan_forensics.nn import ANTIALIASED, TAILS
 from gan_forensics.studies.bypass import StudyConfig, run_study
 from gan_forensics.studies.runner import carry_out, chosen

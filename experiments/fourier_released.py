@@ -21,9 +21,8 @@ and B.1.5 below -0.2 (`fourier_published.RELEASED_SAMPLES`). Rates of the paper'
 repeated here: they are in the paper alone.
 """
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +34,7 @@ from tyro.conf import Positional, arg
 from gan_forensics.cli.main import guarded, piped
 from gan_forensics.data import Rgb, open_source, take
 from gan_forensics.data.listing import by_reason
-from gan_forensics.files import write_csv, write_json
+from gan_forensics.files import write_csv
 from gan_forensics.report import Section, Table, write_report
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.bypass_cells import Cells, Origin, Training, measure_cells
@@ -52,7 +51,8 @@ from gan_forensics.studies.released import (
     read_sheet,
     spectral_rows,
 )
-from gan_forensics.studies.runner import carry_out
+from gan_forensics.studies.results import write_results
+from gan_forensics.studies.runner import as_json, carry_out
 
 QUESTION = "What do released sample sheets and checkpoints show?"
 
@@ -141,7 +141,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
     write_csv(out / "tiles.csv", tiles)
     if bypass:
         write_csv(out / "bypass.csv", bypass)
-    write_json(out / "results.json", json.loads(json.dumps(results, default=str)))
+    results = write_results(out, as_json(results), tables_of(results, tiles))
     sections = [Section("How the spectra end", [decay_table(spectra)])]
     if bypass:
         sections.append(Section("Who is caught", [bypass_table(bypass)]))
@@ -149,6 +149,15 @@ def run(experiment: Experiment) -> dict[str, Any]:
     lead = results["finding"]
     write_report(out / "report.html", title=QUESTION, lead=lead, sections=sections)
     return results
+
+
+def tables_of(
+    results: Mapping[str, Any], tiles: Sequence[Mapping[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: files by how their spectra end; tiles; detectors. Sheets have no seed."""
+    seeds = {"sheet": None, "drawn": results["protocol"].get("seed")}
+    rows = [{"seed": seeds[row["images"]], **row} for row in results["spectra"]]
+    return {"rows": rows, "tiles": [*tiles], "detectors": results["bypass"]}
 
 
 def account(found: Sequence[Released], skipped: dict[Path, str]) -> list[str]:

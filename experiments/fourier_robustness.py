@@ -30,11 +30,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from experiments.fourier_robustness_page import finding, write_pages
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source, take
 from gan_forensics.data.perturbations import kind_of, names_of, perturb
-from gan_forensics.files import write_json
+from gan_forensics.experiments.fourier_robustness_page import finding, write_pages
 from gan_forensics.forensics import CLASSIFIERS, FEATURES, SpectralDetector, fit_detector
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.metrics import count_scores, roc_auc
@@ -43,6 +42,7 @@ from gan_forensics.nn import parse_tail
 from gan_forensics.report.provenance import provenance
 from gan_forensics.studies.bypass_rates import BASELINE
 from gan_forensics.studies.pages import over_seeds
+from gan_forensics.studies.results import seed_rows, write_results
 from gan_forensics.studies.runner import carry_out, chosen
 from gan_forensics.train import Cadence
 from gan_forensics.train.run_folder import writing
@@ -160,9 +160,19 @@ def run(experiment: Experiment) -> dict[str, Any]:
         seconds["in all"] = time.monotonic() - started
         results = _results(experiment, names, fitted, scores, len(real), len(test))
         results["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
-        write_json(experiment.out / "results.json", results)
+        results = write_results(experiment.out, results, tables_of(results))
         write_pages(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: rates by detector, perturbation, tail and seed of the detector; real images."""
+    seeds = results["protocol"]["seeds"]
+    keep = ("detector", "robust", "perturbation", "family", "strength")
+    return {
+        "rows": seed_rows(results["rates"], seeds, keep=(*keep, "gans", "tail")),
+        "real": seed_rows(results["real"], seeds, keep=keep),
+    }
 
 
 def _check(experiment: Experiment, names: Sequence[str]) -> None:

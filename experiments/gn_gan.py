@@ -23,25 +23,25 @@ stands in experiments/README.md. A run that was stopped goes on when it is start
 arms that are finished are kept. Groups run in processes of their own, one for each core.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from experiments.gn_gan_arms import ALONE, NE_GRADIENT, NE_PRODUCT, groups
-from experiments.gn_gan_page import QUESTION, finding, write_pages
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS
-from gan_forensics.files import write_json
+from gan_forensics.experiments.gn_gan_arms import ALONE, NE_GRADIENT, NE_PRODUCT, groups
+from gan_forensics.experiments.gn_gan_page import QUESTION, finding, write_pages
 from gan_forensics.gans import GanConfig, build
 from gan_forensics.quality import small_classifier_features
 from gan_forensics.quality.modes import calibration, train_judge
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
-from gan_forensics.studies.collapse import follow_images, follow_points, follow_stacks
+from gan_forensics.studies.collapse import end_rows, follow_images, follow_points, follow_stacks
+from gan_forensics.studies.results import write_results
 from gan_forensics.studies.runner import (
     as_json,
     carry_out,
@@ -309,7 +309,7 @@ def _job(part: Part, group: str, settings: Any, out: Path) -> tuple[str, str, An
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for no parts.
@@ -337,9 +337,23 @@ def run(experiment: Experiment) -> dict[str, Any]:
             seconds[part] = round(seconds[part] + took, 1)
         results["seconds"] = seconds
         results["finding"] = finding(results)
-        write_json(experiment.out / "results.json", results)
+        results = write_results(experiment.out, results, tables_of(results))
         write_pages(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: the end of every part, arm and seed; counts of real stacks of known modes."""
+    parts = {part: results[part] for part in get_args(Part) if part in results}
+    rows = [
+        row
+        for part, arms in parts.items()
+        for arm, followed in arms.items()
+        for row in end_rows(followed, part=part, arm=arm)
+    ]
+    stacked = parts.get("stacked", {}).items()
+    counts = [{"arm": arm, **row} for arm, found in stacked for row in found["calibration"]]
+    return {"rows": rows, "calibration": counts}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.gn_gan_arms import DISTANCE, FAKE, GAN, NE, NE_GM, RELEASED, RMS
+from gan_forensics.experiments.gn_gan_arms import DISTANCE, FAKE, GAN, NE, NE_GM, RELEASED, RMS
 from gan_forensics.report import Section, Table
 from gan_forensics.studies import pages
 from gan_forensics.studies.collapse import at_end

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from experiments.infomax_encoder import Labelled, encoder, encoder_learner, labelled
+from gan_forensics.experiments.infomax_encoder import Labelled, encoder, encoder_learner, labelled
 from gan_forensics.gans import adam, chance_level, infomax_accuracy, infomax_loss
 from gan_forensics.runtime import jit
 from gan_forensics.train.seeds import train_seeds

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import COLOURS, FAINT, INK, label_ends, tidy
 
 LABELS = {"without": "without InfoNCE", "with": "with InfoNCE"}

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from experiments.infomax_encoder import Labelled, encoder, encoder_learner, labelled
+from gan_forensics.experiments.infomax_encoder import Labelled, encoder, encoder_learner, labelled
 from gan_forensics.gans import LOSSES, adam, infomax_loss
 from gan_forensics.runtime import jit
 from gan_forensics.train.seeds import train_seeds

@@ -21,7 +21,7 @@ overridden: `cpu --parts modes --modes.seeds 3 4 --out runs/more`. A run that wa
 when it is started again: parts that are finished are kept, GANs go on from their checkpoints.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,14 +29,14 @@ from typing import Any, Literal
 
 import jax
 
-from experiments.infomax_diversity import Diversity, diversity
-from experiments.infomax_forgetting import Forgetting, forgetting
-from experiments.infomax_modes import Stacks, compare
-from experiments.infomax_page import QUESTION, finding, write_pages
-from experiments.infomax_published import Published, reproduce
 from gan_forensics.cli.main import piped
-from gan_forensics.files import write_json
+from gan_forensics.experiments.infomax_diversity import KINDS, Diversity, diversity
+from gan_forensics.experiments.infomax_forgetting import Forgetting, forgetting
+from gan_forensics.experiments.infomax_modes import Stacks, compare
+from gan_forensics.experiments.infomax_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.infomax_published import Published, reproduce
 from gan_forensics.report.provenance import provenance
+from gan_forensics.studies.results import write_results
 from gan_forensics.studies.runner import (
     as_json,
     carry_out,
@@ -126,7 +126,7 @@ PRESETS = {
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry an experiment out; returns what is in results.json (tables: results.md, report.html).
+    """Carry an experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for no parts, and settings that do not go together.
@@ -160,9 +160,22 @@ def run(experiment: Experiment) -> dict[str, Any]:
             "seconds": {name: round(took, 1) for name, (_, took) in parts.items()},
         }
         results["finding"] = finding(results)
-        write_json(out / "results.json", results)
+        results = write_results(out, results, tables_of(results))
         write_pages(out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: of every part what each arm and seed comes to; published recipes."""
+    rows = [{"part": "forgetting", **r} for r in results.get("forgetting", {}).get("rows", ())]
+    if "diversity" in results:
+        found, seeds = results["diversity"], results["protocol"]["diversity"]["seeds"]
+        for place, seed in enumerate(seeds):
+            for kind in KINDS:
+                ends = {name: found[name][kind][place][-1] for name in ("loss", "accuracy")}
+                rows.append({"part": "diversity", "seed": seed, "batches": kind, **ends})
+    rows += [{"part": "modes", **r} for r in results.get("modes", {}).get("rows", ())]
+    return {"rows": rows, "published": results.get("published", [])}
 
 
 @contextmanager

@@ -4,9 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.infomax_figures import diversity_figure, forgetting_figure, modes_figure, spread
-from experiments.infomax_modes import metrics_of
-from experiments.infomax_published import published_section
+from gan_forensics.experiments.infomax_figures import (
+    diversity_figure,
+    forgetting_figure,
+    modes_figure,
+    spread,
+)
+from gan_forensics.experiments.infomax_modes import metrics_of
+from gan_forensics.experiments.infomax_published import published_section
 from gan_forensics.report import Picture, Section, Table, losses_figure
 from gan_forensics.studies import pages
 from gan_forensics.studies.pages import plus_minus

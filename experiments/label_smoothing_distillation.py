@@ -36,30 +36,30 @@ numbers stand in experiments/README.md. Every seed is kept when it is done, so t
 stopped goes on when it is started again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from experiments.label_smoothing_distillation_fashion import (
+from gan_forensics.cli.main import piped
+from gan_forensics.experiments.label_smoothing_distillation_fashion import (
     Fashion,
     followed_fashion,
     sizes_of,
     source_of,
 )
-from experiments.label_smoothing_distillation_page import (
+from gan_forensics.experiments.label_smoothing_distillation_page import (
     QUESTION,
     everything,
     finding,
     write_pages,
 )
-from experiments.label_smoothing_distillation_published import Published, reproduce
-from experiments.label_smoothing_distillation_toy import Toy, followed_toy
-from gan_forensics.cli.main import piped
-from gan_forensics.files import write_json
+from gan_forensics.experiments.label_smoothing_distillation_published import Published, reproduce
+from gan_forensics.experiments.label_smoothing_distillation_toy import Toy, followed_toy
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
+from gan_forensics.studies.results import write_results
 from gan_forensics.studies.runner import (
     as_json,
     carry_out,
@@ -150,7 +150,7 @@ def _jobs(experiment: Experiment) -> list[tuple[Any, ...]]:
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for no parts, and settings that cannot be judged.
@@ -179,9 +179,38 @@ def run(experiment: Experiment) -> dict[str, Any]:
         if "published" in experiment.parts:
             results["published"] = reproduce(experiment.published, experiment.out)
         results["finding"] = finding(results)
-        write_json(experiment.out / "results.json", results)
+        results = write_results(experiment.out, results, tables_of(results))
         write_pages(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: every teacher and student of a task and seed; diffusion; ratios; published."""
+    rows, moved, ratios = [], [], []
+    for task, seeds in results["tasks"].items():
+        for found in seeds:
+            name = {"seed": found["seed"], "task": task}
+            ratios.append({**name, "ratio": found["ratio"]})
+            networks = [("teacher", arm, None, one) for arm, one in found["teachers"].items()]
+            networks += [("alone", arm, None, one) for arm, one in found["alone"].items()]
+            networks += [
+                ("student", arm, float(temperature), one)
+                for arm, cells in found["students"].items()
+                for temperature, one in cells.items()
+            ]
+            for network, arm, temperature, one in networks:
+                row = {**name, "network": network, "arm": arm, "temperature": temperature}
+                accuracy = {f"test_accuracy_{at}": value for at, value in one["accuracy"].items()}
+                on_validation = {"validation_accuracy": one["validation"]}
+                more = {"ece": one["ece"], "logit_spread": one["spread"]}
+                rows.append({**row, **accuracy, **on_validation, **more})
+            for arm, temperatures in found["diffusion"].items():
+                for temperature, parts in temperatures.items():
+                    for part, (similar, others) in parts.items():
+                        row = {**name, "arm": arm, "temperature": float(temperature), "part": part}
+                        moved.append({**row, "to_similar": similar, "to_others": others})
+    published = results.get("published", [])
+    return {"rows": rows, "diffusion": moved, "ratios": ratios, "published": published}
 
 
 def _notes(experiment: Experiment) -> list[str]:

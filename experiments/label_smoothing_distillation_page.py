@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.label_smoothing_distillation_published import published_section
+from gan_forensics.experiments.label_smoothing_distillation_published import published_section
 from gan_forensics.report import Section
 from gan_forensics.studies import distillation_verdicts as verdicts
 from gan_forensics.studies import pages

@@ -20,12 +20,13 @@ that is trained from random weights on a few thousand images: no win for RepMix.
 stands in experiments/README.md: read seen instances beside new training seeds of the same GANs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.repmix_arms import (
+from gan_forensics.cli.main import piped
+from gan_forensics.experiments.repmix_arms import (
     ARMS,
     REPMIX,
     Attributors,
@@ -35,15 +36,14 @@ from experiments.repmix_arms import (
     rows_of,
     tests,
 )
-from experiments.repmix_dates import measure_date, results_by_date
-from experiments.repmix_gans import MAKERS, SMOKE, Gans, build, train_all
-from experiments.repmix_page import finding, write_pages
-from gan_forensics.cli.main import piped
-from gan_forensics.files import write_json
+from gan_forensics.experiments.repmix_dates import date_rows, measure_date, results_by_date
+from gan_forensics.experiments.repmix_gans import MAKERS, SMOKE, Gans, build, train_all
+from gan_forensics.experiments.repmix_page import finding, write_pages
 from gan_forensics.forensics.attribution_measure import CONDITIONS
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.by_date import periods
+from gan_forensics.studies.results import scalars, write_results
 from gan_forensics.studies.runner import as_json, carry_out, chosen, in_processes
 from gan_forensics.train.run_folder import writing
 
@@ -114,7 +114,7 @@ PARTS = {"arms": measure_arm, "open_set": measure_open_set, "dates": measure_dat
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for unknown arms, and lists that cannot be used.
@@ -176,7 +176,7 @@ def run(experiment: Experiment) -> dict[str, Any]:
         if dates:
             results["dates"] = as_json(results_by_date(dates))
         results["finding"] = finding(results)
-        write_json(out / "results.json", results)
+        results = write_results(out, results, tables_of(results))
         write_pages(out, results)
     return results
 
@@ -191,6 +191,35 @@ def described(bench: Benchmark) -> dict[str, Any]:
         "images": {split: len(images.labels) for split, images in parts.items()},
         "seen": bench.known["semantics"],
         "unseen": sorted({*bench.test.semantics} - {*bench.known["semantics"]}),
+    }
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: arms and seeds by group and condition; verdicts on pairs; open sets; dates."""
+    rows, fits, verdicts, opened = [], [], [], []
+    for arm, seeds in results.get("arms", {}).items():
+        for seed, found in seeds.items():
+            name = {"seed": int(seed), "arm": arm}
+            mixtures = {f"mixtures_{k}": v for k, v in found.get("mixtures", {}).items()}
+            fits.append({**name, "temperature": found["temperature"], **mixtures})
+            for group, conditions in found["cells"].items():
+                for condition, cell in conditions.items():
+                    which = {**name, "images": group, "condition": condition}
+                    rows.append({**which, **scalars(cell)})
+            for which, shares in found["verification"].items():
+                group, size = which.rsplit(", ", 1)
+                verdicts.append({**name, "images": group, "set_size": int(size), **shares})
+    for arm, seeds in results.get("open_set", {}).items():
+        for seed, sources in seeds.items():
+            for left, scores in sources.items():
+                name = {"seed": int(seed), "arm": arm, "unknown": left}
+                opened += [{**name, "score": s, **scalars(one)} for s, one in scores.items()]
+    return {
+        "rows": rows,
+        "fits": fits,
+        "verification": verdicts,
+        "open_set": opened,
+        "dates": date_rows(results.get("dates", [])),
     }
 
 

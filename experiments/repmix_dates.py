@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.repmix_arms import (
+from gan_forensics.data import take
+from gan_forensics.data.attributed import Attributed
+from gan_forensics.experiments.repmix_arms import (
     Attributors,
     Benchmark,
     seen_semantics,
 )
-from gan_forensics.data import take
-from gan_forensics.data.attributed import Attributed
 from gan_forensics.forensics.attribution import fit_attributor
 from gan_forensics.forensics.attribution_measure import some_of_each
 from gan_forensics.forensics.fitting import fit_detector
@@ -117,6 +117,17 @@ def results_by_date(found: Mapping[int, Mapping[str, Any]]) -> list[dict[str, An
         for until, kinds in found.items()
     ]
     return [asdict(result) for result in by_date(scores)]
+
+
+def date_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A flat row for each date, detector and side: its area with the ends of its interval."""
+    return [
+        {"until": one.until, "detector": name, "generators": side, "auc": area.auc}
+        | {"auc_low": area.interval.low, "auc_high": area.interval.high}
+        for one in read_dates(results)
+        for side in ("fitted", "later")
+        for name, area in getattr(one, side).items()
+    ]
 
 
 def read_dates(results: Sequence[Mapping[str, Any]]) -> list[DateResult]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.repmix_arms import CLEAN, COMPOUND, MIXING, REPMIX, RESNET
-from experiments.repmix_dates import read_dates
-from experiments.repmix_gans import CONTROL
+from gan_forensics.experiments.repmix_arms import CLEAN, COMPOUND, MIXING, REPMIX, RESNET
+from gan_forensics.experiments.repmix_dates import read_dates
+from gan_forensics.experiments.repmix_gans import CONTROL
 from gan_forensics.forensics.attribution_measure import CONDITIONS, NEW_SEEDS, SEEN, UNSEEN
 from gan_forensics.report import Picture, Section, Table
 from gan_forensics.report.class_plots import confusion_figure

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from experiments.small_networks import SIDE, TinyDiscriminator, TinyGenerator
+from gan_forensics.experiments.small_networks import SIDE, TinyDiscriminator, TinyGenerator
 from gan_forensics.gans import Gan, GanConfig, build
 from gan_forensics.gans.methods import method_of
 

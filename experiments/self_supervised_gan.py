@@ -28,24 +28,25 @@ GAN is open at this size. What came out stands in experiments/README.md. Every a
 when it is done, so that a run that was stopped goes on when it is started again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from experiments.self_supervised_arms import GAMMAS, GAN, MS, SS, Digits, Stacks
-from experiments.self_supervised_page import QUESTION, finding, write_pages
-from experiments.self_supervised_published import Published, reproduce
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source
 from gan_forensics.data.stacked import Stacked
-from gan_forensics.files import write_json
+from gan_forensics.experiments.self_supervised_arms import GAMMAS, GAN, MS, SS, Digits, Stacks
+from gan_forensics.experiments.self_supervised_page import QUESTION, finding, write_pages
+from gan_forensics.experiments.self_supervised_published import Published, reproduce
+from gan_forensics.experiments.theory_page import claim_rows
 from gan_forensics.quality.modes import Judge, calibration, train_judge
 from gan_forensics.report.provenance import provenance
 from gan_forensics.runtime import keep_compiled, keep_scratch_memory
 from gan_forensics.studies.arms import stored_seeds
-from gan_forensics.studies.collapse import follow_stacks
+from gan_forensics.studies.collapse import end_rows, follow_stacks
+from gan_forensics.studies.results import write_results
 from gan_forensics.studies.runner import (
     as_json,
     carry_out,
@@ -127,7 +128,7 @@ PRESETS = {
 
 def theory() -> dict[str, Any]:
     """The claims on a few states."""
-    from experiments.self_supervised_theory import results
+    from gan_forensics.experiments.self_supervised_theory import results
 
     return results()
 
@@ -188,7 +189,7 @@ def _job(part: str, arm: str, settings: Digits | Stacks, out: Path) -> tuple[str
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for no parts.
@@ -227,9 +228,24 @@ def run(experiment: Experiment) -> dict[str, Any]:
             results["published"] = reproduce(experiment.published, out)
         results["seconds"] = {part: round(value, 1) for part, value in seconds.items()}
         results["finding"] = finding(results)
-        write_json(out / "results.json", results)
+        results = write_results(out, results, tables_of(results))
         write_pages(out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: the end of every part, arm and seed; what judges say of real stacks; claims."""
+    rows, judges = [], []
+    for part in (part for part in STACKS if part in results):
+        for arm, followed in results[part].items():
+            rows += end_rows(followed, part=part, arm=arm)
+        first = next(iter(results[part].values()))
+        judges += [
+            {"part": part, "accuracy": first["accuracy"], **row} for row in first["calibration"]
+        ]
+    claims = claim_rows(results["theory"]) if "theory" in results else []
+    published = results.get("published", [])
+    return {"rows": rows, "calibration": judges, "claims": claims, "published": published}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

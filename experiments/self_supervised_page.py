@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.self_supervised_arms import (
+from gan_forensics.experiments.self_supervised_arms import (
     DIGITS,
     DIST,
     DIST_MATCHING,
@@ -18,8 +18,8 @@ from experiments.self_supervised_arms import (
     STACKED,
     Arm,
 )
-from experiments.self_supervised_published import published_section
-from experiments.theory_page import said_claims, theory_section
+from gan_forensics.experiments.self_supervised_published import published_section
+from gan_forensics.experiments.theory_page import said_claims, theory_section
 from gan_forensics.report import Section, Table
 from gan_forensics.studies import pages
 from gan_forensics.studies.arms import said_difference, said_settled
@@ -86,7 +86,7 @@ def sections_of(results: Results) -> list[Section]:
     """Tables and pictures of every part."""
     sections = []
     if "theory" in results:
-        from experiments.self_supervised_theory import figures
+        from gan_forensics.experiments.self_supervised_theory import figures
 
         sections.append(theory_section(results["theory"], figures))
     for part, title in TITLES.items():

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.infomax_published import train_and_measure
+from gan_forensics.experiments.infomax_published import train_and_measure
 from gan_forensics.gans import GanConfig
 from gan_forensics.gans.config import Architecture
 from gan_forensics.report import Section, Table

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
-from experiments.discrete_games import (
+from gan_forensics.experiments.discrete_games import (
     ROTATIONS,
     Action,
     Distribution,
@@ -29,6 +28,7 @@ from experiments.discrete_games import (
     rotations,
     stabilisers,
 )
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import COLOURS, FAINT, label_ends, tidy
 
 # Two images with four orientations, one with two, and two with one. The data show each in one

@@ -31,7 +31,7 @@ import numpy as np
 
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_source, take
-from gan_forensics.files import write_json, written_beside
+from gan_forensics.files import written_beside
 from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import LOSSES, Gan, GanConfig, generate, spectral_task, train_gan
 from gan_forensics.gans.spectral_regularisation import Mode
@@ -43,6 +43,7 @@ from gan_forensics.studies import pages
 from gan_forensics.studies.bypass_quality import distances, feature_networks
 from gan_forensics.studies.collapse_page import student_interval
 from gan_forensics.studies.pages import over_seeds, plus_minus
+from gan_forensics.studies.results import seed_rows, write_results
 from gan_forensics.studies.runner import (
     carry_out,
     chosen,
@@ -218,9 +219,19 @@ def run(experiment: Experiment) -> dict[str, Any]:
         some = np.random.default_rng(1).permutation(min(map(len, shown.values())))[:32]
         shown = {name: images[some] for name, images in shown.items()}
         write_samples(experiment.out / "samples", shown, columns=8)
-        write_json(experiment.out / "results.json", results)
+        results = write_results(experiment.out, results, tables_of(results))
         _write_page(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: every variant and seed."""
+    rows = []
+    for row in results["variants"]:
+        by_name = {f"frechet, {n}": each["distance_by_seed"] for n, each in row["frechet"].items()}
+        named = {**row, **{f"{name}_by_seed": values for name, values in by_name.items()}}
+        rows += seed_rows([named], row["seeds"], keep=("variant", "images"))
+    return {"rows": rows}
 
 
 def _real(experiment: Experiment, split: str) -> np.ndarray:

@@ -31,7 +31,7 @@ Every setting of a preset can be overridden: `cpu --steps 200 --seeds 0 --out ru
 that was stopped goes on when it is started again; more seeds or upsamplings train what is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,10 +39,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.stargan_page import write_page
 from gan_forensics.cli.main import piped
 from gan_forensics.data import open_attributes, save_png, take
-from gan_forensics.files import write_json
+from gan_forensics.experiments.stargan_page import write_page
 from gan_forensics.forensics import FEATURES
 from gan_forensics.gans import (
     StarGanConfig,
@@ -58,6 +57,7 @@ from gan_forensics.studies.bypass_cells import Origin, Training, joined, measure
 from gan_forensics.studies.bypass_rates import BASELINE, Parts
 from gan_forensics.studies.bypass_tables import bypass_rows
 from gan_forensics.studies.pages import over_seeds
+from gan_forensics.studies.results import scalars, seed_rows, write_results
 from gan_forensics.studies.runner import carry_out, chosen, stored_part
 from gan_forensics.studies.translation import as_asked, domain_classifier, success
 from gan_forensics.train import Cadence
@@ -70,6 +70,8 @@ DETECTORS = (
     ("dct-logistic",),
 )
 TRAIN_FRACTION, RUNS = 0.1, 5
+# How a spectrum ends: the mean last value of the curves, the median exponent, the end resampled.
+ENDS = ("curve_end", "exponent", "resampled_end")
 # Rows of the pictures of translations.
 _SHOWN = 8
 
@@ -200,9 +202,25 @@ def run(experiment: Experiment) -> dict[str, Any]:
             "seconds": {name: round(value) for name, value in seconds.items()},
         }
         results["finding"] = finding(results)
-        write_json(out / "results.json", results)
+        results = write_results(out, results, tables_of(results))
         write_page(out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: translations by upsampling, target and seed; ends of spectra; detectors."""
+    seeds = results["protocol"]["seeds"]
+    keep = ("upsampling", "target", "images")
+    ends = [
+        {"images": row["images"], "seed": seed, **{k: row[k][place] for k in ENDS}}
+        for row in results["exponents"]
+        for place, seed in enumerate([None] if row["images"] == "real" else seeds)
+    ]
+    return {
+        "rows": seed_rows(results["translations"], seeds, keep=keep),
+        "spectra": ends,
+        "detectors": [scalars(row) for row in results["bypass"]],
+    }
 
 
 def _images(experiment: Experiment, split: str, most: int, *, rest: bool = False):
@@ -281,12 +299,8 @@ def _spectrum(images: np.ndarray, size: int) -> tuple[dict[str, Any], dict[str, 
         "std": durall.std(0).tolist(),
         "count": len(durall),
     }
-    decay = {
-        "curve_end": float(durall[:, -1].mean()),
-        "exponent": float(np.median(dzanic[:, 0])),
-        "resampled_end": float(resampled[:, -1].mean()),
-    }
-    return curve, decay
+    found = (durall[:, -1].mean(), np.median(dzanic[:, 0]), resampled[:, -1].mean())
+    return curve, dict(zip(ENDS, map(float, found), strict=True))
 
 
 def _mean_curve(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from gan_forensics.report import Picture, Section, Table
+from gan_forensics.report.figures import Figure
+from gan_forensics.studies.results import scalars
 
 
 def theory_section(
@@ -29,6 +30,12 @@ def theory_section(
         Picture(figure, alt=caption, caption=caption) for caption, figure in figures(theory)
     ]
     return Section("Theory", [table, *pictures])
+
+
+def claim_rows(theory: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A flat row for each claim; values that are many numbers stay in the theory itself."""
+    columns = {"claim": None, "holds": None, "value": None, "expected": None}
+    return [{**columns, **scalars(row)} for row in theory["claims"]]
 
 
 def said_claims(theory: Mapping[str, Any]) -> str:

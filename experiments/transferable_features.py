@@ -28,7 +28,7 @@ stopped goes on with the next detector when it is started again.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,16 +37,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from experiments import transferable_toy as toy
-from experiments.transferable_folders import measure_folders
-from experiments.transferable_page import QUESTION, finding, write_page
 from gan_forensics.cli.main import piped
 from gan_forensics.data import ArraySource, open_source, take
-from gan_forensics.files import write_json
+from gan_forensics.experiments import transferable_toy as toy
+from gan_forensics.experiments.transferable_folders import measure_folders
+from gan_forensics.experiments.transferable_page import QUESTION, finding, write_page
 from gan_forensics.forensics.neural_parts import part
 from gan_forensics.forensics.neural_training import DetectorConfig, train_detector
 from gan_forensics.gans import GanConfig, generate, train_gan
 from gan_forensics.report.provenance import provenance
+from gan_forensics.studies.results import scalars, write_results
 from gan_forensics.studies.runner import (
     as_json,
     carry_out,
@@ -152,6 +152,8 @@ def run(experiment: Experiment) -> dict[str, Any]:
         FileNotFoundError: for folders or weights that are not there.
     """
     start = time.perf_counter()
+    # Its GANs and detectors are found from anywhere.
+    experiment = replace(experiment, out=experiment.out.absolute())
     protocol = as_json({**asdict(experiment), **provenance()})
     results: dict[str, Any] = {"protocol": protocol, "seconds": {}}
     if experiment.gans:
@@ -167,9 +169,21 @@ def run(experiment: Experiment) -> dict[str, Any]:
         )
     results["seconds"]["this call"] = time.perf_counter() - start
     results["finding"] = finding(results)
-    write_json(experiment.out / "results.json", results)
+    results = write_results(experiment.out, results, tables_of(results))
     write_page(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: silenced channels by detector, seed and source; colour; detectors."""
+    tables: dict[str, list[dict[str, Any]]] = {"rows": [], "colour": [], "detectors": []}
+    for world in ("photographs", "toy", "forensynths"):
+        for found in results.get(world, ()):
+            name = {"seed": found["seed"], "world": world, "variant": found["variant"]}
+            tables["rows"] += [{**name, **row} for row in found["silenced"]]
+            tables["colour"] += [{**name, **row} for row in found["colour"]]
+            tables["detectors"].append({**name, **scalars(found)})
+    return tables
 
 
 class World(NamedTuple):
@@ -359,8 +373,6 @@ def gan_images(experiment: Experiment, name: str, n: int) -> Array:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a preset from the command line."""
     experiment = chosen(PRESETS, "transferable_features", QUESTION, arguments)
-    experiment = replace(experiment, out=experiment.out.absolute())
-    # Detectors differ by their seeds alone: one compilation serves all of them.
     carry_out(experiment, run)
 
 

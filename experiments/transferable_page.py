@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.transferable_published import published_sections
+from gan_forensics.experiments.transferable_published import published_sections
 from gan_forensics.report import Picture, Section, Table, bars_figure
 from gan_forensics.studies import pages
 from gan_forensics.studies.pages import bar, plus_minus

@@ -29,18 +29,18 @@ Published: 24.9 and 25.1 BLEU at T = 1 (alpha 0, .1), 22.0 and 22.1 at T = 3, En
 loss by temperature is as large without smoothing. What came out stands in experiments/README.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.translation_distillation_arms import Grid, check_grid, measure_task
-from experiments.translation_distillation_page import finding, write_pages
-from experiments.translation_distillation_tasks import CATALOGUES, open_task
 from gan_forensics.cli.main import piped
 from gan_forensics.distill.translator import TranslatorConfig
-from gan_forensics.files import write_json
+from gan_forensics.experiments.translation_distillation_arms import Grid, check_grid, measure_task
+from gan_forensics.experiments.translation_distillation_page import finding, write_pages
+from gan_forensics.experiments.translation_distillation_tasks import CATALOGUES, open_task
 from gan_forensics.report.provenance import provenance
+from gan_forensics.studies.results import scalars, write_results
 from gan_forensics.studies.runner import as_json, carry_out, chosen
 from gan_forensics.train.run_folder import writing
 
@@ -120,7 +120,7 @@ PRESETS = {
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Carry the experiment out; returns what is in results.json.
+    """Carry the experiment out; returns what is in results.json: `tables_of`, and extras.
 
     Raises:
         ValueError: for grids that cannot be, and data that cannot be used.
@@ -162,9 +162,25 @@ def run(experiment: Experiment) -> dict[str, Any]:
                     spent = results["seconds"].get(source, 0.0) + seconds
                     results["seconds"][source] = round(spent, 1)
         results["finding"] = finding(results)
-        write_json(experiment.out / "results.json", results)
+        results = write_results(experiment.out, results, tables_of(results))
         write_pages(experiment.out, results)
     return results
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows: scores of every source, seed, teacher or student, and split; ratios."""
+    rows, ratios = [], []
+    for source, seeds in results["scores"].items():
+        for seed, arms in seeds.items():
+            name = {"seed": int(seed), "source": source}
+            for arm, found in arms.items():
+                if arm == "ratio":
+                    ratios.append({**name, "ratio": found})
+                    continue
+                for split, scores in found["splits"].items():
+                    which = {**name, "arm": arm, "split": split}
+                    rows.append({**which, **scalars(scores), **scalars(found)})
+    return {"rows": rows, "ratios": ratios}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from experiments.translation_distillation_tasks import Task
 from gan_forensics.distill.losses import logit_spread
 from gan_forensics.distill.translate import translate_lines
 from gan_forensics.distill.translator import Translator, TranslatorConfig
 from gan_forensics.distill.translator_fit import Fitted, fit_translator, teacher_top_logits
+from gan_forensics.experiments.translation_distillation_tasks import Task
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.studies.runner import as_json, stored_part
 from gan_forensics.studies.translation_scores import translation_scores

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from experiments.translation_distillation_published import published_section
-from experiments.translation_distillation_tasks import CATALOGUES, HELD_OUT
+from gan_forensics.experiments.translation_distillation_published import published_section
+from gan_forensics.experiments.translation_distillation_tasks import CATALOGUES, HELD_OUT
 from gan_forensics.report import Picture, Section, Table
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import INK, curve_style, label_ends, tidy
 from gan_forensics.studies import pages
 from gan_forensics.studies.collapse_page import student_interval

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.fetch_catalogues import of_words
 from gan_forensics.data.catalogues import Pairs, normalised, read_packages
 from gan_forensics.data.text import open_parallel, part_of_sentence
 from gan_forensics.data.vocabulary import Vocabulary, train_vocabulary
+from gan_forensics.experiments.fetch_catalogues import of_words
 
 SPLITS = ("train", "validation", "test")
 # The catalogues, whose archives lie in a folder of their own.

@@ -18,6 +18,6 @@ MIRRORED = (
 
 def astronaut_points() -> np.ndarray:
     """Points [68, 2] of the face of `skimage.data.astronaut`, in pixels."""
-    path = Path(__file__).with_name("golden") / "astronaut_landmarks.csv"
+    path = Path(__file__).parent.parent / "experiments" / "astronaut_landmarks.csv"
     with path.open() as file:
         return np.array([[float(row["x"]), float(row["y"])] for row in csv.DictReader(file)])

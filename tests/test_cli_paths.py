@@ -9,8 +9,9 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-import experiments
-from experiments import (
+from gan_forensics import cli
+from gan_forensics.cli.main import commands
+from gan_forensics.experiments import (
     dag,
     doping,
     face_tracking,
@@ -27,8 +28,6 @@ from experiments import (
     transferable_features,
     translation_distillation,
 )
-from gan_forensics import cli
-from gan_forensics.cli.main import commands
 from gan_forensics.files import check_file_out, check_folder_out, in_words
 from gan_forensics.train.run_folder import writing
 
@@ -161,10 +160,10 @@ def test_an_experiment_refuses_its_folder_first(module, capsys, monkeypatch, tmp
 
 
 def test_every_experiment_is_tested():
-    folder = Path(experiments.__file__).parent
+    folder = Path(dag.__file__).parent
     scripts = [path.stem for path in folder.glob("*.py") if "def main(" in path.read_text()]
     assert sorted(scripts) == [
-        module.__name__.removeprefix("experiments.") for module in EXPERIMENTS
+        module.__name__.removeprefix("gan_forensics.experiments.") for module in EXPERIMENTS
     ]
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments import dag, dag_measures
-from experiments.dag import PRESETS, run
-from experiments.dag_limited import (
+from gan_forensics.data import ArraySource
+from gan_forensics.experiments import dag, dag_measures
+from gan_forensics.experiments.dag import PRESETS, run
+from gan_forensics.experiments.dag_limited import (
     DAG_CROP,
     DAG_ROTATION,
     LIMITED,
@@ -21,9 +22,9 @@ from experiments.dag_limited import (
     Limited,
     limited_config,
 )
-from experiments.dag_measures import Reals, judged, references, stratified, subset
-from experiments.dag_page import by_fraction, finding, sections_of
-from experiments.dag_plane import (
+from gan_forensics.experiments.dag_measures import Reals, judged, references, stratified, subset
+from gan_forensics.experiments.dag_page import by_fraction, finding, sections_of
+from gan_forensics.experiments.dag_plane import (
     CENTRES,
     DAG,
     ROTATIONS,
@@ -33,8 +34,7 @@ from experiments.dag_plane import (
     plane_gan,
     turned,
 )
-from experiments.dag_published import POLICIES, policy_config
-from gan_forensics.data import ArraySource
+from gan_forensics.experiments.dag_published import POLICIES, policy_config
 from gan_forensics.gans.dag import HEADS
 from gan_forensics.gans.task import DISCRIMINATOR
 from gan_forensics.report import Table

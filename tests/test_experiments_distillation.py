@@ -10,19 +10,25 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments import label_smoothing_distillation
-from experiments import label_smoothing_distillation_fashion as fashion
-from experiments import label_smoothing_distillation_published as published
-from experiments.label_smoothing_distillation import PRESETS, run
-from experiments.label_smoothing_distillation_fashion import SIMILAR, Fashion, drawn_images
-from experiments.label_smoothing_distillation_published import (
+from gan_forensics.distill import Classifier
+from gan_forensics.distill.classifier_build import learner_of
+from gan_forensics.experiments import label_smoothing_distillation
+from gan_forensics.experiments import label_smoothing_distillation_fashion as fashion
+from gan_forensics.experiments import label_smoothing_distillation_published as published
+from gan_forensics.experiments.label_smoothing_distillation import PRESETS, run
+from gan_forensics.experiments.label_smoothing_distillation_fashion import (
+    SIMILAR,
+    Fashion,
+    drawn_images,
+)
+from gan_forensics.experiments.label_smoothing_distillation_published import (
     RECIPES,
     STUDENTS,
     TEACHERS,
     Published,
     published_section,
 )
-from experiments.label_smoothing_distillation_toy import (
+from gan_forensics.experiments.label_smoothing_distillation_toy import (
     CLASSES,
     HIERARCHY,
     TOY_TRIO,
@@ -30,8 +36,6 @@ from experiments.label_smoothing_distillation_toy import (
     drawn,
     toy_recipe,
 )
-from gan_forensics.distill import Classifier
-from gan_forensics.distill.classifier_build import learner_of
 from gan_forensics.report import Table
 from gan_forensics.studies.distillation_fit import Examples
 from gan_forensics.train import make_step
@@ -230,7 +234,7 @@ def test_what_is_finished_is_not_trained_again(smoke, monkeypatch):
 @pytest.mark.slow
 def test_the_toy_shows_the_published_direction_and_not_at_equal_effective_temperature():
     """As measured on six seeds; here three, and the effect is ten deviations away from 0."""
-    from experiments.label_smoothing_distillation_toy import followed_toy
+    from gan_forensics.experiments.label_smoothing_distillation_toy import followed_toy
     from gan_forensics.studies.distillation import HARD, MATCHED
     from gan_forensics.studies.distillation_verdicts import steeper
 

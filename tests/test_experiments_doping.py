@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from experiments import doping
-from experiments.doping import CPU, PAPER, SMOKE
-from experiments.doping_page import finding
-from experiments.doping_tasks import carried_task, odds_task
 from gan_forensics.anomaly import AAEConfig, aae_learner, make_task
+from gan_forensics.experiments import doping
+from gan_forensics.experiments.doping import CPU, PAPER, SMOKE
+from gan_forensics.experiments.doping_page import finding
+from gan_forensics.experiments.doping_tasks import carried_task, odds_task
 from gan_forensics.studies.doping import CompareConfig, _outside, compare
 from gan_forensics.train import make_step
 from tests.small_experiments import command

@@ -8,10 +8,10 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from experiments import face_tracking
-from experiments.face_landmarks import detect as landmarks_command
-from experiments.face_pose_errors import compare as pose_command
-from experiments.face_tracking import PRESETS, Experiment, film, run
+from gan_forensics.experiments import face_tracking
+from gan_forensics.experiments.face_landmarks import detect as landmarks_command
+from gan_forensics.experiments.face_pose_errors import compare as pose_command
+from gan_forensics.experiments.face_tracking import PRESETS, Experiment, film, run
 from gan_forensics.faces.camera import rotation
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.fit import fit_landmarks

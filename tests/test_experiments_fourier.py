@@ -8,10 +8,19 @@ import pytest
 import scipy.linalg
 from numpy.testing import assert_allclose
 
-from experiments import fourier_discrepancies, fourier_published, spectral_regularisation
-from experiments.fourier_discrepancies import PAPER, Experiment
-from experiments.plateau_schedule import EPOCHS, pixel_frechet, plateau_rule, train_by_plateau
 from gan_forensics.data import power_law_textures
+from gan_forensics.experiments import (
+    fourier_discrepancies,
+    fourier_published,
+    spectral_regularisation,
+)
+from gan_forensics.experiments.fourier_discrepancies import PAPER, Experiment
+from gan_forensics.experiments.plateau_schedule import (
+    EPOCHS,
+    pixel_frechet,
+    plateau_rule,
+    train_by_plateau,
+)
 from gan_forensics.gans import GanConfig
 from gan_forensics.nn import TAILS
 from gan_forensics.studies.bypass import gan_configs

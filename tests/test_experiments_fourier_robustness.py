@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import fourier_robustness as script
-from experiments.fourier_robustness_page import finding, margins, middle_of, rates_table, summary
 from gan_forensics.data import power_law_textures
 from gan_forensics.data.perturbations import perturb
+from gan_forensics.experiments import fourier_robustness as script
+from gan_forensics.experiments.fourier_robustness_page import (
+    finding,
+    margins,
+    middle_of,
+    rates_table,
+    summary,
+)
 from gan_forensics.forensics import fit_detector
 from gan_forensics.gans import GanConfig
 from tests.small_experiments import command

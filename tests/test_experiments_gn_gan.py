@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import gn_gan
-from experiments.gn_gan import ALL, FOUR, PRESETS, Plane, Stacks, run
-from experiments.gn_gan_arms import (
+from gan_forensics.experiments import gn_gan
+from gan_forensics.experiments.gn_gan import ALL, FOUR, PRESETS, Plane, Stacks, run
+from gan_forensics.experiments.gn_gan_arms import (
     ALONE,
     DISTANCE,
     GAN,

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import infomax_gan, infomax_page, infomax_published
-from experiments.infomax_diversity import KINDS, Diversity, asked, diversity
-from experiments.infomax_encoder import Labelled
-from experiments.infomax_forgetting import Forgetting, accuracies, forgetting, summary
-from experiments.infomax_gan import PAPER, PRESETS, Experiment
-from experiments.infomax_modes import METHODS, Stacks, gan_config
-from experiments.infomax_published import (
+from gan_forensics.experiments import infomax_gan, infomax_page, infomax_published
+from gan_forensics.experiments.infomax_diversity import KINDS, Diversity, asked, diversity
+from gan_forensics.experiments.infomax_encoder import Labelled
+from gan_forensics.experiments.infomax_forgetting import Forgetting, accuracies, forgetting, summary
+from gan_forensics.experiments.infomax_gan import PAPER, PRESETS, Experiment
+from gan_forensics.experiments.infomax_modes import METHODS, Stacks, gan_config
+from gan_forensics.experiments.infomax_published import (
     PUBLISHED,
     RECIPES,
     Published,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import (
+from gan_forensics.experiments import (
     dag,
     doping,
     face_tracking,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import fourier_released
 from gan_forensics.data import power_law_textures
+from gan_forensics.experiments import fourier_released
 from tests.test_nn_weights import generator_state
 
 

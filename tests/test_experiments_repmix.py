@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import repmix_page as page
-from experiments.repmix import PRESETS, run
-from experiments.repmix_arms import ARMS, COMPOUND, MIXING, REPMIX, RESNET, Attributors, tracked
-from experiments.repmix_arms import _verdicts as verdicts
-from experiments.repmix_dates import read_dates, results_by_date, some_sources
-from experiments.repmix_gans import CONTROL, MAKERS, SEMANTICS, Gans
 from gan_forensics.data import ArraySource
 from gan_forensics.data.attributed import Attributed
+from gan_forensics.experiments import repmix_page as page
+from gan_forensics.experiments.repmix import PRESETS, run
+from gan_forensics.experiments.repmix_arms import (
+    ARMS,
+    COMPOUND,
+    MIXING,
+    REPMIX,
+    RESNET,
+    Attributors,
+    tracked,
+)
+from gan_forensics.experiments.repmix_arms import _verdicts as verdicts
+from gan_forensics.experiments.repmix_dates import read_dates, results_by_date, some_sources
+from gan_forensics.experiments.repmix_gans import CONTROL, MAKERS, SEMANTICS, Gans
 from gan_forensics.forensics.attribution_measure import CONDITIONS, NEW_SEEDS, SEEN, UNSEEN
 from gan_forensics.forensics.attribution_networks import NETWORKS, start
 from gan_forensics.forensics.evaluate_classes import evaluate_classes

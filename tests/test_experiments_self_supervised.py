@@ -8,12 +8,29 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import self_supervised_gan
-from experiments.self_supervised_arms import DIGITS, GAN, MS, SNGAN, SS, STACKED, tiny_gan
-from experiments.self_supervised_gan import PRESETS, run
-from experiments.self_supervised_page import comparisons, sections_of
-from experiments.self_supervised_published import PUBLISHED, RECIPES, pairs, recipe_config
-from experiments.small_networks import PlaneDiscriminator, TinyDiscriminator, TinyGenerator
+from gan_forensics.experiments import self_supervised_gan
+from gan_forensics.experiments.self_supervised_arms import (
+    DIGITS,
+    GAN,
+    MS,
+    SNGAN,
+    SS,
+    STACKED,
+    tiny_gan,
+)
+from gan_forensics.experiments.self_supervised_gan import PRESETS, run
+from gan_forensics.experiments.self_supervised_page import comparisons, sections_of
+from gan_forensics.experiments.self_supervised_published import (
+    PUBLISHED,
+    RECIPES,
+    pairs,
+    recipe_config,
+)
+from gan_forensics.experiments.small_networks import (
+    PlaneDiscriminator,
+    TinyDiscriminator,
+    TinyGenerator,
+)
 from gan_forensics.gans import init
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
 from gan_forensics.nn.initial import initial_variables

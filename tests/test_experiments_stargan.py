@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import stargan
-from experiments.stargan import PRESETS, Experiment, finding, run
+from gan_forensics.experiments import stargan
+from gan_forensics.experiments.stargan import PRESETS, Experiment, finding, run
 from gan_forensics.gans import StarGanConfig, build_stargan
 from tests.small_experiments import command
 

@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 
-from experiments import fetch_talking_face
-from experiments.fetch_talking_face import CLIPS, FOLDER, clips, fetch
+from gan_forensics.experiments import fetch_talking_face
+from gan_forensics.experiments.fetch_talking_face import CLIPS, FOLDER, clips, fetch
 
 CONTENT = {name: name.encode() * 50 for name in CLIPS}
 

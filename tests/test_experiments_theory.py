@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import dag_theory, self_supervised_theory
-from experiments.discrete_games import (
+from gan_forensics.experiments import dag_theory, self_supervised_theory
+from gan_forensics.experiments.discrete_games import (
     best_classifier,
     claim,
     claim_above,
@@ -24,7 +24,7 @@ from experiments.discrete_games import (
     rotations,
     stabilisers,
 )
-from experiments.self_supervised_theory import DATA, ORBITS, SHOWN
+from gan_forensics.experiments.self_supervised_theory import DATA, ORBITS, SHOWN
 
 ACTION = rotations(ORBITS)
 THEORIES = {"self-supervised": self_supervised_theory, "dag": dag_theory}

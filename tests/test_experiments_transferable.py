@@ -8,13 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import transferable_features, transferable_toy
-from experiments.transferable_features import PAPER, PRESETS, SMOKE, detector_config
-from experiments.transferable_folders import first_of_each_class, read_detector, to_ranked_size
-from experiments.transferable_page import finding, spread
-from experiments.transferable_published import GRAY, SILENCED, TESTED, WANG, published_sections
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.data.augment import grayscale
+from gan_forensics.experiments import transferable_features, transferable_toy
+from gan_forensics.experiments.transferable_features import PAPER, PRESETS, SMOKE, detector_config
+from gan_forensics.experiments.transferable_folders import (
+    first_of_each_class,
+    read_detector,
+    to_ranked_size,
+)
+from gan_forensics.experiments.transferable_page import finding, spread
+from gan_forensics.experiments.transferable_published import (
+    GRAY,
+    SILENCED,
+    TESTED,
+    WANG,
+    published_sections,
+)
 from gan_forensics.explain import feature_layers, find_layers
 from gan_forensics.forensics.neural import ARCHITECTURES, NeuralDetector
 from gan_forensics.forensics.neural_training import initial_variables
@@ -222,6 +232,8 @@ def test_ranking_takes_the_first_images_of_each_class(tmp_path, rng):
 
 def test_a_classifier_of_other_things_is_no_detector(tmp_path, monkeypatch):
     head = {"params": {"fc": {"bias": np.zeros(1000)}}}
-    monkeypatch.setattr("experiments.transferable_folders.published_variables", lambda *a: head)
+    monkeypatch.setattr(
+        "gan_forensics.experiments.transferable_folders.published_variables", lambda *a: head
+    )
     with pytest.raises(ValueError, match="1000 logits: a detector has one"):
         read_detector("resnet50", tmp_path / "resnet50.pth")

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from experiments import translation_distillation_page as page
-from experiments.fetch_catalogues import counts, download, of_words
-from experiments.translation_distillation import DEMONSTRATION, PRESETS, run
-from experiments.translation_distillation_arms import Grid, arm_name, arms, check_grid
-from experiments.translation_distillation_published import TABLE, drop, published_section
-from experiments.translation_distillation_tasks import CATALOGUES, HELD_OUT, open_task
 from gan_forensics.data.catalogues import normalised, read_packages
 from gan_forensics.distill.translator import make_network
+from gan_forensics.experiments import translation_distillation_page as page
+from gan_forensics.experiments.fetch_catalogues import counts, download, of_words
+from gan_forensics.experiments.translation_distillation import DEMONSTRATION, PRESETS, run
+from gan_forensics.experiments.translation_distillation_arms import Grid, arm_name, arms, check_grid
+from gan_forensics.experiments.translation_distillation_published import (
+    TABLE,
+    drop,
+    published_section,
+)
+from gan_forensics.experiments.translation_distillation_tasks import CATALOGUES, HELD_OUT, open_task
 from gan_forensics.report import Table
 from gan_forensics.studies.runner import as_json
 from gan_forensics.studies.translation_scores import CHRF, PAPER, STANDARD

@@ -283,8 +283,7 @@ def test_a_plain_number_is_reported_by_the_name_of_its_term():
     assert loss_of(matching, Loss(jnp.zeros(()), {"other": jnp.ones(())})).metrics.keys() == {
         "other"
     }
-    named = {t.__qualname__: t for t in (*HINGE.generator, lambda context: 1.0)}
-    assert [[*loss_of(t, 1.0).metrics] for t in named.values()] == [["adversarial"], ["lambda"]]
+    assert loss_of(HINGE.generator[0], 1.0).metrics.keys() == {"adversarial"}
 
 
 def test_the_config_of_own_networks_says_what_they_are_and_is_json(tmp_path):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments.gn_gan_arms import groups
 from gan_forensics.data.toy_points import WORLDS
+from gan_forensics.experiments.gn_gan_arms import groups
 from gan_forensics.gans import GanConfig, Task, build
 from gan_forensics.quality.points import registered
 from gan_forensics.report.trajectories import Trajectory, points_figure, trajectories_figure

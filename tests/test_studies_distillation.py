@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments.label_smoothing_distillation_toy import Perceptron
 from gan_forensics.distill import logit_spread
+from gan_forensics.experiments.label_smoothing_distillation_toy import Perceptron
 from gan_forensics.report import Picture, Table
 from gan_forensics.runtime import jit
 from gan_forensics.studies import distillation, distillation_fit

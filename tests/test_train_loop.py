@@ -465,6 +465,22 @@ def test_metrics_are_means_over_the_steps_between_lines(tmp_path):
     np.testing.assert_allclose(coarse[0]["fit/loss"], expected, rtol=1e-6)
 
 
+def test_where_no_bar_can_be_drawn_the_losses_are_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr("gan_forensics.files.progress._DUE", (0.0, 1e9))
+    _fit(tmp_path / "said", 4, progress=True)
+    first, last = (line for line in capsys.readouterr().err.splitlines() if "steps" in line)
+    losses = {
+        record["step"]: {n.split("/")[0]: v for n, v in record.items() if n.endswith("/loss")}
+        for record in read_metrics(tmp_path / "said" / "metrics.jsonl")
+    }
+    numbers = ", ".join(f"{name} {value:.3g}" for name, value in losses[4].items())
+    assert first == "said: 1 of 4 steps (25%)"
+    assert last.startswith("said: 4 of 4 steps (100%)") and last.endswith(f"; {numbers}")
+    _fit(tmp_path / "quiet", 4, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_half_written_log_line_is_left_out(tmp_path):
     _fit(tmp_path, 8)
     path = tmp_path / "metrics.jsonl"

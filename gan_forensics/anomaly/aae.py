@@ -173,8 +173,8 @@ class Autoencoder:
     """
 
     config: AAEConfig
-    params: Mapping[str, PyTree]
-    history: Mapping[str, Float[np.ndarray, " steps"]] = field(default_factory=dict)
+    params: Mapping[str, PyTree] = field(repr=False)
+    history: Mapping[str, Float[np.ndarray, " steps"]] = field(default_factory=dict, repr=False)
 
     def encode(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
         """Codes of rows."""

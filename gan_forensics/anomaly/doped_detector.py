@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.ensemble import IsolationForest
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,6 +14,8 @@ def _has(name: str):
     """Whether the detector, fitted or not, has a method of this name."""
 
     def check(self: "DopedDetector") -> bool:
+        from sklearn.ensemble import IsolationForest
+
         detector = getattr(self, "detector_", self.detector)
         return hasattr(IsolationForest if detector is None else detector, name)
 
@@ -60,6 +61,8 @@ class DopedDetector(OutlierMixin, BaseEstimator):
         Raises:
             ValueError: as `Doping.fit`.
         """
+        from sklearn.ensemble import IsolationForest
+
         # Not `or`: an ensemble that is not fitted has no truth value.
         doping: Any = Doping() if self.doping is None else clone(self.doping)
         detector: Any = IsolationForest() if self.detector is None else clone(self.detector)

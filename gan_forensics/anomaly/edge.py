@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import chi
 
 from gan_forensics.data.copies import copies
 from gan_forensics.files import number
@@ -135,6 +134,8 @@ def quantile_shell(
 
     The radius is the inverse of the chi law at u ~ U(low, high), the direction uniform.
     """
+    from scipy.stats import chi
+
     _check_quantiles(low, high)
     centre = np.asarray(centre, np.float64)
     # Through the upper tail, where a difference from one would lose its digits.

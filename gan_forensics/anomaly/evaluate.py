@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
 
 from gan_forensics.anomaly.detectors import Fitted
 
@@ -167,6 +166,8 @@ def paired_difference(
     Raises:
         ValueError: when the two do not pair, or there are fewer than two pairs.
     """
+    from scipy import stats
+
     a, b = np.asarray(treated, np.float64), np.asarray(control, np.float64)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
         raise ValueError(f"need two or more pairs, got {a.shape} and {b.shape}")

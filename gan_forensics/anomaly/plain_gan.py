@@ -4,7 +4,7 @@ Non-saturating losses and perceptrons (Goodfellow et al. 2014); the generator ma
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 
 import jax
@@ -55,7 +55,7 @@ class PlainGAN:
     """A trained generator of rows."""
 
     config: GANConfig
-    params: Mapping[str, PyTree]
+    params: Mapping[str, PyTree] = field(repr=False)
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Float[np.ndarray, "n d"]:
         """Draw rows."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import chi, kstest
 
 INDISTINGUISHABLE = 2 * math.log(2)
 # Tolerances of the verdict: off-centre by a quarter of a prior deviation, axes off by a quarter,
@@ -61,6 +60,8 @@ def prior_fit(
         scale: deviation of the prior's axes.
         losses: the discriminator's losses by step.
     """
+    from scipy.stats import chi, kstest
+
     z = np.asarray(z, np.float64) / scale
     lengths = np.linalg.norm(z, axis=1)
     latent = z.shape[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_forensics.files import say, shown, tell
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 
 if TYPE_CHECKING:
     from gan_forensics.anomaly import TableData
@@ -129,10 +129,8 @@ def _heard(name: str, take: Callable[[logging.LogRecord], None]) -> Iterator[Non
 
 
 def progress(things):
-    """The things with a progress bar, on terminals."""
-    from tqdm import tqdm
-
-    return tqdm(things, unit="image", disable=bars_off())
+    """The things with a progress bar."""
+    return progress_bar(things, unit="image")
 
 
 def batches(source) -> Iterator[Any]:

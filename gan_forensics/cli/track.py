@@ -8,7 +8,7 @@ from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_given
 from gan_forensics.files import say, tell
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 
 if TYPE_CHECKING:
     from gan_forensics.faces.runs import Tracked
@@ -170,7 +170,5 @@ class Track:
 
 
 def in_frames(frames, total: int | None = None):
-    """The frames with their rate, on terminals, and how many are left where that is known."""
-    from tqdm import tqdm
-
-    return tqdm(frames, total=total, unit="frame", disable=bars_off())
+    """The frames with their rate, and how many are left where that is known."""
+    return progress_bar(frames, total=total, unit="frame")

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import correlate1d, gaussian_filter
 
 from gan_forensics.data.corruption_scale import Pixels, Rng, integers, levels, scale_of, unit
 
@@ -30,6 +29,8 @@ def gaussian_blur(image: Pixels, severity: int, rng: Rng) -> Pixels:
 
 
 def _gaussian(x: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "h w c"]:
+    from scipy.ndimage import gaussian_filter
+
     return gaussian_filter(x, (sigma, sigma, 0), mode="nearest", truncate=4.0)
 
 
@@ -49,6 +50,8 @@ def disk(radius: int, alias: float) -> Float[np.ndarray, "k k"]:
     Its sum is 1, but where the disk touches the rim of its grid the published smoothing mirrors
     some of it back: 1.013 for a radius of 8, 1.011 for 10. The two strongest brighten by as much.
     """
+    from scipy.ndimage import correlate1d
+
     reach = max(8, radius)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     flat = (x**2 + y**2 <= radius**2).astype(float)

@@ -7,8 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.fft import dct, dctn, idct, idctn
-from scipy.ndimage import map_coordinates
 
 from gan_forensics.data.corruption_scale import (
     Map,
@@ -78,6 +76,8 @@ def smoothed(field: Map, sigma: float, truncate: float = 3.0) -> Map:
 
     The cosine transform diagonalises it: scipy's filter of a thousand taps takes 20 times as long.
     """
+    from scipy.fft import dctn, idctn
+
     rows, columns = (gaussian_response(side, sigma, truncate) for side in field.shape)
     waves = np.asarray(dctn(field, type=2)) * rows[:, None] * columns
     return np.asarray(idctn(waves, type=2))
@@ -85,6 +85,8 @@ def smoothed(field: Map, sigma: float, truncate: float = 3.0) -> Map:
 
 def smoothing_matrix(side: int, sigma: float, truncate: float = 3.0) -> Float[np.ndarray, "n n"]:
     """What `smoothed` does along one side, as a matrix."""
+    from scipy.fft import dct, idct
+
     response = gaussian_response(side, sigma, truncate)
     return np.asarray(idct(response[:, None] * dct(np.eye(side), axis=0), axis=0))
 
@@ -98,6 +100,8 @@ def gaussian_response(side: int, sigma: float, truncate: float) -> Float[np.ndar
 
 
 def _sampled(x: Float[np.ndarray, "h w c"], place, mode: str) -> Float[np.ndarray, "h w c"]:
+    from scipy.ndimage import map_coordinates
+
     channels = [
         map_coordinates(channel, place, order=1, mode=mode) for channel in x.transpose(2, 0, 1)
     ]

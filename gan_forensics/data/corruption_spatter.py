@@ -6,7 +6,6 @@ OpenCV on bytes; they are written out here, and tested against OpenCV's.
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage
 
 from gan_forensics.data.corruption_scale import (
     Map,
@@ -37,6 +36,8 @@ Bytes = UInt8[np.ndarray, "h w"]
 
 def spatter(image: Pixels, severity: int, rng: Rng) -> Pixels:
     """Smoothed noise beyond a threshold is liquid: light that is added, or mud that covers."""
+    from scipy import ndimage
+
     mean, deviation, sigma, threshold, strength, kind = SPATTER[severity - 1]
     liquid = rng.normal(mean, deviation, published_shape(image.shape))
     liquid = ndimage.gaussian_filter(liquid, sigma, mode="nearest", truncate=4.0)
@@ -54,6 +55,8 @@ def spatter(image: Pixels, severity: int, rng: Rng) -> Pixels:
 
 def drops(liquid: Bytes) -> Map:
     """The light of drops, in [0, 1]: the liquid times a relief that rises from its edges."""
+    from scipy import ndimage
+
     near = np.minimum(distance(edges(liquid)), FAR).astype(np.float32)
     near = ndimage.uniform_filter(near, 3, mode="mirror").astype(np.uint8)
     relief = ndimage.correlate(equalised(near).astype(int), RELIEF, mode="mirror")
@@ -69,6 +72,8 @@ def edges(layer: Bytes) -> Bool[np.ndarray, "h w"]:
     A pixel is thinned away unless it exceeds its two neighbours along the gradient, whose direction
     is one of four; what is weak stays where it touches what is strong.
     """
+    from scipy import ndimage
+
     wide = layer.astype(int)
     down = ndimage.correlate1d(
         ndimage.correlate1d(wide, [-1, 0, 1], 0, mode="nearest"), [1, 2, 1], 1, mode="nearest"
@@ -101,6 +106,8 @@ def edges(layer: Bytes) -> Bool[np.ndarray, "h w"]:
 
 def distance(edge: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Distance to the nearest edge in moves of 1, 1.4 (diagonal) and 2.1969 (knight's)."""
+    from scipy import ndimage
+
     if not edge.any():
         return np.full(edge.shape, np.inf)
     nearest = ndimage.distance_transform_edt(~edge, return_distances=False, return_indices=True)

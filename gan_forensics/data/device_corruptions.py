@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
-from scipy.ndimage import gaussian_filter1d
 
 from gan_forensics.data import corruption_blur as blur
 from gan_forensics.data import corruption_digital as digital
@@ -105,6 +104,8 @@ def _along(rows: np.ndarray, x: Image, columns: np.ndarray) -> Image:
 
 
 def _gaussian_blur(x: Image, noise: None, severity: int) -> Image:
+    from scipy.ndimage import gaussian_filter1d
+
     sigma = blur.GAUSSIAN[severity - 1] * scale_of(x.shape)
     rows, columns = (
         gaussian_filter1d(np.eye(side), sigma, axis=0, mode="nearest", truncate=4.0)

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int, UInt8
 from gan_forensics.data.decoding import ImageError, is_gray, load_image
 from gan_forensics.data.images import check_pixels, square, to_float
 from gan_forensics.files import shown
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 
 SPLITS = ("train", "test", "all")
 # Networks and tables are as long as the largest label is, however few examples there are.
@@ -246,10 +246,8 @@ class FileSource:
     @functools.cached_property
     def channels(self) -> Literal[1, 3]:
         """1 where all files are gray, else 3: known at the first file that is not."""
-        from tqdm import tqdm
-
         # Of many files the headers take a while, if all are gray.
-        headers = tqdm(self.among, unit="header", delay=2, leave=False, disable=bars_off())
+        headers = progress_bar(self.among, unit="header", brief=True)
         return 1 if all(map(_may_be_gray, headers)) else 3
 
     def __len__(self) -> int:

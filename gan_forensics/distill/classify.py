@@ -3,14 +3,13 @@
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
-from scipy.special import log_softmax
 
 from gan_forensics.data import ArraySource, Source, center_crop, chunks, square, to_float
 from gan_forensics.distill.architectures import architecture, inputs_of, make_classifier
@@ -39,7 +38,7 @@ class Classifier:
 
     arch: str
     classes: int
-    variables: Mapping[str, Any]
+    variables: Mapping[str, Any] = field(repr=False)
     width: int | None = None
     size: int | None = None
     resize: int | None = None
@@ -121,6 +120,8 @@ def accuracies(
 
     Of equal logits those of the lower classes count as the larger ones.
     """
+    from scipy.special import log_softmax
+
     own = logits[np.arange(len(labels)), labels][:, None]
     before = np.arange(logits.shape[1]) < labels[:, None]
     rank = ((logits > own) | ((logits == own) & before)).sum(1)
@@ -136,6 +137,8 @@ def tested(classifier: Classifier, source: Source) -> tuple[dict[str, Any], list
 
     The calibration error is that of 15 bins of equal width.
     """
+    from scipy.special import log_softmax
+
     from gan_forensics.forensics.temperature import calibration_error, reliability
 
     logits, labels = classifier.labelled_logits(source)

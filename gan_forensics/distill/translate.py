@@ -9,13 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from gan_forensics.data.token_batches import bucket
 from gan_forensics.data.vocabulary import END, PAD, UNKNOWN
 from gan_forensics.distill.decode import beam_search, check_search
 from gan_forensics.distill.translator import Translator
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.nn.transformer import MOST_TOKENS
 from gan_forensics.runtime import products
 
@@ -78,7 +77,7 @@ def translate_lines(
     cut = 0
     found: list[list[tuple[str, float]]] = [[("", 0.0)] for _ in lines]
     search = _compiled_search(translator.network, beam, n_best, longest)
-    bar = tqdm(total=len(lines), unit="line", disable=bars_off() if progress else True)
+    bar = progress_bar(total=len(lines), unit="line", on=progress)
     with bar, products(translator.config.precision):
         bar.update(len(lines) - sum(map(len, by_length.values())))
         for length, numbers in sorted(by_length.items()):

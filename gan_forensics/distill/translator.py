@@ -9,7 +9,7 @@ that learnt with smoothing or without; a student learns from its largest logits 
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,8 @@ class Translator:
     """
 
     config: TranslatorConfig
-    vocabulary: Vocabulary
-    variables: PyTree
+    vocabulary: Vocabulary = field(repr=False)
+    variables: PyTree = field(repr=False)
 
     @property
     def network(self) -> Any:

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
-from tqdm import tqdm
 
 from gan_forensics.data.token_batches import TokenBatches
 from gan_forensics.data.vocabulary import PAD, Vocabulary
@@ -25,7 +24,7 @@ from gan_forensics.distill.translator import (
     make_network,
     translator_learner,
 )
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.runtime import Precision, products, random_key
 from gan_forensics.train import NonFiniteLossError, Update, make_step
 
@@ -145,7 +144,7 @@ def fit_translator(
     history: list[dict[str, float]] = []
     losses: list[Any] = []
     now = 0
-    bar = tqdm(total=steps, unit="step", desc=NETWORK, disable=bars_off() if progress else True)
+    bar = progress_bar(total=steps, unit="step", desc=NETWORK, on=progress)
     with bar, products(config.precision):
         for now in range(1, steps + 1):
             batch = jax.tree.map(lambda x: x[None], next(batches))

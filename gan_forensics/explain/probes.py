@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.special import erfc
 
 LEVEL = 0.05  # below or at this p value a channel counts as colour-conditional
 LEAST_SCORE = 0.2  # generated images scored lower in colour are left out of the comparison
@@ -47,6 +46,8 @@ def median_test(
     Raises:
         ValueError: for an empty sample, NaN, or samples of different further axes.
     """
+    from scipy.special import erfc
+
     a, b = np.asarray(a), np.asarray(b)
     if a.ndim < 1 or a.shape[1:] != b.shape[1:] or not len(a) or not len(b):
         raise ValueError(

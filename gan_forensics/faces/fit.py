@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.optimize import least_squares
 
 from gan_forensics.faces.camera import camera as camera_named
 from gan_forensics.faces.camera import euler_angles, rotation
@@ -79,6 +78,8 @@ def fit_landmarks(
         ValueError: for points of another shape, too few points that the model has, points that all
             lie in one place, negative weights, no damping, an unknown camera or unit.
     """
+    from scipy.optimize import least_squares
+
     points = _checked_points(points)
     weights = _checked_weights(weights)
     if not damping > 0:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import norm
 
 from gan_forensics.faces.camera import euler_angles, geodesic_angle, rotation
 from gan_forensics.files import check_file_in, is_missing, listed, read_csv, shown, whole_number
@@ -139,6 +138,8 @@ def coverage(
         deviations: stated standard deviations.
         level: what share should lie inside, in (0, 1).
     """
+    from scipy.stats import norm
+
     ratio = _ratios(residuals, deviations)
     return float((ratio <= norm.ppf(0.5 + level / 2)).mean())
 
@@ -150,6 +151,8 @@ def inflation(residuals: Float[np.ndarray, "*s"], deviations: Float[np.ndarray, 
     exactly: with heavy tails the one is too small, the other too large. Fit it on one clip and
     tell the coverage on another.
     """
+    from scipy.stats import norm
+
     ratio = _ratios(residuals, deviations)
     factors = [np.quantile(ratio, level) / norm.ppf(0.5 + level / 2) for level in LEVELS]
     return float(np.sqrt(np.prod(factors)))

@@ -72,11 +72,6 @@ def has_colours() -> bool:
     return asked and sys.stdout.isatty() and sys.stderr.isatty()
 
 
-def bars_off() -> bool | None:
-    """What tqdm calls `disable`: bars are for terminals (None), and such as go back in a line."""
-    return True if os.environ.get("TERM") == "dumb" else None
-
-
 def spell_what_is_lacking() -> None:
     """Let standard output and error write characters that their encoding lacks in others."""
     codecs.register_error("spelled", _spelled)

@@ -14,6 +14,7 @@ from gan_forensics.forensics.detectors import (
     SpectralDetector,
     load_detector,
 )
+from gan_forensics.forensics.estimator import DetectorClassifier
 from gan_forensics.forensics.evaluate import (
     DetectionResult,
     OperatingPoint,

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, UInt8, UInt64
-from scipy.special import softmax
 
 from gan_forensics.data.attributed import Attributed
 from gan_forensics.data.copies import copies
 from gan_forensics.data.flat import FLAT, flat
+from gan_forensics.files import listed
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_methods import METHODS
 from gan_forensics.forensics.attribution_model import Model, Outputs
@@ -37,6 +37,7 @@ from gan_forensics.forensics.attribution_training import in_memory, perturbation
 from gan_forensics.forensics.open_set import ACCEPTED, KNOWNNESS, known_threshold
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
 from gan_forensics.forensics.temperature import fit_temperature
+from gan_forensics.runtime.counts import in_short, parameters
 
 Images = UInt8[np.ndarray, "n h w c"] | Sequence[UInt8[np.ndarray, "_h _w c"]]
 # What says how much an image is like a known source: a key of `KNOWNNESS`.
@@ -79,6 +80,14 @@ class Attributor:
     gallery_labels: Int[np.ndarray, " m"]
     fitted_on: UInt64[np.ndarray, " k"]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = in_short(parameters(dict(self.model.arrays)))
+        height, width, _ = self.image_shape
+        return (
+            f"Attributor({self.method}, {len(self.names)} sources: {listed(self.names)}; "
+            f"{self.real!r} is real, images {height}x{width}, {size} parameters)"
+        )
 
     @property
     def real_index(self) -> int:
@@ -149,6 +158,8 @@ class Attributor:
 
     def probabilities(self, outputs: Outputs) -> Float64[np.ndarray, "n C"]:
         """Calibrated probabilities of the sources, if an image is of one of them."""
+        from scipy.special import softmax
+
         return softmax(self.calibrated(outputs).logits, axis=1)
 
     def none_of_these(self, outputs: Outputs) -> Bool[np.ndarray, " n"]:

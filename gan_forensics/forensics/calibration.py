@@ -98,6 +98,18 @@ class Calibration:
         """What was measured on images as they are."""
         return next((found for found in self.measured if found.carrier == "none"), None)
 
+    @property
+    def in_short(self) -> str:
+        """The aim, and what was measured of it on images as they are."""
+        aim = f"for at most {self.target:.3g} false alarms"
+        found = self.as_they_are
+        if found is None:
+            return f"{aim}, not measured"
+        return (
+            f"{aim}; measured {found.false_alarms.rate:.3g} of {found.false_alarms.n} real, "
+            f"detected {found.detected.rate:.3g} of {found.detected.n} generated"
+        )
+
 
 def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
     """The calibration of a detector file's header.

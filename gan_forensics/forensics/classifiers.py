@@ -10,17 +10,10 @@ which do not, for `pixels` (see `frank`). Scores rise with the evidence for "gen
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.features import lookup
@@ -52,6 +45,10 @@ class Recipe:
 
 def _decision(estimator: Any, x, generated, sign: int) -> tuple[str, dict[str, Any]]:
     """Kind and arrays (see `decisions`) of an estimator; the sign turns its scores to generated."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.neural_network import MLPClassifier
+
     if isinstance(estimator, KNeighborsClassifier):
         return "neighbours", {"points": x, "generated": generated, "k": estimator.n_neighbors}
     if isinstance(estimator, MLPClassifier):
@@ -70,8 +67,38 @@ def _decision(estimator: Any, x, generated, sign: int) -> tuple[str, dict[str, A
     return estimator.kernel, {**arrays, "gamma": estimator.gamma, **degree}
 
 
+def _neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree")
+
+
 # Any, because scikit-learn's own annotations know gamma as a string only.
-_svm: Any = partial(SVC, max_iter=LONGEST_FIT)
+def _svm(**settings: Any) -> Any:
+    from sklearn.svm import SVC
+
+    return SVC(max_iter=LONGEST_FIT, **settings)
+
+
+def _perceptron(seed: int) -> Any:
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(
+        (10, 10),
+        activation="logistic",
+        solver="adam",
+        learning_rate_init=1e-3,
+        alpha=1e-4,
+        max_iter=2000,
+        tol=1e-4,
+        random_state=seed,
+    )
+
+
+def _logistic(**settings: Any) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000, **settings)
 
 
 def _scaled_gamma(x: np.ndarray) -> float:
@@ -87,22 +114,10 @@ _FRANK: dict[str, Callable[[np.ndarray, int], Any]] = {
     "lasso": lambda x, seed: LassoLogistic(),
 }
 CLASSIFIERS: dict[str, Recipe] = {
-    "knn": Recipe(lambda x, seed: KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree")),
+    "knn": Recipe(lambda x, seed: _neighbours()),
     "svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="rbf", gamma=_scaled_gamma(x))),
-    "mlp": Recipe(
-        lambda x, seed: MLPClassifier(
-            (10, 10),
-            activation="logistic",
-            solver="adam",
-            learning_rate_init=1e-3,
-            alpha=1e-4,
-            max_iter=2000,
-            tol=1e-4,
-            random_state=seed,
-        ),
-        stops_early=True,
-    ),
-    "logistic": Recipe(lambda x, seed: LogisticRegression(max_iter=1000)),
+    "mlp": Recipe(lambda x, seed: _perceptron(seed), stops_early=True),
+    "logistic": Recipe(lambda x, seed: _logistic()),
     "unmasking-linear-svm": Recipe(lambda x, seed: _svm(C=1.0, kernel="linear"), **_UNMASKING),
     "unmasking-rbf-svm": Recipe(
         lambda x, seed: _svm(C=6.37, kernel="rbf", gamma=0.86), **_UNMASKING
@@ -110,9 +125,7 @@ CLASSIFIERS: dict[str, Recipe] = {
     "unmasking-poly-svm": Recipe(
         lambda x, seed: _svm(C=1.0, kernel="poly", degree=3, gamma=1 / x.shape[1]), **_UNMASKING
     ),
-    "unmasking-logistic": Recipe(
-        lambda x, seed: LogisticRegression(solver="liblinear", max_iter=1000), **_UNMASKING
-    ),
+    "unmasking-logistic": Recipe(lambda x, seed: _logistic(solver="liblinear"), **_UNMASKING),
     **{f"dct-{name}": Recipe(build, real_is_one=False) for name, build in _FRANK.items()},
     **{
         f"pixels-{name}": Recipe(build, standardise=False, real_is_one=False)
@@ -174,6 +187,9 @@ def fit_table(
     Raises:
         ValueError: on an unknown name, too few rows, or when the fit does not converge.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.preprocessing import StandardScaler
+
     recipe = lookup(CLASSIFIERS, classifier, "classifier")
     if classifier == "knn" and len(x) < NEIGHBOURS:
         raise ValueError(f"knn needs at least {NEIGHBOURS} training images, got {len(x)}")

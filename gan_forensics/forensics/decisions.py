@@ -5,13 +5,10 @@ with the evidence that an image was *generated*; `boundary` is where the classif
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.spatial import KDTree
-from scipy.spatial.distance import cdist
-from scipy.special import expit
 
 from gan_forensics.files import shown
 
@@ -21,6 +18,8 @@ Scores = Float64[np.ndarray, " n"]
 
 def neighbours(x: Features, *, points, generated, k) -> Scores:
     """Share of generated images among the k nearest training points, in [0, 1]."""
+    from scipy.spatial import KDTree
+
     count = int(k)
     _, index = KDTree(points).query(x, k=count)
     return generated[index.reshape(len(x), count)].mean(axis=1)
@@ -33,6 +32,8 @@ def linear(x: Features, *, weights, intercept) -> Scores:
 
 def rbf(x: Features, *, support, dual, intercept, gamma) -> Scores:
     """`sum_i a_i exp(-gamma |x - s_i|^2) + b` with the signed dual coefficients a."""
+    from scipy.spatial.distance import cdist
+
     return np.exp(-gamma * cdist(x, support, "sqeuclidean")) @ dual + intercept
 
 
@@ -43,6 +44,8 @@ def poly(x: Features, *, support, dual, intercept, gamma, degree) -> Scores:
 
 def mlp(x: Features, *, weights_0, biases_0, weights_1, biases_1, weights_2, biases_2) -> Scores:
     """Logit of a perceptron with two hidden layers of logistic units."""
+    from scipy.special import expit
+
     hidden = expit(x @ weights_0 + biases_0)
     hidden = expit(hidden @ weights_1 + biases_1)
     return (hidden @ weights_2 + biases_2)[:, 0]
@@ -112,9 +115,9 @@ class Classifier:
     """
 
     kind: str
-    mean: Float64[np.ndarray, " d"]
-    scale: Float64[np.ndarray, " d"]
-    arrays: Mapping[str, np.ndarray]
+    mean: Float64[np.ndarray, " d"] = field(repr=False)
+    scale: Float64[np.ndarray, " d"] = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
 
     def __post_init__(self):
         given = {"mean": self.mean, "scale": self.scale, **self.arrays}

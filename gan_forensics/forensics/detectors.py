@@ -61,6 +61,12 @@ class SpectralDetector:
     facts: Mapping[str, Any] = field(default_factory=dict)
     extractor: FeatureExtractor | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"SpectralDetector({self.name}, images {size_of(self.image_shape)}, threshold "
+            f"{self.threshold:.4g} {self.calibration.in_short})"
+        )
+
     @property
     def name(self) -> str:
         """Features and classifier, for tables."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int64, UInt8
-from sklearn.svm import LinearSVC
 
 from gan_forensics.data import Source
 from gan_forensics.forensics.attribution_model import Outputs, check_labels, check_training_labels
@@ -32,8 +31,6 @@ SHARE_OF_NEIGHBOURS = 0.95
 # Distances of a chunk of images to all training images.
 CHUNK = 2**22
 STEPS = 10_000
-# Any, because scikit-learn's own annotations know `dual` as a string only.
-_Machine: Any = LinearSVC
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +223,11 @@ def fit_svm(
 
     Each minimises |w|^2 / 2 + b^2 / 2 + C sum max(0, 1 - y (<w, x> + b))^2. Every class has images.
     """
+    from sklearn.svm import LinearSVC
+
     # The primal, whose solution is exact to the tolerance and draws nothing.
-    machine = _Machine(C=penalty, loss="squared_hinge", dual=False, max_iter=STEPS).fit(x, labels)
+    settings: Any = {"loss": "squared_hinge", "dual": False, "max_iter": STEPS}
+    machine: Any = LinearSVC(C=penalty, **settings).fit(x, labels)
     weights, intercept = machine.coef_, machine.intercept_
     if classes == 2:  # One machine serves both, the second against the first.
         weights, intercept = (np.concatenate([-part, part]) for part in (weights, intercept))

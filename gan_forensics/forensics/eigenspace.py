@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, UInt8
-from tqdm import tqdm
 
 from gan_forensics.data import Rgb, Source, chunks, take
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.forensics.fingerprints import dct_input, dct_statistics
 from gan_forensics.spectra import SpectrumSummary, pixel_features
 
@@ -176,7 +175,7 @@ def source_coordinates(space: Eigenspace, source: Source, what: str) -> Float64[
     size = max(1, PIXELS // (space.side[0] * space.side[1]))
 
     def progress(rows: range) -> Iterable[int]:
-        return tqdm(rows, desc=what, unit="chunk", delay=2, leave=False, disable=bars_off())
+        return progress_bar(rows, desc=what, unit="chunk", brief=True)
 
     batches = chunks(Rgb(source), size, progress=progress)
     return np.concatenate([space.coordinates(batch["image"]) for batch in batches])

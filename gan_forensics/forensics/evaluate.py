@@ -63,6 +63,16 @@ class DetectionResult:
     intervals: Mapping[str, Interval]
     protocol: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        points = "".join(
+            f"; {rule}: real {p.real_accuracy:.3g}, generated {p.fake_accuracy:.3g} called rightly"
+            for rule, p in self.points.items()
+        )
+        return (
+            f"DetectionResult({self.n_real} real, {self.n_fake} generated, AUC {self.auc:.4g}, "
+            f"average precision {self.average_precision:.4g}{points})"
+        )
+
 
 def evaluate(
     real_scores,

@@ -58,6 +58,13 @@ class ClassesResult:
     real: str
     protocol: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return (
+            f"ClassesResult({self.n} images of {len(self.names)} sources, {self.real!r} is real, "
+            f"attribution accuracy {self.attribution_accuracy:.4g}, detection accuracy "
+            f"{self.detection_accuracy:.4g})"
+        )
+
 
 @dataclass(frozen=True)
 class SeverityRow:

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from tqdm import tqdm
 
 from gan_forensics.data import Rgb, Source, chunks
 from gan_forensics.data.images import check_pixels, pillow_resize
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.spectra import SpectrumStatistic, SpectrumSummary, log_dct, standardise
 
 # Images of a chunk have about so many pixels, 24 bytes each in the spectrum.
@@ -32,7 +31,7 @@ def dct_statistics(source: Source) -> SpectrumSummary:
     size = max(1, PIXELS // (shape[0] * shape[1]))
 
     def progress(rows: range) -> Iterable[int]:
-        return tqdm(rows, desc="DCT", unit="chunk", delay=2, leave=False, disable=bars_off())
+        return progress_bar(rows, desc="DCT", unit="chunk", brief=True)
 
     for batch in chunks(Rgb(source), size, progress=progress):
         statistic = statistic.update(log_dct(batch["image"]))

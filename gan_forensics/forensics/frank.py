@@ -17,12 +17,13 @@ training row of either class serves, drawn by the seed, after all were standardi
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso, LogisticRegression
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 # The published weights of the penalties.
 RIDGE = LASSO = 0.01
@@ -42,8 +43,10 @@ Table = Float64[np.ndarray, "n d"]
 Column = Float64[np.ndarray, " n"]
 
 
-def ridge(n: int) -> LogisticRegression:
+def ridge(n: int) -> "LogisticRegression":
     """The model with l2 for n rows; scikit-learn's C multiplies the *sum* over rows."""
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=1 / (2 * RIDGE * n), tol=TOLERANCE, max_iter=10_000)
 
 
@@ -62,6 +65,8 @@ class LassoLogistic:
 
     def fit(self, x: Table, y: Column) -> None:
         """Fit rows whose label is 0 or 1; warns (ConvergenceWarning) short of the minimum."""
+        from scipy.special import expit
+        from sklearn.exceptions import ConvergenceWarning
 
         def loss(w, b):
             z = x @ w + b
@@ -96,6 +101,9 @@ class LassoLogistic:
 
 def _weighted_lasso(x: Table, weight: Column, target: Column, start: np.ndarray):
     """w, b of the least mean of weight (target - <w, x> - b)^2 / 2, plus l1 sum|w|."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
     share = weight / weight.sum()
     middle, level = share @ x, share @ target
     root = np.sqrt(weight / weight.mean())
@@ -123,6 +131,8 @@ class EarlyStopped:
 
     def fit(self, x: Table, y: Column) -> None:
         """Fit rows whose label is 0 or 1, two of each or more."""
+        from scipy.special import expit
+
         rng = np.random.default_rng(self.seed)
         validation = np.concatenate([_some(np.flatnonzero(y == label), rng) for label in (0, 1)])
         rows = np.setdiff1d(np.arange(len(y)), validation)

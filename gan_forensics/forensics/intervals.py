@@ -6,7 +6,6 @@ A bootstrap of three right answers of three is "100 % to 100 %"; the exact inter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ def rate_interval(events: float, n: float, *, level: float = 0.95) -> Interval:
         >>> round(rate_interval(0, 3).high, 2)
         0.71
     """
+    from scipy import stats
+
     if not 0 <= events <= n or not n > 0 or not 0 < level < 1:
         raise ValueError(
             f"a rate needs 0 <= events <= n, n > 0 and 0 < level < 1, got {events} of {n}, {level}"

@@ -41,6 +41,7 @@ from gan_forensics.nn.npr import npr
 from gan_forensics.nn.resnet import place_resnet, resnet50, resnet_small
 from gan_forensics.nn.spectrum_classifier import autogan, dct_cnn
 from gan_forensics.runtime import jit, random_key
+from gan_forensics.runtime.counts import in_short, parameters
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
@@ -101,6 +102,14 @@ class NeuralDetector:
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing = Preprocessing()
+
+    def __repr__(self) -> str:
+        chosen = "unseen" if self.calibration is None else self.calibration.in_short
+        size = in_short(parameters(self.variables["params"]))
+        return (
+            f"NeuralDetector({self.name}, {size} parameters, threshold {self.threshold:.4g} "
+            f"{chosen})"
+        )
 
     @property
     def name(self) -> str:

@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Float, Float64, UInt8
-from scipy.ndimage import uniform_filter
 
 from gan_forensics.spectra import wavelets
 
@@ -182,6 +181,8 @@ def noise_under(
 
 def _local_energy(maps: Maps) -> Maps:
     """The least mean square over the windows around each place, zeros beyond the edges."""
+    from scipy.ndimage import uniform_filter
+
     squares, least = np.square(maps), np.inf
     for window in WINDOWS:
         mean = uniform_filter(squares, window, mode="constant", axes=(-2, -1))

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy import stats
-from scipy.special import logsumexp, softmax
 
 from gan_forensics.data.copies import copies
 from gan_forensics.files import listed
@@ -47,6 +45,8 @@ def probability(outputs: "Outputs", gallery: "Outputs | None" = None) -> Float64
 
     Of the logits as given: divided by the temperature where probabilities shall be calibrated.
     """
+    from scipy.special import softmax
+
     return softmax(_array(outputs.logits), 1).max(1)
 
 
@@ -57,6 +57,8 @@ def logit(outputs: "Outputs", gallery: "Outputs | None" = None) -> Float64[np.nd
 
 def energy(outputs: "Outputs", gallery: "Outputs | None" = None) -> Float64[np.ndarray, " n"]:
     """ln sum_c exp(logit_c), the negative free energy at temperature 1 (Liu et al., 2020)."""
+    from scipy.special import logsumexp
+
     return np.asarray(logsumexp(_array(outputs.logits), 1))
 
 
@@ -265,6 +267,8 @@ def _false_positives_interval(known: np.ndarray, unknown: np.ndarray) -> Interva
     That score lies between two of the known ones with 97.5 % (binomial ranks of a quantile); the
     shares of unknown images above either are within their exact intervals with 97.5 %.
     """
+    from scipy import stats
+
     tail, n = 0.05 / 4, len(known)
     ranked = np.concatenate([[-np.inf], np.sort(known), [np.inf]])
     low = ranked[int(stats.binom.ppf(tail, n, 1 - ACCEPTED))]

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int, UInt8
-from tqdm import tqdm
 
 from gan_forensics.data import Rgb, Source, chunks
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.forensics.attribution_model import Outputs, check_labels, check_training_labels
 from gan_forensics.forensics.noise_residuals import (
     Images,
@@ -197,7 +196,7 @@ def _batches(
     size = _chunk(side)
 
     def progress(rows: range) -> Iterable[int]:
-        return tqdm(rows, desc=what, unit="chunk", delay=2, leave=False, disable=bars_off())
+        return progress_bar(rows, desc=what, unit="chunk", brief=True)
 
     for i, batch in enumerate(chunks(Rgb(source), size, progress=progress)):
         yield check_images(batch["image"], side), labels[i * size : (i + 1) * size]

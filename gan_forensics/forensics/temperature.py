@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
-from scipy.optimize import root_scalar
-from scipy.special import softmax
 
 from gan_forensics.forensics.intervals import rate_interval
 
@@ -66,6 +64,8 @@ def fit_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarr
         >>> round(fit_temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1])), 6)
         1.820478
     """
+    from scipy.special import softmax
+
     logits, labels = _checked("logits", logits, labels)
     logits = logits - logits.max(1, keepdims=True)  # Softmax stays, and nothing overflows.
     span = float(-logits.min(1).mean())
@@ -92,6 +92,8 @@ def fit_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarr
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    from scipy.optimize import root_scalar
+
     found = root_scalar(function, bracket=(low, high), method="brentq", xtol=1e-12 * low)
     return float(found.root)
 

@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
-from scipy.optimize import minimize
-from scipy.special import expit
 
 # Share of pairs of either kind that may get the other kind's verdict.
 WRONG = 0.05
@@ -108,6 +106,8 @@ class Verifier:
         Raises:
             ValueError: for embeddings of another length, and sets too large for the gallery.
         """
+        from scipy.special import expit
+
         a, b = _embeddings("the first set", a), _embeddings("the second set", b)
         width = len(self._centre)
         if a.shape[1] != width or b.shape[1] != width:
@@ -177,6 +177,9 @@ def _logistic(same: np.ndarray, different: np.ndarray) -> tuple[float, float]:
     Each kind counts alike, and its targets are (n + 1) / (n + 2) and 1 / (n + 2) (Platt, 1999): the
     regression is finite also where a similarity parts the kinds.
     """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     x = np.concatenate([same, different])
     middle, spread = float(x.mean()), float(x.std()) or 1.0
     x = (x - middle) / spread

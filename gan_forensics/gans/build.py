@@ -5,11 +5,12 @@ from dataclasses import asdict, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import flax.linen as nn
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import SPANNING, Game, Schedule
+from gan_forensics.gans.adversarial import SPANNING, Game, Recipe, Schedule
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
@@ -21,6 +22,7 @@ from gan_forensics.gans.priors import PRIORS
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import check_precision, random_key
+from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train import Learner, Update
 
 _POSITIVE = (
@@ -28,6 +30,8 @@ _POSITIVE = (
     "dimensions point_scale gamma dag_weight ada_kimg"
 ).split()
 _RATES = ("learning_rate", "discriminator_learning_rate")
+# Of a method's recipe, what a config may say.
+_OF_RECIPE = (*_RATES, "n_dis", "schedule", "decay_steps")
 
 
 Config = TypeVar("Config", GanConfig, OwnConfig)
@@ -41,6 +45,16 @@ class Gan(NamedTuple, Generic[Config]):
 
     config: Config
     game: Game
+
+    def __repr__(self) -> str:
+        # Shapes are found by tracing: nothing is drawn.
+        params, _ = jax.eval_shape(lambda: init(self, 0))
+        made = {name: params[name] for name in self.game.networks}
+        config = self.config
+        size = f"{config.size}x{config.size}"
+        if isinstance(config, GanConfig) and config.architecture in POINTS:
+            size = config.data
+        return f"Gan({config.method} of {size}, {networks_in_short(made)})"
 
     @property
     def generator(self) -> nn.Module:
@@ -138,11 +152,7 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
         config=config,
         tasks=tasks,
         prior=PRIORS[config.prior or ""](latent_of(config)),
-        learning_rate=config.learning_rate,
-        n_dis=config.n_dis,
-        discriminator_learning_rate=config.discriminator_learning_rate,
-        schedule=config.schedule,
-        decay_steps=config.decay_steps,
+        **{name: getattr(config, name) for name in _OF_RECIPE},
     )
     if tasks:  # The method's own are known to find what they ask for.
         check_game(game, config.shape)
@@ -185,6 +195,12 @@ def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) 
         raise ValueError(
             f"augment {config.augment} is for images, and {config.data} has points: leave it out"
         )
+
+
+def recipe_of(config: GanConfig) -> Recipe:
+    """How the players of a built config move."""
+    chosen = {name: getattr(config, name) for name in _OF_RECIPE}
+    return replace(method_of(config).recipe, **chosen)
 
 
 def spans_run(config: GanConfig) -> bool:

@@ -43,7 +43,7 @@ from gan_forensics.gans.task import (
     Transform,
     Weight,
     loss_of,
-    name_of,
+    term_name,
 )
 
 WEIGHTS = "weights"
@@ -348,7 +348,7 @@ class Context:
             try:
                 loss = loss_of(term, term(self))
             except Exception as error:
-                error.add_note(f"{IN_TERM}{name_of(term)}")
+                error.add_note(f"{IN_TERM}{term_name(term)}")
                 raise
             if twice := sorted(metrics.keys() & loss.metrics.keys()):
                 raise ValueError(

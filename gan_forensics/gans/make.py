@@ -11,7 +11,7 @@ from gan_forensics.gans.config import OwnConfig
 from gan_forensics.gans.offered import check_game, checked_network, in_words
 from gan_forensics.gans.optimizers import Rate, check_rate
 from gan_forensics.gans.priors import PRIORS
-from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task, check_tasks, name_of
+from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task, check_tasks, term_name
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import check_precision
 
@@ -149,7 +149,7 @@ def make_gan(
     config = OwnConfig(
         generator=in_words(generator),
         discriminator=in_words(discriminator),
-        terms={player: tuple(map(name_of, terms)) for player, terms in game.terms.items()},
+        terms={player: tuple(map(term_name, terms)) for player, terms in game.terms.items()},
         latent=latent,
         prior=prior,
         range=(float(range[0]), float(range[1])),

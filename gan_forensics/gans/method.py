@@ -62,6 +62,17 @@ class Method(NamedTuple):
     unit: bool = False
     supervision: Supervision | None = None
 
+    def __repr__(self) -> str:
+        recipe = self.recipe
+        said = [
+            *filter(None, [self.paper]),
+            f"learning rate {recipe.learning_rate:g}",
+            f"betas {recipe.betas}",
+            f"{recipe.n_dis} discriminator move{'s' * (recipe.n_dis > 1)} a step",
+            *["takes classes"] * self.conditional,
+        ]
+        return f"Method({'; '.join(said)})"
+
     def game(
         self,
         generator: nn.Module,

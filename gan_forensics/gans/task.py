@@ -6,7 +6,6 @@ loss also says what it makes of any pair of images (`PairLoss`), and one of a pe
 it is, so that further tasks can judge transformed pairs in the same way.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -100,18 +99,20 @@ class Task(NamedTuple):
         own = {GENERATOR: self.generator, DISCRIMINATOR: self.discriminator, **self.others}
         return own.get(player, ())
 
+    def __repr__(self) -> str:
+        players = {DISCRIMINATOR: self.discriminator, GENERATOR: self.generator, **self.others}
+        said = [f"{p}: {', '.join(map(term_name, terms))}" for p, terms in players.items() if terms]
+        if self.networks:
+            said.append(f"brings {', '.join(self.networks)}")
+        return f"Task({'; '.join(said)})"
 
-def name_of(term: Term) -> str:
-    """What a term is called, in messages and, where it returns a plain number, in metrics.
 
-    One that is called as its player is goes by the function that made it.
-    """
-    while isinstance(term, functools.partial):
-        term = term.func
-    name = getattr(term, "__name__", type(term).__name__)
-    if name in (GENERATOR, DISCRIMINATOR):
-        return getattr(term, "__qualname__", name).partition(".")[0]
-    return "lambda" if name == "<lambda>" else name
+def term_name(term: Term) -> str:
+    """What a term is called: its function's name, or that of the function that made it."""
+    term = getattr(term, "func", term)  # of a partial one
+    *outer, own = getattr(term, "__qualname__", type(term).__name__).split(".")
+    made = outer[-2:-1] if own in (GENERATOR, DISCRIMINATOR, "<lambda>", "term") else ()
+    return next(iter(made), own)
 
 
 def loss_of(term: Term, made: Any) -> Loss:
@@ -120,7 +121,7 @@ def loss_of(term: Term, made: Any) -> Loss:
     Raises:
         ValueError: when it is none.
     """
-    loss = made if isinstance(made, Loss) else Loss(made, {name_of(term): made})
+    loss = made if isinstance(made, Loss) else Loss(made, {term_name(term): made})
     # Asked before JAX is, which takes lists and None for numbers or says nothing of the term.
     number = isinstance(loss.value, jax.Array | np.ndarray | np.generic | float | int)
     if not number or jnp.ndim(loss.value) != 0:

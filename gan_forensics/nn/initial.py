@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PyTree
-from scipy import special
 
 # Convolutions are then traced as one operation: the fast ones take long to trace. Their values are
 # the same, since JAX keeps what it traced of functions that are jitted within a network.
@@ -114,7 +113,9 @@ def _draw(law: Law, scale: float, key, shape: Sequence[int], dtype) -> Any:
         drawn = rng.standard_normal(shape, np.float32)
         drawn *= scale
     else:
-        drawn = scale * special.ndtri(rng.uniform(special.ndtr(-2), special.ndtr(2), shape))
+        from scipy.special import ndtr, ndtri
+
+        drawn = scale * ndtri(rng.uniform(ndtr(-2), ndtr(2), shape))
     return drawn.astype(dtype, copy=False)
 
 

@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
-from scipy import special
 
 # Rows that go through a network at once.
 CHUNK = 8192
@@ -61,9 +60,11 @@ def init_mlp(
             reach = math.sqrt(6 / sum(shape))
             kernel = rng.uniform(-reach, reach, shape)
         else:
+            from scipy.special import ndtr, ndtri
+
             # By the inverse of the law's distribution function.
-            low, high = special.ndtr(-2.0), special.ndtr(2.0)
-            kernel = 0.01 * special.ndtri(rng.uniform(low, high, shape))
+            low, high = ndtr(-2.0), ndtr(2.0)
+            kernel = 0.01 * ndtri(rng.uniform(low, high, shape))
         params[f"Dense_{i}"] = {
             "kernel": kernel.astype(np.float32),
             "bias": np.zeros(shape[1], np.float32),

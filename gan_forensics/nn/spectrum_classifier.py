@@ -11,7 +11,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.fft import dct
 
 from gan_forensics.nn.fingerprint_networks import DctCnn, check_square
 from gan_forensics.nn.imagenet import levels
@@ -47,6 +46,8 @@ def autogan(classes: int | None = 1, *, width: int = 64, dtype: Any = None) -> R
 
 def log_dct(x: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
     """ln(|D| + 1e-3) of the orthonormal DCT of 8-bit levels; `spectra.log_dct` has 1e-12."""
+    from scipy.fft import dct
+
     rows, columns = (dct(np.eye(side), axis=0, norm="ortho") for side in x.shape[1:3])
     transformed = jnp.einsum(
         "uh,bhwc,vw->buvc", jnp.float32(rows), levels(at_least_float32(x)), jnp.float32(columns),

@@ -5,8 +5,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from gan_forensics.quality.transform_classifier import (
     AT_LEAST,
@@ -63,6 +61,9 @@ def rotation_ambiguity(images: Images, *, steps: int = STEPS, seed: int = 0) -> 
     Raises:
         ValueError: for images that are not square or not uint8, and fewer than 80.
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
     parts = "a half trains, a quarter sets the temperature and a quarter is asked about"
     check_images(images, f"in all ({parts})", at_least=4 * AT_LEAST)
     if images.shape[1] != images.shape[2]:

@@ -12,7 +12,6 @@ than features costs and loses nothing: the centred features themselves are its f
 """
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float, Float64
 
 from gan_forensics.quality.moments import FeatureMoments
@@ -117,6 +116,8 @@ def _thin(features: Float64[np.ndarray, "n d"]):
 
 def _factor(covariance: Float64[np.ndarray, "d d"]) -> Float64[np.ndarray, "r d"]:
     """A matrix F with F^T F = covariance; r is the rank as far as float64 tells."""
+    import scipy.linalg
+
     try:
         return scipy.linalg.cholesky(covariance, check_finite=False)
     except np.linalg.LinAlgError:

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import log_softmax, xlogy
 
 from gan_forensics.quality.order import Order, in_order
 from gan_forensics.quality.score import UNNAMED, Score, check_features
@@ -48,6 +47,8 @@ def inception_score(
         ValueError: for both or neither input, rows that are no probabilities, fewer examples than
             splits, and an unknown order.
     """
+    from scipy.special import log_softmax, xlogy
+
     if (probabilities is None) == (logits is None):
         raise ValueError("give either probabilities or logits=")
     if logits is not None:

@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from scipy import stats
-
 from gan_forensics.quality.transform_classifier import (
     STEPS,
     Apply,
@@ -192,6 +190,8 @@ def difference_interval(
 
 
 def _wilson(rate: float, n: int, level: float) -> tuple[float, float]:
+    from scipy import stats
+
     z2 = float(stats.norm.ppf((1 + level) / 2)) ** 2
     middle = rate + z2 / (2 * n)
     half = math.sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n**2)))

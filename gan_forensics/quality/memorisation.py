@@ -13,7 +13,6 @@ What the measure says of real images that belong to neither set is therefore to 
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.distance import cdist
 
 from gan_forensics.data.copies import copies, copies_said
 from gan_forensics.quality.score import UNNAMED, Score, check_pair
@@ -52,6 +51,8 @@ def memorisation(
         >>> memorisation(near, apart, apart + 2).value
         0.75
     """
+    from scipy.spatial.distance import cdist
+
     samples, train = check_pair(samples, train)
     _, held_out = check_pair(samples, held_out)
     given = {"fake": samples, "train": train, "held out": held_out}

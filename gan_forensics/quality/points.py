@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
-from scipy.spatial.distance import cdist
 
 from gan_forensics.data.sources import check_points
 from gan_forensics.data.toy_points import World
@@ -67,6 +65,8 @@ def registered(
     Raises:
         ValueError: for points that are not finite, or of another dimension than the centres.
     """
+    from scipy.spatial.distance import cdist
+
     points = check_points(points)
     if points.shape[1] != centres.shape[1]:
         raise ValueError(
@@ -82,6 +82,8 @@ def ceiling(world: World, radius: float = RADIUS) -> float:
 
     1 - exp(-r^2 / (2 sigma^2)) in two dimensions.
     """
+    from scipy import stats
+
     assert world.centres is not None
     return float(stats.chi2.cdf((radius / world.sigma) ** 2, world.centres.shape[1]))
 
@@ -94,6 +96,8 @@ def sliced_wasserstein(
     Directions are uniform on the sphere (Rabin et al., 2012), the same for a seed; in one dimension
     it is the Wasserstein-1 distance itself.
     """
+    from scipy import stats
+
     real, fake = _pair(real, fake)
     axes = np.random.default_rng(seed).standard_normal((directions, real.shape[1]))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
@@ -147,6 +151,8 @@ def point_scores(
 
 
 def _line_scores(points, real, counts: dict[str, int]) -> list[Score]:
+    from scipy import stats
+
     largest_gap, _ = stats.ks_2samp(real, points)
     named = {
         "Wasserstein-1 distance": stats.wasserstein_distance(real, points),

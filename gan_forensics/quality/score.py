@@ -34,6 +34,12 @@ class Score:
     protocol: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
 
+    def __repr__(self) -> str:
+        spread = "" if self.spread is None else f" ± {self.spread:.3g}"
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        warning = f"; {self.warning}" if self.warning else ""
+        return f"Score({self.name} {self.value:.5g}{spread}, {self.features}, {counts}{warning})"
+
     def __float__(self) -> float:
         return self.value
 

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, UInt8
-from scipy.special import log_softmax
 
 from gan_forensics.data import to_float, to_uint8
 from gan_forensics.data.images import check_pixels
@@ -48,6 +47,8 @@ def transform_classifier(
         ValueError: for other than uint8 images, too few, fewer than two transforms, and one that
             changes the size of images.
     """
+    from scipy.special import log_softmax
+
     check_images(real_train, "to train on")
     if len(apply) < 2:
         raise ValueError(

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from matplotlib.figure import Figure
 
 from gan_forensics.forensics.temperature import Bin
-from gan_forensics.report.figures import MOST_CURVES, drawable, literal, said_of
+from gan_forensics.report.figures import MOST_CURVES, Figure, drawable, literal, said_of
 from gan_forensics.report.plots import (
     FAINT,
     INK,

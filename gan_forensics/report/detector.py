@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
-from scipy.special import expit
-
 from gan_forensics.files import listed
 from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.report.blocks import Picture, Section, Table
@@ -14,6 +11,7 @@ from gan_forensics.report.figures import is_number
 from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.run import flatten, table_of
+from gan_forensics.runtime.counts import parameters
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.calibration import Calibration
@@ -90,6 +88,8 @@ def features_page(
 
 def probability_words(score: float) -> str:
     """1 / (1 + exp(-score)), what a network was trained to give, in percent; never 0 or 100."""
+    from scipy.special import expit
+
     probability = float(expit(score))
     if probability > 0.999:
         return "over 99.9%"
@@ -166,10 +166,9 @@ def audit_words(audit: Any) -> str:
 
 def about(detector: "NeuralDetector") -> Section:
     """What a page says of the detector that it is about."""
-    sizes = (leaf.size for leaf in jax.tree.leaves(detector.variables["params"]))
     share = f"probability {probability_words(detector.threshold)} by the network itself"
     rows = [
-        ("network", f"{detector.arch}, {sum(sizes):,} parameters"),
+        ("network", f"{detector.arch}, {parameters(detector.variables['params']):,} parameters"),
         *fact_rows(detector.settings),
         ("threshold", f"logit {detector.threshold:.3g}, {share}"),
         *calibration_rows(detector.calibration),

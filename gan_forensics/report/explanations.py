@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 
 from gan_forensics.forensics.explanations import GENERATED, REAL
 from gan_forensics.report.blocks import Picture, Section, Table
 from gan_forensics.report.detector import about, probability_words
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import INK
 

@@ -4,6 +4,7 @@ Whatever names and numbers others gave: no text is read as a formula or run by L
 beyond what axes bear, and what a figure draws is bounded.
 """
 
+import io
 import math
 import re
 import warnings
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import matplotlib
+import matplotlib.figure
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from gan_forensics.files import escaped
@@ -78,7 +79,19 @@ def said_of(text: str, drawn: Sized, asked: Sized, what: str) -> str:
     return f"{text}{'; ' * bool(text)}{len(drawn):,} of {len(asked):,} {what} shown"
 
 
-def save_figure(figure: Figure, file: Path | BinaryIO, form: str = "png") -> None:
+class Figure(matplotlib.figure.Figure):
+    """matplotlib's, which a notebook shows where it is the last line of a cell.
+
+    Made without pyplot, so that nothing global is opened, kept or shown twice.
+    """
+
+    def _repr_png_(self) -> bytes:
+        written = io.BytesIO()
+        save_figure(self, written)
+        return written.getvalue()
+
+
+def save_figure(figure: matplotlib.figure.Figure, file: Path | BinaryIO, form: str = "png") -> None:
     """Write a figure, without a warning where the font lacks letters or names are very wide.
 
     Equal figures become equal files, and in SVG text becomes outlines, so that no font is needed.

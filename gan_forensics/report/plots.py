@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from scipy.optimize import isotonic_regression
 
 from gan_forensics.files import listed, shown
 from gan_forensics.report.figures import (
@@ -21,6 +19,7 @@ from gan_forensics.report.figures import (
     MOST_BARS,
     MOST_CURVES,
     MOST_PANELS,
+    Figure,
     cut,
     drawable,
     is_number,
@@ -344,6 +343,8 @@ def spread_apart(places: Sequence[float], *, gap: float) -> list[float]:
     isotonic regression of places - i * gap; the result is then shifted up where it would start
     below 0.
     """
+    from scipy.optimize import isotonic_regression
+
     order, steps = np.argsort(places, kind="stable"), gap * np.arange(len(places))
     moved = np.empty(len(places))
     moved[order] = np.maximum(isotonic_regression(np.asarray(places)[order] - steps).x, 0) + steps

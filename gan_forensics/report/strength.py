@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
-
-from gan_forensics.report.figures import MOST_CURVES, literal, said_of
+from gan_forensics.report.figures import MOST_CURVES, Figure, literal, said_of
 from gan_forensics.report.plots import FAINT, LONGEST_TITLE, curve_style, tidy
 
 COLUMNS = 4

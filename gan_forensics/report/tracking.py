@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.gates import FRAMES
 from gan_forensics.faces.rows import ANGLES, Table
 from gan_forensics.files import listed
 from gan_forensics.report.blocks import Block, Facts, Link, Picture, Section
-from gan_forensics.report.figures import MOST_PANELS, cut, said_of
+from gan_forensics.report.figures import MOST_PANELS, Figure, cut, said_of
 from gan_forensics.report.html import format_cell, write_report
 from gan_forensics.report.plots import COLOURS, FAINT, INK, LONGEST_PANEL, tidy
 from gan_forensics.report.run import flatten

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
-from gan_forensics.report.figures import literal
+from gan_forensics.report.figures import Figure, literal
 from gan_forensics.report.plots import COLOURS, FAINT, INK
 
 COLUMNS = 4

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Array, Bool, Float, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
@@ -62,7 +61,9 @@ def autogan_spectrum(
     cropped = images[:, top : top + size, left : left + size]
 
     def spectrum(chunk):
-        magnitude = np.log(np.abs(np.asarray(scipy.fft.fft2(chunk / 255.0, axes=(1, 2)))) + EPSILON)
+        from scipy.fft import fft2
+
+        magnitude = np.log(np.abs(np.asarray(fft2(chunk / 255.0, axes=(1, 2)))) + EPSILON)
         low, high = np.percentile(magnitude, PERCENTILES, axis=(1, 2), keepdims=True)
         span = high - low
         # A constant image has no span: its zero frequency is clipped to 1, the rest is -1.

@@ -17,8 +17,6 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.fft
-import scipy.interpolate
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
@@ -137,11 +135,13 @@ def _curves_jit(images, n: int | None, normalise: Normalise, epsilon: float, rin
 
 
 def _curves_on_host(images: np.ndarray, epsilon: float, rings: Rings) -> np.ndarray:
+    from scipy.fft import rfft2
+
     check_images(images)
     means = _half_plane_means(*images.shape[1:3], rings)
 
     def curves(chunk):
-        spectrum = np.asarray(scipy.fft.rfft2(to_gray(chunk)))
+        spectrum = np.asarray(rfft2(to_gray(chunk)))
         power = (np.real(spectrum) + epsilon) ** 2 + np.imag(spectrum) ** 2
         return 10 * (means @ np.log(power).reshape(len(chunk), math.prod(power.shape[1:])).T).T
 
@@ -155,10 +155,12 @@ def _half_plane_means(h: int, w: int, rings: Rings):
 
 @functools.lru_cache(maxsize=16)
 def _resampling(rings: int, n: int) -> np.ndarray:
+    from scipy.interpolate import CubicSpline
+
     # Interpolation is linear in the values: the splines of the unit vectors are its matrix [n, p].
     if rings < 2:
         raise ValueError("a curve of one ring cannot be resampled; give larger images or n=None")
-    spline = scipy.interpolate.CubicSpline(np.linspace(0, n, rings), np.eye(rings))
+    spline = CubicSpline(np.linspace(0, n, rings), np.eye(rings))
     return spline(np.linspace(0, n, n))
 
 

@@ -6,7 +6,6 @@ deviation of the training set. Float64 on the host.
 """
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
@@ -18,8 +17,10 @@ EPSILON = 1e-12
 
 def dct2(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b h w *c"]:
     """Orthonormal DCT-II over height and width, channel by channel; float64, any range."""
+    from scipy.fft import dctn
+
     pixels = np.asarray(images, np.float64)
-    return np.asarray(scipy.fft.dctn(pixels, axes=(1, 2), norm="ortho"))
+    return np.asarray(dctn(pixels, axes=(1, 2), norm="ortho"))
 
 
 def log_dct(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b h w *c"]:

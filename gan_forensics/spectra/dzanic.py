@@ -11,11 +11,9 @@ sparse matrix per size. All in float64 on the host: the magnitudes span six deca
 
 import functools
 import math
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import scipy.fft
-import scipy.sparse
 from jaxtyping import Array, Float, Int, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
@@ -30,6 +28,9 @@ from gan_forensics.spectra.radial import (
     segment_mean_matrix,
 )
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 BINS = 200
 KEPT_RADIUS = 0.5
 # The released script declares 0.75 in a variable that it never uses, and fits from 0.85.
@@ -41,7 +42,7 @@ class Tail(NamedTuple):
     """Where the tail of one image size is sampled, and how to get it from a transform."""
 
     radius: Float[np.ndarray, " tail"]
-    matrix: scipy.sparse.csr_array
+    matrix: "csr_array"
 
 
 def dzanic_features(
@@ -84,8 +85,10 @@ def tail_values(
     gray: Float[np.ndarray, "b h w"], rings: Rings = "pixels"
 ) -> Float[np.ndarray, "b tail"]:
     """Smoothed mean magnitude of the spectrum in the 60 outermost of the 200 radial bins."""
+    from scipy.fft import rfft2
+
     matrix = tail_geometry(*gray.shape[1:], rings).matrix
-    magnitude = np.abs(np.asarray(scipy.fft.rfft2(gray)))
+    magnitude = np.abs(np.asarray(rfft2(gray)))
     return (matrix @ magnitude.reshape(len(gray), math.prod(magnitude.shape[1:])).T).T
 
 
@@ -96,6 +99,8 @@ def tail_geometry(h: int, w: int, rings: Rings = "pixels") -> Tail:
     Raises:
         ValueError: if fewer than five bins are occupied.
     """
+    from scipy.sparse import csr_array
+
     labels, centres = decay_bins(h, w, rings)
     occupied = np.unique(labels[labels >= 0])
     if len(occupied) < SPAN:
@@ -110,7 +115,7 @@ def tail_geometry(h: int, w: int, rings: Rings = "pixels") -> Tail:
         smoothing = np.zeros((BINS, BINS))
         smoothing[:, occupied] = local_regression(occupied)
     first = round(BINS * (FIT_RADIUS - KEPT_RADIUS) / (1 - KEPT_RADIUS))
-    matrix = scipy.sparse.csr_array(scipy.sparse.csr_array(smoothing)[first:] @ means)
+    matrix = csr_array(csr_array(smoothing)[first:] @ means)
     return Tail(radius=centres[first:] / centres[-1], matrix=matrix)
 
 

@@ -17,13 +17,15 @@ averaged over wherever no published number has to be met.
 """
 
 import functools
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.sparse
 from jaxtyping import Array, Float, Int, Num
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Precision = Literal["float32", "float64"]
 Center = tuple[float, float] | None
@@ -169,14 +171,16 @@ def segment_means(
     return (sums / jnp.asarray(counts, jnp.float32)[:, None]).T
 
 
-def segment_mean_matrix(labels: list[Int[np.ndarray, "..."]]) -> scipy.sparse.csr_array:
+def segment_mean_matrix(labels: list[Int[np.ndarray, "..."]]) -> "csr_array":
     """The linear map of `segment_means` as a sparse float64 matrix [rings, pixels]."""
+    from scipy.sparse import csr_array
+
     rows = np.concatenate([each.ravel() for each in labels])
     pixels = labels[0].size
     columns = np.tile(np.arange(pixels), len(labels))
     kept = rows >= 0
     counts = np.bincount(rows[kept])
-    return scipy.sparse.csr_array(
+    return csr_array(
         (1.0 / counts[rows[kept]], (rows[kept], columns[kept])), shape=(len(counts), pixels)
     )
 
@@ -221,5 +225,5 @@ def _distances(h: int, w: int, center: Center) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=16)
-def _mean_matrix(h: int, w: int, center: Center) -> scipy.sparse.csr_array:
+def _mean_matrix(h: int, w: int, center: Center) -> "csr_array":
     return segment_mean_matrix([radial_bins(h, w, center)])

@@ -8,11 +8,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.nn.upsample import BINOMIAL, KAISER, bilinear_matrix
-
-# Zero insertion, then these taps along each axis.
-FILTERS = {"binomial": BINOMIAL, "kaiser": KAISER}
-
 
 def resampler_response(
     kind: Literal["zero_insertion", "nearest", "bilinear", "binomial", "kaiser"], n: int
@@ -45,6 +40,10 @@ def resampler_response(
         >>> resampler_response("nearest", 2).round(3)
         array([2.   , 1.414, 0.   , 1.414])
     """
+    from gan_forensics.nn import upsample  # loads Flax, which spectra can do without
+
+    # Zero insertion, then these taps along each axis.
+    filters = {"binomial": upsample.BINOMIAL, "kaiser": upsample.KAISER}
     if n < 2:
         raise ValueError(f"n is {n}; give a size of at least 2")
     if kind == "zero_insertion":
@@ -52,9 +51,9 @@ def resampler_response(
     if kind == "nearest":
         return 2 * np.abs(np.cos(np.pi * np.arange(2 * n) / (2 * n)))
     if kind == "bilinear":
-        return _mean_gain(bilinear_matrix(n))
-    if kind in FILTERS:
-        return _mean_gain(_filter_matrix(FILTERS[kind], n))
+        return _mean_gain(upsample.bilinear_matrix(n))
+    if kind in filters:
+        return _mean_gain(_filter_matrix(filters[kind], n))
     raise ValueError(
         f"kind is {kind!r}; use 'zero_insertion', 'nearest', 'bilinear', 'binomial' or 'kaiser'"
     )

@@ -9,10 +9,11 @@ so that the result depends on neither order nor batch split beyond rounding, and
 large sums is ever taken.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from flax import struct
+from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -24,7 +25,8 @@ class SpectrumSummary(NamedTuple):
     count: Int[Array | np.ndarray, ""]
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class SpectrumStatistic:
     """Mean and spread over a stream of arrays of one shape.
 

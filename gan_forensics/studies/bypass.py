@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gan_forensics.data import open_source, take
-from gan_forensics.files import write_json, write_text, written_beside
+from gan_forensics.files import write_text, written_beside
 from gan_forensics.forensics.features import lookup
 from gan_forensics.gans import METHODS, Gan, GanConfig, generate, train_gan
 from gan_forensics.nn import parse_tail
@@ -50,6 +50,8 @@ from gan_forensics.studies.bypass_measure import (
 from gan_forensics.studies.bypass_page import write_page
 from gan_forensics.studies.bypass_quality import distances, feature_networks
 from gan_forensics.studies.bypass_rates import BASELINE, Parts
+from gan_forensics.studies.bypass_tables import cell_rows
+from gan_forensics.studies.results import scalars, write_results
 from gan_forensics.studies.runner import claim_recipe, in_processes, stored_part, write_samples
 from gan_forensics.train import Cadence, TrainState, read_metrics
 from gan_forensics.train.run_folder import writing
@@ -137,7 +139,11 @@ def run_study(
         some = {gan_name(o, config.data): _drawn(_images(out, o, config.data)) for o in gans}
         write_samples(out / "samples", {REAL: _drawn(real[config.data].train)} | some, columns=8)
         _write_log([gan_name(o, config.data) for o in gans], out)
-        write_json(out / "results.json", results)
+        fake, real_images = cell_rows(cells)
+        tables = {"rows": fake, "false_alarms": real_images}
+        for name in ("quality", "exponents", "bypass", "across_gans", "across_data"):
+            tables[name] = [scalars(row) for row in results[name]]
+        results = write_results(out, results, tables)
         write_page(out, results, appendix(results) if appendix else ())
     return results
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
-from gan_forensics.report.figures import literal
+from gan_forensics.report.figures import Figure, literal
 from gan_forensics.report.plots import INK, LONGEST_TITLE
 
 

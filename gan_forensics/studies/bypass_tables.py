@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.forensics.intervals import rate_interval
-from gan_forensics.studies.bypass_cells import Cell, Cells, RealCell
+from gan_forensics.studies.bypass_cells import Cell, Cells, RealCell, Training
 from gan_forensics.studies.bypass_rates import BASELINE
 
 SAME, NEW = "same", "new"
@@ -113,6 +113,32 @@ def across_data(cells: Cells, *, tails: Sequence[str]) -> list[dict[str, Any]]:
             "gan_seed": _seed(c),
         },
     )
+
+
+def cell_rows(cells: Cells) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A flat row for each detector and GAN, and for each detector its false alarms.
+
+    `seed` is that of the GAN, `detector_seed` that of the GANs which trained the detector; data,
+    method and tails of these begin with `trained_on`.
+    """
+
+    def names(training: Training, detector: str) -> dict[str, Any]:
+        of = {f"trained_on_{k}": v for k, v in training._asdict().items() if k != "seed"}
+        return {"detector_seed": training.seed, "detector": detector, **of}
+
+    rates = ("detected", "detected_at_5", "auc", "n")
+    fake = [
+        {"seed": cell.origin.seed, **names(cell.training, cell.detector)}
+        | {name: getattr(cell.origin, name) for name in ("data", "method", "tail")}
+        | {name: getattr(cell, name) for name in rates}
+        for cell in cells.fake
+    ]
+    alarms = ("data", "false_alarms", "false_alarms_at_5", "n", "n_train")
+    real = [
+        {**names(cell.training, cell.detector), **{name: getattr(cell, name) for name in alarms}}
+        for cell in cells.real
+    ]
+    return fake, real
 
 
 def _grouped(chosen: Iterable[Cell], real: Sequence[RealCell], key) -> list[dict[str, Any]]:

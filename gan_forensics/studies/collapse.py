@@ -10,7 +10,6 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from gan_forensics.data.sources import Source
 from gan_forensics.data.stacked import Stacked
@@ -244,6 +243,8 @@ def follow(
 
 
 def _of_points(points: np.ndarray, world: World, data: np.ndarray) -> dict[str, float | None]:
+    from scipy import stats
+
     if not np.isfinite(points).all():
         names = ("modes", "points") if world.centres is not None else _LINE
         return dict.fromkeys(names)
@@ -277,6 +278,26 @@ def modes_of(world: str) -> int | None:
 def at_end(followed: Followed, measure: str) -> list[float | None]:
     """The last value of a measure for each seed."""
     return [values[-1] for values in followed["measures"][measure]]
+
+
+def end_rows(followed: Followed, **names: Any) -> list[dict[str, Any]]:
+    """A flat row for each seed: the last look's measures, the step, and why it stopped, if it did.
+
+    Args:
+        followed: an arm.
+        names: further columns, which tell the arm from others.
+    """
+    measures = {name: at_end(followed, name) for name in followed["measures"]}
+    return [
+        {
+            "seed": seed,
+            **names,
+            "step": followed["steps"][-1],
+            **{name: values[place] for name, values in measures.items()},
+            "stopped": followed["stopped"].get(str(seed)),
+        }
+        for place, seed in enumerate(followed["seeds"])
+    ]
 
 
 def late_mean(followed: Followed, measure: str, *, looks: int = 10) -> list[float | None]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from gan_forensics.data import image_grid
 from gan_forensics.data.toy_points import WORLDS
@@ -31,6 +30,8 @@ MAIN = ("points", "wasserstein", "frechet", "effective")
 
 def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The ends of Student's 95 % interval of a mean; None for one value, and without any spread."""
+    from scipy import stats
+
     if len(values) < 2 or not np.std(values) > 0:
         return None
     reach = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, PyTree
-from scipy.special import softmax
 
 from gan_forensics.distill.diffusion_index import centroids, mean_diffusion
 from gan_forensics.distill.geometry import qr_pca, template_plane
@@ -154,6 +153,8 @@ def _measured(classifier: Classifier, cell: Trained, task: Task) -> dict[str, An
     At the last step: the expected calibration error on the test part, the logits' spread there, and
     the accuracy on the validation part, by which temperatures are chosen.
     """
+    from scipy.special import softmax
+
     said = {
         name: read(classifier, cell.variables[name], task.test.image)[0]
         for name in SELECTIONS

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from gan_forensics.report.figures import literal
+from gan_forensics.report.figures import Figure, literal
 from gan_forensics.report.plots import COLOURS, FAINT, INK, tidy
 from gan_forensics.studies.distillation import ARMS, HARD, MATCHED, SMOOTH
 from gan_forensics.studies.distillation_verdicts import (

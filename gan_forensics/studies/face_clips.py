@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from gan_forensics.faces.camera import rotation
 from gan_forensics.faces.candide import Wireframe
@@ -160,6 +159,8 @@ class _Film:
     """One clip's movements as functions of time in frames, and how they are seen."""
 
     def __init__(self, config, head, photograph, background, wireframe, rng):
+        from scipy.ndimage import gaussian_filter
+
         self.config, self.head = config, head
         self.photograph = photograph.astype(np.float32)
         self.background = background.astype(np.float32)
@@ -207,6 +208,8 @@ class _Film:
 
     def exposed(self, time: float, noise: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         """A frame before compression."""
+        from scipy.ndimage import gaussian_filter
+
         shutter = self.config.shutter
         moments = time + 0.5 * (np.arange(shutter) - (shutter - 1) / 2) / max(shutter, 1)
         image = np.mean([self._drawn(moment) for moment in moments], 0)
@@ -216,6 +219,8 @@ class _Film:
         return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
     def _drawn(self, time: float) -> Float[np.ndarray, "h w"]:
+        from scipy.ndimage import map_coordinates
+
         times, head = np.array([time]), self.head
         turn, place, animation = (f(times)[0] for f in (self.turns, self.place, self.animation))
         uv, depth = self.projected(turn, place, animation)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.interpolate import RBFInterpolator
-from scipy.spatial.transform import Rotation
 
 from gan_forensics.faces.candide import Wireframe, default_units
 
@@ -64,6 +62,8 @@ def make_head(
         strangeness: how much it differs from the wireframe; 0 is the mean face itself, 1 up to .3
             of each shape unit, 0.015 units of displacement and units of animation 10 degrees off.
     """
+    from scipy.spatial.transform import Rotation
+
     moved = wireframe.animation[list(default_units(wireframe))]
     texture, slope = _texture(wireframe, moved[0], points)
     vertices = wireframe.vertices + np.einsum(
@@ -107,6 +107,8 @@ def _texture(
 
     A thin plate through the landmarks: an affine camera, bent until every landmark is met.
     """
+    from scipy.interpolate import RBFInterpolator
+
     opened = wireframe.vertices + PARTED * jaw
     known, places = np.array(list(wireframe.landmarks.items())).T
     # The little smoothing is for landmarks of one place, which cannot both be met.

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.metrics import LEVELS
 from gan_forensics.report import Picture, Section, Table
 from gan_forensics.report.blocks import Share
+from gan_forensics.report.figures import Figure
 from gan_forensics.report.plots import curve_style, label_ends, tidy
 from gan_forensics.studies import pages
 from gan_forensics.studies.face_measures import LOST, THRESHOLDS

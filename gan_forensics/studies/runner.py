@@ -71,19 +71,32 @@ def carry_out(
         say: results -> what is printed of them.
     """
     try:
-        check_folder_out(experiment.out)
+        prepare(experiment.out)
     except ValueError as error:
         terminal.say(error)
         sys.exit(2)
-    keep_scratch_memory()
-    keep_compiled()
-    say_what_compiles()
     try:
         results = run(experiment)
     except InterruptedRunError as error:
         terminal.say(f"{error} (the same command again)")
         sys.exit(128 + error.signal)
     terminal.tell(*say(results).split("\n"), f"Open {experiment.out / 'report.html'}")
+
+
+def prepare(out: Path, option: str = "--out") -> None:
+    """What comes before an experiment: its folder is looked at, what compiles is said and kept.
+
+    Args:
+        out: the folder.
+        option: how it was given.
+
+    Raises:
+        ValueError: for a folder that cannot be made or written to.
+    """
+    check_folder_out(out, option)
+    keep_scratch_memory()
+    keep_compiled()
+    say_what_compiles()
 
 
 def as_json(values: Any) -> Any:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
-from scipy.special import softmax
 
 from gan_forensics.data import ArraySource
 from gan_forensics.gans.stargan_targets import target_labels
@@ -34,6 +33,8 @@ def domain_classifier(
     Returns:
         Images to probabilities of attributes: sums over the classes that have them.
     """
+    from scipy.special import softmax
+
     known, classes = np.unique(labels, axis=0, return_inverse=True)
     extractor = small_classifier_features(
         ArraySource(image=images, label=classes), run, steps=steps, seed=seed

@@ -8,6 +8,8 @@ restoring takes the newest that is neither.
 Nothing in a checkpoint is believed, since a stranger may have made it, with its manifest: its files
 must be those of the manifest and no others, and its arrays those of the game, by name, type and
 shape, before one of them is read.
+
+Orbax and TensorStore, which load slowly, are imported where something is written or read.
 """
 
 import hashlib
@@ -21,17 +23,17 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import orbax.checkpoint as ocp
-import tensorstore
-from orbax.checkpoint import checkpoint_managers as policies
 
 from gan_forensics.files import plain_path, read_json, say, shown, written_beside
 from gan_forensics.files.archives import ALWAYS, MOST_RATIO
 from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.update import TrainState
+
+if TYPE_CHECKING:
+    from orbax.checkpoint import CheckpointManager
 
 MANIFEST = "manifest.json"
 UNRANKED = sys.float_info.max
@@ -70,8 +72,11 @@ class Checkpoints:
         return self._open.enter_context(plain_path(self.folder))
 
     @cached_property
-    def _manager(self) -> ocp.CheckpointManager:
+    def _manager(self) -> "CheckpointManager":
         """What writes and keeps: made when it is needed, since it reads all that is there."""
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint import checkpoint_managers as policies
+
         best = self._best
         self.folder.mkdir(parents=True, exist_ok=True)
         kept: list[policies.PreservationPolicy] = [policies.LatestN(self._keep)]
@@ -113,6 +118,8 @@ class Checkpoints:
         Raises:
             CheckpointError: when it cannot be written; older ones are untouched.
         """
+        from orbax.checkpoint import args
+
         step = int(state.step)
         before = self.steps()
         if step in before:
@@ -124,9 +131,7 @@ class Checkpoints:
         try:
             self._manager.save(
                 step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), host=ocp.args.JsonSave(host)
-                ),
+                args=args.Composite(state=args.StandardSave(state), host=args.JsonSave(host)),
                 metrics=ranked,
             )
             if problem := _misfit(self._plain / str(step), state):
@@ -203,6 +208,8 @@ class Checkpoints:
 
 
 def _read(folder: Path, template: TrainState, named: Path) -> tuple[TrainState, dict[str, Any]]:
+    import orbax.checkpoint as ocp
+
     name = shown(named)
     try:
         misfit = _misfit(folder, template)
@@ -268,6 +275,8 @@ def _opened(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     Not by Orbax, which leaves the event loop, with other arrays under way, at the first one that
     cannot be opened: each of them then prints a traceback.
     """
+    import tensorstore
+
     base = {"driver": "file", "path": f"{folder}/"}
     waiting = {
         name: tensorstore.open(

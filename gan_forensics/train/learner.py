@@ -44,6 +44,9 @@ class Learner(NamedTuple):
     average_decay: float = 0.999
     precision: Precision | None = None
 
+    def __repr__(self) -> str:
+        return f"Learner({self.kind!r}, updates {', '.join(u.name for u in self.updates)})"
+
     def start(self, seed: int) -> TrainState:
         """The state before the first step."""
         return init_state(self.updates, *self.init(seed), average=self.average)

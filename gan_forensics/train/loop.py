@@ -17,10 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from gan_forensics.files import say, shown
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.runtime import data_mesh, jit_step, products, random_key, replicated, to_mesh
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner, without_older_start
@@ -143,7 +142,7 @@ def fit(
             evaluation comes with a checkpoint.
         plateau: reduce learning rates and stop by a metric of `evaluate`.
         mesh: devices; by default all of them.
-        progress: show a progress bar (on terminals).
+        progress: show steps, rate and losses: a bar, or lines (`gan_forensics.files.progress`).
         tensorboard: write TensorBoard events too.
 
     Raises:
@@ -199,11 +198,11 @@ def fit(
             log = MetricLog(run, last_step=first, tensorboard=tensorboard)
             stack.enter_context(closing(log))
         stop = stack.enter_context(_stop_signals())
-        bar = tqdm(
+        bar = progress_bar(
             total=cadence.steps,
             initial=first,
             unit="step",
-            disable=bars_off() if progress and jax.process_index() == 0 else True,
+            on=progress and jax.process_index() == 0,
             desc=shown(run.name if run else learner.kind, most=60),
         )
         metrics = _Metrics(
@@ -288,7 +287,7 @@ class _Metrics:
     def __init__(
         self,
         log: MetricLog | None,
-        bar: tqdm,
+        bar: Any,
         checkpoints: Checkpoints | None,
         log_every: int,
         callbacks: Mapping[int, Callback],
@@ -298,6 +297,7 @@ class _Metrics:
         self.callbacks = callbacks
         self.windows: dict[int, list[dict[str, float]]] = {period: [] for period in callbacks}
         self.pending: tuple[int, dict[str, jax.Array]] | None = None
+        self.logged = False
 
     def collect(self):
         """Fetch the pending metrics and stop at the first that is not finite."""
@@ -315,6 +315,8 @@ class _Metrics:
                 )
         for window in (self.window, *self.windows.values()):
             window.append(values)
+        if not self.logged:  # Till there are means, those of a step.
+            self._show(values, refresh=False)
 
     def _last_good(self) -> str:
         if self.checkpoints is None:
@@ -327,8 +329,12 @@ class _Metrics:
         if self.window and (force or _due(now, self.every)):
             means = _means(self.window)
             self.write(now, means)
-            losses = {n.split("/")[0]: f"{v:.3g}" for n, v in means.items() if n.endswith("/loss")}
-            self.bar.set_postfix(losses)
+            self.logged = True
+            self._show(means)
+
+    def _show(self, metrics: Mapping[str, float], refresh: bool = True):
+        losses = {n.split("/")[0]: f"{v:.3g}" for n, v in metrics.items() if n.endswith("/loss")}
+        self.bar.set_postfix(losses, refresh=refresh)
 
     def call_if_due(self, now: int, state: TrainState):
         for period, callback in self.callbacks.items():

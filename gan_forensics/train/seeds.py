@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
-from tqdm import tqdm
 
-from gan_forensics.files.terminal import bars_off
+from gan_forensics.files.progress import progress_bar
 from gan_forensics.runtime import jit, products, random_key
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.loop import NonFiniteLossError
@@ -50,7 +49,7 @@ def train_seeds(
         look: `look(seed, state)` is called for every seed before the first step and after every
             `every` steps.
         every: steps between looks; by default all.
-        progress: show a bar, where there is a terminal.
+        progress: show how far it is (`gan_forensics.files.progress`).
 
     Returns:
         For every seed the state, and each metric "update/name" at every step.
@@ -68,8 +67,7 @@ def train_seeds(
     state = jax.tree.map(lambda *x: jnp.stack(x), *[learner.start(seed) for seed in seeds])
     advance = _segment(learner.updates, learner.average_decay, metrics, batched)
     done, histories = 0, []
-    quiet = bars_off() if progress else True
-    bar = tqdm(total=steps, unit="step", desc=learner.kind, disable=quiet)
+    bar = progress_bar(total=steps, unit="step", desc=learner.kind, on=progress)
     with bar, products(learner.precision):
         while True:
             if look and done % every == 0:

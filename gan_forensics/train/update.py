@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
+from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train.average import moved, newest_weight
 
 Networks = Mapping[str, PyTree]
@@ -61,6 +62,10 @@ class Update(NamedTuple):
     repeats: int = 1
     own_minibatches: bool = False
 
+    def __repr__(self) -> str:
+        moves = f", {self.repeats} moves a step" if self.repeats != 1 else ""
+        return f"Update({self.name!r}, trains {', '.join(self.trains)}{moves})"
+
 
 @flax.struct.dataclass
 class TrainState:
@@ -79,6 +84,16 @@ class TrainState:
     stats: Networks
     opt: Mapping[str, optax.OptState]
     average: Networks
+
+    def __repr__(self) -> str:
+        try:
+            step = str(int(self.step))
+        # Of many seeds, traced, a shape alone, or given to a step that made another of it.
+        except (TypeError, ValueError, RuntimeError):
+            shape = getattr(self.step, "shape", ())
+            step = f"[{shape[0]} seeds]" if len(shape) == 1 else "?"
+        average = f"; average of {', '.join(self.average)}" if self.average else ""
+        return f"TrainState(step={step}, {networks_in_short(self.params)}{average})"
 
 
 Step = Callable[[TrainState, PyTree, Array], tuple[TrainState, dict[str, Array]]]
