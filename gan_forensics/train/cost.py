@@ -6,10 +6,11 @@ number that an elementwise operation makes or a sum takes. What a backend saves 
 or adds is not in them.
 
 Memory is that of the operations in the order of the trace, each result in memory from where it is
-made to where it is last used, and room to lay the operands of the largest product or convolution
-out anew. It is meant from above: a compiler that fuses elementwise operations needs less. XLA's own
-count for CPUs is 0.86 to 0.98 of it (DCGAN-64, SNGAN-32, RGAN). Its operations are the same to
-0.5 % for moves that do not repeat; of those that do it counts one.
+made to where it is last used, and room for twice what the largest product or convolution reads and
+makes: layouts and patches. It is an upper bound in practice, since a compiler fuses elementwise
+operations: what XLA says of the compiled steps of DCGAN-64, SNGAN-32 and RGAN, with the
+convolutions of CPUs and with the native ones, is 0.84 to 0.97 of it. Its operations are the same to
+0.5 % with the native ones; of moves that repeat it counts one.
 """
 
 import math
@@ -35,7 +36,7 @@ class StepCost(NamedTuple):
         flops: floating-point operations.
         memory: bytes by what they hold: parameters, statistics, optimisers, averages, batch,
             gradients (of the move with most), activations (all else at the fullest moment),
-            working (the operands of the largest product once more).
+            working (twice what the largest product or convolution reads and makes).
     """
 
     parameters: dict[str, int]
@@ -79,7 +80,7 @@ def step_cost(learner: Learner, minibatch: Mapping[str, Any]) -> StepCost:
     donated = len(jax.tree.leaves(state))
     fullest = _fullest(closed.jaxpr, donated=donated)
     rest = max(fullest - sum(held.values()), 0)
-    memory = {**held, "activations": rest, "working": _working(closed.jaxpr)}
+    memory = {**held, "activations": rest, "working": 2 * _working(closed.jaxpr)}
     parameters = {name: _count(params) for name, params in state.params.items()}
     return StepCost(parameters, round(_flops(closed.jaxpr)), memory)
 
@@ -203,12 +204,12 @@ def _size(var: Any) -> int:
 
 
 def _working(jaxpr: Jaxpr) -> int:
-    """Bytes of the operands of the largest product or convolution."""
+    """Bytes of the largest product or convolution: of what it reads and what it makes."""
     found = [0]
     for eqn in _needed(jaxpr):
         found += map(_working, _inner(eqn))
         if eqn.primitive.name in _PRODUCTS:
-            found.append(sum(map(_size, eqn.invars)))
+            found.append(sum(map(_size, (*eqn.invars, *eqn.outvars))))
     return max(found)
 
 
