@@ -138,8 +138,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/features.py",
-        'normalise="min-max", precision="float64"',
-        'normalise="none", precision="float64"',
+        'None, "min-max", EPSILON',
+        'None, "none", EPSILON',
         "tests/test_forensics_features.py",
     ),
     Mutation(

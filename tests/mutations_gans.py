@@ -238,8 +238,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/adversarial.py",
-        "adam(schedules[self.schedule](), betas=self.betas)",
-        "adam(schedules[self.schedule]())",
+        "adam(over_time(rate, repeats), betas=self.betas)",
+        "adam(over_time(rate, repeats))",
         f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
     ),
     Mutation(

@@ -7,8 +7,8 @@ CLI = "tests/test_cli.py -k spectrum"
 MUTATIONS = [
     Mutation(
         "gan_forensics/cli/spectrum.py",
-        "normalise=self.normalise, precision",
-        'normalise="min-max", precision',
+        "opened, normalise=self.normalise",
+        'opened, normalise="min-max"',
         CLI,
     ),
     Mutation(

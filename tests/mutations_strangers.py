@@ -66,8 +66,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{CLI}spectrum.py",
-        '"images": means, **left_out, ',
-        '"images": means, ',
+        '**({"left_out": left_out} if left_out else {}),',
+        "",
         "tests/test_cli.py -k spectrum_leaves",
     ),
     Mutation(

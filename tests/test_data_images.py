@@ -106,10 +106,23 @@ def test_floor_rounding_is_half_a_level_darker(rng):
 
 @given(arrays(np.float32, 20, elements=st.floats(-3, 3, width=32)))
 def test_quantising_is_monotone_clipped_and_idempotent(x):
-    once = to_uint8(np.sort(x))
+    once = to_uint8(np.sort(x), range=(-1, 1))
     assert (np.diff(once.astype(int)) >= 0).all()
     assert (once[np.sort(x) >= 1] == 255).all() and (once[np.sort(x) <= -1] == 0).all()
-    np.testing.assert_array_equal(to_uint8(to_float(once)), once)
+    np.testing.assert_array_equal(to_uint8(to_float(once), range=(-1, 1)), once)
+
+
+def test_floats_in_another_range_are_refused_until_it_is_stated():
+    levels = np.arange(256, dtype=np.uint8)
+    for ends in ((0, 1), (0, 255), (-3, 5)):
+        low, high = ends
+        floats = low + levels / 255 * (high - low)
+        with pytest.raises(ValueError, match="range must be stated: to_uint8.x, range=.0, 1"):
+            to_uint8(floats)
+        np.testing.assert_array_equal(to_uint8(floats, range=ends), levels)
+    to_uint8(np.array([-1.005, 1.005]))  # rounded
+    with pytest.raises(ValueError, match="a range is"):
+        to_uint8(np.zeros(3), range=(1, 0))
 
 
 def test_quantiser_refuses_nan_integers_and_unknown_rounding():

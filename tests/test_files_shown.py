@@ -16,7 +16,6 @@ import gan_forensics
 from gan_forensics.files import natural_order
 from gan_forensics.report import (
     Bar,
-    Curve,
     Facts,
     Link,
     Picture,
@@ -36,6 +35,7 @@ from gan_forensics.report.figures import LONGEST_NAME, drawable, literal, save_f
 from gan_forensics.report.html import format_cell
 from gan_forensics.report.plots import LONGEST_LABEL, LONGEST_TITLE
 from gan_forensics.report.run import flatten
+from gan_forensics.spectra import Curve
 from gan_forensics.studies.pages import markdown
 
 NASTY = (

@@ -210,7 +210,7 @@ _OTHER_WRITERS = {
     # To a new file in a new folder of a drawn name, or one that was just made.
     "gan_forensics/data/benchmark.py": {"open"},
     "gan_forensics/studies/face_clips.py": {"cv2.VideoWriter"},
-    # In a run folder, in which links were refused.
+    # In a run folder, in which links were refused, or a new one of a drawn name beside it.
     "gan_forensics/train/checkpoint.py": {"_manager.save", "mkdir", "rmtree", "rename"},
     "gan_forensics/train/log.py": {"open", "SummaryWriter"},
     "gan_forensics/train/loop.py": {"mkdir"},

@@ -72,7 +72,7 @@ def test_a_run_folder_is_an_option_and_goes_on_with_its_state(gan, three, tmp_pa
         quiet(gan, steps=1, run=run, state=gan.learner.start(0))
     with pytest.raises(RunFolderError, match="holds a run already"):
         quiet(gan, steps=1, run=run)
-    with pytest.raises(RunFolderError, match=r"holds \.lock, and so no state|holds config.json"):
+    with pytest.raises(ValueError, match=r"holds \.lock, and so no state"):
         save(three, run)
     same, state = load_gan(str(run))
     assert equal(state, three) and same.config == gan.config
@@ -241,7 +241,7 @@ def test_what_cannot_be_loaded_or_saved_is_refused_and_loses_nothing(gan, three,
         load(tmp_path / "mine", build(GanConfig(**{**POINTS, "width": 8})))
     (tmp_path / "photos").mkdir()
     save_png(tmp_path / "photos" / "a.png", IMAGES[0])
-    with pytest.raises(RunFolderError, match="holds a.png, and so no state"):
+    with pytest.raises(ValueError, match="holds a.png, and so no state"):
         save(three, tmp_path / "photos")
     assert (tmp_path / "photos" / "a.png").exists()
     with pytest.raises(ValueError):

@@ -234,8 +234,8 @@ def test_translating_does_not_depend_on_the_company_an_image_keeps(started):
 def test_translating_refuses_what_does_not_fit(started):
     images, labels = np.zeros((2, 16, 16, 3), np.uint8), np.zeros((2, 2), np.float32)
     for changed, message in (
-        ((images[:, :8], labels), r"uint8 \[n, 16, 16, 3\]"),
-        ((images.astype(np.float32), labels), "got float32"),
+        ((images[:, :8], labels), r"must be \[n, 16, 16, 3\], got \[2, 8, 16, 3\]"),
+        ((images.astype(np.float32), labels), "pixels are float32"),
         ((images, labels[:1]), r"\[2, 2\], a row for each image of warm, striped"),
         ((images, labels[:, :1]), r"got \[2, 1\]"),
         ((images, labels + 2), "from 0 to 1, got 2 to 2"),

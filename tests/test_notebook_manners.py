@@ -131,7 +131,7 @@ def test_an_attributor_says_its_sources():
 
 def test_results_say_their_counts_beside_their_numbers():
     score = Score("kid", 0.12345678, 0.01, {"real": 50, "fake": 40}, "random", warning="few")
-    assert repr(score) == "Score(kid 0.12346 ± 0.01, random, 50 real, 40 fake; few)"
+    assert repr(score) == "Score(kid: 0.12346 ± 0.01; 50 real, 40 fake, see its warning)"
     found = evaluate([0.1, 0.4, 0.2], [0.9, 0.3, 0.8], threshold=0.5)
     assert repr(found) == (
         "DetectionResult(3 real, 3 generated, AUC 0.8889, average precision 0.9167; "

@@ -1,14 +1,16 @@
 """Feature extractors, their cache, the small networks, and all metrics together."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
-from gan_forensics.data import ArraySource, open_source
+from gan_forensics.data import ArraySource, open_source, save_png
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality import (
     METRICS,
@@ -17,6 +19,7 @@ from gan_forensics.quality import (
     computable,
     evaluate_images,
     extract,
+    fid,
     images_digest,
     inception_features,
     kid,
@@ -169,7 +172,7 @@ def test_features_that_are_not_finite_are_refused_with_the_image(images):
 
 
 def test_what_are_no_images_is_refused(images):
-    with pytest.raises(ValueError, match="uint8"):
+    with pytest.raises(ValueError, match="say which range"):
         extract(counting([]), images / 255)
     with pytest.raises(ValueError, match="no images"):
         extract(counting([]), images[:0])
@@ -291,6 +294,54 @@ def test_by_default_all_metrics_are_computed_that_can_be(images):
     assert len(evaluate_images(images, [images[:2], images[:5]], counting([]))) == 2
     # The smallest set decides, wherever it stands.
     assert len(evaluate_images(images, [images, images[:5]], counting([]))) == 2
+
+
+def mean_colour(images):
+    assert images.dtype == np.uint8
+    return images.mean((1, 2))
+
+
+def test_a_plain_function_gives_the_features_and_their_name(images, tmp_path):
+    fake = images[5:]
+    scores = evaluate_images(images, fake, mean_colour, metrics=("fid", "kid"))
+    on = "on mean_colour"
+    assert [score.name for score in scores] == [f"Frechet distance {on}", f"kernel distance {on}"]
+    assert scores[0].value == fid(mean_colour(images), mean_colour(fake)).value
+    assert f"Score(Frechet distance {on}: {scores[0].value:.5g}; 21 real, 16 fake)" in repr(scores)
+    assert "±" in repr(scores[1])
+    # Whatever a function is called, its distance is no FID.
+    for name in ("inception-2015-12-05", "inception-v3"):
+        mean_colour.__name__, keep = name, mean_colour.__name__
+        try:
+            scores = evaluate_images(images, fake, functools.partial(mean_colour), metrics=("fid",))
+        finally:
+            mean_colour.__name__ = keep
+        assert scores[0].name.startswith("Frechet distance on inception_")
+    with pytest.raises(ValueError, match="function mean_colour cannot be cached"):
+        evaluate_images(images, fake, mean_colour, cache=tmp_path)
+    for bad in (lambda x: x.mean((1, 2))[:-1], lambda x: x.mean((1, 2, 3)), lambda x: x.mean()):
+        with pytest.raises(ValueError, match=r"lambda made .* must return numbers \[n, d\]"):
+            evaluate_images(images, fake, bad)
+    with pytest.raises(
+        ValueError, match="features are a FeatureExtractor or a function .* got str"
+    ):
+        evaluate_images(images, fake, "inception")
+
+
+def test_one_set_of_fakes_is_told_from_several(images, tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, some in zip(folders, (images[:6], images[6:]), strict=True):
+        for row, image in enumerate(some):
+            save_png(folder / f"{row}.png", image)
+
+    def counts(fake):
+        (score,) = evaluate_images(images, fake, mean_colour, metrics=["fid"])
+        return score.counts["fake"], score.protocol.get("draws", 1)
+
+    assert counts(folders[0]) == counts(sorted(folders[0].iterdir())) == (6, 1)
+    assert counts(list(images[:6])) == counts([Image.fromarray(x) for x in images[:6]]) == (6, 1)
+    assert counts(folders) == counts([str(folder) for folder in folders]) == (6, 2)
+    assert counts([images[:6]]) == (6, 1) and counts((images[:6], folders[1])) == (6, 2)
 
 
 def test_settings_and_warnings_of_several_draws_are_those_of_each():

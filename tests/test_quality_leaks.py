@@ -225,5 +225,5 @@ def test_images_that_cannot_be_turned_are_refused(rng):
     for count in ("1 image", "3 images", "79 images"):
         with pytest.raises(ValueError, match=rf"^{count} in all \(.*\): give at least 80$"):
             rotation_ambiguity(clear(rng, int(count.split()[0])))
-    with pytest.raises(ValueError, match="uint8"):
+    with pytest.raises(ValueError, match="pixels are float32"):
         rotation_ambiguity(jnp.zeros((80, 8, 8, 1)))  # pyright: ignore[reportArgumentType]

@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gan_forensics.data import image_grid
 from gan_forensics.report import (
     Bar,
-    Curve,
     bars_figure,
     losses_figure,
     spectra_figure,
@@ -22,7 +21,7 @@ from gan_forensics.report import (
 )
 from gan_forensics.report.figures import literal
 from gan_forensics.report.plots import COLOURS, curve_style, spread_apart
-from gan_forensics.spectra import log_spectrum_curve, ring_radii
+from gan_forensics.spectra import Curve, log_spectrum_curve, ring_radii
 from gan_forensics.spectra.curves import Normalise
 
 

@@ -238,15 +238,30 @@ def test_gray_levels_of_jax_arrays_equal_those_of_numpy(rng):
 @pytest.mark.parametrize(
     "images, message",
     [
-        (np.zeros((8, 8)), r"give \[b, h, w\]"),
-        (np.zeros((8, 8, 3)), "without a batch axis"),
-        (np.zeros((2, 8, 8, 4)), "c = 1 or 3"),
-        (np.zeros((2, 8, 8), np.int32), "uint8 in"),
+        (np.zeros((8, 8)), "axes of images and channels are missing"),
+        (np.zeros((8, 8, 3)), "axis of images is missing"),
+        (np.zeros((2, 8, 8, 4)), "4 channels"),
+        (np.zeros((2, 8, 8), np.int64), "uint8 in .* got int64"),
     ],
 )
 def test_other_shapes_and_types_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         to_gray(images)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda x: x / 255, r"from 0 to 1, as in \[0, 1\]"),
+    (lambda x: x + 0.0, "from 0 to 255 where -1 to 1 is meant"),
+    (lambda x: x.astype(np.int64), "got int64"),
+])  # fmt: skip
+def test_colour_images_in_another_range_are_refused_and_gray_maps_are_not(change, message, rng):
+    levels = rng.integers(0, 256, (2, 8, 8, 3), np.uint8)
+    levels[0, 0, 0], levels[0, 0, 1] = 0, 255
+    with pytest.raises(ValueError, match=message):
+        log_spectrum_curve(change(levels))
+    if change(levels).dtype.kind == "f":
+        log_spectrum_curve(change(levels)[..., 0])
+    log_spectrum_curve(np.clip(levels / 127.5 - 1, -1, 1))
 
 
 def test_unknown_normalisations_are_refused():

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from gan_forensics.cli.process import batches, by_sides, open_source, progress
+from gan_forensics.cli.process import open_source, progress
 from gan_forensics.cli.real_and_fake import splits_of
 from gan_forensics.files import tell, write_csv
 
@@ -42,57 +42,42 @@ class Spectrum:
 
     def __call__(self) -> None:
         """Run it."""
-        import numpy as np
-
-        from gan_forensics.data.survey import sentences, surveyed
+        from gan_forensics.data.survey import sentences
         from gan_forensics.files import check_folder_out, say, write_json, written_beside
-        from gan_forensics.forensics.features import looked_at
-        from gan_forensics.report import Curve, spectra_figure
+        from gan_forensics.report import spectra_figure
         from gan_forensics.report.figures import save_figure
-        from gan_forensics.spectra import SpectrumStatistic, log_spectrum_curve, ring_radii
+        from gan_forensics.spectra import mean_curves
 
         check_folder_out(self.out)
         if not self.folders:
             raise ValueError("name at least one folder of images")
-        curves, rows, shape = {}, [], None
-        names = dict.fromkeys(map(str, self.folders))
         opened = {
             name: open_source(f"folder:{name}", size=self.resize, follow_links=self.follow_links)
-            for name in names
+            for name in dict.fromkeys(map(str, self.folders))
         }
         splits = splits_of(list(opened), list(opened.values()))
-        surveys, usable, left_out = surveyed(
-            opened,
-            view=lambda image: looked_at("durall", image[None])[0],
-            on_bad_image=self.on_bad_image,
-            progress=progress,
+        curves = mean_curves(
+            opened, normalise=self.normalise, on_bad_image=self.on_bad_image, progress=progress
         )
-        for line in sentences(left_out.get("left_out", {})):
+        left_out = {name: curve.left_out for name, curve in curves.items() if curve.left_out}
+        for line in sentences(left_out):
             say(f"{line}; the mean is of the others")
-        for folder, source in zip(names, usable, strict=True):
-            statistic = None
-            for images in batches(source):
-                if shape and images.shape[1:3] != shape:
-                    raise ValueError(
-                        f"{folder} holds images of {by_sides(images.shape[1:3])}, others are "
-                        f"{by_sides(shape)}: give --resize N to bring all to one size"
-                    )
-                shape = images.shape[1:3]
-                values = log_spectrum_curve(images, normalise=self.normalise, precision="float64")
-                statistic = (statistic or SpectrumStatistic.zero(values.shape[1])).update(values)
-            assert statistic and shape
-            mean, std, count = (np.asarray(value) for value in statistic.result())
-            radii = ring_radii(*shape)
-            curves[folder] = Curve(mean, std, radii, int(count))
-            rings = enumerate(zip(radii, mean, std, strict=True))
+        rows = []
+        for name, (mean, std, radii, count, _) in curves.items():
+            assert radii is not None  # of images they are known
             rows += [
-                dict(folder=folder, ring=i, cycles_per_pixel=r, mean=m, std=s, images=int(count))
-                for i, (r, m, s) in rings
+                dict(folder=name, ring=i, cycles_per_pixel=r, mean=m, std=s, images=count)
+                for i, (r, m, s) in enumerate(zip(radii, mean, std, strict=True))
             ]
         write_csv(self.out / "spectrum.csv", rows)
-        means = {name: len(one.rows) for name, one in zip(names, surveys, strict=True)}
-        settings = {"normalise": self.normalise, "resize": self.resize}
-        write_json(self.out / "spectrum.json", {**settings, "images": means, **left_out, **splits})
+        facts = {
+            "normalise": self.normalise,
+            "resize": self.resize,
+            "images": {name: curve.images for name, curve in curves.items()},
+            **({"left_out": left_out} if left_out else {}),
+            **splits,
+        }
+        write_json(self.out / "spectrum.json", facts)
         figure = spectra_figure(curves, title="Mean radial log spectrum", normalise=self.normalise)
         with written_beside(self.out / "spectrum.png") as partial:
             save_figure(figure, partial)

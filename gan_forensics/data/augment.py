@@ -17,8 +17,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from gan_forensics.data.images import (
+    as_image,
     center_crop,
-    check_pixels,
     pillow_resize,
     to_float,
     to_uint8,
@@ -45,7 +45,7 @@ def blur(image: Pixels, sigma: float, *, rounding: Rounding = "round") -> Pixels
     """
     from scipy.ndimage import gaussian_filter
 
-    check_pixels(image, "h, w")
+    image = as_image(image)
     _check_name("rounding", rounding, Rounding)
     if not sigma >= 0:
         raise ValueError(f"sigma must not be negative, got {sigma}")
@@ -68,7 +68,7 @@ def jpeg(image: Pixels, quality: int, *, encoder: Encoder = "pillow") -> Pixels:
         ValueError: for a quality out of range, an unknown encoder, or pixels that are not uint8.
         ImportError: without OpenCV.
     """
-    check_pixels(image, "h, w")
+    image = as_image(image)
     _check_name("encoder", encoder, Encoder)
     if not 1 <= quality <= 100:
         raise ValueError(f"the quality of JPEG is a number from 1 to 100, got {quality}")
@@ -95,6 +95,7 @@ def jpeg(image: Pixels, quality: int, *, encoder: Encoder = "pillow") -> Pixels:
 
 def grayscale(image: UInt8[np.ndarray, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w 3"]:
     """Gray with three equal channels: (19595 R + 38470 G + 7471 B + 32768) >> 16, Pillow's "L"."""
+    image = image if np.ndim(image) > 3 else as_image(image)
     if image.dtype != np.uint8 or image.shape[-1] != 3:
         raise ValueError(f"expected uint8 [h, w, 3], got {image.dtype} {list(image.shape)}")
     weighted = image.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
@@ -107,7 +108,7 @@ def resize_shorter(image: Pixels, size: int) -> UInt8[np.ndarray, "h2 w2 c"]:
 
     The longer side becomes floor(size * longer / shorter), as torchvision's `Resize` does.
     """
-    check_pixels(image, "h, w")
+    image = as_image(image)
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     height, width = image.shape[:2]
@@ -157,6 +158,7 @@ class Augmentation:
 
     def __call__(self, image: Pixels, rng: np.random.Generator) -> UInt8[np.ndarray, "h2 w2 c"]:
         """Augment one image; what is drawn depends on `rng` and the image's size alone."""
+        image = as_image(image)
         if rng.random() < self.blur:
             image = blur(image, rng.uniform(*self.sigma), rounding=self.rounding)
         if rng.random() < self.jpeg:
@@ -203,7 +205,7 @@ def image_by_image(
 
     Every image has a generator of its own, so that it does not depend on its neighbours.
     """
-    images = to_uint8(batch["image"])
+    images = to_uint8(batch["image"], range=(-1, 1))
     seeds = rng.integers(2**63, size=len(images))
     made = [change(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
     return {**batch, "image": to_float(np.stack(made))}

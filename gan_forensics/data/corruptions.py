@@ -41,7 +41,7 @@ from gan_forensics.data.corruption_noise import (
 from gan_forensics.data.corruption_scale import PUBLISHED_SIDE, Corruption, Pixels, Rng
 from gan_forensics.data.corruption_spatter import spatter
 from gan_forensics.data.corruption_weather import fog, snow
-from gan_forensics.data.images import check_pixels, pillow_resize
+from gan_forensics.data.images import as_image, pillow_resize
 
 SEVERITIES = (1, 2, 3, 4, 5)
 # In the order of the published numbers, 0 to 18.
@@ -104,7 +104,7 @@ def corrupt(
             that are not uint8.
         FileNotFoundError: for "frost" without its textures.
     """
-    check_pixels(image, "h, w")
+    image = as_image(image)
     check_name(name, KINDS, "corruption")
     if severity not in SEVERITIES:
         raise ValueError(f"the severity of a corruption is 1, 2, 3, 4 or 5, got {severity!r}")

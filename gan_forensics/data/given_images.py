@@ -6,6 +6,7 @@ What is given may be
 - a picture of Pillow, or the path of an image file: one image;
 - the path of a folder, or the name of a source, such as "samples:photos" (see `open_source`);
 - a list of such pictures, paths, and arrays [h, w, c];
+- a sequence of another kind, which makes its images when they are asked for;
 - a source: `len` and indexing to dicts with an "image".
 
 uint8 is taken as it is. Other numbers are refused until their range is stated, for nothing in them
@@ -31,7 +32,7 @@ from gan_forensics.files import say, shown
 Range = tuple[float, float]
 # How far beyond its range a pixel may lie by rounding, as a share of the range.
 _ROUNDING = 1e-5
-_RANGES = "range=(0, 1), (-1, 1) or (0, 255)"
+_RANGES = "as_images(x, range=(0, 1)), (-1, 1) or (0, 255)"
 
 
 def as_images(
@@ -90,7 +91,9 @@ def as_source(images: Any, *, range: Range | None = None, size: int | None = Non
         return _Listed([images], range, size)
     if _is_array(images):
         return ArraySource(image=_sized(_pixels(images, range, "n, h, w"), size))
-    if isinstance(images, Sequence):
+    if isinstance(images, Sequence) and not isinstance(images, list | tuple):
+        return _OnDemand(images, range, size)
+    if isinstance(images, list | tuple):
         if not images:
             raise ValueError("no images: the list is empty")
         if all(isinstance(each, str | os.PathLike) for each in images):
@@ -115,9 +118,11 @@ def resized(source: Source, size: int) -> Source:
 class _Listed:
     """A list of arrays, pictures and paths; gray ones get three channels where one is in colour."""
 
-    def __init__(self, images: Sequence[Any], range: Range | None, size: int | None):
-        self._size, self.listed = size, len(images)
-        self._images = [_opened(each, range, row) for row, each in enumerate(images)]
+    def __init__(
+        self, images: Sequence[Any], range: Range | None, size: int | None, first: int = 0
+    ):
+        self._size, self.listed, self._first = size, len(images), first
+        self._images = [_opened(each, range, row) for row, each in enumerate(images, first)]
         self._channels: Any = max(_channels(each) for each in self._images)
 
     def __len__(self) -> int:
@@ -136,7 +141,23 @@ class _Listed:
         """Name the image: its path, or its place in the list."""
         image = self._images[index]
         name = image if isinstance(image, Path) else getattr(image, "filename", "")
-        return shown(name) if name else f"image {index}"
+        return shown(name) if name else f"image {self._first + index}"
+
+
+class _OnDemand:
+    """A sequence that makes its images when they are asked for."""
+
+    def __init__(self, images: Sequence[Any], range: Range | None, size: int | None):
+        self._images, self._range, self._size = images, range, size
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        image = self._images[index]
+        if _is_mapping(image):  # a source that is a sequence
+            return {**image, "image": square(image["image"], size=self._size)}
+        return _Listed([image], self._range, self._size, first=index)[0]
 
 
 class _Resized:
@@ -252,7 +273,7 @@ def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np
     if array.dtype == np.uint8 and (low, high) == (0, 255):
         return array
     scaled = (array.astype(np.float64) - low) * (2 / (high - low)) - 1
-    return to_uint8(scaled)
+    return to_uint8(scaled, range=(-1, 1))
 
 
 def _as_numpy(array: Any) -> np.ndarray:

@@ -7,13 +7,16 @@ in through `gan_forensics.data.decoding`.
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
 from gan_forensics.files import written_beside
+
+# How far floats may lie beyond -1 and 1 by rounding, of bfloat16 too.
+ROUNDING = 0.01
 
 
 def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:
@@ -24,6 +27,20 @@ def check_pixels(images: np.ndarray, axes: str = "n, h, w") -> None:
             f"pixels must be uint8 in [0, 255], got {images.dtype} {list(images.shape)}: "
             "gan_forensics.data.as_images(images, range=(0, 1)) makes them of what has that range"
         )
+
+
+def as_image(image: Any) -> UInt8[np.ndarray, "h w c"]:
+    """One image: pixels [h, w, c] of any library, a picture of Pillow, or a path; see `as_images`.
+
+    Raises:
+        ValueError: naming the mistake.
+    """
+    if isinstance(image, np.ndarray):
+        check_pixels(image, "h, w")
+        return image
+    from gan_forensics.data.given_images import as_images
+
+    return as_images([image])[0]
 
 
 def check_axes(shape: tuple[int, ...], axes: str = "n, h, w", name: str = "") -> None:
@@ -58,8 +75,25 @@ def _mistaken(shape: tuple[int, ...], *, one: bool) -> str:
     return f"{len(shape)} axes"
 
 
+def range_mistake(floats: Float[np.ndarray, "*shape"]) -> str:
+    """What is wrong with floats that should lie in [-1, 1]; "" for nothing.
+
+    Floats of which none is negative are taken for such in [0, 1], unless all are equal.
+    """
+    if not floats.size:
+        return ""
+    low, high = float(floats.min()), float(floats.max())
+    pixels = f"pixels are {floats.dtype} from {low:.4g} to {high:.4g}"
+    if low < -1 - ROUNDING or high > 1 + ROUNDING:
+        return f"{pixels} where -1 to 1 is meant, so their range must be stated"
+    if 0 <= low < high:
+        return f"{pixels}, as in [0, 1], where -1 to 1 is meant: their range must be stated"
+    return ""
+
+
 def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:
     """Cut out the central square; where it cannot be central it lies half a pixel up and left."""
+    image = as_image(image)
     height, width = image.shape[:2]
     if not 1 <= side <= min(height, width):
         raise ValueError(
@@ -84,6 +118,7 @@ def resize(
             code's FID reference images), rounded half up; this folds high frequencies down.
             The two agree when enlarging, up to one level of rounding.
     """
+    image = as_image(image)
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     if image.shape[:2] == (size, size):
@@ -131,6 +166,7 @@ def square(
 
     The resize is antialiased. With neither argument the image is returned as it is.
     """
+    image = as_image(image)
     if size is None and crop is None:
         return image
     image = center_crop(image, min(image.shape[:2]) if crop is None else crop)
@@ -141,33 +177,55 @@ def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Map uint8 [0, 255] to float32 [-1, 1]: x = u / 127.5 - 1."""
     image = np.asarray(image)
     if image.dtype != np.uint8:
-        raise ValueError(f"expected uint8 pixels in [0, 255], got {image.dtype}; see to_uint8")
+        raise ValueError(
+            f"expected uint8 pixels in [0, 255], got {image.dtype}: gan_forensics.data.as_images"
+            "(x, range=(0, 1)) makes them of what has that range"
+        )
     return image / np.float32(127.5) - np.float32(1)
 
 
 def to_uint8(
-    image: Float[np.ndarray, "*shape"], *, rounding: Literal["nearest", "floor"] = "nearest"
+    image: Float[np.ndarray, "*shape"],
+    *,
+    range: tuple[float, float] | None = None,
+    rounding: Literal["nearest", "floor"] = "nearest",
 ) -> UInt8[np.ndarray, "*shape"]:
-    """Quantise [-1, 1] to uint8 [0, 255]; values outside are clipped.
+    """Quantise floats to uint8 [0, 255].
 
     Args:
-        image: any float array, range [-1, 1].
+        image: any float array.
+        range: the floats that become 0 and 255; values outside are clipped. By default -1 and 1,
+            where the array shows that it is meant: values beyond are refused, and so are those of
+            which none is negative, such as floats in [0, 1].
         rounding: "nearest": floor(255 (0.5 x + 0.5) + 0.5), halves up; undoes `to_float`
             exactly. "floor": floor(255 (0.5 x + 0.5)), as the released generators of
             Chandrasegaran et al. (CVPR 2021) save their images: half a level darker on average,
             and one level darker than the original for pixels that `to_float` rounded down.
 
     Raises:
-        ValueError: an integer array, a NaN, or an unknown rounding.
+        ValueError: an integer array, a NaN, an unknown rounding, a range that ends before it
+            starts, or none where the array needs one.
+
+    Example:
+        >>> to_uint8(np.array([-1.0, 0.0, 1.0])), to_uint8(np.array([0.0, 1.0]), range=(0, 1))
+        (array([  0, 128, 255], dtype=uint8), array([  0, 255], dtype=uint8))
     """
     if rounding not in ("nearest", "floor"):
         raise ValueError(f"unknown rounding {rounding!r}; choose 'nearest' or 'floor'")
     image = np.asarray(image)
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"expected float pixels in [-1, 1], got {image.dtype}: quantised already?")
-    level = 255 * (0.5 * image.astype(np.float32) + 0.5)
-    if np.isnan(level).any():
-        raise ValueError(f"{np.isnan(level).sum()} pixels are NaN; the generator has diverged")
+    wrong = range_mistake(image) if range is None else ""
+    image = image.astype(np.float32)
+    if bad := np.isnan(image).sum():
+        raise ValueError(f"{bad} pixels are NaN; the generator has diverged")
+    if wrong:
+        raise ValueError(f"{wrong}: to_uint8(x, range=(0, 1)), (-1, 1) or (0, 255)")
+    low, high = range or (-1, 1)
+    if not low < high:
+        raise ValueError(f"a range is (lowest, highest), got {range}")
+    # Of [-1, 1], in this order, so that rounding falls as it does in published code.
+    level = 255 * (0.5 * image + 0.5 if (low, high) == (-1, 1) else (image - low) / (high - low))
     if rounding == "nearest":
         level += 0.5
     return np.floor(np.clip(level, 0, 255)).astype(np.uint8)
@@ -175,8 +233,8 @@ def to_uint8(
 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w c"]) -> None:
     """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG; see `written_beside`."""
-    image = np.asarray(image)
-    check_pixels(image[..., None] if image.ndim == 2 else image, "h, w")
+    gray = isinstance(image, np.ndarray) and image.ndim == 2
+    image = as_image(image[..., None] if gray else image)
     picture = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
     with written_beside(path) as partial:
         picture.save(partial, format="PNG")
@@ -188,14 +246,15 @@ def image_grid(
     """Tile images into one picture with white gaps; gray images are repeated to three channels.
 
     Args:
-        images: uint8, c = 1 or 3.
+        images: of one size, as `as_images` takes them.
         columns: images per row; by default as near to a square as possible.
         gap: pixels between and around the images.
     """
     from skimage.util import montage
 
-    images = np.asarray(images)
-    check_pixels(images)
+    from gan_forensics.data.given_images import as_images
+
+    images = as_images(images)
     n, h, w, _ = images.shape
     columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
     if n == 0 or columns < 1:

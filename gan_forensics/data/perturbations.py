@@ -26,6 +26,7 @@ from gan_forensics.data.corruptions import (
     check_name,
     corrupt,
 )
+from gan_forensics.data.images import as_image
 from gan_forensics.data.strengths import FAMILIES, members
 
 # Of uint8 [h, w, c] and a generator. Corruptions keep the size; some carriers end in another.
@@ -96,6 +97,7 @@ def perturb(
         >>> perturb(np.full((8, 8, 3), 100, np.uint8), "brightness-1")[0, 0].tolist()
         [125, 125, 125]
     """
+    image = as_image(image)
     if name == "none":
         return image
     check_name(name, PERTURBATIONS, "perturbation")

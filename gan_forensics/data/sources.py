@@ -112,7 +112,7 @@ def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[
                     f"{key}: different sizes cannot make one batch: "
                     f"{describe(source, indices[0])} is {_size(key, first)}, "
                     f"{describe(source, index)} is {_size(key, example[key])}; "
-                    "bring them to one size (images with --size N, or --resize N of spectrum)"
+                    "bring them to one size (size=N in Python; --size N, or --resize N of spectrum)"
                 )
     return {key: np.stack([example[key] for example in examples]) for key in examples[0]}
 

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from gan_forensics.data import ArraySource, Source, center_crop, chunks, square, to_float
+from gan_forensics.data import Source, as_source, center_crop, chunks, square, to_float
+from gan_forensics.data.images import as_image
 from gan_forensics.distill.architectures import architecture, inputs_of, make_classifier
 from gan_forensics.runtime import jit
 
@@ -46,13 +47,16 @@ class Classifier:
     label_names: tuple[str, ...] = ()
     label_smoothing: float | None = None
 
-    def logits(
-        self, images: Source | UInt8[np.ndarray, "n h w c"]
-    ) -> Float32[np.ndarray, "n classes"]:
-        """Logits of images, which are squares of one size; independent of what stands beside."""
+    def logits(self, images: Any) -> Float32[np.ndarray, "n classes"]:
+        """Logits of images, which are squares of one size; independent of what stands beside.
+
+        Args:
+            images: as `gan_forensics.data.as_images` takes them; `fitted` brings one to the size
+                that the network was tested on.
+        """
         return np.concatenate([said for said, _ in self._read(images, self.classes)])
 
-    def features(self, images: Source | UInt8[np.ndarray, "n h w c"]) -> Float32[np.ndarray, "n d"]:
+    def features(self, images: Any) -> Float32[np.ndarray, "n d"]:
         """What the last layer reads of images: the mean of every channel of the last map."""
         return np.concatenate([said for said, _ in self._read(images, None)])
 
@@ -65,6 +69,7 @@ class Classifier:
 
     def fitted(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "s s c"]:
         """An image of any size as the network was tested on: the middle square, resized, cut."""
+        image = as_image(image)
         if self.size is None:
             return image
         return center_crop(square(image, size=self.resize or self.size), self.size)
@@ -82,7 +87,7 @@ class Classifier:
 
     def _read(self, images: Any, classes: int | None) -> Iterator[tuple[np.ndarray, Any]]:
         """Outputs with or without the last layer, and the examples that they are of."""
-        source = ArraySource(image=images) if isinstance(images, np.ndarray) else images
+        source = as_source(images)
         read = _reader(self.arch, make_classifier(self.arch, classes, width=self.width))
         height, width = source[0]["image"].shape[:2]
         at_once = int(np.clip(_PIXELS // (height * width), 1, 256))

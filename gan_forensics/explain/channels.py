@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.explain.layers import CONVOLUTIONS, Variables, logits_of
+from gan_forensics.explain.layers import CONVOLUTIONS, Variables, check_floats, logits_of
 from gan_forensics.explain.relevance import check_names
 
 
@@ -100,6 +100,8 @@ def top_images(maxima: Float[np.ndarray, "images k"], n: int) -> TopImages:
 
 def _with_convolutions(visit, module: nn.Module, variables: Variables, x) -> Any:
     """Apply the network with `visit(name, output)` in the place of every convolution's output."""
+
+    check_floats(x)
 
     def intercept(next_fun, args, kwargs, context):
         y = next_fun(*args, **kwargs)

@@ -24,7 +24,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from gan_forensics.explain.composites import Composite
-from gan_forensics.explain.layers import Variables, feature_layers, find_layers
+from gan_forensics.explain.layers import Variables, check_floats, feature_layers, find_layers
 from gan_forensics.explain.relevance import relevance
 
 CONFIDENCE = 0.9  # the score from which a generated image counts as recognised
@@ -149,6 +149,7 @@ def feature_relevance(
     state, size = None, 0
     for batch in batches:
         batch = np.asarray(batch)
+        check_floats(batch)
         if state is None:
             size = len(batch)
             found = feature_layers(find_layers(module, variables, jnp.asarray(batch)))

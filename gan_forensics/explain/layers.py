@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from gan_forensics.data.images import check_axes
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm
 from gan_forensics.nn.resblocks import BlockConv
@@ -20,6 +22,7 @@ from gan_forensics.nn.spectral_norm import Dense, SNConv, SNDense
 
 Variables = Mapping[str, Any]
 
+MOST_CHANNELS = 4
 CONVOLUTIONS = (Conv, SNConv, BlockConv)
 PRODUCTS = (nn.Dense, Dense, SNDense)
 
@@ -89,6 +92,8 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
                     found[name] = found[name]._replace(**norm)
         return y
 
+    check_floats(x)
+
     def run(variables, x):
         with nn.intercept_methods(record):
             return logits_of(module, variables, x)
@@ -145,18 +150,27 @@ def is_norm(module: nn.Module) -> bool:
     return isinstance(module, BatchNorm | GroupNorm1 | InstanceNorm)
 
 
+def check_floats(x: Any) -> None:
+    """Refuse what are no images of floats [b, h, w, c], naming the mistake (ValueError)."""
+    # A network may read maps of a few channels; no image is as narrow as that.
+    if len(x.shape) != 4 or (x.shape[-1] > MOST_CHANNELS and x.shape[1] in (1, 3)):
+        check_axes(x.shape)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(
+            f"pixels are {x.dtype} {list(x.shape)}: give floats, normalised as the network reads "
+            "them (for detectors of this package: gan_forensics.forensics.neural.preprocess)"
+        )
+
+
 def as_images(x: Any) -> Float[Array, "b h w c"]:
     """The images as an array of floats, float32 at least.
 
     Raises:
         ValueError: for integers, whose relevance would mean nothing, and for other shapes.
     """
+    x = x if isinstance(x, np.ndarray | jax.Array) else jnp.asarray(x)
+    check_floats(x)  # before JAX shortens the type
     x = jnp.asarray(x)
-    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(
-            f"images are {x.dtype} of shape {list(x.shape)}: give floats [b, h, w, c], normalised "
-            "as the network reads them"
-        )
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 

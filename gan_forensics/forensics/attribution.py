@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int, UInt8, UInt64
 
+from gan_forensics.data import as_source
 from gan_forensics.data.attributed import Attributed
 from gan_forensics.data.copies import copies
 from gan_forensics.data.flat import FLAT, flat
+from gan_forensics.data.images import as_image
 from gan_forensics.files import listed
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_methods import METHODS
@@ -122,26 +124,26 @@ class Attributor:
             ValueError: for another size, other than uint8, and flat images (`data.flat`), of which
                 nothing tells who made them.
         """
-        image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
-            raise ValueError(
-                f"images are uint8 [h, w, 1 or 3], got {image.dtype} {list(image.shape)}"
-            )
+        image = as_image(image)
         self.check_shape(image.shape)
         image = self.preprocessing(np.repeat(image, 3 // image.shape[-1], -1))
         if flat([image])[0]:
             raise ValueError(FLAT)
         return image
 
-    def outputs(self, images: Images) -> Outputs:
+    def outputs(self, images: Any) -> Outputs:
         """Logits and features of images, few of them in memory at a time.
+
+        Args:
+            images: as `gan_forensics.data.as_images` takes them, of the size that it was fitted on,
+                or of any sizes where its preprocessing makes them one.
 
         Raises:
             ValueError: as `prepared`.
         """
-        parts = []
-        for first in range(0, len(images), _AT_ONCE):
-            some = [self.prepared(images[i]) for i in _upto(first, len(images))]
+        source, parts = as_source(images), []
+        for first in range(0, len(source), _AT_ONCE):
+            some = [self.prepared(source[i]["image"]) for i in _upto(first, len(source))]
             parts.append(self.model.outputs(np.stack(some)))
         if not parts:
             raise ValueError("no images were given")

@@ -56,7 +56,7 @@ class Mixtures:
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Anchors [b] with their partners: images [b n], labels and weights [b, n]."""
         count, n = len(batch["image"]), self.images
-        pixels, label = to_uint8(batch["image"])[:, None], batch["label"][:, None]
+        pixels, label = to_uint8(batch["image"], range=(-1, 1))[:, None], batch["label"][:, None]
         if n > 1:
             drawn = rng.integers(len(self.source), size=count * (n - 1))
             others = take(self.source, drawn)

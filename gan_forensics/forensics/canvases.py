@@ -70,17 +70,6 @@ def few_shapes(network: nn.Module, images: Iterable[np.ndarray]) -> Iterator[Bat
     yield from _batches(network, waiting, own=len(seen) == 1)
 
 
-def check_image(place: int, image: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
-    """The image as an array; refused (ValueError) unless uint8 of 1 or 3 channels."""
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"image {place} is {image.dtype} {list(image.shape)}: give uint8 [h, w, 1 or 3] in "
-            "[0, 255]"
-        )
-    return image
-
-
 def room(height: int, width: int, most: int = MOST) -> int:
     """The largest batch of images of a size, of `LENGTHS`."""
     allowed = max(1, min(most, min(PIXELS, _pixels_that_fit()) // (height * width)))

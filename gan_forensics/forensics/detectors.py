@@ -5,7 +5,7 @@ The features are spectral (`FEATURES`) or those of a frozen network (`frozen`).
 Scores rise with the evidence that an image was generated.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from gan_forensics.data import ArraySource, Source, as_source
 from gan_forensics.data.flat import flat
 from gan_forensics.files import check_file_in, shown
 from gan_forensics.files.archives import Head
@@ -25,8 +26,9 @@ from gan_forensics.forensics.archive import (
     write_detector,
 )
 from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.decisions import Classifier, check_arrays
-from gan_forensics.forensics.features import FEATURES, RADIAL, check_images, looked_at, lookup
+from gan_forensics.forensics.features import FEATURES, RADIAL, looked_at, lookup
 from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.quality import FeatureExtractor
@@ -78,7 +80,7 @@ class SpectralDetector:
             return FEATURES[self.features](images)
         return self.extractor(images).astype(np.float64)
 
-    def score(self, images: Images | Sequence[np.ndarray]) -> Float64[np.ndarray, " n"]:
+    def score(self, images: Any) -> Float64[np.ndarray, " n"]:
         """Score images; higher = more likely generated.
 
         Neighbours give the share of generated neighbours in [0, 1], support vector machines a
@@ -86,20 +88,43 @@ class SpectralDetector:
         features say nothing of who made it, and for one without finite features.
 
         Args:
-            images: uint8 of the size that the detector was fitted on, or a list of such images; of
-                any sizes where its preprocessing makes them one.
+            images: as `gan_forensics.data.as_images` takes them: an array, a picture, a folder, a
+                list; of the size that the detector was fitted on, or of any sizes where its
+                preprocessing makes them one. Gray ones are repeated where it looks at colours.
 
         Raises:
             ValueError: on images of another type or size.
+            ImageError: on a file that cannot be read.
         """
-        if self.preprocessing.words:
-            images = [self.preprocessing(np.asarray(image)) for image in images]
-        images = np.asarray(images)
-        check_images(images)
-        self._check_size(images.shape[1:])
-        scores = self.model.decide(self.extract(images))
-        scores[flat(looked_at(self.features, images))] = np.nan
+        source = as_source(images)
+        if not len(source):
+            raise ValueError("no images to score: give at least one")
+        features, empty = [], []
+        for some in self._prepared(source):
+            features.append(self.extract(some))
+            empty.append(flat(looked_at(self.features, some)))
+        scores = self.model.decide(np.concatenate(features))
+        scores[np.concatenate(empty)] = np.nan
         return scores
+
+    def _prepared(self, source: Source) -> Iterator[Images]:
+        """Images as it takes them; an array at one go, others as many at a time as memory bears."""
+        if isinstance(source, ArraySource) and not self.preprocessing.words:
+            yield self._coloured(source.arrays["image"])
+            return
+        at_once = room(*self.image_shape[:2])
+        for first in range(0, len(source), at_once):
+            rows = range(first, min(first + at_once, len(source)))
+            yield np.stack([
+                self._coloured(self.preprocessing(source[row]["image"])[None])[0] for row in rows
+            ])  # fmt: skip
+
+    def _coloured(self, images: Images) -> Images:
+        """Images of the shape that it was fitted on, gray ones repeated if it looks at colours."""
+        if images.shape[-1] < self.image_shape[-1]:
+            images = np.repeat(images, 3, -1)
+        self._check_size(images.shape[1:])
+        return images
 
     def view(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w _c"]:
         """The pixels of one image that it looks at, which decide whether the image is flat."""

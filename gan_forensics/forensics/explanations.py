@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from gan_forensics.data import as_source
 from gan_forensics.explain import (
     Composite,
     Feature,
@@ -30,6 +31,7 @@ from gan_forensics.explain import (
     unit_relevance,
 )
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.place_logits import place_logits
 from gan_forensics.nn.npr import SCALE, nearest_residual
 from gan_forensics.runtime import jit
@@ -82,7 +84,7 @@ def composite_of(arch: str) -> Composite:
     return composites.beta_zero()
 
 
-def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
+def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
     """Explain the logit of each image, at its own size.
 
     Compiled for each size: relevance at the pixels is bounded by the values that pixels may have,
@@ -90,10 +92,16 @@ def explain(detector: NeuralDetector, images: Images) -> list[Explanation]:
     the residual is explained, pixel by pixel. The relevance of a detector "places" is the logit of
     each place.
 
+    Args:
+        detector: whose logit.
+        images: as `gan_forensics.data.as_images` takes them, of any sizes, as the network sees
+            them: after the detector's preprocessing.
+
     Raises:
         ValueError: for images smaller than the network's stride, and detectors that look at the
             spectrum.
     """
+    images = images_of(as_source(images))
     arch, network = detector.arch, detector.network
     if arch in SPECTRAL:
         raise ValueError(
@@ -175,13 +183,14 @@ def last_stage(network: nn.Module) -> str:
 
 
 def patches(
-    detector: NeuralDetector, images: Images, features: Sequence[Feature], *, n: int = 5
+    detector: NeuralDetector, images: Any, features: Sequence[Feature], *, n: int = 5
 ) -> list[list[Patch]]:
     """For each feature the patches of the n images that it fires most at, strongest first.
 
     Raises:
         ValueError: for a feature that the network does not have.
     """
+    images = images_of(as_source(images))
     best = top_images(channel_maxima(detector, images, features), n)
     names = tuple(dict.fromkeys(feature.layer for feature in features))
     pairs = [(f, int(image)) for f in range(len(features)) for image in best.images[f]]
@@ -203,9 +212,10 @@ def patches(
 
 
 def channel_maxima(
-    detector: NeuralDetector, images: Images, features: Sequence[Feature]
+    detector: NeuralDetector, images: Any, features: Sequence[Feature]
 ) -> Float[np.ndarray, "n k"]:
     """The largest activation of each feature on each image, before batch norm."""
+    images = images_of(as_source(images))
     result = np.zeros((len(images), len(features)))
     for rows, batch in size_batches(images, most=16):
         maxima = _maxima(detector.network)(detector.variables, batch)

@@ -6,7 +6,6 @@ of frequency: on squares as published, on other shapes not the ellipses of the r
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +15,8 @@ from gan_forensics import spectra
 from gan_forensics.data.images import check_pixels, to_float
 from gan_forensics.files import shown
 from gan_forensics.spectra.chunks import over_chunks
+from gan_forensics.spectra.curves import EPSILON, curves_of
+from gan_forensics.spectra.gray import gray_channel
 
 # The length Durall et al. resample CelebA curves to ("Unmasking DeepFakes with simple Features",
 # arXiv 1911.00686). Their kernel widths suit this many values, so it is kept at every image size.
@@ -36,8 +37,11 @@ def check_images(images: Images) -> None:
 
 def durall(images: Images) -> Features:
     """Radial mean of the log spectrum, min-max normalised per image (Durall et al., CVPR 2020)."""
-    curve = partial(spectra.log_spectrum_curve, normalise="min-max", precision="float64")
-    return _rows(over_chunks(lambda part: np.asarray(curve(to_float(part))), images))
+
+    def curves(part):
+        return curves_of(to_float(part), None, "min-max", EPSILON, "float64", "frequency")
+
+    return _rows(over_chunks(curves, images))
 
 
 def unmasking(images: Images) -> Features:
@@ -78,9 +82,7 @@ RADIAL = frozenset({"durall", "unmasking", "dzanic"})
 
 def looked_at(features: str, images: Images) -> UInt8[np.ndarray, "n h w k"]:
     """The pixels that features are of: radial ones of gray levels alone, others of all channels."""
-    if features not in RADIAL or images.shape[-1] == 1:
-        return images
-    return np.asarray(spectra.gray_levels(images))[..., None]
+    return images if features not in RADIAL else np.asarray(gray_channel(images))
 
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from gan_forensics.data import ArraySource, Source
+from gan_forensics.data import Source, as_source
 from gan_forensics.data.carriers import CARRIERS
 from gan_forensics.data.copies import copies
 from gan_forensics.data.sources import describe
@@ -17,7 +17,7 @@ from gan_forensics.forensics.calibration import Calibration, smallest_calibratio
 from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_table
 from gan_forensics.forensics.decisions import Classifier
-from gan_forensics.forensics.detectors import Images, SpectralDetector, size_of
+from gan_forensics.forensics.detectors import SpectralDetector, size_of
 from gan_forensics.forensics.features import FEATURES, check_images, lookup
 from gan_forensics.forensics.measure import carried, measured, thresholds_of
 from gan_forensics.forensics.partition import own_groups, parted
@@ -30,8 +30,8 @@ COPIES = 2
 
 
 def fit_detector(
-    real: Images | Source,
-    fake: Images | Source,
+    real: Any,
+    fake: Any,
     *,
     features: str | FeatureExtractor = "durall",
     classifier: str = "knn",
@@ -54,8 +54,9 @@ def fit_detector(
     each carrier. Flat images (`data.flat`) are left out, which the detector's facts tell.
 
     Args:
-        real: real images: uint8 [n, h, w, c], or a source of such images, of which no more than a
-            batch is in memory at a time, beside the features of those that train.
+        real: real images as `gan_forensics.data.as_images` takes them, such as a folder's path; of
+            files no more than a batch is in memory at a time, beside the features of those that
+            train.
         fake: generated images, likewise.
         features: a key of `FEATURES`, or an extractor of frozen features (see `frozen`).
         classifier: a key of `CLASSIFIERS`.
@@ -165,14 +166,12 @@ def _repeated(table: np.ndarray, generated: np.ndarray) -> dict[str, int]:
     return {**rows, "in_both_classes": int(np.isin(found.of, both).sum())}
 
 
-def _as_source(images: Images | Source) -> Source:
+def _as_source(images: Any) -> Source:
     """The images as a source that is not empty."""
-    if hasattr(images, "dtype"):
-        check_images(images)  # pyright: ignore[reportArgumentType]
-        return ArraySource(image=images)  # pyright: ignore[reportArgumentType]
-    if not len(images):
+    source = as_source(images)
+    if not len(source):
         raise ValueError("a source of images is empty: give at least one image")
-    return images  # pyright: ignore[reportReturnType]
+    return source
 
 
 def _check_parts(rows, groups, counts, false_alarms: float, held_out: float, *, grouped: bool):

@@ -18,7 +18,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Float64, UInt8
 
+from gan_forensics.data import as_source
 from gan_forensics.data.flat import flat
+from gan_forensics.data.images import check_pixels
 from gan_forensics.files import shown
 from gan_forensics.files.archives import Head
 from gan_forensics.forensics.archive import check_fields, write_detector
@@ -26,12 +28,12 @@ from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.canvases import (
     LENGTHS,
     MOST,
-    check_image,
     check_memory,
     few_shapes,
     room,
 )
 from gan_forensics.forensics.features import lookup
+from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
@@ -121,7 +123,7 @@ class NeuralDetector:
         """What is applied to `preprocess`ed images with `variables`."""
         return make_network(self.arch, self.settings)
 
-    def score(self, images: Images) -> Float64[np.ndarray, " n"]:
+    def score(self, images: Any) -> Float64[np.ndarray, " n"]:
         """Logits of whole images after the preprocessing; higher = more likely generated.
 
         A few sizes have programs of their own; images of others lie on canvases of fewer shapes,
@@ -132,13 +134,15 @@ class NeuralDetector:
         each size.
 
         Args:
-            images: uint8 [n, h, w, c], or a sequence of images [h, w, c] of any sizes; c = 1 or 3.
-                A sequence is read once, and few of its images are in memory at a time.
+            images: as `gan_forensics.data.as_images` takes them: an array, a picture, a folder, a
+                list, of any sizes. Files are read once, and few of their images are in memory at a
+                time.
 
         Raises:
             ValueError: on pixels of another type, and on images smaller than the network's stride.
+            ImageError: on a file that cannot be read.
         """
-        images = images if isinstance(images, Sequence) else np.asarray(images)
+        images = images_of(as_source(images))
         whole, on_canvas = logits_of(self.network), _logits_on_canvas(self.network)
         scores, empty = np.zeros(len(images)), np.zeros(len(images), bool)
         for places, batch, sides in few_shapes(self.network, self._checked(images, empty)):
@@ -183,7 +187,7 @@ class NeuralDetector:
     def _checked(self, images: Images, empty: np.ndarray) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
         """The images as they are looked at; those that are flat are marked as empty."""
         for place in range(len(images)):
-            image = check_image(place, images[place])
+            image = images[place]
             self.check_shape(image.shape)
             prepared = self.view(image)
             empty[place] = flat([prepared])[0]
@@ -249,7 +253,8 @@ def by_size(images: Images) -> dict[tuple[int, ...], list[int]]:
     """The places of the images of each shape [h, w, c]; refuses what `size_batches` does."""
     places: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(images):
-        places.setdefault(check_image(place, image).shape, []).append(place)
+        check_pixels(np.asarray(image), "h, w")
+        places.setdefault(np.shape(image), []).append(place)
     return places
 
 

@@ -12,23 +12,20 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import UInt8
 
-from gan_forensics.data import ArraySource
-from gan_forensics.data.images import check_pixels
+from gan_forensics.data import ArraySource, as_images
 from gan_forensics.forensics.neural import OF_ONE_SIZE, NeuralDetector, init_variables, make_network
 from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.neural_training import NETWORK, detector_update
 from gan_forensics.runtime import jit, random_key
 from gan_forensics.train import Update, init_state, make_step, process_batches
 
-Images = UInt8[np.ndarray, "n h w c"]
 LEARNING_RATE = 1e-3
 
 
 def fit_network(
-    real: Images,
-    fake: Images,
+    real: Any,
+    fake: Any,
     *,
     arch: str,
     seed: int = 0,
@@ -43,7 +40,7 @@ def fit_network(
     for an architecture, its settings and rate, and a size of images, however many are trained.
 
     Args:
-        real: images; gray is repeated.
+        real: images as `gan_forensics.data.as_images` takes them; gray is repeated.
         fake: generated images of the same size.
         arch: a key of `gan_forensics.forensics.neural.ARCHITECTURES`.
         seed: of the network and the order.
@@ -63,8 +60,7 @@ def fit_network(
     make_network(arch, settings)
     pixels = []
     for name, images in (("real", real), ("generated", fake)):
-        images = np.asarray(images)
-        check_pixels(images)
+        images = as_images(images)
         if not len(images):
             raise ValueError(f"no {name} images to train on: give some of each kind")
         pixels.append(np.repeat(images, 3 // images.shape[-1], -1))

@@ -13,12 +13,14 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
+from gan_forensics.data import as_source
+from gan_forensics.forensics.neural import NeuralDetector, preprocess, size_batches
+from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.nn.resnet import GlobalMean
 from gan_forensics.runtime import jit
 
 
-def place_logits(detector: NeuralDetector, images: Images) -> list[Float[np.ndarray, "_h _w"]]:
+def place_logits(detector: NeuralDetector, images: Any) -> list[Float[np.ndarray, "_h _w"]]:
     """The logits of the places of each image, whose mean is the image's score up to rounding.
 
     Places lie as far apart as the network's stride and see what its layers see: little of the image
@@ -26,11 +28,12 @@ def place_logits(detector: NeuralDetector, images: Images) -> list[Float[np.ndar
 
     Args:
         detector: of an architecture that ends in a mean over the map and a linear layer.
-        images: uint8, after the detector's preprocessing.
+        images: as `gan_forensics.data.as_images` takes them, after the detector's preprocessing.
 
     Raises:
         ValueError: for other architectures.
     """
+    images = images_of(as_source(images))
     found: list[Any] = [None] * len(images)
     run = _places(detector.network)
     for rows, batch in size_batches(images):

@@ -24,8 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree, UInt8
 
-from gan_forensics.data import Source, to_float, to_uint8
-from gan_forensics.data.images import check_pixels
+from gan_forensics.data import Source, as_images, to_float, to_uint8
 from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.optimizers import adam, half_linear_decay
@@ -85,19 +84,18 @@ class Simulator:
     channels: int
     params: PyTree
 
-    def __call__(self, images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w c"]:
-        """Copies of the images, of any sides that 4 divides.
+    def __call__(self, images: Any) -> UInt8[np.ndarray, "n h w c"]:
+        """Copies of images (`gan_forensics.data.as_images`) of any sides that 4 divides.
 
         Raises:
             ValueError: for other pixels, channels or sides.
         """
-        images = np.asarray(images)
-        check_pixels(images)
+        images = as_images(images)
         if images.shape[-1] != self.channels:
             raise ValueError(f"the simulator copies images of {self.channels} channels")
         copied, made = _copied(networks(self.config, self.channels)[0]), np.empty_like(images)  # pyright: ignore[reportArgumentType]
         for rows, some in filled_batches(images, size=AT_ONCE):
-            copies = to_uint8(np.asarray(copied(self.params, to_float(some))))
+            copies = to_uint8(np.asarray(copied(self.params, to_float(some))), range=(-1, 1))
             made[rows] = copies[: len(made[rows])]
         return made
 

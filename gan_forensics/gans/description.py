@@ -84,9 +84,9 @@ def describe(gan: Gan) -> Description:
         >>> from gan_forensics.gans import GanConfig, build
         >>> about = describe(build(GanConfig(size=16, width=2, batch_size=8)))
         >>> about.parameters, about.networks[0].outputs
-        (17701, {'': (8, 16, 16, 3)})
+        (8730, {'': (8, 16, 16, 3)})
         >>> about.settings["learning_rate"]
-        0.0002
+        0.0001
     """
     size, judge = gan.config.batch_size, in_words(gan.discriminator)
     seen: dict[str, dict[str, tuple[int, ...]]] = {}

@@ -3,7 +3,6 @@
 A run of the command line is `gan_forensics.gans.runs`; both train with `gan_forensics.train.fit`.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from gan_forensics.data import ArraySource, Source, account, as_source
 from gan_forensics.data.given_images import Range, resized
 from gan_forensics.data.labels import Labelled, known_labels
 from gan_forensics.data.sources import check_points
-from gan_forensics.files import check_folder_out, refuse_links, say, shown
+from gan_forensics.files import say, shown
 from gan_forensics.gans.build import Gan
 from gan_forensics.gans.runs import sampler
-from gan_forensics.train import Cadence, RunFolderError, TrainState, load_state, process_batches
+from gan_forensics.train import Cadence, TrainState, load_state, process_batches
 from gan_forensics.train import fit as train
-from gan_forensics.train.checkpoint import Checkpoints
+from gan_forensics.train.checkpoint import replace_checkpoint
 from gan_forensics.train.loop import Callback
 
 _POINTS_DO_NOT = "points have neither a range nor labels: leave them out"
@@ -106,29 +105,11 @@ def save(state: TrainState, folder: Path | str) -> None:
         folder: made when missing.
 
     Raises:
-        RunFolderError: for a folder that holds a run, or anything else than a saved state.
+        ValueError: for a folder that holds a run, or anything else than a saved state, and one that
+            cannot be made.
         CheckpointError: when it cannot be written; what was there before is left.
-        ValueError: for a folder that cannot be made.
     """
-    folder = Path(folder)
-    check_folder_out(folder)
-    if folder.is_dir():
-        refuse_links(folder)
-        if others := sorted({path.name for path in folder.iterdir()} - {"checkpoints"}):
-            raise RunFolderError(
-                f"{shown(folder)} holds {shown(others[0])}, and so no state that was saved alone: "
-                "choose another folder"
-            )
-    beside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    kept = Checkpoints(beside)
-    try:
-        kept.save(state, {})
-        kept.close()
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    replace_checkpoint(Path(folder), state)
 
 
 def load(folder: Path | str, gan: Gan) -> TrainState:

@@ -187,7 +187,7 @@ def _drawn_labels(key: Array, places: Array, classes: int) -> Int[Array, " b"]:
 def _finished(gan: Gan, made: np.ndarray) -> np.ndarray:
     """Images as uint8; points as they are, if they are numbers."""
     if gan.game.data == "image":
-        return to_uint8(made)
+        return to_uint8(made, range=(-1, 1))
     if bad := np.count_nonzero(~np.isfinite(made).all(1)):
         raise ValueError(f"{bad} of {len(made)} points are not finite; the generator has diverged")
     return made

@@ -25,7 +25,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
-from gan_forensics.data import to_float, to_uint8
+from gan_forensics.data import as_images, to_float, to_uint8
 from gan_forensics.data.pipeline import Batch
 from gan_forensics.files import listed
 from gan_forensics.gans.adversarial import init_network
@@ -258,7 +258,7 @@ def _init(gan: StarGan, seed: int) -> tuple[dict[str, PyTree], dict[str, PyTree]
 def translate(
     gan: StarGan,
     state: TrainState,
-    images: UInt8[np.ndarray, "n h w c"],
+    images: Any,
     labels: Float32[np.ndarray, "n l"],
     *,
     batch_size: int = 16,
@@ -268,20 +268,20 @@ def translate(
     Args:
         gan: what was trained.
         state: as training left it.
-        images: of the size that it was trained on.
+        images: of the size that it was trained on, as `gan_forensics.data.as_images` takes them.
         labels: a row for each image, a number from 0 to 1 for each of the config's attributes.
         batch_size: images at a time; each is translated by itself.
 
     Raises:
         ValueError: for images or labels of another shape, type or range.
     """
-    images, labels = np.asarray(images), np.asarray(labels, np.float32)
+    images, labels = as_images(images), np.asarray(labels, np.float32)
     config = gan.config
     shape = (config.size, config.size, config.channels or 3)
-    if images.dtype != np.uint8 or images.shape[1:] != shape:
+    if images.shape[1:] != shape:
         raise ValueError(
-            f"images must be uint8 [n, {', '.join(map(str, shape))}], got {images.dtype} "
-            f"{list(images.shape)}"
+            f"images must be [n, {', '.join(map(str, shape))}], got {list(images.shape)}: "
+            f"as_images(images, size={config.size}) makes squares of the side it was trained on"
         )
     if labels.shape != (len(images), len(config.attributes)):
         raise ValueError(
@@ -294,7 +294,7 @@ def translate(
     with products(config.precision):
         for rows, x, c in filled_batches(images, labels, size=batch_size):
             out = program(state.params[GENERATOR], to_float(x), c)
-            made[rows] = to_uint8(np.asarray(out)[: len(made[rows])])
+            made[rows] = to_uint8(np.asarray(out)[: len(made[rows])], range=(-1, 1))
     return made
 
 

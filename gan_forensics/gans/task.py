@@ -6,6 +6,7 @@ loss also says what it makes of any pair of images (`PairLoss`), and one of a pe
 it is, so that further tasks can judge transformed pairs in the same way.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -108,11 +109,15 @@ class Task(NamedTuple):
 
 
 def term_name(term: Term) -> str:
-    """What a term is called: its function's name, or that of the function that made it."""
-    term = getattr(term, "func", term)  # of a partial one
+    """What a term is called, in messages and, where it returns a plain number, in metrics.
+
+    Its function's name, or that of the function that made it, where its own says nothing.
+    """
+    while isinstance(term, functools.partial):
+        term = term.func
     *outer, own = getattr(term, "__qualname__", type(term).__name__).split(".")
     made = outer[-2:-1] if own in (GENERATOR, DISCRIMINATOR, "<lambda>", "term") else ()
-    return next(iter(made), own)
+    return next(iter(made), own.strip("<>"))
 
 
 def loss_of(term: Term, made: Any) -> Loss:

@@ -11,7 +11,13 @@ from gan_forensics.quality.evaluate import (
     computable,
     evaluate_images,
 )
-from gan_forensics.quality.extract import Extracted, FeatureExtractor, extract, load_features
+from gan_forensics.quality.extract import (
+    Extracted,
+    FeatureExtractor,
+    as_extractor,
+    extract,
+    load_features,
+)
 from gan_forensics.quality.frechet import INCEPTION, fid, frechet_distance
 from gan_forensics.quality.inception_features import inception_features
 from gan_forensics.quality.inception_score import inception_score

@@ -1,6 +1,6 @@
 """How clear the orientation of images is: what a rotation task pays a collapsed generator for."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +10,7 @@ from gan_forensics.quality.transform_classifier import (
     AT_LEAST,
     AT_MOST,
     STEPS,
-    Images,
-    check_images,
+    checked,
     transform_classifier,
     transformed,
 )
@@ -38,7 +37,7 @@ class Ambiguity(NamedTuple):
     n: int
 
 
-def rotation_ambiguity(images: Images, *, steps: int = STEPS, seed: int = 0) -> Ambiguity:
+def rotation_ambiguity(images: Any, *, steps: int = STEPS, seed: int = 0) -> Ambiguity:
     """The reward that a rotation task (SSGAN) pays a generator of the data themselves, in nats.
 
     With the best classifier it is Phi(P_d) = E log C*_k(T_k x) <= 0, while a generator that shows
@@ -54,7 +53,8 @@ def rotation_ambiguity(images: Images, *, steps: int = STEPS, seed: int = 0) -> 
     and images with a symmetry are told to be ambiguous, whatever was learnt.
 
     Args:
-        images: square; of more than 2000 so many are chosen by the seed.
+        images: square, as `gan_forensics.data.as_images` takes them; of more than 2000 so many are
+            chosen by the seed.
         steps: of training.
         seed: of the choice, the parts and the training.
 
@@ -65,7 +65,7 @@ def rotation_ambiguity(images: Images, *, steps: int = STEPS, seed: int = 0) -> 
     from scipy.special import log_softmax
 
     parts = "a half trains, a quarter sets the temperature and a quarter is asked about"
-    check_images(images, f"in all ({parts})", at_least=4 * AT_LEAST)
+    images = checked(images, f"in all ({parts})", at_least=4 * AT_LEAST)
     if images.shape[1] != images.shape[2]:
         raise ValueError(
             f"images of {images.shape[1]}x{images.shape[2]} (height x width) cannot be turned by "

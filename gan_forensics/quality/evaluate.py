@@ -1,14 +1,22 @@
 """All metrics of one pair of image sets, and their spread over several draws of fakes."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from gan_forensics.data.sources import Source
-from gan_forensics.quality.extract import Extracted, FeatureExtractor, Images, extract
+from gan_forensics.data import as_source
+from gan_forensics.quality.extract import (
+    Extracted,
+    FeatureExtractor,
+    Features,
+    as_extractor,
+    extract,
+)
 from gan_forensics.quality.frechet import fid
 from gan_forensics.quality.inception_score import SPLITS, inception_score
 from gan_forensics.quality.kid import kid
@@ -113,9 +121,9 @@ def _why(reasons: dict[str, str]) -> str:
 
 
 def evaluate_images(
-    real: Images | Source,
-    fakes: Sequence[Images | Source],
-    extractor: FeatureExtractor,
+    real: Any,
+    fake: Any,
+    features: FeatureExtractor | Features,
     *,
     metrics: Iterable[str] | None = None,
     seed: int = 0,
@@ -127,10 +135,12 @@ def evaluate_images(
     The same images in any order have the same scores, to the rounding of their features.
 
     Args:
-        real: uint8 [n, h, w, c], or a source.
-        fakes: sets of generated images; with several, values are means over the sets and spreads
-            their population standard deviations.
-        extractor: of the features.
+        real: images of one size as `gan_forensics.data.as_images` takes them, such as a folder.
+        fake: generated images, likewise, or a list of several sets of them, such as draws of one
+            model: then values are means over the sets and spreads their population standard
+            deviations.
+        features: an extractor, or a plain function of uint8 images [n, h, w, c] to [n, d], whose
+            name the scores carry.
         metrics: of `METRICS`: fid, kid, is, prdc; by default all that the features and the numbers
             of images allow (`computable` says which).
         seed: of the metrics' own draws.
@@ -140,7 +150,17 @@ def evaluate_images(
     Raises:
         ValueError: before any feature is computed, for a metric that is unknown or asks for more
             images or for logits.
+
+    Example:
+        >>> def mean_colour(images):
+        ...     return images.mean((1, 2))
+        >>> images = np.arange(8 * 4 * 4 * 3, dtype=np.uint8).reshape(8, 4, 4, 3)
+        >>> evaluate_images(images, images, mean_colour, metrics=("fid",))
+        [Score(Frechet distance on mean_colour: 0; 8 real, 8 fake)]
     """
+    extractor = as_extractor(features)
+    real = as_source(real)
+    fakes = [as_source(images) for images in _sets(fake)]
     if not fakes:
         raise ValueError("give at least one set of fakes")
     fewest = min(len(fake) for fake in fakes)
@@ -154,6 +174,20 @@ def evaluate_images(
         scores = [METRICS[name].scores(found, other, extractor.name, seed) for name in names]
         draws.append([score for part in scores for score in part])
     return over_draws(draws)
+
+
+def _sets(fake: Any) -> Sequence[Any]:
+    """The sets of a list of sets, or the one set that is given."""
+    if not isinstance(fake, list | tuple) or (fake and _is_image(fake[0])):
+        return [fake]
+    return fake
+
+
+def _is_image(given: Any) -> bool:
+    """Whether one image is given: a picture, its file, or its pixels."""
+    if isinstance(given, str | os.PathLike):
+        return Path(given).expanduser().is_file()
+    return isinstance(given, Image.Image) or len(getattr(given, "shape", range(4))) < 4
 
 
 def over_draws(draws: Sequence[Sequence[Score]]) -> list[Score]:

@@ -5,7 +5,9 @@ folder of the user's own. A file that belongs to anything else, or was changed, 
 they are computed again.
 """
 
+import functools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
-from gan_forensics.data.sources import ArraySource, Source, chunks
+from gan_forensics.data import as_source, chunks
 from gan_forensics.files import private_folder, say, shown
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality.digests import arrays_digest, images_digest
@@ -57,14 +59,56 @@ class FeatureExtractor:
     logits: bool = False
     warning: str = ""
 
-    def __call__(self, images: Images) -> Float32[np.ndarray, "n d"]:
-        """The features of uint8 images [n, h, w, c]."""
+    def __call__(self, images: Any) -> Float32[np.ndarray, "n d"]:
+        """The features of images as `gan_forensics.data.as_images` takes them."""
         return extract(self, images).features
 
 
+# A function of the caller's own: uint8 images [n, h, w, c] of one size to features [n, d].
+Features = Callable[[Images], Any]
+
+
+def as_extractor(features: FeatureExtractor | Features) -> FeatureExtractor:
+    """An extractor as it is, or one of a plain function, whose name its results carry.
+
+    Raises:
+        ValueError: for what is neither.
+
+    Example:
+        >>> def mean_colour(images):
+        ...     return images.mean((1, 2))
+        >>> extractor = as_extractor(mean_colour)
+        >>> extractor.name, extractor(np.zeros((2, 4, 4, 3), np.uint8)).shape
+        ('mean_colour', (2, 3))
+    """
+    if isinstance(features, FeatureExtractor):
+        return features
+    if not callable(features):
+        raise ValueError(
+            f"features are a FeatureExtractor or a function of uint8 images [n, h, w, c] to "
+            f"[n, d], got {type(features).__name__}"
+        )
+    inner = features
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    # As an identifier, so that no function has the name of the Inception network's features.
+    name = re.sub(r"\W", "_", getattr(inner, "__name__", type(inner).__name__).strip("<>"))
+
+    def run(images: Images) -> Extracted:
+        found = np.asarray(features(images))
+        if found.ndim != 2 or len(found) != len(images) or found.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{name} made {found.dtype} {list(found.shape)} of {len(images)} images: it must "
+                f"return numbers [n, d], a row for each image"
+            )
+        return Extracted(found.astype(np.float32), None)
+
+    return FeatureExtractor(name, "", run)
+
+
 def extract(
-    extractor: FeatureExtractor,
-    images: Images | Source,
+    extractor: FeatureExtractor | Features,
+    images: Any,
     *,
     cache: Path | str | None = None,
     chunk: int = 256,
@@ -73,8 +117,8 @@ def extract(
     """Features of all images, computed once.
 
     Args:
-        extractor: the network.
-        images: uint8 [n, h, w, c], or a source.
+        extractor: the network, or a plain function of uint8 images [n, h, w, c] to [n, d].
+        images: of one size, as `gan_forensics.data.as_images` takes them.
         cache: folder for features that were computed before, keyed by what the images hold, the
             extractor's fingerprint and its protocol; made when missing, and refused where others
             can write to it, in run folders and below the working folder. What it holds is
@@ -84,12 +128,19 @@ def extract(
         progress: wraps the chunks, for a progress bar.
 
     Raises:
-        ValueError: for what are no uint8 images, for features or logits that are not finite,
-            naming the image, and for a cache that is not the user's own.
+        ValueError: for what are no images, for features or logits that are not finite,
+            naming the image, for a cache that is not the user's own, and for one of a plain
+            function, of which nothing tells when it changes.
     """
-    if not len(images):
+    extractor = as_extractor(extractor)
+    if cache is not None and not extractor.fingerprint:
+        raise ValueError(
+            f"features of the function {extractor.name} cannot be cached, since nothing tells when "
+            "it changes: leave cache out, or give a FeatureExtractor with a fingerprint of its own"
+        )
+    source = as_source(images)
+    if not len(source):
         raise ValueError("no images to extract features from: give at least one")
-    source: Any = ArraySource(image=np.asarray(images)) if hasattr(images, "dtype") else images
     path, digest = None, ""
     if cache is not None:
         check_cache(cache)

@@ -7,13 +7,13 @@ transformed than of held-out real images leaks. It needs nothing but images.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gan_forensics.quality.transform_classifier import (
     STEPS,
     Apply,
     Images,
-    check_images,
+    checked,
     transform_classifier,
     transformed,
 )
@@ -75,9 +75,9 @@ class Leak(NamedTuple):
 def measure_leak(
     name: str,
     apply: Sequence[Apply],
-    samples: Images,
-    real_train: Images,
-    real_held_out: Images,
+    samples: Any,
+    real_train: Any,
+    real_held_out: Any,
     *,
     steps: int = STEPS,
     seed: int = 0,
@@ -92,7 +92,8 @@ def measure_leak(
         name: of the policy.
         apply: its transforms, the identity first: float images [b, h, w, c] in [-1, 1] and a PRNG
             key to images of the same shape.
-        samples: of the generator, at least 20, as all.
+        samples: of the generator, at least 20, as all; each as `gan_forensics.data.as_images`
+            takes them.
         real_train: which the classifier is trained on.
         real_held_out: other real images, which set the base rate.
         steps: of training.
@@ -102,7 +103,9 @@ def measure_leak(
         ValueError: for too few images, images of different sizes, and what `transform_classifier`
             refuses.
     """
-    check_images(samples, "of the generator")
+    samples, real_train = (
+        checked(samples, "of the generator"), checked(real_train, "to train on")
+    )  # fmt: skip
     _check_size(samples, "of the generator", real_train)
     return leak_meter(name, apply, real_train, real_held_out, steps=steps, seed=seed)(samples)
 
@@ -110,16 +113,16 @@ def measure_leak(
 def leak_meter(
     name: str,
     apply: Sequence[Apply],
-    real_train: Images,
-    real_held_out: Images,
+    real_train: Any,
+    real_held_out: Any,
     *,
     steps: int = STEPS,
     seed: int = 0,
-) -> Callable[[Images], Leak]:
+) -> Callable[[Any], Leak]:
     """`measure_leak` as a function of samples, whose classifier is trained once for many."""
-    for what, images in {"to train on": real_train, "held out": real_held_out}.items():
-        check_images(images, what)
-        _check_size(images, what, real_train)
+    real_train = checked(real_train, "to train on")
+    real_held_out = checked(real_held_out, "held out")
+    _check_size(real_held_out, "held out", real_train)
     judge = transform_classifier(real_train, apply, steps=steps, seed=seed)
     # Other draws of the random transforms than in training.
     asked, truth = transformed(real_held_out, apply, seed=seed + 1)
@@ -129,8 +132,8 @@ def leak_meter(
     ends = [difference_interval(count, m, called[0], m) for count in called[1:]]
     accuracy = float((told.argmax(1) == truth).mean())
 
-    def measured(samples: Images) -> Leak:
-        check_images(samples, "of the generator")
+    def measured(samples: Any) -> Leak:
+        samples = checked(samples, "of the generator")
         _check_size(samples, "of the generator", real_train)
         n, found = len(samples), int((judge(samples)[:, 0] < chance).sum())
         low, high = difference_interval(found, n, called[0], m)

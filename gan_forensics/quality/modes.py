@@ -10,11 +10,12 @@ they say of real images of known modes (`calibration`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from gan_forensics.data import as_images
 from gan_forensics.data.sources import ArraySource, Source, take
 from gan_forensics.data.stacked import DIGITS, MODES, mode_of
 from gan_forensics.quality.extract import FeatureExtractor, extract
@@ -102,14 +103,16 @@ class Judge:
         """What its features of stacks are called in results."""
         return f"{self.digits.name} of three channels ({self.digits.fingerprint[:8]})"
 
-    def __call__(
-        self, images: UInt8[np.ndarray, "n h w 3"]
-    ) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+    def __call__(self, images: Any) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
         """Features and mode of every stack.
+
+        Args:
+            images: with three channels, as `gan_forensics.data.as_images` takes them.
 
         Raises:
             ValueError: for images of another number of channels than three.
         """
+        images = as_images(images)
         if images.shape[-1] != 3:
             raise ValueError(
                 f"stacks have three channels, these images {images.shape[-1]}: their modes cannot "

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from gan_forensics.data.images import to_uint8
+from gan_forensics.data.images import check_axes, to_uint8
 
 # Of the published code; keeps a set of equal pixels finite.
 STRETCH_EPSILON = 1e-5
@@ -22,9 +22,11 @@ def quantise(
     """Bring float images to uint8.
 
     Raises:
-        ValueError: for an unknown protocol, integer images, and images that hold NaN.
+        ValueError: for an unknown protocol, integer images, images that hold NaN, axes in another
+            order, and, of "fixed", floats in another range than [-1, 1].
     """
     images = np.asarray(images)
+    check_axes(images.shape)
     if protocol == "fixed":
         return to_uint8(images)
     if protocol != "stretch":

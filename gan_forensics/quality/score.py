@@ -34,14 +34,14 @@ class Score:
     protocol: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
 
-    def __repr__(self) -> str:
-        spread = "" if self.spread is None else f" ± {self.spread:.3g}"
-        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        warning = f"; {self.warning}" if self.warning else ""
-        return f"Score({self.name} {self.value:.5g}{spread}, {self.features}, {counts}{warning})"
-
     def __float__(self) -> float:
         return self.value
+
+    def __repr__(self) -> str:
+        spread = "" if self.spread is None else f" ± {self.spread:.3g}"
+        counts = ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        mind = ", see its warning" if self.warning else ""
+        return f"Score({self.name}: {self.value:.5g}{spread}; {counts}{mind})"
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""

@@ -6,13 +6,14 @@ They carry their names into every result: a Frechet distance on them is never ca
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_forensics.data import Source, chunks
+from gan_forensics.data import as_source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.digests import arrays_digest, images_digest
 from gan_forensics.quality.extract import FeatureExtractor, batched, extract
@@ -25,7 +26,7 @@ LEARNING_RATE = 2e-3
 
 
 def small_classifier_features(
-    source: Source,
+    source: Any,
     run: Path | str | None = None,
     *,
     steps: int = 1000,
@@ -40,7 +41,8 @@ def small_classifier_features(
     the same features; in another order the images train another classifier.
 
     Args:
-        source: labelled images of one size.
+        source: labelled images of one size, such as a folder of classes: a source, a path or a name
+            as `gan_forensics.data.as_source` takes it.
         run: a run folder for the training; one that was finished for the same source and settings
             is used as it is. By default a temporary one.
         steps: of training.
@@ -53,7 +55,7 @@ def small_classifier_features(
         ValueError: for a source without labels, or with a single class; and for a run folder of
             another source or other settings (saying what differs).
     """
-    parts = []
+    source, parts = as_source(source), []
 
     def images():
         for part in chunks(source, BATCH):

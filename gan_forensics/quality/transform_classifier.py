@@ -6,14 +6,14 @@ right instead of 77 %).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, UInt8
 
-from gan_forensics.data import to_float, to_uint8
-from gan_forensics.data.images import check_pixels
+from gan_forensics.data import as_images, to_float, to_uint8
 from gan_forensics.quality.extract import extract
 from gan_forensics.quality.small_features import small_classifier_features
 from gan_forensics.runtime import random_key
@@ -30,12 +30,12 @@ CHUNK = 256
 
 
 def transform_classifier(
-    real_train: Images, apply: Sequence[Apply], *, steps: int = STEPS, seed: int = 0
+    real_train: Any, apply: Sequence[Apply], *, steps: int = STEPS, seed: int = 0
 ) -> LogProbabilities:
     """Train a classifier of transforms on real images; each is shown under all of them.
 
     Args:
-        real_train: at least 20.
+        real_train: at least 20, as `gan_forensics.data.as_images` takes them.
         apply: two or more transforms; classes are their places.
         steps: of training, with minibatches of 64.
         seed: of the network, the order, and the draws of random transforms.
@@ -49,7 +49,7 @@ def transform_classifier(
     """
     from scipy.special import log_softmax
 
-    check_images(real_train, "to train on")
+    real_train = checked(real_train, "to train on")
     if len(apply) < 2:
         raise ValueError(
             f"a classifier of transforms needs two or more, the identity included; got {len(apply)}"
@@ -59,8 +59,8 @@ def transform_classifier(
         _Placed(images, labels), steps=steps, batch_size=min(64, len(images)), seed=seed
     )
 
-    def log_probabilities(images: Images) -> Float32[np.ndarray, "n k"]:
-        logits = extract(extractor, _Placed(images)).logits
+    def log_probabilities(images: Any) -> Float32[np.ndarray, "n k"]:
+        logits = extract(extractor, _Placed(as_images(images))).logits
         assert logits is not None  # a classifier has some
         return log_softmax(logits, axis=1)
 
@@ -82,7 +82,7 @@ def transformed(
         for first in range(0, len(images), CHUNK):
             part = images[first : first + CHUNK]
             key = jax.random.fold_in(jax.random.fold_in(random_key(seed), k), first)
-            after = to_uint8(np.asarray(transform(jnp.asarray(to_float(part)), key)))
+            after = to_uint8(np.asarray(transform(jnp.asarray(to_float(part)), key)), range=(-1, 1))
             if after.shape != part.shape:
                 raise ValueError(
                     f"transform {k} makes images {list(after.shape[1:])} of {list(part.shape[1:])} "
@@ -92,14 +92,15 @@ def transformed(
     return np.concatenate(parts), np.repeat(np.arange(len(apply)), len(images))
 
 
-def check_images(images: Images, what: str, *, at_least: int = AT_LEAST) -> None:
-    """Refuse what are no uint8 images [n, h, w, c], and too few.
+def checked(images: Any, what: str, *, at_least: int = AT_LEAST) -> Images:
+    """Images of any kind, refused where they are too few.
 
     Raises:
-        ValueError: saying so.
+        ValueError: saying so, and as `as_images`.
     """
-    check_pixels(np.asarray(images))
+    images = as_images(images)
     check_count(len(images), what, at_least=at_least)
+    return images
 
 
 def check_count(count: int, what: str, *, at_least: int = AT_LEAST) -> None:

@@ -4,7 +4,6 @@ from gan_forensics.report.blocks import Facts, Link, Picture, Section, Table
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import (
     Bar,
-    Curve,
     bars_figure,
     losses_figure,
     spectra_figure,

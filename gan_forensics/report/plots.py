@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from gan_forensics.files import listed, shown
@@ -27,6 +26,8 @@ from gan_forensics.report.figures import (
     said_of,
     thin,
 )
+from gan_forensics.spectra import Curve, mean_curves
+from gan_forensics.spectra.curves import Normalise
 
 # Okabe and Ito's colours, told apart by readers with any common colour vision; black stands for
 # the reference. Yellow is left out: it is too light for lines on white.
@@ -44,23 +45,6 @@ CURVE_UNITS = {
     "first": "20 ln|F|, each image's curve over its first value",
     "none": "20 ln|F|",
 }
-
-
-class Curve(NamedTuple):
-    """A mean radial spectrum.
-
-    Attributes:
-        mean: over images, at each ring.
-        deviation: standard deviation over images.
-        frequency: of each ring in cycles per pixel (`spectra.ring_radii`); None where it is not
-            known, as in results of earlier versions.
-        images: how many there were, where that is known.
-    """
-
-    mean: Float[np.ndarray, " k"]
-    deviation: Float[np.ndarray, " k"]
-    frequency: Float[np.ndarray, " k"] | None = None
-    images: int | None = None
 
 
 def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
@@ -91,35 +75,54 @@ class Bar(NamedTuple):
 
 
 def spectra_figure(
-    curves: Mapping[str, Any], *, title: str = "", normalise: str = "min-max"
+    curves: Mapping[str, Any],
+    *,
+    title: str = "",
+    normalise: Normalise = "min-max",
+    size: int | None = None,
 ) -> Figure:
     """Mean radial spectra with bands of one deviation, labelled at their right ends.
 
     The abscissa is the frequency of the rings, 0.5 being the Nyquist frequency of either axis; or
-    the number of the ring, where the frequency of a curve is not known.
+    the number of the ring, where the frequency of a curve is not known. The ordinate says what the
+    values are.
 
     Args:
-        curves: label -> `Curve`, or its fields. The first one is drawn in black as the reference.
+        curves: label -> images as `gan_forensics.data.as_images` takes them, such as a folder's
+            path, of which the curve is drawn that `spectra.mean_curves` gives; or a `Curve`, or a
+            tuple of its fields. The first one is drawn in black as the reference.
         title: above the axes.
-        normalise: how the curves were normalised, a key of `CURVE_UNITS`.
+        normalise: how curves are normalised, those that are given included.
+        size: of images, as in `mean_curves`.
 
     Raises:
         ValueError: when there is no curve, a mean and its deviation or frequency differ in shape,
-            or for an unknown normalisation.
+            for an unknown normalisation, and as `mean_curves`.
+
+    Example:
+        >>> noise = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+        >>> spectra_figure({"noise": noise}).axes[0].get_xlabel()
+        'frequency in cycles per pixel'
     """
     if not curves:
         raise ValueError("no curve to draw: give label -> (mean, deviation)")
     asked, curves = curves, dict(itertools.islice(curves.items(), MOST_CURVES))
     if normalise not in CURVE_UNITS:
         raise ValueError(f"normalise is {normalise!r}; use one of {listed(CURVE_UNITS)}")
-    drawn = {label: _checked(label, Curve(*curve)) for label, curve in curves.items()}
+    sets = {label: images for label, images in curves.items() if not _is_curve(images)}
+    made = mean_curves(sets, normalise=normalise, size=size)
+    drawn = {
+        label: _checked(label, made[label] if label in made else Curve(*curve))
+        for label, curve in curves.items()
+    }
     known = all(curve.frequency is not None for curve in drawn.values())
     figure = Figure(figsize=(7.6, 4.4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     ends, last = [], 0.0
     # Many bands on top of each other would hide the lines.
     alpha = min(0.12, 0.6 / len(drawn))
-    for index, (label, (mean, deviation, frequency, images)) in enumerate(drawn.items()):
+    for index, (label, curve) in enumerate(drawn.items()):
+        mean, deviation, frequency, images, _ = curve
         colour, dash = curve_style(index)
         name = cut(str(label), LONGEST_NAME - 15)
         x = frequency if known and frequency is not None else np.arange(len(mean))
@@ -147,11 +150,20 @@ def spectra_figure(
     else:
         axes.set(xlim=(0, max(last, 1)), xlabel="ring, from low to high frequency")
     axes.set_ylabel(CURVE_UNITS[normalise])
-    below = said_of("band: one standard deviation over images", curves, asked, "curves")
+    flat = sum(curve.left_out["flat"]["count"] for curve in made.values() if curve.left_out)
+    below = "band: one standard deviation over images" + f"; {flat} flat ones left out" * bool(flat)
+    below = said_of(below, curves, asked, "curves")
     figure.supxlabel(below, fontsize=8, color=FAINT)
     tidy(axes, title)
     label_ends(axes, ends)
     return figure
+
+
+def _is_curve(given: Any) -> bool:
+    """Whether a `Curve` or its fields are given, rather than images."""
+    return isinstance(given, Curve) or (
+        isinstance(given, tuple) and len(given) > 1 and np.ndim(given[0]) == np.ndim(given[1]) == 1
+    )
 
 
 def _checked(label: str, curve: Curve) -> Curve:
@@ -169,7 +181,7 @@ def _checked(label: str, curve: Curve) -> Curve:
     ends = [] if frequency is None else frequency
     if not mean.size or np.isnan(mean[-1]) or np.isnan(ends).any():
         raise ValueError(f"curve {name}: it has no end, or a frequency that is no number")
-    return Curve(mean, deviation, frequency, curve.images)
+    return curve._replace(mean=mean, deviation=deviation, frequency=frequency)
 
 
 def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") -> Figure:

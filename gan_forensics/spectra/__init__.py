@@ -1,11 +1,13 @@
 """Fourier and DCT statistics of images, the responses of resamplers, and spectral losses.
 
-Images are NHWC (or [b, h, w] where gray), floats in [-1, 1] or uint8 in [0, 255]; logs are natural.
+Images are NHWC (or [b, h, w] where gray), floats in [-1, 1] or uint8 in [0, 255], or all else that
+`gan_forensics.data.as_images` takes, such as a folder's path; logs are natural.
 Functions with a `precision` argument compute in float32 in JAX or in float64 in NumPy, as asked;
 the others say in their docstring where they run.
 """
 
 from gan_forensics.spectra.autogan import autogan_spectrum
+from gan_forensics.spectra.curve_sets import Curve, mean_curves
 from gan_forensics.spectra.curves import log_spectrum_curve, unmasking_features
 from gan_forensics.spectra.dct import (
     dct2,

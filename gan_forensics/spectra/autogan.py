@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
-from gan_forensics.spectra.gray import check_8bit
+from gan_forensics.spectra.gray import in_levels
 
 Band = Literal["low", "mid", "high"]
 
@@ -51,10 +51,11 @@ def autogan_spectrum(
     Raises:
         ValueError: for other types, images below 8 pixels or an unknown band.
     """
-    images = np.asarray(images)
-    check_8bit(images, "AutoGAN spectra")
+    from gan_forensics.data.images import check_axes
+
+    images = in_levels(images, "AutoGAN spectra")
     if images.ndim != 4:
-        raise ValueError(f"images have shape {images.shape}; give [b, h, w, c]")
+        check_axes(images.shape)
     size = crop_side(*images.shape[1:3])
     mask = None if band is None else band_mask(band, size)[None, :, :, None]
     top, left = ((side - size) // 2 for side in images.shape[1:3])

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
-from gan_forensics.spectra.gray import check_8bit, check_images, to_gray
+from gan_forensics.spectra.gray import as_array, check_images, check_range, in_levels, to_gray
 from gan_forensics.spectra.radial import (
     Precision,
     Rings,
@@ -51,8 +51,9 @@ def log_spectrum_curve(
     20 ln|F|, then normalised per image.
 
     Args:
-        images: floats [b, h, w, c] with c = 1 or 3, or gray [b, h, w], usually in [-1, 1]; or uint8
-            in [0, 255], where colour is rounded to 8-bit gray first.
+        images: floats [b, h, w, c] in [-1, 1] with c = 1 or 3, or gray maps [b, h, w] of any range;
+            or uint8 in [0, 255], or all else that `gan_forensics.data.as_images` takes, where
+            colour is rounded to 8-bit gray first.
         normalise: "min-max" maps each curve onto [0, 1] (a flat curve onto 0), "first" divides by
             the first value, "none" leaves 20 ln|F|.
         precision: "float32" in JAX, jitted and differentiable; "float64" in NumPy on the host.
@@ -62,9 +63,13 @@ def log_spectrum_curve(
         at which frequencies.
 
     Raises:
-        ValueError: for other shapes or types, unknown names, or images under 4x4 pixels.
+        ValueError: for other shapes or types, or floats of NumPy in another range (naming the
+            mistake), unknown names, or images under 4x4 pixels.
     """
-    return _curves(images, None, normalise, EPSILON, precision, "frequency")
+    images = as_array(images)
+    check_images(images)
+    check_range(images)
+    return curves_of(images, None, normalise, EPSILON, precision, "frequency")
 
 
 def unmasking_features(
@@ -96,13 +101,19 @@ def unmasking_features(
         ValueError: for images that are not uint8, n < 1, unknown names, or images with fewer than
             two rings where resampling is asked for.
     """
-    check_8bit(images, "unmasking features")
+    images = in_levels(images, "unmasking features")
     if n is not None and n < 1:
         raise ValueError(f"n is {n}; give a positive number of features, or None for the curve")
-    return _curves(images, n, normalise, epsilon, precision, rings)
+    return curves_of(images, n, normalise, epsilon, precision, rings)
 
 
-def _curves(
+def check_normalise(normalise: str) -> None:
+    """Refuse an unknown normalisation of curves (ValueError)."""
+    if normalise not in get_args(Normalise):
+        raise ValueError(f"normalise is {normalise!r}; use 'min-max', 'first' or 'none'")
+
+
+def curves_of(
     images,
     n: int | None,
     normalise: Normalise,
@@ -110,8 +121,8 @@ def _curves(
     precision: Precision,
     rings: Rings,
 ):
-    if normalise not in get_args(Normalise):
-        raise ValueError(f"normalise is {normalise!r}; use 'min-max', 'first' or 'none'")
+    """`unmasking_features` of images that are known to be right, floats included."""
+    check_normalise(normalise)
     check_precision(precision)
     if precision == "float32":
         return _curves_jit(jnp.asarray(images), n, normalise, epsilon, rings)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
-from gan_forensics.spectra.gray import check_8bit
+from gan_forensics.spectra.gray import as_array, in_levels
 from gan_forensics.spectra.statistic import SpectrumSummary
 
 EPSILON = 1e-12
@@ -29,8 +29,7 @@ def log_dct(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, 
     Raises:
         ValueError: for images that are not uint8, or no batch of images.
     """
-    images = np.asarray(images)
-    check_8bit(images, "DCT features")
+    images = in_levels(images, "DCT features")
     return over_chunks(lambda chunk: np.log(np.abs(dct2(chunk)) + EPSILON), images)
 
 
@@ -46,8 +45,7 @@ def pixel_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.nd
     Raises:
         ValueError: for images that are not uint8, or no batch of images.
     """
-    images = np.asarray(images)
-    check_8bit(images, "pixel features")
+    images = in_levels(images, "pixel features")
     scaled = images / 127.5 - 1
     return scaled.reshape(len(scaled), int(np.prod(scaled.shape[1:])))
 
@@ -74,6 +72,7 @@ def dct_picture(
     ln(|D| + 1e-12), or D itself, less its minimum over all channels and divided by its range. Its
     8-bit form is floor(255 x).
     """
+    image = as_array([image])[0]
     values = log_dct(image[None])[0] if log else dct2(image[None])[0]
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)

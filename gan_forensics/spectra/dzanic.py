@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from gan_forensics.spectra.chunks import over_chunks
 from gan_forensics.spectra.exponent import fit_exponent
-from gan_forensics.spectra.gray import check_8bit, to_gray
+from gan_forensics.spectra.gray import in_levels, to_gray
 from gan_forensics.spectra.radial import (
     DROPPED,
     Rings,
@@ -72,8 +72,7 @@ def dzanic_features(
         ValueError: for images that are not uint8, an unknown fit, or images so small that fewer
             than five bins are occupied.
     """
-    images = np.asarray(images)
-    check_8bit(images, "decay features")
+    images = in_levels(images, "decay features")
     tail = tail_geometry(*images.shape[1:3], rings)
     values = over_chunks(lambda chunk: tail_values(np.asarray(to_gray(chunk)), rings), images)
     return np.column_stack(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.spectra.curves import log_spectrum_curve
+from gan_forensics.spectra.gray import check_images, check_range
 
 # PyTorch's binary cross-entropy clamps its logs here; min-max curves hold exact zeros and ones.
 LOWEST_LOG = -100.0
@@ -69,6 +70,14 @@ def spectral_loss(
     """
     if mode not in ("released", "differentiable"):
         raise ValueError(f"mode is {mode!r}; use 'released' or 'differentiable'")
+    for images in (fake, real):
+        check_images(images)
+        if images.dtype == jnp.uint8:
+            raise ValueError(
+                f"pixels are uint8 {list(images.shape)}, and this is of floats in [-1, 1]: "
+                "gan_forensics.data.to_float(images)"
+            )
+        check_range(images)
     if fake.shape[1:] != real.shape[1:]:
         raise ValueError(f"fake images {fake.shape} and real images {real.shape} differ in size")
     if mode == "released":

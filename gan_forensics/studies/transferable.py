@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from gan_forensics.data import grayscale
+from gan_forensics.data import as_source, grayscale
 from gan_forensics.explain import (
     Feature,
     FeatureRelevance,
@@ -45,7 +45,7 @@ from gan_forensics.forensics.neural import (
     size_batches,
     stacked,
 )
-from gan_forensics.forensics.neural_parts import OnDemand
+from gan_forensics.forensics.neural_parts import OnDemand, images_of
 from gan_forensics.runtime import jit
 
 # k of the publication; other networks silence the same share as our small twins need.
@@ -89,7 +89,7 @@ def default_k(detector: NeuralDetector, channels: int) -> int:
 
 
 def rank_features(
-    detector: NeuralDetector, fakes: Images, *, confidence: float = 0.9, k: int | None = None
+    detector: NeuralDetector, fakes: Any, *, confidence: float = 0.9, k: int | None = None
 ) -> Ranking:
     """Rank all channels of a detector by their omega on generated images.
 
@@ -102,6 +102,7 @@ def rank_features(
     Raises:
         ValueError: without images, and when the detector is confident of none of them.
     """
+    fakes = images_of(as_source(fakes))
     state: FeatureRelevance | None = None
     for (height, width, _), places in by_size(fakes).items():
         length = max(1, min(64, RELEVANCE_PIXELS // (height * width)))
@@ -138,8 +139,8 @@ def masked_probabilities(
 def silence(
     detector: NeuralDetector,
     ranking: Ranking,
-    real: Images | None,
-    fakes: Mapping[str, Images],
+    real: Any,
+    fakes: Mapping[str, Any],
     *,
     draws: int = 5,
     seed: int = 0,
@@ -177,10 +178,11 @@ def silence(
             "low": probabilities[2],
         }
 
-    reals = by_set(real) if real is not None and len(real) else None
+    known = real is not None and len(real)
+    reals = by_set(images_of(as_source(real))) if known else None
     rows = []
     for source, images in fakes.items():
-        found = by_set(images)
+        found = by_set(images_of(as_source(images)))
         best = geometric_mean_threshold(reals["none"], found["none"]) if reals else None
         for name in SETS:
             row: dict[str, Any] = {"source": source, "silenced": name}
@@ -200,8 +202,8 @@ def silence(
 def probe_colour(
     detector: NeuralDetector,
     ranking: Ranking,
-    real: Images | None,
-    fakes: Mapping[str, Images],
+    real: Any,
+    fakes: Mapping[str, Any],
     *,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -224,9 +226,11 @@ def probe_colour(
     chosen = [feature for group in groups.values() for feature in group]
     reals = None
     if real is not None and len(real):
+        real = images_of(as_source(real))
         reals = detector.score(real), detector.score(OnDemand(real, _gray))
     rows = []
     for source, images in fakes.items():
+        images = images_of(as_source(images))
         gray = OnDemand(images, _gray)
         colour_scores, gray_scores = detector.score(images), detector.score(gray)
         row: dict[str, Any] = {"source": source}

@@ -19,6 +19,7 @@ import os
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cached_property
@@ -27,7 +28,15 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from gan_forensics.files import plain_path, read_json, say, shown, written_beside
+from gan_forensics.files import (
+    check_folder_out,
+    plain_path,
+    read_json,
+    refuse_links,
+    say,
+    shown,
+    written_beside,
+)
 from gan_forensics.files.archives import ALWAYS, MOST_RATIO
 from gan_forensics.train.average import RECORD, WITHOUT_START
 from gan_forensics.train.update import TrainState
@@ -205,6 +214,34 @@ class Checkpoints:
     def close(self) -> None:
         """Release Orbax's resources."""
         self._open.close()
+
+
+def replace_checkpoint(folder: Path, state: TrainState) -> None:
+    """Keep one state in a folder that is none of a run, in the place of one that was kept there.
+
+    Raises:
+        ValueError: for a folder that holds anything else, or cannot be made.
+        CheckpointError: when it cannot be written; what was there before is left.
+    """
+    check_folder_out(folder)
+    if folder.is_dir():
+        refuse_links(folder)
+        if others := sorted({path.name for path in folder.iterdir()} - {"checkpoints"}):
+            raise ValueError(
+                f"{shown(folder)} holds {shown(others[0])}, and so no state alone: choose another "
+                "folder"
+            )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+    checkpoints = Checkpoints(beside)
+    try:
+        checkpoints.save(state, {})
+        checkpoints.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.chmod(0o755)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _read(folder: Path, template: TrainState, named: Path) -> tuple[TrainState, dict[str, Any]]:
