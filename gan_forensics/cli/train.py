@@ -96,6 +96,9 @@ class TrainGan:
     on_bad_image: Literal["stop", "skip"] = "stop"
     """At a file that cannot be used: stop, or put another image of the data in its place; how often
     is said at the end. A run that stopped goes on with --resume --on-bad-image skip."""
+    dry_run: bool = False
+    """Train nothing and write nothing: print the counts of the data, the networks with their
+    parameters, operations and memory of a step, and the whole configuration."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -105,6 +108,9 @@ class TrainGan:
         from gan_forensics.report import report_run
 
         config, cadence = self._checked()
+        if self.dry_run:
+            self._describe(config)
+            return
         run = self.out or Path("runs") / _run_name(config)
         check_folder_out(run)
         goes_on = self.resume and (run / "config.json").exists()
@@ -123,6 +129,17 @@ class TrainGan:
         tell(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         count = 2000 if has_points(config.data) else 64
         tell_next("sample", run, "-n", count, "--out", "samples")
+
+    def _describe(self, config: "GanConfig") -> None:
+        """What would be trained, and on what."""
+        from gan_forensics.gans import describe
+        from gan_forensics.gans.runs import prepared
+
+        links, bad = self.follow_links, self.on_bad_image
+        gan, source = prepared(config, self.steps, follow_links=links, on_bad_image=bad, say=tell)
+        size = gan.config.batch_size
+        minibatches = f"{len(source) / size:.1f} minibatches of {size} go through them once"
+        tell(f"{self.steps} steps; {minibatches}", *str(describe(gan)).splitlines())
 
     def _ambiguity(self, config: "GanConfig") -> dict[str, Any]:
         """How clear the orientation of the images is, before self-supervision by it trains."""

@@ -9,6 +9,7 @@ from gan_forensics.gans.building import Gan, build, init
 from gan_forensics.gans.config import GanConfig, OwnConfig
 from gan_forensics.gans.context import Context, Draws
 from gan_forensics.gans.dag import dag_task
+from gan_forensics.gans.description import Description, describe
 from gan_forensics.gans.fitting import fit, load, save
 from gan_forensics.gans.game import Game, Player, Recipe, adversarial, penalised
 from gan_forensics.gans.gradient_matching import (

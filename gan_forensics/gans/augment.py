@@ -28,7 +28,7 @@ from jaxtyping import Array
 from gan_forensics.gans.adaptive_augment import AdaptiveProbability, adaptive_augment
 from gan_forensics.gans.config import GanConfig
 from gan_forensics.gans.context import Context
-from gan_forensics.gans.dag import WEIGHT, dag_task
+from gan_forensics.gans.dag import NORMALISATION, WEIGHT, dag_task
 from gan_forensics.gans.diff_augment import (
     DIFF_AUGMENT,
     diff_augment,
@@ -103,7 +103,7 @@ def augmentation(
             policies,
             pair,
             weight=config.dag_weight or WEIGHT,
-            normalisation=config.dag_normalisation or "non_identity",
+            normalisation=config.dag_normalisation or NORMALISATION,
             penalty=penalty,
             spectral_norm=spectral_norm,
             unit=unit,

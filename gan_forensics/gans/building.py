@@ -13,7 +13,7 @@ from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
-from gan_forensics.gans.game import SPANNING, Game, Schedule
+from gan_forensics.gans.game import SPANNING, Game, Recipe, Schedule
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.offered import check_game
@@ -30,6 +30,8 @@ _POSITIVE = (
     "dimensions point_scale gamma dag_weight ada_kimg"
 ).split()
 _RATES = ("learning_rate", "discriminator_learning_rate")
+# Of a method's recipe, what a config may say.
+_OF_RECIPE = (*_RATES, "n_dis", "schedule", "decay_steps")
 
 
 Config = TypeVar("Config", GanConfig, OwnConfig)
@@ -160,11 +162,7 @@ def _game(method: Method, config: GanConfig, prior: Prior, tasks: tuple[Task, ..
         config=config,
         tasks=tasks,
         prior=prior,
-        learning_rate=config.learning_rate,
-        n_dis=config.n_dis,
-        discriminator_learning_rate=config.discriminator_learning_rate,
-        schedule=config.schedule,
-        decay_steps=config.decay_steps,
+        **{name: getattr(config, name) for name in _OF_RECIPE},
     )
 
 
@@ -204,6 +202,12 @@ def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) 
         raise ValueError(
             f"augment {config.augment} is for images, and {config.data} has points: leave it out"
         )
+
+
+def recipe_of(config: GanConfig) -> Recipe:
+    """How the players of a built config move."""
+    chosen = {name: getattr(config, name) for name in _OF_RECIPE}
+    return replace(method_of(config).recipe, **chosen)
 
 
 def spans_run(config: GanConfig) -> bool:

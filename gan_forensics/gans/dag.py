@@ -51,6 +51,7 @@ HEADS = "dag_heads"
 WEIGHT = 0.2  # lambda of the released examples; BigGAN's with few data have 1
 Normalisation = Literal["non_identity", "module", "shared_identity"]
 NORMALISATIONS: tuple[Normalisation, ...] = ("non_identity", "module", "shared_identity")
+NORMALISATION: Normalisation = "non_identity"
 
 
 def dag_task(
@@ -59,7 +60,7 @@ def dag_task(
     *,
     weight: Weight = WEIGHT,
     policy_weights: Sequence[float] | None = None,
-    normalisation: Normalisation = "non_identity",
+    normalisation: Normalisation = NORMALISATION,
     penalty: PairPenalty | None = None,
     spectral_norm: bool = False,
     detached_generator: bool = False,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_forensics.files import shown
 
+ADAM_EPSILON = 1e-8
 Rate = float | Callable[[Int[Array, ""]], Float[Array, ""]]
 
 
@@ -22,7 +23,7 @@ def adam(
     if callable(learning_rate):
         learning_rate = partial(_rate, learning_rate)
     tuned = optax.inject_hyperparams(optax.adam, static_args=("b1", "b2", "eps"))
-    return tuned(learning_rate=learning_rate, b1=betas[0], b2=betas[1], eps=1e-8)
+    return tuned(learning_rate=learning_rate, b1=betas[0], b2=betas[1], eps=ADAM_EPSILON)
 
 
 def _rate(schedule: Callable[[Int[Array, ""]], Any], moves: Int[Array, ""]) -> Float[Array, ""]:

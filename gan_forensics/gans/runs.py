@@ -84,26 +84,21 @@ def train_gan(
         ValueError: for a config that cannot be built, or data that do not fit it.
         ImageError: for a file that cannot be used.
     """
-    run, points = Path(run), has_points(config.data)
-    size = None if points else config.size
-    source = open_source(
-        config.data, size=size, split=config.split or "train", follow_links=follow_links
+    run = Path(run)
+    gan, source = prepared(
+        config,
+        cadence.steps,
+        tasks=tasks,
+        follow_links=follow_links,
+        on_bad_image=on_bad_image,
+        say=say,
     )
-    say_taken(config.data, source, size, say)
-    if on_bad_image == "skip" and not hasattr(source, "take"):
-        source = SkipBad(source)
-    config = _completed(config, source, cadence.steps)
-    if points:
-        for line in _about_points(config, source):
-            say(f"{config.data}: {line}")
-    gan = build(config, tasks=tasks)
-    if line := described(config):
-        say(line)
-        about = {**(about or {}), "augmentation": line}
-    if is_young(gan, cadence.steps):
-        say(f"{about_average(gan, cadence.steps)}")
-    if line := about_average(gan, cadence.steps):
-        about = {**(about or {}), "average": line}
+    config = gan.config
+    for fact, line in (
+        ("augmentation", described(config)),
+        ("average", about_average(gan, cadence.steps)),
+    ):
+        about = {**(about or {}), fact: line} if line else about
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
     )
@@ -130,6 +125,39 @@ def train_gan(
         ) from None
     write_data(run, config.data, config.split, source, say, about)
     return gan, state
+
+
+def prepared(
+    config: GanConfig,
+    steps: int,
+    *,
+    tasks: Sequence[Task] = (),
+    follow_links: bool = False,
+    on_bad_image: Literal["stop", "skip"] = "stop",
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[Gan[GanConfig], Source]:
+    """What `train_gan` trains for so many steps, and on what; nothing is trained or written.
+
+    Arguments and errors are those of `train_gan`.
+    """
+    points = has_points(config.data)
+    size = None if points else config.size
+    source = open_source(
+        config.data, size=size, split=config.split or "train", follow_links=follow_links
+    )
+    say_taken(config.data, source, size, say)
+    if on_bad_image == "skip" and not hasattr(source, "take"):
+        source = SkipBad(source)
+    config = _completed(config, source, steps)
+    if points:
+        for line in _about_points(config, source):
+            say(f"{config.data}: {line}")
+    gan = build(config, tasks=tasks)
+    if line := described(config):
+        say(line)
+    if is_young(gan, steps):
+        say(f"{about_average(gan, steps)}")
+    return gan, source
 
 
 def sampler(

@@ -88,9 +88,13 @@ def _rotation(weights: Weights, spectral_norm: bool, config: GanConfig, tasks) -
     )
 
 
+# Of ssgan-la, where a config says none.
+LABELLED_LOSS = "cross-entropy"
+
+
 def _labelled(weights: Weights, spectral_norm: bool, config: GanConfig, tasks) -> Task:
     options = _weighted(weights, spectral_norm)
-    return label_augmented_task(loss=config.label_augmented_loss or "cross-entropy", **options)
+    return label_augmented_task(loss=config.label_augmented_loss or LABELLED_LOSS, **options)
 
 
 def _multi_head(
