@@ -20,7 +20,7 @@ def _cells(path, kind="code"):
 
 
 def test_the_notebooks_are_there():
-    assert [path.stem for path in NOTEBOOKS] == ["detector", "spectra"]
+    assert [path.stem for path in NOTEBOOKS] == ["detector", "own_term", "spectra"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -108,6 +108,19 @@ def test_spectra_of_your_photos(run, monkeypatch):
     assert ast.literal_eval(gains)[0.5] == 0 and ast.literal_eval(flat) == (int(count), 3)
     shares = ast.literal_eval(shares)
     assert shares["photos"] == 1 and shares["bilinear"] < 0.6 < 1 < shares["nearest"]
+
+
+@pytest.mark.slow
+def test_your_own_term_on_your_own_networks(run, monkeypatch):
+    outputs = run("own_term", monkeypatch)
+    texts = _texts(outputs)
+    assert texts[0].startswith("Gan(own of 16x16x1, ") and texts[1].startswith(
+        "TrainState(step=100"
+    )
+    history = ast.literal_eval(texts[2])
+    assert history[-1] < history[0] and texts[-1] == "True"
+    said = "".join(output.text for output in outputs if output.output_type == "stream")
+    assert "2, 32, 32, 1] are needed" in said and "100 of 100 steps (100%)" in said
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ class Gan(NamedTuple, Generic[Config]):
         # Shapes are found by tracing: nothing is drawn.
         params, _ = jax.eval_shape(lambda: init(self, 0))
         made = {name: params[name] for name in self.game.networks}
-        config = self.config
-        size = config.data if config.architecture in POINTS else f"{config.size}x{config.size}"
-        return f"Gan({config.method} of {size}, {networks_in_short(made)})"
+        size = "x".join(map(str, self.config.shape))
+        of = size if len(self.config.shape) == 3 else f"points of {size} numbers"
+        return f"Gan({self.config.method} of {of}, {networks_in_short(made)})"
 
     @property
     def generator(self) -> nn.Module:
