@@ -8,7 +8,7 @@ NEWEST := .venv-newest
 NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge data_pipeline explain_rules \
 	forensics_features gans_losses gans_penalties nn_layers quality_metrics report_html \
 	runtime_compiler spectra_curves studies_runner train_update))
-SOURCES := gan_forensics experiments benchmarks tests setup.py
+SOURCES := gan_forensics experiments benchmarks tests docs setup.py
 
 .PHONY: quickstart test newest slow lint format bench requirements clean
 

@@ -23,6 +23,8 @@ EXTRAS = {
     "imbalanced": ["imbalanced-learn>=0.13"],
     # Translation: subword vocabularies, BLEU and chrF, number words, gettext catalogues.
     "text": ["sentencepiece>=0.2", "sacrebleu>=2.4", "num2words>=0.5.13", "polib>=1.2"],
+    # A kernel, and what runs docs/notebooks in the tests.
+    "notebook": ["ipykernel>=6.29", "nbclient>=0.10"],
     # Relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
     "zennit": ["zennit>=0.5"],
 }
@@ -37,6 +39,7 @@ TEST = [
     *EXTRAS["frames"],
     *EXTRAS["imbalanced"],
     *EXTRAS["text"],
+    *EXTRAS["notebook"],
 ]
 LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4", "uv>=0.9"]
 

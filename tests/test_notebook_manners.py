@@ -86,10 +86,10 @@ def test_a_gan_says_its_method_size_and_counts():
     gan = build(GanConfig("dcgan", size=16, width=4, latent=8))
     params, _ = jax.eval_shape(lambda: gan.learner.init(0))
     counts = [f"{n} {parameters(params[n]):,}" for n in ("generator", "discriminator")]
-    assert repr(gan) == f"Gan(dcgan of 16x16, {', '.join(counts)} parameters)"
+    assert repr(gan) == f"Gan(dcgan of 16x16x3, {', '.join(counts)} parameters)"
     assert repr(gan.learner) == "Learner('gan', updates generator, discriminator)"
     points = build(GanConfig("dcgan", "toy:grid25", architecture="perceptron"))
-    assert repr(points).startswith("Gan(dcgan of toy:grid25, generator ")
+    assert repr(points).startswith("Gan(dcgan of points of 2 numbers, generator ")
 
 
 def test_rows_of_the_table_of_methods_are_lines():

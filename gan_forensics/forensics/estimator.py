@@ -111,7 +111,7 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)
-        (real,) = (label for label in self.classes_ if label != self.generated_)
+        (real,) = (label for label in self.classes_.tolist() if label != self.generated_)
         self.detector_: SpectralDetector = fit_detector(
             Rows(source, rows[0]),
             Rows(source, rows[1]),
@@ -123,7 +123,7 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
             groups=None if groups is None else _of_rows(groups, rows),
             preprocessing=self.preprocessing,
             robust=self.robust,
-            facts={"labels": {"real": _plain(real), "generated": _plain(self.generated_)}},
+            facts={"labels": {"real": real, "generated": self.generated_}},
         )
         return self
 
@@ -190,15 +190,15 @@ def _generated(classes: np.ndarray, asked: Any) -> Any:
     if asked is not None:
         if asked not in labels:
             raise ValueError(f"generated={asked!r} is no label of y ({named})")
-        return classes[labels.index(asked)]
+        return labels[labels.index(asked)]
     if labels == [0, 1]:
         _say_once(f"label {labels[1]} is taken to mean generated (generated={labels[1]})")
-        return classes[1]
+        return labels[1]
     kinds = [WORDS.get(label.lower()) if isinstance(label, str) else None for label in labels]
     if "generated" in kinds and kinds[0] != kinds[1]:
-        return classes[kinds.index("generated")]
+        return labels[kinds.index("generated")]
     if "real" in kinds and kinds[0] != kinds[1]:
-        return classes[1 - kinds.index("real")]
+        return labels[1 - kinds.index("real")]
     raise ValueError(
         f"the labels {named} do not say which means generated: DetectorClassifier("
         f"generated={labels[1]!r}), or {labels[0]!r}"
@@ -214,8 +214,3 @@ def _say_once(line: str) -> None:
 def _of_rows(groups, rows: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     names = np.asarray(groups)
     return names[rows[0]], names[rows[1]]
-
-
-def _plain(label: Any) -> Any:
-    """A label for a file's header."""
-    return label.item() if isinstance(label, np.generic) else label

@@ -50,11 +50,9 @@ class Gan(NamedTuple, Generic[Config]):
         # Shapes are found by tracing: nothing is drawn.
         params, _ = jax.eval_shape(lambda: init(self, 0))
         made = {name: params[name] for name in self.game.networks}
-        config = self.config
-        size = f"{config.size}x{config.size}"
-        if isinstance(config, GanConfig) and config.architecture in POINTS:
-            size = config.data
-        return f"Gan({config.method} of {size}, {networks_in_short(made)})"
+        size = "x".join(map(str, self.config.shape))
+        of = size if len(self.config.shape) == 3 else f"points of {size} numbers"
+        return f"Gan({self.config.method} of {of}, {networks_in_short(made)})"
 
     @property
     def generator(self) -> nn.Module:
