@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from gan_forensics.gans import METHODS, GanConfig, build, describe, init, make_gan
-from gan_forensics.gans.build import recipe_of, spans_run
+from gan_forensics.gans.building import recipe_of, spans_run
 from gan_forensics.gans.config import POINTS
 from gan_forensics.gans.settings import settings_of
 from gan_forensics.nn import resgan

@@ -7,7 +7,7 @@ from gan_forensics.distill.classifier_learner import classifier_update, sgd, stu
 from gan_forensics.distill.classifier_runs import distill, train_classifier
 from gan_forensics.distill.classify import Classifier
 from gan_forensics.distill.decode import beam_search
-from gan_forensics.distill.diffusion_index import (
+from gan_forensics.distill.diffusion import (
     centroids,
     diffusion_index,
     mean_diffusion,

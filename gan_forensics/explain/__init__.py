@@ -25,6 +25,7 @@ from gan_forensics.explain.probes import (
     gray_drop,
     median_test,
 )
+from gan_forensics.explain.propagation import Relevance, UnitRelevance, relevance, unit_relevance
 from gan_forensics.explain.ranking import (
     Feature,
     MaskSets,
@@ -33,4 +34,3 @@ from gan_forensics.explain.ranking import (
     parse_name,
     rank,
 )
-from gan_forensics.explain.relevance import Relevance, UnitRelevance, relevance, unit_relevance

@@ -18,7 +18,7 @@ from gan_forensics.files.reader import (
     read_json,
     unpacked,
 )
-from gan_forensics.files.shown import escaped, file_stem, listed, natural_order, shown
+from gan_forensics.files.showing import escaped, file_stem, listed, natural_order, shown
 from gan_forensics.files.tables import Csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
 from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside

@@ -8,6 +8,12 @@ from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_files import load_attributor
 from gan_forensics.forensics.attribution_model import Model, Outputs
 from gan_forensics.forensics.calibration import Calibration, calibrated_threshold
+from gan_forensics.forensics.class_evaluation import (
+    ClassesResult,
+    SeverityRow,
+    evaluate_classes,
+    severity_table,
+)
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.detectors import (
     Detector,
@@ -15,17 +21,11 @@ from gan_forensics.forensics.detectors import (
     load_detector,
 )
 from gan_forensics.forensics.estimator import DetectorClassifier
-from gan_forensics.forensics.evaluate import (
+from gan_forensics.forensics.evaluation import (
     DetectionResult,
     OperatingPoint,
     evaluate,
     evaluate_sources,
-)
-from gan_forensics.forensics.evaluate_classes import (
-    ClassesResult,
-    SeverityRow,
-    evaluate_classes,
-    severity_table,
 )
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.fitting import fit_detector

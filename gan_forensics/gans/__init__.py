@@ -3,15 +3,15 @@
 `METHODS` names them all.
 """
 
-from gan_forensics.gans.adversarial import Game, Player, Recipe, adversarial, penalised
 from gan_forensics.gans.augment import AUGMENTATIONS, consistency_task
 from gan_forensics.gans.averaged import about_average, with_average
-from gan_forensics.gans.build import Gan, build, init
+from gan_forensics.gans.building import Gan, build, init
 from gan_forensics.gans.config import GanConfig, OwnConfig
 from gan_forensics.gans.context import Context, Draws
 from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.description import Description, describe
 from gan_forensics.gans.fitting import fit, load, save
+from gan_forensics.gans.game import Game, Player, Recipe, adversarial, penalised
 from gan_forensics.gans.gradient_matching import (
     TaylorCoefficients,
     TaylorGaps,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
 from gan_forensics.gans.calling import apply
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_forensics.gans.adversarial import Schedule
+from gan_forensics.gans.game import Schedule
 from gan_forensics.gans.optimizers import Rate
 from gan_forensics.runtime import Precision
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
 from gan_forensics.gans.discriminator_output import named_outputs
 from gan_forensics.gans.offered import abstract_batch, in_words
 from gan_forensics.gans.settings import settings_of

@@ -5,9 +5,9 @@ from typing import Literal
 
 import flax.linen as nn
 
-from gan_forensics.gans.adversarial import Game, Recipe, Schedule, adversarial
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
 from gan_forensics.gans.config import OwnConfig
+from gan_forensics.gans.game import Game, Recipe, Schedule, adversarial
 from gan_forensics.gans.offered import check_game, checked_network, in_words
 from gan_forensics.gans.optimizers import Rate, check_rate
 from gan_forensics.gans.priors import PRIORS

@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 
-from gan_forensics.gans.adversarial import Game, Recipe, adversarial
 from gan_forensics.gans.architectures import Networks
 from gan_forensics.gans.augment import augmentation
 from gan_forensics.gans.config import POINTS, GanConfig
+from gan_forensics.gans.game import Game, Recipe, adversarial
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import Task
 

@@ -25,7 +25,7 @@ from gan_forensics.files import say as say_so
 from gan_forensics.files import shown
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.averaged import about_average, is_young
-from gan_forensics.gans.build import Gan, build, spans_run
+from gan_forensics.gans.building import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig, OwnConfig
 from gan_forensics.gans.methods import architecture_of, method_of
 from gan_forensics.gans.optimizers import SCHEDULED

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans.averaged import with_average
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
 from gan_forensics.gans.calling import apply
 from gan_forensics.gans.class_names import class_number
 from gan_forensics.gans.priors import Prior

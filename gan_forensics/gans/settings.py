@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from gan_forensics.gans.augment import ADA_KIMG, transforms_of
-from gan_forensics.gans.build import Gan, recipe_of
+from gan_forensics.gans.building import Gan, recipe_of
 from gan_forensics.gans.config import POINTS, GanConfig
 from gan_forensics.gans.dag import NORMALISATION, WEIGHT
 from gan_forensics.gans.methods import OWN_BASE, method_of

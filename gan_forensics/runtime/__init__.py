@@ -4,6 +4,7 @@ from gan_forensics.runtime.compilation_cache import keep_compiled, say_what_comp
 from gan_forensics.runtime.compiler import jit
 from gan_forensics.runtime.memory import keep_scratch_memory
 from gan_forensics.runtime.mesh import data_mesh, jit_step, replicated, split_over_data, to_mesh
+from gan_forensics.runtime.once import once_for_equal
 from gan_forensics.runtime.precision import (
     Precision,
     check_precision,

@@ -10,18 +10,18 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import SPANNING, Game, Recipe, Schedule
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
+from gan_forensics.gans.game import SPANNING, Game, Recipe, Schedule
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.offered import check_game
 from gan_forensics.gans.optimizers import check_rate, rate_in_words
-from gan_forensics.gans.priors import PRIORS
+from gan_forensics.gans.priors import PRIORS, Prior
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
-from gan_forensics.runtime import check_precision, random_key
+from gan_forensics.runtime import check_precision, once_for_equal, random_key
 from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train import Learner, Update
 
@@ -147,16 +147,23 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     check_precision(config.precision)
     _check_tasks(config, architecture, method)
     config = _filled(config, architecture, method)
-    game = method.game(
-        *method.networks(config),
-        config=config,
-        tasks=tasks,
-        prior=PRIORS[config.prior or ""](latent_of(config)),
-        **{name: getattr(config, name) for name in _OF_RECIPE},
-    )
+    prior = PRIORS[config.prior or ""](latent_of(config))
+    # The seed is of states alone.
+    game = _game(method, replace(config, seed=0), prior, tuple(tasks))
     if tasks:  # The method's own are known to find what they ask for.
         check_game(game, config.shape)
     return Gan(config, game)
+
+
+@once_for_equal
+def _game(method: Method, config: GanConfig, prior: Prior, tasks: tuple[Task, ...]) -> Game:
+    return method.game(
+        *method.networks(config),
+        config=config,
+        tasks=tasks,
+        prior=prior,
+        **{name: getattr(config, name) for name in _OF_RECIPE},
+    )
 
 
 def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) -> None:
