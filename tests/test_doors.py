@@ -280,7 +280,7 @@ def test_a_detector_scores_pictures_files_and_folders_of_any_sizes_that_its_step
     np.testing.assert_allclose(of_any.score(OnDemand([0, 1], images.__getitem__)), scores[:2])
     with pytest.raises(ValueError, match="no images to score"):
         of_any.score(LEVELS[:0])
-    with pytest.raises(ValueError, match="images of 16x9 with 3 channels do not fit a detector"):
+    with pytest.raises(ValueError, match=r"1\.png: images of 16x9 with 3 channels do not fit"):
         replace(of_any, preprocessing=forensics.Preprocessing()).score(
             tmp_path / "suspects" / "1.png"
         )

@@ -12,3 +12,21 @@ from gan_forensics.runtime.precision import (
     products,
 )
 from gan_forensics.runtime.random_keys import random_key
+
+__all__ = [
+    "check_precision",
+    "computation_dtype",
+    "data_mesh",
+    "jit",
+    "jit_step",
+    "keep_compiled",
+    "keep_scratch_memory",
+    "once_for_equal",
+    "Precision",
+    "products",
+    "random_key",
+    "replicated",
+    "say_what_compiles",
+    "split_over_data",
+    "to_mesh",
+]
