@@ -102,15 +102,15 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
+        config, cadence = self._checked()
+        if self.dry_run:
+            self._describe(config)
+            return
         from gan_forensics.data import has_points
         from gan_forensics.files import check_folder_out
         from gan_forensics.gans import train_gan
         from gan_forensics.report import report_run
 
-        config, cadence = self._checked()
-        if self.dry_run:
-            self._describe(config)
-            return
         run = self.out or Path("runs") / _run_name(config)
         check_folder_out(run)
         goes_on = self.resume and (run / "config.json").exists()
