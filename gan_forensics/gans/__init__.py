@@ -6,7 +6,7 @@
 from gan_forensics.gans.augment import AUGMENTATIONS, consistency_task
 from gan_forensics.gans.averaged import about_average, with_average
 from gan_forensics.gans.building import Gan, build, init
-from gan_forensics.gans.config import GanConfig
+from gan_forensics.gans.config import GanConfig, OwnConfig
 from gan_forensics.gans.context import Context, Draws
 from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.fitting import fit, load, save
@@ -20,6 +20,7 @@ from gan_forensics.gans.gradient_matching import (
 )
 from gan_forensics.gans.infomax import chance_level, infomax_accuracy, infomax_loss, infomax_task
 from gan_forensics.gans.losses import LOSSES, AdversarialLoss, cross_entropy
+from gan_forensics.gans.make import make_gan
 from gan_forensics.gans.method import Method, only
 from gan_forensics.gans.methods import METHODS
 from gan_forensics.gans.multi_class import label_augmented_task, matching_task, multi_class_task
@@ -73,6 +74,7 @@ __all__ = [
     "load_stargan",
     "Loss",
     "LOSSES",
+    "make_gan",
     "matching_task",
     "Method",
     "METHODS",
@@ -80,6 +82,7 @@ __all__ = [
     "neighbour_embedding",
     "neighbour_task",
     "only",
+    "OwnConfig",
     "penalised",
     "Player",
     "Prior",

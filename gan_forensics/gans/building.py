@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import flax.linen as nn
 import jax
@@ -12,10 +12,10 @@ from jaxtyping import PyTree
 from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
-from gan_forensics.gans.config import POINTS, Architecture, GanConfig
-from gan_forensics.gans.game import SPANNING, Game, Schedule
+from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
+from gan_forensics.gans.offered import check_game
 from gan_forensics.gans.optimizers import check_rate, rate_in_words
 from gan_forensics.gans.priors import PRIORS, Prior
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
@@ -31,10 +31,16 @@ _POSITIVE = (
 _RATES = ("learning_rate", "discriminator_learning_rate")
 
 
-class Gan(NamedTuple):
-    """A built GAN: its config, with the method's own values filled in, and its game."""
+Config = TypeVar("Config", GanConfig, OwnConfig)
 
-    config: GanConfig
+
+class Gan(NamedTuple, Generic[Config]):
+    """A built GAN: its config, with the method's own values filled in, and its game.
+
+    The config is a `GanConfig`, or the `OwnConfig` of a GAN of `make_gan`.
+    """
+
+    config: Config
     game: Game
 
     def __repr__(self) -> str:
@@ -77,12 +83,12 @@ class Gan(NamedTuple):
         )
 
 
-def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
+def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     """The networks and updates of a config, with further tasks on top of the method's.
 
     Raises:
-        ValueError: for an unknown method, tail, size, prior or architecture, and for settings that
-            do not go together.
+        ValueError: for an unknown method, tail, size, prior or architecture, for settings that do
+            not go together, and for terms of `tasks` that ask for what is not there.
     """
     architecture = architecture_of(config)
     for name in _POSITIVE:
@@ -154,6 +160,9 @@ def _game(method: Method, config: GanConfig, prior: Prior, tasks: tuple[Task, ..
         schedule=config.schedule,
         decay_steps=config.decay_steps,
     )
+    if tasks:  # The method's own are known to find what they ask for.
+        check_game(game, config.shape)
+    return Gan(config, game)
 
 
 def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) -> None:
@@ -266,9 +275,6 @@ def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str
     Methods of one architecture start alike from one seed, as far as they have the same layers.
     """
     config = gan.config
-    shape = (config.size, config.size, config.channels or 3)
-    if config.architecture in POINTS:
-        shape = (config.dimensions or 1,)
     # Two examples, since batch norm cannot train on one; in no memory.
-    batch: Any = {gan.game.data: np.broadcast_to(np.float32(0), (2, *shape))}
+    batch: Any = {gan.game.data: np.broadcast_to(np.float32(0), (2, *config.shape))}
     return gan.game.init(random_key(config.seed if seed is None else seed), batch)
