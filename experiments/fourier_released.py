@@ -52,7 +52,7 @@ from gan_forensics.studies.released import (
     spectral_rows,
 )
 from gan_forensics.studies.results import write_results
-from gan_forensics.studies.runner import as_json, carry_out
+from gan_forensics.studies.runner import as_json, carry_out, command
 
 QUESTION = "What do released sample sheets and checkpoints show?"
 
@@ -307,7 +307,7 @@ def _protocol(experiment: Experiment, real: Parts | None) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it from the command line."""
     experiment = tyro.cli(
-        Experiment, prog="python -m experiments.fourier_released", description=QUESTION,
+        Experiment, prog=command("fourier_released"), description=QUESTION,
         args=arguments,
     )  # fmt: skip
     if code := guarded(lambda: carry_out(experiment, run)):

@@ -57,3 +57,12 @@ def step_fits_together(config):
     assert before == then
     assert all(value.shape == () for value in metrics.values())
     return {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in params.items()}
+
+
+def tidy(rows, keys):
+    """Rows with one seed each, of which no two are of the same seed and arm, with measures."""
+    assert rows and all(type(row["seed"]) is int for row in rows)
+    keys = keys.split()
+    assert len({tuple(row[key] for key in keys) for row in rows}) == len(rows)
+    measures = [{k: v for k, v in row.items() if k not in keys} for row in rows]
+    assert all(any(isinstance(v, int | float) for v in row.values()) for row in measures)

@@ -93,7 +93,7 @@ def test_the_finding_counts_only_intervals_that_leave_zero_out():
         return {"rows": [{**row, "average_precision_gain": gain}]}
 
     tables = [table(0.1, 0.2), table(-0.1, 0.2), table(-0.3, -0.1), table(-0.2, -0.1)]
-    said = finding({"tables": tables, "toys": [], "protocol": {"toys": {"headline": 10}}})
+    said = finding({"tasks": tables, "toys": [], "protocol": {"toys": {"headline": 10}}})
     assert "better than nothing on 1, clearly worse on 2 of 4 tables" in said
     assert "prior, average" not in said
 
@@ -113,7 +113,7 @@ def test_the_smoke_preset_leaves_results_and_a_page(smoke):
     assert "Table wine" in text and "| C, unlabelled |" in text
     page = (out / "report.html").read_text()
     assert "World C" in page and "Table wine" in page and "oracle" in page
-    (table,) = results["tables"]
+    (table,) = results["tasks"]
     assert {row["augmentation"] for row in table["rows"]} >= {"none", "doping", "doping (chosen)"}
     for row in table["rows"]:
         assert len(row["auc_by_seed"]) == 2

@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_forensics.data import power_law_textures
 from gan_forensics.experiments import fourier_released
+from tests.small_experiments import tidy
 from tests.test_nn_weights import generator_state
 
 
@@ -50,6 +51,7 @@ def test_sheets_give_exponents_and_ends_of_curves_by_tile(tmp_path, capsys):
     assert high["exponent"] == pytest.approx(np.mean([float(r["exponent"]) for r in rows[:9]]))
     assert high["end"] > 2 * low["end"] and high["count"] == low["count"] == 9
     assert results["bypass"] == []
+    assert len(results["tables"]["tiles"]) == 18 and results["tables"]["rows"][1]["tail"] == "N.1.5"
     assert "tiles.csv" in (out / "report.html").read_text()
 
 
@@ -69,7 +71,9 @@ def test_checkpoints_give_the_bypass_table_where_there_is_a_baseline(checkpoints
         + ["--detectors", "durall-knn", "dzanic-knn", "durall-svm", "--out", str(out)]
     )
     assert "lsgan: no detectors, BASELINE is not among its files" in capsys.readouterr().out
-    rows = json.loads((out / "results.json").read_text())["bypass"]
+    results = json.loads((out / "results.json").read_text())
+    tidy(results["tables"]["rows"], "seed images method tail")
+    assert results["tables"]["detectors"] == (rows := results["bypass"])
     assert [(row["detector"], row["tail"]) for row in rows] == [
         (detector, tail)
         for detector in ("durall-knn", "dzanic-knn", "durall-svm")

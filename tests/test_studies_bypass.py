@@ -27,6 +27,7 @@ from gan_forensics.studies.bypass_page import decay_table, interval_table, rates
 from gan_forensics.studies.bypass_rates import Parts
 from gan_forensics.train import RunFolderError, read_metrics
 from tests.small_experiments import TINY_STUDY as TINY
+from tests.small_experiments import tidy
 
 TAILS = ("BASELINE", "Z.1.5", "N.1.5")
 MEASURING = StudyConfig(tails=TAILS, seeds=(0, 1), detectors=("durall-knn", "durall-svm"), runs=2)
@@ -223,6 +224,10 @@ def test_a_study_leaves_results_samples_logs_and_a_page(tmp_path):
     assert saved == json.loads(json.dumps(results))
     assert {"finding", "spectra", "exponents", "quality", "bypass", "timings"} <= set(saved)
     assert saved["protocol"]["schedule"] == "none"
+    keys = "seed detector_seed detector trained_on_method trained_on_tails data method tail"
+    tidy(saved["tables"]["rows"], keys)
+    assert len(saved["tables"]["false_alarms"]) == 1
+    assert [row["tail"] for row in saved["tables"]["quality"]] == ["BASELINE", "N.1.5"]
     assert {p.name for p in (out / "samples").iterdir()} == {
         "real.png",
         "dcgan-BASELINE-seed0.png",

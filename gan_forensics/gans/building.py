@@ -13,6 +13,7 @@ from gan_forensics.data.toy_points import world_of
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
+from gan_forensics.gans.game import SPANNING, Game, Schedule
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
 from gan_forensics.gans.offered import check_game
@@ -48,7 +49,9 @@ class Gan(NamedTuple, Generic[Config]):
         params, _ = jax.eval_shape(lambda: init(self, 0))
         made = {name: params[name] for name in self.game.networks}
         config = self.config
-        size = config.data if config.architecture in POINTS else f"{config.size}x{config.size}"
+        size = f"{config.size}x{config.size}"
+        if isinstance(config, GanConfig) and config.architecture in POINTS:
+            size = config.data
         return f"Gan({config.method} of {size}, {networks_in_short(made)})"
 
     @property
@@ -144,7 +147,10 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     config = _filled(config, architecture, method)
     prior = PRIORS[config.prior or ""](latent_of(config))
     # The seed is of states alone.
-    return Gan(config, _game(method, replace(config, seed=0), prior, tuple(tasks)))
+    game = _game(method, replace(config, seed=0), prior, tuple(tasks))
+    if tasks:  # The method's own are known to find what they ask for.
+        check_game(game, config.shape)
+    return Gan(config, game)
 
 
 @once_for_equal
@@ -160,9 +166,6 @@ def _game(method: Method, config: GanConfig, prior: Prior, tasks: tuple[Task, ..
         schedule=config.schedule,
         decay_steps=config.decay_steps,
     )
-    if tasks:  # The method's own are known to find what they ask for.
-        check_game(game, config.shape)
-    return Gan(config, game)
 
 
 def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) -> None:

@@ -9,6 +9,7 @@ import flax.linen as nn
 from gan_forensics.gans.architectures import Networks
 from gan_forensics.gans.augment import augmentation
 from gan_forensics.gans.config import POINTS, GanConfig
+from gan_forensics.gans.game import Game, Recipe, adversarial
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import Task
 

@@ -141,7 +141,11 @@ def run_study(
         _write_log([gan_name(o, config.data) for o in gans], out)
         fake, real_images = cell_rows(cells)
         tables = {"rows": fake, "false_alarms": real_images}
-        for name in ("quality", "exponents", "bypass", "across_gans", "across_data"):
+        tables["quality"] = [
+            {**scalars(row), **{f"frechet, {name}": d for name, d in row["distances"].items()}}
+            for row in results["quality"]
+        ]
+        for name in ("exponents", "bypass", "across_gans", "across_data"):
             tables[name] = [scalars(row) for row in results[name]]
         results = write_results(out, results, tables)
         write_page(out, results, appendix(results) if appendix else ())

@@ -49,12 +49,11 @@ def _changed(part: Any, changes: Mapping[str, Any], prefix: str, whole: Any) -> 
 
 def _unknown(asked: str, whole: Any) -> str:
     names = list(_names(whole))
-    last = asked.rpartition(".")[2]
+    prefix, _, last = asked.rpartition(".")
     near = [name for name in names if name.rpartition(".")[2] == last]
-    near = near or difflib.get_close_matches(asked, names, n=3, cutoff=0.6)
-    if not near:
-        by_last = {name.rpartition(".")[2]: name for name in names}
-        near = [by_last[name] for name in difflib.get_close_matches(last, by_last, n=3)]
+    for some in ([name for name in names if name.rpartition(".")[0] == prefix], names):
+        lasts = {name.rpartition(".")[2]: name for name in some}
+        near = near or [lasts[one] for one in difflib.get_close_matches(last, lasts, cutoff=0.7)]
     if near:
         return f"no setting {asked!r}; did you mean {' or '.join(map(repr, near))}?"
     return f"no setting {asked!r}; there are {listed(names)}"

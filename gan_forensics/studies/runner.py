@@ -48,11 +48,19 @@ def chosen(
     """
     return tyro.extras.overridable_config_cli(
         dict(presets),
-        prog=f"python -m experiments.{name}",
+        prog=command(name),
         description=question,
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,) if omit_prefixes else (),
     )
+
+
+def command(name: str) -> str:
+    """What a script was started with: in a clone `python -m experiments.NAME`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    started = getattr(spec, "name", "")
+    module = f"experiments.{name}"
+    return f"python -m {started if started.endswith(f'.{module}') else module}"
 
 
 def carry_out(
