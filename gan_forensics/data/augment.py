@@ -94,7 +94,12 @@ def jpeg(image: Pixels, quality: int, *, encoder: Encoder = "pillow") -> Pixels:
 
 
 def grayscale(image: UInt8[np.ndarray, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w 3"]:
-    """Gray with three equal channels: (19595 R + 38470 G + 7471 B + 32768) >> 16, Pillow's "L"."""
+    """Gray with three equal channels: (19595 R + 38470 G + 7471 B + 32768) >> 16, Pillow's "L".
+
+    Example:
+        >>> grayscale(np.full((2, 2, 3), 7, np.uint8)).shape
+        (2, 2, 3)
+    """
     image = image if np.ndim(image) > 3 else as_image(image)
     if image.dtype != np.uint8 or image.shape[-1] != 3:
         raise ValueError(f"expected uint8 [h, w, 3], got {image.dtype} {list(image.shape)}")

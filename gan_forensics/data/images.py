@@ -92,7 +92,12 @@ def range_mistake(floats: Float[np.ndarray, "*shape"]) -> str:
 
 
 def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s c"]:
-    """Cut out the central square; where it cannot be central it lies half a pixel up and left."""
+    """Cut out the central square; where it cannot be central it lies half a pixel up and left.
+
+    Example:
+        >>> center_crop(np.zeros((6, 8, 3), np.uint8), 4).shape
+        (4, 4, 3)
+    """
     image = as_image(image)
     height, width = image.shape[:2]
     if not 1 <= side <= min(height, width):
@@ -165,6 +170,10 @@ def square(
     """Centre-crop to a square of `crop` pixels (default: the shorter side), then resize to `size`.
 
     The resize is antialiased. With neither argument the image is returned as it is.
+
+    Example:
+        >>> square(np.zeros((6, 8, 3), np.uint8), size=4).shape
+        (4, 4, 3)
     """
     image = as_image(image)
     if size is None and crop is None:
@@ -174,7 +183,12 @@ def square(
 
 
 def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Map uint8 [0, 255] to float32 [-1, 1]: x = u / 127.5 - 1."""
+    """Map uint8 [0, 255] to float32 [-1, 1]: x = u / 127.5 - 1.
+
+    Example:
+        >>> to_float(np.array([0, 255], np.uint8)).tolist()
+        [-1.0, 1.0]
+    """
     image = np.asarray(image)
     if image.dtype != np.uint8:
         raise ValueError(

@@ -146,7 +146,12 @@ def open_source(
 
 
 def has_points(name: str) -> bool:
-    """Whether a name is that of points, not of images, known before the source is opened."""
+    """Whether a name is that of points, not of images, known before the source is opened.
+
+    Example:
+        >>> has_points("toy:grid9"), has_points("samples:photos")
+        (True, False)
+    """
     scheme, _, rest = name.partition(":")
     if scheme == "npz":
         return holds_points(Path(rest).expanduser())

@@ -100,6 +100,10 @@ def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[
     Raises:
         ValueError: the images, or other arrays, differ in shape; two of them are named.
         ImageError: a file cannot be decoded.
+
+    Example:
+        >>> take(ArraySource(x=np.arange(3)), [0, 2])["x"].tolist()
+        [0, 2]
     """
     indices = np.asarray(indices, dtype=np.int64)
     if take_many := getattr(source, "take", None):
@@ -130,7 +134,12 @@ def _size(key: str, array: np.ndarray) -> str:
 
 
 class ArraySource:
-    """Examples kept in memory as one array per key."""
+    """Examples kept in memory as one array per key.
+
+    Example:
+        >>> ArraySource(x=np.arange(6).reshape(3, 2))[1]
+        {'x': array([2, 3])}
+    """
 
     def __init__(self, **arrays: np.ndarray):
         """Keep the arrays.

@@ -28,6 +28,10 @@ def power_law_textures(
 
     Returns:
         uint8 [n, size, size, 3]; values beyond [0, 255] (0.4 %) are clipped.
+
+    Example:
+        >>> power_law_textures(2, 8, exponent=2.0, seed=0).shape
+        (2, 8, 8, 3)
     """
     if n < 1 or size < 2:
         raise ValueError(f"need n >= 1 images of size >= 2, got n={n} and size={size}")

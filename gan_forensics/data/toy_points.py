@@ -88,7 +88,12 @@ WORLDS: dict[str, World] = {
 
 
 def world_of(name: str) -> World | None:
-    """The world of a source's name, options and all; None where it names no world."""
+    """The world of a source's name, options and all; None where it names no world.
+
+    Example:
+        >>> world_of("toy:grid9").centres.shape
+        (9, 2)
+    """
     return WORLDS.get(name.partition("?")[0])
 
 

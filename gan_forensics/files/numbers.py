@@ -26,6 +26,10 @@ def number(text: str, *, decimals: str = ".") -> float:
     Raises:
         ValueError: for all else: 1_000, 1,000, nan, infinity, other digits than 0 to 9, and what
             is too large.
+
+    Example:
+        >>> number("1.5")
+        1.5
     """
     plain = text.strip()
     if decimals == "," and "." not in plain:
@@ -44,6 +48,10 @@ def whole_number(text: str) -> int:
 
     Raises:
         ValueError: for all else, as `number`.
+
+    Example:
+        >>> whole_number("12")
+        12
     """
     plain = text.strip()
     if len(plain) > _LONGEST or not _WHOLE.fullmatch(plain):
@@ -52,5 +60,10 @@ def whole_number(text: str) -> int:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell of numbers says that it has none: empty, NA, NaN, null and their like."""
+    """Whether a cell of numbers says that it has none: empty, NA, NaN, null and their like.
+
+    Example:
+        >>> is_missing(""), is_missing("0")
+        (True, False)
+    """
     return text.strip().lower() in _MISSING

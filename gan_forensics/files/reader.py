@@ -63,7 +63,12 @@ def read_json(path: Path | str, *, most: int = MOST_JSON) -> Any:
 
 
 def parse_json(data: bytes | str, name: object) -> Any:
-    """The JSON value of bytes or text; what is wrong is a ValueError that names its origin."""
+    """The JSON value of bytes or text; what is wrong is a ValueError that names its origin.
+
+    Example:
+        >>> parse_json(b'{"a": 1}', "a.json")
+        {'a': 1}
+    """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
         value = json.loads(text)

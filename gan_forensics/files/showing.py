@@ -17,6 +17,10 @@ def shown(name: object, *, most: int = MOST) -> str:
     Args:
         name: anything; its text is shown.
         most: characters of the name that are kept; the cut says how many there were.
+
+    Example:
+        >>> shown("a.png")
+        'a.png'
     """
     text = str(name)
     if len(text) > most:
@@ -32,6 +36,10 @@ def listed(names: Collection[object], *, most: int = MOST_NAMES, between: str = 
         names: in the order they are named.
         most: how many of them are.
         between: what stands between two.
+
+    Example:
+        >>> listed(["a", "b"])
+        'a, b'
     """
     some = [shown(name, most=100) for _, name in zip(range(most), names, strict=False)]
     rest = len(names) - len(some)
@@ -66,6 +74,10 @@ def natural_order(name: object) -> tuple:
     """A key that sorts names, and paths, as people count: "img_2" stands before "img_10".
 
     Equal numbers, as in "7" and "07", are told apart by how they are written.
+
+    Example:
+        >>> sorted(["i10", "i9"], key=natural_order)
+        ['i9', 'i10']
     """
     # A folder stands before names that only begin like it.
     parts: list = re.split(r"(\d+)", str(name).replace("/", "\0"))

@@ -92,6 +92,10 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     Raises:
         ValueError: for an unknown method, tail, size, prior or architecture, for settings that do
             not go together, and for terms of `tasks` that ask for what is not there.
+
+    Example:
+        >>> build(GanConfig("dcgan", size=16, width=4)).config.latent
+        128
     """
     architecture = architecture_of(config)
     for name in _POSITIVE:

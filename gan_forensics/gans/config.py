@@ -97,6 +97,10 @@ class GanConfig:
             world, or the largest number of the data, for points of two numbers or more.
         label_names: of a conditional method, what the labels 0, 1, ... stand for; filled in from
             the data, where they say so.
+
+    Example:
+        >>> GanConfig("dcgan", size=32).size
+        32
     """
 
     method: str = "dcgan"

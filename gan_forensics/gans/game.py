@@ -168,6 +168,10 @@ class Recipe:
         decay_steps: steps until the rate is 0, of the schedules that end.
         first: who moves first in a step.
         own_minibatches: whether every move has minibatches of its own; otherwise moves share them.
+
+    Example:
+        >>> Recipe(1e-4).betas
+        (0.5, 0.999)
     """
 
     learning_rate: Rate

@@ -1,4 +1,27 @@
-"""Flax networks only: arrays in, arrays out; losses and optimisers live elsewhere."""
+"""Flax networks only: arrays in, arrays out; losses and optimisers live elsewhere.
+
+The page of a network begins with what is its own and goes on with what all modules of Flax inherit.
+
+    Generator, Discriminator        of a DCGAN whose last upsampling is chosen
+    TAILS, ANTIALIASED, parse_tail  names of last upsamplings, and what they stand for
+    GBlock, DBlock, DBlockOptimized residual blocks of a generator and of a discriminator
+    Features, InfoMaxCritics        what residual discriminators say, and critics on top of it
+    DistGanNetworks, Judged, dist_gan_networks
+                                    generator, discriminator and encoder that are tied together
+    Transformer                     encoder and decoder of text
+    YuClassifier, DctCnn, ReverseEngineering
+                                    attributors of images
+    SelfAttention                   over the places of a map
+    Conv, ConvTranspose             layers with PyTorch's geometry
+    SNConv, SNDense, SNEmbed        layers with spectral normalisation
+    BatchNorm, ConditionalBatchNorm, GroupNorm1, InstanceNorm
+                                    normalisation as in PyTorch
+    convolve, convolve_transpose    the functions behind the layers
+    nearest, bilinear, bilinear_half_pixel, zero_insertion, binomial, kaiser
+                                    resamplers that double a map
+    from_torch, load_weights, read_dist_gan_weights
+                                    published weights
+"""
 
 from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import Conv, ConvTranspose, convolve, convolve_transpose

@@ -33,6 +33,10 @@ class Generator(nn.Module):
     upsamplings; the i-th of the n - 1 upsamplings before the tail makes
     `min(width 2^(n-2-i), 8 width)` channels, so that the tail reads `width` of them.
     Raises ValueError for an unknown tail, a size that does not fit and noise of another length.
+
+    Example:
+        >>> Generator(32).size
+        32
     """
 
     size: int

@@ -35,12 +35,22 @@ KAISER = _kaiser()
 
 
 def zero_insertion(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
-    """z[2i, 2j] = x[i, j] and zero elsewhere: the spectrum is repeated four times."""
+    """z[2i, 2j] = x[i, j] and zero elsewhere: the spectrum is repeated four times.
+
+    Example:
+        >>> zero_insertion(jnp.ones((1, 2, 2, 1)))[0, ..., 0].sum().item()
+        4.0
+    """
     return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 1, 1), (0, 1, 1), (0, 0, 0)])
 
 
 def nearest(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
-    """y[2i + u, 2j + v] = x[i, j] for u, v in {0, 1}: pure repetition."""
+    """y[2i + u, 2j + v] = x[i, j] for u, v in {0, 1}: pure repetition.
+
+    Example:
+        >>> nearest(jnp.ones((1, 2, 3, 1))).shape
+        (1, 4, 6, 1)
+    """
     b, h, w, c = x.shape
     return jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
 
@@ -73,17 +83,31 @@ def bilinear(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
 
     `jax.image.resize` places pixels by their areas instead (align_corners=False), which is another
     operation.
+
+    Example:
+        >>> bilinear(jnp.ones((1, 2, 3, 1))).shape
+        (1, 4, 6, 1)
     """
     return _interpolate(_interpolate(x, 1), 2)
 
 
 def binomial(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
-    """Zero insertion, then the taps `BINOMIAL`: `bilinear_half_pixel` with zeros outside."""
+    """Zero insertion, then the taps `BINOMIAL`: `bilinear_half_pixel` with zeros outside.
+
+    Example:
+        >>> binomial(jnp.ones((1, 2, 2, 1))).shape
+        (1, 4, 4, 1)
+    """
     return _filtered(_filtered(x, BINOMIAL, 1), BINOMIAL, 2)
 
 
 def kaiser(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
-    """Zero insertion, then the taps `KAISER`; zeros outside."""
+    """Zero insertion, then the taps `KAISER`; zeros outside.
+
+    Example:
+        >>> kaiser(jnp.ones((1, 8, 8, 1))).shape
+        (1, 16, 16, 1)
+    """
     return _filtered(_filtered(x, KAISER, 1), KAISER, 2)
 
 

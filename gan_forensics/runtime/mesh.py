@@ -22,7 +22,12 @@ _mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh traced
 
 
 def data_mesh(devices=None) -> Mesh:
-    """A mesh over the given devices (default: all of all processes) with the axis `data`."""
+    """A mesh over the given devices (default: all of all processes) with the axis `data`.
+
+    Example:
+        >>> data_mesh().axis_names
+        ('data',)
+    """
     return Mesh(np.asarray(jax.devices() if devices is None else devices), ("data",))
 
 

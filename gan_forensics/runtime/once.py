@@ -21,8 +21,8 @@ def once_for_equal(make: Callable[P, Made]) -> Callable[P, Made]:
     Arguments that cannot be hashed are equal to none. Only the newest 16 are kept.
 
     Example:
-        >>> scaled = once_for_equal(lambda factor: jax.jit(lambda x: factor * x))
-        >>> scaled(2) is scaled(2), scaled(2) is scaled(3)
+        >>> row = once_for_equal(lambda *values: list(values))
+        >>> row(1, 2) is row(1, 2), row(1, 2) is row(1, 3)
         (True, False)
     """
     kept = functools.lru_cache(maxsize=KEPT)(make)

@@ -16,6 +16,10 @@ def random_key(seed: int) -> Array:
 
     Raises:
         ValueError: where JAX is told to draw with Threefry in its earlier way, which draws others.
+
+    Example:
+        >>> random_key(0).shape
+        ()
     """
     if not getattr(jax.config, "jax_threefry_partitionable", True):
         raise ValueError(

@@ -50,6 +50,10 @@ def autogan_spectrum(
 
     Raises:
         ValueError: for other types, images below 8 pixels or an unknown band.
+
+    Example:
+        >>> autogan_spectrum(np.zeros((2, 16, 16, 3), np.uint8)).shape
+        (2, 14, 14, 3)
     """
     from gan_forensics.data.images import check_axes
 

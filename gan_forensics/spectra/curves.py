@@ -65,6 +65,10 @@ def log_spectrum_curve(
     Raises:
         ValueError: for other shapes or types, or floats of NumPy in another range (naming the
             mistake), unknown names, or images under 4x4 pixels.
+
+    Example:
+        >>> log_spectrum_curve(np.eye(16, dtype=np.uint8)[None] * 255).shape[0]
+        1
     """
     images = as_array(images)
     check_images(images)

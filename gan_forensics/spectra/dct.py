@@ -16,7 +16,12 @@ EPSILON = 1e-12
 
 
 def dct2(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b h w *c"]:
-    """Orthonormal DCT-II over height and width, channel by channel; float64, any range."""
+    """Orthonormal DCT-II over height and width, channel by channel; float64, any range.
+
+    Example:
+        >>> dct2(np.ones((1, 4, 4)))[0, 0].round(6).tolist()
+        [4.0, 0.0, 0.0, 0.0]
+    """
     from scipy.fft import dctn
 
     pixels = np.asarray(images, np.float64)
@@ -28,13 +33,22 @@ def log_dct(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, 
 
     Raises:
         ValueError: for images that are not uint8, or no batch of images.
+
+    Example:
+        >>> log_dct(np.ones((1, 4, 4, 3), np.uint8))[0, 0, 0].round(3).tolist()  # ln 4
+        [1.386, 1.386, 1.386]
     """
     images = in_levels(images, "DCT features")
     return over_chunks(lambda chunk: np.log(np.abs(dct2(chunk)) + EPSILON), images)
 
 
 def dct_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b d"]:
-    """`log_dct`, flattened to one row per image for the classifiers; not yet standardised."""
+    """`log_dct`, flattened to one row per image for the classifiers; not yet standardised.
+
+    Example:
+        >>> dct_features(np.ones((2, 4, 4, 3), np.uint8)).shape
+        (2, 48)
+    """
     spectra = log_dct(images)
     return spectra.reshape(len(spectra), int(np.prod(spectra.shape[1:])))
 
@@ -44,6 +58,10 @@ def pixel_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.nd
 
     Raises:
         ValueError: for images that are not uint8, or no batch of images.
+
+    Example:
+        >>> pixel_features(np.full((1, 1, 2, 1), 255, np.uint8)).tolist()
+        [[1.0, 1.0]]
     """
     images = in_levels(images, "pixel features")
     scaled = images / 127.5 - 1
@@ -71,6 +89,10 @@ def dct_picture(
 
     ln(|D| + 1e-12), or D itself, less its minimum over all channels and divided by its range. Its
     8-bit form is floor(255 x).
+
+    Example:
+        >>> float(dct_picture(np.ones((4, 4, 3), np.uint8), log=False).max())
+        1.0
     """
     image = as_array([image])[0]
     values = log_dct(image[None])[0] if log else dct2(image[None])[0]

@@ -71,6 +71,10 @@ def dzanic_features(
     Raises:
         ValueError: for images that are not uint8, an unknown fit, or images so small that fewer
             than five bins are occupied.
+
+    Example:
+        >>> dzanic_features(np.eye(64, dtype=np.uint8)[None] * 255).shape
+        (1, 3)
     """
     images = in_levels(images, "decay features")
     tail = tail_geometry(*images.shape[1:3], rings)

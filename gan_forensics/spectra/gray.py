@@ -52,6 +52,10 @@ def to_gray(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[Array | np.nda
 
     Raises:
         ValueError: for another shape or an integer type other than uint8.
+
+    Example:
+        >>> to_gray(np.full((1, 1, 1, 3), 100, np.uint8)).shape
+        (1, 1, 1)
     """
     check_images(images)
     xp = images.__array_namespace__()

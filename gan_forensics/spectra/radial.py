@@ -72,6 +72,10 @@ def radial_bins(h: int, w: int, center: Center = None) -> Int[np.ndarray, "{h} {
 
     Raises:
         ValueError: if fewer than three rings are occupied, so that none is left.
+
+    Example:
+        >>> radial_bins(4, 4)[1].tolist()
+        [0, -1, -1, 0]
     """
     return _numbered(_distances(h, w, center))
 
@@ -106,7 +110,12 @@ def frequencies(h: int, w: int) -> Float[np.ndarray, "{h} {w}"]:
 
 
 def ring_radii(h: int, w: int) -> Float[np.ndarray, " rings"]:
-    """Mean frequency, in cycles per pixel, of each ring of `frequency_bins`; float64."""
+    """Mean frequency, in cycles per pixel, of each ring of `frequency_bins`; float64.
+
+    Example:
+        >>> bool(np.all(np.diff(ring_radii(16, 16)) > 0))
+        True
+    """
     means = segment_mean_matrix([frequency_bins(h, w)]) @ frequencies(h, w).ravel()
     return np.asarray(means)
 

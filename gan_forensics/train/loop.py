@@ -67,6 +67,10 @@ class Cadence:
 
     Raises:
         ValueError: for a negative number.
+
+    Example:
+        >>> Cadence(200).log_every
+        50
     """
 
     steps: int
