@@ -35,6 +35,11 @@ class TableData:
         numbers: of the rows [n], where a CSV file begins with a nameless column of them, as pandas
             writes its index. They are no column of x.
         read_as: what is unusual in how a CSV file was read, in words.
+
+    Example:
+        >>> table = TableData(np.zeros((3, 2)), ("a", "b"), y=np.array([0, 0, 1]), label="odd")
+        >>> table.x.shape, table.label
+        ((3, 2), 'odd')
     """
 
     x: Float[np.ndarray, "n ..."]
@@ -60,6 +65,9 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
         FileNotFoundError: when there is no such file.
         ValueError: for a column that is not of numbers, NaN or infinity, a missing label, a label
             that is not one value for each row, and other damage; naming the place.
+
+    Example:
+        >>> table = read_table("rows.csv", label="odd")  # doctest: +SKIP
     """
     path = Path(path)
     check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
@@ -109,6 +117,10 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
 
     Raises:
         ValueError: for another suffix, or images into CSV.
+
+    Example:
+        >>> table = TableData(np.zeros((3, 2)), ("height", "width"))
+        >>> write_table("new.csv", table)  # doctest: +SKIP
     """
     path = Path(path)
     check_table_path(path, image=table.x.ndim != 2)

@@ -50,6 +50,9 @@ def read_wfm(path: str | PathLike) -> Wireframe:
     Raises:
         ValueError: for anything that is no .wfm file, naming the line and what is wrong in it.
         OSError: when the file cannot be read.
+
+    Example:
+        >>> wireframe = read_wfm("candide3.wfm")  # doctest: +SKIP
     """
     path = Path(path)
     with open_regular(path) as file:
@@ -72,6 +75,9 @@ def write_wfm(path: str | PathLike, wireframe: Wireframe) -> None:
     Raises:
         ValueError: for a face, names or notes that could not be read back.
         OSError: when the file cannot be written.
+
+    Example:
+        >>> write_wfm("mine.wfm", load_wireframe())  # doctest: +SKIP
     """
     text = "\n".join(_lines(wireframe)) + "\n"
     again = _Reader("what would be written", text.splitlines()).wireframe()
