@@ -52,6 +52,7 @@ setup(
     # In a clone they lie at the top; site-packages is no place for a package `experiments`.
     package_dir={"gan_forensics.experiments": "experiments"},
     package_data={
+        "gan_forensics": ["py.typed"],
         "gan_forensics.report": ["*.html"],
         "gan_forensics.faces": ["*.wfm"],
         "gan_forensics.experiments": ["*.csv"],

@@ -21,6 +21,7 @@ NAMES = (
     "faces",
     "fit_overhead",
     "start_up",
+    "imports",
 )
 
 

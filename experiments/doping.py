@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_forensics.anomaly.tasks import Task
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.experiments.doping_page import QUESTION, finding, write_pages
 from gan_forensics.experiments.doping_tasks import carried_task, odds_task
 from gan_forensics.experiments.doping_toys import Toys, sweep

@@ -14,7 +14,7 @@ from gan_forensics.anomaly.aae import AAEConfig, Autoencoder, train_autoencoders
 from gan_forensics.anomaly.detectors import fit_detector
 from gan_forensics.anomaly.edge import shell
 from gan_forensics.anomaly.evaluate import paired_gain
-from gan_forensics.anomaly.prior_fit import prior_fit
+from gan_forensics.anomaly.prior_fits import prior_fit
 from gan_forensics.anomaly.toy import Labelled, World, toy_world
 from gan_forensics.nn.mlp import Start
 from gan_forensics.studies.pages import over_seeds

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import tyro
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.faces import video
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector
 from gan_forensics.files import check_file_out, written_beside

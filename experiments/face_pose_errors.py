@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.faces.camera import CONVENTION
 from gan_forensics.faces.metrics import compare_poses, pose_summary, read_poses
 from gan_forensics.report import Table

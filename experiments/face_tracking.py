@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data import load_image
 from gan_forensics.faces.candide import load_wireframe
 from gan_forensics.faces.detectors import detect_boxes, load_landmark_detector, read_landmarks_csv

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import tyro
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data.catalogues import Package, read_packages
 from gan_forensics.files import check_folder_out, shown, write_json
 from gan_forensics.report import Table

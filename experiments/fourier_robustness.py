@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data import open_source, take
 from gan_forensics.data.perturbations import kind_of, names_of, perturb
 from gan_forensics.experiments.fourier_robustness_page import finding, write_pages

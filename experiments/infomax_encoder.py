@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Float32, Int, PyTree
 
 from gan_forensics.data import open_source, take, to_float
-from gan_forensics.gans.adversarial import init_network
+from gan_forensics.gans.game import init_network
 from gan_forensics.gans.infomax import CRITICS
 from gan_forensics.gans.task import DISCRIMINATOR
 from gan_forensics.nn import resgan

@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import jax
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.experiments.infomax_diversity import KINDS, Diversity, diversity
 from gan_forensics.experiments.infomax_forgetting import Forgetting, forgetting
 from gan_forensics.experiments.infomax_modes import Stacks, compare

@@ -180,7 +180,7 @@ def train_and_measure(
         ValueError: without Inception weights, before anything is trained.
     """
     if inception is None:
-        from gan_forensics.quality.inception_features import HOW_TO_GET
+        from gan_forensics.quality.inception import HOW_TO_GET
 
         how = HOW_TO_GET.replace("--weights", "--published.inception")
         raise ValueError(f"FID, KID and inception score need weights: {how}")

@@ -42,7 +42,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.experiments.label_smoothing_distillation_fashion import (
     Fashion,
     followed_fashion,

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.experiments.repmix_arms import (
     ARMS,
     REPMIX,

@@ -34,7 +34,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data import open_source
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.experiments.self_supervised_arms import GAMMAS, GAN, MS, SS, Digits, Stacks

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data import open_source, take
 from gan_forensics.files import written_beside
 from gan_forensics.forensics import FEATURES

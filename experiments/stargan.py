@@ -39,7 +39,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data import open_attributes, save_png, take
 from gan_forensics.experiments.stargan_page import write_page
 from gan_forensics.forensics import FEATURES

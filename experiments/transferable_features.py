@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.data import ArraySource, open_source, take
 from gan_forensics.experiments import transferable_toy as toy
 from gan_forensics.experiments.transferable_folders import measure_folders

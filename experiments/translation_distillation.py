@@ -34,7 +34,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gan_forensics.cli.main import piped
+from gan_forensics.cli.entry import piped
 from gan_forensics.distill.translator import TranslatorConfig
 from gan_forensics.experiments.translation_distillation_arms import Grid, check_grid, measure_task
 from gan_forensics.experiments.translation_distillation_page import finding, write_pages

@@ -331,7 +331,7 @@ def runs() -> list[bytes]:
     import jax.numpy as jnp
 
     from gan_forensics.gans import GanConfig
-    from gan_forensics.gans.build import build
+    from gan_forensics.gans.building import build
     from gan_forensics.train.checkpoint import Checkpoints
 
     config = GanConfig("dcgan", "samples:digits", size=16, width=2, latent=4, channels=1)

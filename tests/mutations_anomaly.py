@@ -5,7 +5,7 @@ from tests.mutations import Mutation
 
 MUTATIONS = [
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "    z = codes_at_edge(codes, n, edge=edge, scale=autoencoder.config.prior_scale, rng=rng)\n    if jitter:",
         "    z = codes_at_edge(codes, n, edge=edge, scale=autoencoder.config.prior_scale, rng=rng)\n    if n <= len(codes):\n        z = autoencoder.config.prior_scale * rng.standard_normal(z.shape)\n    if jitter:",
         "tests/test_anomaly_doping.py",
@@ -155,37 +155,37 @@ MUTATIONS = [
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "    return max(1, round(share * rows)) if share else 0",
         "    return round(share * rows)",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "    rows[:, constant] = models.x[0, constant]\n",
         "",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "    return near + rng.uniform(size=(len(chosen), 1)) * (x[chosen] - near)",
         "    return near + rng.uniform(size=(len(chosen), x.shape[1])) * (x[chosen] - near)",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "    chosen = rng.choice(len(codes), n, p=weights_of(codes, edge))\n    if not twins:",
         "    chosen = rng.choice(len(codes), n)\n    if not twins:",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "    return rows + deviation * models.x.std(0) *",
         "    return rows + deviation * models.x.std() *",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         '    "prior": partial(doping, edge="prior"),',
         '    "prior": doping,',
         "tests/test_anomaly_doping.py",
@@ -275,19 +275,19 @@ MUTATIONS = [
         "tests/test_anomaly_evaluate.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/prior_fit.py",
+        "gan_forensics/anomaly/prior_fits.py",
         "losses[-max(1, len(losses) // 10) :]",
         "losses[: max(1, len(losses) // 10)]",
         "tests/test_anomaly_edge.py tests/test_anomaly_aae.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/prior_fit.py",
+        "gan_forensics/anomaly/prior_fits.py",
         "        if not all(abs(s - 1) <= SPREAD for s in self.spread):",
         "        if not any(abs(s - 1) <= SPREAD for s in self.spread):",
         "tests/test_anomaly_edge.py tests/test_anomaly_aae.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/prior_fit.py",
+        "gan_forensics/anomaly/prior_fits.py",
         "chi.ppf(q, latent)",
         "chi.ppf(q, 2)",
         "tests/test_anomaly_edge.py tests/test_anomaly_aae.py",
@@ -329,13 +329,13 @@ MUTATIONS = [
         "tests/test_anomaly_outlier_factor.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "        codes = codes[found.first[found.of]]\n",
         "        pass\n",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/resample.py",
+        "gan_forensics/anomaly/resampling.py",
         "_Differing(min(5, max(1, len(copies(models.x).first) - 1)))",
         "min(5, len(models.x) - 1)",
         "tests/test_anomaly_doping.py",
@@ -419,13 +419,13 @@ MUTATIONS = [
         "tests/test_anomaly_aae.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/augment.py",
+        "gan_forensics/anomaly/augmentation.py",
         "        new = np.where((flat == np.round(flat)).all(0), np.round(new), new)",
         "        new = np.round(new)",
         "tests/test_anomaly_doping.py",
     ),
     Mutation(
-        "gan_forensics/anomaly/augment.py",
+        "gan_forensics/anomaly/augmentation.py",
         "batch=recipe.batch_size)",
         "batch=100)",
         "tests/test_anomaly_doping.py",

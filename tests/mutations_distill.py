@@ -6,7 +6,7 @@ from tests.mutations import Mutation
 DISTILL = "gan_forensics/distill/"
 LOSSES = f"{DISTILL}losses.py", "tests/test_distill_losses.py"
 GEOMETRY = f"{DISTILL}geometry.py", "tests/test_distill_geometry.py"
-INDEX = f"{DISTILL}diffusion_index.py", "tests/test_distill_diffusion_index.py"
+INDEX = f"{DISTILL}diffusion.py", "tests/test_distill_diffusion_index.py"
 SCHEDULES = f"{DISTILL}schedules.py", "tests/test_distill_schedules.py"
 LEARNER = f"{DISTILL}classifier_learner.py", "tests/test_distill_classifier_learner.py"
 ARCHITECTURES = f"{DISTILL}architectures.py", "tests/test_distill_classifier_learner.py"

@@ -47,19 +47,19 @@ MUTATIONS = [
     Mutation(f"{E}/lrp.py", "(jnp.zeros_like(g), r))", "(r, jnp.zeros_like(g)))", LRP),
     # Relevance of networks and units.
     Mutation(
-        f"{E}/relevance.py",
+        f"{E}/propagation.py",
         "maps * chosen[:, None, None]",
         "maps * chosen[:1, None, None]",
         f"{RELEVANCE} -k 'unit or units'",
     ),
     Mutation(
-        f"{E}/relevance.py",
+        f"{E}/propagation.py",
         "chosen = chosen * (which == i)[:, None]",
         "chosen = chosen * 1",
         f"{RELEVANCE} -k 'unit or units'",
     ),
     Mutation(
-        f"{E}/relevance.py",
+        f"{E}/propagation.py",
         "first = _start(logits, start)",
         "first = _start(logits, None)",
         f"{RELEVANCE} -k 'without_epsilon or start'",

@@ -83,7 +83,7 @@ MUTATIONS = [
         "tests/test_forensics_class_metrics.py",
     ),
     Mutation(
-        "gan_forensics/forensics/evaluate_classes.py",
+        "gan_forensics/forensics/class_evaluation.py",
         "names.index(real)",
         "0",
         "tests/test_forensics_class_metrics.py",

@@ -209,7 +209,7 @@ MUTATIONS = [
         "tests/test_cli_detector.py",
     ),
     Mutation(
-        "gan_forensics/forensics/evaluate.py",
+        "gan_forensics/forensics/evaluation.py",
         "rate_interval(events, n, level=level)",
         "rate_interval(events, n, level=0.95)",
         "tests/test_forensics_evaluate.py tests/test_forensics_intervals.py",

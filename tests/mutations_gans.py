@@ -219,37 +219,37 @@ MUTATIONS = [
         f"{TASKS} -k keys",
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "lambda x: context.logits_at(x, labels)",
         'lambda x: context.logits_at(x, context.labels("fake"))',
         f"{TASKS} -k 'labels or penalty or keys'",
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "(*before, *(both if self.first == GENERATOR else both[::-1]))",
         "(*before, *both)",
         f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "own = self.discriminator_learning_rate or self.learning_rate",
         "own = self.learning_rate",
         f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "adam(over_time(rate, repeats), betas=self.betas)",
         "adam(over_time(rate, repeats))",
         f"{ADVERSARIAL} -k 'n_dis or decay or betas'",
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "sample=sample,\n            norm=norm,\n            key=context",
         "norm=norm,\n            key=context",
         f"{TASKS} -k penalties",
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "own = singular_value_range(trainable, context.stats)",
         "own = singular_value_range(trainable, stats)",
         "tests/test_gans_singular_values.py",
@@ -362,20 +362,18 @@ MUTATIONS = [
         OPTIMIZERS,
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "moves_per_step=self.n_dis + 1 + len(others)",
         "moves_per_step=self.n_dis + 1",
         DIST_GAN_METHODS,
     ),
     Mutation(
-        f"{G}/adversarial.py",
+        f"{G}/game.py",
         "(batch[self.data] / self.scale + 1) / 2",
         "batch[self.data] / self.scale",
         DIST_GAN_METHODS,
     ),
-    Mutation(
-        f"{G}/adversarial.py", "(2 * made - 1) * self.scale", "2 * made - 1", DIST_GAN_METHODS
-    ),
+    Mutation(f"{G}/game.py", "(2 * made - 1) * self.scale", "2 * made - 1", DIST_GAN_METHODS),
     Mutation(
         f"{G}/dist_gan_methods.py",
         'released = Switches(penalty="rms", trains=(ENCODER,))',
@@ -402,7 +400,7 @@ MUTATIONS = [
         "tests/test_gans_zoo.py -k pools",
     ),
     Mutation(
-        f"{G}/build.py",
+        f"{G}/building.py",
         'prior=PRIORS[config.prior or ""](latent_of(config))',
         'prior=PRIORS["normal"](latent_of(config))',
         "tests/test_gans_zoo.py -k prior",
@@ -444,13 +442,13 @@ MUTATIONS = [
         AVERAGED,
     ),
     Mutation(
-        f"{G}/build.py",
+        f"{G}/building.py",
         "average=(GENERATOR,) if average else ()",
         "average=(DISCRIMINATOR,) if average else ()",
         RUNS,
     ),
     Mutation(
-        f"{G}/build.py",
+        f"{G}/building.py",
         "random_key(config.seed if seed is None else seed)",
         "random_key(config.seed)",
         f"{RUNS} -k seed",

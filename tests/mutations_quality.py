@@ -12,8 +12,8 @@ Q = "gan_forensics/quality"
 
 MUTATIONS = [
     # Memorisation.
-    Mutation(f"{Q}/memorisation.py", "0.5, nearest[0] <", "0.0, nearest[0] <", MEMORISATION),
-    Mutation(f"{Q}/memorisation.py", "rng.permutation(s)[:size]", "s", MEMORISATION),
+    Mutation(f"{Q}/memorised.py", "0.5, nearest[0] <", "0.0, nearest[0] <", MEMORISATION),
+    Mutation(f"{Q}/memorised.py", "rng.permutation(s)[:size]", "s", MEMORISATION),
     # The Frechet distance.
     Mutation(f"{Q}/frechet.py", "- 2 * cross), 0.0)", "- cross), 0.0)", METRICS),
     Mutation(f"{Q}/frechet.py", "/ np.sqrt(n - 1)\n", "/ np.sqrt(n)\n", METRICS),
@@ -27,78 +27,100 @@ MUTATIONS = [
     Mutation(f"{Q}/frechet.py", "if count < d + 1]", "if count < d]", METRICS),
     # The kernel distance.
     Mutation(
-        f"{Q}/kid.py", "within - 2 * between / (n * m)", "within - 2 * between / (n * n)", METRICS
+        f"{Q}/kernel_distance.py",
+        "within - 2 * between / (n * m)",
+        "within - 2 * between / (n * n)",
+        METRICS,
     ),
     Mutation(
-        f"{Q}/kid.py",
+        f"{Q}/kernel_distance.py",
         "/ x.shape[1] + 1) ** 3).sum()) for part",
         "+ 1) ** 3).sum()) for part",
         METRICS,
     ),
     Mutation(
-        f"{Q}/kid.py", "fake[rng.choice(len(fake), size, replace=False)]", "fake[:size]", METRICS
+        f"{Q}/kernel_distance.py",
+        "fake[rng.choice(len(fake), size, replace=False)]",
+        "fake[:size]",
+        METRICS,
     ),
-    Mutation(f"{Q}/kid.py", "in_order(real, order), in_order(fake, order)", "real, fake", METRICS),
-    Mutation(f"{Q}/kid.py", "np.random.default_rng(seed)", "np.random.default_rng(0)", METRICS),
     Mutation(
-        f"{Q}/kid.py",
+        f"{Q}/kernel_distance.py",
+        "in_order(real, order), in_order(fake, order)",
+        "real, fake",
+        METRICS,
+    ),
+    Mutation(
+        f"{Q}/kernel_distance.py",
+        "np.random.default_rng(seed)",
+        "np.random.default_rng(0)",
+        METRICS,
+    ),
+    Mutation(
+        f"{Q}/kernel_distance.py",
         "scores.std(ddof=1) / np.sqrt(subsets)",
         "scores.std() / np.sqrt(subsets)",
         METRICS,
     ),
     # Precision, recall, density, coverage.
     Mutation(
-        f"{Q}/prdc.py",
+        f"{Q}/manifolds.py",
         "distances <= fake_radii[None, :]",
         "distances <= real_radii[rows, None]",
         METRICS,
     ),
     Mutation(
-        f"{Q}/prdc.py", "covered[rows] = inside.any(1)", "covered[rows] = inside.all(1)", METRICS
+        f"{Q}/manifolds.py",
+        "covered[rows] = inside.any(1)",
+        "covered[rows] = inside.all(1)",
+        METRICS,
     ),
-    Mutation(f"{Q}/prdc.py", "in_real_balls.mean() / k", "in_real_balls.mean()", METRICS),
+    Mutation(f"{Q}/manifolds.py", "in_real_balls.mean() / k", "in_real_balls.mean()", METRICS),
     Mutation(
-        f"{Q}/prdc.py",
+        f"{Q}/manifolds.py",
         "np.partition(distances, k, axis=1)[:, k]",
         "np.partition(distances, k - 1, axis=1)[:, k - 1]",
         METRICS,
     ),
     Mutation(
-        f"{Q}/prdc.py", "real_radii + slack, fake_radii + slack", "real_radii, fake_radii", METRICS
+        f"{Q}/manifolds.py",
+        "real_radii + slack, fake_radii + slack",
+        "real_radii, fake_radii",
+        METRICS,
     ),
-    Mutation(f"{Q}/prdc.py", "given if of_given else moved", "moved", METRICS),
-    Mutation(f"{Q}/prdc.py", "given if of_given else moved", "given", METRICS),
-    Mutation(f"{Q}/prdc.py", "(real_radii <= slack)", "(real_radii < 0)", METRICS),
+    Mutation(f"{Q}/manifolds.py", "given if of_given else moved", "moved", METRICS),
+    Mutation(f"{Q}/manifolds.py", "given if of_given else moved", "given", METRICS),
+    Mutation(f"{Q}/manifolds.py", "(real_radii <= slack)", "(real_radii < 0)", METRICS),
     # The inception score.
     Mutation(
-        f"{Q}/inception_score.py",
+        f"{Q}/inception_scores.py",
         "part.mean(0, keepdims=True)",
         "p.mean(0, keepdims=True)",
         METRICS,
     ),
     Mutation(
-        f"{Q}/inception_score.py",
+        f"{Q}/inception_scores.py",
         "p = p[np.random.default_rng(SHUFFLE_SEED).permutation(n)]",
         "pass",
         METRICS,
     ),
-    Mutation(f"{Q}/inception_score.py", "range(splits + 1))", "range(splits))", METRICS),
+    Mutation(f"{Q}/inception_scores.py", "range(splits + 1))", "range(splits))", METRICS),
     # Moments, order, quantisation.
     Mutation(f"{Q}/moments.py", "np.outer(delta, delta * (self.count * share))", "0", METRICS),
     Mutation(f"{Q}/moments.py", "values = values[mask]", "pass", METRICS),
     Mutation(f"{Q}/moments.py", "max(int(self.count) - 1, 1)", "int(self.count)", METRICS),
     Mutation(
-        f"{Q}/quantise.py",
+        f"{Q}/quantising.py",
         "np.float32(255) + np.float32(0.5)",
         "np.float32(255)",
         f"{METRICS} {FEATURES}",
     ),
     # From images to scores.
     Mutation(
-        f"{Q}/extract.py", "lambda array: array[: len(images)]", "lambda array: array", FEATURES
+        f"{Q}/extraction.py", "lambda array: array[: len(images)]", "lambda array: array", FEATURES
     ),
     Mutation(
-        f"{Q}/extract.py",
+        f"{Q}/extraction.py",
         "{digest[:16]}-{extractor.fingerprint[:16]}.npz",
         "{digest[:16]}.npz",
         FEATURES,
@@ -168,5 +190,5 @@ MUTATIONS = [
         "upright(held_out, 0)",
         f"{LEAKS} -m slow -k by_heart",
     ),
-    Mutation(f"{Q}/transform_classifier.py", "random_key(seed), k)", "random_key(0), k)", LEAKS),
+    Mutation(f"{Q}/transforms.py", "random_key(seed), k)", "random_key(0), k)", LEAKS),
 ]

@@ -180,7 +180,7 @@ MUTATIONS = [
         f"{AUGMENT} -k table",
     ),
     Mutation(
-        f"{G}/build.py",
+        f"{G}/building.py",
         'config.norm == "batch" and "r3gan" in (config.method, config.base)',
         'config.norm == "batch" and config.method == "r3gan"',
         f"{AUGMENT} -k refused",

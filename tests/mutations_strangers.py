@@ -89,7 +89,7 @@ MUTATIONS = [
         "tests/test_anomaly_tables.py -k contradict",
     ),
     Mutation(
-        "gan_forensics/quality/prdc.py",
+        "gan_forensics/quality/manifolds.py",
         "inside = distances <= real_radii",
         "inside = distances < real_radii",
         "tests/test_quality_metrics.py -k alike",

@@ -21,9 +21,9 @@ from gan_forensics.anomaly import (
     train_autoencoders,
     train_gans,
 )
-from gan_forensics.anomaly.augment import SETTINGS
+from gan_forensics.anomaly.augmentation import SETTINGS
 from gan_forensics.anomaly.edge import weights_of
-from gan_forensics.anomaly.resample import BETWEEN, TWINNED, rows_of_share
+from gan_forensics.anomaly.resampling import BETWEEN, TWINNED, rows_of_share
 from gan_forensics.anomaly.scaling import fit_scaler
 
 # A few steps bring no codes to their prior.

@@ -10,7 +10,7 @@ import pytest
 
 from gan_forensics import cli
 from gan_forensics.anomaly import Doping, NewRows, toy_world
-from gan_forensics.anomaly.augment import SETTINGS
+from gan_forensics.anomaly.augmentation import SETTINGS
 from gan_forensics.cli.anomaly import _copies_said
 from gan_forensics.cli.augment import TAKEN, Augment, Method
 from gan_forensics.studies.doping import CompareConfig

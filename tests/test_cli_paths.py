@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from gan_forensics import cli
-from gan_forensics.cli.main import commands
+from gan_forensics.cli.entry import commands
 from gan_forensics.experiments import (
     dag,
     doping,

@@ -1,5 +1,6 @@
 """The door by which images enter: what it takes, what it makes of it, and what it refuses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -191,3 +192,25 @@ def test_what_a_folder_leaves_out_is_said(folder, capsys):
     (folder / "notes.txt").write_text("no image")
     as_images(folder)
     assert "1 of 4 files" in capsys.readouterr().err
+
+
+def test_a_sequence_that_makes_its_images_is_asked_for_one_at_a_time():
+    asked = []
+
+    class Made(Sequence):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            asked.append(index)
+            return (
+                {"image": PIXELS[index], "label": 1} if index == 2 else PIXELS[index] / (index + 1)
+            )
+
+    source = as_source(Made(), range=(0, 255))
+    assert (asked, len(source)) == ([], 3)
+    assert np.array_equal(source[0]["image"], PIXELS[0]) and asked == [0]
+    assert source[2]["label"] == 1
+    assert as_source(Made(), size=4)[2]["image"].shape == (4, 4, 3)
+    with pytest.raises(ValueError, match="^image 1: pixels are float64"):
+        as_source(Made())[1]

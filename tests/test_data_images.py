@@ -1,5 +1,6 @@
 import os
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,6 +122,8 @@ def test_floats_in_another_range_are_refused_until_it_is_stated():
             to_uint8(floats)
         np.testing.assert_array_equal(to_uint8(floats, range=ends), levels)
     to_uint8(np.array([-1.005, 1.005]))  # rounded
+    halves = jnp.array([-1, 0, 1], jnp.bfloat16)
+    np.testing.assert_array_equal(to_uint8(halves), [0, 128, 255])  # pyright: ignore
     with pytest.raises(ValueError, match="a range is"):
         to_uint8(np.zeros(3), range=(1, 0))
 

@@ -6,6 +6,7 @@ A door is an exported function or method with a parameter of images. `DOORS` hol
 
 import importlib
 import inspect
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,9 @@ from PIL import Image
 
 from gan_forensics import data, distill, explain, forensics, gans, quality, report, spectra
 from gan_forensics.forensics import explanations, place_logits
+from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.fitting import _UNFITTED
+from gan_forensics.forensics.neural_parts import OnDemand
 from gan_forensics.gans.autogan import Simulator
 from gan_forensics.studies import transferable
 
@@ -50,6 +53,8 @@ detector = forensics.SpectralDetector(
     0.0,
     None,  # pyright: ignore[reportArgumentType]
 )
+estimator = forensics.DetectorClassifier()
+estimator.detector_ = detector
 neural = forensics.NeuralDetector("resnet_small", {})
 attributor = forensics.Attributor(*[None] * 4, (8, 9, 3), *[None] * 7)  # pyright: ignore
 classifier = distill.Classifier("small_cnn", 2, {})
@@ -86,6 +91,9 @@ MANY = {
     "forensics.fit_detector": lambda x: forensics.fit_detector(LEVELS, x),
     "forensics.SpectralDetector.score": detector.score,
     "forensics.NeuralDetector.score": neural.score,
+    "forensics.DetectorClassifier.fit": lambda x: estimator.fit(x, [0, 1, 0, 1, 0][: len(x)]),
+    "forensics.DetectorClassifier.decision_function": estimator.decision_function,
+    "forensics.DetectorClassifier.predict": estimator.predict,
     "forensics.Attributor.outputs": attributor.outputs,
     "distill.Classifier.logits": classifier.logits,
     "distill.Classifier.features": classifier.features,
@@ -197,7 +205,7 @@ EXEMPT = {
         "forensics.NeuralDetector.middle",
     },
 }  # fmt: skip
-NAMES = {"image", "images", "samples", "fake", "fakes", "real", "real_train", "real_held_out"}
+NAMES = {"X", "image", "images", "samples", "fake", "fakes", "real", "real_train", "real_held_out"}
 
 
 def axes_of(annotation):
@@ -248,3 +256,31 @@ def test_what_is_right_goes_through_the_doors_of_pictures_and_files(tmp_path):
         np.testing.assert_array_equal(found.mean, curve(LEVELS)["a"].mean)
     for given in (Image.open(files[0]), files[0], jnp.asarray(LEVELS[0])):
         np.testing.assert_array_equal(data.resize(given, 4), data.resize(LEVELS[0], 4))
+
+
+def test_a_detector_scores_pictures_files_and_folders_of_any_sizes_that_its_steps_make_one(
+    tmp_path,
+):
+    rings = forensics.FEATURES["durall"](LEVELS[:, :, :8]).shape[1]
+    weights = {"weights": np.arange(1.0, rings + 1), "intercept": np.zeros(())}
+    model = Classifier("linear", np.zeros(rings), np.ones(rings), weights)
+    of_any = replace(
+        detector, image_shape=(8, 8, 3), model=model, preprocessing=forensics.Preprocessing(crop=8)
+    )
+    images = [LEVELS[0], LEVELS[1].repeat(2, 0), LEVELS[2, ..., :1], np.zeros((9, 9, 3), np.uint8)]
+    for row, image in enumerate(images):
+        data.save_png(tmp_path / "suspects" / f"{row}.png", image)
+    files = sorted((tmp_path / "suspects").iterdir())
+    scores = of_any.score(images)
+    assert len(set(scores[:3])) == 3 and np.isnan(scores[3])
+    for given in (str(tmp_path / "suspects"), files, [Image.open(file) for file in files]):
+        np.testing.assert_array_equal(of_any.score(given), scores)
+    for row, given in enumerate((Image.open(files[0]), files[1], LEVELS[2:3, ..., :1])):
+        np.testing.assert_array_equal(of_any.score(given), scores[row : row + 1])
+    np.testing.assert_allclose(of_any.score(OnDemand([0, 1], images.__getitem__)), scores[:2])
+    with pytest.raises(ValueError, match="no images to score"):
+        of_any.score(LEVELS[:0])
+    with pytest.raises(ValueError, match=r"1\.png: images of 16x9 with 3 channels do not fit"):
+        replace(of_any, preprocessing=forensics.Preprocessing()).score(
+            tmp_path / "suspects" / "1.png"
+        )

@@ -27,7 +27,7 @@ from gan_forensics.experiments.repmix_dates import read_dates, results_by_date, 
 from gan_forensics.experiments.repmix_gans import CONTROL, MAKERS, SEMANTICS, Gans
 from gan_forensics.forensics.attribution_measure import CONDITIONS, NEW_SEEDS, SEEN, UNSEEN
 from gan_forensics.forensics.attribution_networks import NETWORKS, start
-from gan_forensics.forensics.evaluate_classes import evaluate_classes
+from gan_forensics.forensics.class_evaluation import evaluate_classes
 from gan_forensics.gans import build
 from gan_forensics.studies.by_date import dates_table, periods
 

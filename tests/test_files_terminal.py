@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import gan_forensics
-from gan_forensics.cli.main import guarded, main, piped
+from gan_forensics.cli import entry
+from gan_forensics.cli.entry import guarded, main, piped
 from gan_forensics.cli.plain import plain_arguments
 from gan_forensics.files import rows_kept, say, tell
 from gan_forensics.files.terminal import has_colours, in_lines, warnings_said
@@ -211,8 +212,7 @@ def test_a_command_that_is_asked_to_end_names_the_rows_that_it_keeps(tmp_path, m
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
 
-    its_module = sys.modules["gan_forensics.cli.main"]  # the package has a function of that name
-    monkeypatch.setattr(its_module, "_parsed", lambda arguments: command)
+    monkeypatch.setattr(entry, "_parsed", lambda arguments: command)
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as end:

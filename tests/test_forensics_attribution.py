@@ -290,7 +290,7 @@ def test_images_that_it_cannot_judge_are_refused(fitted):
         fitted.outputs([np.zeros((8, 8, 3), np.uint8)])
     with pytest.raises(ValueError, match="a flat image has no spectrum to judge"):
         fitted.outputs([np.full((16, 16, 3), 7, np.uint8)])
-    with pytest.raises(ValueError, match="uint8"):
+    with pytest.raises(ValueError, match="pixels are float32"):
         fitted.outputs([np.zeros((16, 16, 3), np.float32)])
     gray = planted(1, seed=0).source[0]["image"][..., :1]
     assert fitted.outputs([gray]).logits.shape == (1, 3)

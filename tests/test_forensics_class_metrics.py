@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, normalized_mutual_info_score
 
 from gan_forensics.forensics import class_metrics
+from gan_forensics.forensics.class_evaluation import evaluate_classes, severity_table
 from gan_forensics.forensics.class_metrics import (
     confusion_counts,
     frechet_ratio,
@@ -16,7 +17,6 @@ from gan_forensics.forensics.class_metrics import (
     retrieve,
     retrieve_others,
 )
-from gan_forensics.forensics.evaluate_classes import evaluate_classes, severity_table
 
 
 @pytest.fixture

@@ -317,15 +317,18 @@ def test_images_of_another_size_are_refused(images):
     detector = fit_detector(*images)
     with pytest.raises(ValueError, match="images of 6x5 with 3 channels .* fitted on 6x6 with 3"):
         detector.score(images[0][:, :, :5])
-    with pytest.raises(ValueError, match="6x6 with 1 channel do not fit"):
-        detector.score(images[0][..., :1])
+    gray = images[0][..., :1]
+    assert_array_equal(detector.score(gray), detector.score(np.repeat(gray, 3, -1)))
+    of_gray = fit_detector(gray, images[1][..., :1])
+    with pytest.raises(ValueError, match="6x6 with 3 channels .* fitted on 6x6 with 1"):
+        of_gray.score(images[0])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda real, fake: (real / 255, fake), "uint8"),
-        (lambda real, fake: (real[0], fake), "uint8 .*n, h, w, 1 or 3"),
+        (lambda real, fake: (real / 255, fake), "pixels are float64"),
+        (lambda real, fake: (real[0], fake), "axis of images is missing"),
         (lambda real, fake: (real[..., :2], fake), "1 or 3"),
         (lambda real, fake: (real[:0], fake), "at least one image"),
         (lambda real, fake: (real, fake[:, :5]), "must have one size"),

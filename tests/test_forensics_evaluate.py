@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import binomtest
 
-from gan_forensics.forensics.evaluate import evaluate, evaluate_sources
+from gan_forensics.forensics.evaluation import evaluate, evaluate_sources
 from gan_forensics.forensics.intervals import rate_interval
 
 

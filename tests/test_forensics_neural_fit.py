@@ -56,5 +56,5 @@ def test_what_cannot_be_trained_on_is_refused():
         fit_network(real[:, :6, :6], fake[:, :6, :6], arch="npr")
     with pytest.raises(ValueError, match="fewer than one batch"):
         fit_network(real[:4], fake[:4], arch="tiny")
-    with pytest.raises(ValueError, match="uint8"):
+    with pytest.raises(ValueError, match="pixels are float64"):
         fit_network(real / 255, fake, arch="tiny")

@@ -23,7 +23,7 @@ from gan_forensics.gans import (
     train_gan,
 )
 from gan_forensics.gans.autoencoder import AUTOENCODER, ENCODER
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
 from gan_forensics.gans.context import Draws
 from gan_forensics.gans.dist_gan import GUARDED, Switches
 from gan_forensics.gans.dist_gan_methods import SETTINGS, switches_of

@@ -18,7 +18,7 @@ from gan_forensics.gans import (
     relativistic,
     relativistic_task,
 )
-from gan_forensics.gans.adversarial import init_network
+from gan_forensics.gans.game import init_network
 from gan_forensics.nn import dcgan as strided
 from gan_forensics.nn import resgan
 from gan_forensics.nn.dist_gan import dist_gan_networks

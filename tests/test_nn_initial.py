@@ -1,5 +1,7 @@
 """Initial variables drawn on the host: shapes and laws of Flax, numbers of the key alone."""
 
+from dataclasses import replace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -106,16 +108,64 @@ def test_every_gan_has_the_variables_that_flax_gives_it(config):
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(drawn))
 
 
-def test_a_gan_is_drawn_without_compiling_a_network():
-    gan = build(GanConfig("infomax-gan", size=32))
-    init(gan)
+@pytest.fixture(scope="module")
+def compilations():
+    """Names of programs that were compiled since the test began."""
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
-        lambda name, seconds, **_: compiled.append(name) if "backend_compile" in name else None
+        lambda event, seconds, **of: (
+            compiled.append(of["fun_name"]) if "backend_compile" in event else None
+        )
     )
+    return compiled
+
+
+def test_a_gan_is_drawn_without_compiling_a_network(compilations):
+    gan = build(GanConfig("infomax-gan", size=32))
+    init(gan)
+    compilations.clear()
     init(gan, seed=1)
-    # Keys are split by programs of their own, which the first call compiled.
-    assert len(compiled) <= 2
+    assert not compilations
+
+
+def test_an_equal_gan_starts_from_another_seed_without_compiling(compilations):
+    config = GanConfig("dcgan", size=16, width=4)
+    first = build(config)
+    first.learner.start(0)
+    compilations.clear()
+    again = build(replace(config, seed=1))
+    assert again.config.seed == 1 and again.updates is first.updates
+    again.learner.start(2)
+    assert not compilations
+    wider = build(replace(config, width=5))
+    wider.learner.start(0)
+    assert compilations and wider.updates is not first.updates
+
+
+class Foreign(nn.Module):
+    """Layers of Flax's and of ours, and a variable that is made of what ours draws."""
+
+    width: int = 3
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(self.width, name="theirs")(x + 1)
+        x = nn.Dense(2, kernel_init=initial.normal(1.0), name="ours")(x)
+        return x + self.param("made", lambda key: x.sum())
+
+
+def test_networks_of_others_are_compiled_once_for_all_seeds(compilations):
+    x = jnp.zeros((2, 4))
+    initial_variables(Foreign(), jax.random.key(0), x)
+    compilations.clear()
+    for seed in (1, 2):
+        drawn = initial_variables(Foreign(), jax.random.key(seed), x)["params"]
+        # What is made of a draw is made of this seed's, not of the first one's.
+        made = Foreign().apply({"params": {**drawn, "made": 0.0}}, x).sum()
+        np.testing.assert_allclose(drawn["made"], made, rtol=1e-6, atol=1e-6)
+        theirs = Foreign().init(jax.random.key(seed), x)["params"]["theirs"]["kernel"]
+        np.testing.assert_array_equal(drawn["theirs"]["kernel"], theirs)
+    assert "jit(draw)" not in compilations
 
 
 def test_numbers_depend_on_the_key_and_the_place_alone():

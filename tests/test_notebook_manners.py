@@ -15,7 +15,7 @@ from gan_forensics.forensics import evaluate, evaluate_classes, fit_detector
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.gans import METHODS, GanConfig, Loss, Task, build
-from gan_forensics.gans.adversarial import adversarial
+from gan_forensics.gans.game import adversarial
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.task import term_name
 from gan_forensics.quality import Score

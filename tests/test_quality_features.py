@@ -29,8 +29,9 @@ from gan_forensics.quality import (
 )
 from gan_forensics.quality.digests import arrays_digest
 from gan_forensics.quality.evaluate import over_draws
-from gan_forensics.quality.extract import batched
+from gan_forensics.quality.extraction import batched
 from gan_forensics.quality.score import Score
+from tests.test_data_given_images import Tensor
 from tests.test_nn_inception import state_dict
 
 
@@ -309,6 +310,9 @@ def test_a_plain_function_gives_the_features_and_their_name(images, tmp_path):
     assert scores[0].value == fid(mean_colour(images), mean_colour(fake)).value
     assert f"Score(Frechet distance {on}: {scores[0].value:.5g}; 21 real, 16 fake)" in repr(scores)
     assert "±" in repr(scores[1])
+    # As PyTorch gives them, on a device and with gradients.
+    (same,) = evaluate_images(images, fake, lambda x: Tensor(mean_colour(x)), metrics=["fid"])
+    assert same.value == scores[0].value
     # Whatever a function is called, its distance is no FID.
     for name in ("inception-2015-12-05", "inception-v3"):
         mean_colour.__name__, keep = name, mean_colour.__name__

@@ -11,7 +11,7 @@ from gan_forensics.data import open_source, take
 from gan_forensics.quality import ambiguity, leaks
 from gan_forensics.quality.ambiguity import TURNS, rotation_ambiguity
 from gan_forensics.quality.leaks import difference_interval, measure_leak
-from gan_forensics.quality.transform_classifier import transform_classifier, transformed
+from gan_forensics.quality.transforms import transform_classifier, transformed
 
 
 def same(images, key):

@@ -5,7 +5,7 @@ import pytest
 
 from gan_forensics.data import ArraySource
 from gan_forensics.quality import fid, random_features, small_classifier_features
-from gan_forensics.quality.inception_features import inception_features
+from gan_forensics.quality.inception import inception_features
 
 
 def images(rng, n=64):

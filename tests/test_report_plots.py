@@ -242,7 +242,7 @@ def test_few_images_leave_no_empty_columns(rng):
     images = rng.integers(0, 255, (2, 3, 3, 3), dtype=np.uint8)
     assert image_grid(images, 8, gap=0).shape == (3, 6, 3)
     for wrong, columns, message in [
-        (images / 255, None, "uint8"),
+        (images / 255, None, "pixels are float64"),
         (images[0], None, "n, h, w, 1 or 3"),
         (images[:0], None, "0 images"),
         (images, 0, "0 columns"),

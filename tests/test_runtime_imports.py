@@ -9,9 +9,16 @@ import pytest
 @pytest.mark.parametrize(
     ("areas", "heavy"),
     [
-        ("nn spectra runtime data", "orbax grain gan_forensics.train"),
+        ("nn spectra runtime data", "gan_forensics.train"),
         ("nn spectra runtime", "gan_forensics.data"),
+        ("spectra", "flax gan_forensics.nn"),
         ("data", "jax flax"),
+        # What loads slowly is loaded where it is used.
+        (
+            "nn spectra runtime data train gans quality forensics explain distill faces",
+            "orbax tensorstore grain matplotlib scipy sklearn skimage pandas",
+        ),
+        ("anomaly", "orbax sklearn.ensemble matplotlib"),
     ],
 )
 def test_areas_do_not_load_what_they_can_do_without(areas, heavy):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gan_forensics.gans.adversarial import init_network
+from gan_forensics.gans.game import init_network
 from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.resgan import Features
 

@@ -15,8 +15,8 @@ from gan_forensics.anomaly.aae import AAEConfig, train_autoencoders
 from gan_forensics.anomaly.containers import append_labels, append_rows, check_columns, is_frame
 from gan_forensics.anomaly.edge import WEIGHTED, Edge, parse_edge, weights_of
 from gan_forensics.anomaly.labels import UnclearLabels, normal_label
-from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import CODING, EDGED, FittedModels, resample, rows_of_share
+from gan_forensics.anomaly.prior_fits import prior_fit
+from gan_forensics.anomaly.resampling import CODING, EDGED, FittedModels, resample, rows_of_share
 from gan_forensics.anomaly.scaling import constant_columns, fit_scaler
 from gan_forensics.data.copies import copies
 

@@ -121,7 +121,7 @@ class Augment:
         from gan_forensics.anomaly import new_rows, normal_label, write_table
         from gan_forensics.anomaly.containers import append_labels
         from gan_forensics.anomaly.labels import label_spelt
-        from gan_forensics.anomaly.resample import BETWEEN
+        from gan_forensics.anomaly.resampling import BETWEEN
         from gan_forensics.anomaly.tables import check_table_path
         from gan_forensics.data.copies import copies, copies_said
         from gan_forensics.files import check_file_out, write_json

@@ -115,7 +115,7 @@ class Evaluate:
         from gan_forensics.data.names import has_points
         from gan_forensics.files import check_file_out, shown
         from gan_forensics.files.paths import is_stream
-        from gan_forensics.quality.extract import check_cache
+        from gan_forensics.quality.extraction import check_cache
 
         at_least(1, n=self.n, draws=self.draws)
         at_least(0, seed=self.seed)
@@ -265,7 +265,7 @@ class Evaluate:
             why = f"only --features inception have it, these are {self.features}"
             not_given(why, weights=self.weights, resize=self.resize)
         elif self.weights is None:
-            from gan_forensics.quality.inception_features import HOW_TO_GET
+            from gan_forensics.quality.inception import HOW_TO_GET
 
             raise ValueError(
                 f"FID and its kin need weights: {HOW_TO_GET}; or judge by features of our own with "

@@ -68,7 +68,7 @@ def of_leaks(
     from gan_forensics.data import take
     from gan_forensics.gans.transforms import check_images
     from gan_forensics.quality import Score, measure_leak
-    from gan_forensics.quality.transform_classifier import AT_MOST
+    from gan_forensics.quality.transforms import AT_MOST
 
     command = replace(command, n=min(command.n, AT_MOST))
     sets, made = _opened(command, run, is_run=is_run)
@@ -132,7 +132,7 @@ def _row(leak: "Leak") -> dict[str, Any]:
 def _opened(command: "Evaluate", run: Path, *, is_run: bool) -> tuple[_Sets, str]:
     """Samples, real images that train and held-out ones; and what the samples are."""
     from gan_forensics.data import ArraySource, Rgb
-    from gan_forensics.quality.transform_classifier import check_count
+    from gan_forensics.quality.transforms import check_count
 
     gan, size = command.gan(run) if is_run else (None, command.size)
     links = command.follow_links

@@ -164,7 +164,7 @@ class TrainGan:
         from gan_forensics.data import has_points
         from gan_forensics.data.toy_points import world_of
         from gan_forensics.gans import GanConfig, build
-        from gan_forensics.gans.build import spans_run
+        from gan_forensics.gans.building import spans_run
         from gan_forensics.gans.config import POINTS
         from gan_forensics.gans.methods import architecture_of, method_of
         from gan_forensics.train import Cadence

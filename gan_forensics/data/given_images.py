@@ -249,7 +249,7 @@ def _channels(image: Any) -> int:
 
 def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np.ndarray:
     """The uint8 pixels of an array of any library."""
-    array = _as_numpy(array)
+    array = as_numpy(array)
     check_axes(array.shape, axes, name)
     if array.dtype == np.uint8 and range is None:
         return array
@@ -276,7 +276,7 @@ def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np
     return to_uint8(scaled, range=(-1, 1))
 
 
-def _as_numpy(array: Any) -> np.ndarray:
+def as_numpy(array: Any) -> np.ndarray:
     """An array of NumPy, JAX, PyTorch (of any device, with gradients) or another library."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()

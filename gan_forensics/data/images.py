@@ -213,6 +213,8 @@ def to_uint8(
     if rounding not in ("nearest", "floor"):
         raise ValueError(f"unknown rounding {rounding!r}; choose 'nearest' or 'floor'")
     image = np.asarray(image)
+    if image.dtype.name == "bfloat16":  # which NumPy does not know for a float
+        image = image.astype(np.float32)
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"expected float pixels in [-1, 1], got {image.dtype}: quantised already?")
     wrong = range_mistake(image) if range is None else ""

@@ -7,7 +7,7 @@ from gan_forensics.distill.classifier_learner import classifier_update, sgd, stu
 from gan_forensics.distill.classifier_runs import distill, train_classifier
 from gan_forensics.distill.classify import Classifier
 from gan_forensics.distill.decode import beam_search
-from gan_forensics.distill.diffusion_index import (
+from gan_forensics.distill.diffusion import (
     centroids,
     diffusion_index,
     mean_diffusion,
@@ -33,3 +33,48 @@ from gan_forensics.distill.translate import translate_lines
 from gan_forensics.distill.translator import Translator, TranslatorConfig, load_translator
 from gan_forensics.distill.translator_fit import fit_translator, teacher_top_logits
 from gan_forensics.distill.translator_runs import Teaching, train_translator
+
+__all__ = [
+    "ARCHITECTURES",
+    "beam_search",
+    "centroids",
+    "Classifier",
+    "classifier_update",
+    "ClassifierConfig",
+    "diffusion_index",
+    "distill",
+    "Distillation",
+    "fit_translator",
+    "inputs_of",
+    "load_classifier",
+    "load_translator",
+    "logit_spread",
+    "make_classifier",
+    "mean_diffusion",
+    "normalised_distances",
+    "objective",
+    "open_teacher",
+    "optimal_gap",
+    "published_variables",
+    "qr_pca",
+    "QrPca",
+    "sgd",
+    "similar_classes",
+    "smoothed_cross_entropy",
+    "smoothed_entropy",
+    "student_schedule",
+    "student_update",
+    "teacher_schedule",
+    "teacher_top_logits",
+    "Teaching",
+    "tempered_divergence",
+    "template_plane",
+    "token_losses",
+    "top_logits",
+    "train_classifier",
+    "train_translator",
+    "translate_lines",
+    "Translator",
+    "TranslatorConfig",
+    "true_class_probability",
+]

@@ -25,6 +25,7 @@ from gan_forensics.explain.probes import (
     gray_drop,
     median_test,
 )
+from gan_forensics.explain.propagation import Relevance, UnitRelevance, relevance, unit_relevance
 from gan_forensics.explain.ranking import (
     Feature,
     MaskSets,
@@ -33,4 +34,41 @@ from gan_forensics.explain.ranking import (
     parse_name,
     rank,
 )
-from gan_forensics.explain.relevance import Relevance, UnitRelevance, relevance, unit_relevance
+
+__all__ = [
+    "bounding_box",
+    "Box",
+    "channel_masks",
+    "channel_shares",
+    "colour_conditional",
+    "ColourConditional",
+    "Composite",
+    "composites",
+    "Feature",
+    "feature_layers",
+    "feature_relevance",
+    "FeatureRelevance",
+    "find_layers",
+    "fold_batch_norm",
+    "GradCam",
+    "gray_drop",
+    "GrayDrop",
+    "guided_grad_cam",
+    "heat_map",
+    "Layer",
+    "mask_sets",
+    "masked_logits",
+    "MaskSets",
+    "max_activations",
+    "median_test",
+    "MedianTest",
+    "parse_name",
+    "rank",
+    "Relevance",
+    "relevance",
+    "rules",
+    "top_images",
+    "TopImages",
+    "unit_relevance",
+    "UnitRelevance",
+]

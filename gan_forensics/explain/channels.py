@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.explain.layers import CONVOLUTIONS, Variables, check_floats, logits_of
-from gan_forensics.explain.relevance import check_names
+from gan_forensics.explain.propagation import check_names
 
 
 def masked_logits(

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 
 from gan_forensics.explain.composites import Composite
 from gan_forensics.explain.layers import Variables, check_floats, feature_layers, find_layers
-from gan_forensics.explain.relevance import relevance
+from gan_forensics.explain.propagation import relevance
 
 CONFIDENCE = 0.9  # the score from which a generated image counts as recognised
 

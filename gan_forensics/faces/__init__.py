@@ -29,3 +29,31 @@ from gan_forensics.faces.fit import Fit, fit_box, fit_landmarks
 from gan_forensics.faces.tracker import Estimate, Tracker
 from gan_forensics.faces.tracker_config import TrackerConfig
 from gan_forensics.faces.video import frames, probe, write_video
+
+__all__ = [
+    "default_units",
+    "deform",
+    "detect_boxes",
+    "Estimate",
+    "euler_angles",
+    "Fit",
+    "fit_box",
+    "fit_landmarks",
+    "frames",
+    "geodesic_angle",
+    "load_landmark_detector",
+    "load_wireframe",
+    "mirror_of",
+    "oriented",
+    "pinhole",
+    "probe",
+    "read_landmarks_csv",
+    "read_wfm",
+    "Tracker",
+    "TrackerConfig",
+    "unit_index",
+    "weak_perspective",
+    "Wireframe",
+    "write_video",
+    "write_wfm",
+]

@@ -18,7 +18,43 @@ from gan_forensics.files.reader import (
     read_json,
     unpacked,
 )
-from gan_forensics.files.shown import escaped, file_stem, listed, natural_order, shown
+from gan_forensics.files.showing import escaped, file_stem, listed, natural_order, shown
 from gan_forensics.files.tables import Csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
 from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside
+
+__all__ = [
+    "check_file_in",
+    "check_file_out",
+    "check_folder_out",
+    "Csv",
+    "escaped",
+    "file_stem",
+    "gunzip",
+    "gunzip_start",
+    "in_words",
+    "is_missing",
+    "listed",
+    "names_it",
+    "natural_order",
+    "no_link",
+    "number",
+    "open_regular",
+    "parse_json",
+    "plain_path",
+    "private_folder",
+    "read_bytes",
+    "read_csv",
+    "read_json",
+    "refuse_links",
+    "rows_kept",
+    "say",
+    "shown",
+    "tell",
+    "unpacked",
+    "whole_number",
+    "write_csv",
+    "write_json",
+    "write_text",
+    "written_beside",
+]

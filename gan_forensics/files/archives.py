@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from gan_forensics.files.reader import open_regular, parse_json
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 from gan_forensics.files.writer import written_beside
 
 # An archive unpacks to at most so many times its size, beyond what any may unpack to.

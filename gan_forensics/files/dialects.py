@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gan_forensics.files.numbers import is_missing
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # Lines by which the separator is found.

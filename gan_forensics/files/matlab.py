@@ -19,7 +19,7 @@ import numpy as np
 
 from gan_forensics.files.archives import MOST_ARRAYS, Choose, Head, check_size, most_unpacked
 from gan_forensics.files.reader import open_regular
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 # NumPy's types of the numbers as they are stored, by MATLAB's number of each, and in version 4.
 _STORED = dict(

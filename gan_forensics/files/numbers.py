@@ -6,7 +6,7 @@ Python itself reads more: 2020_01 as 202001, infinity, and the digits of every s
 import math
 import re
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]+")

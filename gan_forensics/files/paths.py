@@ -6,7 +6,7 @@ import re
 import stat
 from pathlib import Path
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 _IN_WORDS = {
     errno.ENOENT: "no such file or folder",

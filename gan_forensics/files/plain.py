@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 # Neither a pattern (Orbax looks for [64px] among its files), nor an escape (TensorStore takes a
 # backslash for a slash), nor an address (gs:), nor bytes that are no UTF-8.

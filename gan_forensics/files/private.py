@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 
 def private_folder(folder: Path, *, chosen: bool = True) -> None:

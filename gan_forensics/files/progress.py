@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 from gan_forensics.files.terminal import say
 
 if TYPE_CHECKING:

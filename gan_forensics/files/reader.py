@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 # Settings, results and manifests are far smaller; Python needs some twenty times as much for them.
 MOST_JSON = 16 * 2**20

@@ -28,7 +28,7 @@ from gan_forensics.files.dialects import (
 from gan_forensics.files.numbers import number
 from gan_forensics.files.paths import is_stream
 from gan_forensics.files.reader import read_bytes
-from gan_forensics.files.shown import escaped, shown
+from gan_forensics.files.showing import escaped, shown
 from gan_forensics.files.terminal import say
 from gan_forensics.files.writer import create, names_it, written_beside
 

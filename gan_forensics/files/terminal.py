@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 
 # Of a line; of all lines of an error.
 MOST_LINE = 4000

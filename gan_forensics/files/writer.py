@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gan_forensics.files.paths import is_stream, open_file
-from gan_forensics.files.shown import shown
+from gan_forensics.files.showing import shown
 from gan_forensics.files.terminal import say
 
 # How long a pipe is waited for that nobody reads from.

@@ -3,29 +3,30 @@
 Scores of every detector rise with the evidence that an image was generated.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from gan_forensics.forensics.attribution import Attributor, fit_attributor
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attribution_files import load_attributor
 from gan_forensics.forensics.attribution_model import Model, Outputs
 from gan_forensics.forensics.calibration import Calibration, calibrated_threshold
+from gan_forensics.forensics.class_evaluation import (
+    ClassesResult,
+    SeverityRow,
+    evaluate_classes,
+    severity_table,
+)
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
 from gan_forensics.forensics.detectors import (
     Detector,
     SpectralDetector,
     load_detector,
 )
-from gan_forensics.forensics.estimator import DetectorClassifier
-from gan_forensics.forensics.evaluate import (
+from gan_forensics.forensics.evaluation import (
     DetectionResult,
     OperatingPoint,
     evaluate,
     evaluate_sources,
-)
-from gan_forensics.forensics.evaluate_classes import (
-    ClassesResult,
-    SeverityRow,
-    evaluate_classes,
-    severity_table,
 )
 from gan_forensics.forensics.features import FEATURES
 from gan_forensics.forensics.fitting import fit_detector
@@ -45,3 +46,61 @@ from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
 from gan_forensics.forensics.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.estimator import DetectorClassifier
+
+__all__ = [
+    "AttributionConfig",
+    "Attributor",
+    "calibrated_threshold",
+    "Calibration",
+    "ClassesResult",
+    "CLASSIFIERS",
+    "count_scores",
+    "DetectionResult",
+    "Detector",
+    "detector_update",
+    "DetectorClassifier",
+    "DetectorConfig",
+    "evaluate",
+    "evaluate_classes",
+    "evaluate_sources",
+    "FEATURES",
+    "fit_attributor",
+    "fit_classifier",
+    "fit_detector",
+    "geometric_mean_threshold",
+    "grouped_rate",
+    "inclusive",
+    "Interval",
+    "load_attributor",
+    "load_detector",
+    "METRICS",
+    "Model",
+    "NeuralDetector",
+    "OperatingPoint",
+    "Outputs",
+    "part",
+    "Parts",
+    "Preprocessing",
+    "rate_interval",
+    "severity_table",
+    "SeverityRow",
+    "SpectralDetector",
+    "train_detector",
+    "two_sample_interval",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`DetectorClassifier` when it is asked for: what it inherits loads scikit-learn."""
+    if name != "DetectorClassifier":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gan_forensics.forensics.estimator import DetectorClassifier
+
+    return DetectorClassifier
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

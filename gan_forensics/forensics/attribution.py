@@ -36,6 +36,7 @@ from gan_forensics.forensics.attribution_parts import (
     usable,
 )
 from gan_forensics.forensics.attribution_training import in_memory, perturbation_of
+from gan_forensics.forensics.neural_parts import file_named
 from gan_forensics.forensics.open_set import ACCEPTED, KNOWNNESS, known_threshold
 from gan_forensics.forensics.preprocessing import NATIVE, Prepared, Preprocessing
 from gan_forensics.forensics.temperature import fit_temperature
@@ -147,7 +148,10 @@ class Attributor:
         """
         source, parts = as_source(images), []
         for first in range(0, len(source), _AT_ONCE):
-            some = [self.prepared(source[i]["image"]) for i in _upto(first, len(source))]
+            some = []
+            for i in _upto(first, len(source)):
+                with file_named(source, i):
+                    some.append(self.prepared(source[i]["image"]))
             parts.append(self.model.outputs(np.stack(some)))
         if not parts:
             raise ValueError("no images were given")

@@ -20,7 +20,7 @@ from gan_forensics.data.perturbations import RandomCorruption, at_hand, perturb
 from gan_forensics.forensics.attribution import Attributor
 from gan_forensics.forensics.attribution_model import Outputs
 from gan_forensics.forensics.attribution_parts import relabelled
-from gan_forensics.forensics.evaluate_classes import evaluate_classes
+from gan_forensics.forensics.class_evaluation import evaluate_classes
 from gan_forensics.forensics.temperature import calibration_error, reliability
 
 Progress = Callable[[range], Iterable[int]]

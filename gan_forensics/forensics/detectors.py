@@ -30,6 +30,7 @@ from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.decisions import Classifier, check_arrays
 from gan_forensics.forensics.features import FEATURES, RADIAL, looked_at, lookup
 from gan_forensics.forensics.format_audit import read_seen
+from gan_forensics.forensics.neural_parts import file_named
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.quality import FeatureExtractor
 
@@ -124,9 +125,12 @@ class SpectralDetector:
         at_once = room(*self.image_shape[:2])
         for first in range(0, len(source), at_once):
             rows = range(first, min(first + at_once, len(source)))
-            yield np.stack([
-                self._coloured(self.preprocessing(source[row]["image"])[None])[0] for row in rows
-            ])  # fmt: skip
+            prepared = []
+            for row in rows:
+                with file_named(source, row):
+                    image = self.preprocessing(source[row]["image"])
+                    prepared.append(self._coloured(image[None])[0])
+            yield np.stack(prepared)
 
     def _coloured(self, images: Images) -> Images:
         """Images of the shape that it was fitted on, gray ones repeated if it looks at colours."""

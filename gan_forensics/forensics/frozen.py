@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from gan_forensics.files import shown
 from gan_forensics.quality import FeatureExtractor, inception_features, random_features
 from gan_forensics.quality.frechet import INCEPTION
-from gan_forensics.quality.inception_features import HOW_TO_GET
+from gan_forensics.quality.inception import HOW_TO_GET
 
 
 class Frozen(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Float64, UInt8
 
-from gan_forensics.data import as_source
+from gan_forensics.data import Source, as_source
 from gan_forensics.data.flat import flat
 from gan_forensics.data.images import check_pixels
 from gan_forensics.files import shown
@@ -33,7 +33,7 @@ from gan_forensics.forensics.canvases import (
     room,
 )
 from gan_forensics.forensics.features import lookup
-from gan_forensics.forensics.neural_parts import images_of
+from gan_forensics.forensics.neural_parts import file_named
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
@@ -146,10 +146,10 @@ class NeuralDetector:
             ValueError: on pixels of another type, and on images smaller than the network's stride.
             ImageError: on a file that cannot be read.
         """
-        images = images_of(as_source(images))
+        source = as_source(images)
         whole, on_canvas = logits_of(self.network), _logits_on_canvas(self.network)
-        scores, empty = np.zeros(len(images)), np.zeros(len(images), bool)
-        for places, batch, sides in few_shapes(self.network, self._checked(images, empty)):
+        scores, empty = np.zeros(len(source)), np.zeros(len(source), bool)
+        for places, batch, sides in few_shapes(self.network, self._checked(source, empty)):
             if sides is None:
                 logits = whole(self.variables, batch)
             else:
@@ -188,12 +188,13 @@ class NeuralDetector:
         """One image as it looks at it, which decides whether the image is flat."""
         return self.preprocessing(image)
 
-    def _checked(self, images: Images, empty: np.ndarray) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
+    def _checked(self, source: Source, empty: np.ndarray) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
         """The images as they are looked at; those that are flat are marked as empty."""
-        for place in range(len(images)):
-            image = images[place]
-            self.check_shape(image.shape)
-            prepared = self.view(image)
+        for place in range(len(source)):
+            with file_named(source, place):
+                image = source[place]["image"]
+                self.check_shape(image.shape)
+                prepared = self.view(image)
             empty[place] = flat([prepared])[0]
             yield prepared
 

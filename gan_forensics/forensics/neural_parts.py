@@ -1,14 +1,16 @@
 """The images of a neural detector: real ones and generated ones, parted by what they are for."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.data import Rows, Source
+from gan_forensics.data import FileSource, ImageError, Rows, Source
 from gan_forensics.data.survey import OnBadImage, surveyed
+from gan_forensics.files import shown
 from gan_forensics.forensics.partition import parted
 from gan_forensics.forensics.preprocessing import NATIVE, Preprocessing
 
@@ -205,3 +207,16 @@ class OnDemand(Sequence):
 def images_of(source: Source) -> Sequence[UInt8[np.ndarray, "_h _w c"]]:
     """All images of a source, of whatever sizes, each read when it is asked for."""
     return OnDemand(source, lambda example: example["image"])
+
+
+@contextmanager
+def file_named(source: Source, index: int) -> Iterator[None]:
+    """Name the file whose image is refused (ValueError), where images are of files."""
+    try:
+        yield
+    except ImageError:  # It does.
+        raise
+    except ValueError as error:
+        if isinstance(source, FileSource):
+            raise ValueError(f"{shown(source.describe(index))}: {error}") from None
+        raise

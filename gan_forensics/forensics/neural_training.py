@@ -25,7 +25,7 @@ from jaxtyping import PyTree
 
 from gan_forensics.data import Augmentation, Source
 from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
-from gan_forensics.forensics.evaluate import operating_point
+from gan_forensics.forensics.evaluation import operating_point
 from gan_forensics.forensics.measure import measured, thresholds_of
 from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (

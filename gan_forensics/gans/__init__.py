@@ -3,14 +3,14 @@
 `METHODS` names them all.
 """
 
-from gan_forensics.gans.adversarial import Game, Player, Recipe, adversarial, penalised
 from gan_forensics.gans.augment import AUGMENTATIONS, consistency_task
 from gan_forensics.gans.averaged import about_average, with_average
-from gan_forensics.gans.build import Gan, build, init
-from gan_forensics.gans.config import GanConfig
+from gan_forensics.gans.building import Gan, build, init
+from gan_forensics.gans.config import GanConfig, OwnConfig
 from gan_forensics.gans.context import Context, Draws
 from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.fitting import fit, load, save
+from gan_forensics.gans.game import Game, Player, Recipe, adversarial, penalised
 from gan_forensics.gans.gradient_matching import (
     TaylorCoefficients,
     TaylorGaps,
@@ -20,6 +20,7 @@ from gan_forensics.gans.gradient_matching import (
 )
 from gan_forensics.gans.infomax import chance_level, infomax_accuracy, infomax_loss, infomax_task
 from gan_forensics.gans.losses import LOSSES, AdversarialLoss, cross_entropy
+from gan_forensics.gans.make import make_gan
 from gan_forensics.gans.method import Method, only
 from gan_forensics.gans.methods import METHODS
 from gan_forensics.gans.multi_class import label_augmented_task, matching_task, multi_class_task
@@ -38,3 +39,71 @@ from gan_forensics.gans.stargan_config import StarGanConfig
 from gan_forensics.gans.stargan_runs import load_stargan, train_stargan
 from gan_forensics.gans.stargan_targets import target_labels
 from gan_forensics.gans.task import Loss, Task
+
+__all__ = [
+    "about_average",
+    "adam",
+    "adversarial",
+    "AdversarialLoss",
+    "AUGMENTATIONS",
+    "build",
+    "build_stargan",
+    "chance_level",
+    "consistency_task",
+    "Context",
+    "cross_entropy",
+    "dag_task",
+    "Draws",
+    "fit",
+    "Game",
+    "Gan",
+    "GanConfig",
+    "generate",
+    "gradient_matching_task",
+    "gradient_penalty",
+    "infomax_accuracy",
+    "infomax_loss",
+    "infomax_task",
+    "init",
+    "interpolate",
+    "label_augmented_task",
+    "largest_singular_values",
+    "linear_decay",
+    "load",
+    "load_gan",
+    "load_stargan",
+    "Loss",
+    "LOSSES",
+    "matching_task",
+    "Method",
+    "METHODS",
+    "multi_class_task",
+    "neighbour_embedding",
+    "neighbour_task",
+    "only",
+    "penalised",
+    "Player",
+    "Prior",
+    "PRIORS",
+    "Recipe",
+    "relativistic_task",
+    "rotated",
+    "rotation_labels",
+    "rotation_loss",
+    "rotation_task",
+    "save",
+    "similarities",
+    "spectral_task",
+    "StarGan",
+    "StarGanConfig",
+    "target_labels",
+    "Task",
+    "taylor_coefficients",
+    "taylor_gaps",
+    "TaylorCoefficients",
+    "TaylorGaps",
+    "train_gan",
+    "train_stargan",
+    "translate",
+    "with_average",
+]

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
+from gan_forensics.gans.calling import apply
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
 from gan_forensics.runtime import jit, products, random_key
@@ -104,6 +105,7 @@ def _compiled(generator: nn.Module, prior: Prior, classes: int | None, count: in
             own = jax.random.fold_in(key, 1)
             inputs.append(jax.random.randint(own, (count,), 0, classes, jnp.int32))
         variables = {"params": params, **stats}
-        return generator.apply(variables, *inputs, train=True, mutable=list(stats))[1]
+        told = {"train": True, "mutable": list(stats), "rngs": jax.random.fold_in(key, 2)}
+        return apply(generator, variables, *inputs, **told)[1]
 
     return jit(statistics_of_the_average)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_forensics.gans.adversarial import Schedule
+from gan_forensics.gans.game import Schedule
 from gan_forensics.gans.optimizers import Rate
 from gan_forensics.runtime import Precision
 
@@ -141,3 +141,50 @@ class GanConfig:
     def __post_init__(self):
         if self.label_names is not None:  # JSON brings lists back.
             object.__setattr__(self, "label_names", tuple(self.label_names))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        if self.architecture in POINTS:
+            return (self.dimensions or 1,)
+        return (self.size, self.size, self.channels or 3)
+
+
+@dataclass(frozen=True)
+class OwnConfig:
+    """What a GAN of `make_gan` is made from: its arguments, with networks and terms in words.
+
+    Attributes:
+        generator: its class and its fields.
+        discriminator: likewise.
+        terms: of the players, by name, in the order of the tasks.
+    """
+
+    generator: str
+    discriminator: str
+    terms: dict[str, tuple[str, ...]]
+    size: int
+    channels: int
+    latent: int
+    prior: Literal["normal", "uniform"]
+    range: tuple[float, float]
+    classes: int | None
+    label_names: tuple[str, ...] | None
+    batch_size: int
+    learning_rate: Rate
+    discriminator_learning_rate: Rate
+    betas: tuple[float, float]
+    n_dis: int
+    schedule: Schedule
+    decay_steps: int | None
+    first: Literal["generator", "discriminator"]
+    average: float | None
+    precision: Precision | None
+    flip: bool
+    seed: int
+    method: str = "own"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return (self.size, self.size, self.channels)

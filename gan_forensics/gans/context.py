@@ -3,8 +3,8 @@
 A GAN loss is a sum of small terms, and each `Term` is a pure function of a `Context`. What it asks
 for is made when first asked for, and shared by the terms that follow:
 
-    context.real["logits"]                  the discriminator's output for the real images
-    context.fake["rotation"]                any other of its outputs, by name
+    context.real.logits                     the discriminator's output for the real images
+    context.fake["rotation"]                any other of its outputs, by name; either way will do
     context.judged("fake", flipped)["..."]  its output for transformed images
     context.discriminate(images, labels)    one more pass of the discriminator
     context.together(copies)                many sets of images in one pass of it
@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from gan_forensics.gans.calling import apply
 from gan_forensics.gans.discriminator_output import DiscriminatorOutput, named_outputs
 from gan_forensics.gans.task import (
     DISCRIMINATOR,
@@ -41,9 +42,13 @@ from gan_forensics.gans.task import (
     Term,
     Transform,
     Weight,
+    loss_of,
+    term_name,
 )
 
 WEIGHTS = "weights"
+# How the note on an error begins that says which term raised it.
+IN_TERM = "in the term "
 Made = TypeVar("Made")
 # What networks of Flax keep of a batch, which ties its images together.
 _OF_BATCHES = "batch_stats"
@@ -98,6 +103,7 @@ class Context:
         self._images: dict[Owner, Images] = {"real": batch[data]}
         self._judged: dict[tuple[Owner, Transform | None], DiscriminatorOutput] = {}
         self._made: dict[str, Any] = {}
+        self._passes = 0
 
     def images(self, owner: Owner) -> Images:
         """The real images, or the generated ones of the move's noise.
@@ -218,7 +224,7 @@ class Context:
                 for (_, leaf), is_bias in zip(leaves, added, strict=True)
             ]
             variables = {"params": jax.tree.unflatten(structure, parts)}
-            return named_outputs(network.apply(variables, images, train=True))["logits"]
+            return named_outputs(apply(network, variables, images, train=True))["logits"]
 
         biases = [leaf for (_, leaf), is_bias in zip(leaves, added, strict=True) if is_bias]
         logits, back = jax.vjp(judge, images, biases)
@@ -240,10 +246,12 @@ class Context:
         """What the discriminator returns, and what it sows of its trunk, by name."""
         stats = self.stats.get(DISCRIMINATOR, self._before[DISCRIMINATOR])
         variables = {"params": self._params[DISCRIMINATOR], **stats}
+        network, rngs = self._networks[DISCRIMINATOR], self._rngs(DISCRIMINATOR)
+        mutable = [*stats, _SOWN]
 
         def judge(*inputs):
-            outputs, changed = self._networks[DISCRIMINATOR].apply(
-                variables, *inputs, train=True, mutable=[*stats, _SOWN]
+            outputs, changed = apply(
+                network, variables, *inputs, train=True, mutable=mutable, rngs=rngs
             )
             # Its own; what a network within it leaves stands under that one's name.
             own = changed.pop(_SOWN, {}).items()
@@ -285,10 +293,18 @@ class Context:
                 "brings what it needs in `networks`"
             )
         stats = self.stats.get(name, self._before[name])
-        outputs, self.stats[name] = self._networks[name].apply(
-            {"params": self._params[name], **stats}, *inputs, train=True, mutable=list(stats)
+        variables, options = {"params": self._params[name], **stats}, {"mutable": list(stats)}
+        outputs, self.stats[name] = apply(
+            self._networks[name], variables, *inputs, train=True, rngs=self._rngs(name), **options
         )
         return outputs
+
+    def _rngs(self, name: str) -> Array | None:
+        """The key of what a network draws in a pass (dropout, noise): another in every pass."""
+        if self.draws.key is None:
+            return None
+        self._passes += 1
+        return self.key(f"pass {self._passes} of the networks, {name}")
 
     def statistics(self, name: str) -> PyTree:
         """The statistics of a network as its last pass left them; empty while it is initialised."""
@@ -325,11 +341,15 @@ class Context:
         """The sum of the terms, in their order.
 
         Raises:
-            ValueError: when two terms report a metric of one name.
+            ValueError: when two terms report a metric of one name, or one returns no number.
         """
         value, metrics = 0.0, {}
         for term in terms:
-            loss = term(self)
+            try:
+                loss = loss_of(term, term(self))
+            except Exception as error:
+                error.add_note(f"{IN_TERM}{term_name(term)}")
+                raise
             if twice := sorted(metrics.keys() & loss.metrics.keys()):
                 raise ValueError(
                     f"two tasks report the metric {twice[0]!r}: leave one out, or give it another "

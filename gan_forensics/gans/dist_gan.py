@@ -27,7 +27,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.gans.adversarial import penalised
 from gan_forensics.gans.autoencoder import (
     AUTOENCODER,
     ENCODER,
@@ -36,6 +35,7 @@ from gan_forensics.gans.autoencoder import (
     reconstructed,
 )
 from gan_forensics.gans.context import Context
+from gan_forensics.gans.game import penalised
 from gan_forensics.gans.losses import AdversarialLoss
 from gan_forensics.gans.penalties import Norm
 from gan_forensics.gans.task import GENERATOR, Loss, PairLoss, Task, Weight

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from gan_forensics.gans.adversarial import Recipe
 from gan_forensics.gans.architectures import (
     Networks,
     dist_networks,
@@ -27,6 +26,7 @@ from gan_forensics.gans.dist_gan import (
     dist_gan_task,
     distance_task,
 )
+from gan_forensics.gans.game import Recipe
 from gan_forensics.gans.gradient_matching import gradient_matching_task
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.method import Method

@@ -15,7 +15,7 @@ from gan_forensics.data.given_images import Range, resized
 from gan_forensics.data.labels import Labelled, known_labels
 from gan_forensics.data.sources import check_points
 from gan_forensics.files import say, shown
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
 from gan_forensics.gans.runs import sampler
 from gan_forensics.train import Cadence, TrainState, load_state, process_batches
 from gan_forensics.train import fit as train

@@ -6,11 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 
-from gan_forensics.gans.adversarial import Game, Recipe, adversarial
 from gan_forensics.gans.architectures import Networks
 from gan_forensics.gans.augment import augmentation
 from gan_forensics.gans.config import POINTS, GanConfig
-from gan_forensics.gans.losses import LOSSES
+from gan_forensics.gans.game import Game, Recipe, adversarial
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import Task
 
@@ -153,4 +152,4 @@ class Method(NamedTuple):
 
 def only(loss: str, *tasks: Task) -> Callable[[GanConfig], tuple[Task, ...]]:
     """The same tasks for every config: an adversarial loss of `LOSSES`, and others."""
-    return lambda config: (adversarial(LOSSES[loss]), *tasks)
+    return lambda config: (adversarial(loss), *tasks)

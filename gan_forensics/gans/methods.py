@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any, cast
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import Recipe, penalised
 from gan_forensics.gans.architectures import point_networks, residual_networks, strided_networks
 from gan_forensics.gans.config import POINTS, Architecture, GanConfig
 from gan_forensics.gans.dist_gan_methods import DIST_GANS, on_points, pair_of
+from gan_forensics.gans.game import Recipe, penalised
 from gan_forensics.gans.infomax import infomax_task
 from gan_forensics.gans.method import Method, Supervision, only
 from gan_forensics.gans.relativistic import GAMMA, relativistic_task

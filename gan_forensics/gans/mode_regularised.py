@@ -18,7 +18,6 @@ The sign of RGAN's last term looks inverted; it is kept.
 import flax.linen as nn
 import jax
 
-from gan_forensics.gans.adversarial import adversarial
 from gan_forensics.gans.autoencoder import (
     AUTOENCODER,
     ENCODER,
@@ -27,6 +26,7 @@ from gan_forensics.gans.autoencoder import (
 )
 from gan_forensics.gans.context import Context
 from gan_forensics.gans.dist_gan import reconstruction_error
+from gan_forensics.gans.game import adversarial
 from gan_forensics.gans.losses import AdversarialLoss
 from gan_forensics.gans.task import Loss, Task
 

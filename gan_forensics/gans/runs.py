@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +25,8 @@ from gan_forensics.files import say as say_so
 from gan_forensics.files import shown
 from gan_forensics.gans.augment import at_cap, described
 from gan_forensics.gans.averaged import about_average, is_young
-from gan_forensics.gans.build import Gan, build, spans_run
-from gan_forensics.gans.config import POINTS, GanConfig
+from gan_forensics.gans.building import Gan, build, spans_run
+from gan_forensics.gans.config import POINTS, GanConfig, OwnConfig
 from gan_forensics.gans.methods import architecture_of, method_of
 from gan_forensics.gans.optimizers import SCHEDULED
 from gan_forensics.gans.sampling import generate
@@ -173,7 +174,7 @@ def _about_points(config: GanConfig, source: Source) -> list[str]:
 
 def load_gan(
     run: Path | str, *, best: str | None = None, tasks: Sequence[Task] = ()
-) -> tuple[Gan, TrainState]:
+) -> tuple[Gan[GanConfig], TrainState]:
     """The GAN of a run folder, with the state of its newest whole checkpoint.
 
     With `best`, a metric that the run kept its best checkpoint by, it is that one. Where the GAN
@@ -191,11 +192,21 @@ def load_gan(
             f"{shown(run)} was trained with {scheduled[0]} as a schedule, which only Python knows: "
             "build its GAN again, and give it to load(run, gan)"
         )
-    gan = from_config(run, "gan", lambda saved: build(GanConfig(**saved), tasks=tasks))
+    gan = from_config(run, "gan", partial(_built, tasks=tasks))
     state = load_state(run, gan.learner, best=best)
     if is_young(gan, int(state.step)):
         say_so(about_average(gan, int(state.step)))
     return gan, state
+
+
+def _built(saved: dict[str, Any], *, tasks: Sequence[Task]) -> Gan[GanConfig]:
+    if saved.get("method") == OwnConfig.method:
+        raise RunFolderError(
+            f"the run has networks of its own, {shown(str(saved.get('generator')))} and "
+            f"{shown(str(saved.get('discriminator')))}: make them again with make_gan, and read "
+            "the state with load(run, gan)"
+        )
+    return build(GanConfig(**saved), tasks=tasks)
 
 
 def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:

@@ -15,7 +15,8 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans.averaged import with_average
-from gan_forensics.gans.build import Gan
+from gan_forensics.gans.building import Gan
+from gan_forensics.gans.calling import apply
 from gan_forensics.gans.class_names import class_number
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
@@ -202,4 +203,4 @@ def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.n
 
 @partial(jax.jit, static_argnums=0)
 def _passed(generator: nn.Module, params: PyTree, stats: PyTree, *inputs: Array):
-    return generator.apply({"params": params, **stats}, *inputs, train=False)
+    return apply(generator, {"params": params, **stats}, *inputs, train=False)

@@ -9,7 +9,7 @@ D is the mean over patches (no logarithm), L_cls the binary cross-entropy summed
 over images. A step is `n_dis` moves of the discriminator, each on fresh images, then one of the
 generator on the images and c' of the first; the released code gives it those of the last.
 
-What a game of `gan_forensics.gans.adversarial` draws from noise is an image here, so that StarGAN
+What a game of `gan_forensics.gans.game` draws from noise is an image here, so that StarGAN
 is a learner of its own, made of the same losses, penalties and optimisers.
 """
 
@@ -28,8 +28,8 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from gan_forensics.data import as_images, to_float, to_uint8
 from gan_forensics.data.pipeline import Batch
 from gan_forensics.files import listed
-from gan_forensics.gans.adversarial import init_network
 from gan_forensics.gans.filled_batches import filled_batches
+from gan_forensics.gans.game import init_network
 from gan_forensics.gans.losses import LOSSES
 from gan_forensics.gans.optimizers import adam
 from gan_forensics.gans.penalties import gradient_penalty

@@ -1,15 +1,19 @@
 """What players minimise for one purpose: a task of terms, and what a term is.
 
-A term is a pure function of a `gan_forensics.gans.context.Context`, which returns its `Loss`. A
-task says which terms each player has; one of an adversarial loss also says what it makes of any
-pair of images (`PairLoss`), and one of a penalty which penalty it is, so that further tasks can
-judge transformed pairs in the same way.
+A term is a pure function of a `gan_forensics.gans.context.Context`, which returns a number, or a
+`Loss` where it has more to report. A task says which terms each player has; one of an adversarial
+loss also says what it makes of any pair of images (`PairLoss`), and one of a penalty which penalty
+it is, so that further tasks can judge transformed pairs in the same way.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 if TYPE_CHECKING:
@@ -32,7 +36,8 @@ class Loss(NamedTuple):
     metrics: Mapping[str, Float[Array, ""]] = {}
 
 
-Term = Callable[["Context"], Loss]
+# What a term returns; the metric of a plain number goes by the name of the term.
+Term = Callable[["Context"], Loss | Float[Array, ""] | float]
 # (context, whose images, images) to what the discriminator is shown of them.
 Augment = Callable[["Context", Shown, Images], Images]
 
@@ -104,8 +109,63 @@ class Task(NamedTuple):
 
 
 def term_name(term: Term) -> str:
-    """What a term is called: its function's name, or that of the function that made it."""
-    term = getattr(term, "func", term)  # of a partial one
+    """What a term is called, in messages and, where it returns a plain number, in metrics.
+
+    Its function's name, or that of the function that made it, where its own says nothing.
+    """
+    while isinstance(term, functools.partial):
+        term = term.func
     *outer, own = getattr(term, "__qualname__", type(term).__name__).split(".")
     made = outer[-2:-1] if own in (GENERATOR, DISCRIMINATOR, "<lambda>", "term") else ()
-    return next(iter(made), own)
+    return next(iter(made), own.strip("<>"))
+
+
+def loss_of(term: Term, made: Any) -> Loss:
+    """What a term returned, as its `Loss`: a plain number is reported by the term's name.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    loss = made if isinstance(made, Loss) else Loss(made, {term_name(term): made})
+    # Asked before JAX is, which takes lists and None for numbers or says nothing of the term.
+    number = isinstance(loss.value, jax.Array | np.ndarray | np.generic | float | int)
+    if not number or jnp.ndim(loss.value) != 0:
+        given = f"{loss.value.dtype}{list(loss.value.shape)}" if number else repr(loss.value)[:60]
+        raise ValueError(
+            f"a term returned {given}: it returns one number, such as the mean over the images, or "
+            "a Loss of one"
+        )
+    return loss
+
+
+def check_tasks(tasks: Any) -> tuple[Task, ...]:
+    """Refuse what is no sequence of tasks of terms (ValueError)."""
+    how = "Task(generator=(my_term,)), adversarial('hinge')"
+    if isinstance(tasks, Task) or not isinstance(tasks, Sequence):
+        raise ValueError(f"tasks come in a list, got {_said(tasks)}: give [{how}]")
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise ValueError(f"a task is a Task, got {_said(task)}: give {how}")
+        players = {GENERATOR: task.generator, DISCRIMINATOR: task.discriminator, **task.others}
+        for player, terms in players.items():
+            if not isinstance(terms, tuple):
+                raise ValueError(
+                    f"terms of a Task come in a tuple, got {_said(terms)}: give "
+                    f"Task({player}=(my_term,))"
+                )
+            if wrong := [term for term in terms if not callable(term)]:
+                raise ValueError(
+                    f"a term is a function of the context, got {_said(wrong[0])} for the {player}"
+                )
+    return tuple(tasks)
+
+
+def _said(thing: Any) -> str:
+    """What something is, in few words."""
+    name = getattr(thing, "__name__", None)
+    if isinstance(thing, type):
+        return f"the class {name}"
+    if name:
+        return f"the function {name}"
+    simple = isinstance(thing, str | int | float) or thing is None
+    return repr(thing)[:40] if simple else type(thing).__name__

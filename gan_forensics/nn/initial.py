@@ -21,6 +21,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
+from gan_forensics.runtime import once_for_equal
+
 # Convolutions are then traced as one operation: the fast ones take long to trace. Their values are
 # the same, since JAX keeps what it traced of functions that are jitted within a network.
 _only_shapes: contextvars.ContextVar[bool] = contextvars.ContextVar("only shapes", default=False)
@@ -31,8 +33,10 @@ Law = Literal["uniform", "normal", "truncated"]
 # The deviation of a standard normal law that is cut at two deviations.
 _CUT = 0.87962566103423978
 
-_generator: contextvars.ContextVar[np.random.Generator | None] = contextvars.ContextVar(
-    "of the layer whose variables are drawn on the host", default=None
+# Where the initialisers below take (law, scale, shape, dtype) from; None is `jax.random`.
+_Source = Callable[[Law, float, Sequence[int], Any], Any]
+_source: contextvars.ContextVar[_Source | None] = contextvars.ContextVar(
+    "of what a layer starts with", default=None
 )
 
 
@@ -66,6 +70,7 @@ def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: A
         return network.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs), **options)
     entropy = np.asarray(jax.random.key_data(key)).ravel().tolist()
     found: dict[str, Any] = {}
+    drawn: list[np.ndarray] = []
 
     def traced(key, *inputs):
         generators: dict[tuple[str, ...], np.random.Generator] = {}
@@ -75,11 +80,16 @@ def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: A
             if path not in generators:
                 place = list("/".join(path).encode())
                 generators[path] = np.random.default_rng([*entropy, *place])
-            token = _generator.set(generators[path])
+
+            def source(*what: Any) -> np.ndarray:
+                drawn.append(_draw_on_host(generators[path], *what))
+                return drawn[-1]
+
+            token = _source.set(source)
             try:
                 return call(*args, **kwargs)
             finally:
-                _generator.reset(token)
+                _source.reset(token)
 
         with nn.intercept_methods(with_generator):
             found["variables"] = network.init(key, *inputs, **options)
@@ -87,24 +97,35 @@ def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: A
 
     shapes_of(traced, key, *inputs)
     leaves, structure = jax.tree.flatten(found["variables"])
-    by_jax = [i for i, leaf in enumerate(leaves) if not isinstance(leaf, np.ndarray)]
+    by_jax = tuple(i for i, leaf in enumerate(leaves) if not isinstance(leaf, np.ndarray))
     if by_jax:
-        zeros = [jnp.zeros(x.shape, x.dtype) for x in inputs]
-        compiled = jax.jit(lambda *given: [jax.tree.leaves(traced(*given))[i] for i in by_jax])
-        for i, leaf in zip(by_jax, compiled(key, *zeros), strict=True):
+        given = [jnp.zeros(x.shape, x.dtype) for x in inputs]
+        draw_by_jax = _drawing_by_jax(network, tuple(options.items()), by_jax)
+        for i, leaf in zip(by_jax, draw_by_jax(key, drawn, given), strict=True):
             leaves[i] = np.asarray(leaf)
     return jax.tree.unflatten(structure, leaves)
 
 
-def _draw(law: Law, scale: float, key, shape: Sequence[int], dtype) -> Any:
-    """`scale` times standard numbers: uniform in [-1, 1), normal, or normal cut at two."""
-    rng = _generator.get()
-    if rng is None:
-        if law == "uniform":
-            return jax.random.uniform(key, shape, dtype, -scale, scale)
-        if law == "normal":
-            return scale * jax.random.normal(key, shape, dtype)
-        return scale * jax.random.truncated_normal(key, -2, 2, shape, dtype)
+@once_for_equal
+def _drawing_by_jax(network: nn.Module, options: tuple, places: tuple[int, ...]) -> Callable:
+    """A compiled function of the key, of what the host drew, and of inputs, to some variables."""
+
+    @jax.jit
+    def draw(key: Array, drawn: Sequence[Array], inputs: Sequence[Array]) -> list[Array]:
+        left = iter(drawn)
+        token = _source.set(lambda *_: next(left))
+        try:
+            leaves = jax.tree.leaves(network.init(key, *inputs, **dict(options)))
+        finally:
+            _source.reset(token)
+        return [leaves[place] for place in places]
+
+    return draw
+
+
+def _draw_on_host(
+    rng: np.random.Generator, law: Law, scale: float, shape: Sequence[int], dtype
+) -> np.ndarray:
     if law == "uniform":
         drawn = rng.random(shape, np.float32)
         drawn -= 0.5
@@ -119,11 +140,22 @@ def _draw(law: Law, scale: float, key, shape: Sequence[int], dtype) -> Any:
     return drawn.astype(dtype, copy=False)
 
 
+def _draw(law: Law, scale: float, key, shape: Sequence[int], dtype) -> Any:
+    """`scale` times standard numbers: uniform in [-1, 1), normal, or normal cut at two."""
+    if source := _source.get():
+        return source(law, scale, shape, dtype)
+    if law == "uniform":
+        return jax.random.uniform(key, shape, dtype, -scale, scale)
+    if law == "normal":
+        return scale * jax.random.normal(key, shape, dtype)
+    return scale * jax.random.truncated_normal(key, -2, 2, shape, dtype)
+
+
 def constant(value: float) -> Initializer:
     """All entries are `value`."""
 
     def init(key, shape, dtype=jnp.float32):
-        full = jnp.full if _generator.get() is None else np.full
+        full = jnp.full if _source.get() is None else np.full
         return full(shape, value, dtype)
 
     return init

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from gan_forensics.quality.transform_classifier import (
+from gan_forensics.quality.transforms import (
     AT_LEAST,
     AT_MOST,
     STEPS,

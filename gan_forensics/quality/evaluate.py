@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gan_forensics.data import as_source
-from gan_forensics.quality.extract import (
+from gan_forensics.quality.extraction import (
     Extracted,
     FeatureExtractor,
     Features,
@@ -18,9 +18,9 @@ from gan_forensics.quality.extract import (
     extract,
 )
 from gan_forensics.quality.frechet import fid
-from gan_forensics.quality.inception_score import SPLITS, inception_score
-from gan_forensics.quality.kid import kid
-from gan_forensics.quality.prdc import NEIGHBOUR, prdc
+from gan_forensics.quality.inception_scores import SPLITS, inception_score
+from gan_forensics.quality.kernel_distance import kid
+from gan_forensics.quality.manifolds import NEIGHBOUR, prdc
 from gan_forensics.quality.score import Score
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from gan_forensics.quality.transform_classifier import (
+from gan_forensics.quality.transforms import (
     STEPS,
     Apply,
     Images,

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from gan_forensics.data import as_images
 from gan_forensics.data.sources import ArraySource, Source, take
 from gan_forensics.data.stacked import DIGITS, MODES, mode_of
-from gan_forensics.quality.extract import FeatureExtractor, extract
+from gan_forensics.quality.extraction import FeatureExtractor, extract
 from gan_forensics.quality.frechet import fid
 from gan_forensics.quality.score import Score
 from gan_forensics.quality.small_features import small_classifier_features

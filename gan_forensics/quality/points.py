@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from gan_forensics.data.sources import check_points
 from gan_forensics.data.toy_points import World
-from gan_forensics.quality.prdc import prdc
+from gan_forensics.quality.manifolds import prdc
 from gan_forensics.quality.score import Score
 
 Points = Float[np.ndarray, "n d"]

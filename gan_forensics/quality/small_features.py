@@ -16,7 +16,7 @@ import optax
 from gan_forensics.data import as_source, chunks
 from gan_forensics.nn.small_classifier import SmallClassifier
 from gan_forensics.quality.digests import arrays_digest, images_digest
-from gan_forensics.quality.extract import FeatureExtractor, batched, extract
+from gan_forensics.quality.extraction import FeatureExtractor, batched, extract
 from gan_forensics.runtime import Precision, check_precision, computation_dtype, random_key
 from gan_forensics.train import Cadence, Learner, fit, process_batches, supervised_update
 

@@ -10,3 +10,19 @@ from gan_forensics.report.plots import (
     stored_curves,
 )
 from gan_forensics.report.run import report_run, table_of
+
+__all__ = [
+    "Bar",
+    "bars_figure",
+    "Facts",
+    "Link",
+    "losses_figure",
+    "Picture",
+    "report_run",
+    "Section",
+    "spectra_figure",
+    "stored_curves",
+    "Table",
+    "table_of",
+    "write_report",
+]

@@ -8,7 +8,7 @@ from gan_forensics.data.corruptions import KINDS
 from gan_forensics.data.perturbations import SEVERAL, kind_of
 from gan_forensics.data.strengths import FAMILIES, in_words
 from gan_forensics.files import listed, shown
-from gan_forensics.files.shown import MOST_NAMES
+from gan_forensics.files.showing import MOST_NAMES
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table

@@ -4,6 +4,7 @@ from gan_forensics.runtime.compilation_cache import keep_compiled, say_what_comp
 from gan_forensics.runtime.compiler import jit
 from gan_forensics.runtime.memory import keep_scratch_memory
 from gan_forensics.runtime.mesh import data_mesh, jit_step, replicated, split_over_data, to_mesh
+from gan_forensics.runtime.once import once_for_equal
 from gan_forensics.runtime.precision import (
     Precision,
     check_precision,
@@ -11,3 +12,21 @@ from gan_forensics.runtime.precision import (
     products,
 )
 from gan_forensics.runtime.random_keys import random_key
+
+__all__ = [
+    "check_precision",
+    "computation_dtype",
+    "data_mesh",
+    "jit",
+    "jit_step",
+    "keep_compiled",
+    "keep_scratch_memory",
+    "once_for_equal",
+    "Precision",
+    "products",
+    "random_key",
+    "replicated",
+    "say_what_compiles",
+    "split_over_data",
+    "to_mesh",
+]

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from gan_forensics.runtime.compiler import jit
+from gan_forensics.runtime.once import once_for_equal
 
 _mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh traced for", default=None)
 
@@ -35,10 +36,11 @@ def split_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(None, "data"))
 
 
+@once_for_equal
 def jit_step(step: Callable, mesh: Mesh) -> Callable:
     """Compile a step (state, batches, key) -> (state, metrics) for a mesh.
 
-    The state that goes in is donated to the one that comes out.
+    The state that goes in is donated to the one that comes out. A step is compiled once for a mesh.
     """
     whole, split = replicated(mesh), split_batch(mesh)
 

@@ -24,3 +24,31 @@ from gan_forensics.spectra.power_law import PowerLaw, power_law_fit
 from gan_forensics.spectra.radial import frequency_bins, radial_bins, radial_mean, ring_radii
 from gan_forensics.spectra.resamplers import resampler_response
 from gan_forensics.spectra.statistic import SpectrumStatistic, SpectrumSummary
+
+__all__ = [
+    "autogan_spectrum",
+    "Curve",
+    "curve_cross_entropy",
+    "dct2",
+    "dct_features",
+    "dct_picture",
+    "dzanic_features",
+    "frequency_bins",
+    "gray_levels",
+    "log_dct",
+    "log_spectrum_curve",
+    "mean_curves",
+    "pixel_features",
+    "power_law_fit",
+    "PowerLaw",
+    "radial_bins",
+    "radial_mean",
+    "resampler_response",
+    "ring_radii",
+    "spectral_loss",
+    "SpectrumStatistic",
+    "SpectrumSummary",
+    "standardise",
+    "to_gray",
+    "unmasking_features",
+]

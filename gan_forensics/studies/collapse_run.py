@@ -25,7 +25,7 @@ from gan_forensics.gans import (
     neighbour_task,
 )
 from gan_forensics.gans.autoencoder import AUTOENCODER, ENCODER
-from gan_forensics.gans.build import spans_run
+from gan_forensics.gans.building import spans_run
 from gan_forensics.gans.config import POINTS
 from gan_forensics.gans.methods import architecture_of
 from gan_forensics.quality.modes import calibration, train_judge

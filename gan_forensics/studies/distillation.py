@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from gan_forensics.distill.diffusion_index import centroids, mean_diffusion
+from gan_forensics.distill.diffusion import centroids, mean_diffusion
 from gan_forensics.distill.geometry import qr_pca, template_plane
 from gan_forensics.distill.losses import logit_spread
 from gan_forensics.forensics.temperature import calibration_error

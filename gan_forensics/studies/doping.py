@@ -24,8 +24,8 @@ from gan_forensics.anomaly.evaluate import (
     rarity_of,
 )
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
-from gan_forensics.anomaly.prior_fit import prior_fit
-from gan_forensics.anomaly.resample import (
+from gan_forensics.anomaly.prior_fits import prior_fit
+from gan_forensics.anomaly.resampling import (
     CODING,
     TWINNED,
     FittedModels,

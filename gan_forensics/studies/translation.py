@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 
 from gan_forensics.data import ArraySource
 from gan_forensics.gans.stargan_targets import target_labels
-from gan_forensics.quality.extract import extract
+from gan_forensics.quality.extraction import extract
 from gan_forensics.quality.small_features import small_classifier_features
 
 Images = UInt8[np.ndarray, "n h w c"]

@@ -19,3 +19,28 @@ from gan_forensics.train.update import (
     make_step,
     minibatches_per_step,
 )
+
+__all__ = [
+    "Aux",
+    "Cadence",
+    "CheckpointError",
+    "Checkpoints",
+    "fit",
+    "from_config",
+    "init_state",
+    "InterruptedRunError",
+    "Learner",
+    "load_state",
+    "make_step",
+    "minibatches_per_step",
+    "NonFiniteLossError",
+    "Plateau",
+    "process_batches",
+    "read_config",
+    "read_metrics",
+    "RunFolderError",
+    "supervised_update",
+    "train_seeds",
+    "TrainState",
+    "Update",
+]

@@ -85,6 +85,8 @@ def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) ->
     saved = read_config(run, kind)
     try:
         return make(saved)
+    except RunFolderError:
+        raise
     # A config may hold anything, and what is made of it raises as much.
     except Exception as error:
         # What Python says of a value that has not the type it should have helps nobody.

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
+from gan_forensics.runtime import once_for_equal
 from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train.average import moved, newest_weight
 
@@ -193,6 +194,7 @@ def _move(update: Update, state: TrainState, batch: PyTree, key: Array):
     return state, {f"{update.name}/{name}": value for name, value in metrics.items()}
 
 
+@once_for_equal
 def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Step:
     """The pure function that makes every move of a game once.
 

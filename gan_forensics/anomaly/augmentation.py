@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from gan_forensics.anomaly.doping import Doping
 from gan_forensics.anomaly.plain_gan import GANConfig, train_gans
-from gan_forensics.anomaly.resample import CODING, EDGED, RESAMPLERS, FittedModels, resample
+from gan_forensics.anomaly.resampling import CODING, EDGED, RESAMPLERS, FittedModels, resample
 from gan_forensics.anomaly.scaling import fit_scaler
 
 # Between two rows lies, in floating point, what is a little beyond them.

@@ -20,10 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
+from gan_forensics.gans.calling import told
 from gan_forensics.gans.context import WEIGHTS, Context, Draws
-from gan_forensics.gans.losses import AdversarialLoss
+from gan_forensics.gans.losses import LOSSES, AdversarialLoss
 from gan_forensics.gans.optimizers import (
     Rate,
     adam,
@@ -44,14 +46,23 @@ from gan_forensics.gans.task import (
     PairPenalty,
     Task,
     Weight,
+    check_tasks,
 )
 from gan_forensics.nn.initial import initial_variables, shapes_of
 from gan_forensics.runtime import random_key, split_over_data
 from gan_forensics.train import Aux, Update
 
 
-def adversarial(loss: AdversarialLoss) -> Task:
-    """The task of every GAN: to tell real from generated images, and not to be told."""
+def adversarial(loss: str | AdversarialLoss) -> Task:
+    """The task of every GAN: to tell real from generated images, and not to be told.
+
+    Args:
+        loss: a name of `LOSSES`, such as "hinge", or a loss of your own.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    loss = loss_named(loss)
 
     def discriminator(context: Context) -> Loss:
         real, fake = context.real["logits"], context.fake["logits"]
@@ -64,6 +75,18 @@ def adversarial(loss: AdversarialLoss) -> Task:
         return Loss(value, {"adversarial": value})
 
     return Task((discriminator,), (generator,), pair=pair_loss(loss))
+
+
+def loss_named(loss: str | AdversarialLoss) -> AdversarialLoss:
+    """The loss of a name of `LOSSES`, or itself; raises ValueError for an unknown name."""
+    if isinstance(loss, AdversarialLoss):
+        return loss
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise ValueError(
+            f"unknown adversarial loss {loss!r}: give one of {', '.join(LOSSES)}, or an "
+            "AdversarialLoss"
+        )
+    return LOSSES[loss]
 
 
 def pair_loss(loss: AdversarialLoss) -> PairLoss:
@@ -211,9 +234,10 @@ class Game:
     those of generated ones are uniform.
 
     Args:
-        generator: from noise (and labels) to images, with an attribute `latent`.
-        discriminator: of images (and labels) to logits [b], or to several outputs by name: a
-            mapping or a named tuple with "logits".
+        generator: from noise (and labels) to images; where it has an attribute `latent`, of noise
+            of that length. How networks are called: `gan_forensics.gans.calling`.
+        discriminator: of images (and labels) to logits, or to several outputs by name, see
+            `gan_forensics.gans.discriminator_output.named_outputs`.
         tasks: what is minimised; the first is usually `adversarial`.
         players: in the order of their moves, `Recipe(1e-4).players()` for instance.
         prior: of the generator's noise; by default normal.
@@ -223,10 +247,12 @@ class Game:
         weights: numbers that terms weigh by under a name; they are traced, a part of the state
             that nobody trains, so that games which differ in them share what is compiled.
         augment: what the discriminator is shown of images, in its own and the generator's moves.
+        classes: of a conditional game, 0 for none; by default those that the generator has.
 
     Raises:
-        ValueError: when two tasks bring a network of one name or have terms for nobody, a prior
-            does not fit the generator, and, when traced, for what a task needs and the game lacks.
+        ValueError: for a generator without an attribute `latent` where no prior is given, when two
+            tasks bring a network of one name or have terms for nobody, a prior does not fit the
+            generator, and, when traced, for what a task needs and the game lacks.
     """
 
     def __init__(
@@ -241,9 +267,17 @@ class Game:
         scale: float | None = None,
         weights: Mapping[str, float] | None = None,
         augment: Augment | None = None,
+        classes: int | None = None,
     ):
-        latent: int = generator.latent  # pyright: ignore[reportAttributeAccessIssue]
-        self.prior, self.classes = prior or normal(latent), getattr(generator, "classes", 0)
+        tasks = check_tasks(tasks)
+        latent: int | None = getattr(generator, "latent", prior.latent if prior else None)
+        if latent is None:
+            raise ValueError(
+                f"{type(generator).__name__} has no attribute latent, the length of its noise: "
+                "give a prior, such as gan_forensics.gans.PRIORS['normal'](128)"
+            )
+        self.prior = prior or normal(latent)
+        self.classes: int = getattr(generator, "classes", 0) if classes is None else classes
         if self.prior.latent != latent:
             raise ValueError(
                 f"the {self.prior.name} prior draws {self.prior.latent} numbers, the generator "
@@ -264,7 +298,7 @@ class Game:
         self.data, self.scale, self._weights = data, scale, dict(weights or {})
         self._augment = augment
         self.players = tuple(players)
-        self._terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
+        self.terms = {p.name: sum((task.terms(p.name) for task in tasks), ()) for p in players}
         taken = {name for player in players for name in player.trains or (player.name,)}
         left = tuple(name for name in self.networks if name not in taken)
         self.updates = tuple(
@@ -282,7 +316,7 @@ class Game:
     def _loss(self, player: str):
         def loss(trainable, frozen, stats, batch, key, step):
             context = self._context(player, {**frozen, **trainable}, stats, batch, key, step)
-            value, metrics = context.total(self._terms[player])
+            value, metrics = context.total(self.terms[player])
             own = singular_value_range(trainable, context.stats)
             return value, Aux(context.stats, {**metrics, **own})
 
@@ -370,7 +404,7 @@ class Game:
         labelled = {"label": np.zeros(len(self._real(batch)), np.int32), **batch}
 
         def losses(params, stats, batch, key):
-            for player, terms in self._terms.items():
+            for player, terms in self.terms.items():
                 if all(probe.inputs for probe in probes.values()):
                     break
                 self._context(
@@ -389,13 +423,26 @@ class _Probe:
     def __init__(self, network: nn.Module):
         self.network, self.inputs = network, None
 
-    def apply(self, variables: Any, *inputs: Array, train: bool, mutable: Any):
+    def apply(self, variables: Any, *inputs: Array, mutable: Any, rngs: Any = None):
         self.inputs = self.inputs or tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
-        return self.network.init_with_output(random_key(0), *inputs, train=train)[0], {}
+        told_so = told(self.network, train=True)
+        return self.network.init_with_output(random_key(0), *inputs, **told_so)[0], {}
 
 
 def init_network(network: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
-    """Initial (parameters, statistics) of a network for inputs shaped like these."""
-    variables = dict(initial_variables(network, key, *inputs, train=True))
+    """Initial (parameters, statistics) of a network for inputs shaped like these.
+
+    Raises:
+        ValueError: for parameters that start as NaN or infinite.
+    """
+    variables = dict(initial_variables(network, key, *inputs, **told(network, train=True)))
+    for path, leaf in jax.tree_util.tree_flatten_with_path(variables)[0]:
+        # Within a transformation they are not known, and inexact numbers alone can be lost.
+        known = not isinstance(leaf, Tracer) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if known and not np.isfinite(leaf).all():
+            raise ValueError(
+                f"{type(network).__name__} starts with numbers that are not finite in "
+                f"{jax.tree_util.keystr(path, simple=True, separator='/')}: look at its initialiser"
+            )
     # What only keeps statistics has no parameters.
     return variables.pop("params", {}), variables

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gan_forensics.nn.inception import InceptionV3, Resize, inception_input
 from gan_forensics.nn.weights import from_file
 from gan_forensics.quality.digests import arrays_digest
-from gan_forensics.quality.extract import FeatureExtractor, batched
+from gan_forensics.quality.extraction import FeatureExtractor, batched
 from gan_forensics.quality.frechet import INCEPTION
 from gan_forensics.runtime import Precision, check_precision, computation_dtype
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, UInt8
 
 from gan_forensics.data import as_images, to_float, to_uint8
-from gan_forensics.quality.extract import extract
+from gan_forensics.quality.extraction import extract
 from gan_forensics.quality.small_features import small_classifier_features
 from gan_forensics.runtime import random_key
 

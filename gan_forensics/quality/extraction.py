@@ -19,6 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, UInt8
 
 from gan_forensics.data import as_source, chunks
+from gan_forensics.data.given_images import as_numpy
 from gan_forensics.files import private_folder, say, shown
 from gan_forensics.files.archives import read_archive, write_archive
 from gan_forensics.quality.digests import arrays_digest, images_digest
@@ -108,7 +109,7 @@ def as_extractor(features: FeatureExtractor | Features) -> FeatureExtractor:
     name = re.sub(r"\W", "_", getattr(inner, "__name__", type(inner).__name__).strip("<>"))
 
     def run(images: Images) -> Extracted:
-        found = np.asarray(features(images))
+        found = as_numpy(features(images))
         if found.ndim != 2 or len(found) != len(images) or found.dtype.kind not in "fiu":
             raise ValueError(
                 f"{name} made {found.dtype} {list(found.shape)} of {len(images)} images: it must "

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import flax.linen as nn
 import jax
@@ -10,17 +10,18 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gan_forensics.data.toy_points import world_of
-from gan_forensics.gans.adversarial import SPANNING, Game, Schedule
 from gan_forensics.gans.architectures import latent_of
 from gan_forensics.gans.augment import transforms_of
-from gan_forensics.gans.config import POINTS, Architecture, GanConfig
+from gan_forensics.gans.config import POINTS, Architecture, GanConfig, OwnConfig
+from gan_forensics.gans.game import SPANNING, Game, Schedule
 from gan_forensics.gans.method import Method
 from gan_forensics.gans.methods import METHODS, architecture_of, method_of
+from gan_forensics.gans.offered import check_game
 from gan_forensics.gans.optimizers import check_rate, rate_in_words
-from gan_forensics.gans.priors import PRIORS
+from gan_forensics.gans.priors import PRIORS, Prior
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
-from gan_forensics.runtime import check_precision, random_key
+from gan_forensics.runtime import check_precision, once_for_equal, random_key
 from gan_forensics.runtime.counts import networks_in_short
 from gan_forensics.train import Learner, Update
 
@@ -31,10 +32,16 @@ _POSITIVE = (
 _RATES = ("learning_rate", "discriminator_learning_rate")
 
 
-class Gan(NamedTuple):
-    """A built GAN: its config, with the method's own values filled in, and its game."""
+Config = TypeVar("Config", GanConfig, OwnConfig)
 
-    config: GanConfig
+
+class Gan(NamedTuple, Generic[Config]):
+    """A built GAN: its config, with the method's own values filled in, and its game.
+
+    The config is a `GanConfig`, or the `OwnConfig` of a GAN of `make_gan`.
+    """
+
+    config: Config
     game: Game
 
     def __repr__(self) -> str:
@@ -42,7 +49,9 @@ class Gan(NamedTuple):
         params, _ = jax.eval_shape(lambda: init(self, 0))
         made = {name: params[name] for name in self.game.networks}
         config = self.config
-        size = config.data if config.architecture in POINTS else f"{config.size}x{config.size}"
+        size = f"{config.size}x{config.size}"
+        if isinstance(config, GanConfig) and config.architecture in POINTS:
+            size = config.data
         return f"Gan({config.method} of {size}, {networks_in_short(made)})"
 
     @property
@@ -77,12 +86,12 @@ class Gan(NamedTuple):
         )
 
 
-def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
+def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     """The networks and updates of a config, with further tasks on top of the method's.
 
     Raises:
-        ValueError: for an unknown method, tail, size, prior or architecture, and for settings that
-            do not go together.
+        ValueError: for an unknown method, tail, size, prior or architecture, for settings that do
+            not go together, and for terms of `tasks` that ask for what is not there.
     """
     architecture = architecture_of(config)
     for name in _POSITIVE:
@@ -136,18 +145,27 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan:
     check_precision(config.precision)
     _check_tasks(config, architecture, method)
     config = _filled(config, architecture, method)
-    game = method.game(
+    prior = PRIORS[config.prior or ""](latent_of(config))
+    # The seed is of states alone.
+    game = _game(method, replace(config, seed=0), prior, tuple(tasks))
+    if tasks:  # The method's own are known to find what they ask for.
+        check_game(game, config.shape)
+    return Gan(config, game)
+
+
+@once_for_equal
+def _game(method: Method, config: GanConfig, prior: Prior, tasks: tuple[Task, ...]) -> Game:
+    return method.game(
         *method.networks(config),
         config=config,
         tasks=tasks,
-        prior=PRIORS[config.prior or ""](latent_of(config)),
+        prior=prior,
         learning_rate=config.learning_rate,
         n_dis=config.n_dis,
         discriminator_learning_rate=config.discriminator_learning_rate,
         schedule=config.schedule,
         decay_steps=config.decay_steps,
     )
-    return Gan(config, game)
 
 
 def _check_tasks(config: GanConfig, architecture: Architecture, method: Method) -> None:
@@ -260,9 +278,6 @@ def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str
     Methods of one architecture start alike from one seed, as far as they have the same layers.
     """
     config = gan.config
-    shape = (config.size, config.size, config.channels or 3)
-    if config.architecture in POINTS:
-        shape = (config.dimensions or 1,)
     # Two examples, since batch norm cannot train on one; in no memory.
-    batch: Any = {gan.game.data: np.broadcast_to(np.float32(0), (2, *shape))}
+    batch: Any = {gan.game.data: np.broadcast_to(np.float32(0), (2, *config.shape))}
     return gan.game.init(random_key(config.seed if seed is None else seed), batch)
