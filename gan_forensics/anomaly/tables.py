@@ -67,7 +67,13 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
             that is not one value for each row, and other damage; naming the place.
 
     Example:
-        >>> table = read_table("rows.csv", label="odd")  # doctest: +SKIP
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "rows.csv"
+        ...     _ = path.write_text("height,odd\\n1.5,0\\n2.5,1\\n")
+        ...     table = read_table(path, label="odd")
+        >>> table.columns, table.x.tolist()
+        (('height',), [[1.5], [2.5]])
     """
     path = Path(path)
     check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
@@ -120,7 +126,11 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
 
     Example:
         >>> table = TableData(np.zeros((3, 2)), ("height", "width"))
-        >>> write_table("new.csv", table)  # doctest: +SKIP
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(f"{folder}/new.csv", table)
+        ...     read_table(f"{folder}/new.csv").columns
+        ('height', 'width')
     """
     path = Path(path)
     check_table_path(path, image=table.x.ndim != 2)

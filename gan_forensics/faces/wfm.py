@@ -52,7 +52,13 @@ def read_wfm(path: str | PathLike) -> Wireframe:
         OSError: when the file cannot be read.
 
     Example:
-        >>> wireframe = read_wfm("candide3.wfm")  # doctest: +SKIP
+        >>> import tempfile
+        >>> from gan_forensics.faces import load_wireframe
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_wfm(f"{folder}/mine.wfm", load_wireframe())
+        ...     wireframe = read_wfm(f"{folder}/mine.wfm")
+        >>> wireframe.vertices.shape[1]
+        3
     """
     path = Path(path)
     with open_regular(path) as file:
@@ -77,7 +83,13 @@ def write_wfm(path: str | PathLike, wireframe: Wireframe) -> None:
         OSError: when the file cannot be written.
 
     Example:
-        >>> write_wfm("mine.wfm", load_wireframe())  # doctest: +SKIP
+        >>> import tempfile
+        >>> from gan_forensics.faces import load_wireframe
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_wfm(f"{folder}/mine.wfm", load_wireframe())
+        ...     again = read_wfm(f"{folder}/mine.wfm")
+        >>> len(again.vertices) == len(load_wireframe().vertices)
+        True
     """
     text = "\n".join(_lines(wireframe)) + "\n"
     again = _Reader("what would be written", text.splitlines()).wireframe()

@@ -57,7 +57,12 @@ def report_run(
             it), and for a folder that holds links, pipes or devices.
 
     Example:
-        >>> report_run("runs/mine")  # doctest: +SKIP
+        >>> import tempfile
+        >>> from gan_forensics.files import write_json
+        >>> with tempfile.TemporaryDirectory() as run:
+        ...     write_json(f"{run}/results.json", {"scores": [{"arm": "a", "auc": 0.9}]})
+        ...     report_run(run).name
+        'report.html'
     """
     run = Path(run)
     refuse_links(run)
