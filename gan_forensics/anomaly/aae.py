@@ -53,6 +53,10 @@ class AAEConfig:
         labelled: tell Q which rows are anomalies, and give those a prior of their own, uniform on
             the sphere of `anomaly_radius`. Needs labels, so it is not unsupervised.
         anomaly_radius: published: 100.
+
+    Example:
+        >>> AAEConfig(features=4, hidden=(16, 16)).latent
+        2
     """
 
     features: int
@@ -96,6 +100,10 @@ def aae_learner(config: AAEConfig) -> Learner:
     A minibatch holds "x" [b, d], "prior" [b, m], and where the config asks for it "label" [b] (1
     nominal, 0 anomaly) or "half" [b], the rows of the 2b joined codes (first the prior's, then the
     encoded) that this move of Q sees.
+
+    Example:
+        >>> [update.name for update in aae_learner(AAEConfig(4, hidden=(8, 8))).updates]
+        ['reconstruction', 'discriminator', 'encoder']
     """
     nets = networks(config)
 
@@ -170,6 +178,10 @@ class Autoencoder:
         params: network -> parameters.
         history: metric -> value at every step; "discriminator/both" is the sum of the two means,
             2 ln 2 = 1.386 where codes and prior cannot be told apart.
+
+    Example:
+        >>> (coder,) = train_autoencoders(AAEConfig(4), x, seeds=[0], steps=3000)  # doctest: +SKIP
+        >>> coder.encode(x).shape  # doctest: +SKIP
     """
 
     config: AAEConfig
@@ -207,6 +219,10 @@ def train_autoencoders(
     Raises:
         ValueError: for rows that do not fit the config, or labels without their variant.
         NonFiniteLossError: when training diverges.
+
+    Example:
+        >>> config = AAEConfig(features=4, hidden=(16, 16))
+        >>> coders = train_autoencoders(config, x, seeds=range(3), steps=1000)  # doctest: +SKIP
     """
     x = np.asarray(x, np.float32)
     if x.ndim != 2 or x.shape[1] != config.features or not len(x):

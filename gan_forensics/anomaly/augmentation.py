@@ -30,6 +30,14 @@ def check_settings(method: str, **settings: Any) -> None:
     Raises:
         ValueError: for an unknown method, settings that it does not take, and what `Doping`
             refuses.
+
+    Example:
+        >>> check_settings("doping", steps=100)
+        >>> try:
+        ...     check_settings("duplicate", edge="data")
+        ... except ValueError as error:
+        ...     print(str(error)[:23])
+        duplicate takes no edge
     """
     if method not in RESAMPLERS:
         raise ValueError(f"unknown method {method!r}: one of {', '.join(RESAMPLERS)}")
@@ -49,6 +57,10 @@ class NewRows(NamedTuple):
         rows: [k, ...].
         beyond: of each column, how many values were drawn outside of its range in training; they
             are set to its ends, but by "scale" other than "minmax" of `Doping`.
+
+    Example:
+        >>> NewRows(np.zeros((5, 3)), beyond=np.zeros(3, int)).rows.shape
+        (5, 3)
     """
 
     rows: Float[np.ndarray, "k ..."]
@@ -56,7 +68,13 @@ class NewRows(NamedTuple):
 
 
 def augment(x: Float[np.ndarray, "n ..."], n: int, **settings: Any) -> Float[np.ndarray, "k ..."]:
-    """The rows of `new_rows`, with the same arguments."""
+    """The rows of `new_rows`, with the same arguments.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> augment(x, 5, method="duplicate").shape
+        (5, 3)
+    """
     return new_rows(x, n, **settings).rows
 
 
@@ -81,6 +99,11 @@ def new_rows(
 
     Raises:
         ValueError: as `check_settings`, and for rows that are not finite or fewer than two.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> new_rows(x, 5, method="duplicate").beyond
+        array([0, 0, 0])
     """
     check_settings(method, **settings)
     if method in CODING:

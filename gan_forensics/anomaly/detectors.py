@@ -78,6 +78,13 @@ def fit_detector(name: str, x: Rows, *, contamination: float, seed: int = 0) -> 
 
     Raises:
         ValueError: for an unknown name or a contamination out of range.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> fitted = fit_detector("lof", x, contamination=0.05)
+        >>> near, far = fitted.score(np.array([[0.0, 0.0], [9.0, 9.0]]))
+        >>> bool(near > far)
+        True
     """
     if name not in DETECTORS:
         raise ValueError(f"unknown detector {name!r}: one of {', '.join(DETECTORS)}")

@@ -41,7 +41,8 @@ class DopedDetector(OutlierMixin, BaseEstimator):
     Example:
         >>> x = np.random.default_rng(0).normal(size=(60, 3))
         >>> doping = Doping(hidden=(8,), steps=10)
-        >>> DopedDetector(doping=doping, random_state=0).fit(x).detector_.max_samples_
+        >>> fitted = DopedDetector(doping=doping, random_state=0).fit(x)  # doctest: +SKIP
+        >>> fitted.detector_.max_samples_  # doctest: +SKIP
         66
     """
 

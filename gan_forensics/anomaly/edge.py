@@ -53,7 +53,13 @@ def distances(z: Codes) -> Weights:
 
 
 def chi_scale(z: Codes) -> float:
-    """sigma_chi = |s| sqrt(2 - pi/2), with s the deviations of the axes."""
+    """sigma_chi = |s| sqrt(2 - pi/2), with s the deviations of the axes.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(0, 3, size=(20_000, 2))
+        >>> round(chi_scale(z))
+        3
+    """
     return float(np.linalg.norm(_codes(z).std(0)) * math.sqrt(2 - math.pi / 2))
 
 
@@ -72,6 +78,12 @@ def edge_weights(z: Codes, *, start: float = FROM) -> Weights:
 
     Raises:
         ValueError: when nothing is left, as for codes that are all alike.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(100, 2))
+        >>> weights = edge_weights(z)
+        >>> float(weights.min()), int((weights > 0).sum()) < 50
+        (0.0, True)
     """
     _check_start(start)
     d = distances(z)
@@ -85,6 +97,11 @@ def annulus_weights(z: Codes, *, low: float, high: float) -> Weights:
 
     Raises:
         ValueError: when no code lies there, or the bounds are not in order.
+
+    Example:
+        >>> z = np.array([[-1.0, 0.0], [0.0, 0.0], [2.0, 0.0], [-1.0, 0.0]])
+        >>> annulus_weights(z, low=0.5, high=1.5) > 0
+        array([ True, False, False,  True])
     """
     _check_annulus(low, high)
     d = distances(z)
@@ -102,6 +119,12 @@ def empirical_weights(z: Codes, *, low: float, high: float) -> Weights:
 
     Raises:
         ValueError: when the quantiles are out of order or no code lies between them.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(100, 2))
+        >>> weights = empirical_weights(z, low=0.9, high=1.0)
+        >>> 0 < int((weights > 0).sum()) <= 11
+        True
     """
     _check_quantiles(low, high)
     d = distances(z)
@@ -121,7 +144,13 @@ def directions(n: int, latent: int, rng: np.random.Generator) -> Codes:
 
 
 def shell(n: int, *, radius: float, centre: np.ndarray, rng: np.random.Generator) -> Codes:
-    """Points [n, m] uniform on the sphere of a radius around a centre [m]."""
+    """Points [n, m] uniform on the sphere of a radius around a centre [m].
+
+    Example:
+        >>> points = shell(5, radius=2.0, centre=np.zeros(3), rng=np.random.default_rng(0))
+        >>> np.linalg.norm(points, axis=1).round(6)
+        array([2., 2., 2., 2., 2.])
+    """
     _check_radius(radius)
     centre = np.asarray(centre, np.float64)
     return centre + radius * directions(n, len(centre), rng)
@@ -133,6 +162,11 @@ def quantile_shell(
     """Points [n, m] of the prior around a centre, given that their radius has a quantile in range.
 
     The radius is the inverse of the chi law at u ~ U(low, high), the direction uniform.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> quantile_shell(6, low=0.9, high=0.99, scale=5.0, centre=np.zeros(2), rng=rng).shape
+        (6, 2)
     """
     from scipy.stats import chi
 
@@ -157,6 +191,11 @@ def neighbours(
 
     Raises:
         ValueError: when there are not k other rows.
+
+    Example:
+        >>> places, distances = neighbours(np.array([[0.0], [1.0], [3.0]]))
+        >>> places.ravel(), distances.ravel()
+        (array([1, 0, 1]), array([1., 1., 2.]))
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -192,6 +231,12 @@ def codes_at_edge(
 
     Raises:
         ValueError: for an edge that is unknown, ill formed, or selects nothing.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z = rng.normal(0, 5, size=(100, 2))
+        >>> codes_at_edge(z, 7, edge=("shell", 2.0), scale=5.0, rng=rng).shape
+        (7, 2)
     """
     z = _codes(z)
     name, numbers = parse_edge(edge)

@@ -37,6 +37,10 @@ def rates(called: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"]) -> Rates:
 
     Raises:
         ValueError: when y is of one class only.
+
+    Example:
+        >>> rates(np.array([-1, -1, 1, 1]), np.array([1, 0, 0, 0]))
+        Rates(tpr=1.0, fpr=0.3333333333333333, f1=0.6666666666666666)
     """
     y = check_labels(y)
     called = np.asarray(called)
@@ -54,6 +58,10 @@ def trapezoid_auc(fpr: Sequence[float], tpr: Sequence[float]) -> float:
 
     Published by Lim et al. without sorting; where every contamination has a forest of its own the
     points need not be monotone.
+
+    Example:
+        >>> trapezoid_auc([0.0, 0.5, 1.0], [0.0, 1.0, 1.0])
+        0.75
     """
     x = np.concatenate([[0.0], np.asarray(fpr, np.float64), [1.0]])
     return float(np.trapezoid(np.concatenate([[0.0], np.asarray(tpr, np.float64), [1.0]]), x))
@@ -70,6 +78,11 @@ class Measured:
         rare_false_alarms: share of the rarest normal rows called anomalies at that threshold.
         false_alarms: share of all normal rows called anomalies there.
         by_grid: rates at each contamination of `GRID`.
+
+    Example:
+        >>> run = Measured(0.9, 0.5, 0.4, 0.1, 0.05, by_grid=())
+        >>> run.average_precision
+        0.5
     """
 
     auc: float
@@ -99,6 +112,14 @@ def measure(
         y: 1 for anomalies.
         contamination: the a-priori share of anomalies.
         rarity: of every test row, such as `rarity_of`; only its order counts.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> from gan_forensics.anomaly import fit_detector
+        >>> fitted, y = fit_detector("lof", x, contamination=0.05), np.array([0, 0, 1])
+        >>> test = np.array([[0.0, 0.0], [0.1, 0.0], [9.0, 9.0]])
+        >>> measure(fitted, test, y, contamination=0.05, rarity=np.arange(3.0)).auc
+        1.0
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -126,13 +147,25 @@ def best_over_grid(runs: Sequence[Measured]) -> tuple[float, float]:
     """The published F1: the largest mean F1 over `GRID`, and its contamination.
 
     An oracle: the threshold is chosen by the labels of the test set.
+
+    Example:
+        >>> by_grid = tuple(Rates(tpr=1.0, fpr=0.0, f1=1 - share) for share in GRID)
+        >>> best, contamination = best_over_grid([Measured(1.0, 1.0, 0.5, 0.0, 0.0, by_grid)])
+        >>> best == 1 - GRID[0], contamination == GRID[0]
+        (True, True)
     """
     means = np.array([[r.f1 for r in run.by_grid] for run in runs]).mean(0)
     return float(means.max()), GRID[int(means.argmax())]
 
 
 def grid_auc(runs: Sequence[Measured]) -> float:
-    """The published AUC: the trapezoid below rates averaged over runs at each contamination."""
+    """The published AUC: the trapezoid below rates averaged over runs at each contamination.
+
+    Example:
+        >>> by_grid = tuple(Rates(tpr=1.0, fpr=share, f1=0.5) for share in GRID)
+        >>> 0.9 < grid_auc([Measured(1.0, 1.0, 0.5, 0.0, 0.0, by_grid)]) <= 1
+        True
+    """
     points = np.array([[(r.fpr, r.tpr) for r in run.by_grid] for run in runs]).mean(0)
     return trapezoid_auc(points[:, 0], points[:, 1])
 
@@ -165,6 +198,11 @@ def paired_difference(
 
     Raises:
         ValueError: when the two do not pair, or there are fewer than two pairs.
+
+    Example:
+        >>> found = paired_difference([0.9, 0.8, 0.85], [0.7, 0.6, 0.65])
+        >>> round(found.mean, 3)
+        0.2
     """
     from scipy import stats
 

@@ -31,6 +31,13 @@ class Trees(NamedTuple):
         left, right: children; -1 at leaves.
         n_node_samples: training rows in the node.
         depth: edges from the root.
+
+    Example:
+        >>> from sklearn.ensemble import IsolationForest
+        >>> forest = IsolationForest(n_estimators=5, random_state=0).fit(np.arange(16.0)[:, None])
+        >>> trees = trees_of(forest)
+        >>> len(trees.feature)
+        5
     """
 
     feature: Int[np.ndarray, "t nodes"]
@@ -53,6 +60,12 @@ def trees_of(forest: Any) -> Trees:
     """The trees of a fitted `sklearn.ensemble.IsolationForest`.
 
     Columns are numbered as in the table also where a tree saw only some of them (`max_features`).
+
+    Example:
+        >>> from sklearn.ensemble import IsolationForest
+        >>> forest = IsolationForest(n_estimators=3, random_state=0).fit(np.arange(16.0)[:, None])
+        >>> trees_of(forest).feature.shape[0]
+        3
     """
     trees = [estimator.tree_ for estimator in forest.estimators_]
     nodes = max(tree.node_count for tree in trees)
@@ -89,6 +102,13 @@ def forest_scores(
 
     Raises:
         ValueError: for rows that the trees cannot have been grown on.
+
+    Example:
+        >>> from sklearn.ensemble import IsolationForest
+        >>> x = np.append(np.random.default_rng(0).normal(size=63), 50)[:, None]
+        >>> trees = trees_of(IsolationForest(n_estimators=20, random_state=0).fit(x))
+        >>> int(forest_scores(trees, x, max_samples=64).argmin())
+        63
     """
     x = np.asarray(x, np.float32)
     trees = Trees(*map(np.asarray, trees))

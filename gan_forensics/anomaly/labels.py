@@ -55,6 +55,10 @@ def normal_label(y, *, anomaly: Any = None) -> Any:
         UnclearLabels: when nothing is told and there is no such label.
         ValueError: for missing labels, an anomaly that is no label, and one that leaves no label,
             or several, for the normal rows.
+
+    Example:
+        >>> normal_label(["good", "good", "bad"], anomaly="bad")
+        'good'
     """
     counts = label_counts(y)
     shown = ", ".join(f"{label!r} in {n}" for label, n in counts.most_common(6))
@@ -105,6 +109,11 @@ def anomaly_labels(y, *, anomaly: Any = None) -> Anomalies:
 
     Raises:
         ValueError: unless there are exactly two labels, and as `normal_label`.
+
+    Example:
+        >>> found = anomaly_labels(["good", "good", "bad"], anomaly="bad")
+        >>> found.y
+        array([0, 0, 1])
     """
     counts = label_counts(y)
     if len(counts) != 2:

@@ -33,6 +33,10 @@ class GANConfig:
         output: of the generator: "sigmoid" for rows in the unit cube, "linear" for any others.
         learning_rate: of both Adams (beta1 0.5).
         batch: rows a minibatch.
+
+    Example:
+        >>> GANConfig(features=4).hidden
+        (128, 128)
     """
 
     features: int
@@ -52,7 +56,11 @@ class GANConfig:
 
 @dataclass(frozen=True, eq=False)
 class PlainGAN:
-    """A trained generator of rows."""
+    """A trained generator of rows.
+
+    Example:
+        >>> (gan,) = train_gans(GANConfig(4), x, seeds=[0], steps=3000)  # doctest: +SKIP
+    """
 
     config: GANConfig
     params: Mapping[str, PyTree] = field(repr=False)
@@ -113,7 +121,11 @@ def gan_learner(config: GANConfig) -> Learner:
 def train_gans(
     config: GANConfig, x: Float[np.ndarray, "n d"], *, seeds: Sequence[int], steps: int
 ) -> list[PlainGAN]:
-    """Train one GAN for every seed on the same rows, all in one batch."""
+    """Train one GAN for every seed on the same rows, all in one batch.
+
+    Example:
+        >>> gans = train_gans(GANConfig(4), x, seeds=range(3), steps=1000)  # doctest: +SKIP
+    """
     table, noise = {"x": np.asarray(x, np.float32)}, partial(with_noise, config)
     batches = table_minibatches(table, noise, steps=steps, batch=config.batch)
     trained = train_seeds(gan_learner(config), batches, seeds=seeds, steps=steps)

@@ -23,6 +23,11 @@ class PriorFit:
         ks: Kolmogorov-Smirnov distance of the law of |z| from the chi law; 0 for the prior.
         loss: sum of the discriminator's two mean losses over the last tenth of training, if known;
             2 ln 2 = 1.386 where it cannot tell codes from the prior.
+
+    Example:
+        >>> fit = PriorFit(centre=0.1, spread=(1.0, 0.9), tails={0.9: 0.1}, ks=0.1)
+        >>> fit.spread
+        (1.0, 0.9)
     """
 
     centre: float
@@ -59,6 +64,11 @@ def prior_fit(
         z: codes of the training rows.
         scale: deviation of the prior's axes.
         losses: the discriminator's losses by step.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(0, 5, size=(5000, 2))
+        >>> prior_fit(z, scale=5.0).matches
+        True
     """
     from scipy.stats import chi, kstest
 

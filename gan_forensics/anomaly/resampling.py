@@ -45,6 +45,10 @@ class FittedModels:
         autoencoder: needed by those that encode or decode.
         codes: of the rows, [k, m].
         gan: needed by "plain_gan".
+
+    Example:
+        >>> FittedModels(np.zeros((10, 3))).autoencoder is None
+        True
     """
 
     x: Rows
@@ -241,6 +245,11 @@ def resample(
 
     Raises:
         ValueError: for an unknown name, a negative n, or an edge that selects nothing.
+
+    Example:
+        >>> models = FittedModels(np.arange(6.0).reshape(3, 2))
+        >>> resample("duplicate", models, 4, rng=np.random.default_rng(0)).shape
+        (4, 2)
     """
     if name not in RESAMPLERS:
         raise ValueError(f"unknown method {name!r}: one of {', '.join(RESAMPLERS)}")

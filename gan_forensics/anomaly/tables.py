@@ -35,6 +35,11 @@ class TableData:
         numbers: of the rows [n], where a CSV file begins with a nameless column of them, as pandas
             writes its index. They are no column of x.
         read_as: what is unusual in how a CSV file was read, in words.
+
+    Example:
+        >>> table = TableData(np.zeros((3, 2)), ("a", "b"), y=np.array([0, 0, 1]), label="odd")
+        >>> table.x.shape, table.label
+        ((3, 2), 'odd')
     """
 
     x: Float[np.ndarray, "n ..."]
@@ -60,6 +65,15 @@ def read_table(path: Path | str, *, label: str | None = None) -> TableData:
         FileNotFoundError: when there is no such file.
         ValueError: for a column that is not of numbers, NaN or infinity, a missing label, a label
             that is not one value for each row, and other damage; naming the place.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "rows.csv"
+        ...     _ = path.write_text("height,odd\\n1.5,0\\n2.5,1\\n")
+        ...     table = read_table(path, label="odd")
+        >>> table.columns, table.x.tolist()
+        (('height',), [[1.5], [2.5]])
     """
     path = Path(path)
     check_file_in(path, f"a table: {', '.join(SUFFIXES)}")
@@ -109,6 +123,14 @@ def write_table(path: Path | str, table: TableData, *, source: Path | str | None
 
     Raises:
         ValueError: for another suffix, or images into CSV.
+
+    Example:
+        >>> table = TableData(np.zeros((3, 2)), ("height", "width"))
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(f"{folder}/new.csv", table)
+        ...     read_table(f"{folder}/new.csv").columns
+        ('height', 'width')
     """
     path = Path(path)
     check_table_path(path, image=table.x.ndim != 2)

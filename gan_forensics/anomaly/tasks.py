@@ -25,6 +25,13 @@ class Task:
         y: 1 where a test row is an anomaly.
         contamination: the a-priori share of anomalies, by which thresholds are set.
         note: what the table is.
+
+    Example:
+        >>> from gan_forensics.anomaly import make_task
+        >>> x, y = np.random.default_rng(0).normal(size=(100, 3)), np.repeat([0, 1], [90, 10])
+        >>> task = make_task("mine", x, y, seed=0)
+        >>> task.train.shape[1], int(task.y.sum()) + len(task.validation)
+        (3, 10)
     """
 
     name: str
@@ -78,6 +85,12 @@ def make_task(
     Raises:
         ValueError: when the parts would be empty, labels are of one class, or the contamination is
             out of range.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(100, 3)), np.repeat([0, 1], [90, 10])
+        >>> task = make_task("mine", x, y, seed=0, contamination=0.1)
+        >>> task.name, task.contamination
+        ('mine', 0.1)
     """
     x, y = np.asarray(x, np.float64), check_labels(y)
     if x.ndim != 2 or len(x) != len(y):

@@ -32,6 +32,11 @@ def toy_world(world: World, *, n: int = 1000, anomalies: int = 50, seed: int) ->
 
     Raises:
         ValueError: for an unknown world or counts that do not fit.
+
+    Example:
+        >>> world = toy_world("C", n=100, anomalies=5, seed=0)
+        >>> world.x.shape, int(world.y.sum())
+        ((100, 2), 5)
     """
     if world not in ("A", "B", "C"):
         raise ValueError(f"unknown toy world {world!r}: A, B or C")

@@ -66,6 +66,10 @@ def make_classifier(
 
     Raises:
         ValueError: for an unknown name, and a width where the network has its own.
+
+    Example:
+        >>> type(make_classifier("resnet18", 10)).__name__
+        'ResNet'
     """
     row = architecture(arch)
     if width is not None and not row.width:
@@ -76,7 +80,13 @@ def make_classifier(
 
 
 def inputs_of(arch: str, image: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-    """What a network is called with: images in [-1, 1], or normalised RGB."""
+    """What a network is called with: images in [-1, 1], or normalised RGB.
+
+    Example:
+        >>> import numpy as np
+        >>> inputs_of("small_cnn", np.zeros((2, 8, 8, 3), np.float32)).shape
+        (2, 8, 8, 3)
+    """
     if not architecture(arch).normalised:
         return image
     if image.shape[-1] == 1:

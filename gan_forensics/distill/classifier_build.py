@@ -36,6 +36,9 @@ def load_classifier(run: Path | str, *, epoch: Literal["chosen", "last"] = "chos
     Raises:
         RunFolderError: when the folder is not a classifier's run folder.
         CheckpointError: when it has no checkpoint that can be read.
+
+    Example:
+        >>> load_classifier("runs/student")("photos")  # doctest: +SKIP
     """
     run = Path(run)
     taught = read_config(run).get(TAUGHT)

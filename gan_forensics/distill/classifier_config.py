@@ -69,6 +69,10 @@ class ClassifierConfig:
 
     Raises:
         ValueError: for a number out of range.
+
+    Example:
+        >>> ClassifierConfig("samples:digits", arch="resnet18", label_smoothing=0.1).label_smoothing
+        0.1
     """
 
     data: str = "samples:digits"
@@ -148,6 +152,10 @@ class Distillation:
 
     Raises:
         ValueError: for T that is not positive, and a share that is none or leaves nothing.
+
+    Example:
+        >>> Distillation(temperature=4.0).hard_weight
+        0.0
     """
 
     temperature: float = 1.0

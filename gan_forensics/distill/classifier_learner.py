@@ -16,7 +16,14 @@ NETWORK, TEACHER = "classifier", "teacher"
 def sgd(
     learning_rate: optax.ScalarOrSchedule, *, momentum: float = 0.9, weight_decay: float = 1e-4
 ) -> optax.GradientTransformation:
-    """SGD of the released recipes: decay of all parameters joins the gradient, then momentum."""
+    """SGD of the released recipes: decay of all parameters joins the gradient, then momentum.
+
+    Example:
+        >>> import numpy as np
+        >>> optimizer = sgd(0.1)
+        >>> optimizer.init({"w": np.zeros(2)}) is not None
+        True
+    """
     return optax.chain(
         optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum=momentum)
     )
@@ -39,6 +46,12 @@ def classifier_update(
 
     Batches have "image" [b, h, w, c] in [-1, 1] and what `objective` asks for. Only shapes are
     compiled in: one step serves every smoothing, temperature and weight.
+
+    Example:
+        >>> from gan_forensics.distill import make_classifier
+        >>> update = classifier_update("small_cnn", make_classifier("small_cnn", 2), sgd(0.1))
+        >>> update.name, update.trains
+        ('classifier', ('classifier',))
     """
 
     def call(network: Any, batch):
@@ -64,6 +77,12 @@ def student_update(
     The teacher is the state's network `TEACHER`: frozen, read for inference, so that neither its
     parameters nor its statistics move. Batches have "image" and what `objective` asks for, without
     "teacher".
+
+    Example:
+        >>> from gan_forensics.distill import make_classifier
+        >>> student, teacher = (make_classifier("small_cnn", 2) for _ in range(2))
+        >>> student_update("small_cnn", student, "small_cnn", teacher, sgd(0.1)).name
+        'classifier'
     """
     student = classifier_update(arch, network, optimizer, temper_student=temper_student)
 

@@ -75,6 +75,10 @@ def train_classifier(
     Raises:
         ValueError: for a config that cannot be built, or data that do not fit it.
         ImageError: for a file that cannot be used.
+
+    Example:
+        >>> config = ClassifierConfig("samples:digits")
+        >>> train_classifier(config, Path("runs/teacher"))["test"]  # doctest: +SKIP
     """
     _check_free(run, options)
     make_classifier(config.arch, 2, width=config.width)
@@ -116,6 +120,10 @@ def distill(
 
     Raises:
         ValueError: as `train_classifier`, and for a teacher of other classes or images.
+
+    Example:
+        >>> how = Distillation(temperature=2.0)
+        >>> distill(ClassifierConfig(), Path("runs/student"), "runs/teacher", how)  # doctest: +SKIP
     """
     _check_free(run, options)
     make_classifier(config.arch, 2, width=config.width)

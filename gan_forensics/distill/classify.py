@@ -35,6 +35,11 @@ class Classifier:
         channels: of these images; None where they do not matter.
         label_names: what labels 0, 1, ... stand for; () where that is not known.
         label_smoothing: alpha in training; None where that is not known.
+
+    Example:
+        >>> teacher = Classifier("small_cnn", 2, {"params": {}}, label_names=("cat", "dog"))
+        >>> teacher.label_names
+        ('cat', 'dog')
     """
 
     arch: str

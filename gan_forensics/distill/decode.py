@@ -73,6 +73,14 @@ def beam_search(
 
     Raises:
         ValueError: for counts below 1, and more hypotheses than the beam.
+
+    Example:
+        >>> import numpy as np
+        >>> logits = jnp.log(jnp.array([0.1, 0.2, 0.6, 0.1]))
+        >>> step = lambda cache, last, place: (jnp.broadcast_to(logits, (*last.shape, 4)), cache)
+        >>> found = beam_search(step, {}, jnp.ones(1, bool), beam=1, longest=3)
+        >>> found.tokens.shape
+        (1, 1, 3)
     """
     check_search(beam=beam, longest=longest, n_best=n_best)
     rows = wanted.shape[0]

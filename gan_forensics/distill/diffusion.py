@@ -27,6 +27,12 @@ def centroids(
 
     Raises:
         ValueError: for a class without an example, and labels that are no class.
+
+    Example:
+        >>> features = np.array([[0.0, 0.0], [2.0, 0.0], [5.0, 5.0]])
+        >>> centroids(features, np.array([0, 0, 1]), classes=2)
+        array([[1., 0.],
+               [5., 5.]])
     """
     features, labels = np.asarray(features, np.float64), np.asarray(labels)
     if labels.shape != features.shape[:1] or (labels < 0).any() or (labels >= classes).any():
@@ -44,6 +50,11 @@ def normalised_distances(c: Centroids) -> Float[np.ndarray, "k k"]:
 
     Raises:
         ValueError: for fewer than two centroids, and centroids that are all equal.
+
+    Example:
+        >>> normalised_distances(np.array([[0.0, 0.0], [3.0, 4.0]]))
+        array([[0., 1.],
+               [1., 0.]])
     """
     c = np.asarray(c, np.float64)
     if c.ndim != 2 or len(c) < 2:
@@ -68,6 +79,11 @@ def diffusion_index(
 
     Raises:
         ValueError: for no other class, the class itself among them, and unknown classes.
+
+    Example:
+        >>> before = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> round(diffusion_index(before, before, 0, [1]), 3)
+        0.0
     """
     if len(before) != len(after):
         raise ValueError(f"{len(before)} classes before and {len(after)} after: give the same")
@@ -91,6 +107,11 @@ def mean_diffusion(before: Centroids, after: Centroids, groups: Sequence[Sequenc
 
     Raises:
         ValueError: when no group has two classes, or no class is left over.
+
+    Example:
+        >>> before = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> [round(float(x), 3) for x in mean_diffusion(before, before, [(0, 1), (2, 3)])]
+        [0.0, 0.0]
     """
     similar, dissimilar = [], []
     for group in groups:
@@ -111,6 +132,10 @@ def similar_classes(rows: Float[np.ndarray, "k d"], m: int) -> list[list[int]]:
 
     Raises:
         ValueError: unless 1 <= m < number of classes.
+
+    Example:
+        >>> similar_classes(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), m=1)
+        [[1], [0], [1]]
     """
     rows = np.asarray(rows, np.float64)
     if not 1 <= m < len(rows):

@@ -26,6 +26,11 @@ def template_plane(features: Features, rows: Float[np.ndarray, "3 d"]) -> Float[
 
     Raises:
         ValueError: for rows that are not three, or lie on one line.
+
+    Example:
+        >>> rows = np.eye(4)[:3]
+        >>> template_plane(np.zeros((5, 4)), rows).shape
+        (5, 2)
     """
     rows = _three(rows)
     features = _matching(features, rows.shape[1])
@@ -46,6 +51,11 @@ class QrPca:
         mean: [3], of training points and centroids.
         axes: [2, 3], the two principal ones; the fitted point that is farthest along each lies on
             its positive side.
+
+    Example:
+        >>> plane = QrPca(np.eye(4)[:, :3], np.zeros(3), np.eye(3)[:2])
+        >>> plane.axes.shape
+        (2, 3)
     """
 
     basis: Float[np.ndarray, "d1 3"]
@@ -71,6 +81,12 @@ def qr_pca(
 
     Raises:
         ValueError: for other than three classes, or a class without features.
+
+    Example:
+        >>> train = [np.random.default_rng(k).normal(k, size=(20, 4)) for k in range(3)]
+        >>> plane = qr_pca(train, np.eye(4)[:3], np.zeros(3))
+        >>> plane.points(train[0]).shape
+        (20, 2)
     """
     rows = _three(rows)
     biases = np.asarray(biases, np.float64)

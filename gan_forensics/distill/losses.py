@@ -44,6 +44,10 @@ def smoothed_cross_entropy(
 
     Raises:
         ValueError: for an alpha that is a plain number outside [0, 1).
+
+    Example:
+        >>> float(smoothed_cross_entropy(jnp.zeros(4), jnp.array(1), 0.1) / jnp.log(4.0))
+        1.0
     """
     if isinstance(alpha, int | float) and not 0 <= alpha < 1:
         raise ValueError(f"alpha is a share of at least 0 and below 1, got {alpha}")
@@ -75,6 +79,11 @@ def tempered_divergence(
 
     Raises:
         ValueError: for a temperature that is a plain number and not positive.
+
+    Example:
+        >>> logits = jnp.array([1.0, 0.0, -1.0])
+        >>> float(tempered_divergence(logits, logits, 2.0))
+        0.0
     """
     if isinstance(temperature, int | float) and not 0 < temperature < float("inf"):
         raise ValueError(f"temperature must be positive and finite, got {temperature}")
@@ -100,6 +109,12 @@ def objective(
 
     Returns:
         The loss, and "accuracy" and "cross_entropy" (not smoothed) of the batch.
+
+    Example:
+        >>> batch = {"label": jnp.array([0]), "alpha": jnp.zeros(1)}
+        >>> loss, metrics = objective(jnp.zeros((1, 4)), batch)
+        >>> round(float(loss), 4), round(float(metrics["cross_entropy"]), 4)
+        (1.3863, 1.3863)
     """
     label = batch["label"]
     loss = smoothed_cross_entropy(logits, label, batch["alpha"])
@@ -122,6 +137,11 @@ def top_logits(
 
     Raises:
         ValueError: for more than there are, or none.
+
+    Example:
+        >>> index, logit = top_logits(jnp.array([[0.0, 3.0, 1.0]]), k=2)
+        >>> index.tolist(), logit.tolist()
+        ([[1, 2]], [[3.0, 1.0]])
     """
     if not 0 < k <= logits.shape[-1]:
         raise ValueError(f"k must be 1 to {logits.shape[-1]}, the number of logits, got {k}")
@@ -157,6 +177,11 @@ def token_losses(
         top_logit: these logits, in the same order.
         temperature: T.
         soft_weight: w.
+
+    Example:
+        >>> loss, nll = token_losses(jnp.zeros((1, 2, 4)), jnp.array([[1, 2]]), alpha=0.0)
+        >>> loss.shape, round(float(nll[0, 0]), 4)
+        ((1, 2), 1.3863)
     """
     nll = smoothed_cross_entropy(logits, target, 0.0)
     loss = smoothed_cross_entropy(logits, target, alpha)
@@ -204,6 +229,10 @@ def logit_spread(logits: Any) -> float:
 
     If smoothing scaled a teacher's logits by c and did nothing else, distilling from it at T would
     equal distilling from the other teacher at T / c; c is measured as the ratio of two spreads.
+
+    Example:
+        >>> round(logit_spread(np.array([[1.0, -1.0], [2.0, -2.0]])), 3)
+        1.5
     """
     return float(np.asarray(logits, np.float64).std(-1).mean())
 

@@ -32,6 +32,9 @@ def published_variables(arch: str, path: str | Path) -> tuple[dict[str, Any], in
         FileNotFoundError: if there is no such file.
         ValueError: for an architecture without published weights, and for weights of another one,
             naming it where it is known and what differs; for values that are not finite.
+
+    Example:
+        >>> variables, classes = published_variables("resnet50", "resnet50.pth")  # doctest: +SKIP
     """
     if architecture(arch).published is None:
         have = [name for name, row in ARCHITECTURES.items() if row.published]

@@ -34,6 +34,9 @@ def open_teacher(path: str | Path, *, arch: str | None = None) -> Classifier:
         FileNotFoundError: when there is nothing.
         ValueError: for a file without its arch, a folder with one, and as `load_classifier` and
             `published_variables`.
+
+    Example:
+        >>> teacher = open_teacher("resnet50.pth", arch="resnet50")  # doctest: +SKIP
     """
     path = Path(path)
     if not path.exists():

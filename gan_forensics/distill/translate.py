@@ -58,6 +58,9 @@ def translate_lines(
     Raises:
         ValueError: for settings that no search can have, and for a line of more than 1024 tokens,
             which is named.
+
+    Example:
+        >>> translate_lines(translator, ["twenty-one"])[0][0]  # doctest: +SKIP
     """
     check_search(beam=beam, longest=longest, n_best=n_best, length_penalty=length_penalty)
     if batch_size < 1:

@@ -64,6 +64,10 @@ class TranslatorConfig:
         warm_up: steps of linear growth; then the rate falls as 1 / sqrt(step).
         seed: of initial weights, order and dropout.
         precision: of products; by default the backend's own.
+
+    Example:
+        >>> TranslatorConfig(layers=1, width=64).heads
+        4
     """
 
     label_smoothing: float = 0.0
@@ -90,6 +94,9 @@ class Translator:
         config: what it is made of.
         vocabulary: of both languages.
         variables: of the network.
+
+    Example:
+        >>> translator = load_translator("runs/translator")  # doctest: +SKIP
     """
 
     config: TranslatorConfig
@@ -224,6 +231,9 @@ def load_translator(run: Path | str) -> Translator:
         FileNotFoundError: when its vocabulary is missing.
         ValueError: when its vocabulary is none.
         CheckpointError: when it has no checkpoint that can be read.
+
+    Example:
+        >>> translator = load_translator("runs/translator")  # doctest: +SKIP
     """
     run = Path(run)
     read_config(run, KIND)

@@ -123,6 +123,9 @@ def fit_translator(
         ValueError: for a config that cannot be, tokens that the vocabulary lacks, and lists that
             do not belong together.
         NonFiniteLossError: when the loss stops being finite.
+
+    Example:
+        >>> fitted = fit_translator(config, vocabulary, train, held_out, **steps)  # doctest: +SKIP
     """
     if steps < 1 or evaluate_every < 1 or patience < 0:
         raise ValueError(
@@ -191,6 +194,9 @@ def teacher_top_logits(
 
     Raises:
         ValueError: for tokens that the teacher's vocabulary lacks, and for k beyond it.
+
+    Example:
+        >>> top = teacher_top_logits(translator, source, target, k=4)  # doctest: +SKIP
     """
     size = len(translator.vocabulary)
     if not 0 < k <= size:

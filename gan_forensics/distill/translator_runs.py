@@ -54,6 +54,10 @@ class Teaching:
         by: "word": the teacher's largest logits at every token of the references; "sequence":
             its own translations in the place of the references (Kim and Rush, EMNLP 2016).
         top_k: logits that are kept at every token.
+
+    Example:
+        >>> Teaching(Path("runs/teacher"), by="sequence").by
+        'sequence'
     """
 
     run: Path
@@ -106,6 +110,10 @@ def train_translator(
         ValueError: for settings that cannot be, data that are empty or not aligned, and a teacher
             of another vocabulary.
         RunFolderError: when the folder holds another run, or the teacher's folder no translator.
+
+    Example:
+        >>> config, run = TranslatorConfig(layers=1), Path("runs/translator")
+        >>> train_translator(config, run, data="numbers:de", steps=400)  # doctest: +SKIP
     """
     check_config(config)
     started = (run / "config.json").exists()

@@ -56,6 +56,11 @@ def fold_batch_norm(
 
     Raises:
         ValueError: for a spectrally normalised layer with a batch norm.
+
+    Example:
+        >>> import numpy as np
+        >>> fold_batch_norm({"params": {"bias": np.ones(1)}}, layers=[])
+        {'params': {'bias': array([1.])}}
     """
     folded = jax.tree.map(lambda a: a, dict(variables))
     for layer in layers:

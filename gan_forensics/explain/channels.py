@@ -35,6 +35,19 @@ def masked_logits(
 
     Raises:
         ValueError: for layers that the network does not have, and for masks of another length.
+
+    Example:
+        >>> import jax
+        >>> from gan_forensics.nn import Conv
+        >>> class Net(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x, train=False):
+        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        >>> net = Net()
+        >>> x = np.ones((2, 2, 2, 3), np.float32)
+        >>> variables = net.init(jax.random.key(0), x)
+        >>> np.asarray(masked_logits(net, variables, x, {"conv": np.zeros(4)})).ravel()
+        array([0., 0.], dtype=float32)
     """
     seen: list[str] = []
 
@@ -65,6 +78,18 @@ def max_activations(
 
     Raises:
         ValueError: for layers that the network does not have.
+
+    Example:
+        >>> import jax
+        >>> from gan_forensics.nn import Conv
+        >>> class Net(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x, train=False):
+        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        >>> net = Net()
+        >>> x = np.ones((2, 2, 2, 3), np.float32)
+        >>> {n: a.shape for n, a in max_activations(net, net.init(jax.random.key(0), x), x).items()}
+        {'conv': (2, 4)}
     """
     maxima: dict[str, Array] = {}
     seen: list[str] = []
@@ -81,7 +106,13 @@ def max_activations(
 
 
 class TopImages(NamedTuple):
-    """The images that a channel fires most at, strongest first: [k, n] for k channels."""
+    """The images that a channel fires most at, strongest first: [k, n] for k channels.
+
+    Example:
+        >>> found = TopImages(values=np.array([[0.9, 0.7]]), images=np.array([[4, 0]]))
+        >>> found.images[0]
+        array([4, 0])
+    """
 
     values: Float[np.ndarray, "k n"]
     images: Int[np.ndarray, "k n"]
@@ -92,6 +123,11 @@ def top_images(maxima: Float[np.ndarray, "images k"], n: int) -> TopImages:
 
     The first pass over a data set gathers `maxima`; a second then needs these images only.
     With fewer than n images, all of them.
+
+    Example:
+        >>> top_images(np.array([[0.1, 5.0], [0.9, 4.0], [0.5, 6.0]]), n=2).images
+        array([[1, 2],
+               [2, 0]])
     """
     maxima = np.asarray(maxima)
     order = np.argsort(-maxima, axis=0, kind="stable")[:n]

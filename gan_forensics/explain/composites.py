@@ -27,6 +27,10 @@ class Composite(NamedTuple):
         conv: of convolutions.
         dense: of matrix products.
         epsilon: the stabiliser of residual sums and of means.
+
+    Example:
+        >>> Composite().first is None
+        True
     """
 
     first: Rule | None = None

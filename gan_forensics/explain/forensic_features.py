@@ -33,7 +33,14 @@ CONFIDENCE = 0.9  # the score from which a generated image counts as recognised
 def channel_shares(
     layers: Mapping[str, Float[Array | np.ndarray, "b h w _c"]],
 ) -> dict[str, Float[Array | np.ndarray, "b _c"]]:
-    """Every channel's share of each image's relevance; 0 in a layer without any relevance."""
+    """Every channel's share of each image's relevance; 0 in a layer without any relevance.
+
+    Example:
+        >>> relevance = np.zeros((1, 2, 2, 3))
+        >>> relevance[0, 0, 0] = 1, 2, 1
+        >>> channel_shares({"conv": relevance})["conv"]
+        array([[0.25, 0.5 , 0.25]])
+    """
     shares = {}
     for name, r in layers.items():
         xp = r.__array_namespace__()
@@ -53,6 +60,11 @@ class FeatureRelevance:
         count: images counted.
         shares: for every layer, the sum of its channels' shares.
         silent: for every layer, the images without any relevance there, whose shares are 0.
+
+    Example:
+        >>> state = FeatureRelevance(2, {"conv": np.array([1.0, 3.0])}, {"conv": 0})
+        >>> state.merge(state).result()["conv"]
+        array([0.5, 1.5])
     """
 
     count: Any
@@ -145,6 +157,18 @@ def feature_relevance(
 
     Raises:
         ValueError: if there is no batch, or a batch is larger than the first.
+
+    Example:
+        >>> from gan_forensics.nn import Conv
+        >>> class Net(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x, train=False):
+        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        >>> net = Net()
+        >>> x = np.ones((2, 4, 4, 3), np.float32)
+        >>> state = feature_relevance(net, net.init(jax.random.key(0), x), [x])  # doctest: +SKIP
+        >>> {name: shares.shape for name, shares in state.result().items()}  # doctest: +SKIP
+        {'conv': (4,)}
     """
     state, size = None, 0
     for batch in batches:

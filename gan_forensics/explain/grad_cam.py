@@ -32,6 +32,12 @@ class GradCam(NamedTuple):
         guided: guided backpropagation, the gradient of the logit where ReLUs pass positive
             gradients only. A network without ReLUs has its plain gradient here.
         product: `map * guided`, Guided Grad-CAM.
+
+    Example:
+        >>> import numpy as np
+        >>> grad_cam = GradCam(np.ones((1, 2, 2)), np.ones((1, 8, 8)), *[np.ones((1, 8, 8, 3))] * 2)
+        >>> grad_cam.map.shape
+        (1, 8, 8)
     """
 
     weighted: Float[Array, "b h2 w2"]
@@ -60,6 +66,10 @@ def guided_grad_cam(
 
     Raises:
         ValueError: for a layer that the network does not have, or a logit.
+
+    Example:
+        >>> guided_grad_cam(network, variables, x, layer="layer4").map.shape  # doctest: +SKIP
+        (2, 7, 7)
     """
     x = as_images(x)
     path = _module_path(module, variables, x, layer)

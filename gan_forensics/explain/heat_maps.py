@@ -11,6 +11,10 @@ def heat_map(image: Float[Array | np.ndarray, "*b h w c"]) -> Float[Array | np.n
     """Positive evidence at every pixel: relevance summed over colours, over its maximum.
 
     Values in [0, 1]; 0 everywhere for an image without positive relevance.
+
+    Example:
+        >>> heat_map(np.ones((1, 2, 2, 3))).shape
+        (1, 2, 2)
     """
     xp = np if isinstance(image, np.ndarray) else jnp
     positive = xp.maximum(image.sum(-1), 0)
@@ -19,7 +23,12 @@ def heat_map(image: Float[Array | np.ndarray, "*b h w c"]) -> Float[Array | np.n
 
 
 class Box(NamedTuple):
-    """Rows top to bottom and columns left to right, all inclusive."""
+    """Rows top to bottom and columns left to right, all inclusive.
+
+    Example:
+        >>> Box(top=2, bottom=5, left=1, right=3).bottom
+        5
+    """
 
     top: int
     bottom: int
@@ -43,6 +52,12 @@ def bounding_box(heat: Float[np.ndarray, "h w"], *, percentile: float = 75.0) ->
     """The smallest box around all pixels hotter than the percentile of the map.
 
     The percentile is linearly interpolated; the whole image if no pixel is hotter.
+
+    Example:
+        >>> heat = np.zeros((8, 8))
+        >>> heat[2:4, 5:7] = 1
+        >>> bounding_box(heat)
+        Box(top=2, bottom=3, left=5, right=6)
     """
     heat = np.asarray(heat)
     rows, columns = np.nonzero(heat > np.percentile(heat, percentile))

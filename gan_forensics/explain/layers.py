@@ -39,6 +39,11 @@ class Layer(NamedTuple):
         spectral_norm: whether it divides its kernel by an estimate of the largest singular value.
         norm: the path of the batch norm that reads the output, or None.
         epsilon: of that batch norm.
+
+    Example:
+        >>> layer = Layer(("conv",), False, True, lambda x, y: x, (3, 3, 3, 8), spectral_norm=False)
+        >>> layer.shape
+        (3, 3, 3, 8)
     """
 
     path: tuple[str, ...]
@@ -66,6 +71,18 @@ def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, La
 
     Raises:
         ValueError: for a network without a convolution.
+
+    Example:
+        >>> from gan_forensics.nn import Conv
+        >>> class Net(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x, train=False):
+        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        >>> net = Net()
+        >>> x = np.ones((2, 4, 4, 3), np.float32)
+        >>> layers = find_layers(net, net.init(jax.random.key(0), x), x)
+        >>> {name: layer.shape for name, layer in layers.items()}
+        {'conv': (2, 4, 4, 4), 'Dense_0': (2, 1)}
     """
     found: dict[str, Layer] = {}
     outputs: list[tuple[Array, str]] = []  # Kept, so that no identity is used twice.
@@ -111,6 +128,12 @@ def feature_layers(layers: Mapping[str, Layer]) -> dict[str, Layer]:
     """The layers whose channels are features: convolutions to more than one channel.
 
     A convolution to one channel is a network's logit, which would hold all relevance by itself.
+
+    Example:
+        >>> conv = Layer(("conv",), False, True, lambda x, y: x, (1, 8, 8, 4), spectral_norm=False)
+        >>> fc = Layer(("fc",), True, False, lambda x, y: x, (1, 4), spectral_norm=False)
+        >>> list(feature_layers({"conv": conv, "fc": fc}))
+        ['conv']
     """
     return {name: layer for name, layer in layers.items() if not layer.dense and layer.channels > 1}
 

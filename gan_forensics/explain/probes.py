@@ -21,6 +21,11 @@ class MedianTest(NamedTuple):
         pvalue: for one degree of freedom.
         median: of both samples together.
         table: counts [[a above, b above], [a not above, b not above]].
+
+    Example:
+        >>> found = MedianTest(np.zeros(2), np.ones(2), np.zeros(2), np.zeros((2, 2, 2), int))
+        >>> found.pvalue
+        array([1., 1.])
     """
 
     statistic: Float[np.ndarray, "*k"]
@@ -45,6 +50,11 @@ def median_test(
 
     Raises:
         ValueError: for an empty sample, NaN, or samples of different further axes.
+
+    Example:
+        >>> found = median_test(np.arange(20), np.arange(20) + 100)
+        >>> found.table.tolist(), bool(found.pvalue < 0.001)
+        ([[0, 20], [20, 0]], True)
     """
     from scipy.special import erfc
 
@@ -77,6 +87,10 @@ class ColourConditional(NamedTuple):
         pvalue: of the median test, for each channel.
         conditional: `pvalue <= level`.
         share: the share of channels that are.
+
+    Example:
+        >>> ColourConditional(np.array([0.01, 0.5]), np.array([True, False]), share=0.5).share
+        0.5
     """
 
     pvalue: Float[np.ndarray, " k"]
@@ -100,6 +114,12 @@ def colour_conditional(
 
     Raises:
         ValueError: as `median_test`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> gray = rng.normal(size=(100, 2))
+        >>> colour_conditional(gray + [5, 0], gray).conditional
+        array([ True, False])
     """
     pvalue = median_test(colour, gray).pvalue
     conditional = pvalue <= level
@@ -113,6 +133,10 @@ class GrayDrop(NamedTuple):
         colour, gray: medians.
         points: how far the median falls, in percentage points.
         count: images that scored at least the least score in colour.
+
+    Example:
+        >>> GrayDrop(colour=0.9, gray=0.4, points=50.0, count=20).points
+        50.0
     """
 
     colour: float
@@ -132,6 +156,10 @@ def gray_drop(
 
     Raises:
         ValueError: for scores of different length, and if no image scores enough in colour.
+
+    Example:
+        >>> gray_drop(np.array([0.75, 0.75, 0.1]), np.array([0.5, 0.25, 0.1]))
+        GrayDrop(colour=0.75, gray=0.375, points=37.5, count=2)
     """
     colour, gray = np.asarray(colour), np.asarray(gray)
     if colour.ndim != 1 or colour.shape != gray.shape:

@@ -42,6 +42,12 @@ class Relevance(NamedTuple):
         layers: relevance at the output of every convolution, by its name.
         lost: for every linear layer, the relevance of its output minus that of its input, for each
             image: what the bias, dead units and epsilon took. Rules conserve the rest.
+
+    Example:
+        >>> import numpy as np
+        >>> found = Relevance(np.zeros((2, 1)), np.zeros((2, 8, 8, 3)), {}, {})
+        >>> found.image.shape
+        (2, 8, 8, 3)
     """
 
     logits: Float[Array, "b *classes"]
@@ -79,6 +85,19 @@ def relevance(
     Raises:
         ValueError: if the network has several logits and `start` is not given, has no convolution,
             or does something that no rule is known for.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.nn import Conv
+        >>> class Net(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x, train=False):
+        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        >>> net = Net()
+        >>> x = np.ones((2, 2, 2, 3), np.float32)
+        >>> found = relevance(net, net.init(jax.random.key(0), x), x)  # doctest: +SKIP
+        >>> found.logits.shape, found.image.shape  # doctest: +SKIP
+        ((2, 1), (2, 2, 2, 3))
     """
     x = as_images(x)
     layers = find_layers(module, variables, x)
@@ -99,6 +118,12 @@ class UnitRelevance(NamedTuple):
         value: the activation of that unit, batch norm included, 0 if no unit is positive.
         place: its row and column.
         image: relevance of the input for it, when it has relevance 1.
+
+    Example:
+        >>> import numpy as np
+        >>> found = UnitRelevance(np.ones(2), np.zeros((2, 2), int), np.zeros((2, 8, 8, 3)))
+        >>> found.value.shape
+        (2,)
     """
 
     value: Float[Array, " b"]
@@ -129,6 +154,19 @@ def unit_relevance(
 
     Raises:
         ValueError: for a layer that the network does not have.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.nn import Conv
+        >>> class Net(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x, train=False):
+        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        >>> net = Net()
+        >>> x = np.ones((2, 2, 2, 3), np.float32)
+        >>> variables = net.init(jax.random.key(0), x)
+        >>> unit_relevance(net, variables, x, layer="conv", channel=1).value.shape  # doctest: +SKIP
+        (2,)
     """
     x = as_images(x)
     names = (layer,) if isinstance(layer, str) else tuple(layer)

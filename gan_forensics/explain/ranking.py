@@ -15,7 +15,13 @@ Omegas = Mapping[str, Float[np.ndarray, " c"]]
 
 
 class Feature(NamedTuple):
-    """A channel of a convolution, and its omega."""
+    """A channel of a convolution, and its omega.
+
+    Example:
+        >>> feature = Feature("layer1.conv", channel=3, channels=16, omega=0.2)
+        >>> feature.name
+        'layer1.conv.#3(T=16)'
+    """
 
     layer: str
     channel: int
@@ -39,6 +45,10 @@ def rank(omegas: Omegas, *, scale: Literal["none", "z_score", "rank"] = "none") 
 
     Raises:
         ValueError: for another scale.
+
+    Example:
+        >>> [feature.name for feature in rank({"a": np.array([0.1, 0.9]), "b": np.array([0.5])})]
+        ['a.#1(T=2)', 'b.#0(T=1)', 'a.#0(T=2)']
     """
     if scale not in _SCALES:
         raise ValueError(f"unknown scale {scale!r}; scales are {', '.join(_SCALES)}")
@@ -92,6 +102,10 @@ def channel_masks(features: Iterable[Feature | str], channels: Mapping[str, int]
 
     Raises:
         ValueError: for a layer or channel that there is not.
+
+    Example:
+        >>> channel_masks(["conv.#1(T=4)", "conv.#2(T=4)"], {"conv": 4})
+        {'conv': array([1., 0., 0., 1.], dtype=float32)}
     """
     masks = {layer: np.ones(n, np.float32) for layer, n in channels.items()}
     for feature in features:
@@ -106,7 +120,13 @@ def channel_masks(features: Iterable[Feature | str], channels: Mapping[str, int]
 
 
 class MaskSets(NamedTuple):
-    """What the sensitivity test compares: the masks of the top k, the low k, and random draws."""
+    """What the sensitivity test compares: the masks of the top k, the low k, and random draws.
+
+    Example:
+        >>> sets = MaskSets({"conv": np.ones(4)}, {"conv": np.ones(4)}, {"conv": np.ones((5, 4))})
+        >>> sets.random["conv"].shape
+        (5, 4)
+    """
 
     top: Masks
     low: Masks
@@ -121,6 +141,11 @@ def mask_sets(ranking: Sequence[Feature], k: int, *, draws: int = 5, seed: int =
 
     Raises:
         ValueError: unless 1 <= k and 2 k is at most the number of channels.
+
+    Example:
+        >>> ranking = [Feature("conv", channel, 8, omega=1 / (1 + channel)) for channel in range(8)]
+        >>> mask_sets(ranking, k=2).top["conv"]
+        array([0., 0., 1., 1., 1., 1., 1., 1.], dtype=float32)
     """
     if not 1 <= k <= len(ranking) // 2:
         raise ValueError(

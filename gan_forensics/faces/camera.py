@@ -63,6 +63,10 @@ def euler_angles(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
 
     Yaw lies in [-pi/2, pi/2]; at its ends, where only the sum or the difference of the other two is
     determined, they are not meaningful.
+
+    Example:
+        >>> bool((euler_angles(jnp.eye(3)) == 0).all())
+        True
     """
     xp = _numbers(rotation)
     pitch = xp.arctan2(rotation[..., 2, 1], rotation[..., 2, 2])
@@ -75,7 +79,13 @@ def euler_angles(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
 def geodesic_angle(
     first: Float[Array, "*b 3 3"], second: Float[Array, "*b 3 3"]
 ) -> Float[Array, "*b"]:
-    """Angle in radians, 0 to pi, of the rotation that leads from one rotation to another."""
+    """Angle in radians, 0 to pi, of the rotation that leads from one rotation to another.
+
+    Example:
+        >>> half_turn = jnp.diag(jnp.array([-1.0, -1.0, 1.0]))
+        >>> round(float(geodesic_angle(jnp.eye(3), half_turn)), 4)
+        3.1416
+    """
     xp = _numbers(first, second)
     between = xp.einsum("...ji,...jk->...ik", first, second)
     # By sine and cosine: the arc cosine of the trace loses half of the digits of a small angle.
@@ -117,6 +127,12 @@ def weak_perspective(
 
     Returns:
         (u, v) in pixels, and the depth in model units, larger for what is nearer to the camera.
+
+    Example:
+        >>> point, pose = jnp.zeros((1, 3)), jnp.array([0.0, 0, 0, 30, 40, 2])
+        >>> seen, depth = weak_perspective(point, pose)
+        >>> seen.shape
+        (1, 2)
     """
     xp = _numbers(points, pose)
     q = _turned(points, pose)
@@ -146,6 +162,12 @@ def pinhole(
 
     Returns:
         (u, v) in pixels, and the depth in model units, larger for what is nearer to the camera.
+
+    Example:
+        >>> point, pose = jnp.zeros((1, 3)), jnp.array([0.0, 0, 0, 0, 0, 5])
+        >>> seen, depth = pinhole(point, pose, focal=100.0, centre=(50.0, 40.0))
+        >>> seen.shape, depth.shape
+        ((1, 2), (1,))
     """
     xp = _numbers(points, pose)
     q = _turned(points, pose)

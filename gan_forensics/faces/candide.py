@@ -51,6 +51,10 @@ def load_wireframe(path: str | PathLike | None = None) -> Wireframe:
     Raises:
         ValueError: for a broken file, naming the line; for a model without landmarks.
         OSError: when the file cannot be read.
+
+    Example:
+        >>> load_wireframe().vertices.shape[1]
+        3
     """
     path = OWN_FACE if path is None else Path(path)
     wireframe = read_wfm(path)
@@ -72,6 +76,12 @@ def default_units(wireframe: Wireframe) -> tuple[int, ...]:
 
     Raises:
         ValueError: when the model lacks one.
+
+    Example:
+        >>> from gan_forensics.faces import load_wireframe
+        >>> wireframe = load_wireframe()
+        >>> [wireframe.animation_names[unit] for unit in default_units(wireframe)][:1]
+        ['Jaw drop (AU26/27)']
     """
     return tuple(unit_index(wireframe.animation_names, name) for name in DEFAULT_UNITS)
 

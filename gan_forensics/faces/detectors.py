@@ -73,6 +73,11 @@ def detect_boxes(rgb: UInt8[np.ndarray, "h w 3"]) -> list[Box]:
 
     Raises:
         ValueError: not uint8 [h, w, 3].
+
+    Example:
+        >>> from skimage.data import astronaut
+        >>> len(detect_boxes(astronaut()))  # doctest: +SKIP
+        1
     """
     gray = _gray(rgb)
     for side, margin in _TRIES:
@@ -197,6 +202,9 @@ def load_landmark_detector(path: Path | str) -> LandmarkDetector:
         FileNotFoundError: nothing lies there.
         ValueError: the file is of neither kind, or damaged.
         ImportError: dlib is not installed.
+
+    Example:
+        >>> find = load_landmark_detector("predictor.dat")  # doctest: +SKIP
     """
     path = Path(path)
     if path.is_dir() or path.suffix == ".json":
@@ -295,6 +303,16 @@ def read_landmarks_csv(path: Path | str) -> Float[np.ndarray, "68 2"]:
         FileNotFoundError: there is no such file.
         ValueError: a column is missing, a line holds no numbers, an unknown point or one for the
             second time, or too few points are left for a fit; with the number of the line.
+
+    Example:
+        >>> import tempfile
+        >>> from gan_forensics.files import write_csv
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "face.csv"
+        ...     write_csv(path, [{"point": point, "x": point, "y": 0} for point in range(68)])
+        ...     points = read_landmarks_csv(path)
+        >>> points.shape
+        (68, 2)
     """
     check_file_in(path, "a CSV file of landmarks: point,x,y")
     points = np.full((LANDMARKS, 2), np.nan)

@@ -43,6 +43,12 @@ class Fit:
         units: their indices among the model's animation units.
         residual: [68] distance in pixels of each point from where the fit has it; NaN where the
             model has no vertex or the point was missing.
+
+    Example:
+        >>> from gan_forensics.faces import load_wireframe
+        >>> fit = fit_box(load_wireframe(), (10, 20, 110, 140))
+        >>> fit.pose.shape, fit.residual.shape
+        ((6,), (68,))
     """
 
     pose: Float64[np.ndarray, "6"]
@@ -77,6 +83,10 @@ def fit_landmarks(
     Raises:
         ValueError: for points of another shape, too few points that the model has, points that all
             lie in one place, negative weights, no damping, an unknown camera or unit.
+
+    Example:
+        >>> points = read_landmarks_csv("face.csv")  # doctest: +SKIP
+        >>> fit = fit_landmarks(load_wireframe(), points, image_size=(512, 512))  # doctest: +SKIP
     """
     from scipy.optimize import least_squares
 
@@ -206,6 +216,11 @@ def fit_box(wireframe: Wireframe, box: Sequence[float]) -> Fit:
 
     Raises:
         ValueError: for a box without an area, or a model without corners of eyes and mouth.
+
+    Example:
+        >>> from gan_forensics.faces import load_wireframe
+        >>> fit_box(load_wireframe(), (10, 20, 110, 140)).pose.shape
+        (6,)
     """
     if not all(np.isfinite(box)) or not min(box[2:4]) > 0:
         raise ValueError(f"box {tuple(box)} has no area; give x, y, width and height in pixels")

@@ -66,6 +66,11 @@ class Estimate:
             as in the first frame.
         lost: the face is lost; the state is the last one that was accepted.
         found: it had been lost, and was found again in this frame.
+
+    Example:
+        >>> from gan_forensics.faces.tracker import Tracker
+        >>> estimate = Tracker(load_wireframe(), fit, first).track(second)  # doctest: +SKIP
+        >>> estimate.landmarks.shape, estimate.lost  # doctest: +SKIP
     """
 
     state: Float[np.ndarray, " d"]
@@ -95,6 +100,11 @@ class Tracker:
         wrong: lowest mean energy of wrong places, and of a blank frame.
         gates: bounds as they are now.
         lost: whether the face is lost.
+
+    Example:
+        >>> tracker = Tracker(load_wireframe(), fit, first)  # doctest: +SKIP
+        >>> tracker.track(second).landmarks.shape  # doctest: +SKIP
+        (68, 2)
     """
 
     def __init__(

@@ -27,6 +27,10 @@ class TrackerConfig:
         inflation: factor from the standard deviations of the posterior to calibrated ones; the
             default covers 90 % of the landmark errors of a real clip of 1337 frames.
         seed: of the views' draws.
+
+    Example:
+        >>> TrackerConfig(camera="pinhole", rate=0.05).camera
+        'pinhole'
     """
 
     camera: Literal["weak-perspective", "pinhole"] = "weak-perspective"

@@ -83,6 +83,9 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         VideoError: missing, a folder, empty, no video, of a container that is not read, cut off
             before its index, without a picture track, or of larger frames than are decoded.
         ImportError: OpenCV is not installed.
+
+    Example:
+        >>> probe("clip.mp4").fps  # doctest: +SKIP
     """
     capture, info = _opened(Path(path))
     capture.release()
@@ -104,6 +107,10 @@ def frames(
         VideoError: as `probe`; and, on iterating, where no frame is found.
         ValueError: a negative start, an end not behind it, a step below 1.
         ImportError: OpenCV is not installed.
+
+    Example:
+        >>> for frame in frames("clip.mp4", every=10):  # doctest: +SKIP
+        ...     print(frame.shape)
     """
     if start < 0 or every < 1 or (end is not None and end <= start):
         raise ValueError(
@@ -267,6 +274,10 @@ def write_video(path: str | os.PathLike, fps: float) -> Iterator[VideoWriter]:
         ValueError: another suffix or rate, or no frame was appended.
         ImportError: OpenCV is not installed.
         VideoError: this OpenCV cannot write VP8.
+
+    Example:
+        >>> with write_video("copy.mp4", fps=25) as video:  # doctest: +SKIP
+        ...     video.write(frame)
     """
     path = Path(path)
     if path.suffix.lower() != ".webm":

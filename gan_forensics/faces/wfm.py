@@ -50,6 +50,15 @@ def read_wfm(path: str | PathLike) -> Wireframe:
     Raises:
         ValueError: for anything that is no .wfm file, naming the line and what is wrong in it.
         OSError: when the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from gan_forensics.faces import load_wireframe
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_wfm(f"{folder}/mine.wfm", load_wireframe())
+        ...     wireframe = read_wfm(f"{folder}/mine.wfm")
+        >>> wireframe.vertices.shape[1]
+        3
     """
     path = Path(path)
     with open_regular(path) as file:
@@ -72,6 +81,15 @@ def write_wfm(path: str | PathLike, wireframe: Wireframe) -> None:
     Raises:
         ValueError: for a face, names or notes that could not be read back.
         OSError: when the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from gan_forensics.faces import load_wireframe
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_wfm(f"{folder}/mine.wfm", load_wireframe())
+        ...     again = read_wfm(f"{folder}/mine.wfm")
+        >>> len(again.vertices) == len(load_wireframe().vertices)
+        True
     """
     text = "\n".join(_lines(wireframe)) + "\n"
     again = _Reader("what would be written", text.splitlines()).wireframe()

@@ -42,6 +42,12 @@ class Wireframe:
         texture_file: name of the texture's file; empty without one.
         motion: [3, 3] rotation, scale and translation stored with the model, one a row.
         notes: lines at the head of the file.
+
+    Example:
+        >>> from gan_forensics.faces import load_wireframe
+        >>> wireframe = load_wireframe()
+        >>> wireframe.vertices.shape[1], len(wireframe.landmarks) > 40
+        (3, True)
     """
 
     vertices: Float64[np.ndarray, "n 3"]
@@ -80,6 +86,14 @@ def deform(vertices, shape, animation, sigma, alpha):
         animation: [a, n, 3] animation units, all or those that are tracked.
         sigma: [..., s] shape parameters; leading axes as those of `alpha`.
         alpha: [..., a] animation parameters, 0 neutral and 1 the full action.
+
+    Example:
+        >>> from gan_forensics.faces import load_wireframe
+        >>> face = load_wireframe()
+        >>> rest = np.zeros(len(face.shape)), np.zeros(len(face.animation))
+        >>> still = deform(face.vertices, face.shape, face.animation, *rest)
+        >>> bool(np.allclose(still, face.vertices))
+        True
     """
     moved = sigma @ shape.reshape(len(shape), vertices.size)
     moved = moved + alpha @ animation.reshape(len(animation), vertices.size)
@@ -93,6 +107,11 @@ def oriented(
     """Triangles turned so that on the neutral face each has its normal towards the camera, z > 0.
 
     CANDIDE's files wind them either way; culling needs one.
+
+    Example:
+        >>> vertices = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> oriented(vertices, np.array([[0, 1, 2]]))
+        array([[0, 1, 2]])
     """
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     away = np.cross(b - a, c - a)[:, 2] < 0
@@ -104,6 +123,10 @@ def mirror_of(vertices: Float64[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
 
     Raises:
         ValueError: when the mesh has no mirror symmetry, naming a vertex without its like.
+
+    Example:
+        >>> mirror_of(np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
+        array([2, 1, 0])
     """
     places: dict[tuple, list[int]] = {}
     # Adding 0 makes -0 the same key as 0; 1e-6 is below what the files write.
@@ -127,6 +150,10 @@ def unit_index(names: Sequence[str], name: str) -> int:
 
     Raises:
         ValueError: for an unknown name, with those that are like it, or one that fits several.
+
+    Example:
+        >>> unit_index(("Upper lip raiser", "Jaw drop"), "jaw drop")
+        1
     """
     asked = _plain(name)
     known = [_aliases(full) for full in names]

@@ -68,6 +68,10 @@ class Attributor:
         gallery_labels: their sources.
         fitted_on: digests of all images that it was fitted on, held-out ones included, sorted.
         facts: JSON-able, such as what it was fitted on and what was measured.
+
+    Example:
+        >>> attributor = load_attributor("attributor.npz")  # doctest: +SKIP
+        >>> attributor.names  # doctest: +SKIP
     """
 
     names: tuple[str, ...]
@@ -209,6 +213,10 @@ def fit_attributor(
     Raises:
         ValueError: for sources that differ between the two or have no images, images of several
             sizes, too few, or too small ones, and settings that cannot be built.
+
+    Example:
+        >>> config = AttributionConfig("prnu")
+        >>> attributor = fit_attributor(train, held_out, config)  # doctest: +SKIP
     """
     check_sources(train, held_out)
     # Whatever order folders or lists were in, the same sources are fitted alike.

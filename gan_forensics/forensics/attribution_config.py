@@ -42,6 +42,10 @@ class AttributionConfig:
     Raises:
         ValueError: for an unknown method, a number out of range, and a setting that the method
             does not have.
+
+    Example:
+        >>> AttributionConfig("repmix", arch="resnet_small", width=8).mixed
+        2
     """
 
     method: str = "repmix"

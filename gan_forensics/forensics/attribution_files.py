@@ -53,6 +53,9 @@ def load_attributor(path: Path | str) -> Attributor:
     Raises:
         OSError: when the file is missing or cannot be read.
         ValueError: in one line, when it is no such file or does not fit together.
+
+    Example:
+        >>> attributor = load_attributor("attributor.npz")  # doctest: +SKIP
     """
     check_file_in(path, "an attributor file, which `gan-forensics attribute fit` writes")
     try:

@@ -19,6 +19,11 @@ class Outputs(NamedTuple):
     Attributes:
         logits: of each source; softmax of them are its probabilities, before any temperature.
         features: what images are compared by: the embedding of a network, for instance.
+
+    Example:
+        >>> found = Outputs(logits=np.zeros((5, 3)), features=np.zeros((5, 16)))
+        >>> found.logits.shape
+        (5, 3)
     """
 
     logits: Float[np.ndarray, "n C"]

@@ -83,6 +83,11 @@ class Calibration:
         target: the share of false alarms that the threshold aims at. Not measured.
         seed: of the split and of the classifier.
         measured: on images of neither kind, as they are and by carrier; empty if not measured.
+
+    Example:
+        >>> calibration = Calibration(100, 100, n_calibration=20, groups=None, target=0.05, seed=0)
+        >>> calibration.target
+        0.05
     """
 
     n_real: int
@@ -181,6 +186,10 @@ def calibrated_threshold(real_scores, *, false_alarms: float, groups=None) -> fl
 
     Raises:
         ValueError: when there are too few real images for the bound, or NaN among their scores.
+
+    Example:
+        >>> calibrated_threshold(np.arange(100.0), false_alarms=0.05)
+        95.0
     """
     scores = check_scores("real", real_scores)
     names = np.arange(len(scores)) if groups is None else np.asarray(groups)

@@ -40,6 +40,14 @@ class ClassesResult:
         names: of the sources.
         real: which of them is real.
         protocol: what the numbers rest on.
+
+    Example:
+        >>> from gan_forensics.forensics import evaluate_classes
+        >>> logits = 9.0 * np.eye(3)[[0, 1, 2, 2]]
+        >>> names = ("real", "a", "b")
+        >>> result = evaluate_classes(logits, np.array([0, 1, 2, 1]), names=names, real="real")
+        >>> result.attribution_accuracy, result.recall["a"]
+        (0.75, 0.5)
     """
 
     n: int
@@ -68,7 +76,12 @@ class ClassesResult:
 
 @dataclass(frozen=True)
 class SeverityRow:
-    """Accuracy under one perturbation at one severity."""
+    """Accuracy under one perturbation at one severity.
+
+    Example:
+        >>> SeverityRow("jpeg", 3, accuracy=0.8, interval=rate_interval(8, 10), n=10).severity
+        3
+    """
 
     name: str
     severity: int
@@ -180,6 +193,11 @@ def severity_table(
 
     Raises:
         ValueError: for an entry without images.
+
+    Example:
+        >>> right = {("jpeg", 1): np.array([True, True]), ("jpeg", 2): np.array([True, False])}
+        >>> [(row.severity, row.accuracy) for row in severity_table(right)]
+        [(1, 1.0), (2, 0.5)]
     """
     rows = []
     for (name, severity), hits in sorted(right.items()):

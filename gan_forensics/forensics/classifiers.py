@@ -154,6 +154,13 @@ def fit_classifier(
         ValueError: on an unknown name, too few rows, widths that differ, or rows that are not
             finite (as of images that are flat), or when the fit does not
             converge.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = rng.normal(size=(50, 3)), rng.normal(3.0, size=(50, 3))
+        >>> model = fit_classifier(real, fake, classifier="logistic", seed=0)
+        >>> float((model.decide(fake) > model.boundary).mean()) > 0.9
+        True
     """
     lookup(CLASSIFIERS, classifier, "classifier")
     rows = {"real": np.asarray(real_features), "generated": np.asarray(fake_features)}

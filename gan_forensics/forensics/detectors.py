@@ -52,6 +52,15 @@ class SpectralDetector:
         preprocessing: what `score` does to every image first.
         facts: JSON-able, such as what it was fitted on.
         extractor: of frozen features; the file keeps its digest, not its weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.forensics import fit_detector
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = (rng.integers(0, top, (100, 8, 8, 3), np.uint8) for top in (200, 256))
+        >>> detector = fit_detector(real, fake, features="dct", classifier="logistic")
+        >>> detector.score(fake[:3]).shape
+        (3,)
     """
 
     features: str
@@ -194,6 +203,18 @@ def load_detector(
         OSError: when a file is missing or cannot be read.
         ValueError: in one line, when it is no detector file or does not fit together; without the
             frozen features that it was fitted with, or with others.
+
+    Example:
+        >>> import tempfile
+        >>> from gan_forensics.forensics import fit_detector
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = (rng.integers(0, top, (100, 8, 8, 3), np.uint8) for top in (200, 256))
+        >>> detector = fit_detector(real, fake, features="dct", classifier="logistic")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     detector.save(f"{folder}/d.npz")
+        ...     again = load_detector(f"{folder}/d.npz")
+        >>> bool((again.score(fake) == detector.score(fake)).all())
+        True
     """
     check_file_in(
         path, "a detector file, which `gan-forensics detect fit` or `train detector` writes"

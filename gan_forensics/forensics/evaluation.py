@@ -26,6 +26,11 @@ class OperatingPoint:
         fake_accuracy: share of generated images called generated (detection rate).
         false_alarm_rate: 1 - real_accuracy.
         miss_rate: 1 - fake_accuracy.
+
+    Example:
+        >>> point = OperatingPoint(0.5, 0.9, 0.9, 0.95, 0.85, false_alarm_rate=0.05, miss_rate=0.15)
+        >>> point.real_accuracy + point.false_alarm_rate
+        1.0
     """
 
     threshold: float
@@ -52,6 +57,12 @@ class DetectionResult:
         intervals: confidence intervals, that of images drawn one by one: "auc", "eer",
             "<rule>/real_accuracy" and "<rule>/fake_accuracy".
         protocol: what the numbers rest on.
+
+    Example:
+        >>> from gan_forensics.forensics import evaluate
+        >>> result = evaluate([0.1, 0.2, 0.3], [0.7, 0.8, 0.9], threshold=0.5)
+        >>> result.n_real, result.auc
+        (3, 1.0)
     """
 
     n_real: int
@@ -143,6 +154,11 @@ def evaluate_sources(
 
     Raises:
         ValueError: as for `evaluate`, naming the source, and without any source.
+
+    Example:
+        >>> found = evaluate_sources([0.1, 0.2], {"a": [0.8, 0.9], "b": [0.0, 0.15]}, threshold=0.5)
+        >>> {name: result.auc for name, result in found.items()}
+        {'a': 1.0, 'b': 0.25}
     """
     if not fake_scores:
         raise ValueError("no source of generated images was given")

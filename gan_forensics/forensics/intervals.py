@@ -10,7 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval [low, high] of the stated level."""
+    """A confidence interval [low, high] of the stated level.
+
+    Example:
+        >>> Interval(low=0.2, high=0.4, level=0.95).high
+        0.4
+    """
 
     low: float
     high: float
@@ -88,6 +93,10 @@ def grouped_rate(events, groups) -> tuple[float, int]:
 
     Returns:
         The rate and the number of groups.
+
+    Example:
+        >>> grouped_rate([1, 1, 1, 0], groups=["a", "a", "a", "b"])
+        (0.5, 2)
     """
     events = np.asarray(events, np.float64)
     if groups is None:

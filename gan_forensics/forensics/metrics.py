@@ -32,6 +32,10 @@ def count_scores(real_scores, fake_scores) -> ScoreCounts:
 
     Raises:
         ValueError: when a class is empty, not one-dimensional, or holds NaN.
+
+    Example:
+        >>> float(roc_auc(count_scores([0.1, 0.4], [0.3, 0.9])))
+        0.75
     """
     real, fake = check_scores("real", real_scores), check_scores("generated", fake_scores)
     scores, inverse = np.unique(np.concatenate([real, fake]), return_inverse=True)
@@ -133,5 +137,10 @@ def geometric_mean_threshold(real_scores, fake_scores) -> float:
 
 
 def inclusive(threshold: float) -> float:
-    """The threshold that "score > threshold" needs to mean "score >= the one given"."""
+    """The threshold that "score > threshold" needs to mean "score >= the one given".
+
+    Example:
+        >>> 0.5 > inclusive(0.5) > 0.499
+        True
+    """
     return float(np.nextafter(threshold, -np.inf))

@@ -95,6 +95,10 @@ class NeuralDetector:
         settings: arguments of the architecture beside the number of logits.
         facts: JSON-able, such as what it was trained on.
         preprocessing: what `score` does to every image first.
+
+    Example:
+        >>> detector = load_detector("neural.npz")  # doctest: +SKIP
+        >>> detector.score("suspects")  # doctest: +SKIP
     """
 
     arch: str

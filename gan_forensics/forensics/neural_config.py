@@ -47,6 +47,10 @@ class DetectorConfig:
         ValueError: for a width, crop, epoch or batch below 1, a crop for a network that takes whole
             images, a rate that is not positive, and a probability or a share of false alarms out of
             range.
+
+    Example:
+        >>> DetectorConfig("resnet50", augment=("jpeg",)).probability
+        0.5
     """
 
     arch: str = "resnet50"

@@ -29,6 +29,13 @@ class Parts(NamedTuple):
         split: the split in words.
         groups: of the images of calibration and of measurement; None where each is its own.
         left_out: what was, as `data.survey.surveyed` gives it.
+
+    Example:
+        >>> from gan_forensics.data import ArraySource
+        >>> images = ArraySource(image=np.zeros((8, 4, 4, 3), np.uint8))
+        >>> parts = Parts((images, images), (images, images), images, None, split="none, for show")
+        >>> len(parts.calibration)
+        8
     """
 
     train: tuple[Source, Source]
@@ -85,6 +92,13 @@ def part(
     Raises:
         ValueError: for too few held-out images of a kind.
         ImageError: for files that cannot be read.
+
+    Example:
+        >>> from gan_forensics.data import ArraySource
+        >>> images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
+        >>> sources = ArraySource(image=images[:18]), ArraySource(image=images[18:])
+        >>> len(part(sources, sources, split="for show").calibration)
+        4
     """
     given = {
         "real": real[0], "generated": fake[0],

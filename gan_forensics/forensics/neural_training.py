@@ -73,6 +73,9 @@ def detector_update(
     """The one move: `optimizer` on the mean binary cross-entropy of the logit, generated = 1.
 
     Its batches have "image" float [b, h, w, 3] in [-1, 1] and "label" [b].
+
+    Example:
+        >>> update = detector_update(network, learning_rate=1e-4)  # doctest: +SKIP
     """
 
     def logits(network, batch):
@@ -163,6 +166,10 @@ def train_detector(
 
     Raises:
         ValueError: for settings that cannot be built, and too few images.
+
+    Example:
+        >>> config, run = DetectorConfig("resnet_small", width=8), Path("runs/detector")
+        >>> detector = train_detector(parts, config, run, steps=500)  # doctest: +SKIP
     """
     needed = smallest_calibration_set(config.false_alarms)
     what = "real images" if parts.groups is None else "groups of real images"

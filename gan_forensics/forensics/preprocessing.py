@@ -28,6 +28,10 @@ class Preprocessing:
     Raises:
         ValueError: for a side below 1, a size above `LARGEST_SIZE`, a quality out of 1 to 100, or a
             crop beside a size.
+
+    Example:
+        >>> Preprocessing(crop=4)(np.zeros((8, 6, 3), np.uint8)).shape
+        (4, 4, 3)
     """
 
     crop: int | None = None

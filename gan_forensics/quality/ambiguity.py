@@ -29,6 +29,10 @@ class Ambiguity(NamedTuple):
         error: its standard error over images.
         accuracy: share of rotations told right; that of ties is shared.
         n: images that it was measured on.
+
+    Example:
+        >>> Ambiguity(nats=-0.2, error=0.01, accuracy=0.9, n=100).accuracy
+        0.9
     """
 
     nats: float
@@ -60,6 +64,9 @@ def rotation_ambiguity(images: Any, *, steps: int = STEPS, seed: int = 0) -> Amb
 
     Raises:
         ValueError: for images that are not square or not uint8, and fewer than 80.
+
+    Example:
+        >>> rotation_ambiguity("photos").nats  # doctest: +SKIP
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax

@@ -11,7 +11,13 @@ from jaxtyping import UInt8
 
 
 def images_digest(parts: Iterable[UInt8[np.ndarray, "b h w c"]]) -> str:
-    """SHA-256 of images in order; the same for every split into batches."""
+    """SHA-256 of images in order; the same for every split into batches.
+
+    Example:
+        >>> images = np.zeros((4, 8, 8, 3), np.uint8)
+        >>> images_digest([images]) == images_digest([images[:3], images[3:]])
+        True
+    """
     digest = hashlib.sha256()
     for part in parts:
         shape = np.asarray(part.shape[1:], np.int64).tobytes()

@@ -68,7 +68,16 @@ METRICS = {
 
 
 def check_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
-    """The metrics as a tuple; none at all, and unknown ones, are refused."""
+    """The metrics as a tuple; none at all, and unknown ones, are refused.
+
+    Example:
+        >>> check_metrics(["kid", "fid"])
+        ('kid', 'fid')
+        >>> check_metrics(["fed"])
+        Traceback (most recent call last):
+            ...
+        ValueError: unknown metrics fed: choose from fid,kid,is,prdc
+    """
     metrics = tuple(metrics)
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
@@ -95,6 +104,10 @@ def computable(
 
     Raises:
         ValueError: for unknown metrics, and when none is possible, with the reasons.
+
+    Example:
+        >>> computable(["fid", "is"], real=100, fake=100, logits=False)[0]
+        ('fid',)
     """
     asked = None if metrics is None else check_metrics(metrics)
     reasons = {}

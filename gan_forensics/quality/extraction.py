@@ -34,6 +34,11 @@ class Extracted(NamedTuple):
     Attributes:
         features: float32 [n, d].
         logits: float32 [n, classes] of the classifier that the features belong to, if it is one.
+
+    Example:
+        >>> found = Extracted(np.zeros((5, 8), np.float32), logits=None)
+        >>> found.features.shape
+        (5, 8)
     """
 
     features: Float32[np.ndarray, "n d"]
@@ -51,6 +56,14 @@ class FeatureExtractor:
         protocol: plain values that results record, such as the resize.
         logits: whether the network is a classifier, whose logits come with the features.
         warning: what to mind when reading scores by these features.
+
+    Example:
+        >>> def mean_colour(images):
+        ...     return Extracted(images.mean((1, 2), dtype=np.float32), None)
+        >>> extractor = FeatureExtractor("mean colour", fingerprint="v1", run=mean_colour)
+        >>> extractor(np.full((2, 4, 4, 3), 7, np.uint8))
+        array([[7., 7., 7.],
+               [7., 7., 7.]], dtype=float32)
     """
 
     name: str
@@ -132,6 +145,13 @@ def extract(
         ValueError: for what are no images, for features or logits that are not finite,
             naming the image, for a cache that is not the user's own, and for one of a plain
             function, of which nothing tells when it changes.
+
+    Example:
+        >>> def mean_colour(images):
+        ...     return images.mean((1, 2))
+        >>> extract(mean_colour, np.full((2, 4, 4, 3), 7, np.uint8)).features
+        array([[7., 7., 7.],
+               [7., 7., 7.]], dtype=float32)
     """
     extractor = as_extractor(extractor)
     if cache is not None and not extractor.fingerprint:
@@ -194,6 +214,9 @@ def load_features(
         FileNotFoundError: if there is no such file.
         ValueError: for a file of other images, weights or protocol (saying which), one that was
             changed, and one that cannot be read.
+
+    Example:
+        >>> found = load_features("kept.npz", digest, extractor, 100)  # doctest: +SKIP
     """
     try:
         header, arrays = read_archive(path)

@@ -75,6 +75,13 @@ def fid(
     Raises:
         ValueError: for sets of different width, values that are not finite (with their place), or
             fewer than two examples.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = rng.normal(size=(500, 4)), rng.normal(3.0, size=(500, 4))
+        >>> score = fid(real, fake, features="my features")
+        >>> score.name, 30 < score.value < 42
+        ('Frechet distance on my features', True)
     """
     if isinstance(real, FeatureMoments) != isinstance(fake, FeatureMoments):
         raise ValueError("give features or moments of both sets, not one of each")

@@ -41,6 +41,9 @@ def inception_features(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for a file of another network, an unknown resize or precision.
+
+    Example:
+        >>> features = inception_features("inception.npz")  # doctest: +SKIP
     """
     if resize not in ("tensorflow", "pytorch-fid"):
         raise ValueError(f"unknown resize {resize!r}: choose 'tensorflow' or 'pytorch-fid'")

@@ -26,6 +26,10 @@ def polynomial_mmd2(
 
     Raises:
         ValueError: for an unknown estimator, fewer than two examples, or sets that do not fit.
+
+    Example:
+        >>> round(polynomial_mmd2(np.zeros((3, 2)), np.ones((3, 2))), 3)
+        7.0
     """
     real, fake = check_pair(real, fake)
     n, m = len(real), len(fake)
@@ -74,6 +78,13 @@ def kid(
 
     Raises:
         ValueError: for features as in `fid`, subsets that cannot be drawn, an unknown order.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = rng.normal(size=(200, 4)), rng.normal(1.0, size=(200, 4))
+        >>> score = kid(real, fake, features="my features")
+        >>> score.name, score.value > 0.1
+        ('kernel distance on my features', True)
     """
     real, fake = check_pair(real, fake)
     fewest = min(len(real), len(fake))

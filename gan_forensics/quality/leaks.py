@@ -40,6 +40,11 @@ class Leak(NamedTuple):
             transformed after it, less `base`: what a leak of this transform alone would show.
         blind: of each of them, whether that is no more than chance: then the classifier cannot see
             it, and the leak says nothing of it.
+
+    Example:
+        >>> leak = Leak("flip", 0.5, 0.1, 0.4, 0.3, 0.5, 80, 80, 0.9, (0.9, 0.8), (False, False))
+        >>> leak.leak == leak.rate - leak.base
+        True
     """
 
     name: str
@@ -102,6 +107,11 @@ def measure_leak(
     Raises:
         ValueError: for too few images, images of different sizes, and what `transform_classifier`
             refuses.
+
+    Example:
+        >>> from gan_forensics.gans.transforms import POLICIES
+        >>> apply = [t.apply for t in POLICIES["rotation"].transforms]
+        >>> measure_leak("rotation", apply, samples, train, held_out).leak  # doctest: +SKIP
     """
     samples, real_train = (
         checked(samples, "of the generator"), checked(real_train, "to train on")
@@ -119,7 +129,14 @@ def leak_meter(
     steps: int = STEPS,
     seed: int = 0,
 ) -> Callable[[Any], Leak]:
-    """`measure_leak` as a function of samples, whose classifier is trained once for many."""
+    """`measure_leak` as a function of samples, whose classifier is trained once for many.
+
+    Example:
+        >>> from gan_forensics.gans.transforms import POLICIES
+        >>> apply = [t.apply for t in POLICIES["rotation"].transforms]
+        >>> meter = leak_meter("rotation", apply, real_train, real_held_out)  # doctest: +SKIP
+        >>> meter(samples).leak  # doctest: +SKIP
+    """
     real_train = checked(real_train, "to train on")
     real_held_out = checked(real_held_out, "held out")
     _check_size(real_held_out, "held out", real_train)

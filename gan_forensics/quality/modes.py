@@ -41,6 +41,10 @@ class ModeCount(NamedTuple):
             alike) to log M (one alone). With n samples of M uniform modes it is about
             (M - 1) / (2 n) for n well above M, not 0.
         n: how many samples there were.
+
+    Example:
+        >>> ModeCount(seen=10, half_share=9, effective=8.3, kl=0.2, n=100).seen
+        10
     """
 
     seen: int
@@ -55,6 +59,10 @@ def count_modes(modes: Int[np.ndarray, " n"], n_modes: int = MODES) -> ModeCount
 
     Raises:
         ValueError: for no samples, other than integers [n], and numbers out of range.
+
+    Example:
+        >>> count_modes(np.array([0, 0, 1, 1, 2, 2, 3, 3]), n_modes=4)
+        ModeCount(seen=4, half_share=4, effective=4.0, kl=0.0, n=8)
     """
     modes = np.asarray(modes)
     if modes.ndim != 1 or not len(modes) or modes.dtype.kind not in "iu":
@@ -87,6 +95,13 @@ class Judge:
         digits: features and logits of single digits.
         truth: labels of held-out digits.
         guesses: what it takes them for.
+
+    Example:
+        >>> from gan_forensics.quality import as_extractor
+        >>> truth = np.repeat(np.arange(10), 3)
+        >>> judge = Judge(as_extractor(lambda images: images), truth, guesses=np.zeros(30, int))
+        >>> judge.accuracy
+        0.1
     """
 
     digits: FeatureExtractor
@@ -144,6 +159,10 @@ def train_judge(
             half as many.
         seed: of training.
         precision: of the features.
+
+    Example:
+        >>> stacks = open_source("stacked:samples:digits", size=16, split="train")  # doctest: +SKIP
+        >>> judge = train_judge(stacks.inner, held_out.inner, "runs/judge")  # doctest: +SKIP
     """
     extractor = small_classifier_features(train, run, steps=steps, seed=seed, precision=precision)
     held_out = take(test, np.arange(len(test)))
@@ -166,6 +185,13 @@ def calibration(
         n: stacks; as many as will be measured, since every count depends on it.
         true: numbers of modes, 1 to 1000.
         seed: of modes and stacks.
+
+    Example:
+        >>> from gan_forensics.quality import as_extractor
+        >>> truth = np.repeat(np.arange(10), 5)
+        >>> judge = Judge(as_extractor(lambda images: images), truth, guesses=truth)
+        >>> {true: count.seen for true, count in calibration(judge, 2000, true=(1, 10)).items()}
+        {1: 1, 10: 10}
     """
     rng = np.random.default_rng(seed)
     own = [np.flatnonzero(judge.truth == digit) for digit in range(DIGITS)]

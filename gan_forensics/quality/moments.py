@@ -22,7 +22,12 @@ from gan_forensics.quality.score import check_features
 
 
 class Moments(NamedTuple):
-    """Mean, covariance (divided by n - 1; zero for a single example), and number of examples."""
+    """Mean, covariance (divided by n - 1; zero for a single example), and number of examples.
+
+    Example:
+        >>> Moments(mean=np.zeros(2), covariance=np.eye(2), count=50).count
+        50
+    """
 
     mean: Float64[np.ndarray, " d"]
     covariance: Float64[np.ndarray, "d d"]
@@ -117,6 +122,11 @@ def over_processes(state: FeatureMoments) -> FeatureMoments:
     """Merge the states of all processes of a distributed run; every process gets the whole.
 
     Every process must call it. The float64 values travel as bytes, since JAX would round them.
+
+    Example:
+        >>> state = FeatureMoments.zero(2).update(np.eye(2))
+        >>> over_processes(state).result().count
+        2
     """
     if jax.process_count() == 1:
         return state

@@ -30,6 +30,11 @@ class Registered(NamedTuple):
         counts: of each mode, int [m].
         n: all points.
         least: registered points that cover a mode.
+
+    Example:
+        >>> found = Registered(counts=np.array([30, 5, 0]), n=50, least=20)
+        >>> found.covered, found.total
+        (1, 35)
     """
 
     counts: Int[np.ndarray, " m"]
@@ -64,6 +69,12 @@ def registered(
 
     Raises:
         ValueError: for points that are not finite, or of another dimension than the centres.
+
+    Example:
+        >>> centres = np.array([[0.0, 0.0], [2.0, 0.0]])
+        >>> found = registered(np.zeros((30, 2)), centres)
+        >>> found.counts, found.covered
+        (array([30,  0]), 1)
     """
     from scipy.spatial.distance import cdist
 
@@ -81,6 +92,11 @@ def ceiling(world: World, radius: float = RADIUS) -> float:
     """Share of the points of a perfect generator that are registered: 98.17 % in the plane.
 
     1 - exp(-r^2 / (2 sigma^2)) in two dimensions.
+
+    Example:
+        >>> from gan_forensics.data.toy_points import WORLDS
+        >>> 0 < ceiling(WORLDS["toy:grid25"]) <= 1
+        True
     """
     from scipy import stats
 
@@ -95,6 +111,11 @@ def sliced_wasserstein(
 
     Directions are uniform on the sphere (Rabin et al., 2012), the same for a seed; in one dimension
     it is the Wasserstein-1 distance itself.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(100, 3))
+        >>> sliced_wasserstein(x, x), 0 < sliced_wasserstein(x, x + [2, 0, 0]) <= 2
+        (0.0, True)
     """
     from scipy import stats
 
@@ -121,6 +142,13 @@ def point_scores(
 
     Raises:
         ValueError: for points that are not finite, of another dimension, or too few.
+
+    Example:
+        >>> from gan_forensics.data.toy_points import WORLDS
+        >>> world = WORLDS["toy:grid25"]
+        >>> points = np.repeat(world.centres, 40, axis=0)
+        >>> [(score.name, score.value) for score in point_scores(points, points, world)[:1]]
+        [('modes covered (of 25)', 25.0)]
     """
     real, points = _pair(real, points)
     counts = {"real": len(real), "fake": len(points)}

@@ -24,6 +24,10 @@ def quantise(
     Raises:
         ValueError: for an unknown protocol, integer images, images that hold NaN, axes in another
             order, and, of "fixed", floats in another range than [-1, 1].
+
+    Example:
+        >>> quantise(np.array([-1.0, 0.0, 1.0]).reshape(1, 1, 3, 1)).ravel()
+        array([  0, 128, 255], dtype=uint8)
     """
     images = np.asarray(images)
     check_axes(images.shape)

@@ -23,6 +23,11 @@ class Score:
         seed: of its random choices; None where it makes none.
         protocol: settings, and further numbers such as a standard error.
         warning: what to mind when reading the value; empty for nothing.
+
+    Example:
+        >>> score = Score("KID", 0.012, 0.001, {"real": 500, "fake": 500}, "inception")
+        >>> score.name, score.value, score.counts["fake"]
+        ('KID', 0.012, 500)
     """
 
     name: str

@@ -54,6 +54,9 @@ def small_classifier_features(
     Raises:
         ValueError: for a source without labels, or with a single class; and for a run folder of
             another source or other settings (saying what differs).
+
+    Example:
+        >>> extractor = small_classifier_features(source, "runs/features")  # doctest: +SKIP
     """
     source, parts = as_source(source), []
 
@@ -127,7 +130,12 @@ def small_classifier_features(
 def random_features(
     channels: int = 3, *, width: int = 16, seed: int = 0, precision: Precision | None = None
 ) -> FeatureExtractor:
-    """Features of the same network with random weights: they need neither labels nor weights."""
+    """Features of the same network with random weights: they need neither labels nor weights.
+
+    Example:
+        >>> random_features(channels=3).name  # doctest: +SKIP
+        'random-network features'
+    """
     network = SmallClassifier(2, width=width)
     params = jax.jit(network.init)(random_key(seed), jnp.zeros((1, 8, 8, channels), jnp.float32))[
         "params"

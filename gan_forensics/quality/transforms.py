@@ -46,6 +46,10 @@ def transform_classifier(
     Raises:
         ValueError: for other than uint8 images, too few, fewer than two transforms, and one that
             changes the size of images.
+
+    Example:
+        >>> flips = [lambda x, key: x, lambda x, key: x[:, :, ::-1]]
+        >>> says = transform_classifier("photos", flips)  # doctest: +SKIP
     """
     from scipy.special import log_softmax
 

@@ -22,6 +22,11 @@ class Picture:
         caption: below the picture.
         layer: uint8 [h, w, 4] to lie over an array [h, w, 3], as opaque as the reader sets.
         width: images are enlarged by whole factors up to about this width in CSS pixels.
+
+    Example:
+        >>> picture = Picture(np.zeros((8, 8, 3), np.uint8), alt="A black square")
+        >>> picture.width
+        760
     """
 
     content: Figure | np.ndarray | Path
@@ -43,6 +48,10 @@ class Table:
         caption: what the table shows.
         columns: headings.
         rows: cells; numbers are formatted to four digits and aligned to the right.
+
+    Example:
+        >>> Table("AUC by arm", columns=["arm", "auc"], rows=[["a", 0.9], ["b", 0.8]]).columns
+        ['arm', 'auc']
     """
 
     caption: str
@@ -52,7 +61,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and values, such as a protocol or the settings of a run."""
+    """Names and values, such as a protocol or the settings of a run.
+
+    Example:
+        >>> Facts({"seeds": 3, "steps": 300}).values["seeds"]
+        3
+    """
 
     values: Mapping[str, Any]
 
@@ -64,6 +78,10 @@ class Link:
     Attributes:
         text: what is linked.
         file: its name, without a folder.
+
+    Example:
+        >>> Link("the track", "track.csv").file
+        'track.csv'
     """
 
     text: str
@@ -82,6 +100,10 @@ class Section:
         blocks: below one another.
         pairs: whether they stand two and two beside one another instead; pictures with a layer
             have a line of their own.
+
+    Example:
+        >>> Section("Scores", ["Means.", Table("AUC", ["arm", "auc"], [["a", 0.9]])]).title
+        'Scores'
     """
 
     title: str

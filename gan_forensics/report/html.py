@@ -58,6 +58,14 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     Raises:
         ValueError: when a table's rows do not fit its columns, a picture is none, or a link leads
             away from the page's folder.
+
+    Example:
+        >>> import tempfile
+        >>> some = [Section("Scores", ["All the same."])]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = write_report(f"{folder}/p.html", title="Mine", lead="", sections=some)
+        ...     "All the same." in page.read_text()
+        True
     """
     for link in (b for section in sections for b in section.blocks if isinstance(b, Link)):
         _address(link.file)

@@ -52,6 +52,11 @@ def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
 
     Args:
         spectra: label -> mean, std, and where they are known count and cycles_per_pixel.
+
+    Example:
+        >>> curves = stored_curves({"real": {"mean": [0.0, 1.0], "std": [0.1, 0.1]}})
+        >>> list(curves)
+        ['real']
     """
     return {
         label: Curve(
@@ -65,7 +70,12 @@ def stored_curves(spectra: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
 
 
 class Bar(NamedTuple):
-    """One bar: what it is, its value, the ends of its line if known, the series it belongs to."""
+    """One bar: what it is, its value, the ends of its line if known, the series it belongs to.
+
+    Example:
+        >>> Bar("N.1.5", 0.2, low=0.1, high=0.4).high
+        0.4
+    """
 
     label: str
     value: float
@@ -193,6 +203,11 @@ def bars_figure(rows: Sequence[Bar], *, title: str = "", value_label: str = "") 
         rows: the bars; labels and series keep the order of their first appearance.
         title: above the axes.
         value_label: of the value axis.
+
+    Example:
+        >>> bars = [Bar("real", 0.05), Bar("fake", 0.9, 0.8, 1.0)]
+        >>> len(bars_figure(bars, title="Called generated").axes)
+        1
     """
     if not rows:
         raise ValueError("no bar to draw: give at least one Bar")
@@ -272,6 +287,12 @@ def losses_figure(
 
     Raises:
         ValueError: when there is nothing to draw.
+
+    Example:
+        >>> metrics = [{"step": step, "generator": 1 / step} for step in (1, 2, 3)]
+        >>> figure = losses_figure(metrics)
+        >>> len(figure.axes)
+        1
     """
     known = _logged(metrics)
     names = names or default_metrics(list(known))

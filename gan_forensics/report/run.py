@@ -55,6 +55,14 @@ def report_run(
         FileNotFoundError: when the folder is missing or holds none of these.
         ValueError: when one of these files is broken, naming it (of metrics.jsonl the page says
             it), and for a folder that holds links, pipes or devices.
+
+    Example:
+        >>> import tempfile
+        >>> from gan_forensics.files import write_json
+        >>> with tempfile.TemporaryDirectory() as run:
+        ...     write_json(f"{run}/results.json", {"scores": [{"arm": "a", "auc": 0.9}]})
+        ...     report_run(run).name
+        'report.html'
     """
     run = Path(run)
     refuse_links(run)
@@ -103,6 +111,11 @@ def table_of(rows: Sequence[Mapping[str, Any]], *, caption: str) -> Table:
     """A table from objects; its columns are their keys in order of first appearance.
 
     Of more columns or rows than a page shows there are the first ones, and a word in the caption.
+
+    Example:
+        >>> table = table_of([{"arm": "a", "auc": 0.9}, {"arm": "b"}], caption="AUC")
+        >>> table.columns, table.rows
+        (['arm', 'auc'], [['a', 0.9], ['b', None]])
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
     some, columns = rows[:MOST_ROWS], keys[:MOST_COLUMNS]

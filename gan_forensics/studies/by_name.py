@@ -57,6 +57,14 @@ def run(
         ValueError: for a name, preset or setting that is not there, naming those that are, for a
             setting of another type, and for a folder that cannot be written to.
         RunFolderError: when the folder is in use, or holds other results.
+
+    Example:
+        >>> results = run("doping", "smoke", out="runs/d", tables=("wine",))  # doctest: +SKIP
+        >>> results.table("rows").groupby("augmentation")["auc"].mean()  # doctest: +SKIP
+        >>> run("doping", "smok")
+        Traceback (most recent call last):
+            ...
+        ValueError: no preset of doping 'smok'; did you mean 'smoke'? There are smoke, cpu, paper
     """
     # Set while a spawned process reads the script that started it.
     if getattr(current_process(), "_inheriting", False):

@@ -108,6 +108,10 @@ def run_study(
     Raises:
         ValueError: for names or sizes that do not fit, before anything is trained.
         RunFolderError: when the folder is in use, or belongs to a study that trains otherwise.
+
+    Example:
+        >>> config = StudyConfig(tails=("BASELINE", "N.1.5"), steps=300)
+        >>> run_study(config, Path("runs/study"))["bypass"]  # doctest: +SKIP
     """
     started = time.monotonic()
     recipe = {"steps": config.steps} | dict(recipe or {})

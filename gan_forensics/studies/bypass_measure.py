@@ -49,6 +49,10 @@ class StudyConfig:
             others trained on these.
         train_fraction: share of the images that a detector is trained on.
         runs: independent draws of the detectors' training images.
+
+    Example:
+        >>> StudyConfig(tails=("BASELINE", "N.1.5"), seeds=(0, 1)).methods
+        ('dcgan',)
     """
 
     data: str = "samples:photos"

@@ -110,6 +110,15 @@ def draw_detectors(
 
     Raises:
         ValueError: when a part would be empty, or cannot bound the false alarms.
+
+    Example:
+        >>> from gan_forensics.forensics import fit_classifier
+        >>> rng = np.random.default_rng(0)
+        >>> real = Parts(*(rng.normal(size=(n, 3)) for n in (100, 60, 60)))
+        >>> fit = lambda real, fake, seed: fit_classifier(real, fake, classifier="knn", seed=seed)
+        >>> drawn = draw_detectors(real, {"gan": rng.normal(3.0, size=(100, 3))}, fit=fit, runs=2)
+        >>> len(drawn), drawn[0].n_train
+        (2, 10)
     """
     if runs < 1 or not 0 < train_fraction < 1:
         raise ValueError(
@@ -153,6 +162,16 @@ def rates_of(
         rows: all of them.
         real_scores: what each detector says of the real images that the AUC is against; by default
             of those that belong to its training.
+
+    Example:
+        >>> from gan_forensics.forensics import fit_classifier
+        >>> rng = np.random.default_rng(0)
+        >>> real = Parts(*(rng.normal(size=(n, 3)) for n in (100, 60, 60)))
+        >>> fake = rng.normal(5.0, size=(100, 3))
+        >>> fit = lambda real, fake, seed: fit_classifier(real, fake, classifier="knn", seed=seed)
+        >>> drawn = draw_detectors(real, {"gan": fake}, fit=fit, runs=1)
+        >>> rates_of(drawn, "gan", fake).auc > 0.99
+        True
     """
     outcomes = []
     for place, each in enumerate(drawn):

@@ -77,6 +77,10 @@ class CompareConfig:
         batch: rows a minibatch.
         joined: move the discriminator as published for real tables (see `AAEConfig`).
         twins: whether interpolation may be between copies of a row, as published.
+
+    Example:
+        >>> CompareConfig(seeds=(0, 1), steps=200).share
+        0.1
     """
 
     methods: tuple[str, ...] = (*CONTROLS, "doping")
@@ -127,6 +131,14 @@ def compare(config: CompareConfig, task: Task) -> dict[str, Any]:
 
     Raises:
         ValueError: when "none" is not among the methods, or an edge selects nothing.
+
+    Example:
+        >>> from gan_forensics.anomaly import make_task
+        >>> x, y = np.random.default_rng(0).normal(size=(100, 3)), np.repeat([0, 1], [90, 10])
+        >>> config = CompareConfig(("none", "duplicate"), (), detectors=("lof",), seeds=(0, 1))
+        >>> results = compare(config, make_task("mine", x + 4 * y[:, None], y, seed=0))
+        >>> [(row["augmentation"], len(row["auc_by_seed"])) for row in results["rows"]]
+        [('none', 2), ('duplicate', 2)]
     """
     if "none" not in config.methods:
         raise ValueError('methods must hold "none": it is what the others are paired with')

@@ -31,6 +31,14 @@ class Results:
     Attributes:
         out: the folder, with `report.html`.
         content: all of results.json: `tables`, and the extras.
+
+    Example:
+        >>> tables = {"rows": [{"seed": 0, "auc": 0.5}]}
+        >>> results = Results(Path("runs/d"), {"tables": tables, "finding": "Nothing."})
+        >>> results
+        Results('runs/d': rows 1)
+        >>> results.rows()
+        [{'seed': 0, 'auc': 0.5}]
     """
 
     out: Path
@@ -92,6 +100,14 @@ def read_results(out: Path | str) -> Results:
     Raises:
         FileNotFoundError: for a folder without results.json.
         ValueError: for one of another form, such as a run folder's.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = write_results(Path(folder), {"finding": "nothing"}, {"rows": [{"seed": 0}]})
+        ...     results = read_results(folder)
+        >>> results.finding, results.tables
+        ('nothing', ('rows',))
     """
     path = Path(out) / "results.json"
     content = read_json(path)

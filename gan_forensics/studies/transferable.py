@@ -65,6 +65,11 @@ class Ranking(NamedTuple):
         images: generated images behind omega: those that the detector was confident of.
         given: generated images that were looked at.
         silent: layers without any relevance for some image, and for how many.
+
+    Example:
+        >>> ranking = Ranking([], k=3, images=40, given=50, silent={})
+        >>> ranking.k, ranking.images
+        (3, 40)
     """
 
     features: list[Feature]
@@ -101,6 +106,10 @@ def rank_features(
 
     Raises:
         ValueError: without images, and when the detector is confident of none of them.
+
+    Example:
+        >>> ranking = rank_features(detector, fake, confidence=0.9)  # doctest: +SKIP
+        >>> ranking.features[0].name  # doctest: +SKIP
     """
     fakes = images_of(as_source(fakes))
     state: FeatureRelevance | None = None
@@ -160,6 +169,11 @@ def silence(
         probability of generated images, and the accuracies on real and generated images at
         probability 1/2 and, as published, at the threshold that is best for the unmasked detector
         on these very images (`geometric_mean_threshold`).
+
+    Example:
+        >>> rows = silence(detector, ranking, real, {"progan": fake})  # doctest: +SKIP
+        >>> rows[1]["silenced"]  # doctest: +SKIP
+        'top'
     """
     sets = mask_sets(ranking.features, ranking.k, draws=draws, seed=seed)
     masks = {
@@ -215,6 +229,10 @@ def probe_colour(
         in colour (None where there are none), and the share of colour-conditional channels among
         the first k, k random others, and the last k. The share of the first k means nothing without
         the other two.
+
+    Example:
+        >>> rows = probe_colour(detector, ranking, real, {"progan": fake})  # doctest: +SKIP
+        >>> rows[0]["average_precision_gray"]  # doctest: +SKIP
     """
     k, rng = ranking.k, np.random.default_rng(seed)
     others = k + rng.choice(len(ranking.features) - k, k, replace=False)
