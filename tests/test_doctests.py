@@ -81,6 +81,7 @@ def test_exported_names_have_an_example_that_holds(area):
         tests = finder.find(each, name, globs=dict(vars(inspect.getmodule(each))))
         if not any(test.examples for test in tests):
             lacking.append(name)
+            continue
         examples = [example for test in tests for example in test.examples]
         if not any(e.want and not e.options.get(doctest.SKIP) for e in examples):
             shown.add(name)
