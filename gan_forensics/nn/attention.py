@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
 from gan_forensics.nn.initial import zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.spectral_norm import SNConv
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Network):
     """y = x + gamma o(A g(x)), where A = softmax(theta(x) phi(x)^T) over the keys.
 
     theta and phi are 1x1 convolutions to c / 8 channels, g to c / 2, o back to c, all without

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from gan_forensics.nn import conv_kernels
 from gan_forensics.nn.conv_kernels import Geometry
 from gan_forensics.nn.initial import Initializer, only_shapes, torch_uniform
+from gan_forensics.nn.network import Network
 
 Padding = str | int | Sequence[tuple[int, int]]
 
@@ -161,7 +162,7 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return first, second
 
 
-class Conv(nn.Module):
+class Conv(Network):
     """Convolution layer: parameters `kernel` [kh, kw, in / groups, out] and `bias` [out].
 
     Initialised as PyTorch does unless told otherwise; arguments as for `geometry`.
@@ -194,7 +195,7 @@ class Conv(nn.Module):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(Network):
     """Transposed convolution layer with PyTorch's geometry: `kernel` [kh, kw, in, out], `bias`."""
 
     features: int

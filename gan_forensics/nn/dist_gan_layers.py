@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import convolve, convolve_transpose
 from gan_forensics.nn.initial import glorot, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 
 LEAK = 0.2  # slope of the leaky ReLU below zero, but for the SN-GAN networks of the release
@@ -34,7 +35,7 @@ class Judged(NamedTuple):
     features: Float[Array, "b d"]
 
 
-class SlimConv(nn.Module):
+class SlimConv(Network):
     """Convolution: parameters `kernel` [k, k, in, out] and `bias` [out], or "BatchNorm" for it.
 
     Attributes:
@@ -66,7 +67,7 @@ class SlimConv(nn.Module):
         return _normalised_or_shifted(self, y, train=train)
 
 
-class SlimConvTranspose(nn.Module):
+class SlimConvTranspose(Network):
     """Transposed convolution to `strides` times the side; parameters as in `SlimConv`.
 
     The kernel is [k, k, in, out] here and [k, k, out, in] in TensorFlow.
@@ -88,7 +89,7 @@ class SlimConvTranspose(nn.Module):
         return _normalised_or_shifted(self, y, train=train)
 
 
-class SlimDense(nn.Module):
+class SlimDense(Network):
     """Linear layer of rows: parameters `kernel` [in, out] and `bias`, or "BatchNorm" for it."""
 
     features: int

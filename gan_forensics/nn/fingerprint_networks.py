@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import glorot, he_normal, normal, torch_uniform, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.small_classifier import Classified
 
@@ -40,7 +41,7 @@ class ReverseEngineered(NamedTuple):
     residual: Float[Array, "b h w 3"]
 
 
-class DctCnn(nn.Module):
+class DctCnn(Network):
     """Standardised log-DCT coefficients to logits.
 
     3x3 convolutions of 3, 8, 16 and 32 maps with ReLU, mean pooling of 2x2 before the third and
@@ -64,7 +65,7 @@ class DctCnn(nn.Module):
         return Classified(features, nn.Dense(self.classes, name="logits", **start)(features))
 
 
-class YuClassifier(nn.Module):
+class YuClassifier(Network):
     """Images in [-1, 1] to logits: the discriminator of a progressively grown GAN.
 
     The side is halved as long as 4 pixels or more are left, floor(log2(side / 4)) times: 5 times
@@ -95,7 +96,7 @@ class YuClassifier(nn.Module):
         return Classified(features, logits)
 
 
-class ReverseEngineering(nn.Module):
+class ReverseEngineering(Network):
     """Normalised images to a residual, its spectrum, and logits.
 
     The residual is what `depth` 3x3 convolutions make (ReLU between, batch norm in the middle);
@@ -137,7 +138,7 @@ class ReverseEngineering(nn.Module):
         return ReverseEngineered(features, logits, residual)
 
 
-class EqualisedConv(nn.Module):
+class EqualisedConv(Network):
     """A reflect-padded 3x3 convolution whose weights are scaled when used, by sqrt(2 / fan_in)."""
 
     features: int
@@ -153,7 +154,7 @@ class EqualisedConv(nn.Module):
         return convolve(x, kernel * scale, padding="VALID") + bias.reshape(1, 1, 1, -1)
 
 
-class EqualisedDense(nn.Module):
+class EqualisedDense(Network):
     """A dense layer whose weights are scaled when used, by gain / sqrt(fan_in)."""
 
     features: int
@@ -193,7 +194,7 @@ def centred_magnitude(maps: Float[Array, "b h w"]) -> Float[Array, "b h w"]:
     return jnp.abs(jnp.fft.fftshift(jnp.fft.fft2(maps), axes=(1, 2)))
 
 
-class _Convolution(nn.Module):
+class _Convolution(Network):
     """Keras' 3x3 convolution with ReLU: Glorot's kernel and a bias of zero."""
 
     features: int

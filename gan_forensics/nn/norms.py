@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.initial import normal, ones, zeros
+from gan_forensics.nn.network import Network
 
 EPSILON = 1e-5  # PyTorch's, in all three layers; keeps constant maps finite
 MOMENTUM = 0.1  # PyTorch's convention: the weight of the newest batch
@@ -29,7 +30,7 @@ MOMENTUM = 0.1  # PyTorch's convention: the weight of the newest batch
 _MAP = (1, 2)  # the axes h and w
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(Network):
     """Batch normalisation (Ioffe and Szegedy, ICML 2015) as in PyTorch's `BatchNorm2d`.
 
     Training uses the statistics of the batch and moves the running ones, in the collection
@@ -48,7 +49,7 @@ class BatchNorm(nn.Module):
         return _batch_norm(self, x, *_affine(self, x.shape[-1]), train=train)
 
 
-class ConditionalBatchNorm(nn.Module):
+class ConditionalBatchNorm(Network):
     """Batch normalisation with a scale and a bias for every class and channel.
 
     Dumoulin et al., "A learned representation for artistic style", ICLR 2017, as in Miyato and
@@ -109,7 +110,7 @@ def _batch_norm(module: BatchNorm | ConditionalBatchNorm, x, scale, bias, *, tra
     return y.astype(module.dtype or x.dtype)
 
 
-class GroupNorm1(nn.Module):
+class GroupNorm1(Network):
     """Group normalisation with a single group, as in PyTorch's `GroupNorm(1, c)`.
 
     The critics of WGAN-GP call it layer norm; mean and variance are over h, w and c of each image,
@@ -124,7 +125,7 @@ class GroupNorm1(nn.Module):
         return _each_normalised(self, x, (1, 2, 3))
 
 
-class InstanceNorm(nn.Module):
+class InstanceNorm(Network):
     """Instance normalisation with an affine map, PyTorch's `InstanceNorm2d(c, affine=True)`.
 
     Ulyanov et al., arXiv 1607.08022. Statistics of the image itself also at inference.

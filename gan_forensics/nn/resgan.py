@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, Int
 from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import parameters
 from gan_forensics.nn.heads import sow_trunk
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 from gan_forensics.nn.resblocks import (
     UPSAMPLINGS,
@@ -92,7 +93,7 @@ class Features(NamedTuple):
     rotation: Float[Array, "b 4"] | None
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """Noise, and labels where there are classes, to images.
 
     Attributes:
@@ -165,7 +166,7 @@ class Generator(nn.Module):
         return _OUTPUTS[self.output](at_least_float32(last(x, train=train)))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
     """Images, and labels where there are classes, to `Features`.
 
     With classes the logit is that of the pooled features plus their product with the class's row
@@ -265,7 +266,7 @@ class Discriminator(nn.Module):
         return nn.Embed(self.classes, features, embedding_init=glorot(), name="embed")(labels)
 
 
-class InfoMaxCritics(nn.Module):
+class InfoMaxCritics(Network):
     """Local and global features of a discriminator to one space, where products tell them apart.
 
     Lee et al., "InfoMax-GAN", WACV 2021: p = b(relu(a(local))) + s(local) at every place, and
@@ -318,7 +319,7 @@ def _affine(x, kernel, bias):
     return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-class _SNWeights(nn.Module):
+class _SNWeights(Network):
     """The parameters of an `SNConv` or `SNDense`: (kernel [in, out], bias [out]), normalised.
 
     Attributes:

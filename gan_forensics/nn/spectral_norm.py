@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.conv import Padding, convolve, parameters
 from gan_forensics.nn.initial import Initializer, normal, zeros
+from gan_forensics.nn.network import Network
 
 COLLECTION = "spectral_norm"
 SMALLEST = 1e-12  # no vector is divided by less: PyTorch's
@@ -110,7 +111,7 @@ def normalised_kernel(
     return normalised_matrix(module, matrix, train=train).T.reshape(kernel.shape)
 
 
-class SNConv(nn.Module):
+class SNConv(Network):
     """`Conv` with a spectrally normalised kernel; the bias is as it is.
 
     Parameters `kernel` [kh, kw, in, out] and `bias` [out]; v is in the order (kh, kw, in).
@@ -134,7 +135,7 @@ class SNConv(nn.Module):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-class SNDense(nn.Module):
+class SNDense(Network):
     """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out]."""
 
     features: int
@@ -150,7 +151,7 @@ class SNDense(nn.Module):
         return _dense(x, kernel, bias, self.dtype)
 
 
-class Dense(nn.Module):
+class Dense(Network):
     """A linear layer started as PyTorch does: `kernel` [in, out] and `bias` [out]."""
 
     features: int
@@ -170,7 +171,7 @@ def _dense(x, kernel, bias, dtype):
     return x @ kernel + bias.reshape(1, -1)
 
 
-class SNEmbed(nn.Module):
+class SNEmbed(Network):
     """A row of `embedding` [entries, features] for every label, spectrally normalised.
 
     W is the table as it stands: u is of the entries, v of the features. A label outside

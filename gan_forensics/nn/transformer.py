@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import glorot, normal, ones, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 
 # Ids of `gan_forensics.data.vocabulary`, which networks do not import.
@@ -39,7 +40,7 @@ class Memory(NamedTuple):
     real: Bool[Array, "b 1 1 s"]
 
 
-class Transformer(nn.Module):
+class Transformer(Network):
     """Encoder and decoder of `layers` layers each; raises ValueError for an impossible width.
 
     Linear layers start as Glorot's uniform law (gain 1/sqrt(2) for queries, keys and values, which
@@ -159,7 +160,7 @@ class Transformer(nn.Module):
         return jnp.einsum("btd,vd->btv", x, table, preferred_element_type=wide)
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(Network):
     """x <- norm(x + attention(x)), then x <- norm(x + perceptron(x))."""
 
     width: int
@@ -182,7 +183,7 @@ class EncoderLayer(nn.Module):
         return self.after_perceptron(x, self.perceptron(x), train=train)
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(Network):
     """As the encoder's, with attention to the source between."""
 
     width: int
@@ -226,7 +227,7 @@ class DecoderLayer(nn.Module):
         return self.after_perceptron(x, self.perceptron(x), train=train)
 
 
-class Attention(nn.Module):
+class Attention(Network):
     """Several heads of softmax(q k^T / sqrt(d/h)) v, and a linear layer over them together."""
 
     width: int
@@ -258,7 +259,7 @@ class Attention(nn.Module):
         return x.reshape(*x.shape[:-1], self.heads, -1)
 
 
-class Perceptron(nn.Module):
+class Perceptron(Network):
     """A linear layer, ReLU, a linear layer."""
 
     width: int
@@ -272,7 +273,7 @@ class Perceptron(nn.Module):
         return _dense(self.width, self.dtype, name="out")(hidden)
 
 
-class Added(nn.Module):
+class Added(Network):
     """norm(x + dropout(found))."""
 
     dropout: float

@@ -17,6 +17,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import convolve, convolve_transpose, parameters
+from gan_forensics.nn.network import Network
 
 # The row 1, 3, 3, 1 of Pascal's triangle, as in Karras et al., CVPR 2020.
 BINOMIAL = np.array([1.0, 3.0, 3.0, 1.0]) / 4
@@ -203,7 +204,7 @@ def bilinear_matrix(n: int) -> Float[np.ndarray, "2*{n} {n}"]:
     return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(n)[None, :]))
 
 
-class UpsampleConv(nn.Module):
+class UpsampleConv(Network):
     """`convolve_upsampled` as a layer; parameters as those of `Conv`."""
 
     kind: str
