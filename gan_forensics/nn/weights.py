@@ -67,7 +67,7 @@ def from_torch(arch: str, state_dict: State) -> dict[str, dict]:
 
     Example:
         >>> from gan_forensics.nn import load_weights  # doctest: +SKIP
-        >>> variables = from_torch("dcgan_generator", load_weights("dcgan.pt"))  # doctest: +SKIP
+        >>> variables = from_torch("dcgan_generator", load_weights("dcgan.npz"))  # doctest: +SKIP
         >>> sorted(variables)  # doctest: +SKIP
         ['batch_stats', 'params']
     """
