@@ -15,44 +15,33 @@ AREAS = (
 SHOWN = set(
     """
     Attributor Autoencoder DopedDetector Doping Estimate NeuralDetector PlainGAN Tracker Translator
-    detect_boxes detector_update distill feature_relevance fit_attributor fit_landmarks
-    fit_translator frames guided_grad_cam inception_features leak_meter load_attributor
-    load_classifier load_features load_landmark_detector load_translator measure_leak open_teacher
-    probe probe_colour published_variables random_features rank_features relevance
-    rotation_ambiguity run_study silence small_classifier_features teacher_top_logits
-    train_autoencoders train_classifier train_detector train_gans train_judge train_translator
-    transform_classifier translate_lines unit_relevance write_video
+    Vocabulary detect_boxes detector_update distill feature_relevance fit_attributor fit_landmarks
+    fit_translator frames from_torch guided_grad_cam inception_features leak_meter list_images
+    load_attributor load_classifier load_features load_image load_landmark_detector load_translator
+    load_weights measure_leak no_link open_attributed open_parallel open_teacher private_folder
+    probe probe_colour published_variables random_features rank_features read_csv
+    read_dist_gan_weights read_header read_json refuse_links relevance rotation_ambiguity rows_kept
+    run_study save_png silence small_classifier_features teacher_top_logits train_autoencoders
+    train_classifier train_detector train_gans train_judge train_translator train_vocabulary
+    transform_classifier translate_lines unit_relevance unpacked write_csv write_json write_text
+    write_video written_beside
     """.split()
 )
 
 # These have none yet: a name leaves with its first example, and none joins.
 WITHOUT = set(
     """
-    AdversarialLoss AttributeSource Attributed Augmentation Aux BatchNorm Batches Checkpoints
-    ConditionalBatchNorm Context Conv ConvTranspose Csv DBlock DBlockOptimized DctCnn
-    Discriminator DistGanNetworks Draws Features FileSource GBlock Game Gan GroupNorm1 Header
-    InfoMaxCritics InstanceNorm Judged Learner Listing Loss Method OwnConfig ParallelText
-    Plateau Player PowerLaw Prior ReverseEngineering Rgb Rows SNConv SNDense SNEmbed
-    SelfAttention SkipBad SpectrumSummary Stacked StarGan StarGanConfig Task
-    TaylorCoefficients TaylorGaps TokenBatches TrainState Transformer Update Vocabulary World
-    YuClassifier about_average adam adversarial as_source batches_once bilinear_half_pixel
-    blur build_stargan check_file_in check_file_out check_folder_out check_precision chunks
-    computation_dtype consistency_task convolve convolve_transpose cross_entropy
-    curve_cross_entropy dag_task decode_image dist_gan_networks escaped file_stem fingerprint
-    fit frequency_bins from_config from_torch generate gradient_matching_task gradient_penalty
-    gray_levels gunzip gunzip_start image_grid in_words infomax_accuracy infomax_task init
-    init_state installed_encoders interpolate jit jit_step jpeg keep_compiled
-    keep_scratch_memory label_augmented_task largest_singular_values list_images load load_gan
-    load_image load_stargan load_state load_weights make_step matching_task
-    minibatches_per_step multi_class_task names_it neighbour_embedding neighbour_task no_link
-    only open_attributed open_parallel open_regular penalised plain_path private_folder
-    process_batches products read_bytes read_config read_csv read_dist_gan_weights read_header
-    read_json read_metrics refuse_links relativistic_task replicated resize resize_shorter
-    rotated rotation_loss rotation_task rows_kept rows_of_split save save_png say
-    say_what_compiles similarities spectral_loss spectral_task split_over_data standardise
-    supervised_update target_labels taylor_coefficients taylor_gaps tell to_mesh train_gan
-    train_seeds train_stargan train_vocabulary translate unmasking_features unpacked
-    with_average write_csv write_json write_text written_beside
+    AdversarialLoss Aux Checkpoints Context Draws Game Gan Learner Loss Method OwnConfig Plateau
+    Player Prior StarGan StarGanConfig Task TaylorCoefficients TaylorGaps TrainState Update
+    about_average adam adversarial build_stargan check_precision computation_dtype consistency_task
+    cross_entropy dag_task fit from_config generate gradient_matching_task gradient_penalty
+    infomax_accuracy infomax_task init init_state interpolate jit jit_step keep_compiled
+    keep_scratch_memory label_augmented_task largest_singular_values load load_gan load_stargan
+    load_state make_step matching_task minibatches_per_step multi_class_task neighbour_embedding
+    neighbour_task only penalised process_batches products read_config read_metrics
+    relativistic_task replicated rotated rotation_loss rotation_task save say_what_compiles
+    similarities spectral_task split_over_data supervised_update target_labels taylor_coefficients
+    taylor_gaps to_mesh train_gan train_seeds train_stargan translate with_average
     """.split()
 )
 

@@ -36,8 +36,12 @@ class Generator(Network):
     Raises ValueError for an unknown tail, a size that does not fit and noise of another length.
 
     Example:
-        >>> Generator(32).size
-        32
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, z = Generator(32, width=8), jnp.ones((4, 128))
+        >>> jax.eval_shape(lambda: network.init_with_output(random_key(0), z, train=True))[0].shape
+        (4, 32, 32, 3)
     """
 
     size: int
@@ -74,6 +78,14 @@ class Discriminator(Network):
     `norm`: "batch" without a gradient penalty, "layer" (`GroupNorm1`) or "instance" with one,
     because batch norm ties the images of a batch together; "none" has biases instead.
     Raises ValueError for an unknown norm and for images of another size.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = Discriminator(32, width=8), jnp.ones((4, 32, 32, 3))
+        >>> jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=True))[0].shape
+        (4,)
     """
 
     size: int

@@ -29,6 +29,17 @@ class Judged(NamedTuple):
         logits: high where an image looks real.
         features: the activation before the last dense layer, as rows in the order h, w, c; in the
             residual networks before the sum over places. Their number d is the d_f of lambda_w.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.nn import dist_gan_networks
+        >>> from gan_forensics.runtime import random_key
+        >>> network = dist_gan_networks("dcgan", 32, width=8).discriminator
+        >>> x = jnp.ones((4, 32, 32, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=True))
+        >>> type(y).__name__, y.logits.shape
+        ('Judged', (4,))
     """
 
     logits: Float[Array, " b"]

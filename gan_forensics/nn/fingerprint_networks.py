@@ -46,6 +46,15 @@ class DctCnn(Network):
 
     3x3 convolutions of 3, 8, 16 and 32 maps with ReLU, mean pooling of 2x2 before the third and
     the fourth; all 32 (side // 4)^2 values are the features. Nothing depends on `train`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = DctCnn(classes=5, side=16), jnp.ones((2, 16, 16, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=False))
+        >>> y.features.shape, y.logits.shape
+        ((2, 512), (2, 5))
     """
 
     classes: int
@@ -75,6 +84,15 @@ class YuClassifier(Network):
     `width`, whose values are the features. All have biases, leaky ReLU of slope .2, and an
     equalised learning rate: weights start as N(0, 1) and are multiplied by their He scale whenever
     they are used. Nothing depends on `train`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = YuClassifier(classes=5, side=16, width=64), jnp.ones((2, 16, 16, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=False))
+        >>> y.features.shape, y.logits.shape
+        ((2, 64), (2, 5))
     """
 
     classes: int
@@ -110,6 +128,15 @@ class ReverseEngineering(Network):
         side: of the images.
         width: maps of the residual's convolutions.
         depth: their number, 3 or more.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = ReverseEngineering(5, side=16, width=8, depth=3), jnp.ones((2, 16, 16, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=False))
+        >>> y.features.shape, y.logits.shape, y.residual.shape
+        ((2, 512), (2, 5), (2, 16, 16, 3))
     """
 
     classes: int

@@ -37,6 +37,14 @@ class BatchNorm(Network):
     "batch_stats": `new = (1 - momentum) * old + momentum * batch`, with the *unbiased* variance.
     Otherwise the running statistics are used. Raises ValueError for a training batch with a single
     value per channel, whose output would be the bias whatever the input.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)  # one image of two pixels
+        >>> y, _ = BatchNorm().init_with_output(random_key(0), x, train=True)
+        >>> y.ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     epsilon: float = EPSILON
@@ -56,6 +64,15 @@ class ConditionalBatchNorm(Network):
     Koyama, "cGANs with projection discriminator", ICLR 2018. One `embedding` [classes, 2 c] holds
     the scales, initially N(1, 0.02), then the biases, initially 0. Statistics are of all classes
     together, as in `BatchNorm`. A label outside 0, ..., classes - 1 makes its image NaN.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x, labels = ConditionalBatchNorm(10), jnp.ones((2, 4, 4, 8)), jnp.array([3, 7])
+        >>> made = jax.eval_shape(lambda: layer.init(random_key(0), x, labels, train=True))
+        >>> made["params"]["embedding"].shape  # scales and biases of 8 channels, for each class
+        (10, 16)
     """
 
     classes: int
@@ -115,6 +132,14 @@ class GroupNorm1(Network):
 
     The critics of WGAN-GP call it layer norm; mean and variance are over h, w and c of each image,
     scale and bias are for each channel (not, as in `LayerNorm`, for each position).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)  # one image of two pixels
+        >>> y, _ = GroupNorm1().init_with_output(random_key(0), x)
+        >>> y.ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     dtype: Any = None
@@ -129,6 +154,14 @@ class InstanceNorm(Network):
     """Instance normalisation with an affine map, PyTorch's `InstanceNorm2d(c, affine=True)`.
 
     Ulyanov et al., arXiv 1607.08022. Statistics of the image itself also at inference.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)  # one image of two pixels
+        >>> y, _ = InstanceNorm().init_with_output(random_key(0), x)
+        >>> y.ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     dtype: Any = None

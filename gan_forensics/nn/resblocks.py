@@ -122,6 +122,14 @@ class GBlock(Network):
         spectral_norm: in the convolutions.
         outer_init: of the shortcut's kernel, "glorot" or "torch" (WGAN-GP).
         dtype: of the computation.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> block, x = GBlock(16, upsample="bilinear"), jnp.ones((1, 4, 4, 32))
+        >>> jax.eval_shape(lambda: block.init_with_output(random_key(0), x, train=True))[0].shape
+        (1, 8, 8, 16)
     """
 
     features: int
@@ -166,6 +174,14 @@ class DBlock(Network):
         shortcut_preact: what the shortcut reads, see `ShortcutPreact`.
         outer_init: of the shortcut's kernel, "glorot" or "torch" (WGAN-GP).
         dtype: of the computation.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> block, x = DBlock(32, downsample=True), jnp.ones((1, 8, 8, 16))
+        >>> jax.eval_shape(lambda: block.init_with_output(random_key(0), x, train=True))[0].shape
+        (1, 4, 4, 32)
     """
 
     features: int
@@ -194,6 +210,14 @@ class DBlockOptimized(Network):
     """First residual block of a discriminator: reads images, so nothing is activated before it.
 
     Attributes as those of `DBlock`; it always halves, and has `features` channels inside.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> block, x = DBlockOptimized(32), jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(lambda: block.init_with_output(random_key(0), x, train=True))[0].shape
+        (1, 4, 4, 32)
     """
 
     features: int

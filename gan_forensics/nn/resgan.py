@@ -85,6 +85,17 @@ class Features(NamedTuple):
         local: the output of the block before the last, one vector for every place.
         pooled: the activated output of the last block, pooled over all places.
         rotation: logits of the four quarter turns, None without a rotation head.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.gans import GanConfig, build
+        >>> from gan_forensics.runtime import random_key
+        >>> network = build(GanConfig("sngan", size=32)).discriminator
+        >>> x = jnp.ones((4, 32, 32, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=True))
+        >>> type(y).__name__, y.logits.shape, y.pooled.shape
+        ('Features', (4,), (4, 128))
     """
 
     logits: Float[Array, " b"]
@@ -280,6 +291,17 @@ class InfoMaxCritics(Network):
         scores_only: give z and q M^T instead of p and q where they are shorter, 2 cl + 1 numbers:
             the products of the two, which is all that InfoNCE reads, are the same.
         dtype: of the computation.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> critics, local, pooled = InfoMaxCritics(64), jnp.ones((2, 4, 4, 8)), jnp.ones((2, 16))
+        >>> (p, q), _ = jax.eval_shape(
+        ...     lambda: critics.init_with_output(random_key(0), local, pooled, train=True)
+        ... )
+        >>> p.shape, q.shape  # of each of the 4 x 4 places, and of the image
+        ((2, 16, 64), (2, 64))
     """
 
     width: int = 1024

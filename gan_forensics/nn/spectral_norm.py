@@ -115,6 +115,15 @@ class SNConv(Network):
     """`Conv` with a spectrally normalised kernel; the bias is as it is.
 
     Parameters `kernel` [kh, kw, in, out] and `bias` [out]; v is in the order (kh, kw, in).
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SNConv(16, 3), jnp.ones((1, 8, 8, 3))
+        >>> y, made = jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))
+        >>> y.shape, sorted(made)  # "spectral_norm" keeps the singular vectors
+        ((1, 8, 8, 16), ['params', 'spectral_norm'])
     """
 
     features: int
@@ -136,7 +145,16 @@ class SNConv(Network):
 
 
 class SNDense(Network):
-    """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out]."""
+    """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out].
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SNDense(1), jnp.ones((4, 16))
+        >>> jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))[0].shape
+        (4, 1)
+    """
 
     features: int
     kernel_init: Initializer | None = None
@@ -176,6 +194,14 @@ class SNEmbed(Network):
 
     W is the table as it stands: u is of the entries, v of the features. A label outside
     0, ..., entries - 1 gives NaN.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SNEmbed(entries=10, features=4), jnp.array([3, 7])
+        >>> jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))[0].shape
+        (2, 4)
     """
 
     entries: int

@@ -54,6 +54,18 @@ class Transformer(Network):
         heads: of every attention; they share the width.
         dropout: of embeddings and of what every sublayer adds.
         dtype: of the computation; softmax, norms and logits are float32 at least.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network = Transformer(100, layers=1, width=16, feed_forward=32, heads=2)
+        >>> source, target = jnp.full((2, 7), 5), jnp.full((2, 4), 6)
+        >>> y, _ = jax.eval_shape(
+        ...     lambda: network.init_with_output(random_key(0), source, target, train=False)
+        ... )
+        >>> y.shape
+        (2, 4, 100)
     """
 
     vocabulary: int
