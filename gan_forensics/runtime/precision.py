@@ -41,8 +41,8 @@ def products(precision: Precision | None) -> AbstractContextManager:
     Example:
         >>> import jax
         >>> with products("tf32"):
-        ...     print(jax.config.jax_default_matmul_precision)
-        tensorfloat32
+        ...     jax.config.jax_default_matmul_precision
+        'tensorfloat32'
     """
     if precision not in _PRODUCTS:
         return nullcontext()
@@ -58,7 +58,7 @@ def computation_dtype(precision: Precision | None) -> Any:
         >>> network = nn.Dense(8, dtype=computation_dtype("bfloat16"))
         >>> jnp.dtype(network.dtype).name
         'bfloat16'
-        >>> print(computation_dtype("tf32"))  # float32 arrays, whose products are rounded
-        None
+        >>> computation_dtype("tf32") is None  # float32 arrays, whose products are rounded
+        True
     """
     return jnp.bfloat16 if precision == "bfloat16" else None
