@@ -75,7 +75,7 @@ class Recorder:
     def __init__(self):
         self.shown = []
 
-    def apply(self, variables, images, *, train, mutable):
+    def apply(self, variables, images, **options):
         self.shown += list(np.asarray(images))
         return {"logits": images.mean((1, 2, 3)), "trunk": images.reshape(len(images), -1)}, {}
 
@@ -88,7 +88,7 @@ def shown(name, player):
     """Whose images a player's move shows the discriminator, plain or moved."""
     recorder = Recorder()
     generator = SimpleNamespace(
-        latent=LATENT, apply=lambda variables, z, *, train, mutable: (jnp.asarray(FAKE), {})
+        latent=LATENT, apply=lambda variables, z, **options: (jnp.asarray(FAKE), {})
     )
     game = game_of(name, networks=(generator, recorder))
     params = {network: {} for network in game.networks}

@@ -110,7 +110,7 @@ def test_the_average_is_that_of_the_steps_and_goes_on_with_the_run(tmp_path):
     _close(second, jax.tree.map(lambda a, b: (a + 2 * b) / 3, *moved))
 
 
-def test_the_start_of_an_average_of_an_earlier_version_is_taken_out(tmp_path, capsys):
+def test_the_start_of_an_average_of_an_earlier_version_is_taken_out(tmp_path, capsys, monkeypatch):
     """Whether the run is drawn from or goes on: as if it had been trained now."""
     config, old = replace(CONFIG, schedule="none", average=0.9), tmp_path / "old"
     gan, state = train_gan(config, tmp_path / "new", Cadence(2), progress=False)
@@ -122,8 +122,9 @@ def test_the_start_of_an_average_of_an_earlier_version_is_taken_out(tmp_path, ca
     shutil.copytree(tmp_path / "new", old)
     shutil.rmtree(old / "checkpoints")
     host = read_json(tmp_path / "new/checkpoints/2/host/metadata")
-    assert host.pop("average") == "without its start"
-    with closing(Checkpoints(old)) as checkpoints:
+    assert host["average"] == "without its start"
+    with closing(Checkpoints(old)) as checkpoints, monkeypatch.context() as earlier:
+        earlier.setattr("gan_forensics.train.checkpoint.WITHOUT_START", "")
         checkpoints.save(replace(state, average={"generator": biased}), host)
     _close(load_gan(old)[1], state.average["generator"])
     said = "step 2 was written by an earlier version, whose average of decay 0.9 is 81.00% initial"
