@@ -401,8 +401,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{G}/building.py",
-        'prior=PRIORS[config.prior or ""](latent_of(config))',
-        'prior=PRIORS["normal"](latent_of(config))',
+        'prior = PRIORS[config.prior or ""](latent_of(config))',
+        'prior = PRIORS["normal"](latent_of(config))',
         "tests/test_gans_zoo.py -k prior",
     ),
     Mutation(

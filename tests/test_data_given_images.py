@@ -1,5 +1,6 @@
 """The door by which images enter: what it takes, what it makes of it, and what it refuses."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_forensics.data import ArraySource, ImageError, as_images, as_source, save_png, to_float
+from gan_forensics.data import (
+    ArraySource,
+    ImageError,
+    Rows,
+    as_images,
+    as_source,
+    save_png,
+    to_float,
+)
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (3, 6, 5, 3), np.uint8)
@@ -63,6 +72,7 @@ def test_uint8_images_of_any_library_are_taken_as_they_are():
         (jnp.asarray(to_float(PIXELS)), (-1, 1)),
         (Tensor(to_float(PIXELS)), (-1, 1)),
         (list(PIXELS / 255), (0, 1)),
+        (PIXELS / 255, (np.float32(0), np.float32(1))),
     ],
 )
 def test_a_stated_range_gives_back_the_levels(given, ends):
@@ -93,7 +103,9 @@ def test_a_source_is_taken_and_left_as_it_is():
     source = ArraySource(image=PIXELS, label=np.arange(3))
     assert as_source(source) is source
     assert as_images(source) is PIXELS
-    assert as_source(source, size=4)[1]["label"] == 1
+    for each in (source, Rows(source, [2, 1])):
+        smaller = as_source(each, size=4)[1]
+        assert smaller["label"] == 1 and smaller["image"].shape == (4, 4, 3)
     with pytest.raises(ValueError, match="has point, and images are needed"):
         as_images(ArraySource(point=np.zeros((3, 2))))
 
@@ -152,11 +164,14 @@ def test_sizes_that_differ_are_named_or_brought_to_one(tmp_path):
         (PIXELS.astype(np.int64), r"pixels are int64 from \d+ to \d+: say which range"),
         (PIXELS > 9, "pixels are bool from 0 to 1"),
         (PIXELS.astype(str), "pixels must be numbers"),
-        (PIXELS[:0].astype(float), "hold no pixel"),
+        (PIXELS[:0].astype(float), "no images: an array .* holds no pixel"),
+        (PIXELS[:0], r"no images: an array \[0, 6, 5, 3\] holds no pixel"),
         ([], "the list is empty"),
         ([3], "image 0 of the list is a int"),
         ((x for x in PIXELS), "got generator: make a list of it"),
         ({"image": PIXELS}, "got dict"),
+        (io.BytesIO(), r"got BytesIO: give its path, or PIL\.Image\.open"),
+        (b"GIF89a", "got bytes: PIL.Image.open"),
         ("toy:grid9", "has points, and images are needed"),
         ("sample:photos", "unknown source 'sample:photos'.*Did you mean samples:photos"),
     ],
@@ -173,11 +188,12 @@ def test_pixels_beyond_their_range_are_refused_but_for_rounding():
             as_images(given, range=ends)
     nearly = np.array([-1 - 1e-6, 1 + 1e-6], np.float64).reshape(1, 1, 2, 1)
     assert as_images(nearly, range=(-1, 1)).ravel().tolist() == [0, 255]
-    with pytest.raises(ValueError, match="from nan"):
-        as_images(np.full((1, 4, 4, 1), np.nan), range=(0, 1))
+    assert as_images(PIXELS // 2, range=(0, 127)).max() == 255
+    with pytest.raises(ValueError, match="^3 of 16 pixels are NaN$"):
+        as_images(np.where(np.arange(16) < 3, np.nan, 1).reshape(1, 4, 4, 1), range=(0, 1))
     for ends in ((1, 0), (0, 0), (0,), "01", 1):
         with pytest.raises(ValueError, match=r"range is \(least, largest\)"):
-            as_images(PIXELS, range=ends)
+            as_images(PIXELS, range=ends)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_path_that_is_not_there_and_a_range_of_files_are_refused(folder):
@@ -186,6 +202,29 @@ def test_a_path_that_is_not_there_and_a_range_of_files_are_refused(folder):
             as_images(missing)
     with pytest.raises(ValueError, match="range is for arrays"):
         as_images(folder, range=(0, 1))
+
+
+def test_a_list_has_one_image_in_each_place(folder):
+    for listed in ([folder], [str(folder), PIXELS[0]]):
+        with pytest.raises(ValueError, match="photos is a folder, and a list has one image in"):
+            as_images(listed)
+
+
+def test_a_size_is_the_side_of_a_square(folder):
+    for size in ((4, 4), "4", 4.0, 0, True):
+        for given in (PIXELS, folder, list(PIXELS)):
+            with pytest.raises(
+                ValueError, match=r"size is the side of a square.*, got [\(']?[40T]"
+            ):
+                as_images(given, size=size)  # pyright: ignore[reportArgumentType]
+    assert as_images(PIXELS, size=np.int64(4)).shape == (3, 4, 4, 3)  # pyright: ignore
+
+
+def test_files_and_folders_may_have_names_with_colons_and_lie_at_home(folder, monkeypatch):
+    save_png(folder / "a:b.png", PIXELS[1])
+    assert np.array_equal(as_images(str(folder / "a:b.png")), PIXELS[1:2])
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert len(as_images("~/photos")) == 4
 
 
 def test_what_a_folder_leaves_out_is_said(folder, capsys):

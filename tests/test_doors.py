@@ -278,8 +278,9 @@ def test_a_detector_scores_pictures_files_and_folders_of_any_sizes_that_its_step
     for row, given in enumerate((Image.open(files[0]), files[1], LEVELS[2:3, ..., :1])):
         np.testing.assert_array_equal(of_any.score(given), scores[row : row + 1])
     np.testing.assert_allclose(of_any.score(OnDemand([0, 1], images.__getitem__)), scores[:2])
-    with pytest.raises(ValueError, match="no images to score"):
-        of_any.score(LEVELS[:0])
+    for none in (LEVELS[:0], OnDemand([], images.__getitem__)):
+        with pytest.raises(ValueError, match="no images"):
+            of_any.score(none)
     with pytest.raises(ValueError, match=r"1\.png: images of 16x9 with 3 channels do not fit"):
         replace(of_any, preprocessing=forensics.Preprocessing()).score(
             tmp_path / "suspects" / "1.png"

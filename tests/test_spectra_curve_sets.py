@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.data import save_png
+from gan_forensics.data import ImageError, save_png
 from gan_forensics.report import spectra_figure
 from gan_forensics.spectra import Curve, log_spectrum_curve, mean_curves, ring_radii
 
@@ -62,6 +62,22 @@ def test_mistakes_are_said_of_the_set_that_has_them(images):
         mean_curves({"photos": images, "fakes": images / 255})
     with pytest.raises(ValueError, match="normalise is 'max'"):
         mean_curves({"photos": "no/such/folder"}, normalise="max")  # pyright: ignore
+    for make in (mean_curves, spectra_figure):
+        for given in (images, "photos", [images], Curve(np.ones(3), np.zeros(3))):
+            with pytest.raises(ValueError, match=r"^give label -> images, .*, got \w+$"):
+                make(given)
+
+
+def test_what_cannot_be_read_stops_or_is_left_out(images, folder):
+    (folder / "damaged.png").write_bytes((folder / "0.png").read_bytes()[:-60])
+    for make in (mean_curves, spectra_figure):
+        with pytest.raises(ImageError, match=r"on_bad_image='skip' in Python; --on-bad-image skip"):
+            make({"a": folder})
+        with pytest.raises(ValueError, match="^on_bad_image is 'stop' or 'skip', got 'skipp'$"):
+            make({"a": folder}, on_bad_image="skipp")
+        assert make({"a": folder}, on_bad_image="skip")
+    curve = mean_curves({"a": folder}, on_bad_image="skip")["a"]
+    assert (curve.images, curve.left_out["unread"]["count"]) == (6, 1)
 
 
 def test_a_figure_draws_paths_images_and_curves(images, folder):

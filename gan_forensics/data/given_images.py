@@ -15,6 +15,7 @@ tells [0, 1] from [-1, 1] or from a dark image.
 
 import os
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from gan_forensics.files import say, shown
 Range = tuple[float, float]
 # How far beyond its range a pixel may lie by rounding, as a share of the range.
 _ROUNDING = 1e-5
+_BYTES = bytes | bytearray | memoryview
 _RANGES = "as_images(x, range=(0, 1)), (-1, 1) or (0, 255)"
 
 
@@ -93,27 +95,38 @@ def as_source(images: Any, *, range: Range | None = None, size: int | None = Non
     """
     if range is not None:
         _check_range(range)
+    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or size < 1):
+        raise ValueError(f"size is the side of a square in pixels, such as 64, got {size!r}")
     if isinstance(images, str | os.PathLike):
         return _of_path(images, range, size)
     if isinstance(images, Image.Image):
         return _Listed([images], range, size)
     if _is_array(images):
         return ArraySource(image=_sized(_pixels(images, range, "n, h, w"), size))
-    if isinstance(images, Sequence) and not isinstance(images, list | tuple):
+    if isinstance(images, Sequence) and not isinstance(images, _BYTES | list | tuple):
         return _OnDemand(images, range, size)
     if isinstance(images, list | tuple):
         if not images:
             raise ValueError("no images: the list is empty")
         if all(isinstance(each, str | os.PathLike) for each in images):
-            return FileSource([_file(each) for each in images], size=size)
+            return FileSource([_image_file(each) for each in images], size=size)
         return _Listed(images, range, size)
-    if hasattr(images, "__len__") and hasattr(images, "__getitem__") and not _is_mapping(images):
+    indexed = hasattr(images, "__len__") and hasattr(images, "__getitem__")
+    if indexed and not isinstance(images, _BYTES | Mapping):
         return images if size is None else resized(images, size)
     raise ValueError(
         f"images must be an array [n, h, w, c], a picture of Pillow, a path, a list of these or a "
-        f"source, got {type(images).__name__}"
-        + (": make a list of it" if hasattr(images, "__next__") else "")
+        f"source, got {type(images).__name__}{_mend(images)}"
     )
+
+
+def _mend(images: Any) -> str:
+    """What makes images of what holds them in another way."""
+    if hasattr(images, "read"):
+        return ": give its path, or PIL.Image.open(it)"
+    if isinstance(images, _BYTES):
+        return ": PIL.Image.open(io.BytesIO(it)) opens a file in memory"
+    return ": make a list of it" if hasattr(images, "__next__") else ""
 
 
 def resized(source: Source, size: int) -> Source:
@@ -233,10 +246,20 @@ def _file(path: str | os.PathLike) -> Path:
     return file
 
 
+def _image_file(path: str | os.PathLike) -> Path:
+    """One of a list of paths."""
+    if (file := _file(path)).is_dir():
+        raise ValueError(
+            f"{shown(path)} is a folder, and a list has one image in each place: give the folder "
+            "alone, or the paths in it"
+        )
+    return file
+
+
 def _opened(image: Any, range: Range | None, row: int) -> Any:
     """One of a list: a path, a picture, or pixels."""
     if isinstance(image, str | os.PathLike):
-        return _file(image)
+        return _image_file(image)
     if isinstance(image, Image.Image):
         return image
     if _is_array(image):
@@ -259,12 +282,14 @@ def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np
     """The uint8 pixels of an array of any library."""
     array = as_numpy(array)
     check_axes(array.shape, axes, name)
+    if not array.size:
+        raise ValueError(f"{name}no images: an array {list(array.shape)} holds no pixel")
     if array.dtype == np.uint8 and range is None:
         return array
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}pixels must be numbers, got {array.dtype}")
-    if not array.size:
-        raise ValueError(f"{name}images {list(array.shape)} hold no pixel")
+    if lost := np.isnan(array).sum():
+        raise ValueError(f"{name}{lost:,} of {array.size:,} pixels are NaN")
     least, largest = float(array.min()), float(array.max())
     if range is None:
         raise ValueError(
@@ -273,7 +298,7 @@ def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np
         )
     low, high = range
     slack = _ROUNDING * (high - low)
-    if np.isnan(least) or not low - slack <= least <= largest <= high + slack:
+    if not low - slack <= least <= largest <= high + slack:
         raise ValueError(
             f"{name}pixels from {least:.4g} to {largest:.4g} are not within range=({low:g}, "
             f"{high:g}): clip them, or say which range they have, {_RANGES}"
@@ -307,7 +332,7 @@ def _check_range(range: Any) -> None:
     if not (
         isinstance(range, tuple | list)
         and len(range) == 2
-        and all(isinstance(end, int | float) for end in range)
+        and all(isinstance(end, Real) for end in range)
         and range[0] < range[1]
     ):
         raise ValueError(f"range is (least, largest), such as (0, 1) or (-1, 1), got {range!r}")

@@ -5,7 +5,7 @@ their judge sees them (`flat`) are always left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -111,12 +111,15 @@ def surveyed(
 
     Raises:
         ImageError: naming the files of all sources that cannot be read (the first `ERRORS`).
-        ValueError: for a source of which nothing is left.
+        ValueError: for a source of which nothing is left, and another word for `on_bad_image`.
     """
+    if on_bad_image not in (None, *get_args(OnBadImage)):
+        raise ValueError(f"on_bad_image is 'stop' or 'skip', got {on_bad_image!r}")
     found = [survey(source, view=view, progress=progress) for source in sources.values()]
     bad = [error for one in found for error in one.bad]
     if bad and on_bad_image != "skip":
-        how = " or leave them out (--on-bad-image skip)" if on_bad_image else ""
+        skip = "on_bad_image='skip' in Python; --on-bad-image skip"
+        how = f" or leave them out ({skip})" if on_bad_image else ""
         raise ImageError(
             f"{len(bad)} of {sum(one.count for one in found)} images cannot be read; remove them"
             f"{how}: {_first(bad, len(bad), ERRORS, '; ')}"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from gan_forensics.data.survey import OnBadImage
 from gan_forensics.files import listed, shown
 from gan_forensics.report.figures import (
     LARGEST,
@@ -27,6 +28,7 @@ from gan_forensics.report.figures import (
     thin,
 )
 from gan_forensics.spectra import Curve, mean_curves
+from gan_forensics.spectra.curve_sets import check_labelled
 from gan_forensics.spectra.curves import Normalise
 
 # Okabe and Ito's colours, told apart by readers with any common colour vision; black stands for
@@ -90,6 +92,7 @@ def spectra_figure(
     title: str = "",
     normalise: Normalise = "min-max",
     size: int | None = None,
+    on_bad_image: OnBadImage = "stop",
 ) -> Figure:
     """Mean radial spectra with bands of one deviation, labelled at their right ends.
 
@@ -104,6 +107,7 @@ def spectra_figure(
         title: above the axes.
         normalise: how curves are normalised, those that are given included.
         size: of images, as in `mean_curves`.
+        on_bad_image: as there.
 
     Raises:
         ValueError: when there is no curve, a mean and its deviation or frequency differ in shape,
@@ -114,13 +118,14 @@ def spectra_figure(
         >>> spectra_figure({"noise": noise}).axes[0].get_xlabel()
         'frequency in cycles per pixel'
     """
+    check_labelled(curves)
     if not curves:
-        raise ValueError("no curve to draw: give label -> (mean, deviation)")
+        raise ValueError("no curve to draw: give label -> images, or label -> (mean, deviation)")
     asked, curves = curves, dict(itertools.islice(curves.items(), MOST_CURVES))
     if normalise not in CURVE_UNITS:
         raise ValueError(f"normalise is {normalise!r}; use one of {listed(CURVE_UNITS)}")
     sets = {label: images for label, images in curves.items() if not _is_curve(images)}
-    made = mean_curves(sets, normalise=normalise, size=size)
+    made = mean_curves(sets, normalise=normalise, size=size, on_bad_image=on_bad_image)
     drawn = {
         label: _checked(label, made[label] if label in made else Curve(*curve))
         for label, curve in curves.items()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +14,9 @@ from gan_forensics.spectra.gray import gray_channel
 from gan_forensics.spectra.radial import ring_radii
 from gan_forensics.spectra.statistic import SpectrumStatistic
 
+if TYPE_CHECKING:
+    from gan_forensics.data.survey import OnBadImage
+
 
 class Curve(NamedTuple):
     """A mean radial spectrum.
@@ -24,7 +27,8 @@ class Curve(NamedTuple):
         frequency: of each ring in cycles per pixel (`ring_radii`); None where it is not known, as
             in results of earlier versions.
         images: how many there were, where that is known.
-        left_out: how many others were not looked at, by reason, with the first names; {} for none.
+        left_out: of how many "images" how many were "flat" or "unread", with the first names; {}
+            where none was.
 
     Example:
         >>> import numpy as np
@@ -45,7 +49,7 @@ def mean_curves(
     *,
     normalise: Normalise = "min-max",
     size: int | None = None,
-    on_bad_image: Literal["stop", "skip"] = "stop",
+    on_bad_image: "OnBadImage" = "stop",
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> dict[str, Curve]:
     """The mean curve of each set of images, its deviation, and the frequency of its rings.
@@ -62,8 +66,8 @@ def mean_curves(
         progress: wraps the places of images as they are read, twice for each set.
 
     Raises:
-        ValueError: for images of several sizes (naming two), a set without images, or of which
-            all are flat, and an unknown normalisation.
+        ValueError: for images without a label, or of several sizes (naming two), a set without
+            images, or of which all are flat, and an unknown normalisation.
         ImageError: for files that cannot be read.
 
     Example:
@@ -77,6 +81,7 @@ def mean_curves(
     from gan_forensics.data.survey import surveyed
 
     check_normalise(normalise)
+    check_labelled(sets)
     opened = {}
     for label, images in sets.items():
         try:
@@ -108,3 +113,11 @@ def mean_curves(
         mean, deviation, count = (np.asarray(value) for value in statistic.result())
         curves[label] = Curve(mean, deviation, ring_radii(*shape), int(count), found.facts)
     return curves
+
+
+def check_labelled(sets: Any) -> None:
+    """Refuse images, paths and curves that have no label."""
+    if not isinstance(sets, Mapping):
+        raise ValueError(
+            f"give label -> images, such as {{'photos': x}}, got {type(sets).__name__}"
+        )
