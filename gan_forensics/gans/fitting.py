@@ -16,6 +16,7 @@ from gan_forensics.data.labels import Labelled, known_labels
 from gan_forensics.data.sources import check_points
 from gan_forensics.files import say, shown
 from gan_forensics.gans.building import Gan
+from gan_forensics.gans.given import check_gan, check_state, check_whole
 from gan_forensics.gans.runs import sampler
 from gan_forensics.train import Cadence, TrainState, load_state, process_batches
 from gan_forensics.train import fit as train
@@ -72,8 +73,10 @@ def fit(
         >>> generate(gan, state, 3, seed=0).shape
         (3, 16, 16, 1)
     """
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, got {steps}")
+    check_gan(gan)
+    check_whole("steps", steps)
+    if state is not None:
+        check_state(state)
     config = gan.config
     source = _source(gan, images, labels, range)
     batches = process_batches(
@@ -109,6 +112,7 @@ def save(state: TrainState, folder: Path | str) -> None:
             cannot be made.
         CheckpointError: when it cannot be written; what was there before is left.
     """
+    check_state(state)
     replace_checkpoint(Path(folder), state)
 
 
@@ -124,6 +128,7 @@ def load(folder: Path | str, gan: Gan) -> TrainState:
         CheckpointError: when the folder holds no state of such a GAN that can be read.
         FileNotFoundError: when there is no such folder.
     """
+    check_gan(gan)
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")
