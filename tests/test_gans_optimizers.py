@@ -74,4 +74,4 @@ def test_the_state_shows_the_rate_of_the_last_move():
 
 def test_documented_example_is_true():
     result = doctest.testmod(optimizers)
-    assert result.failed == 0 and result.attempted == 4
+    assert result.failed == 0 and result.attempted == 8

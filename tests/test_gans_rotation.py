@@ -1,5 +1,3 @@
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +6,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax
 
-from gan_forensics.gans import rotated, rotation, rotation_labels, rotation_loss
+from gan_forensics.gans import rotated, rotation_labels, rotation_loss
 from gan_forensics.runtime import data_mesh
 
 
@@ -69,8 +67,3 @@ def test_a_split_batch_turns_like_a_whole_one(rng):
 def test_images_that_are_not_square_are_refused():
     with pytest.raises(ValueError, match=r"only square images .* got \[2, 4, 3, 1\]"):
         rotated(np.zeros((2, 4, 3, 1)), np.zeros(2, int))
-
-
-def test_documented_example_is_true():
-    result = doctest.testmod(rotation)
-    assert result.failed == 0 and result.attempted == 1

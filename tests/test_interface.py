@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import pydoc
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gan_forensics
+from gan_forensics import nn
 
 ROOT = Path(gan_forensics.__file__).parent
 AREAS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
@@ -80,3 +82,14 @@ def test_the_page_of_networks_begins_with_all_of_them():
     table = (nn.__doc__ or "").split("inherit.")[1]
     names = re.findall(r"^    (\w+(?:, \w+)*)", table, flags=re.MULTILINE)
     assert sorted(", ".join(names).split(", ")) == sorted(nn.__all__)
+
+
+def test_the_help_of_a_network_is_about_itself_alone():
+    networks = [each for each in vars(nn).values() if isinstance(each, type(nn.Generator))]
+    assert len(networks) > 15
+    for network in networks:
+        page = pydoc.render_doc(network, renderer=pydoc.plaintext)
+        assert "inherited from flax" not in page and len(page.splitlines()) < 130
+        assert "__call__(self" in page
+    generator = nn.Generator(32)
+    assert {"apply", "init", "tabulate"} <= set(dir(generator)) and nn.Generator.apply

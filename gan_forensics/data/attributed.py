@@ -34,6 +34,15 @@ class Attributed(NamedTuple):
         labels: of each image, 0 to len(names) - 1.
         semantics: of each image; "" where it is not known.
         instances: of each image, the training (its seed) of the generator; "" where not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> source = ArraySource(image=np.zeros((3, 8, 8, 3), np.uint8))
+        >>> labels, unknown = np.array([0, 1, 1]), ("",) * 3
+        >>> images = Attributed(source, ("dcgan", "photos"), "photos", labels, unknown, unknown)
+        >>> images.part(images.labels == 1).labels.tolist()
+        [1, 1]
     """
 
     source: Source
@@ -88,6 +97,11 @@ def open_attributed(
         ValueError: one source alone, none or several that may be real, labels that are no whole
             numbers or out of range, a label of two sources or a source of two labels, semantics
             that are seen and unseen.
+
+    Example:
+        >>> images = open_attributed("folder:images", real_is="photos")  # doctest: +SKIP
+        >>> images.names, images.labels.tolist()  # doctest: +SKIP
+        (('dcgan', 'photos'), [0, 0, 1, 1])
     """
     scheme, _, rest = name.partition(":")
     if scheme == "list":

@@ -32,6 +32,15 @@ class AttributeSource:
             not.
         listed: how many images there were before the split.
         left_out: why files of a folder are not among them.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> photos = ArraySource(image=np.zeros((2, 8, 8, 3), np.uint8))
+        >>> table = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)  # of "smiling" and "bald"
+        >>> bald = AttributeSource(photos, ["bald"], columns=np.array([1]), table=table)
+        >>> bald[1]["attributes"].tolist()
+        [1.0]
     """
 
     def __init__(

@@ -42,6 +42,13 @@ def blur(image: Pixels, sigma: float, *, rounding: Rounding = "round") -> Pixels
 
     Raises:
         ValueError: for a negative sigma, another rounding, or pixels that are not uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((5, 5, 1), np.uint8)
+        >>> image[2, 2] = 255
+        >>> blur(image, 0.5)[2, :, 0].tolist()
+        [0, 21, 158, 21, 0]
     """
     from scipy.ndimage import gaussian_filter
 
@@ -67,6 +74,13 @@ def jpeg(image: Pixels, quality: int, *, encoder: Encoder = "pillow") -> Pixels:
     Raises:
         ValueError: for a quality out of range, an unknown encoder, or pixels that are not uint8.
         ImportError: without OpenCV.
+
+    Example:
+        >>> import numpy as np
+        >>> noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+        >>> loss = lambda quality: np.abs(jpeg(noise, quality).astype(float) - noise).mean()
+        >>> bool(loss(10) > loss(90))
+        True
     """
     image = as_image(image)
     _check_name("encoder", encoder, Encoder)
@@ -97,8 +111,9 @@ def grayscale(image: UInt8[np.ndarray, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w
     """Gray with three equal channels: (19595 R + 38470 G + 7471 B + 32768) >> 16, Pillow's "L".
 
     Example:
-        >>> grayscale(np.full((2, 2, 3), 7, np.uint8)).shape
-        (2, 2, 3)
+        >>> import numpy as np
+        >>> grayscale(np.array([[[255, 0, 0]]], np.uint8)).tolist()
+        [[[76, 76, 76]]]
     """
     image = image if np.ndim(image) > 3 else as_image(image)
     if image.dtype != np.uint8 or image.shape[-1] != 3:
@@ -112,6 +127,11 @@ def resize_shorter(image: Pixels, size: int) -> UInt8[np.ndarray, "h2 w2 c"]:
     """Resize so that the shorter side is `size`, bilinear with antialiasing; the other is cut down.
 
     The longer side becomes floor(size * longer / shorter), as torchvision's `Resize` does.
+
+    Example:
+        >>> import numpy as np
+        >>> resize_shorter(np.zeros((60, 81, 3), np.uint8), 20).shape
+        (20, 27, 3)
     """
     image = as_image(image)
     if size < 1:
@@ -141,6 +161,15 @@ class Augmentation:
         encoders: of the compression, drawn uniformly.
         place: of the crop, drawn or the centre.
         rounding: of the blur.
+
+    Example:
+        >>> import numpy as np
+        >>> augment = Augmentation(jpeg=0.5, crop=4, encoders=("pillow",))
+        >>> augment(np.zeros((8, 8, 3), np.uint8), np.random.default_rng(0)).shape
+        (4, 4, 3)
+        >>> Augmentation(blur=2)
+        Traceback (most recent call last):
+        ValueError: blur is a probability from 0 to 1, got 2
     """
 
     blur: float = 0.0
@@ -217,7 +246,12 @@ def image_by_image(
 
 
 def installed_encoders() -> tuple[Encoder, ...]:
-    """The JPEG encoders that there are: OpenCV's only where it is installed."""
+    """The JPEG encoders that there are: OpenCV's only where it is installed.
+
+    Example:
+        >>> "pillow" in installed_encoders()
+        True
+    """
     return ("opencv", "pillow") if find_spec("cv2") else ("pillow",)
 
 

@@ -71,6 +71,11 @@ class Header(NamedTuple):
         container: the format, as Pillow names it: "PNG", "JPEG", "WEBP" ...
         colours: how the file stores its pixels: "gray", "RGB", "palette" or "CMYK"; with alpha too.
         quality: of JPEG, 1 to 100, as its quantisation table tells (`jpeg_quality`); else None.
+
+    Example:
+        >>> header = Header(480, 640, gray=False, container="JPEG", colours="RGB", quality=75)
+        >>> header.height, header.width
+        (480, 640)
     """
 
     height: int
@@ -97,6 +102,10 @@ def load_image(
         ImageError: the file is missing, empty, damaged, not an image, animated, too large, has
             more than 8 bits a channel, transparency, another colour space than RGB, gray or CMYK,
             or colours where one channel is asked for.
+
+    Example:
+        >>> load_image("photos/a.jpg").shape  # doctest: +SKIP
+        (480, 640, 3)
     """
     return _of_file(path, lambda file: decode_image(file, name=shown(path), channels=channels))
 
@@ -106,6 +115,11 @@ def read_header(path: str | os.PathLike) -> Header:
 
     Raises:
         ImageError: as `load_image`, as far as the header tells.
+
+    Example:
+        >>> header = read_header("photos/a.jpg")  # doctest: +SKIP
+        >>> header.height, header.width, header.quality  # doctest: +SKIP
+        (480, 640, 75)
     """
 
     def header(image: Image.Image) -> Header:
@@ -130,7 +144,17 @@ def is_gray(path: str | os.PathLike) -> bool:
 def decode_image(
     file: BinaryIO | bytes, *, name: str, channels: Literal[1, 3] = 3
 ) -> UInt8[np.ndarray, "h w {channels}"]:
-    """Decode an open image file or its bytes as `load_image`; `name` stands in error messages."""
+    """Decode an open image file or its bytes as `load_image`; `name` stands in error messages.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (8, 4), 100).save(file, "PNG")
+        >>> image = decode_image(file.getvalue(), name="gray.png")
+        >>> image.shape, image[0, 0].tolist()
+        ((4, 8, 3), [100, 100, 100])
+    """
     file = io.BytesIO(file) if isinstance(file, bytes) else file
 
     def pixels(image: Image.Image) -> np.ndarray:

@@ -58,6 +58,8 @@ def as_images(
         FileNotFoundError: for a path that is not there.
 
     Example:
+        >>> import numpy as np
+        >>> from PIL import Image
         >>> as_images(np.full((2, 8, 8, 3), 0.5), range=(0, 1))[0, 0, 0]
         array([128, 128, 128], dtype=uint8)
         >>> as_images([Image.new("L", (9, 8))]).shape
@@ -84,6 +86,12 @@ def as_source(images: Any, *, range: Range | None = None, size: int | None = Non
     Raises:
         ValueError: as there, as far as it is known before files are read.
         FileNotFoundError: for a path that is not there.
+
+    Example:
+        >>> import numpy as np
+        >>> two = as_source([np.zeros((8, 8, 3), np.uint8), np.zeros((6, 9, 3), np.uint8)], size=4)
+        >>> len(two), two[1]["image"].shape
+        (2, (4, 4, 3))
     """
     if range is not None:
         _check_range(range)

@@ -25,6 +25,13 @@ def fingerprint(source: Source) -> dict[str, Any]:
 
     Raises:
         OSError: a file is gone.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> one, other = ArraySource(x=np.arange(3)), ArraySource(x=np.arange(1, 4))
+        >>> fingerprint(one)["examples"], fingerprint(one) == fingerprint(other)
+        (3, False)
     """
     found: dict[str, Any] = {"examples": len(source)}
     for number, leaf in enumerate(_leaves(source)):

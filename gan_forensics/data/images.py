@@ -95,6 +95,7 @@ def center_crop(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarra
     """Cut out the central square; where it cannot be central it lies half a pixel up and left.
 
     Example:
+        >>> import numpy as np
         >>> center_crop(np.zeros((6, 8, 3), np.uint8), 4).shape
         (4, 4, 3)
     """
@@ -122,6 +123,12 @@ def resize(
             the four nearest pixels whatever the reduction (OpenCV's INTER_LINEAR, and that
             code's FID reference images), rounded half up; this folds high frequencies down.
             The two agree when enlarging, up to one level of rounding.
+
+    Example:
+        >>> import numpy as np
+        >>> edge = np.array([[[255], [0]], [[255], [0]]], np.uint8)
+        >>> resize(edge, 1).tolist(), resize(edge, 4)[0, :, 0].tolist()
+        ([[[128]]], [255, 191, 64, 0])
     """
     image = as_image(image)
     if size < 1:
@@ -172,6 +179,7 @@ def square(
     The resize is antialiased. With neither argument the image is returned as it is.
 
     Example:
+        >>> import numpy as np
         >>> square(np.zeros((6, 8, 3), np.uint8), size=4).shape
         (4, 4, 3)
     """
@@ -186,6 +194,7 @@ def to_float(image: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Map uint8 [0, 255] to float32 [-1, 1]: x = u / 127.5 - 1.
 
     Example:
+        >>> import numpy as np
         >>> to_float(np.array([0, 255], np.uint8)).tolist()
         [-1.0, 1.0]
     """
@@ -221,6 +230,7 @@ def to_uint8(
             starts, or none where the array needs one.
 
     Example:
+        >>> import numpy as np
         >>> to_uint8(np.array([-1.0, 0.0, 1.0])), to_uint8(np.array([0.0, 1.0]), range=(0, 1))
         (array([  0, 128, 255], dtype=uint8), array([  0, 255], dtype=uint8))
     """
@@ -248,7 +258,15 @@ def to_uint8(
 
 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w c"]) -> None:
-    """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG; see `written_beside`."""
+    """Write a uint8 image [h, w], [h, w, 1] or [h, w, 3] as PNG; see `written_beside`.
+
+    Example:
+        >>> import numpy as np  # doctest: +SKIP
+        >>> from gan_forensics.data import load_image  # doctest: +SKIP
+        >>> save_png("black.png", np.zeros((8, 8, 3), np.uint8))  # doctest: +SKIP
+        >>> load_image("black.png").shape  # doctest: +SKIP
+        (8, 8, 3)
+    """
     gray = isinstance(image, np.ndarray) and image.ndim == 2
     image = as_image(image[..., None] if gray else image)
     picture = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
@@ -265,6 +283,11 @@ def image_grid(
         images: of one size, as `as_images` takes them.
         columns: images per row; by default as near to a square as possible.
         gap: pixels between and around the images.
+
+    Example:
+        >>> import numpy as np
+        >>> image_grid(np.zeros((6, 8, 8, 3), np.uint8), 3, gap=2).shape  # 2 rows, 3 columns
+        (22, 32, 3)
     """
     from skimage.util import montage
 

@@ -19,6 +19,12 @@ class Listing(NamedTuple):
     Attributes:
         images: sorted by path.
         left_out: the reason for everything else, by path, in the same order.
+
+    Example:
+        >>> from pathlib import Path
+        >>> images, left_out = Listing([Path("a.png")], {Path("notes.txt"): "not an image"})
+        >>> len(images), len(left_out)
+        (1, 1)
     """
 
     images: list[Path]
@@ -36,6 +42,11 @@ def list_images(folder: str | os.PathLike, *, follow_links: bool = False) -> Lis
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: the path is no folder.
+
+    Example:
+        >>> images, left_out = list_images("photos")  # doctest: +SKIP
+        >>> images, left_out  # doctest: +SKIP
+        ([PosixPath('photos/a.jpg')], {PosixPath('photos/notes.txt'): 'not an image'})
     """
     folder = Path(folder)
     if not folder.exists():

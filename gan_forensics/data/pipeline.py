@@ -31,6 +31,15 @@ class Batches:
     Every epoch is a fresh permutation of all examples; what does not fill a last batch is left
     out of that epoch. With several processes each takes its slice of every global batch, so
     that the global batches are the same however many processes share them.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> photos = ArraySource(image=np.full((5, 8, 8, 3), 255, np.uint8))
+        >>> batches = Batches(photos, batch_size=2, seed=0)
+        >>> batch = next(batches)
+        >>> batch["image"].shape, batch["image"].max().item(), batches.batches_per_epoch
+        ((2, 8, 8, 3), 1.0, 2)
     """
 
     def __init__(

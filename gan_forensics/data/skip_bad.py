@@ -16,6 +16,13 @@ class SkipBad:
 
     Attributes:
         bad: the error of each image that was met and replaced, by name.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> source = SkipBad(ArraySource(image=np.zeros((2, 8, 8, 3), np.uint8)))
+        >>> source[0]["image"].shape, source.bad
+        ((8, 8, 3), {})
     """
 
     def __init__(self, source: Source):

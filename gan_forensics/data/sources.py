@@ -102,6 +102,8 @@ def take(source: Source, indices: Sequence[int] | Int[np.ndarray, "b"]) -> dict[
         ImageError: a file cannot be decoded.
 
     Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
         >>> take(ArraySource(x=np.arange(3)), [0, 2])["x"].tolist()
         [0, 2]
     """
@@ -137,6 +139,7 @@ class ArraySource:
     """Examples kept in memory as one array per key.
 
     Example:
+        >>> import numpy as np
         >>> ArraySource(x=np.arange(6).reshape(3, 2))[1]
         {'x': array([2, 3])}
     """
@@ -177,7 +180,15 @@ class ArraySource:
 
 
 class Rows:
-    """Some examples of a source, in the order of `rows`."""
+    """Some examples of a source, in the order of `rows`.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> last = Rows(ArraySource(x=np.arange(5)), [4, 3])
+        >>> len(last), int(last[0]["x"])
+        (2, 4)
+    """
 
     def __init__(self, source: Source, rows: Sequence[int] | Int[np.ndarray, "m"]):
         self.source, self.rows = source, np.asarray(rows)
@@ -216,6 +227,14 @@ class FileSource:
     """Image files, decoded when asked for, then centre-cropped and resized if so told.
 
     Where all files store gray levels the images have one channel, else all are RGB.
+
+    Example:
+        >>> from pathlib import Path
+        >>> source = FileSource([Path("a.png"), Path("b.png")], size=64)
+        >>> len(source), source.describe(1)
+        (2, 'b.png')
+        >>> source[1]["image"].shape  # doctest: +SKIP
+        (64, 64, 3)
     """
 
     def __init__(
@@ -286,7 +305,15 @@ def _may_be_gray(path: Path) -> bool:
 
 
 class Rgb:
-    """A source whose gray images are repeated to three channels."""
+    """A source whose gray images are repeated to three channels.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> gray = ArraySource(image=np.zeros((2, 8, 8, 1), np.uint8))
+        >>> Rgb(gray)[0]["image"].shape
+        (8, 8, 3)
+    """
 
     def __init__(self, source: Source):
         self.source = source
@@ -329,6 +356,11 @@ def rows_of_split(names: Iterable[object], split: str) -> Int[np.ndarray, "m"]:
 
     Raises:
         ValueError: an unknown split, or one that is empty.
+
+    Example:
+        >>> names = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
+        >>> rows_of_split(names, "train").tolist(), rows_of_split(names, "test").tolist()
+        ([0, 1, 3, 4, 5], [2])
     """
     check_split(split)
     names = list(names)
@@ -354,7 +386,14 @@ def _is_held_out(name: object) -> bool:
 def chunks(
     source: Source, size: int, *, progress: Callable[[range], Iterable[int]] = iter
 ) -> Iterator[dict[str, np.ndarray]]:
-    """A source once, in order, at most `size` examples at a time; `progress` may draw a bar."""
+    """A source once, in order, at most `size` examples at a time; `progress` may draw a bar.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> [chunk["x"].tolist() for chunk in chunks(ArraySource(x=np.arange(5)), 2)]
+        [[0, 1], [2, 3], [4]]
+    """
     for first in progress(range(0, len(source), size)):
         yield take(source, range(first, min(first + size, len(source))))
 
@@ -364,6 +403,13 @@ def batches_once(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarr
 
     Yields:
         What the source has; "image", where there is one, as float32 [b, h, w, c] in [-1, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> photos = ArraySource(image=np.full((5, 8, 8, 3), 255, np.uint8))
+        >>> [(len(each["image"]), each["image"].max().item()) for each in batches_once(photos, 4)]
+        [(4, 1.0), (1, 1.0)]
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")

@@ -28,6 +28,14 @@ class Stacked:
         inner: the source of single digits.
         digits: its examples, "image" uint8 [m, h, w, 1] and "label" [m].
         classes: how many modes there are.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> digits = ArraySource(image=np.zeros((10, 8, 8, 1), np.uint8), label=np.arange(10))
+        >>> stacks = Stacked(digits, split="train", n=50)
+        >>> len(stacks), stacks[0]["image"].shape
+        (50, (8, 8, 3))
     """
 
     classes = MODES

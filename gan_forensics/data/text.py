@@ -47,6 +47,11 @@ class ParallelText(NamedTuple):
         source: the sentences.
         target: their translations, in the same order.
         facts: "name", "split", "read", "kept" and "left_out" (counts by reason); JSON-able.
+
+    Example:
+        >>> text = ParallelText(("four",), ("vier",), {"name": "numbers", "kept": 1})
+        >>> text.source[0], text.target[0]
+        ('four', 'vier')
     """
 
     source: tuple[str, ...]
@@ -76,6 +81,11 @@ def open_parallel(name: str, *, split: str = "train", seed: int = 0) -> Parallel
     Raises:
         ValueError: an unknown name, option or split; files empty, not aligned or not UTF-8.
         FileNotFoundError: a file is missing.
+
+    Example:
+        >>> text = open_parallel("numbers:de?n=100&largest=999")  # doctest: +SKIP
+        >>> text.source[0], text.target[0]  # doctest: +SKIP
+        ('eight hundred and fifty', 'achthundertfünfzig')
     """
     if split not in (*SPLITS, "all"):
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")

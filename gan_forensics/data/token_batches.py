@@ -41,6 +41,12 @@ class TokenBatches:
         batches_per_epoch: until every pair was dealt once.
         shapes: the (b, l) that occur.
         left_out: how many pairs are longer than `longest`.
+
+    Example:
+        >>> batches = TokenBatches([[5, 6]] * 8, [[7]] * 8, tokens=64, seed=0, longest=10)
+        >>> batch = next(batches)
+        >>> batch["source"].shape, batch["source"][0].tolist()  # 2 ends it, 0 fills up
+        ((8, 8), [5, 6, 2, 0, 0, 0, 0, 0])
     """
 
     def __init__(

@@ -21,6 +21,13 @@ class World(NamedTuple):
         scale: m of the networks' coordinates (x / m + 1) / 2, which lie in [0, 1]: the largest
             coordinate of a centre and 3.6 sigma. None where raw coordinates are used.
         n: points of the source by default.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import world_of
+        >>> points = world_of("toy:grid9").sample(18, seed=0)
+        >>> np.bincount([points[i]["label"] for i in range(18)]).tolist()  # the modes share them
+        [2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
 
     name: str

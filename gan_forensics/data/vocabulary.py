@@ -21,6 +21,13 @@ class Vocabulary:
 
     Attributes:
         model: the sentencepiece model, serialised; what a file or archive keeps.
+
+    Example:
+        >>> from gan_forensics.data import train_vocabulary  # doctest: +SKIP
+        >>> sentences = ["four", "vier", "eleven", "elf"]  # doctest: +SKIP
+        >>> vocabulary = train_vocabulary(sentences, size=20, kind="char")  # doctest: +SKIP
+        >>> vocabulary.decode(vocabulary.encode("vier"))  # doctest: +SKIP
+        'vier'
     """
 
     def __init__(self, model: bytes):
@@ -86,6 +93,11 @@ def train_vocabulary(sentences: Sequence[str], *, size: int, kind: str = "unigra
 
     Raises:
         ValueError: no text, an unknown kind, or fewer pieces than there are letters to cover.
+
+    Example:
+        >>> sentences = ["four", "vier", "eleven", "elf"]  # doctest: +SKIP
+        >>> train_vocabulary(sentences, size=20, kind="char")  # doctest: +SKIP
+        Vocabulary of 14 pieces
     """
     sentencepiece = _sentencepiece()
     if kind not in KINDS:

@@ -27,7 +27,12 @@ _OPEN_FILE = re.compile(r"/dev/(stdout|stderr|fd/[0-9]+)|/proc/self/fd/[0-9]+")
 
 
 def in_words(error: OSError) -> str:
-    """What the system refused, in words: the path and what is wrong with it, without its number."""
+    """What the system refused, in words: the path and what is wrong with it, without its number.
+
+    Example:
+        >>> in_words(FileNotFoundError(2, "No such file or directory", "a.png"))
+        'a.png: no such file or folder'
+    """
     # Of a rename the second name is the one that was asked for.
     path = error.filename2 or error.filename
     words = _IN_WORDS.get(error.errno or 0, error.strerror or str(error))
@@ -76,6 +81,11 @@ def check_folder_out(
 
     Raises:
         ValueError: naming the option and what is in the way.
+
+    Example:
+        >>> check_folder_out("/dev/null/runs")
+        Traceback (most recent call last):
+        ValueError: --out /dev/null/runs: /dev/null is no folder; choose another place
     """
     path, given = Path(path), path if given is None else given
     # lexists: a link that leads nowhere is in the way too.
@@ -96,6 +106,11 @@ def check_file_out(path: Path | str, option: str = "--out") -> None:
 
     Raises:
         ValueError: naming the option and what is in the way.
+
+    Example:
+        >>> check_file_out("-", "--png")
+        Traceback (most recent call last):
+        ValueError: --png -: for standard output give /dev/stdout
     """
     path = Path(path)
     if str(path) == "-":
@@ -121,6 +136,11 @@ def check_file_in(path: Path | str, what: str) -> None:
     Raises:
         FileNotFoundError: when there is nothing.
         ValueError: when there is a folder, a pipe or a device.
+
+    Example:
+        >>> check_file_in("missing.csv", "a table of scores")
+        Traceback (most recent call last):
+        FileNotFoundError: missing.csv: no such file; give a table of scores
     """
     if os.path.isdir(path):
         raise ValueError(f"{shown(path)}: it is a folder; give {what}")

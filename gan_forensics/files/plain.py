@@ -21,6 +21,12 @@ def plain_path(folder: Path) -> Iterator[Path]:
 
     Raises:
         ValueError: when the temporary folder's own path is not plain either.
+
+    Example:
+        >>> from pathlib import Path
+        >>> with plain_path(Path("/")) as path:
+        ...     print(path)
+        /
     """
     folder = folder.resolve()
     if _PLAIN.fullmatch(str(folder)):

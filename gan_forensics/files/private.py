@@ -19,6 +19,13 @@ def private_folder(folder: Path, *, chosen: bool = True) -> None:
         PermissionError: when it is a link, others own it or an entry, or can write to it, or it
             lies where it must not.
         OSError: when it cannot be made or written to.
+
+    Example:
+        >>> from pathlib import Path  # doctest: +SKIP
+        >>> cache = Path.home() / ".cache" / "gan-forensics"  # doctest: +SKIP
+        >>> private_folder(cache)  # doctest: +SKIP
+        >>> oct(cache.stat().st_mode)  # doctest: +SKIP
+        '0o40700'
     """
     folder = Path(os.path.abspath(folder))
     if chosen:
@@ -52,6 +59,11 @@ def refuse_links(folder: Path | str) -> None:
 
     Raises:
         ValueError: naming the first one.
+
+    Example:
+        >>> refuse_links("runs/mine")  # doctest: +SKIP
+        Traceback (most recent call last):
+        ValueError: runs/mine/last: it is a link; run folders hold plain files ...
     """
     for path, folders, files in os.walk(folder):
         for name in (*folders, *files):

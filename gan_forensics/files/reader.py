@@ -25,6 +25,15 @@ def open_regular(path: Path | str) -> Iterator[BinaryIO]:
     Raises:
         OSError: when there is none, or it cannot be read.
         ValueError: when it is no regular file.
+
+    Example:
+        >>> with open_regular("scores.csv") as file:  # doctest: +SKIP
+        ...     file.read(5)
+        b'photo'
+        >>> with open_regular("/dev/null") as file:
+        ...     file.read()
+        Traceback (most recent call last):
+        ValueError: /dev/null: it is not a regular file
     """
     opener = lambda name, flags: os.open(name, flags | os.O_NONBLOCK)  # noqa: E731
     with open(path, "rb", opener=opener) as file:
@@ -39,6 +48,13 @@ def read_bytes(path: Path | str, *, most: int) -> bytes:
     Raises:
         OSError: when there is none, or it cannot be read.
         ValueError: when it is no regular file, or has more than `most` bytes.
+
+    Example:
+        >>> read_bytes("scores.csv", most=100)[:5]  # doctest: +SKIP
+        b'photo'
+        >>> read_bytes("/dev/null", most=100)
+        Traceback (most recent call last):
+        ValueError: /dev/null: it is not a regular file
     """
     with open_regular(path) as file:
         # Memory is asked for at once, and no more of it than the file says; some files say 0, and
@@ -58,6 +74,12 @@ def read_json(path: Path | str, *, most: int = MOST_JSON) -> Any:
     Raises:
         OSError: when there is none, or it cannot be read.
         ValueError: naming the path, for anything but JSON in UTF-8 of at most `most` bytes.
+
+    Example:
+        >>> from gan_forensics.files import write_json  # doctest: +SKIP
+        >>> write_json("scores.json", {"a.png": 0.5})  # doctest: +SKIP
+        >>> read_json("scores.json")  # doctest: +SKIP
+        {'a.png': 0.5}
     """
     return parse_json(read_bytes(path, most=most), path)
 
@@ -96,6 +118,14 @@ def gunzip(data: bytes, *, most: int) -> bytes:
 
     Raises:
         ValueError: when it is damaged, or unpacks to more than `most` bytes.
+
+    Example:
+        >>> import zlib
+        >>> gunzip(zlib.compress(b"digits", wbits=31), most=100)  # 31 makes it gzip
+        b'digits'
+        >>> gunzip(zlib.compress(b"digits", wbits=31), most=5)
+        Traceback (most recent call last):
+        ValueError: it unpacks to more than is read
     """
     whole = []
     try:
@@ -119,6 +149,11 @@ def gunzip_start(data: bytes, size: int) -> bytes:
 
     Raises:
         ValueError: when it is damaged there.
+
+    Example:
+        >>> import zlib
+        >>> gunzip_start(zlib.compress(b"digits", wbits=31), 3)  # 31 makes it gzip
+        b'dig'
     """
     try:
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, size)
@@ -159,6 +194,11 @@ def unpacked(path: Path | str, *, most: int) -> Iterator[Any]:
     Raises:
         OSError, ValueError: as `open_regular`; and in reading for more than `most` bytes.
         zlib.error: in reading, when it is damaged.
+
+    Example:
+        >>> with unpacked("digits.gz", most=2**20) as file:  # doctest: +SKIP
+        ...     file.read(4)
+        b'digi'
     """
     with open_regular(path) as file:
         yield _Unpacked(path, file, most)

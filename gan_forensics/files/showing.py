@@ -50,6 +50,10 @@ def file_stem(name: object) -> str:
     """A name of others as a part of a file's name: printable, in no other folder, and short.
 
     Of more than 80 bytes the first 71 are kept, and a digest tells the rest.
+
+    Example:
+        >>> file_stem("a/b"), len(file_stem("x" * 1000))
+        ('a_b', 80)
     """
     whole = escaped(name).replace("/", "_").encode()
     if len(whole) > _MOST_STEM:
@@ -59,10 +63,14 @@ def file_stem(name: object) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text in which everything that cannot be printed stands as its escape code.
+    r"""Text in which everything that cannot be printed stands as its escape code.
 
     Line breaks and tabs, sequences that steer terminals, marks that turn the direction of writing,
     and the surrogates of file names that are not UTF-8 are such.
+
+    Example:
+        >>> print(escaped("one\ttwo"), escaped("größer"))
+        one\ttwo größer
     """
     text = str(text)
     if text.isprintable():

@@ -54,6 +54,13 @@ class Csv:
         decimals: what stands before the decimals of its numbers.
         read_as: what is unusual in how it was read, in words; empty for commas, points and UTF-8.
         whole: whether the last line has its end.
+
+    Example:
+        >>> from pathlib import Path
+        >>> lines = [(1, ["photo", "score"]), (2, ["a.png", "0,5"])]
+        >>> table = Csv(Path("scores.csv"), lines, separator=";", decimals=",")
+        >>> [(where, table.number(row["score"])) for where, row in table.rows()]
+        [('scores.csv, line 2', 0.5)]
     """
 
     path: Path
@@ -101,6 +108,11 @@ def read_csv(path: Path | str, *, first: str = "", numbers: bool = True) -> Csv:
         OSError: when there is none, or it cannot be read.
         ValueError: naming the path, when it is no regular file, no such text, too large, or can be
             read in two ways.
+
+    Example:
+        >>> table = read_csv("scores.csv")  # doctest: +SKIP
+        >>> [row for _, row in table.rows()]  # doctest: +SKIP
+        [{'photo': 'a.png', 'score': '0.5'}]
     """
     path = Path(path)
     data = read_bytes(path, most=MOST_CSV)
@@ -174,7 +186,16 @@ def write_cells(
 
 
 def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table of one or more rows with equal keys; cells as `cell` has them."""
+    """Write a table of one or more rows with equal keys; cells as `cell` has them.
+
+    Example:
+        >>> rows = [{"seed": 0, "fid": 12.5}, {"seed": 1, "fid": 13.0}]  # doctest: +SKIP
+        >>> write_csv("fid.csv", rows)  # doctest: +SKIP
+        >>> print(open("fid.csv").read(), end="")  # doctest: +SKIP
+        seed,fid
+        0,12.5
+        1,13.0
+    """
     with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         columns = list(rows[0])
         write_cells(file, [columns, *([row[name] for name in columns] for row in rows)])
@@ -189,6 +210,15 @@ def rows_kept(
     They go to a new file beside `path`, NAME.partial-<drawn>.csv. It is removed at a good end; what
     fails, or is killed, leaves it, and a line on standard error names it where that is possible.
     Of a device or a pipe nothing is kept.
+
+    Example:
+        >>> from gan_forensics.files import read_csv, write_csv  # doctest: +SKIP
+        >>> rows = [{"seed": 0, "fid": 12.5}]  # doctest: +SKIP
+        >>> with rows_kept("fid.csv", ["seed", "fid"]) as keep:  # doctest: +SKIP
+        ...     keep(rows[0])  # in fid.partial-1b2c3d4e.csv until all are there
+        ...     write_csv("fid.csv", rows)
+        >>> [row for _, row in read_csv("fid.csv").rows()]  # doctest: +SKIP
+        [{'seed': '0', 'fid': '12.5'}]
     """
     path = Path(path)
     if is_stream(path):

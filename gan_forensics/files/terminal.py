@@ -22,12 +22,26 @@ _SPELLED = {"±": "+-", "–": "-", "…": "...", "×": "x", "•": "*"}
 
 
 def say(*lines: object) -> None:
-    """Lines on standard error, beside progress bars and what others read."""
+    """Lines on standard error, beside progress bars and what others read.
+
+    Example:
+        >>> import contextlib
+        >>> import sys
+        >>> with contextlib.redirect_stderr(sys.stdout):  # where doctest looks
+        ...     say("2 images left out")
+        2 images left out
+    """
     _print(lines, sys.stderr)
 
 
 def tell(*lines: object) -> None:
-    """Lines on standard output: what a command was asked for."""
+    """Lines on standard output: what a command was asked for.
+
+    Example:
+        >>> tell("fid 12.5", "kid 0.1")
+        fid 12.5
+        kid 0.1
+    """
     _print(lines, sys.stdout)
 
 

@@ -32,6 +32,11 @@ def no_link(name: str, flags: int) -> int:
 
     Raises:
         ValueError: for a link.
+
+    Example:
+        >>> with open("notes.txt", "w", opener=no_link) as file:  # doctest: +SKIP
+        ...     file.write("two of them")
+        11
     """
     try:
         return os.open(name, flags | os.O_NOFOLLOW, 0o666)
@@ -67,6 +72,11 @@ def written_beside(path: Path | str) -> Iterator[Path]:
 
     Raises:
         ValueError: for a link at `path`; its folder may be reached through links.
+
+    Example:
+        >>> with written_beside("curve.csv") as path:  # doctest: +SKIP
+        ...     path.write_text("0.1,0.5")
+        7
     """
     path = Path(path)
     if is_stream(path):
@@ -89,7 +99,16 @@ def written_beside(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def names_it(path: Path) -> Iterator[None]:
-    """Name `path` where there is no room for what is written; such errors name no file."""
+    """Name `path` where there is no room for what is written; such errors name no file.
+
+    Example:
+        >>> import errno
+        >>> from pathlib import Path
+        >>> with names_it(Path("scores.csv")):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        OSError: [Errno 28] No space left on device: 'scores.csv'
+    """
     try:
         yield
     except OSError as error:
@@ -121,11 +140,25 @@ def _stream(path: Path) -> BinaryIO:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a whole text file (UTF-8); what is no text, as half a character is, as its code."""
+    """Write a whole text file (UTF-8); what is no text, as half a character is, as its code.
+
+    Example:
+        >>> from gan_forensics.files import read_bytes  # doctest: +SKIP
+        >>> write_text("notes.txt", "größer")  # doctest: +SKIP
+        >>> read_bytes("notes.txt", most=100).decode()  # doctest: +SKIP
+        'größer'
+    """
     with written_beside(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Write a JSON file."""
+    """Write a JSON file.
+
+    Example:
+        >>> from gan_forensics.files import read_json  # doctest: +SKIP
+        >>> write_json("scores.json", {"a.png": 0.5})  # doctest: +SKIP
+        >>> read_json("scores.json")  # doctest: +SKIP
+        {'a.png': 0.5}
+    """
     write_text(path, json.dumps(content, indent=1) + "\n")

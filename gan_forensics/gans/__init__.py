@@ -54,6 +54,8 @@ __all__ = [
     "Context",
     "cross_entropy",
     "dag_task",
+    "describe",
+    "Description",
     "Draws",
     "fit",
     "Game",

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.network import Network
 from gan_forensics.runtime import split_over_data
 
 # Standard deviations, of logarithms to base 2 where they are factors, or largest shares of a side.
@@ -196,7 +197,7 @@ def recoloured(images: Float[Array, "b h w c"], changes: Changes) -> Float[Array
     return (colours.contrast * (grey + colours.saturation * around)).astype(images.dtype)
 
 
-class AdaptiveProbability(nn.Module):
+class AdaptiveProbability(Network):
     """How often ADA augments, from the mean sign of the discriminator's logits of real images.
 
     That mean, r_t, is 0 for a discriminator that cannot tell, and 1 for one that knows the

@@ -184,6 +184,10 @@ def consistency_task(*, real_weight: float = CONSISTENCY, fake_weight: float = 0
 
     A term of the discriminator's, with one more pass. Reports "consistency", without weights: that
     of real images, or with both the sum.
+
+    Example:
+        >>> consistency_task(fake_weight=10)  # bCR
+        Task(discriminator: consistency_task)
     """
     owners: tuple[Shown, ...] = ("real", "fake") if fake_weight else ("real",)
 

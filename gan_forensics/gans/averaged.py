@@ -37,6 +37,14 @@ def with_average(gan: Gan, state: TrainState) -> TrainState:
     Args:
         gan: what was trained.
         state: as training left it.
+
+    Example:
+        >>> import jax
+        >>> from gan_forensics.gans import GanConfig, build, with_average
+        >>> gan = build(GanConfig("dist-gan", data="toy:grid9", average=0.99))
+        >>> state = jax.eval_shape(lambda: gan.learner.start(0))  # shapes alone
+        >>> list(state.average), with_average(gan, state).average
+        (['generator'], {})
     """
     if GENERATOR not in state.average:
         return state
@@ -57,6 +65,14 @@ def about_average(gan: Gan, steps: int) -> str | None:
     Args:
         gan: what was trained.
         steps: for how long.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, about_average, build
+        >>> gan = build(GanConfig(size=16, average=0.999))
+        >>> about_average(gan, steps=5000).split(" (")[0]
+        'images are drawn with an average of the generator over about its last 1,000 steps'
+        >>> "young" in about_average(gan, steps=100)
+        True
     """
     decay = gan.config.average
     if decay is None:

@@ -45,6 +45,14 @@ class Gan(NamedTuple, Generic[Config]):
     """A built GAN: its config, with the method's own values filled in, and its game.
 
     The config is a `GanConfig`, or the `OwnConfig` of a GAN of `make_gan`.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, build
+        >>> gan = build(GanConfig("dcgan", size=16, width=4))
+        >>> gan
+        Gan(dcgan of 16x16x3, generator 17.1 k, discriminator 853 parameters)
+        >>> gan.updates
+        (Update('generator', trains generator), Update('discriminator', trains discriminator))
     """
 
     config: Config
@@ -99,8 +107,10 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
             there.
 
     Example:
-        >>> build(GanConfig("dcgan", size=16, width=4)).config.latent
-        128
+        >>> from gan_forensics.gans import GanConfig, build
+        >>> gan = build(GanConfig("dcgan", size=16, width=4))
+        >>> gan.config.latent, gan.config.learning_rate
+        (128, 0.0001)
     """
     if not isinstance(config, GanConfig):
         kind = config.__name__ if isinstance(config, type) else type(config).__name__
@@ -296,6 +306,13 @@ def init(gan: Gan, seed: int | None = None) -> tuple[dict[str, PyTree], dict[str
     """Initial (parameters, statistics) by network name, from the config's seed or another.
 
     Methods of one architecture start alike from one seed, as far as they have the same layers.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, build, init
+        >>> gan = build(GanConfig("dist-gan", data="toy:grid9", width=4))
+        >>> params, stats = init(gan, seed=1)
+        >>> sorted(params), stats["generator"]
+        (['discriminator', 'encoder', 'generator'], {})
     """
     config = gan.config
     # Two examples, since batch norm cannot train on one; in no memory.

@@ -99,8 +99,9 @@ class GanConfig:
             the data, where they say so.
 
     Example:
-        >>> GanConfig("dcgan", size=32).size
-        32
+        >>> config = GanConfig("sngan", size=32, batch_size=16)
+        >>> config.shape, config.flip
+        ((32, 32, 3), False)
     """
 
     method: str = "dcgan"
@@ -162,6 +163,21 @@ class OwnConfig:
         generator: its class and its fields.
         discriminator: likewise.
         terms: of the players, by name, in the order of the tasks.
+
+    Example:
+        >>> import flax.linen as nn
+        >>> from gan_forensics.gans import make_gan
+        >>> class MyG(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, z):
+        ...         return nn.tanh(nn.Dense(16)(z)).reshape(-1, 4, 4, 1)
+        >>> class MyD(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x):
+        ...         return nn.Dense(1)(x.reshape(len(x), -1))
+        >>> config = make_gan(MyG(), MyD(), size=4, channels=1, latent=2).config
+        >>> config.generator, config.terms["generator"], config.learning_rate
+        ('MyG()', ('adversarial',), 0.0002)
     """
 
     generator: str

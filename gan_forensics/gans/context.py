@@ -64,6 +64,12 @@ class Draws(NamedTuple):
         alpha: share of the *fake* image in the points of a gradient penalty, from 0 to 1; if it
             is None, drawn from `key`.
         key: PRNG key for whatever else a term draws.
+
+    Example:
+        >>> import numpy as np
+        >>> draws = Draws(z=np.zeros((4, 128)))
+        >>> draws.z.shape, draws.labels
+        ((4, 128), None)
     """
 
     z: Float[Array, "b latent"]
@@ -82,6 +88,16 @@ class Context:
         draws: the move's random numbers.
         step: how many steps are finished.
         stats: statistics of the networks that made a pass, as the last one left them.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.gans import Context, Draws
+        >>> def darkness(context):  # a term: for Task(generator=(darkness,))
+        ...     return context.weigh(lambda step: step / 100) * (1 - context.images("real").mean())
+        >>> batch = {"image": np.full((2, 4, 4, 3), -1.0)}
+        >>> context = Context({}, {}, {}, batch=batch, draws=Draws(np.zeros((2, 8))), step=50)
+        >>> float(darkness(context))
+        1.0
     """
 
     def __init__(

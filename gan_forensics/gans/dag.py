@@ -87,6 +87,12 @@ def dag_task(
     Raises:
         ValueError: for no policies, weights of another number, an unknown normalisation, and, when
             traced, for images that a policy cannot transform.
+
+    Example:
+        >>> from gan_forensics.gans import adversarial, dag_task
+        >>> from gan_forensics.gans.transforms import policies_of
+        >>> dag_task(policies_of("rotation"), adversarial("hinge").pair)
+        Task(discriminator: dag_task; generator: dag_task; brings dag_heads)
     """
     if normalisation not in NORMALISATIONS:
         raise ValueError(

@@ -67,10 +67,12 @@ def fit(
         InterruptedRunError: after Ctrl-C or the stop button; it holds the `state`.
 
     Example:
+        >>> import numpy as np
         >>> from gan_forensics.gans import GanConfig, build, fit, generate
         >>> gan = build(GanConfig(size=16, width=2, latent=4, channels=1, batch_size=8))
-        >>> state = fit(gan, np.zeros((8, 16, 16, 1), np.uint8), steps=1, progress=False)
-        >>> generate(gan, state, 3, seed=0).shape
+        >>> images = np.zeros((8, 16, 16, 1), np.uint8)
+        >>> state = fit(gan, images, steps=1, progress=False)  # doctest: +SKIP
+        >>> generate(gan, state, 3, seed=0).shape  # doctest: +SKIP
         (3, 16, 16, 1)
     """
     check_gan(gan)
@@ -111,6 +113,15 @@ def save(state: TrainState, folder: Path | str) -> None:
         ValueError: for a folder that holds a run, or anything else than a saved state, and one that
             cannot be made.
         CheckpointError: when it cannot be written; what was there before is left.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.gans import GanConfig, build, fit, load, save
+        >>> gan = build(GanConfig(size=16, width=2, latent=4, channels=1, batch_size=8))
+        >>> state = fit(gan, np.zeros((8, 16, 16, 1), np.uint8), steps=1)  # doctest: +SKIP
+        >>> save(state, "mine")  # doctest: +SKIP
+        >>> int(load("mine", gan).step)  # doctest: +SKIP
+        1
     """
     check_state(state)
     replace_checkpoint(Path(folder), state)
@@ -127,6 +138,13 @@ def load(folder: Path | str, gan: Gan) -> TrainState:
     Raises:
         CheckpointError: when the folder holds no state of such a GAN that can be read.
         FileNotFoundError: when there is no such folder.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, build, load
+        >>> gan = build(GanConfig(size=16, width=2, latent=4, channels=1, batch_size=8))
+        >>> state = load("mine", gan)  # doctest: +SKIP
+        >>> state  # doctest: +SKIP
+        TrainState(step=1, discriminator 235, generator 429 parameters)
     """
     check_gan(gan)
     folder = Path(folder)

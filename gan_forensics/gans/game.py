@@ -61,6 +61,10 @@ def adversarial(loss: str | AdversarialLoss) -> Task:
 
     Raises:
         ValueError: for an unknown name.
+
+    Example:
+        >>> adversarial("hinge")
+        Task(discriminator: adversarial; generator: adversarial)
     """
     loss = loss_named(loss)
 
@@ -110,6 +114,11 @@ def penalised(
 
     A conditional discriminator is asked with the labels of the real images. `name` is that of the
     metric; a second penalty in a game needs another.
+
+    Example:
+        >>> task = penalised("1-gp", weight=10)
+        >>> task, task.penalty.weight
+        (Task(discriminator: penalised), 10)
     """
 
     def discriminator(context: Context) -> Loss:
@@ -138,6 +147,12 @@ class Player(NamedTuple):
         trains: their names; by default the network of the player's own name.
         repeats: moves a step, each on fresh images.
         own_minibatches: as in `gan_forensics.train.Update`.
+
+    Example:
+        >>> from gan_forensics.gans import Player, adam
+        >>> critic = Player("discriminator", adam(4e-4), repeats=5)
+        >>> critic.repeats, critic.own_minibatches
+        (5, False)
     """
 
     name: str
@@ -170,8 +185,9 @@ class Recipe:
         own_minibatches: whether every move has minibatches of its own; otherwise moves share them.
 
     Example:
-        >>> Recipe(1e-4).betas
-        (0.5, 0.999)
+        >>> recipe = Recipe(1e-4, n_dis=5, first="discriminator")
+        >>> recipe.betas, [(player.name, player.repeats) for player in recipe.players()]
+        ((0.5, 0.999), [('discriminator', 5), ('generator', 1)])
     """
 
     learning_rate: Rate
@@ -257,6 +273,14 @@ class Game:
         ValueError: for a generator without an attribute `latent` where no prior is given, when two
             tasks bring a network of one name or have terms for nobody, a prior does not fit the
             generator, and, when traced, for what a task needs and the game lacks.
+
+    Example:
+        >>> from gan_forensics.gans import Game, Recipe, adversarial, penalised
+        >>> from gan_forensics.nn.resgan import Discriminator, Generator
+        >>> tasks = [adversarial("hinge"), penalised("1-gp")]
+        >>> game = Game(Generator(32), Discriminator(32), tasks, Recipe(2e-4).players())
+        >>> game.updates[1], game.prior.latent
+        (Update('discriminator', trains discriminator), 128)
     """
 
     def __init__(

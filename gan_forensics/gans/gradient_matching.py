@@ -33,7 +33,14 @@ SCORED: tuple[Of, ...] = ("score", "logit")
 
 
 class TaylorCoefficients(NamedTuple):
-    """Means over a batch: E D(x), E grad D(x), E grad D(x)^T x."""
+    """Means over a batch: E D(x), E grad D(x), E grad D(x)^T x.
+
+    Example:
+        >>> import numpy as np
+        >>> found = TaylorCoefficients(score=0.5, gradient=np.zeros((8, 8, 3)), product=0.0)
+        >>> found.gradient.shape
+        (8, 8, 3)
+    """
 
     score: Float[Array, ""]
     gradient: Float[Array, "*shape"]
@@ -41,7 +48,13 @@ class TaylorCoefficients(NamedTuple):
 
 
 class TaylorGaps(NamedTuple):
-    """How far those of real and of generated samples are apart: absolute, and twice squared."""
+    """How far those of real and of generated samples are apart: absolute, and twice squared.
+
+    Example:
+        >>> gaps = TaylorGaps(score=0.5, gradient=0.25, product=1.0)
+        >>> gaps.gradient + gaps.product
+        1.25
+    """
 
     score: Float[Array, ""]
     gradient: Float[Array, ""]
@@ -59,6 +72,13 @@ def taylor_coefficients(
             normalises over the batch ties its samples together (one that begins by subtracting the
             batch's mean has a mean gradient of 0).
         samples: x, in the range that the score takes; slopes in [-1, 1] are half those in [0, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> samples = np.float32([[1, 2], [3, 4]])
+        >>> score, gradient, product = taylor_coefficients(lambda x: 2 * x.sum(1), samples)
+        >>> float(score), gradient.tolist(), float(product)
+        (10.0, [2.0, 2.0], 10.0)
     """
     samples = samples.astype(jnp.promote_types(samples.dtype, jnp.float32))
     total, slopes = jax.value_and_grad(lambda x: score(x).sum())(samples)
@@ -67,7 +87,16 @@ def taylor_coefficients(
 
 
 def taylor_gaps(real: TaylorCoefficients, fake: TaylorCoefficients) -> TaylorGaps:
-    """The three gaps, without weights."""
+    """The three gaps, without weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.gans import TaylorCoefficients, taylor_gaps
+        >>> real = TaylorCoefficients(score=3.0, gradient=np.array([1.0, 1.0]), product=3.0)
+        >>> fake = TaylorCoefficients(score=1.0, gradient=np.array([1.0, 0.0]), product=0.0)
+        >>> [float(gap) for gap in taylor_gaps(real, fake)]
+        [2.0, 1.0, 9.0]
+    """
     return TaylorGaps(
         jnp.abs(real.score - fake.score),
         jnp.square(real.gradient - fake.gradient).sum(),
@@ -91,6 +120,10 @@ def gradient_matching_task(
 
     Raises:
         ValueError: for another `of`.
+
+    Example:
+        >>> gradient_matching_task(product_weight=0)
+        Task(generator: gradient_matching_task)
     """
     if of not in SCORED:
         raise ValueError(f"unknown output {of!r}: gradients are of the {' or the '.join(SCORED)}")

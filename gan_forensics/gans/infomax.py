@@ -55,9 +55,12 @@ def infomax_loss(
         ValueError: for features that do not belong together, and for groups that do not fit.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> float(infomax_loss(jnp.zeros((4, 1, 3)), jnp.zeros((4, 3)), mask_value=-jnp.inf))
-        1.3862943649291992
+        >>> import jax
+        >>> import numpy as np
+        >>> from gan_forensics.gans import chance_level, infomax_loss
+        >>> p, q = np.zeros((4, 1, 3)), np.zeros((4, 3))  # that tell nothing
+        >>> round(float(jax.jit(infomax_loss)(p, q)), 3), round(chance_level(4, places=1), 3)
+        (1.386, 1.386)
     """
     p, q = _grouped(p, q, group_size)
     own = jnp.einsum("gir,gilr->gil", q, p)
@@ -72,6 +75,13 @@ def infomax_accuracy(
 
     The share of the n L pairs (image, place), from 0 to 1; arguments and errors as those of
     `infomax_loss`. Ties count as failures, so that a batch of one repeated image scores 0.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> q = np.eye(3, dtype=np.float32)  # three images with features of their own
+        >>> float(jax.jit(infomax_accuracy)(q[:, None], q))
+        1.0
     """
     p, q = _grouped(p, q, group_size)
     scores = jnp.einsum("gir,gjlr->gijl", q, p)
@@ -109,6 +119,12 @@ def infomax_task(
         weight: of the loss, in both players' moves.
         mask_value: as in `infomax_loss`.
         group_size: as in `infomax_loss`.
+
+    Example:
+        >>> from gan_forensics.nn.resgan import InfoMaxCritics
+        >>> task = infomax_task(InfoMaxCritics(16), weight=0.2)
+        >>> len(task.discriminator), len(task.generator), list(task.networks)
+        (1, 1, ['critics'])
     """
 
     def of(owner: Owner) -> Term:

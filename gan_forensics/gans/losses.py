@@ -42,6 +42,19 @@ class AdversarialLoss(NamedTuple):
     """One game: three elementwise functions of logits, and the two players' mean losses.
 
     `zero` says whether a logit of 0 stands between real and fake.
+
+    Example:
+        >>> import numpy as np
+        >>> square = AdversarialLoss(
+        ...     "square",
+        ...     on_real=lambda r: (r - 1) ** 2,
+        ...     on_fake=lambda f: (f + 1) ** 2,
+        ...     on_generated=lambda f: f**2,
+        ... )
+        >>> float(square.discriminator(np.array([1.0, 1.0]), np.array([0.0, 2.0])))
+        5.0
+        >>> float(square.generator(np.array([1.0, 3.0])))
+        5.0
     """
 
     name: str
@@ -77,6 +90,14 @@ def cross_entropy(*, real_label: float = 1.0, fake_label: float = 0.0) -> Advers
 
     Raises:
         ValueError: for labels that are no probabilities.
+
+    Example:
+        >>> import numpy as np
+        >>> smoothed = cross_entropy(real_label=0.9)
+        >>> round(float(smoothed.discriminator(np.zeros(4), np.zeros(4))), 4)  # 2 ln 2
+        1.3863
+        >>> round(float(smoothed.on_real(np.log(9))), 4)  # the least: the logit of 0.9
+        0.3251
     """
     if not (0 <= real_label <= 1 and 0 <= fake_label <= 1):
         raise ValueError(f"labels must lie in [0, 1], got {real_label} and {fake_label}")

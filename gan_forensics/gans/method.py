@@ -46,6 +46,14 @@ class Method(NamedTuple):
         timed: whether losses depend on the length of the run.
         unit: whether the networks compute in [0, 1].
         supervision: self-supervision on top of the tasks.
+
+    Example:
+        >>> from gan_forensics.gans import METHODS, GanConfig
+        >>> method = METHODS["sngan"]["resgan"]  # by architecture
+        >>> method.paper, method.recipe.n_dis
+        ('Miyato et al., ICLR 2018', 5)
+        >>> method.tasks(GanConfig("sngan"))
+        (Task(discriminator: adversarial; generator: adversarial),)
     """
 
     tasks: Callable[[GanConfig], Sequence[Task]]
@@ -151,5 +159,12 @@ class Method(NamedTuple):
 
 
 def only(loss: str, *tasks: Task) -> Callable[[GanConfig], tuple[Task, ...]]:
-    """The same tasks for every config: an adversarial loss of `LOSSES`, and others."""
+    """The same tasks for every config: an adversarial loss of `LOSSES`, and others.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, only, penalised
+        >>> tasks = only("hinge", penalised("1-gp"))
+        >>> tasks(GanConfig())
+        (Task(discriminator: adversarial; generator: adversarial), Task(discriminator: penalised))
+    """
     return lambda config: (adversarial(loss), *tasks)

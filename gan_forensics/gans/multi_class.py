@@ -99,6 +99,10 @@ def multi_class_task(
         discriminator_weight: l_d.
         generator_weight: l_g.
         spectral_norm: of the head.
+
+    Example:
+        >>> multi_class_task(generator_weight=0.1)
+        Task(discriminator: multi_class_task; generator: multi_class_task; brings class_head)
     """
 
     def discriminator(context: Context) -> Loss:
@@ -124,6 +128,10 @@ def matching_task(
 
     One more pass of the discriminator in its move, one of twice the batch in the generator's.
     Reports "matching", what the player adds without its weight; arguments as `multi_class_task`.
+
+    Example:
+        >>> matching_task().networks["class_head"].classes  # four turns, and generated
+        5
     """
 
     def discriminator(context: Context) -> Loss:
@@ -161,6 +169,11 @@ def label_augmented_task(
 
     Raises:
         ValueError: for an unknown loss.
+
+    Example:
+        >>> task = label_augmented_task(loss="multi-hinge")
+        >>> task.networks["class_head"].classes  # four turns, each real or generated
+        8
     """
     if loss not in LABELLED_LOSSES:
         raise ValueError(f"unknown loss {loss!r}; losses are {' and '.join(LABELLED_LOSSES)}")

@@ -58,6 +58,15 @@ def similarities(points: Float[Array, "n *shape"], *, power: Power = 2) -> Float
 
     Raises:
         ValueError: for another power.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> points = np.float32([[0], [1], [9]])
+        >>> np.asarray(jax.jit(similarities)(points)).round(2)
+        array([[0.  , 0.26, 0.11],
+               [0.26, 0.  , 0.13],
+               [0.11, 0.13, 0.  ]], dtype=float32)
     """
     if power not in (1, 2):
         raise ValueError(
@@ -109,6 +118,15 @@ def neighbour_embedding(
 
     Raises:
         ValueError: for another power, and for other numbers of latents than of samples.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> latents, loss = np.float32([[0], [1], [4]]), jax.jit(neighbour_embedding)
+        >>> round(abs(float(loss(latents, 5 - 2 * latents))), 4)  # moved, turned and stretched
+        0.0
+        >>> round(float(loss(latents, latents[[0, 2, 1]])), 3)  # with other neighbours
+        0.342
     """
     if len(latents) != len(samples):
         raise ValueError(
@@ -150,6 +168,10 @@ def neighbour_task(
 
     Raises:
         ValueError: for an unknown place or space.
+
+    Example:
+        >>> neighbour_task(weight=0.1, place="generator")
+        Task(generator: neighbour_task)
     """
     if place not in PLACES:
         raise ValueError(f"unknown place {place!r}; places are {', '.join(PLACES)}")

@@ -19,7 +19,15 @@ Rate = float | Callable[[Int[Array, ""]], Float[Array, ""]]
 def adam(
     learning_rate: Rate, *, betas: tuple[float, float] = (0.5, 0.999)
 ) -> optax.GradientTransformation:
-    """Adam with epsilon 1e-8; its state shows the learning rate, which rules may change there."""
+    """Adam with epsilon 1e-8; its state shows the learning rate, which rules may change there.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> optimizer = adam(2e-4)
+        >>> state = optimizer.init({"kernel": jnp.zeros((2, 3))})
+        >>> f"{state.hyperparams['learning_rate']:g}"
+        '0.0002'
+    """
     if callable(learning_rate):
         learning_rate = partial(_rate, learning_rate)
     tuned = optax.inject_hyperparams(optax.adam, static_args=("b1", "b2", "eps"))

@@ -19,6 +19,15 @@ class Prior(NamedTuple):
         latent: length of z.
         draw: (key, n, batch) -> z; the batch of real examples serves priors that depend on data,
             and is None where images are drawn after training.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> def signs(key, n, batch):
+        ...     return jax.random.rademacher(key, (n, 8), jnp.float32)
+        >>> Prior("signs", 8, signs).draw(random_key(0), 3, None).shape
+        (3, 8)
     """
 
     name: str

@@ -79,6 +79,10 @@ def relativistic_task(*, gamma: Weight = GAMMA, unit: bool = False) -> Task:
         gamma: weight of the penalties; squares grow with the number of pixels' slopes, so it
             belongs to data and size.
         unit: whether the networks see images in [0, 1], where slopes are twice as steep.
+
+    Example:
+        >>> relativistic_task(gamma=0.5)
+        Task(discriminator: relativistic_task; generator: relativistic_task)
     """
 
     def discriminator(context: Context) -> Loss:

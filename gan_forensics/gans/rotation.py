@@ -34,6 +34,12 @@ def rotated(images: Float[Array, "b h w c"], turns: Int[Array, " b"]) -> Float[A
 
     Raises:
         ValueError: for images that are not square.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.array([[0, 1], [2, 3]]).reshape(1, 2, 2, 1)
+        >>> rotated(image, [1]).reshape(2, 2).tolist()
+        [[1, 3], [0, 2]]
     """
     images = jnp.asarray(images)
     if images.ndim != 4 or images.shape[1] != images.shape[2]:
@@ -47,7 +53,16 @@ def rotated(images: Float[Array, "b h w c"], turns: Int[Array, " b"]) -> Float[A
 
 
 def rotation_loss(logits: Float[Array, "b 4"], turns: Int[Array, " b"]) -> Float[Array, ""]:
-    """Mean cross entropy of the four-way head, in nats."""
+    """Mean cross entropy of the four-way head, in nats.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from gan_forensics.gans import rotation_labels, rotation_loss
+        >>> logits, turns = np.zeros((8, 4)), rotation_labels(8)
+        >>> round(float(jax.jit(rotation_loss)(logits, turns)), 4)  # chance: log 4
+        1.3863
+    """
     logits = jnp.asarray(logits)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     own = jnp.take_along_axis(logits, jnp.asarray(turns)[:, None], axis=1)[:, 0]
@@ -94,6 +109,12 @@ def rotation_task(
         sampler: which turned images make the batch: "quarters", all images, a quarter of them by
             each angle; or "pool", as many drawn without replacement from all of them turned by all
             angles, as in the code released with MS-GAN.
+
+    Example:
+        >>> from gan_forensics.nn.heads import ClassHead
+        >>> task = rotation_task(head=ClassHead(4))
+        >>> len(task.discriminator), len(task.generator), list(task.networks)
+        (1, 1, ['rotation_head'])
     """
 
     def of(owner: Owner, weight: Weight) -> Term:

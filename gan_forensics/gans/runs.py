@@ -83,6 +83,14 @@ def train_gan(
     Raises:
         ValueError: for a config that cannot be built, or data that do not fit it.
         ImageError: for a file that cannot be used.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, train_gan
+        >>> from gan_forensics.train import Cadence
+        >>> config = GanConfig(size=16, width=4, data="samples:digits")
+        >>> gan, state = train_gan(config, "runs/digits", Cadence(20))  # doctest: +SKIP
+        >>> gan  # doctest: +SKIP
+        Gan(dcgan of 16x16x1, generator 17 k, discriminator 725 parameters)
     """
     run = Path(run)
     gan, source = prepared(
@@ -213,6 +221,14 @@ def load_gan(
     Raises:
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
+
+    Example:
+        >>> from gan_forensics.gans import generate, load_gan
+        >>> gan, state = load_gan("runs/digits")  # doctest: +SKIP
+        >>> state  # doctest: +SKIP
+        TrainState(step=20, discriminator 725, generator 17 k parameters)
+        >>> generate(gan, state, 16, seed=0).shape  # doctest: +SKIP
+        (16, 16, 16, 1)
     """
     run = Path(run)
     if scheduled := [n for n, v in read_config(run, "gan").items() if str(v).startswith(SCHEDULED)]:

@@ -64,6 +64,14 @@ def generate(
         ValueError: for labels of a GAN without classes, labels out of range or of another number
             than n, a truncation that is not positive or of a prior that is not normal, a state of
             another GAN, and a generator whose pixels or points are no numbers.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, build, generate
+        >>> gan = build(GanConfig("cgan-pd", size=32, classes=10, generator_width=8))
+        >>> state = gan.learner.start(0)  # doctest: +SKIP
+        >>> images = generate(gan, state, 5, seed=0, labels=7)  # doctest: +SKIP
+        >>> images.shape, str(images.dtype)  # doctest: +SKIP
+        ((5, 32, 32, 3), 'uint8')
     """
     check_gan(gan)
     check_state(state)
@@ -115,6 +123,13 @@ def interpolate(
 
     Raises:
         ValueError: for labels as in `generate`, and for fewer than one row or two columns.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, build, interpolate
+        >>> gan = build(GanConfig(size=16, width=4))
+        >>> state = gan.learner.start(0)  # doctest: +SKIP
+        >>> interpolate(gan, state, rows=2, columns=8, seed=0).shape  # doctest: +SKIP
+        (16, 16, 16, 3)
     """
     if rows < 1 or columns < 2:
         raise ValueError(f"need at least one row and two columns, got {rows} and {columns}")

@@ -20,6 +20,14 @@ def largest_singular_values(params: PyTree, stats: PyTree) -> dict[str, Float[Ar
     Args:
         params: parameters of one network.
         stats: its statistics; the result is empty if they hold no "spectral_norm".
+
+    Example:
+        >>> import numpy as np
+        >>> params = {"dense": {"kernel": np.diag([3.0, 1.0])}}
+        >>> first = np.array([1.0, 0.0])
+        >>> stats = {"spectral_norm": {"dense": {"u": first, "v": first}}}
+        >>> {name: float(sigma) for name, sigma in largest_singular_values(params, stats).items()}
+        {'dense': 3.0}
     """
     weights: dict[tuple[str, ...], Array] = flatten_dict(dict(params))  # pyright: ignore
     vectors: dict[tuple[str, ...], Array] = flatten_dict(  # pyright: ignore

@@ -30,6 +30,11 @@ def spectral_task(loss: AdversarialLoss, *, weight: Weight, mode: Mode) -> Task:
 
     Raises:
         ValueError: for an unknown mode, when traced.
+
+    Example:
+        >>> from gan_forensics.gans import LOSSES, spectral_task
+        >>> spectral_task(LOSSES["ns"], weight=1e-5, mode="released")
+        Task(generator: spectral_task)
     """
 
     def generator(context: Context) -> Loss:

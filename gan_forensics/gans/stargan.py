@@ -54,7 +54,15 @@ _WASSERSTEIN = LOSSES["wasserstein"]
 
 
 class StarGan(NamedTuple):
-    """A built StarGAN: its config, with what was left out filled in, networks and updates."""
+    """A built StarGAN: its config, with what was left out filled in, networks and updates.
+
+    Example:
+        >>> from gan_forensics.gans import StarGanConfig, build_stargan
+        >>> config = StarGanConfig(size=16, attributes=("Smiling", "Young"), width=4, blocks=1)
+        >>> gan = build_stargan(config)
+        >>> gan.learner
+        Learner('stargan', updates discriminator, generator)
+    """
 
     config: StarGanConfig
     generator: Generator
@@ -179,6 +187,13 @@ def build_stargan(config: StarGanConfig) -> StarGan:
 
     Raises:
         ValueError: for settings that cannot be, saying which.
+
+    Example:
+        >>> from gan_forensics.gans import StarGanConfig, build_stargan
+        >>> config = StarGanConfig(size=16, attributes=("Smiling", "Young"), width=4, blocks=1)
+        >>> gan = build_stargan(config)
+        >>> gan.config.layers, [update.repeats for update in gan.updates]
+        (3, [5, 1])
     """
     config = filled(config)
     dtype = computation_dtype(config.precision)
@@ -274,6 +289,17 @@ def translate(
 
     Raises:
         ValueError: for images or labels of another shape, type or range.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.gans import StarGanConfig, build_stargan, translate
+        >>> config = StarGanConfig(size=16, attributes=("Smiling", "Young"), width=4, blocks=1)
+        >>> gan = build_stargan(config)
+        >>> state = gan.learner.start(0)  # doctest: +SKIP
+        >>> images = np.zeros((2, 16, 16, 3), np.uint8)
+        >>> labels = np.array([[1, 0], [1, 1]], np.float32)
+        >>> translate(gan, state, images, labels).shape  # doctest: +SKIP
+        (2, 16, 16, 3)
     """
     images, labels = as_images(images), np.asarray(labels, np.float32)
     config = gan.config

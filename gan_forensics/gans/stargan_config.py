@@ -39,6 +39,11 @@ class StarGanConfig:
         seed: of initialisation, data order and draws.
         precision: of products, as for GANs; by default the backend's own.
         split: which images of the data train: train, or all.
+
+    Example:
+        >>> config = StarGanConfig("celeba:celeba", size=64, attributes=("Smiling", "Young"))
+        >>> config.attributes, config.n_dis
+        (('Smiling', 'Young'), 5)
     """
 
     data: str = "toy:domains"

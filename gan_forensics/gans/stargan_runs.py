@@ -57,6 +57,15 @@ def train_stargan(
     Raises:
         ValueError: for a config that cannot be built, or data that do not fit it.
         ImageError: for a file that cannot be used.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from gan_forensics.gans import StarGanConfig, train_stargan
+        >>> from gan_forensics.train import Cadence
+        >>> config = StarGanConfig("toy:domains", size=16, width=4, blocks=1, n_dis=1)
+        >>> gan, state = train_stargan(config, Path("runs/domains"), Cadence(5))  # doctest: +SKIP
+        >>> gan.config.attributes  # doctest: +SKIP
+        ('red', 'green', 'blue', 'warm', 'striped')
     """
     labelled = open_attributes(
         config.data,
@@ -119,6 +128,12 @@ def load_stargan(run: Path) -> tuple[StarGan, TrainState]:
     Raises:
         RunFolderError: when the folder is not a StarGAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> gan, state = load_stargan(Path("runs/domains"))  # doctest: +SKIP
+        >>> state  # doctest: +SKIP
+        TrainState(step=5, discriminator 3,244, generator 12 k parameters)
     """
     gan = from_config(run, KIND, lambda saved: build_stargan(StarGanConfig(**saved)))
     return gan, load_state(run, gan.learner)

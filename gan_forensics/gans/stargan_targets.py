@@ -33,6 +33,13 @@ def target_labels(
         labels: of the images.
         attributes: names of the columns.
         exclusive: some of them.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([[1, 0, 0]], np.float32)  # black hair, no smile
+        >>> hair = ["black", "blond"]
+        >>> target_labels(labels, [*hair, "smiling"], exclusive=hair)[:, 0].tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     """
     labels = np.asarray(labels, np.float32)
     groups = [name in exclusive for name in attributes]

@@ -30,7 +30,13 @@ Weight = float | str | Callable[[Int[Array, ""]], Float[Array, ""]]
 
 
 class Loss(NamedTuple):
-    """The value of a term, and what it has to report."""
+    """The value of a term, and what it has to report.
+
+    Example:
+        >>> gap = 0.25
+        >>> Loss(10 * gap, {"gap": gap}).value
+        2.5
+    """
 
     value: Float[Array, ""]
     metrics: Mapping[str, Float[Array, ""]] = {}
@@ -86,6 +92,12 @@ class Task(NamedTuple):
         others: terms of further players of the game, by the player's name.
         pair: of an adversarial loss: what it makes of any pair of images.
         penalty: of a gradient penalty: which one it is.
+
+    Example:
+        >>> def feature_matching(c):
+        ...     return ((c.real.pooled.mean(0) - c.fake.pooled.mean(0)) ** 2).sum()
+        >>> Task(generator=(feature_matching,))
+        Task(generator: feature_matching)
     """
 
     discriminator: tuple[Term, ...] = ()

@@ -1,6 +1,6 @@
 """Flax networks only: arrays in, arrays out; losses and optimisers live elsewhere.
 
-The page of a network begins with what is its own and goes on with what all modules of Flax inherit.
+The `help()` of a network is about itself; what modules of Flax inherit is in Flax's own.
 
     Generator, Discriminator        of a DCGAN whose last upsampling is chosen
     TAILS, ANTIALIASED, parse_tail  names of last upsamplings, and what they stand for

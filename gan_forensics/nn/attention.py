@@ -9,16 +9,26 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
 from gan_forensics.nn.initial import zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.spectral_norm import SNConv
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Network):
     """y = x + gamma o(A g(x)), where A = softmax(theta(x) phi(x)^T) over the keys.
 
     theta and phi are 1x1 convolutions to c / 8 channels, g to c / 2, o back to c, all without
     bias; phi and g are max-pooled 2x2, so a map of h w places has h w / 4 keys. The products are
     not divided by a root of their length. gamma is a scalar and starts at 0, where the layer is the
     identity. Raises ValueError for fewer than 8 channels.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SelfAttention(), jnp.ones((1, 4, 4, 16))
+        >>> y, made = jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))
+        >>> y.shape, made["params"]["phi"]["kernel"].shape  # keys of 16 / 8 channels
+        ((1, 4, 4, 16), (1, 1, 16, 2))
     """
 
     spectral_norm: bool = True

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.initial import torch_uniform
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import Between, ResNet
 
@@ -34,7 +35,7 @@ class Attribution(NamedTuple):
     detection: Float[Array, "b 2"]
 
 
-class AttributionNetwork(nn.Module):
+class AttributionNetwork(Network):
     """Images in [-1, 1], with sides of at least the body's stride, to an `Attribution`.
 
     Attributes:

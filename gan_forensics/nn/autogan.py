@@ -13,13 +13,14 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, ConvTranspose
 from gan_forensics.nn.initial import normal
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import InstanceNorm, at_least_float32
 from gan_forensics.nn.upsample import nearest
 
 Upsampling = Literal["transposed", "nearest"]
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """Images to copies of them, by way of maps of a quarter of their side.
 
     A convolution of 7x7, two of 3x3 and stride 2 that double the width, residual blocks, two
@@ -81,7 +82,7 @@ class Generator(nn.Module):
         return nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x))
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(Network):
     """Images to a logit for each patch, of 70x70 pixels with three layers of stride 2.
 
     Convolutions of 4x4 whose width doubles up to eight times, of stride 2 and one of stride 1, with

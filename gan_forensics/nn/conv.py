@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from gan_forensics.nn import conv_kernels
 from gan_forensics.nn.conv_kernels import Geometry
 from gan_forensics.nn.initial import Initializer, only_shapes, torch_uniform
+from gan_forensics.nn.network import Network
 
 Padding = str | int | Sequence[tuple[int, int]]
 
@@ -83,6 +84,12 @@ def convolve(
 
     Raises:
         ValueError: if channels and groups do not fit each other, or the kernel not the image.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x, kernel = jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1))
+        >>> convolve(x, kernel)[0, :, :, 0].tolist()  # how many pixels the kernel covers
+        [[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]
     """
     channels, (per_group, out) = x.shape[-1], kernel.shape[2:]
     if channels != per_group * groups or out % groups:
@@ -118,6 +125,13 @@ def convolve_transpose(
     "SAME" it is h s, and p what "SAME" pads before a map of that side: the adjoint of the "SAME"
     convolution of stride s, TensorFlow's `conv2d_transpose`. Its filter [kh, kw, out, in] is this
     kernel after `swapaxes(2, 3)`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> x, kernel = jnp.ones((1, 8, 8, 16)), jnp.ones((4, 4, 16, 3))
+        >>> jax.eval_shape(lambda: convolve_transpose(x, kernel, strides=2, padding=1)).shape
+        (1, 16, 16, 3)
     """
     strides, taps = _pair(strides), kernel.shape[:2]
     if padding == "SAME":
@@ -161,10 +175,19 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return first, second
 
 
-class Conv(nn.Module):
+class Conv(Network):
     """Convolution layer: parameters `kernel` [kh, kw, in / groups, out] and `bias` [out].
 
     Initialised as PyTorch does unless told otherwise; arguments as for `geometry`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = Conv(16, 3, strides=2), jnp.ones((1, 8, 8, 3))
+        >>> y, made = jax.eval_shape(lambda: layer.init_with_output(random_key(0), x))
+        >>> y.shape, made["params"]["kernel"].shape
+        ((1, 4, 4, 16), (3, 3, 3, 16))
     """
 
     features: int
@@ -194,8 +217,17 @@ class Conv(nn.Module):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-class ConvTranspose(nn.Module):
-    """Transposed convolution layer with PyTorch's geometry: `kernel` [kh, kw, in, out], `bias`."""
+class ConvTranspose(Network):
+    """Transposed convolution layer with PyTorch's geometry: `kernel` [kh, kw, in, out], `bias`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = ConvTranspose(16, 4, strides=2, padding=1), jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(lambda: layer.init_with_output(random_key(0), x))[0].shape
+        (1, 16, 16, 16)
+    """
 
     features: int
     kernel_size: int | tuple[int, int]

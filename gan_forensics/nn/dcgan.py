@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, ConvTranspose
 from gan_forensics.nn.heads import sow_trunk
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm, at_least_float32
 from gan_forensics.nn.tails import parse_tail, upsampled
 
@@ -26,7 +27,7 @@ Norm = Literal["batch", "layer", "instance", "none"]
 NORMS: tuple[Norm, ...] = ("batch", "layer", "instance", "none")
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """Noise to images: transposed convolutions with batch norm and ReLU, the tail, tanh.
 
     The first map is 4x4 with `min(width 2^(n-1), 16 width)` channels for n = log2(size) - 2
@@ -35,8 +36,12 @@ class Generator(nn.Module):
     Raises ValueError for an unknown tail, a size that does not fit and noise of another length.
 
     Example:
-        >>> Generator(32).size
-        32
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, z = Generator(32, width=8), jnp.ones((4, 128))
+        >>> jax.eval_shape(lambda: network.init_with_output(random_key(0), z, train=True))[0].shape
+        (4, 32, 32, 3)
     """
 
     size: int
@@ -66,13 +71,21 @@ class Generator(nn.Module):
         return jnp.tanh(at_least_float32(x))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
     """Images to logits: stride-2 convolutions with leaky ReLU, halving down to 4x4.
 
     Widths are `min(width 2^i, 16 width)`; every convolution but the first and last is followed by
     `norm`: "batch" without a gradient penalty, "layer" (`GroupNorm1`) or "instance" with one,
     because batch norm ties the images of a batch together; "none" has biases instead.
     Raises ValueError for an unknown norm and for images of another size.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = Discriminator(32, width=8), jnp.ones((4, 32, 32, 3))
+        >>> jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=True))[0].shape
+        (4,)
     """
 
     size: int

@@ -50,6 +50,12 @@ class DistGanNetworks(NamedTuple):
         encoder: images to latent codes [b, latent].
         generator: codes to images; its attribute `latent` is their length.
         discriminator: images to `Judged`.
+
+    Example:
+        >>> from gan_forensics.nn import dist_gan_networks
+        >>> networks = dist_gan_networks("dcgan", 32, latent=100)
+        >>> isinstance(networks, DistGanNetworks), networks.generator.latent
+        (True, 100)
     """
 
     encoder: nn.Module
@@ -88,6 +94,15 @@ def dist_gan_networks(
 
     Raises:
         ValueError: for a backbone, size, era, width or divisor that there is not.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> encoder, generator, discriminator = dist_gan_networks("dcgan", 32, latent=100)
+        >>> x = jnp.ones((4, 32, 32, 3))
+        >>> jax.eval_shape(lambda: encoder.init_with_output(random_key(0), x, train=True))[0].shape
+        (4, 100)
     """
     _check(backbone, size, era, divisor)
     options = {"channels": channels, "latent": latent, "dtype": dtype}

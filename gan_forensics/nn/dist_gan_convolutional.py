@@ -21,6 +21,7 @@ from gan_forensics.nn.dist_gan_layers import (
     flat,
 )
 from gan_forensics.nn.heads import sow_trunk
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 
 DENSE = "flatten_fully_connected"
@@ -49,7 +50,7 @@ class Layer(NamedTuple):
     slope: float | None
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(Network):
     """Images in [0, 1] to latent codes: layers, then a dense one.
 
     Raises ValueError for images of another size or number of channels.
@@ -70,7 +71,7 @@ class ConvEncoder(nn.Module):
         return SlimDense(self.latent, name=DENSE)(flat(x), train=train)
 
 
-class ConvGenerator(nn.Module):
+class ConvGenerator(Network):
     """Latent codes to images in [0, 1]: a dense layer with ReLU to a small map, layers, sigmoid.
 
     Attributes:
@@ -114,7 +115,7 @@ class ConvGenerator(nn.Module):
         return nn.relu(dense(x.reshape(b, -1), train=train)).reshape(b, h - 1, w - 1, c)
 
 
-class ConvDiscriminator(nn.Module):
+class ConvDiscriminator(Network):
     """Images in [0, 1] to `Judged`: layers, then a dense one.
 
     Raises ValueError for images of another size or number of channels.

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import convolve, convolve_transpose
 from gan_forensics.nn.initial import glorot, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 
 LEAK = 0.2  # slope of the leaky ReLU below zero, but for the SN-GAN networks of the release
@@ -28,13 +29,24 @@ class Judged(NamedTuple):
         logits: high where an image looks real.
         features: the activation before the last dense layer, as rows in the order h, w, c; in the
             residual networks before the sum over places. Their number d is the d_f of lambda_w.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.nn import dist_gan_networks
+        >>> from gan_forensics.runtime import random_key
+        >>> network = dist_gan_networks("dcgan", 32, width=8).discriminator
+        >>> x = jnp.ones((4, 32, 32, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=True))
+        >>> type(y).__name__, y.logits.shape
+        ('Judged', (4,))
     """
 
     logits: Float[Array, " b"]
     features: Float[Array, "b d"]
 
 
-class SlimConv(nn.Module):
+class SlimConv(Network):
     """Convolution: parameters `kernel` [k, k, in, out] and `bias` [out], or "BatchNorm" for it.
 
     Attributes:
@@ -66,7 +78,7 @@ class SlimConv(nn.Module):
         return _normalised_or_shifted(self, y, train=train)
 
 
-class SlimConvTranspose(nn.Module):
+class SlimConvTranspose(Network):
     """Transposed convolution to `strides` times the side; parameters as in `SlimConv`.
 
     The kernel is [k, k, in, out] here and [k, k, out, in] in TensorFlow.
@@ -88,7 +100,7 @@ class SlimConvTranspose(nn.Module):
         return _normalised_or_shifted(self, y, train=train)
 
 
-class SlimDense(nn.Module):
+class SlimDense(Network):
     """Linear layer of rows: parameters `kernel` [in, out] and `bias`, or "BatchNorm" for it."""
 
     features: int

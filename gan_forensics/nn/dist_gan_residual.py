@@ -34,6 +34,7 @@ from gan_forensics.nn.dist_gan_layers import (
     flat,
 )
 from gan_forensics.nn.heads import sow_trunk
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 from gan_forensics.nn.resblocks import convolve_pooled, mean_pool
 from gan_forensics.nn.upsample import convolve_upsampled, nearest
@@ -43,7 +44,7 @@ _upsampled = partial(convolve_upsampled, "nearest")
 _every_second = partial(convolve, strides=2, padding=((1, 0), (1, 0)))
 
 
-class UpBlock(nn.Module):
+class UpBlock(Network):
     """Block of a generator: the map doubles."""
 
     features: int
@@ -60,7 +61,7 @@ class UpBlock(nn.Module):
         return h + nearest(conv(1, name="conv3")(x, train=train))
 
 
-class EncoderBlock(nn.Module):
+class EncoderBlock(Network):
     """Block of an encoder: the map halves, by means of 2x2."""
 
     features: int
@@ -77,7 +78,7 @@ class EncoderBlock(nn.Module):
         return h + conv(1, name="conv3")(mean_pool(x), train=train)
 
 
-class FirstBlock(nn.Module):
+class FirstBlock(Network):
     """First block of a discriminator: the map halves, and the shortcut before it is widened."""
 
     features: int
@@ -94,7 +95,7 @@ class FirstBlock(nn.Module):
         return h + conv(self.features, 1, name="conv3")(x, train=train)
 
 
-class JudgeBlock(nn.Module):
+class JudgeBlock(Network):
     """Later block of a discriminator.
 
     Attributes:
@@ -124,7 +125,7 @@ class JudgeBlock(nn.Module):
         return h + x
 
 
-class ResidualEncoder(nn.Module):
+class ResidualEncoder(Network):
     """Images in [0, 1] to latent codes.
 
     Attributes:
@@ -155,7 +156,7 @@ class ResidualEncoder(nn.Module):
         return SlimDense(self.latent, name="Linear")(flat(x), train=train)
 
 
-class ResidualGenerator(nn.Module):
+class ResidualGenerator(Network):
     """Latent codes to images in [0, 1].
 
     Attributes:
@@ -188,7 +189,7 @@ class ResidualGenerator(nn.Module):
         return nn.sigmoid(at_least_float32(x))
 
 
-class ResidualDiscriminator(nn.Module):
+class ResidualDiscriminator(Network):
     """Images in [0, 1] to `Judged`: the logit is of the features' sum over places.
 
     Attributes:

@@ -5,8 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from gan_forensics.nn.network import Network
 
-class Dropout(nn.Module):
+
+class Dropout(Network):
     """Dropout (Srivastava et al., JMLR 2014): numbers are kept and scaled up, or 0.
 
     What Flax's layer does where `JAX_ENABLE_X64` is off; where it is on, that one draws others.

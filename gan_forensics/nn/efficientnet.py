@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import lecun_normal, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
 
@@ -83,7 +84,7 @@ def scaled_blocks(
     return tuple(blocks)
 
 
-class SqueezeExcite(nn.Module):
+class SqueezeExcite(Network):
     """A gate for every channel from the means of all (Hu et al., CVPR 2018), times the map."""
 
     hidden: int
@@ -98,7 +99,7 @@ class SqueezeExcite(nn.Module):
         return nn.sigmoid(gate)[:, None, None, :] * x
 
 
-class MBConv(nn.Module):
+class MBConv(Network):
     """1x1 up, depthwise, squeeze-and-excitation, 1x1 down; plus the input where shapes allow."""
 
     block: Block
@@ -128,7 +129,7 @@ class MBConv(nn.Module):
         return y + x
 
 
-class EfficientNet(nn.Module):
+class EfficientNet(Network):
     """Images to logits; the defaults are EfficientNet-B0 with one logit.
 
     Attributes:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import glorot, he_normal, normal, torch_uniform, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.small_classifier import Classified
 
@@ -40,11 +41,20 @@ class ReverseEngineered(NamedTuple):
     residual: Float[Array, "b h w 3"]
 
 
-class DctCnn(nn.Module):
+class DctCnn(Network):
     """Standardised log-DCT coefficients to logits.
 
     3x3 convolutions of 3, 8, 16 and 32 maps with ReLU, mean pooling of 2x2 before the third and
     the fourth; all 32 (side // 4)^2 values are the features. Nothing depends on `train`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = DctCnn(classes=5, side=16), jnp.ones((2, 16, 16, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=False))
+        >>> y.features.shape, y.logits.shape
+        ((2, 512), (2, 5))
     """
 
     classes: int
@@ -64,7 +74,7 @@ class DctCnn(nn.Module):
         return Classified(features, nn.Dense(self.classes, name="logits", **start)(features))
 
 
-class YuClassifier(nn.Module):
+class YuClassifier(Network):
     """Images in [-1, 1] to logits: the discriminator of a progressively grown GAN.
 
     The side is halved as long as 4 pixels or more are left, floor(log2(side / 4)) times: 5 times
@@ -74,6 +84,15 @@ class YuClassifier(nn.Module):
     `width`, whose values are the features. All have biases, leaky ReLU of slope .2, and an
     equalised learning rate: weights start as N(0, 1) and are multiplied by their He scale whenever
     they are used. Nothing depends on `train`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = YuClassifier(classes=5, side=16, width=64), jnp.ones((2, 16, 16, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=False))
+        >>> y.features.shape, y.logits.shape
+        ((2, 64), (2, 5))
     """
 
     classes: int
@@ -95,7 +114,7 @@ class YuClassifier(nn.Module):
         return Classified(features, logits)
 
 
-class ReverseEngineering(nn.Module):
+class ReverseEngineering(Network):
     """Normalised images to a residual, its spectrum, and logits.
 
     The residual is what `depth` 3x3 convolutions make (ReLU between, batch norm in the middle);
@@ -109,6 +128,15 @@ class ReverseEngineering(nn.Module):
         side: of the images.
         width: maps of the residual's convolutions.
         depth: their number, 3 or more.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network, x = ReverseEngineering(5, side=16, width=8, depth=3), jnp.ones((2, 16, 16, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=False))
+        >>> y.features.shape, y.logits.shape, y.residual.shape
+        ((2, 512), (2, 5), (2, 16, 16, 3))
     """
 
     classes: int
@@ -137,7 +165,7 @@ class ReverseEngineering(nn.Module):
         return ReverseEngineered(features, logits, residual)
 
 
-class EqualisedConv(nn.Module):
+class EqualisedConv(Network):
     """A reflect-padded 3x3 convolution whose weights are scaled when used, by sqrt(2 / fan_in)."""
 
     features: int
@@ -153,7 +181,7 @@ class EqualisedConv(nn.Module):
         return convolve(x, kernel * scale, padding="VALID") + bias.reshape(1, 1, 1, -1)
 
 
-class EqualisedDense(nn.Module):
+class EqualisedDense(Network):
     """A dense layer whose weights are scaled when used, by gain / sqrt(fan_in)."""
 
     features: int
@@ -193,7 +221,7 @@ def centred_magnitude(maps: Float[Array, "b h w"]) -> Float[Array, "b h w"]:
     return jnp.abs(jnp.fft.fftshift(jnp.fft.fft2(maps), axes=(1, 2)))
 
 
-class _Convolution(nn.Module):
+class _Convolution(Network):
     """Keras' 3x3 convolution with ReLU: Glorot's kernel and a bias of zero."""
 
     features: int

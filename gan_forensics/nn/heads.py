@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.initial import glorot
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.spectral_norm import Dense, SNDense
 
@@ -32,7 +33,7 @@ def sow_trunk(
         discriminator.sow("intermediates", PROJECTION, projection)
 
 
-class ClassHead(nn.Module):
+class ClassHead(Network):
     """Features to class logits, one linear layer.
 
     Attributes:
@@ -49,7 +50,7 @@ class ClassHead(nn.Module):
         return _linear(self.classes, self.spectral_norm, "linear", features, train)
 
 
-class LogitHeads(nn.Module):
+class LogitHeads(Network):
     """A bank of linear heads of one logit each; head k looks at the k-th features alone.
 
     Attributes:

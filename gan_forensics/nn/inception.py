@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, UInt8
 
 from gan_forensics.nn.conv import convolve
 from gan_forensics.nn.inception_layout import CLASSES, STAGES, Block, Fork, MaxPool, Unit
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 
 SIZE = 299  # side of the images that the network was trained on
@@ -48,7 +49,7 @@ class InceptionOutputs(NamedTuple):
     logits_unbiased: Float[Array, "b 1008"]
 
 
-class _Folded(nn.Module):
+class _Folded(Network):
     """The weights of a unit, with the batch norm folded in: (kernel [kh, kw, in, out], bias [out]).
 
     A module of its own so that a block can convolve with several units' weights at once.
@@ -71,7 +72,7 @@ class _Folded(nn.Module):
         return kernel * factor.reshape(1, 1, 1, n), bias - mean * factor
 
 
-class _BlockNet(nn.Module):
+class _BlockNet(Network):
     block: Block
     dtype: Any = None
 
@@ -166,7 +167,7 @@ def _mean_of_neighbours(x):
     return x
 
 
-class InceptionV3(nn.Module):
+class InceptionV3(Network):
     """The network, on images that `inception_input` prepared (299x299, or at least 75x75)."""
 
     dtype: Any = None
@@ -192,7 +193,7 @@ class InceptionV3(nn.Module):
         return InceptionOutputs(pool3, unbiased + bias.reshape(1, -1), unbiased)
 
 
-class _Classifier(nn.Module):
+class _Classifier(Network):
     @nn.compact
     def __call__(self, x):
         shape = (x.shape[-1], CLASSES)

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from gan_forensics.nn.network import Network
+
 # Rows that go through a network at once.
 CHUNK = 8192
 
@@ -16,7 +18,7 @@ Output = Literal["linear", "sigmoid"]
 Start = Literal["glorot", "normal"]
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """Dense layers, ReLU after each but the last.
 
     Attributes:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.efficientnet import Block, scaled_blocks, scaled_features
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
 
@@ -32,7 +33,7 @@ STAGES = (
 )
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(Network):
     """1x1 up, depthwise, 1x1 down without a nonlinearity; plus the input where shapes allow."""
 
     block: Block
@@ -53,7 +54,7 @@ class InvertedResidual(nn.Module):
         return y + x if stride == 1 and x.shape[-1] == features else y
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Network):
     """Images to logits; the defaults are MobileNetV2 of width 1.
 
     Attributes:

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.initial import normal, ones, zeros
+from gan_forensics.nn.network import Network
 
 EPSILON = 1e-5  # PyTorch's, in all three layers; keeps constant maps finite
 MOMENTUM = 0.1  # PyTorch's convention: the weight of the newest batch
@@ -29,13 +30,21 @@ MOMENTUM = 0.1  # PyTorch's convention: the weight of the newest batch
 _MAP = (1, 2)  # the axes h and w
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(Network):
     """Batch normalisation (Ioffe and Szegedy, ICML 2015) as in PyTorch's `BatchNorm2d`.
 
     Training uses the statistics of the batch and moves the running ones, in the collection
     "batch_stats": `new = (1 - momentum) * old + momentum * batch`, with the *unbiased* variance.
     Otherwise the running statistics are used. Raises ValueError for a training batch with a single
     value per channel, whose output would be the bias whatever the input.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)  # one image of two pixels
+        >>> y, _ = BatchNorm().init_with_output(random_key(0), x, train=True)
+        >>> y.ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     epsilon: float = EPSILON
@@ -48,13 +57,22 @@ class BatchNorm(nn.Module):
         return _batch_norm(self, x, *_affine(self, x.shape[-1]), train=train)
 
 
-class ConditionalBatchNorm(nn.Module):
+class ConditionalBatchNorm(Network):
     """Batch normalisation with a scale and a bias for every class and channel.
 
     Dumoulin et al., "A learned representation for artistic style", ICLR 2017, as in Miyato and
     Koyama, "cGANs with projection discriminator", ICLR 2018. One `embedding` [classes, 2 c] holds
     the scales, initially N(1, 0.02), then the biases, initially 0. Statistics are of all classes
     together, as in `BatchNorm`. A label outside 0, ..., classes - 1 makes its image NaN.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x, labels = ConditionalBatchNorm(10), jnp.ones((2, 4, 4, 8)), jnp.array([3, 7])
+        >>> made = jax.eval_shape(lambda: layer.init(random_key(0), x, labels, train=True))
+        >>> made["params"]["embedding"].shape  # scales and biases of 8 channels, for each class
+        (10, 16)
     """
 
     classes: int
@@ -109,11 +127,19 @@ def _batch_norm(module: BatchNorm | ConditionalBatchNorm, x, scale, bias, *, tra
     return y.astype(module.dtype or x.dtype)
 
 
-class GroupNorm1(nn.Module):
+class GroupNorm1(Network):
     """Group normalisation with a single group, as in PyTorch's `GroupNorm(1, c)`.
 
     The critics of WGAN-GP call it layer norm; mean and variance are over h, w and c of each image,
     scale and bias are for each channel (not, as in `LayerNorm`, for each position).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)  # one image of two pixels
+        >>> y, _ = GroupNorm1().init_with_output(random_key(0), x)
+        >>> y.ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     dtype: Any = None
@@ -124,10 +150,18 @@ class GroupNorm1(nn.Module):
         return _each_normalised(self, x, (1, 2, 3))
 
 
-class InstanceNorm(nn.Module):
+class InstanceNorm(Network):
     """Instance normalisation with an affine map, PyTorch's `InstanceNorm2d(c, affine=True)`.
 
     Ulyanov et al., arXiv 1607.08022. Statistics of the image itself also at inference.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)  # one image of two pixels
+        >>> y, _ = InstanceNorm().init_with_output(random_key(0), x)
+        >>> y.ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     dtype: Any = None

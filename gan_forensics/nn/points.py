@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.heads import sow_trunk
 from gan_forensics.nn.initial import Initializer, glorot, he_normal, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.spectral_norm import SNDense
 
 
@@ -23,7 +24,7 @@ class Judged(NamedTuple):
     features: Float[Array, "b d"]
 
 
-class PointGenerator(nn.Module):
+class PointGenerator(Network):
     """Latent codes to points.
 
     Attributes:
@@ -50,7 +51,7 @@ class PointGenerator(nn.Module):
         return nn.sigmoid(x) if self.sigmoid else x
 
 
-class PointEncoder(nn.Module):
+class PointEncoder(Network):
     """Points to latent codes; attributes as those of `PointGenerator`."""
 
     latent: int
@@ -64,7 +65,7 @@ class PointEncoder(nn.Module):
         return _dense(self.latent, len(self.hidden), _start(self.small_start))(x)
 
 
-class PointDiscriminator(nn.Module):
+class PointDiscriminator(Network):
     """Points to logits; its features are the last hidden layer before its ReLU.
 
     With `spectral_norm` every layer is divided by its largest singular value.

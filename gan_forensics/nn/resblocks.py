@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.conv import convolve, parameters
 from gan_forensics.nn.initial import glorot
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, ConditionalBatchNorm
 from gan_forensics.nn.spectral_norm import normalised_kernel
 from gan_forensics.nn.upsample import bilinear_half_pixel, convolve_upsampled, nearest
@@ -76,7 +77,7 @@ _inner_window_means.defvjp(
 )
 
 
-class BlockConv(nn.Module):
+class BlockConv(Network):
     """A convolution of a block, of odd kernel and as large as its input, or halved by `pool`.
 
     Parameters as in `Conv`, or in `SNConv` where `spectral_norm` is set.
@@ -110,7 +111,7 @@ class BlockConv(nn.Module):
         return y + bias.reshape(1, 1, 1, -1)
 
 
-class GBlock(nn.Module):
+class GBlock(Network):
     """Residual block of a generator; the map doubles with `upsample`.
 
     Attributes:
@@ -121,6 +122,14 @@ class GBlock(nn.Module):
         spectral_norm: in the convolutions.
         outer_init: of the shortcut's kernel, "glorot" or "torch" (WGAN-GP).
         dtype: of the computation.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> block, x = GBlock(16, upsample="bilinear"), jnp.ones((1, 4, 4, 32))
+        >>> jax.eval_shape(lambda: block.init_with_output(random_key(0), x, train=True))[0].shape
+        (1, 8, 8, 16)
     """
 
     features: int
@@ -154,7 +163,7 @@ class GBlock(nn.Module):
         return h + (UPSAMPLINGS[self.upsample](x) if self.upsample else x)
 
 
-class DBlock(nn.Module):
+class DBlock(Network):
     """Residual block of a discriminator, without normalisation of its maps.
 
     Attributes:
@@ -165,6 +174,14 @@ class DBlock(nn.Module):
         shortcut_preact: what the shortcut reads, see `ShortcutPreact`.
         outer_init: of the shortcut's kernel, "glorot" or "torch" (WGAN-GP).
         dtype: of the computation.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> block, x = DBlock(32, downsample=True), jnp.ones((1, 8, 8, 16))
+        >>> jax.eval_shape(lambda: block.init_with_output(random_key(0), x, train=True))[0].shape
+        (1, 4, 4, 32)
     """
 
     features: int
@@ -189,10 +206,18 @@ class DBlock(nn.Module):
         return h + shortcut
 
 
-class DBlockOptimized(nn.Module):
+class DBlockOptimized(Network):
     """First residual block of a discriminator: reads images, so nothing is activated before it.
 
     Attributes as those of `DBlock`; it always halves, and has `features` channels inside.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> block, x = DBlockOptimized(32), jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(lambda: block.init_with_output(random_key(0), x, train=True))[0].shape
+        (1, 4, 4, 32)
     """
 
     features: int

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, Int
 from gan_forensics.nn.attention import SelfAttention
 from gan_forensics.nn.conv import parameters
 from gan_forensics.nn.heads import sow_trunk
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 from gan_forensics.nn.resblocks import (
     UPSAMPLINGS,
@@ -84,6 +85,17 @@ class Features(NamedTuple):
         local: the output of the block before the last, one vector for every place.
         pooled: the activated output of the last block, pooled over all places.
         rotation: logits of the four quarter turns, None without a rotation head.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.gans import GanConfig, build
+        >>> from gan_forensics.runtime import random_key
+        >>> network = build(GanConfig("sngan", size=32)).discriminator
+        >>> x = jnp.ones((4, 32, 32, 3))
+        >>> y, _ = jax.eval_shape(lambda: network.init_with_output(random_key(0), x, train=True))
+        >>> type(y).__name__, y.logits.shape, y.pooled.shape
+        ('Features', (4,), (4, 128))
     """
 
     logits: Float[Array, " b"]
@@ -92,7 +104,7 @@ class Features(NamedTuple):
     rotation: Float[Array, "b 4"] | None
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """Noise, and labels where there are classes, to images.
 
     Attributes:
@@ -165,7 +177,7 @@ class Generator(nn.Module):
         return _OUTPUTS[self.output](at_least_float32(last(x, train=train)))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
     """Images, and labels where there are classes, to `Features`.
 
     With classes the logit is that of the pooled features plus their product with the class's row
@@ -265,7 +277,7 @@ class Discriminator(nn.Module):
         return nn.Embed(self.classes, features, embedding_init=glorot(), name="embed")(labels)
 
 
-class InfoMaxCritics(nn.Module):
+class InfoMaxCritics(Network):
     """Local and global features of a discriminator to one space, where products tell them apart.
 
     Lee et al., "InfoMax-GAN", WACV 2021: p = b(relu(a(local))) + s(local) at every place, and
@@ -279,6 +291,17 @@ class InfoMaxCritics(nn.Module):
         scores_only: give z and q M^T instead of p and q where they are shorter, 2 cl + 1 numbers:
             the products of the two, which is all that InfoNCE reads, are the same.
         dtype: of the computation.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> critics, local, pooled = InfoMaxCritics(64), jnp.ones((2, 4, 4, 8)), jnp.ones((2, 16))
+        >>> (p, q), _ = jax.eval_shape(
+        ...     lambda: critics.init_with_output(random_key(0), local, pooled, train=True)
+        ... )
+        >>> p.shape, q.shape  # of each of the 4 x 4 places, and of the image
+        ((2, 16, 64), (2, 64))
     """
 
     width: int = 1024
@@ -318,7 +341,7 @@ def _affine(x, kernel, bias):
     return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-class _SNWeights(nn.Module):
+class _SNWeights(Network):
     """The parameters of an `SNConv` or `SNDense`: (kernel [in, out], bias [out]), normalised.
 
     Attributes:

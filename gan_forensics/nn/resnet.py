@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv, Padding
 from gan_forensics.nn.initial import he_normal_fan_out, normal, torch_uniform
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, at_least_float32
 
 EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
@@ -27,7 +28,7 @@ Between = Callable[[int, Array], Array]
 Front = Callable[[Float[Array, "b h w c"]], Float[Array, "b h2 w2 c"]]
 
 
-class GlobalMean(nn.Module):
+class GlobalMean(Network):
     """The mean of every channel over the whole map."""
 
     @nn.compact
@@ -36,7 +37,7 @@ class GlobalMean(nn.Module):
         return x.mean((1, 2))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Network):
     """1x1 to `width`, 3x3 with the stride, 1x1 to 4 `width`; a projection where shapes change."""
 
     width: int
@@ -54,7 +55,7 @@ class Bottleneck(nn.Module):
         return nn.relu(y + _projected(self, x, out, train=train))
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Network):
     """3x3 with the stride, 3x3, both to `width`; a projection where shapes change."""
 
     width: int
@@ -78,7 +79,7 @@ def _projected(block: Bottleneck | BasicBlock, x: Array, features: int, *, train
     return conv_norm(block, x, *names, features, 1, block.stride, train=train)
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Images to logits; the defaults are ResNet-50 with one logit.
 
     Attributes:

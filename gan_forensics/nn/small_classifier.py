@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
 from gan_forensics.nn.initial import lecun_normal, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 
 STAGES = 3
@@ -19,7 +20,7 @@ class Classified(NamedTuple):
     logits: Float[Array, "b classes"]
 
 
-class SmallClassifier(nn.Module):
+class SmallClassifier(Network):
     """Three 3x3 convolutions with ReLU, 2x2 mean pooling between them; global mean; linear.
 
     The features are the d = 4 `width` global means.

@@ -5,13 +5,14 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
 
 STAGES = 3
 
 
-class SmallCnn(nn.Module):
+class SmallCnn(Network):
     """Three stages of a 3x3 convolution, batch norm and ReLU, 2x2 maxima between; mean; linear.
 
     Attributes:

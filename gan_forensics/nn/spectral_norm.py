@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_forensics.nn.conv import Padding, convolve, parameters
 from gan_forensics.nn.initial import Initializer, normal, zeros
+from gan_forensics.nn.network import Network
 
 COLLECTION = "spectral_norm"
 SMALLEST = 1e-12  # no vector is divided by less: PyTorch's
@@ -110,10 +111,19 @@ def normalised_kernel(
     return normalised_matrix(module, matrix, train=train).T.reshape(kernel.shape)
 
 
-class SNConv(nn.Module):
+class SNConv(Network):
     """`Conv` with a spectrally normalised kernel; the bias is as it is.
 
     Parameters `kernel` [kh, kw, in, out] and `bias` [out]; v is in the order (kh, kw, in).
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SNConv(16, 3), jnp.ones((1, 8, 8, 3))
+        >>> y, made = jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))
+        >>> y.shape, sorted(made)  # "spectral_norm" keeps the singular vectors
+        ((1, 8, 8, 16), ['params', 'spectral_norm'])
     """
 
     features: int
@@ -134,8 +144,17 @@ class SNConv(nn.Module):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-class SNDense(nn.Module):
-    """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out]."""
+class SNDense(Network):
+    """A linear layer, spectrally normalised: `kernel` [in, out] and `bias` [out].
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SNDense(1), jnp.ones((4, 16))
+        >>> jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))[0].shape
+        (4, 1)
+    """
 
     features: int
     kernel_init: Initializer | None = None
@@ -150,7 +169,7 @@ class SNDense(nn.Module):
         return _dense(x, kernel, bias, self.dtype)
 
 
-class Dense(nn.Module):
+class Dense(Network):
     """A linear layer started as PyTorch does: `kernel` [in, out] and `bias` [out]."""
 
     features: int
@@ -170,11 +189,19 @@ def _dense(x, kernel, bias, dtype):
     return x @ kernel + bias.reshape(1, -1)
 
 
-class SNEmbed(nn.Module):
+class SNEmbed(Network):
     """A row of `embedding` [entries, features] for every label, spectrally normalised.
 
     W is the table as it stands: u is of the entries, v of the features. A label outside
     0, ..., entries - 1 gives NaN.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> layer, x = SNEmbed(entries=10, features=4), jnp.array([3, 7])
+        >>> jax.eval_shape(lambda: layer.init_with_output(random_key(0), x, train=True))[0].shape
+        (2, 4)
     """
 
     entries: int

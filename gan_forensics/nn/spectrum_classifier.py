@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from gan_forensics.nn.fingerprint_networks import DctCnn, check_square
 from gan_forensics.nn.imagenet import levels
 from gan_forensics.nn.initial import ones, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import ResNet, resnet34
 from gan_forensics.spectra.autogan import EPSILON, PERCENTILES, crop_side
@@ -56,7 +57,7 @@ def log_dct(x: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
     return jnp.log(jnp.abs(transformed) + FLOOR)
 
 
-class DctClassifier(nn.Module):
+class DctClassifier(Network):
     """Log-DCT coefficients, standardised, through a `DctCnn` to logits.
 
     Mean and deviation of each coefficient over the training images are "mean" and "std" [side,

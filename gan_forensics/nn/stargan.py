@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import Conv
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm, InstanceNorm, at_least_float32
 from gan_forensics.nn.tails import LETTERS, Kind, doubling
 
@@ -38,7 +39,7 @@ def upsampling_kind(name: str) -> Kind:
     return "transposed" if name == "BASELINE" else LETTERS[name]
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """Images and the labels of a domain to images of that domain.
 
     A convolution of 7x7, two of stride 2 that double the width, residual blocks, two upsamplings
@@ -110,7 +111,7 @@ class Generator(nn.Module):
         return lambda x: norm(x, train=False)
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
     """Images to how real each patch looks, and to the logits of their labels.
 
     Convolutions 4x4 of stride 2 that double the width, with biases and leaky ReLU (0.01); then one

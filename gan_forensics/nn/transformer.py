@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gan_forensics.nn.dropout import Dropout
 from gan_forensics.nn.initial import glorot, normal, ones, zeros
+from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 
 # Ids of `gan_forensics.data.vocabulary`, which networks do not import.
@@ -39,7 +40,7 @@ class Memory(NamedTuple):
     real: Bool[Array, "b 1 1 s"]
 
 
-class Transformer(nn.Module):
+class Transformer(Network):
     """Encoder and decoder of `layers` layers each; raises ValueError for an impossible width.
 
     Linear layers start as Glorot's uniform law (gain 1/sqrt(2) for queries, keys and values, which
@@ -53,6 +54,18 @@ class Transformer(nn.Module):
         heads: of every attention; they share the width.
         dropout: of embeddings and of what every sublayer adds.
         dtype: of the computation; softmax, norms and logits are float32 at least.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import random_key
+        >>> network = Transformer(100, layers=1, width=16, feed_forward=32, heads=2)
+        >>> source, target = jnp.full((2, 7), 5), jnp.full((2, 4), 6)
+        >>> y, _ = jax.eval_shape(
+        ...     lambda: network.init_with_output(random_key(0), source, target, train=False)
+        ... )
+        >>> y.shape
+        (2, 4, 100)
     """
 
     vocabulary: int
@@ -159,7 +172,7 @@ class Transformer(nn.Module):
         return jnp.einsum("btd,vd->btv", x, table, preferred_element_type=wide)
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(Network):
     """x <- norm(x + attention(x)), then x <- norm(x + perceptron(x))."""
 
     width: int
@@ -182,7 +195,7 @@ class EncoderLayer(nn.Module):
         return self.after_perceptron(x, self.perceptron(x), train=train)
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(Network):
     """As the encoder's, with attention to the source between."""
 
     width: int
@@ -226,7 +239,7 @@ class DecoderLayer(nn.Module):
         return self.after_perceptron(x, self.perceptron(x), train=train)
 
 
-class Attention(nn.Module):
+class Attention(Network):
     """Several heads of softmax(q k^T / sqrt(d/h)) v, and a linear layer over them together."""
 
     width: int
@@ -258,7 +271,7 @@ class Attention(nn.Module):
         return x.reshape(*x.shape[:-1], self.heads, -1)
 
 
-class Perceptron(nn.Module):
+class Perceptron(Network):
     """A linear layer, ReLU, a linear layer."""
 
     width: int
@@ -272,7 +285,7 @@ class Perceptron(nn.Module):
         return _dense(self.width, self.dtype, name="out")(hidden)
 
 
-class Added(nn.Module):
+class Added(Network):
     """norm(x + dropout(found))."""
 
     dropout: float

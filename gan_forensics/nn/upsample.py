@@ -17,6 +17,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from gan_forensics.nn.conv import convolve, convolve_transpose, parameters
+from gan_forensics.nn.network import Network
 
 # The row 1, 3, 3, 1 of Pascal's triangle, as in Karras et al., CVPR 2020.
 BINOMIAL = np.array([1.0, 3.0, 3.0, 1.0]) / 4
@@ -38,6 +39,7 @@ def zero_insertion(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     """z[2i, 2j] = x[i, j] and zero elsewhere: the spectrum is repeated four times.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> zero_insertion(jnp.ones((1, 2, 2, 1)))[0, ..., 0].sum().item()
         4.0
     """
@@ -48,8 +50,9 @@ def nearest(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     """y[2i + u, 2j + v] = x[i, j] for u, v in {0, 1}: pure repetition.
 
     Example:
-        >>> nearest(jnp.ones((1, 2, 3, 1))).shape
-        (1, 4, 6, 1)
+        >>> import jax.numpy as jnp
+        >>> nearest(jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1))[0, 1, :, 0].tolist()
+        [0.0, 0.0, 1.0, 1.0]
     """
     b, h, w, c = x.shape
     return jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
@@ -85,7 +88,9 @@ def bilinear(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     operation.
 
     Example:
-        >>> bilinear(jnp.ones((1, 2, 3, 1))).shape
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> jax.eval_shape(bilinear, jnp.ones((1, 2, 3, 1))).shape
         (1, 4, 6, 1)
     """
     return _interpolate(_interpolate(x, 1), 2)
@@ -95,7 +100,9 @@ def binomial(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     """Zero insertion, then the taps `BINOMIAL`: `bilinear_half_pixel` with zeros outside.
 
     Example:
-        >>> binomial(jnp.ones((1, 2, 2, 1))).shape
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> jax.eval_shape(binomial, jnp.ones((1, 2, 2, 1))).shape
         (1, 4, 4, 1)
     """
     return _filtered(_filtered(x, BINOMIAL, 1), BINOMIAL, 2)
@@ -105,7 +112,9 @@ def kaiser(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
     """Zero insertion, then the taps `KAISER`; zeros outside.
 
     Example:
-        >>> kaiser(jnp.ones((1, 8, 8, 1))).shape
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> jax.eval_shape(kaiser, jnp.ones((1, 8, 8, 1))).shape
         (1, 16, 16, 1)
     """
     return _filtered(_filtered(x, KAISER, 1), KAISER, 2)
@@ -121,6 +130,11 @@ def bilinear_half_pixel(x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c
 
     Along each axis y[2i] = (3 x[i] + x[i-1]) / 4 and y[2i+1] = (3 x[i] + x[i+1]) / 4, with the
     border repeated.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> bilinear_half_pixel(jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1))[0, 0, :, 0].tolist()
+        [0.0, 0.25, 0.75, 1.0]
     """
     b, h, w, c = x.shape
 
@@ -203,7 +217,7 @@ def bilinear_matrix(n: int) -> Float[np.ndarray, "2*{n} {n}"]:
     return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(n)[None, :]))
 
 
-class UpsampleConv(nn.Module):
+class UpsampleConv(Network):
     """`convolve_upsampled` as a layer; parameters as those of `Conv`."""
 
     kind: str

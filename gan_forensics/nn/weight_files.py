@@ -23,6 +23,12 @@ def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for another suffix, and for a file that cannot be read safely.
+
+    Example:
+        >>> import numpy as np  # doctest: +SKIP
+        >>> np.savez("weights.npz", **{"conv.weight": np.ones((8, 3, 4, 4))})  # doctest: +SKIP
+        >>> load_weights("weights.npz")["conv.weight"].shape  # doctest: +SKIP
+        (8, 3, 4, 4)
     """
     path = Path(path)
     if path.suffix not in READERS:

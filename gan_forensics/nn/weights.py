@@ -64,6 +64,12 @@ def from_torch(arch: str, state_dict: State) -> dict[str, dict]:
     Raises:
         ValueError: for an unknown architecture, and for names that are missing, unknown, or of
             another shape (the first of them, in one message).
+
+    Example:
+        >>> from gan_forensics.nn import load_weights  # doctest: +SKIP
+        >>> variables = from_torch("dcgan_generator", load_weights("dcgan.npz"))  # doctest: +SKIP
+        >>> sorted(variables)  # doctest: +SKIP
+        ['batch_stats', 'params']
     """
     if arch not in ARCHITECTURES:
         raise ValueError(

@@ -61,6 +61,13 @@ def read_dist_gan_weights(
     Raises:
         ValueError: if no name tells its player, and for arrays that are missing, unknown, of
             another shape or not finite (all of them, in one message).
+
+    Example:
+        >>> from gan_forensics.nn import dist_gan_networks, load_weights  # doctest: +SKIP
+        >>> networks = dist_gan_networks("dcgan", 28, channels=1, latent=100)  # doctest: +SKIP
+        >>> variables = read_dist_gan_weights(networks, load_weights("mnist.npz"))  # doctest: +SKIP
+        >>> sorted(variables)  # doctest: +SKIP
+        ['discriminator', 'encoder', 'generator']
     """
     found: dict[str, dict[Place, Any]] = {}
     unknown = []

@@ -44,6 +44,10 @@ def keep_compiled() -> Path | None:
 
     Returns:
         The folder that is used.
+
+    Example:
+        >>> keep_compiled().parent.name  # doctest: +SKIP
+        'gan_forensics'
     """
     config = jax.config
     told: str | None = config.jax_compilation_cache_dir  # pyright: ignore
@@ -127,7 +131,11 @@ def _mending(folder: Path, show: Callable[..., None]) -> Callable[..., None]:
 
 
 def say_what_compiles() -> None:
-    """Print a line on standard error about every program that takes long to compile."""
+    """Print a line on standard error about every program that takes long to compile.
+
+    Example:
+        >>> say_what_compiles()  # doctest: +SKIP
+    """
     logger = logging.getLogger("jax._src.interpreters.pxla")
     if not any(isinstance(known, _Patience) for known in logger.filters):
         patience = _Patience(logger.getEffectiveLevel())

@@ -27,6 +27,10 @@ def keep_scratch_memory() -> bool:
 
     Returns:
         Whether the C library took the advice; elsewhere than on glibc nothing happens.
+
+    Example:
+        >>> keep_scratch_memory()  # doctest: +SKIP
+        True
     """
     if not sys.platform.startswith("linux"):
         return False

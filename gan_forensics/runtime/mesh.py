@@ -25,14 +25,25 @@ def data_mesh(devices=None) -> Mesh:
     """A mesh over the given devices (default: all of all processes) with the axis `data`.
 
     Example:
-        >>> data_mesh().axis_names
-        ('data',)
+        >>> import jax
+        >>> mesh = data_mesh(jax.devices()[:1])
+        >>> mesh.axis_names, mesh.size
+        (('data',), 1)
     """
     return Mesh(np.asarray(jax.devices() if devices is None else devices), ("data",))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding of parameters, statistics and optimiser states: a copy on every device."""
+    """The sharding of parameters, statistics and optimiser states: a copy on every device.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import data_mesh, replicated
+        >>> weights = jax.device_put(jnp.ones(3), replicated(data_mesh()))
+        >>> weights.sharding.is_fully_replicated
+        True
+    """
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -46,6 +57,19 @@ def jit_step(step: Callable, mesh: Mesh) -> Callable:
     """Compile a step (state, batches, key) -> (state, metrics) for a mesh.
 
     The state that goes in is donated to the one that comes out. A step is compiled once for a mesh.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> from gan_forensics.runtime import data_mesh, jit_step, random_key, to_mesh
+        >>> def step(state, batches, key):
+        ...     return state + batches.sum(), {"mean": batches.mean()}
+        >>> mesh = data_mesh(jax.devices()[:1])
+        >>> batches = to_mesh(np.full((1, 4), 2, np.float32), mesh)
+        >>> state, metrics = jit_step(step, mesh)(jnp.float32(1), batches, random_key(0))
+        >>> float(state), float(metrics["mean"])
+        (9.0, 2.0)
     """
     whole, split = replicated(mesh), split_batch(mesh)
 
@@ -70,6 +94,13 @@ def split_over_data(drawn: Array) -> Array:
 
     Values are what they were. Outside of such a step, on one device, and for a batch that cannot be
     split evenly, the array is left as it is.
+
+    Example:
+        >>> import jax
+        >>> from gan_forensics.runtime import random_key, split_over_data
+        >>> noise = jax.random.normal(random_key(0), (8, 2), "float32")
+        >>> split_over_data(noise) is noise  # outside of a step
+        True
     """
     mesh = _mesh.get()
     if mesh is None or mesh.size == 1 or drawn.shape[0] % mesh.size:
@@ -82,6 +113,15 @@ def to_mesh(batches: PyTree, mesh: Mesh) -> PyTree:
 
     Raises:
         ValueError: when the global batch cannot be split evenly over the devices.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from gan_forensics.runtime import data_mesh, to_mesh
+        >>> batches = {"image": np.zeros((2, 4, 8, 8, 3), np.uint8)}  # 2 minibatches of 4
+        >>> placed = to_mesh(batches, data_mesh(jax.devices()[:1]))
+        >>> placed["image"].shape, tuple(placed["image"].sharding.spec)
+        ((2, 4, 8, 8, 3), (None, 'data'))
     """
     sharding = split_batch(mesh)
 

@@ -18,8 +18,11 @@ def random_key(seed: int) -> Array:
         ValueError: where JAX is told to draw with Threefry in its earlier way, which draws others.
 
     Example:
-        >>> random_key(0).shape
-        ()
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> key = random_key(2021)
+        >>> jax.random.randint(key, (4,), 0, 10, jnp.int32).tolist()  # on every device the same
+        [4, 9, 0, 7]
     """
     if not getattr(jax.config, "jax_threefry_partitionable", True):
         raise ValueError(

@@ -52,6 +52,7 @@ def autogan_spectrum(
         ValueError: for other types, images below 8 pixels or an unknown band.
 
     Example:
+        >>> import numpy as np
         >>> autogan_spectrum(np.zeros((2, 16, 16, 3), np.uint8)).shape
         (2, 14, 14, 3)
     """

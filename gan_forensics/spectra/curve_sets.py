@@ -31,8 +31,10 @@ class Curve(NamedTuple):
             where none was.
 
     Example:
-        >>> Curve(np.ones(2), np.zeros(2), np.array([0.1, 0.5])).frequency[-1]
-        np.float64(0.5)
+        >>> import numpy as np
+        >>> curve = Curve(np.ones(2), np.zeros(2), np.array([0.1, 0.5]), images=10)
+        >>> curve.frequency.tolist(), curve.images
+        ([0.1, 0.5], 10)
     """
 
     mean: Float[np.ndarray, " k"]
@@ -69,6 +71,7 @@ def mean_curves(
         ImageError: for files that cannot be read.
 
     Example:
+        >>> import numpy as np
         >>> noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
         >>> curve = mean_curves({"noise": noise})["noise"]
         >>> curve.images, len(curve.mean), len(curve.frequency)

@@ -67,8 +67,11 @@ def log_spectrum_curve(
             mistake), unknown names, or images under 4x4 pixels.
 
     Example:
-        >>> log_spectrum_curve(np.eye(16, dtype=np.uint8)[None] * 255).shape[0]
-        1
+        >>> import numpy as np
+        >>> from gan_forensics.spectra import ring_radii
+        >>> noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+        >>> log_spectrum_curve(noise).shape, ring_radii(16, 16).shape  # a value for each ring
+        ((2, 9), (9,))
     """
     images = as_array(images)
     check_images(images)
@@ -104,6 +107,13 @@ def unmasking_features(
     Raises:
         ValueError: for images that are not uint8, n < 1, unknown names, or images with fewer than
             two rings where resampling is asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+        >>> curves = unmasking_features(noise, 4)
+        >>> curves.shape, curves[:, 0].tolist()
+        ((2, 4), [1.0, 1.0])
     """
     images = in_levels(images, "unmasking features")
     if n is not None and n < 1:

@@ -19,6 +19,7 @@ def dct2(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, "b h 
     """Orthonormal DCT-II over height and width, channel by channel; float64, any range.
 
     Example:
+        >>> import numpy as np
         >>> dct2(np.ones((1, 4, 4)))[0, 0].round(6).tolist()
         [4.0, 0.0, 0.0, 0.0]
     """
@@ -35,6 +36,7 @@ def log_dct(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndarray, 
         ValueError: for images that are not uint8, or no batch of images.
 
     Example:
+        >>> import numpy as np
         >>> log_dct(np.ones((1, 4, 4, 3), np.uint8))[0, 0, 0].round(3).tolist()  # ln 4
         [1.386, 1.386, 1.386]
     """
@@ -46,6 +48,7 @@ def dct_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.ndar
     """`log_dct`, flattened to one row per image for the classifiers; not yet standardised.
 
     Example:
+        >>> import numpy as np
         >>> dct_features(np.ones((2, 4, 4, 3), np.uint8)).shape
         (2, 48)
     """
@@ -60,6 +63,7 @@ def pixel_features(images: UInt8[Array | np.ndarray, "b h w *c"]) -> Float[np.nd
         ValueError: for images that are not uint8, or no batch of images.
 
     Example:
+        >>> import numpy as np
         >>> pixel_features(np.full((1, 1, 2, 1), 255, np.uint8)).tolist()
         [[1.0, 1.0]]
     """
@@ -77,6 +81,14 @@ def standardise(
         values: one spectrum per row.
         summary: mean and spread of the training set, from `SpectrumStatistic.result`, so that a
             training set of any size can be streamed.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.spectra import SpectrumStatistic
+        >>> train = np.array([[1.0, 5.0], [3.0, 5.0]])
+        >>> summary = SpectrumStatistic.zero(2).update(train).result()
+        >>> standardise(train, summary).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
     """
     spread = summary.std + (summary.std == 0)
     return (values - summary.mean[None]) / spread[None]
@@ -91,6 +103,7 @@ def dct_picture(
     8-bit form is floor(255 x).
 
     Example:
+        >>> import numpy as np
         >>> float(dct_picture(np.ones((4, 4, 3), np.uint8), log=False).max())
         1.0
     """

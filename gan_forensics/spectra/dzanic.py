@@ -73,6 +73,7 @@ def dzanic_features(
             than five bins are occupied.
 
     Example:
+        >>> import numpy as np
         >>> dzanic_features(np.eye(64, dtype=np.uint8)[None] * 255).shape
         (1, 3)
     """

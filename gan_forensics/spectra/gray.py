@@ -27,6 +27,11 @@ def gray_levels(
     Args:
         images: uint8 colour images, red first. NumPy in, NumPy (float64 inside) out; JAX likewise
             with float32 inside.
+
+    Example:
+        >>> import numpy as np
+        >>> gray_levels(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)).tolist()
+        [[76, 150, 29]]
     """
     if images.dtype != np.uint8 or images.shape[-1] != 3:
         check_8bit(images, "gray levels")
@@ -54,8 +59,9 @@ def to_gray(images: Num[Array | np.ndarray, "b h w *c"]) -> Float[Array | np.nda
         ValueError: for another shape or an integer type other than uint8.
 
     Example:
-        >>> to_gray(np.full((1, 1, 1, 3), 100, np.uint8)).shape
-        (1, 1, 1)
+        >>> import numpy as np
+        >>> to_gray(np.array([[[[1.0, -1.0, -1.0]]]])).round(4).tolist()  # .2989 - .5870 - .1140
+        [[[-0.4021]]]
     """
     check_images(images)
     xp = images.__array_namespace__()

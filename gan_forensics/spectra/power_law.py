@@ -7,7 +7,13 @@ from jaxtyping import Array, Float
 
 
 class PowerLaw(NamedTuple):
-    """value = amplitude * radius ** exponent, one pair per curve."""
+    """value = amplitude * radius ** exponent, one pair per curve.
+
+    Example:
+        >>> law = PowerLaw(amplitude=3.0, exponent=-2.0)
+        >>> law.amplitude * 2.0**law.exponent
+        0.75
+    """
 
     amplitude: Float[Array | np.ndarray, "*batch"]
     exponent: Float[Array | np.ndarray, "*batch"]
@@ -27,6 +33,7 @@ def power_law_fit(
         ValueError: if the lengths differ or there are fewer than two points.
 
     Example:
+        >>> import numpy as np
         >>> r = np.arange(1.0, 5.0)
         >>> [round(float(value), 6) for value in power_law_fit(r, 3.0 * r**-1.5)]
         [3.0, -1.5]

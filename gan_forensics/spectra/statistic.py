@@ -18,7 +18,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 class SpectrumSummary(NamedTuple):
-    """Mean and population standard deviation per bin, and the number of spectra behind them."""
+    """Mean and population standard deviation per bin, and the number of spectra behind them.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.spectra import SpectrumStatistic
+        >>> summary = SpectrumStatistic.zero(1).update(np.array([[1.0], [3.0]])).result()
+        >>> summary.mean.tolist(), summary.std.tolist(), int(summary.count)
+        ([2.0], [1.0], 2)
+    """
 
     mean: Float[Array | np.ndarray, "*bins"]
     std: Float[Array | np.ndarray, "*bins"]
@@ -34,6 +42,7 @@ class SpectrumStatistic:
     sharded step) in float32. It is a pytree, so it checkpoints and crosses jit as it is.
 
     Example:
+        >>> import numpy as np
         >>> statistic = SpectrumStatistic.zero(2).update(np.array([[1.0, 5.0], [3.0, 5.0]]))
         >>> statistic.result().mean, statistic.result().std
         (array([2., 5.]), array([1., 0.]))

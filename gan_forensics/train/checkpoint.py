@@ -66,6 +66,13 @@ class Checkpoints:
         keep: how many of the newest to keep.
         best: a metric, small is good, whose best checkpoint is kept as well; None for none.
         read_only: nothing is written, cleaned up or put aside: another process may be training.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Checkpoints(Path("runs/not_yet"), read_only=True).steps()
+        []
+        >>> Checkpoints(Path("runs/digits"), read_only=True).steps()  # doctest: +SKIP
+        [20]
     """
 
     def __init__(

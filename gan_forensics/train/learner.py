@@ -34,6 +34,20 @@ class Learner(NamedTuple):
         average: names of networks of which a moving average is kept.
         average_decay: its decay, between 0 and 1.
         precision: of products in steps; by default the backend's own.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from gan_forensics.train import Aux, Learner, Update
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     miss = trainable["line"]["slope"] * batch["x"] - batch["y"]
+        ...     return (miss**2).mean(), Aux({}, {})
+        >>> update = Update("line", ("line",), loss, optax.sgd(0.5))
+        >>> learner = Learner(
+        ...     "line", {}, (update,), init=lambda seed: ({"line": {"slope": jnp.zeros(())}}, {})
+        ... )
+        >>> learner.start(seed=0)
+        TrainState(step=0, line 1 parameters)
     """
 
     kind: str
@@ -63,6 +77,16 @@ def process_batches(source: Source, *, batch_size: int, seed: int, **options: An
 
     Raises:
         ValueError: for a batch that cannot be split evenly, and as `Batches`.
+
+    Example:
+        >>> import numpy as np
+        >>> from gan_forensics.data import ArraySource
+        >>> images = np.zeros((10, 8, 8, 3), np.uint8)
+        >>> batches = process_batches(ArraySource(image=images), batch_size=4, seed=0)
+        >>> batch = next(batches)
+        >>> batch["image"].shape, str(batch["image"].dtype)
+        ((4, 8, 8, 3), 'float32')
+        >>> batches.close()
     """
     processes = jax.process_count()
     if batch_size % processes:
@@ -81,6 +105,15 @@ def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) ->
 
     Raises:
         RunFolderError: when the folder is no run folder of that kind, or its config cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from gan_forensics.gans import GanConfig
+        >>> with tempfile.TemporaryDirectory() as run:
+        ...     _ = Path(run, "config.json").write_text('{"gan": {"method": "dcgan", "size": 32}}')
+        ...     from_config(Path(run), "gan", lambda saved: GanConfig(**saved)).shape
+        (32, 32, 3)
     """
     saved = read_config(run, kind)
     try:
@@ -112,6 +145,15 @@ def load_state(run: Path, learner: Learner, *, best: str | None = None) -> Train
         CheckpointError: when the run has no checkpoint that can be read.
         RunFolderError: when its config asks for arrays that cannot be.
         ValueError: when it holds links, pipes or devices.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from gan_forensics.gans import GanConfig, build
+        >>> from gan_forensics.train import load_state, read_config
+        >>> run = Path("runs/digits")
+        >>> gan = build(GanConfig(**read_config(run, "gan")))  # doctest: +SKIP
+        >>> load_state(run, gan.learner)  # doctest: +SKIP
+        TrainState(step=20, discriminator 725, generator 17 k parameters)
     """
     refuse_links(run)
     random_key(0)  # What it refuses of JAX's settings is not to be blamed on the run.

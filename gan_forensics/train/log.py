@@ -75,6 +75,14 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
     Raises:
         OSError: when the file cannot be read.
         ValueError: when an earlier line is broken, naming it.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as run:
+        ...     _ = Path(run, "metrics.jsonl").write_text('{"step": 50, "generator/loss": 0.75}\\n')
+        ...     [line["generator/loss"] for line in read_metrics(Path(run, "metrics.jsonl"))]
+        [0.75]
     """
     path = Path(path)
     records: list[dict[str, Any]] = []

@@ -69,8 +69,9 @@ class Cadence:
         ValueError: for a negative number.
 
     Example:
-        >>> Cadence(200).log_every
-        50
+        >>> cadence = Cadence(steps=2000, sample_every=500)
+        >>> cadence.log_every, cadence.checkpoint_every, cadence.evaluate_every
+        (50, 1000, 0)
     """
 
     steps: int
@@ -155,6 +156,26 @@ def fit(
         InterruptedRunError: after SIGINT or SIGTERM, when the state is saved; it holds the state.
         CheckpointError: a checkpoint could not be written, or none could be read.
         ValueError: for a state of other networks, and a callback that is due every 0 steps.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> import optax
+        >>> from gan_forensics.data import ArraySource
+        >>> from gan_forensics.train import Aux, Cadence, Learner, Update, fit, process_batches
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     miss = trainable["line"]["slope"] * batch["x"] - batch["y"]
+        ...     return (miss**2).mean(), Aux({}, {})
+        >>> update = Update("line", ("line",), loss, optax.sgd(0.5))
+        >>> learner = Learner(
+        ...     "line", {}, (update,), init=lambda seed: ({"line": {"slope": jnp.zeros(())}}, {})
+        ... )
+        >>> x = np.linspace(-1, 1, 64, dtype=np.float32)
+        >>> batches = process_batches(ArraySource(x=x, y=3 * x), batch_size=16, seed=0)
+        >>> cadence = Cadence(steps=50)
+        >>> state = fit(learner, batches, cadence=cadence, seed=0, progress=False)  # doctest: +SKIP
+        >>> round(float(state.params["line"]["slope"]), 3)  # doctest: +SKIP
+        3.0
     """
     mesh = mesh or data_mesh()
     run = None if run is None else Path(run)

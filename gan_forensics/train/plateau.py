@@ -29,6 +29,14 @@ class Plateau:
             after the last stops training instead. A value then improves when it is smaller by the
             threshold or more (not: by more).
         restart_threshold: the threshold after the first reduction, with `restarts`.
+
+    Example:
+        >>> from gan_forensics.train.plateau import PlateauState, observe
+        >>> rule, state = Plateau("fid", factor=0.1), PlateauState()
+        >>> for fid in (50, 49.5, 49.2):  # never better by more than the threshold, 1
+        ...     state, reduce, stop = observe(rule, state, fid)
+        >>> reduce, stop
+        (True, False)
     """
 
     metric: str

@@ -76,6 +76,14 @@ def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
         RunFolderError: when the folder holds no run, or one of another kind, or its config is
             unreadable.
         ValueError: when it holds links, pipes or devices.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as run:
+        ...     _ = Path(run, "config.json").write_text('{"gan": {"method": "dcgan", "size": 32}}')
+        ...     read_config(Path(run), "gan")["size"]
+        32
     """
     refuse_links(run)
     path = run / "config.json"

@@ -57,6 +57,26 @@ def train_seeds(
     Raises:
         ValueError: without a seed or a step, and for a seed that is given twice.
         NonFiniteLossError: when a recorded metric stops being finite, naming step and seed.
+
+    Example:
+        >>> import itertools
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> import optax
+        >>> from gan_forensics.train import Aux, Learner, Update, train_seeds
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     return (trainable["point"]["x"] - batch["goal"].mean()) ** 2, Aux({}, {})
+        >>> update = Update("to_goal", ("point",), loss, optax.sgd(0.5))
+        >>> learner = Learner(
+        ...     "point", {}, (update,), init=lambda seed: ({"point": {"x": jnp.zeros(())}}, {})
+        ... )
+        >>> def goals(seed):
+        ...     return itertools.repeat({"goal": np.full(4, seed, np.float32)})
+        >>> made = train_seeds(learner, goals, seeds=[2, 5], steps=3)
+        >>> [float(state.params["point"]["x"]) for state, _ in made]
+        [2.0, 5.0]
+        >>> made[1][1]["to_goal/loss"].tolist()
+        [25.0, 0.0, 0.0]
     """
     if not seeds or len(set(seeds)) < len(seeds) or steps < 1:
         raise ValueError(f"need a seed, each once, and steps >= 1, got {seeds} and {steps}")

@@ -34,6 +34,17 @@ def supervised_update(
         loss: (outputs, batch) -> (scalar, metrics).
         optimizer: of all parameters.
         call: (bound network, batch) -> outputs.
+
+    Example:
+        >>> import flax.linen as nn
+        >>> import optax
+        >>> def loss(logits, batch):
+        ...     own = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+        ...     return own.mean(), {"accuracy": (logits.argmax(1) == batch["label"]).mean()}
+        >>> def call(network, batch):
+        ...     return network(batch["x"])
+        >>> supervised_update("judge", nn.Dense(2), loss, optax.adam(1e-3), call=call)
+        Update('judge', trains judge)
     """
     applied = nn.apply(call, network, mutable=["batch_stats"])
 

@@ -30,6 +30,11 @@ class Aux(NamedTuple):
         stats: the new statistics (batch norm averages, spectral norm vectors, ...) of every
             network whose statistics moved; networks that are not named keep theirs.
         metrics: scalars to log, by name.
+
+    Example:
+        >>> aux = Aux(stats={}, metrics={"error": 0.25})
+        >>> aux.metrics["error"]
+        0.25
     """
 
     stats: Mapping[str, PyTree]
@@ -54,6 +59,15 @@ class Update(NamedTuple):
         repeats: how many times the move is made in a step, each time on a fresh minibatch.
         own_minibatches: whether these minibatches are for this move alone; otherwise moves share
             the leading ones of a step.
+
+    Example:
+        >>> import optax
+        >>> from gan_forensics.train import Aux, Update
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     miss = trainable["point"]["x"] - batch["goal"].mean()
+        ...     return miss**2, Aux(stats={}, metrics={"miss": miss})
+        >>> Update("to_goal", ("point",), loss, optax.sgd(0.5), repeats=2)
+        Update('to_goal', trains point, 2 moves a step)
     """
 
     name: str
@@ -78,6 +92,12 @@ class TrainState:
         stats: network name -> statistics (an empty dict for a network without).
         opt: update name -> optimiser state.
         average: network name -> moving average of its parameters, without the initial draw.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> params = {"line": {"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4)}}
+        >>> TrainState(jnp.int32(7), params, stats={}, opt={}, average={})
+        TrainState(step=7, line 16 parameters)
     """
 
     step: Int[Array, ""]
@@ -101,7 +121,20 @@ Step = Callable[[TrainState, PyTree, Array], tuple[TrainState, dict[str, Array]]
 
 
 def minibatches_per_step(updates: Sequence[Update]) -> int:
-    """How many minibatches one step takes: those that are shared, then each move's own."""
+    """How many minibatches one step takes: those that are shared, then each move's own.
+
+    Example:
+        >>> import optax
+        >>> from gan_forensics.train import Aux, Update, minibatches_per_step
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     return batch.mean(), Aux({}, {})
+        >>> critic = Update("critic", ("critic",), loss, optax.sgd(0.1), repeats=5)
+        >>> generator = Update("generator", ("generator",), loss, optax.sgd(0.1))
+        >>> minibatches_per_step([critic, generator])
+        5
+        >>> minibatches_per_step([critic, generator._replace(own_minibatches=True)])
+        6
+    """
     return max(stop for _, stop in _minibatches(updates))
 
 
@@ -150,6 +183,16 @@ def init_state(
 
     Raises:
         ValueError: for duplicate update names and for networks that do not exist.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from gan_forensics.train import Aux, Update, init_state
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     return (trainable["point"]["x"] - batch["goal"].mean()) ** 2, Aux({}, {})
+        >>> update = Update("to_goal", ("point",), loss, optax.sgd(0.5))
+        >>> init_state([update], {"point": {"x": jnp.zeros(3)}}, {}, average=["point"])
+        TrainState(step=0, point 3 parameters; average of point)
     """
     _check(updates, params)
     if unknown := sorted(set(average) - set(params)):
@@ -211,6 +254,21 @@ def make_step(updates: Sequence[Update], *, average_decay: float = 0.999) -> Ste
     Returns:
         `step(state, batches, key) -> (state, metrics)`, to be jitted by the caller. The leaves of
         `batches` are [minibatches, batch, ...]; the metrics "update/name" are means over repeats.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> from gan_forensics.runtime import random_key
+        >>> from gan_forensics.train import Aux, Update, init_state, make_step
+        >>> def loss(trainable, frozen, stats, batch, key, step):
+        ...     return (trainable["point"]["x"] - batch["goal"].mean()) ** 2, Aux({}, {})
+        >>> update = Update("to_goal", ("point",), loss, optax.sgd(0.5))
+        >>> state = init_state([update], {"point": {"x": jnp.zeros(())}}, {})
+        >>> goals = {"goal": jnp.full((1, 4), 3.0)}  # one minibatch of four
+        >>> state, metrics = jax.jit(make_step([update]))(state, goals, random_key(0))
+        >>> float(metrics["to_goal/loss"]), float(state.params["point"]["x"])
+        (9.0, 3.0)
     """
     updates = tuple(updates)
     places = _minibatches(updates)
