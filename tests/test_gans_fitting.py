@@ -262,6 +262,9 @@ def test_what_cannot_be_loaded_or_saved_is_refused_and_loses_nothing(gan, three,
     with pytest.raises(ValueError, match="holds a.png, and so no state"):
         save(three, tmp_path / "photos")
     assert (tmp_path / "photos" / "a.png").exists()
+    with pytest.raises(RunFolderError, match="photos holds a.png and no run: choose a folder"):
+        quiet(gan, steps=1, run=tmp_path / "photos")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.png"]
     with pytest.raises(ValueError, match=r"^folder .*a\.png: it is no folder"):
         save(three, tmp_path / "photos" / "a.png")
 

@@ -18,7 +18,7 @@ from gan_forensics.files import say, shown
 from gan_forensics.gans.building import Gan
 from gan_forensics.gans.given import check_gan, check_state, check_whole
 from gan_forensics.gans.runs import sampler
-from gan_forensics.train import Cadence, TrainState, load_state, process_batches
+from gan_forensics.train import Cadence, RunFolderError, TrainState, load_state, process_batches
 from gan_forensics.train import fit as train
 from gan_forensics.train.checkpoint import replace_checkpoint
 from gan_forensics.train.loop import Callback
@@ -63,6 +63,7 @@ def fit(
     Raises:
         ValueError: for images that do not fit the GAN, labels that are missing or out of range,
             fewer images than a minibatch, and a state of another GAN.
+        RunFolderError: for a run folder that holds another run, or anything else.
         NonFiniteLossError: a loss became NaN or infinite.
         InterruptedRunError: after Ctrl-C or the stop button; it holds the `state`.
 
@@ -79,6 +80,8 @@ def fit(
     check_whole("steps", steps)
     if state is not None:
         check_state(state)
+    if run is not None:
+        _check_run(Path(run))
     config = gan.config
     source = _source(gan, images, labels, range)
     batches = process_batches(
@@ -151,6 +154,17 @@ def load(folder: Path | str, gan: Gan) -> TrainState:
     if not folder.is_dir():
         raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")
     return load_state(folder, gan.learner)
+
+
+def _check_run(run: Path) -> None:
+    """Refuse a folder of something else than a run, among which a run would be written."""
+    if run.is_dir() and not (run / "config.json").exists():
+        others = sorted(path.name for path in run.iterdir() if not path.name.startswith("."))
+        if others:
+            raise RunFolderError(
+                f"{shown(run)} holds {shown(others[0])} and no run: choose a folder that is new or "
+                "empty"
+            )
 
 
 def _source(gan: Gan, images: Any, labels: Any, range: Range | None) -> Source:
