@@ -8,17 +8,7 @@ import optax
 import pytest
 
 from gan_forensics.data import ArraySource, save_png, take
-from gan_forensics.gans import (
-    GanConfig,
-    build,
-    describe,
-    fit,
-    fitting,
-    generate,
-    load,
-    load_gan,
-    save,
-)
+from gan_forensics.gans import GanConfig, build, fit, fitting, load, load_gan, save
 from gan_forensics.gans.optimizers import check_rate
 from gan_forensics.train import CheckpointError, InterruptedRunError, RunFolderError
 
@@ -105,9 +95,6 @@ def test_callbacks_are_given_a_state_to_keep_and_the_means_since_the_last_call(g
     for wrong in (0, -1, "50", 1.5):
         with pytest.raises(ValueError, match="every maps a number of steps, 1 or more"):
             quiet(gan, steps=1, every={wrong: every_step})
-    for wrong in (2, every_step, {1: "x"}):
-        with pytest.raises(ValueError, match=r"every maps .* to a function, such as .*, got"):
-            quiet(gan, steps=1, every=wrong)
 
 
 def test_a_schedule_rules_both_players_by_the_step():
@@ -192,7 +179,7 @@ def test_images_and_labels_that_do_not_fit_are_refused(of_images):
         (IMAGES[:3], {}, "3 examples are fewer than one batch of 8"),
         (IMAGES / 255, {}, "say which range"),
         (IMAGES, {"labels": np.zeros(20, int)}, "has no classes: leave labels out"),
-        (IMAGES, {"steps": 0}, "steps must be a whole number, 1 or more"),
+        (IMAGES, {"steps": 0}, "steps must be 1 or more"),
         (IMAGES, {"state": build(GanConfig(**POINTS)).learner.start(0)}, "not fit"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -250,56 +237,12 @@ def test_what_cannot_be_loaded_or_saved_is_refused_and_loses_nothing(gan, three,
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         load(tmp_path / "empty", gan)
     save(three, tmp_path / "mine")
-    with pytest.raises(
-        CheckpointError, match=r"game: params/.* is \[4\] in the checkpoint and \[8\]"
-    ):
+    with pytest.raises(CheckpointError, match="does not fit this game"):
         load(tmp_path / "mine", build(GanConfig(**{**POINTS, "width": 8})))
-    scheduled = build(GanConfig(**POINTS, learning_rate=lambda step: 1e-4))
-    with pytest.raises(CheckpointError, match="game: opt/.*or with a schedule in the place of a"):
-        load(tmp_path / "mine", scheduled)
     (tmp_path / "photos").mkdir()
     save_png(tmp_path / "photos" / "a.png", IMAGES[0])
     with pytest.raises(ValueError, match="holds a.png, and so no state"):
         save(three, tmp_path / "photos")
     assert (tmp_path / "photos" / "a.png").exists()
-    with pytest.raises(RunFolderError, match="photos holds a.png and no run: choose a folder"):
-        quiet(gan, steps=1, run=tmp_path / "photos")
-    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.png"]
-    with pytest.raises(ValueError, match=r"^folder .*a\.png: it is no folder"):
+    with pytest.raises(ValueError):
         save(three, tmp_path / "photos" / "a.png")
-
-
-def test_what_is_easily_given_in_the_place_of_something_else_is_named(gan, three, tmp_path):
-    config, kind = gan.config, type(gan)
-    for call, words in (
-        (lambda: quiet(config, steps=1), r"a GanConfig is no GAN yet: build\(config\) makes one"),
-        (lambda: load(tmp_path, config), "a GanConfig is no GAN yet"),
-        (lambda: describe(config), "a GanConfig is no GAN yet"),
-        (lambda: generate(config, three, 1, seed=0), "a GanConfig is no GAN yet"),
-        (lambda: quiet(kind, steps=1), "gan must be what build or make_gan .*, got the class Gan"),
-        (lambda: fit(DOTS, gan, steps=1), "gan must be .*, got a value of type ndarray"),
-        (lambda: load(gan, "mine"), "gan must be .*, got a value of type str"),
-        (lambda: save("mine", three), "state must be what fit or load returned"),
-        (lambda: generate(three, gan, 1, seed=0), "gan must be .* of type TrainState"),
-        (lambda: quiet(gan, steps=1, state=(three, {})), "state must be .* of type tuple"),
-        (lambda: quiet(gan, steps=2.0), "steps must be a whole number, 1 or more, got 2.0"),
-        (lambda: quiet(gan, steps="3"), "steps must be a whole number, 1 or more, got '3'"),
-        (lambda: generate(gan, three, 0, seed=0), "n must be a whole number, 1 or more, got 0"),
-        (lambda: generate(gan, three, 1, seed=0, batch_size=0), "batch_size must be a whole"),
-        (lambda: generate(gan, three, 1, seed=2**40), "seed must be a whole number, 0 to 42949672"),
-        (lambda: generate(gan, three, 1, seed=-1), "seed must be a whole number"),
-        (lambda: generate(gan, three, 1, seed=None), "seed must be .*, got None"),
-        (lambda: build("dcgan"), r"build takes a GanConfig, such as GanConfig\(size=32\), got str"),
-        (lambda: build(GanConfig), "build takes a GanConfig, .*, got GanConfig"),
-        (lambda: build(GanConfig(batch_size=8.0)), "batch_size must be a whole number, got 8.0"),
-        (lambda: build(GanConfig(size="16")), "size must be a whole number, got '16'"),
-        (lambda: build(GanConfig(seed=1.5)), "seed must be a whole number, got 1.5"),
-        (lambda: build(GanConfig(channels=4)), "channels are 1 .gray. or 3 .RGB., got 4"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            call()
-
-
-def test_images_of_a_state_of_another_gan_are_refused(three):
-    with pytest.raises(ValueError, match="the state does not fit this GAN's generator"):
-        generate(build(GanConfig(**{**POINTS, "width": 8})), three, 1, seed=0)

@@ -36,11 +36,6 @@ class Rate:
     high: float
 
     @property
-    def in_short(self) -> str:
-        """The count, and the rate."""
-        return f"{self.events} of {self.n} ({self.rate:.1%})"
-
-    @property
     def words(self) -> str:
         """The rate with its count and its interval."""
         groups = "" if self.groups is None else f" in {self.groups} groups"
@@ -116,8 +111,8 @@ class Calibration:
         if found is None:
             return f"{aim}, not measured"
         return (
-            f"{aim}; called generated: {found.false_alarms.in_short} real, "
-            f"{found.detected.in_short} generated"
+            f"{aim}; measured {found.false_alarms.rate:.3g} of {found.false_alarms.n} real, "
+            f"detected {found.detected.rate:.3g} of {found.detected.n} generated"
         )
 
 

@@ -29,10 +29,6 @@ _POSITIVE = (
     "batch_size latent width generator_width discriminator_width n_dis classes decay_steps "
     "dimensions point_scale gamma dag_weight ada_kimg"
 ).split()
-_WHOLE = (
-    "size batch_size latent width generator_width discriminator_width n_dis classes decay_steps "
-    "dimensions channels seed"
-).split()
 _RATES = ("learning_rate", "discriminator_learning_rate")
 # Of a method's recipe, what a config may say.
 _OF_RECIPE = (*_RATES, "n_dis", "schedule", "decay_steps")
@@ -102,9 +98,8 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     """The networks and updates of a config, with further tasks on top of the method's.
 
     Raises:
-        ValueError: for an unknown method, tail, size, prior or architecture, numbers that are not
-            whole, settings that do not go together, and terms of `tasks` that ask for what is not
-            there.
+        ValueError: for an unknown method, tail, size, prior or architecture, for settings that do
+            not go together, and for terms of `tasks` that ask for what is not there.
 
     Example:
         >>> from gan_forensics.gans import GanConfig, build
@@ -112,13 +107,6 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
         >>> gan.config.latent, gan.config.learning_rate
         (128, 0.0001)
     """
-    if not isinstance(config, GanConfig):
-        kind = config.__name__ if isinstance(config, type) else type(config).__name__
-        raise ValueError(f"build takes a GanConfig, such as GanConfig(size=32), got {kind}")
-    for name in _WHOLE:
-        value = getattr(config, name)
-        if value is not None and type(value) is not int:
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
     architecture = architecture_of(config)
     for name in _POSITIVE:
         value = getattr(config, name)
@@ -131,8 +119,6 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
         raise ValueError(
             f"learning_rate is a schedule itself: leave schedule={config.schedule!r} out"
         )
-    if config.channels not in (None, 1, 3):
-        raise ValueError(f"channels are 1 (gray) or 3 (RGB), got {config.channels}")
     check_limits(config)
     method = method_of(config)
     if method.conditional and not config.classes:

@@ -8,7 +8,6 @@ import jax
 
 from gan_forensics.gans.building import Gan
 from gan_forensics.gans.discriminator_output import named_outputs
-from gan_forensics.gans.given import check_gan
 from gan_forensics.gans.offered import abstract_batch, in_words
 from gan_forensics.gans.settings import settings_of
 from gan_forensics.train.cost import StepCost, step_cost
@@ -89,7 +88,6 @@ def describe(gan: Gan) -> Description:
         >>> about.settings["learning_rate"]
         0.0001
     """
-    check_gan(gan)
     size, judge = gan.config.batch_size, in_words(gan.discriminator)
     seen: dict[str, dict[str, tuple[int, ...]]] = {}
 

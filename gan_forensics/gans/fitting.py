@@ -16,9 +16,8 @@ from gan_forensics.data.labels import Labelled, known_labels
 from gan_forensics.data.sources import check_points
 from gan_forensics.files import say, shown
 from gan_forensics.gans.building import Gan
-from gan_forensics.gans.given import check_gan, check_state, check_whole
 from gan_forensics.gans.runs import sampler
-from gan_forensics.train import Cadence, RunFolderError, TrainState, load_state, process_batches
+from gan_forensics.train import Cadence, TrainState, load_state, process_batches
 from gan_forensics.train import fit as train
 from gan_forensics.train.checkpoint import replace_checkpoint
 from gan_forensics.train.loop import Callback
@@ -63,7 +62,6 @@ def fit(
     Raises:
         ValueError: for images that do not fit the GAN, labels that are missing or out of range,
             fewer images than a minibatch, and a state of another GAN.
-        RunFolderError: for a run folder that holds another run, or anything else.
         NonFiniteLossError: a loss became NaN or infinite.
         InterruptedRunError: after Ctrl-C or the stop button; it holds the `state`.
 
@@ -76,12 +74,8 @@ def fit(
         >>> generate(gan, state, 3, seed=0).shape  # doctest: +SKIP
         (3, 16, 16, 1)
     """
-    check_gan(gan)
-    check_whole("steps", steps)
-    if state is not None:
-        check_state(state)
-    if run is not None:
-        _check_run(Path(run))
+    if steps < 1:
+        raise ValueError(f"steps must be 1 or more, got {steps}")
     config = gan.config
     source = _source(gan, images, labels, range)
     batches = process_batches(
@@ -126,7 +120,6 @@ def save(state: TrainState, folder: Path | str) -> None:
         >>> int(load("mine", gan).step)  # doctest: +SKIP
         1
     """
-    check_state(state)
     replace_checkpoint(Path(folder), state)
 
 
@@ -149,22 +142,10 @@ def load(folder: Path | str, gan: Gan) -> TrainState:
         >>> state  # doctest: +SKIP
         TrainState(step=1, discriminator 235, generator 429 parameters)
     """
-    check_gan(gan)
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")
     return load_state(folder, gan.learner)
-
-
-def _check_run(run: Path) -> None:
-    """Refuse a folder of something else than a run, among which a run would be written."""
-    if run.is_dir() and not (run / "config.json").exists():
-        others = sorted(path.name for path in run.iterdir() if not path.name.startswith("."))
-        if others:
-            raise RunFolderError(
-                f"{shown(run)} holds {shown(others[0])} and no run: choose a folder that is new or "
-                "empty"
-            )
 
 
 def _source(gan: Gan, images: Any, labels: Any, range: Range | None) -> Source:

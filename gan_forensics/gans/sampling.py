@@ -7,7 +7,6 @@ the data.
 from collections.abc import Sequence
 from functools import partial
 
-import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,18 +18,11 @@ from gan_forensics.gans.averaged import with_average
 from gan_forensics.gans.building import Gan
 from gan_forensics.gans.calling import apply
 from gan_forensics.gans.class_names import class_number
-from gan_forensics.gans.given import check_gan, check_state, check_whole
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
 from gan_forensics.runtime import products, random_key
 from gan_forensics.train import TrainState
 
-# What Flax raises where parameters are those of other networks.
-_MISFITS = (
-    flax.errors.ScopeParamShapeError,
-    flax.errors.ScopeParamNotFoundError,
-    flax.errors.ScopeCollectionNotFound,
-)
 Labels = int | str | Sequence[int] | Sequence[str] | Int[np.ndarray, " n"] | None
 
 
@@ -62,8 +54,8 @@ def generate(
 
     Raises:
         ValueError: for labels of a GAN without classes, labels out of range or of another number
-            than n, a truncation that is not positive or of a prior that is not normal, a state of
-            another GAN, and a generator whose pixels or points are no numbers.
+            than n, a truncation that is not positive or of a prior that is not normal, and a
+            generator whose pixels or points are no numbers.
 
     Example:
         >>> from gan_forensics.gans import GanConfig, build, generate
@@ -73,11 +65,6 @@ def generate(
         >>> images.shape, str(images.dtype)  # doctest: +SKIP
         ((5, 32, 32, 3), 'uint8')
     """
-    check_gan(gan)
-    check_state(state)
-    for name, count in (("n", n), ("batch_size", batch_size)):
-        check_whole(name, count)
-    check_whole("seed", seed, least=0, most=2**32 - 1)
     classes = _chosen(gan, labels, n)
     if truncation is not None and not truncation > 0:
         raise ValueError(f"truncation must be positive, got {truncation}")
@@ -225,13 +212,7 @@ def _images(gan: Gan, state: TrainState, z: Array, labels: Array | None) -> np.n
     params, stats = state.params[GENERATOR], state.stats[GENERATOR]
     inputs = (z,) if labels is None else (z, labels)
     with products(gan.config.precision):
-        try:
-            made = _passed(gan.generator, params, stats, *inputs)
-        except _MISFITS as error:
-            raise ValueError(
-                "the state does not fit this GAN's generator: give the state that was trained "
-                "with it, or build the GAN that it was trained with"
-            ) from error
+        made = _passed(gan.generator, params, stats, *inputs)
         return np.asarray(gan.game.as_data(made))
 
 

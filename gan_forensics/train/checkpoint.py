@@ -20,7 +20,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -230,7 +230,7 @@ def replace_checkpoint(folder: Path, state: TrainState) -> None:
         ValueError: for a folder that holds anything else, or cannot be made.
         CheckpointError: when it cannot be written; what was there before is left.
     """
-    check_folder_out(folder, "folder")
+    check_folder_out(folder)
     if folder.is_dir():
         refuse_links(folder)
         if others := sorted({path.name for path in folder.iterdir()} - {"checkpoints"}):
@@ -265,8 +265,7 @@ def _read(folder: Path, template: TrainState, named: Path) -> tuple[TrainState, 
         ) from error
     if misfit:
         raise CheckpointError(
-            f"checkpoint {name} does not fit this game: {misfit}; was it made with other networks, "
-            "or with a schedule in the place of a learning rate?"
+            f"checkpoint {name} does not fit this game: {misfit}; was it made with other networks?"
         )
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     try:
@@ -293,12 +292,11 @@ def _misfit(folder: Path, template: TrainState) -> str | None:
     ]
     # Nothing is opened by a name that the game does not have.
     names = {"/".join(str(part["key"]) for part in v["key_metadata"]) for v in leaves}
-    # Networks first: optimisers differ wherever these do.
-    different = sorted(names ^ wanted.keys(), key=_of_optimiser)
-    if different and not different[0].startswith("opt/"):
-        return _alone(different[0], names)
-    both = sorted(names & wanted.keys(), key=_of_optimiser)
-    for name, there in _opened(folder / "state", both).items():
+    for name in (*wanted, *sorted(names)):
+        if (name in names) != (name in wanted):
+            where = "checkpoint" if name in names else "game"
+            return f"{shown(name)} is in the {where} alone"
+    for name, there in _opened(folder / "state", wanted).items():
         x = wanted[name]
         here, dtype = list(x.shape), there.dtype.numpy_dtype
         if list(there.shape) != here or dtype != x.dtype:
@@ -309,21 +307,10 @@ def _misfit(folder: Path, template: TrainState) -> str | None:
             )
         if math.prod(there.chunk_layout.write_chunk.shape or ()) > max(1, math.prod(here)):
             return f"{name} is kept in parts that are larger than itself"
-    if different:
-        return _alone(different[0], names)
     packed = sum(path.stat().st_size for path in folder.rglob("*"))
     if _bytes(template) > max(ALWAYS, MOST_RATIO * packed):
         return f"its {packed} bytes would become {_bytes(template) / 2**30:.2g} GiB"
     return None
-
-
-def _of_optimiser(name: str) -> tuple[bool, str]:
-    return name.startswith("opt/"), name
-
-
-def _alone(name: str, of_checkpoint: Collection[str]) -> str:
-    where = "checkpoint" if name in of_checkpoint else "game"
-    return f"{shown(name)} is in the {where} alone"
 
 
 def _opened(folder: Path, names: Iterable[str]) -> dict[str, Any]:

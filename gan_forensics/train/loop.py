@@ -7,7 +7,7 @@ text: it is given a learner, minibatches, and functions to call.
 import functools
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -179,7 +179,8 @@ def fit(
     """
     mesh = mesh or data_mesh()
     run = None if run is None else Path(run)
-    _check_callbacks(every)
+    if wrong := [period for period in every or {} if type(period) is not int or period < 1]:
+        raise ValueError(f"every maps a number of steps, 1 or more, to a function, got {wrong[0]}")
     per_step = minibatches_per_step(learner.updates)
     if start is not None:
         _check_fits(learner, start)
@@ -230,12 +231,7 @@ def fit(
             desc=shown(run.name if run else learner.kind, most=60),
         )
         metrics = _Metrics(
-            log,
-            stack.enter_context(bar),
-            checkpoints,
-            cadence.log_every,
-            every or {},
-            [update.name for update in learner.updates],
+            log, stack.enter_context(bar), checkpoints, cadence.log_every, every or {}
         )
         step = _compiled(tuple(learner.updates), learner.average_decay, mesh)
         key = jax.device_put(random_key(seed), replicated(mesh))
@@ -284,16 +280,6 @@ def fit(
         return state
 
 
-def _check_callbacks(every: Any) -> None:
-    """Refuse what is no function for each of some numbers of steps (ValueError)."""
-    says = "every maps a number of steps, 1 or more, to a function, such as {50: print}, got"
-    if not isinstance(every, Mapping | None):
-        raise ValueError(f"{says} {every!r}")
-    for period, callback in (every or {}).items():
-        if type(period) is not int or period < 1 or not callable(callback):
-            raise ValueError(f"{says} {period!r}: {callback!r}")
-
-
 @functools.lru_cache(maxsize=4)
 def _compiled(updates: tuple[Update, ...], average_decay: float, mesh: Mesh) -> Callable:
     """The step of a game for a mesh, which training that goes on shares."""
@@ -330,23 +316,22 @@ class _Metrics:
         checkpoints: Checkpoints | None,
         log_every: int,
         callbacks: Mapping[int, Callback],
-        moves: Sequence[str],
     ):
         self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, log_every
         self.window: list[dict[str, float]] = []
-        self.callbacks, self.moves = callbacks, moves
+        self.callbacks = callbacks
         self.windows: dict[int, list[dict[str, float]]] = {period: [] for period in callbacks}
         self.pending: tuple[int, dict[str, jax.Array]] | None = None
         self.logged = False
 
     def collect(self):
-        """Fetch the pending metrics and stop at the first that is not finite, in a step's order."""
+        """Fetch the pending metrics and stop at the first that is not finite."""
         if self.pending is None:
             return
         now, metrics = self.pending
         self.pending = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        for name, value in sorted(values.items(), key=self._cause):
+        for name, value in values.items():
             if not np.isfinite(value):
                 raise NonFiniteLossError(
                     f"step {now}: {name} is {value} (update {name.split('/')[0]!r}); "
@@ -357,11 +342,6 @@ class _Metrics:
             window.append(values)
         if not self.logged:  # Till there are means, those of a step.
             self._show(values, refresh=False)
-
-    def _cause(self, metric: tuple[str, float]) -> tuple[int, bool]:
-        """What comes first in a step: the move, and in it terms before their sum and its slope."""
-        move, _, rest = metric[0].partition("/")
-        return self.moves.index(move), rest in ("loss", "gradient_norm")
 
     def _last_good(self) -> str:
         if self.checkpoints is None:
