@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from gan_forensics.files import progress
+from gan_forensics.files import progress, say
 from gan_forensics.files.progress import Lines, progress_bar
 
 
@@ -68,6 +68,15 @@ def test_what_fails_ends_without_a_line(clock, capsys):
         bar.set_postfix({"loss": "3"})
         raise ZeroDivisionError
     assert capsys.readouterr().err == ""
+
+
+def test_without_standard_error_nothing_is_shown(clock, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress_bar(total=3, unit="step") as bar:
+        bar.set_postfix({"loss": "3"})
+        _steps(bar, clock, 3, 30)
+    say("nothing")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("off", [{"on": False}, {}])

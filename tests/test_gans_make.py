@@ -73,6 +73,7 @@ class MyD(nn.Module):
             "no logits": {"score": logits},
             "places": nn.Dense(1)(x),
             "mean": logits.mean(),
+            "one": logits.mean(keepdims=True),
             "name": "real",
         }
         return returned.get(self.kind, logits)
@@ -181,6 +182,19 @@ WRONG = {
     "range": (lambda: made(range=(0, 255)), r"range is \(-1, 1\) or \(0, 1\)"),
     "rate": (lambda: made(learning_rate=-1), "learning_rate must be positive, got -1"),
     "no moves": (lambda: made(n_dis=0), "n_dis must be a whole number, 1 or more, got 0"),
+    "the second rate": (
+        lambda: made(discriminator_learning_rate=-1),
+        "discriminator_learning_rate must be positive, got -1",
+    ),
+    "two schedules": (
+        lambda: made(learning_rate=lambda step: 1e-4, schedule="linear", decay_steps=4),
+        "leave schedule='linear' out",
+    ),
+    "a list of arrays": (
+        lambda: made(nn.Dense(3, dtype=jnp.ones(2))),  # pyright: ignore
+        "Dense has a field that cannot be hashed",
+    ),
+    "one for all": (lambda: made(None, MyD("one")), "returns 1 logits for 2 images: one for each"),
     "prior": (lambda: made(prior="laplace"), "unknown prior 'laplace'; priors are normal, uniform"),
     "precision": (lambda: made(precision="bfloat16"), "the dtype that they choose"),
     "names": (lambda: made(label_names=("a",)), "1 label_names for 0 classes"),
@@ -207,6 +221,13 @@ def test_a_term_on_own_networks_moves_them():
     assert set(aux.metrics) == {"adversarial", "matching"}
     assert float(aux.metrics["matching"]) > 0
     assert np.abs(slopes["generator"]["Dense_0"]["kernel"]).max() > 0
+
+
+def test_what_make_gan_is_given_is_what_the_game_plays():
+    gan = made(latent=5, prior="uniform", betas=(0.0, 0.9), first="discriminator", n_dis=2)
+    assert (gan.game.prior.latent, gan.game.prior.name) == (5, "uniform")
+    assert [update.name for update in gan.updates] == ["discriminator", "generator"]
+    assert gan.config.latent == 5 and gan.config.betas == (0.0, 0.9)
 
 
 def test_parameters_are_those_of_the_network_itself():

@@ -305,6 +305,9 @@ def mean_colour(images):
 def test_a_plain_function_gives_the_features_and_their_name(images, tmp_path):
     fake = images[5:]
     scores = evaluate_images(images, fake, mean_colour, metrics=("fid", "kid"))
+    assert evaluate_images(images, fake, mean_colour, metrics="fid") == scores[:1]
+    with pytest.raises(ValueError, match="^unknown metrics fed: choose"):
+        evaluate_images(images, fake, mean_colour, metrics="fed")
     on = "on mean_colour"
     assert [score.name for score in scores] == [f"Frechet distance {on}", f"kernel distance {on}"]
     assert scores[0].value == fid(mean_colour(images), mean_colour(fake)).value

@@ -43,7 +43,8 @@ def progress_bar(
         brief: whether nothing is shown in the first two seconds, nor at the end.
         on: whether anything is shown.
     """
-    on = on and not os.environ.get("TQDM_DISABLE")
+    # Without standard error, as of daemons, nobody looks.
+    on = on and sys.stderr is not None and not os.environ.get("TQDM_DISABLE")
     lines = on and not _draws_bars()
     if lines and not _has_widgets():
         return Lines(things, unit=unit, total=total, initial=initial, desc=desc)

@@ -46,6 +46,8 @@ def tell(*lines: object) -> None:
 
 
 def _print(lines: tuple[object, ...], file) -> None:
+    if file is None:  # As of daemons, whose lines would go to the other stream.
+        return
     for line in lines:
         print(shown(line, most=MOST_LINE), file=file)
 

@@ -78,7 +78,7 @@ def check_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
             ...
         ValueError: unknown metrics fed: choose from fid,kid,is,prdc
     """
-    metrics = tuple(metrics)
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
         raise ValueError(
@@ -154,8 +154,8 @@ def evaluate_images(
             deviations.
         features: an extractor, or a plain function of uint8 images [n, h, w, c] to [n, d], whose
             name the scores carry.
-        metrics: of `METRICS`: fid, kid, is, prdc; by default all that the features and the numbers
-            of images allow (`computable` says which).
+        metrics: one or several of `METRICS`: fid, kid, is, prdc; by default all that the features
+            and the numbers of images allow (`computable` says which).
         seed: of the metrics' own draws.
         cache: as for `extract`; holds the features of the real images.
         progress: as for `extract`.
