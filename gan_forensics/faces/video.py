@@ -109,8 +109,7 @@ def frames(
         ImportError: OpenCV is not installed.
 
     Example:
-        >>> for frame in frames("clip.mp4", every=10):  # doctest: +SKIP
-        ...     print(frame.shape)
+        >>> [frame.shape for frame in frames("clip.mp4", every=10)]  # doctest: +SKIP
     """
     if start < 0 or every < 1 or (end is not None and end <= start):
         raise ValueError(
