@@ -1,6 +1,7 @@
 """Training from memory, from a state, with a schedule and callbacks; states saved and loaded."""
 
 import signal
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import optax
 import pytest
 
 from gan_forensics.data import ArraySource, save_png, take
-from gan_forensics.gans import GanConfig, build, fit, fitting, load, load_gan, save
+from gan_forensics.gans import GanConfig, build, fit, fitting, generate, load, load_gan, save
 from gan_forensics.gans.optimizers import check_rate
 from gan_forensics.train import CheckpointError, InterruptedRunError, RunFolderError
 
@@ -75,7 +76,8 @@ def test_a_run_folder_is_an_option_and_goes_on_with_its_state(gan, three, tmp_pa
     with pytest.raises(ValueError, match=r"holds \.lock, and so no state"):
         save(three, run)
     same, state = load_gan(str(run))
-    assert equal(state, three) and same.config == gan.config
+    assert equal(state, three)
+    assert same.config == replace(gan.config, data="given in Python")
 
 
 def test_callbacks_are_given_a_state_to_keep_and_the_means_since_the_last_call(gan, three):
@@ -123,8 +125,10 @@ def test_a_schedule_of_the_discriminator_is_its_own_and_its_run_is_loaded_with_i
     assert equal(state.params["discriminator"], start.params["discriminator"])
     assert not equal(state.params["generator"], start.params["generator"])
     assert equal(load(run, gan), state)
-    with pytest.raises(RunFolderError, match=r"rate as a schedule.*load\(run, gan\)"):
-        load_gan(run)
+    lost, same = load_gan(run)
+    assert equal(same, state) and generate(lost, same, 2, seed=0).shape == (2, 2)
+    with pytest.raises(ValueError, match="was a schedule: 0 at 0, .* build it with that schedule"):
+        quiet(lost, DOTS, steps=1, state=same)
     assert gan.learner.config == still().learner.config, "equal schedules go on in one folder"
     other = build(GanConfig(**POINTS, discriminator_learning_rate=lambda step: 1e-4))
     with pytest.raises(RunFolderError, match="discriminator_learning_rate"):
@@ -179,7 +183,7 @@ def test_images_and_labels_that_do_not_fit_are_refused(of_images):
         (IMAGES[:3], {}, "3 examples are fewer than one batch of 8"),
         (IMAGES / 255, {}, "say which range"),
         (IMAGES, {"labels": np.zeros(20, int)}, "has no classes: leave labels out"),
-        (IMAGES, {"steps": 0}, "steps must be 1 or more"),
+        (IMAGES, {"steps": 0}, "steps must be a whole number, 1 or more"),
         (IMAGES, {"state": build(GanConfig(**POINTS)).learner.start(0)}, "not fit"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -203,6 +207,37 @@ def test_a_conditional_gan_takes_labels_beside_images_or_of_a_source():
     ):
         with pytest.raises(ValueError, match=words):
             fit(gan, images, labels=labels, steps=1)
+
+
+def test_what_is_no_gan_state_or_callback_is_named(gan, three, tmp_path):
+    config = GanConfig(**POINTS)
+    for call, words in (
+        (lambda: fit(config, DOTS, steps=1), r"a Gan is needed, got GanConfig: build\(config\)"),
+        (lambda: fit(DOTS, gan, steps=1), "a Gan is needed, got ndarray: give what build"),
+        (lambda: load("mine", config), "a Gan is needed, got GanConfig"),
+        (lambda: save("mine", three), "a TrainState is needed, .* got str"),
+        (lambda: generate(three, gan, 1, seed=0), "a Gan is needed, got TrainState"),
+        (lambda: generate(gan, three, 0, seed=0), "n must be a whole number, 1 or more, got 0"),
+        (lambda: generate(gan, three, 1, seed=2**32), r"seed must be .* from 0 to 2\*\*32 - 1"),
+        (lambda: fit(gan, DOTS, steps=1, state="mine"), "a TrainState is needed, .* got str"),
+        (lambda: fit(gan, DOTS, steps=2.0), "steps must be a whole number, 1 or more, got 2.0"),
+        (lambda: fit(gan, DOTS, steps=1, every=2), "every maps a number of steps to a function, s"),
+        (lambda: fit(gan, DOTS, steps=1, every={1: "x"}), "every maps .* got 'x'"),
+        (lambda: build("dcgan"), "a GanConfig is needed, got str"),
+        (lambda: build(GanConfig), "got the class GanConfig"),
+        (lambda: build(GanConfig(batch_size=8.0)), "batch_size must be a whole number, got 8.0"),
+        (lambda: build(GanConfig(channels=4)), "channels must be 1 or 3, got 4"),
+        (lambda: build(GanConfig(seed=-1)), "seed must be a whole number from 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_a_folder_of_other_things_is_no_run_folder(gan, tmp_path):
+    save_png(tmp_path / "photos" / "a.png", IMAGES[0])
+    with pytest.raises(RunFolderError, match="holds a.png, and is no run folder"):
+        quiet(gan, steps=1, run=tmp_path / "photos")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.png"]
 
 
 def test_a_gan_of_points_is_fitted_on_points():

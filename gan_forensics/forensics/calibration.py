@@ -111,8 +111,8 @@ class Calibration:
         if found is None:
             return f"{aim}, not measured"
         return (
-            f"{aim}; measured {found.false_alarms.rate:.3g} of {found.false_alarms.n} real, "
-            f"detected {found.detected.rate:.3g} of {found.detected.n} generated"
+            f"{aim}; measured: of {found.false_alarms.n} real ones {found.false_alarms.rate:.3g} "
+            f"called generated, of {found.detected.n} generated ones {found.detected.rate:.3g}"
         )
 
 

@@ -23,12 +23,13 @@ from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR, Task
 from gan_forensics.nn.limits import check_limits
 from gan_forensics.runtime import check_precision, once_for_equal, random_key
 from gan_forensics.runtime.counts import networks_in_short
-from gan_forensics.train import Learner, Update
+from gan_forensics.train import Learner, TrainState, Update
 
-_POSITIVE = (
-    "batch_size latent width generator_width discriminator_width n_dis classes decay_steps "
-    "dimensions point_scale gamma dag_weight ada_kimg"
+_WHOLE = (
+    "size batch_size latent width generator_width discriminator_width n_dis classes decay_steps "
+    "dimensions"
 ).split()
+_POSITIVE = (*_WHOLE, "point_scale", "gamma", "dag_weight", "ada_kimg")
 _RATES = ("learning_rate", "discriminator_learning_rate")
 # Of a method's recipe, what a config may say.
 _OF_RECIPE = (*_RATES, "n_dis", "schedule", "decay_steps")
@@ -94,6 +95,35 @@ class Gan(NamedTuple, Generic[Config]):
         )
 
 
+def check_gan(gan: Any) -> None:
+    """Refuse what is no GAN (ValueError): a config, or arguments in another order."""
+    if isinstance(gan, Gan):
+        return
+    mend = (
+        "build(config) makes one of it"
+        if isinstance(gan, GanConfig)
+        else ("give what build or make_gan returned, first")
+    )
+    raise ValueError(f"a Gan is needed, got {_kind(gan)}: {mend}")
+
+
+def check_state(state: Any) -> None:
+    """Refuse what is no state of training (ValueError)."""
+    if not isinstance(state, TrainState):
+        raise ValueError(f"a TrainState is needed, as fit or load returned it, got {_kind(state)}")
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that is no whole number from 0 to 2**32 - 1 (ValueError)."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
+
+
 def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
     """The networks and updates of a config, with further tasks on top of the method's.
 
@@ -107,6 +137,17 @@ def build(config: GanConfig, *, tasks: Sequence[Task] = ()) -> Gan[GanConfig]:
         >>> gan.config.latent, gan.config.learning_rate
         (128, 0.0001)
     """
+    if not isinstance(config, GanConfig):
+        raise ValueError(
+            f"a GanConfig is needed, got {_kind(config)}: build(GanConfig(method='dcgan', size=64))"
+        )
+    for name in (*_WHOLE, "seed"):
+        value = getattr(config, name)
+        if value is not None and not isinstance(value, int | np.integer):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+    check_seed(config.seed)
+    if config.channels not in (None, 1, 3):
+        raise ValueError(f"channels must be 1 or 3, got {config.channels!r}")
     architecture = architecture_of(config)
     for name in _POSITIVE:
         value = getattr(config, name)

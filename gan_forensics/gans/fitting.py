@@ -3,7 +3,9 @@
 A run of the command line is `gan_forensics.gans.runs`; both train with `gan_forensics.train.fit`.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ from gan_forensics.data.given_images import Range, resized
 from gan_forensics.data.labels import Labelled, known_labels
 from gan_forensics.data.sources import check_points
 from gan_forensics.files import say, shown
-from gan_forensics.gans.building import Gan
+from gan_forensics.gans.building import Gan, check_gan, check_state
+from gan_forensics.gans.config import GanConfig
+from gan_forensics.gans.optimizers import LostSchedule
 from gan_forensics.gans.runs import sampler
 from gan_forensics.train import Cadence, TrainState, load_state, process_batches
 from gan_forensics.train import fit as train
 from gan_forensics.train.checkpoint import replace_checkpoint
 from gan_forensics.train.loop import Callback
+from gan_forensics.train.run_folder import check_new_run
 
 _POINTS_DO_NOT = "points have neither a range nor labels: leave them out"
 
@@ -62,6 +67,7 @@ def fit(
     Raises:
         ValueError: for images that do not fit the GAN, labels that are missing or out of range,
             fewer images than a minibatch, and a state of another GAN.
+        RunFolderError: for a folder that holds a run, or anything else.
         NonFiniteLossError: a loss became NaN or infinite.
         InterruptedRunError: after Ctrl-C or the stop button; it holds the `state`.
 
@@ -74,9 +80,20 @@ def fit(
         >>> generate(gan, state, 3, seed=0).shape  # doctest: +SKIP
         (3, 16, 16, 1)
     """
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, got {steps}")
+    if type(steps) is not int or steps < 1:
+        raise ValueError(f"steps must be a whole number, 1 or more, got {steps!r}")
+    check_gan(gan)
+    if state is not None:
+        check_state(state)
     config = gan.config
+    for name in ("learning_rate", "discriminator_learning_rate"):
+        if isinstance(rate := getattr(config, name), LostSchedule):
+            raise ValueError(
+                f"{name} of this GAN was {rate.words}; more is not known: build it with "
+                "that schedule"
+            )
+    if run is not None and state is None:
+        check_new_run(Path(run))
     source = _source(gan, images, labels, range)
     batches = process_batches(
         source, batch_size=config.batch_size, seed=config.seed, flip=config.flip
@@ -84,7 +101,7 @@ def fit(
     first = 0 if state is None else int(state.step)
     try:
         return train(
-            gan.learner,
+            _named(gan, images).learner,
             batches,
             cadence=Cadence(first + steps),
             seed=config.seed,
@@ -120,6 +137,7 @@ def save(state: TrainState, folder: Path | str) -> None:
         >>> int(load("mine", gan).step)  # doctest: +SKIP
         1
     """
+    check_state(state)
     replace_checkpoint(Path(folder), state)
 
 
@@ -142,10 +160,22 @@ def load(folder: Path | str, gan: Gan) -> TrainState:
         >>> state  # doctest: +SKIP
         TrainState(step=1, discriminator 235, generator 429 parameters)
     """
+    check_gan(gan)
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")
     return load_state(folder, gan.learner)
+
+
+def _named(gan: Gan, images: Any) -> Gan:
+    """The GAN with where its images are from, which a run folder keeps."""
+    if not isinstance(gan.config, GanConfig):
+        return gan
+    data = "given in Python"
+    if isinstance(images, str | os.PathLike):
+        name = os.fspath(images)
+        data = f"folder:{name}" if Path(name).expanduser().is_dir() else name
+    return gan._replace(config=replace(gan.config, data=data))
 
 
 def _source(gan: Gan, images: Any, labels: Any, range: Range | None) -> Source:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,12 +44,24 @@ def at_steps(schedule: Rate, *, repeats: int) -> Rate:
     return (lambda moves: schedule(moves // repeats)) if callable(schedule) else schedule
 
 
+class LostSchedule(NamedTuple):
+    """A schedule of a run that was loaded, of which only words are known: it trains nothing."""
+
+    words: str
+
+    def __call__(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """No number."""
+        return jnp.full((), jnp.nan, jnp.float32)
+
+
 def check_rate(name: str, rate: Any) -> None:
     """Refuse what is neither a positive number nor a schedule: a function of the step to a number.
 
     Raises:
         ValueError: with what it is.
     """
+    if isinstance(rate, LostSchedule):
+        return
     if not callable(rate):
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
             raise ValueError(
@@ -72,6 +84,8 @@ def check_rate(name: str, rate: Any) -> None:
 
 def rate_in_words(rate: Rate) -> float | str:
     """A rate as JSON: a number as it is, of a schedule what it is at some steps."""
+    if isinstance(rate, LostSchedule):
+        return rate.words
     if not callable(rate):
         return rate
     steps = (0, 1, 10, 100, 1000, 10_000, 100_000)

@@ -28,7 +28,7 @@ from gan_forensics.gans.averaged import about_average, is_young
 from gan_forensics.gans.building import Gan, build, spans_run
 from gan_forensics.gans.config import POINTS, GanConfig, OwnConfig
 from gan_forensics.gans.methods import architecture_of, method_of
-from gan_forensics.gans.optimizers import SCHEDULED
+from gan_forensics.gans.optimizers import SCHEDULED, LostSchedule
 from gan_forensics.gans.sampling import generate
 from gan_forensics.gans.task import Task
 from gan_forensics.train import (
@@ -41,7 +41,6 @@ from gan_forensics.train import (
     from_config,
     load_state,
     process_batches,
-    read_config,
 )
 
 # The grids of a run: a square of one noise, or a row for each of the first classes.
@@ -218,6 +217,9 @@ def load_gan(
     changed, so that a run can be looked at while it trains. An average that spans more steps than
     were made is told of.
 
+    Of a learning rate that was a schedule the run knows words alone: images are drawn, and to train
+    on the GAN is built again, for `load(run, gan)`.
+
     Raises:
         RunFolderError: when the folder is not a GAN's run folder.
         CheckpointError: when it has no checkpoint that can be read.
@@ -231,11 +233,6 @@ def load_gan(
         (16, 16, 16, 1)
     """
     run = Path(run)
-    if scheduled := [n for n, v in read_config(run, "gan").items() if str(v).startswith(SCHEDULED)]:
-        raise RunFolderError(
-            f"{shown(run)} was trained with {scheduled[0]} as a schedule, which only Python knows: "
-            "build its GAN again, and give it to load(run, gan)"
-        )
     gan = from_config(run, "gan", partial(_built, tasks=tasks))
     state = load_state(run, gan.learner, best=best)
     if is_young(gan, int(state.step)):
@@ -250,7 +247,12 @@ def _built(saved: dict[str, Any], *, tasks: Sequence[Task]) -> Gan[GanConfig]:
             f"{shown(str(saved.get('discriminator')))}: make them again with make_gan, and read "
             "the state with load(run, gan)"
         )
-    return build(GanConfig(**saved), tasks=tasks)
+    lost = {
+        name: LostSchedule(saved[name])
+        for name in ("learning_rate", "discriminator_learning_rate")
+        if str(saved.get(name)).startswith(SCHEDULED)
+    }
+    return build(GanConfig(**{**saved, **lost}), tasks=tasks)
 
 
 def _completed(config: GanConfig, source: Source, steps: int) -> GanConfig:

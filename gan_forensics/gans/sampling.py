@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gan_forensics.data import to_uint8
 from gan_forensics.gans.averaged import with_average
-from gan_forensics.gans.building import Gan
+from gan_forensics.gans.building import Gan, check_gan, check_seed, check_state
 from gan_forensics.gans.calling import apply
 from gan_forensics.gans.class_names import class_number
 from gan_forensics.gans.priors import Prior
@@ -65,6 +65,12 @@ def generate(
         >>> images.shape, str(images.dtype)  # doctest: +SKIP
         ((5, 32, 32, 3), 'uint8')
     """
+    check_gan(gan)
+    check_state(state)
+    check_seed(seed)
+    for name, value in {"n": n, "batch_size": batch_size}.items():
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be a whole number, 1 or more, got {value!r}")
     classes = _chosen(gan, labels, n)
     if truncation is not None and not truncation > 0:
         raise ValueError(f"truncation must be positive, got {truncation}")
@@ -118,6 +124,9 @@ def interpolate(
         >>> interpolate(gan, state, rows=2, columns=8, seed=0).shape  # doctest: +SKIP
         (16, 16, 16, 3)
     """
+    check_gan(gan)
+    check_state(state)
+    check_seed(seed)
     if rows < 1 or columns < 2:
         raise ValueError(f"need at least one row and two columns, got {rows} and {columns}")
     classes = _chosen(gan, labels, rows)

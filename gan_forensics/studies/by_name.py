@@ -36,7 +36,6 @@ EXPERIMENTS: Mapping[str, str] = {
 def run(
     name: str,
     preset: str | None = None,
-    /,
     *,
     out: Path | str | None = None,
     **overrides: Any,
@@ -49,14 +48,15 @@ def run(
     Args:
         name: a key of `EXPERIMENTS`.
         preset: such as "smoke" (about a minute), "cpu", "paper".
-        out: the folder; by default `runs/NAME-PRESET`, as the preset has it.
+        out: the folder; by default `runs/NAME-PRESET`, as the preset has it. Parts that were asked
+            for alike are taken from it, and its results.json is written anew.
         overrides: settings of the preset: `tables=("wine",)`; those of its parts by a dict or
             by a dotted name, `compare={"seeds": (0, 1)}` or `**{"compare.seeds": (0, 1)}`.
 
     Raises:
         ValueError: for a name, preset or setting that is not there, naming those that are, for a
             setting of another type, and for a folder that cannot be written to.
-        RunFolderError: when the folder is in use, or holds other results.
+        RunFolderError: when a run in the folder is in use, or was asked for otherwise.
 
     Example:
         >>> results = run("doping", "smoke", out="runs/d", tables=("wine",))  # doctest: +SKIP

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 UNRANKED = sys.float_info.max
+# What optimisers keep of a learning rate that is a schedule.
+_RATE = "/hyperparams_states/learning_rate/"
 # So many damaged checkpoints are told of.
 _SAID = 5
 # Files may have so many times the bytes of the arrays that they are asked for, and so many more.
@@ -230,7 +232,7 @@ def replace_checkpoint(folder: Path, state: TrainState) -> None:
         ValueError: for a folder that holds anything else, or cannot be made.
         CheckpointError: when it cannot be written; what was there before is left.
     """
-    check_folder_out(folder)
+    check_folder_out(folder, "the folder of a state,")
     if folder.is_dir():
         refuse_links(folder)
         if others := sorted({path.name for path in folder.iterdir()} - {"checkpoints"}):
@@ -292,11 +294,8 @@ def _misfit(folder: Path, template: TrainState) -> str | None:
     ]
     # Nothing is opened by a name that the game does not have.
     names = {"/".join(str(part["key"]) for part in v["key_metadata"]) for v in leaves}
-    for name in (*wanted, *sorted(names)):
-        if (name in names) != (name in wanted):
-            where = "checkpoint" if name in names else "game"
-            return f"{shown(name)} is in the {where} alone"
-    for name, there in _opened(folder / "state", wanted).items():
+    both = [name for name in wanted if name in names]
+    for name, there in _opened(folder / "state", both).items():
         x = wanted[name]
         here, dtype = list(x.shape), there.dtype.numpy_dtype
         if list(there.shape) != here or dtype != x.dtype:
@@ -307,6 +306,11 @@ def _misfit(folder: Path, template: TrainState) -> str | None:
             )
         if math.prod(there.chunk_layout.write_chunk.shape or ()) > max(1, math.prod(here)):
             return f"{name} is kept in parts that are larger than itself"
+    for name in (*wanted, *sorted(names)):
+        if (name in names) != (name in wanted):
+            where = "checkpoint" if name in names else "game"
+            rates = "; its learning rates are of another kind, a number or a schedule"
+            return f"{shown(name)} is in the {where} alone{rates * (_RATE in name)}"
     packed = sum(path.stat().st_size for path in folder.rglob("*"))
     if _bytes(template) > max(ALWAYS, MOST_RATIO * packed):
         return f"its {packed} bytes would become {_bytes(template) / 2**30:.2g} GiB"

@@ -7,7 +7,7 @@ text: it is given a learner, minibatches, and functions to call.
 import functools
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -179,8 +179,7 @@ def fit(
     """
     mesh = mesh or data_mesh()
     run = None if run is None else Path(run)
-    if wrong := [period for period in every or {} if type(period) is not int or period < 1]:
-        raise ValueError(f"every maps a number of steps, 1 or more, to a function, got {wrong[0]}")
+    _check_callbacks(every)
     per_step = minibatches_per_step(learner.updates)
     if start is not None:
         _check_fits(learner, start)
@@ -230,9 +229,8 @@ def fit(
             on=progress and jax.process_index() == 0,
             desc=shown(run.name if run else learner.kind, most=60),
         )
-        metrics = _Metrics(
-            log, stack.enter_context(bar), checkpoints, cadence.log_every, every or {}
-        )
+        bar, players = stack.enter_context(bar), [update.name for update in learner.updates]
+        metrics = _Metrics(log, bar, checkpoints, cadence.log_every, every or {}, players)
         step = _compiled(tuple(learner.updates), learner.average_decay, mesh)
         key = jax.device_put(random_key(seed), replicated(mesh))
         for now in range(first + 1, cadence.steps + 1):
@@ -286,6 +284,20 @@ def _compiled(updates: tuple[Update, ...], average_decay: float, mesh: Mesh) -> 
     return jit_step(make_step(updates, average_decay=average_decay), mesh)
 
 
+def _check_callbacks(every: Any) -> None:
+    """Refuse what does not map numbers of steps to functions (ValueError)."""
+    how = "such as every={50: lambda state, metrics: print(metrics)}"
+    if every is not None and not isinstance(every, Mapping):
+        raise ValueError(f"every maps a number of steps to a function, {how}, got {every!r}")
+    for period, function in (every or {}).items():
+        if type(period) is not int or period < 1:
+            raise ValueError(
+                f"every maps a number of steps, 1 or more, to a function, got {period!r}"
+            )
+        if not callable(function):
+            raise ValueError(f"every maps a number of steps to a function, {how}, got {function!r}")
+
+
 def _check_fits(learner: Learner, state: TrainState) -> None:
     """Refuse a state of other networks, or optimisers, than the learner's (ValueError)."""
     wanted, given = (
@@ -316,10 +328,11 @@ class _Metrics:
         checkpoints: Checkpoints | None,
         log_every: int,
         callbacks: Mapping[int, Callback],
+        players: Sequence[str],
     ):
         self.log, self.bar, self.checkpoints, self.every = log, bar, checkpoints, log_every
         self.window: list[dict[str, float]] = []
-        self.callbacks = callbacks
+        self.callbacks, self.players = callbacks, players
         self.windows: dict[int, list[dict[str, float]]] = {period: [] for period in callbacks}
         self.pending: tuple[int, dict[str, jax.Array]] | None = None
         self.logged = False
@@ -331,8 +344,9 @@ class _Metrics:
         now, metrics = self.pending
         self.pending = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        for name, value in values.items():
-            if not np.isfinite(value):
+        # One player's NaN is the next one's: who moved first is named.
+        for name in sorted(values, key=lambda name: self.players.index(name.split("/")[0])):
+            if not np.isfinite(value := values[name]):
                 raise NonFiniteLossError(
                     f"step {now}: {name} is {value} (update {name.split('/')[0]!r}); "
                     f"{self._last_good()}. "

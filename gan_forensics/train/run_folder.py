@@ -69,6 +69,19 @@ def writing(run: Path) -> Iterator[None]:
         yield
 
 
+def check_new_run(run: Path) -> None:
+    """Refuse a folder that holds a run, or anything else, for a new run (RunFolderError)."""
+    if (run / "config.json").exists():
+        raise RunFolderError(
+            f"{shown(run)} holds a run already: go on with its state (state=load(run, gan)), or "
+            "choose another folder"
+        )
+    if run.is_dir() and (others := sorted({path.name for path in run.iterdir()} - {".lock"})):
+        raise RunFolderError(
+            f"{shown(run)} holds {shown(others[0])}, and is no run folder: choose another folder"
+        )
+
+
 def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
     """The config of a run: all that was saved, or that of a learner of a kind.
 
