@@ -65,4 +65,28 @@ MUTATIONS = [
         "on = on and not",
         "tests/test_files_progress.py",
     ),
+    Mutation(
+        "gan_forensics/forensics/estimator.py",
+        "return names[rows[0]], names[rows[1]]",
+        "return names[rows[1]], names[rows[0]]",
+        "tests/test_forensics_estimator.py -k groups",
+    ),
+    Mutation(
+        "gan_forensics/train/loop.py",
+        '"next_batch": int(start.step) * per_step',
+        '"next_batch": int(start.step)',
+        f"{FIT_TESTS} -k going_on",
+    ),
+    Mutation(
+        "gan_forensics/studies/overrides.py",
+        "if hint is int and isinstance(value, Integral) and not isinstance(value, bool):",
+        "if hint is int and isinstance(value, Integral):",
+        "tests/test_studies_by_name.py -k settings",
+    ),
+    Mutation(
+        "gan_forensics/train/cost.py",
+        '"gradients": max(',
+        '"gradients": sum(',
+        "tests/test_train_cost.py",
+    ),
 ]

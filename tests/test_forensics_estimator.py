@@ -50,6 +50,13 @@ def test_groups_stay_together_in_its_parts(images, labels):
     fitted = DetectorClassifier(**QUICK).fit(images, labels, groups=groups)
     assert fitted.detector_.calibration.groups == 3
     assert DetectorClassifier(**QUICK).fit(images, labels).detector_.calibration.groups is None
+    # Real images of few groups, generated ones of many.
+    groups = np.r_[np.arange(30) // 2, np.arange(30, 60)]
+    same = fit_detector(
+        images[:30], images[30:], **QUICK, seed=0, groups=(groups[:30], groups[30:])
+    )
+    fitted = DetectorClassifier(**QUICK).fit(images, labels, groups=groups).detector_
+    assert fitted.calibration == same.calibration and fitted.threshold == same.threshold
 
 
 @pytest.mark.parametrize(

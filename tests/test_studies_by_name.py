@@ -190,6 +190,8 @@ def test_settings_are_changed_and_fit_their_fields(changes, expected):
         ({"part.law": "other"}, r"^part.law is Literal\['normal', 'uniform'\], such as 'normal'"),
         ({"part": 3}, "^part is Part"),
         ({"most": 1.5}, "^most is int | None"),
+        ({"most": True}, "^most is int | None"),
+        ({"size": (1, True)}, r"^size is tuple\[int, int\]"),
         ({"flag": 1}, "^flag is bool"),
         ({"size": (1, 2, 3)}, r"^size is tuple\[int, int\]"),
         ({"name": 3}, "^name is str"),

@@ -49,6 +49,13 @@ def test_repeats_count_as_often_as_they_run():
     assert _flops(traced(repeated, (3,))) == 21
 
 
+def test_of_branches_the_longest_counts():
+    def branching(x):
+        return lax.cond(x[0] > 0, lambda x: x * 2 + 1, lambda x: x * 3, x)
+
+    assert _flops(traced(branching, (5,))) - _flops(traced(lambda x: x[0] > 0, (5,))) == 10
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -118,3 +125,7 @@ def test_a_step_is_the_sum_of_what_it_holds():
     assert cost.total == sum(cost.memory.values())
     assert cost.flops > 3 * 2 * (2 * 8 * 2)  # the product and its adjoint, three times
     assert cost.lines()[1].startswith("memory at most about ")
+    twice = step_cost(
+        Learner("line", {}, (update, update._replace(name="again")), start), minibatch
+    )
+    assert twice.memory["gradients"] == 8, "those of one move at a time"
