@@ -62,7 +62,7 @@ extractor = quality.as_extractor(lambda images: images.mean((1, 2)))
 preprocessing = forensics.Preprocessing(size=4)
 identity, rng = lambda x, key: x, np.random.default_rng(0)
 nothing: Any = SimpleNamespace()
-image_gan: Any = SimpleNamespace(config=nothing, game=SimpleNamespace(data="image"))
+image_gan = gans.build(gans.GanConfig(size=16, width=2, latent=4))
 
 
 def curve(images):

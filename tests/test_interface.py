@@ -79,7 +79,7 @@ def test_types_are_told_to_checkers():
 def test_the_page_of_networks_begins_with_all_of_them():
     from gan_forensics import nn
 
-    table = (nn.__doc__ or "").split("inherit.")[1]
+    table = (nn.__doc__ or "").split("Flax's own.")[1]
     names = re.findall(r"^    (\w+(?:, \w+)*)", table, flags=re.MULTILINE)
     assert sorted(", ".join(names).split(", ")) == sorted(nn.__all__)
 

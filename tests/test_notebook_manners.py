@@ -109,7 +109,9 @@ def test_detectors_say_what_their_threshold_rests_on(rng):
     assert said.startswith(
         "SpectralDetector(durall-logistic, images 8x8 with 3 channels, threshold"
     )
-    assert "for at most 0.2 false alarms; measured: " in said and "% of 20 real images called" in said
+    assert (
+        "for at most 0.2 false alarms; measured: " in said and "% of 20 real images called" in said
+    )
     assert repr(detector.model) == "Classifier(kind='linear')"
     neural = NeuralDetector("npr", {"params": {"kernel": np.zeros((10, 3))}})
     assert repr(neural) == "NeuralDetector(npr, 30 parameters, threshold 0 unseen)"

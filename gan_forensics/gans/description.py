@@ -38,6 +38,12 @@ class Description:
         moves: of a step, by player, in their order.
         cost: of a step on one device, for a whole minibatch.
         settings: the whole configuration, every default as the value that it stands for.
+
+    Example:
+        >>> from gan_forensics.gans import GanConfig, build, describe
+        >>> about = describe(build(GanConfig(size=16, width=2, latent=4)))
+        >>> about.parameters, about.settings["n_dis"], about.settings["learning_rate"]
+        (794, 1, 0.0001)
     """
 
     networks: tuple[NetworkRow, ...]

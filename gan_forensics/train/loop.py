@@ -286,7 +286,7 @@ def _compiled(updates: tuple[Update, ...], average_decay: float, mesh: Mesh) -> 
 
 def _check_callbacks(every: Any) -> None:
     """Refuse what does not map numbers of steps to functions (ValueError)."""
-    how = "such as every={50: lambda state, metrics: print(metrics)}"
+    how = "such as every={50: lambda state, metrics: kept.append(state)}"
     if every is not None and not isinstance(every, Mapping):
         raise ValueError(f"every maps a number of steps to a function, {how}, got {every!r}")
     for period, function in (every or {}).items():
