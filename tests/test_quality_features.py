@@ -308,6 +308,8 @@ def test_a_plain_function_gives_the_features_and_their_name(images, tmp_path):
     assert evaluate_images(images, fake, mean_colour, metrics="fid") == scores[:1]
     with pytest.raises(ValueError, match="^unknown metrics fed: choose"):
         evaluate_images(images, fake, mean_colour, metrics="fed")
+    with pytest.raises(ValueError, match=r"real images are \[.*fakes \[.*: bring both to one size"):
+        evaluate_images(images, [fake, fake[:, :4]], mean_colour, metrics="fid")
     on = "on mean_colour"
     assert [score.name for score in scores] == [f"Frechet distance {on}", f"kernel distance {on}"]
     assert scores[0].value == fid(mean_colour(images), mean_colour(fake)).value

@@ -31,7 +31,12 @@ from gan_forensics.forensics.decisions import Classifier, check_arrays
 from gan_forensics.forensics.features import FEATURES, RADIAL, looked_at, lookup
 from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.forensics.neural_parts import file_named
-from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
+from gan_forensics.forensics.preprocessing import (
+    TO_ONE_SIZE,
+    Preprocessing,
+    cut_middle,
+    read_preprocessing,
+)
 from gan_forensics.quality import FeatureExtractor
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -152,8 +157,7 @@ class SpectralDetector:
             raise ValueError(
                 f"images of {size_of(shape)} do not fit a detector fitted on "
                 f"{size_of(self.image_shape)}: crop them to that size (resizing changes the "
-                "spectrum), or fit a detector with --size or --match-sizes, which brings images "
-                "of any size to one"
+                f"spectrum), or fit one that takes any ({TO_ONE_SIZE})"
             )
 
     def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:

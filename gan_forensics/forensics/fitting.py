@@ -21,7 +21,7 @@ from gan_forensics.forensics.detectors import SpectralDetector, size_of
 from gan_forensics.forensics.features import FEATURES, check_images, lookup
 from gan_forensics.forensics.measure import carried, measured, thresholds_of
 from gan_forensics.forensics.partition import own_groups, parted
-from gan_forensics.forensics.preprocessing import NATIVE, Preprocessing
+from gan_forensics.forensics.preprocessing import NATIVE, TO_ONE_SIZE, Preprocessing
 from gan_forensics.quality import FeatureExtractor
 
 Progress = Callable[[range], Iterable[int]]
@@ -109,7 +109,7 @@ def fit_detector(
     if shape != other:
         raise ValueError(
             f"real images of {size_of(shape)} and generated images of {size_of(other)}: both must "
-            "have one size (--match-sizes cuts squares of one size, --size N resizes) and have "
+            f"have one size ({TO_ONE_SIZE}) and have "
             "passed through the same decoding, cropping and compression, or the detector learns "
             "that difference"
         )
@@ -261,6 +261,6 @@ def _prepared(prepare, image, detector, source, row, name):
         raise ValueError(
             f"{name} images of {size_of(image.shape)} among images of "
             f"{size_of(detector.image_shape)} ({describe(source, row)}): bring all to one size "
-            "(--match-sizes cuts squares of one size, --size N resizes)"
+            f"({TO_ONE_SIZE})"
         )
     return image

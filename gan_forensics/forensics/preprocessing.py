@@ -85,6 +85,11 @@ class Preprocessing:
         return ", ".join(step for step, given in steps.items() if given is not None)
 
 
+# What brings images of several sizes to one: at the fit of a command, and in Python.
+TO_ONE_SIZE = (
+    "--match-sizes cuts squares of one size, --size N resizes; in Python "
+    "preprocessing=Preprocessing(crop=N) or (size=N)"
+)
 NATIVE = Preprocessing()  # images as they are
 
 

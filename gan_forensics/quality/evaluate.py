@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gan_forensics.data import as_source
+from gan_forensics.data import Source, as_source
 from gan_forensics.quality.extraction import (
     Extracted,
     FeatureExtractor,
@@ -162,7 +162,7 @@ def evaluate_images(
 
     Raises:
         ValueError: before any feature is computed, for a metric that is unknown or asks for more
-            images or for logits.
+            images or for logits, and, by a plain function, for fakes of another size.
 
     Example:
         >>> def mean_colour(images):
@@ -176,6 +176,8 @@ def evaluate_images(
     fakes = [as_source(images) for images in _sets(fake)]
     if not fakes:
         raise ValueError("give at least one set of fakes")
+    if not isinstance(features, FeatureExtractor):  # Which may bring images to a size of its own.
+        _check_sizes(real, fakes)
     fewest = min(len(fake) for fake in fakes)
     names, lost = computable(metrics, real=len(real), fake=fewest, logits=extractor.logits)
     if lost and metrics is not None:  # A caller who names them counts on them.
@@ -187,6 +189,19 @@ def evaluate_images(
         scores = [METRICS[name].scores(found, other, extractor.name, seed) for name in names]
         draws.append([score for part in scores for score in part])
     return over_draws(draws)
+
+
+def _check_sizes(real: Source, fakes: Sequence[Source]) -> None:
+    """Refuse fakes of another size than the real images (ValueError)."""
+    if not all(map(len, (real, *fakes))):
+        return  # which is said where features are computed
+    wanted = real[0]["image"].shape
+    for fake in fakes:
+        if (given := fake[0]["image"].shape) != wanted:
+            raise ValueError(
+                f"real images are {list(wanted)} [h, w, c] and fakes {list(given)}: bring both to "
+                "one size and number of channels (as_images(..., size=N))"
+            )
 
 
 def _sets(fake: Any) -> Sequence[Any]:
