@@ -322,7 +322,9 @@ def test_files_that_cannot_be_read_are_told_before_the_fit(folders, tmp_path, ca
     assert run("detect", "fit", broken, folders[1], "--false-alarms", 0.2, "--out", out) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "broken: 1 files cannot be read, and are not audited" in said
-    assert "1 of 141 images cannot be read; remove them or leave them out (--on-bad-image" in said
+    assert (
+        "1 of 141 images cannot be read; remove them or leave them out (on_bad_image='skip'" in said
+    )
     assert "a.png: damaged" in said
     out.unlink(missing_ok=True)
     skip = ("--false-alarms", 0.2, "--out", out, "--on-bad-image", "skip")

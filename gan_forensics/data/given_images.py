@@ -123,9 +123,9 @@ def as_source(images: Any, *, range: Range | None = None, size: int | None = Non
 def _mend(images: Any) -> str:
     """What makes images of what holds them in another way."""
     if hasattr(images, "read"):
-        return ": give its path, or PIL.Image.open(it)"
+        return ": give its path, or what Image.open of Pillow makes of it"
     if isinstance(images, _BYTES):
-        return ": PIL.Image.open(io.BytesIO(it)) opens a file in memory"
+        return ": Image.open of Pillow reads them from an io.BytesIO"
     return ": make a list of it" if hasattr(images, "__next__") else ""
 
 
