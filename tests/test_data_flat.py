@@ -164,7 +164,7 @@ def test_all_files_that_cannot_be_read_are_named_at_once(rng):
     with pytest.raises(ImageError) as refused:
         survey.surveyed(both, on_bad_image="stop")
     said = str(refused.value)
-    assert said.startswith("31 of 33 images cannot be read; remove them or leave them out (--on-")
+    assert said.startswith("31 of 33 images cannot be read; remove them or leave them out (on_bad")
     with pytest.raises(ImageError, match=r"31 of 33 images cannot be read; remove them: dir/0"):
         survey.surveyed(both)
     assert "\n" not in said and said.count(": damaged") == survey.ERRORS
