@@ -330,7 +330,7 @@ def test_images_of_another_size_are_refused(images):
         (lambda real, fake: (real / 255, fake), "pixels are float64"),
         (lambda real, fake: (real[0], fake), "axis of images is missing"),
         (lambda real, fake: (real[..., :2], fake), "1 or 3"),
-        (lambda real, fake: (real[:0], fake), "holds no pixel"),
+        (lambda real, fake: (real[:0], fake), "at least one image"),
         (lambda real, fake: (real, fake[:, :5]), "must have one size"),
         (lambda real, fake: (real[:20], fake), "at least 19: give 95 real images"),
         (lambda real, fake: (real, fake[:1]), "1 generated images cannot be parted"),

@@ -157,8 +157,7 @@ def test_an_array_of_either_library_and_gray_images_are_scored_alike(detector, r
     expected = detector.score(np.repeat(images, 3, -1))
     assert_array_equal(detector.score(images), expected)
     assert_array_equal(detector.score(jnp.asarray(images)), expected)
-    with pytest.raises(ValueError, match="no images"):
-        detector.score(images[:0])
+    assert detector.score(images[:0]).shape == (0,)
 
 
 @given(st.lists(st.sampled_from([(8, 8), (8, 9), (300, 9)]), max_size=90), st.sampled_from([4, 64]))

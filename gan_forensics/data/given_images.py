@@ -283,7 +283,9 @@ def _pixels(array: Any, range: Range | None, axes: str, *, name: str = "") -> np
     array = as_numpy(array)
     check_axes(array.shape, axes, name)
     if not array.size:
-        raise ValueError(f"{name}no images: an array {list(array.shape)} holds no pixel")
+        if 0 in array.shape[-3:]:
+            raise ValueError(f"{name}images {list(array.shape)} hold no pixel")
+        return np.zeros(array.shape, np.uint8)  # No images; whoever needs some says so.
     if array.dtype == np.uint8 and range is None:
         return array
     if array.dtype.kind not in "fiub":
