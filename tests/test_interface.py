@@ -2,11 +2,13 @@
 
 import ast
 import importlib
+import inspect
 import pydoc
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -93,3 +95,16 @@ def test_the_help_of_a_network_is_about_itself_alone():
         assert "__call__(self" in page
     generator = nn.Generator(32)
     assert {"apply", "init", "tabulate"} <= set(dir(generator)) and nn.Generator.apply
+
+
+def test_a_run_folder_may_be_given_as_text():
+    found = {}
+    for area in AREAS:
+        for name in exported(area):
+            value = getattr(importlib.import_module(f"gan_forensics.{area}"), name)
+            if inspect.isfunction(value) and (
+                run := inspect.signature(value).parameters.get("run")
+            ):
+                found[name] = str in get_args(run.annotation)
+    assert {"fit", "load_gan", "train_stargan", "read_config", "distill"} <= found.keys()
+    assert [name for name, text in found.items() if not text] == []

@@ -127,6 +127,6 @@ def test_your_own_term_on_your_own_networks(run, monkeypatch):
 def test_a_detector_in_scikit_learn(run, monkeypatch):
     shape, scores, best, detector, label, verdict = _texts(run("detector", monkeypatch))
     assert min(map(float, re.findall(r"[\d.]+", scores))) > 0.85
-    assert "SpectralDetector(" in detector and "measured " in detector
+    assert "SpectralDetector(" in detector and "measured: " in detector
     assert ast.literal_eval(verdict) == {"photograph": False, "enlarged": True}
     assert ast.literal_eval(label) == ("fake", {"real": "real", "generated": "fake"})

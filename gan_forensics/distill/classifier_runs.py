@@ -48,7 +48,7 @@ from gan_forensics.train import (
 
 def train_classifier(
     config: ClassifierConfig,
-    run: Path,
+    run: Path | str,
     *,
     follow_links: bool = False,
     on_bad_image: OnBadImage = "stop",
@@ -80,6 +80,7 @@ def train_classifier(
         >>> config = ClassifierConfig("samples:digits")
         >>> train_classifier(config, Path("runs/teacher"))["test"]  # doctest: +SKIP
     """
+    run = Path(run)
     _check_free(run, options)
     make_classifier(config.arch, 2, width=config.width)
     config, parts = open_parts(
@@ -90,7 +91,7 @@ def train_classifier(
 
 def distill(
     config: ClassifierConfig,
-    run: Path,
+    run: Path | str,
     teacher: Classifier | str | Path,
     how: Distillation = Distillation(),  # noqa: B008 - frozen
     *,
@@ -125,6 +126,7 @@ def distill(
         >>> how = Distillation(temperature=2.0)
         >>> distill(ClassifierConfig(), Path("runs/student"), "runs/teacher", how)  # doctest: +SKIP
     """
+    run = Path(run)
     _check_free(run, options)
     make_classifier(config.arch, 2, width=config.width)
     if config.label_smoothing and not how.hard_weight:

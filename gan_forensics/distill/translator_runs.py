@@ -73,7 +73,7 @@ class Teaching:
 
 def train_translator(
     config: TranslatorConfig,
-    run: Path,
+    run: Path | str,
     *,
     data: str,
     steps: int,
@@ -115,6 +115,7 @@ def train_translator(
         >>> config, run = TranslatorConfig(layers=1), Path("runs/translator")
         >>> train_translator(config, run, data="numbers:de", steps=400)  # doctest: +SKIP
     """
+    run = Path(run)
     check_config(config)
     started = (run / "config.json").exists()
     if started and not options.get("resume"):

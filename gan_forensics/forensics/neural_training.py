@@ -140,7 +140,7 @@ def published_variables(arch: str, path: str | Path) -> dict[str, Any]:
 def train_detector(
     parts: Parts,
     config: DetectorConfig,
-    run: Path,
+    run: Path | str,
     *,
     steps: int | None = None,
     resume: bool = False,
@@ -171,6 +171,7 @@ def train_detector(
         >>> config, run = DetectorConfig("resnet_small", width=8), Path("runs/detector")
         >>> detector = train_detector(parts, config, run, steps=500)  # doctest: +SKIP
     """
+    run = Path(run)
     needed = smallest_calibration_set(config.false_alarms)
     what = "real images" if parts.groups is None else "groups of real images"
     votes = range(len(parts.calibration)) if parts.groups is None else parts.groups[0]

@@ -31,7 +31,7 @@ _ROWS = 8
 
 def train_stargan(
     config: StarGanConfig,
-    run: Path,
+    run: Path | str,
     cadence: Cadence,
     *,
     follow_links: bool = False,
@@ -67,6 +67,7 @@ def train_stargan(
         >>> gan.config.attributes  # doctest: +SKIP
         ('red', 'green', 'blue', 'warm', 'striped')
     """
+    run = Path(run)
     labelled = open_attributes(
         config.data,
         attributes=config.attributes,
@@ -122,7 +123,7 @@ def translation_grid(
     return image_grid(np.stack(columns, axis=1).reshape(-1, *image.shape[1:]), len(columns))
 
 
-def load_stargan(run: Path) -> tuple[StarGan, TrainState]:
+def load_stargan(run: Path | str) -> tuple[StarGan, TrainState]:
     """The StarGAN of a run folder, with the state of its newest whole checkpoint.
 
     Raises:
@@ -135,6 +136,7 @@ def load_stargan(run: Path) -> tuple[StarGan, TrainState]:
         >>> state  # doctest: +SKIP
         TrainState(step=5, discriminator 3,244, generator 12 k parameters)
     """
+    run = Path(run)
     gan = from_config(run, KIND, lambda saved: build_stargan(StarGanConfig(**saved)))
     return gan, load_state(run, gan.learner)
 

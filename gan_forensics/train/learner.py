@@ -95,7 +95,7 @@ def process_batches(source: Source, *, batch_size: int, seed: int, **options: An
     return Batches(source, batch_size=batch_size // processes, seed=seed, shard=shard, **options)
 
 
-def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) -> Made:
+def from_config(run: Path | str, kind: str, make: Callable[[dict[str, Any]], Made]) -> Made:
     """What `make` makes of the config of a run folder, whoever wrote that.
 
     Args:
@@ -115,6 +115,7 @@ def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) ->
         ...     from_config(Path(run), "gan", lambda saved: GanConfig(**saved)).shape
         (32, 32, 3)
     """
+    run = Path(run)
     saved = read_config(run, kind)
     try:
         return make(saved)
@@ -131,7 +132,7 @@ def from_config(run: Path, kind: str, make: Callable[[dict[str, Any]], Made]) ->
         ) from error
 
 
-def load_state(run: Path, learner: Learner, *, best: str | None = None) -> TrainState:
+def load_state(run: Path | str, learner: Learner, *, best: str | None = None) -> TrainState:
     """The state of a run's newest whole checkpoint.
 
     Nothing in the folder is changed, so that a run can be looked at while it trains.
@@ -155,6 +156,7 @@ def load_state(run: Path, learner: Learner, *, best: str | None = None) -> Train
         >>> load_state(run, gan.learner)  # doctest: +SKIP
         TrainState(step=20, discriminator 725, generator 17 k parameters)
     """
+    run = Path(run)
     refuse_links(run)
     random_key(0)  # What it refuses of JAX's settings is not to be blamed on the run.
     try:

@@ -82,7 +82,7 @@ def check_new_run(run: Path) -> None:
         )
 
 
-def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
+def read_config(run: Path | str, kind: str | None = None) -> dict[str, Any]:
     """The config of a run: all that was saved, or that of a learner of a kind.
 
     Raises:
@@ -98,6 +98,7 @@ def read_config(run: Path, kind: str | None = None) -> dict[str, Any]:
         ...     read_config(Path(run), "gan")["size"]
         32
     """
+    run = Path(run)
     refuse_links(run)
     path = run / "config.json"
     try:
