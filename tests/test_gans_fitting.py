@@ -9,9 +9,14 @@ import optax
 import pytest
 
 from gan_forensics.data import ArraySource, save_png, take
-from gan_forensics.gans import GanConfig, build, fit, fitting, generate, load, load_gan, save
+from gan_forensics.gans import GanConfig, Task, build, fit, fitting, generate, load, load_gan, save
 from gan_forensics.gans.optimizers import check_rate
-from gan_forensics.train import CheckpointError, InterruptedRunError, RunFolderError
+from gan_forensics.train import (
+    CheckpointError,
+    InterruptedRunError,
+    NonFiniteLossError,
+    RunFolderError,
+)
 
 TINY = dict(size=16, width=2, latent=4, channels=1, batch_size=8)
 POINTS = dict(
@@ -281,3 +286,32 @@ def test_what_cannot_be_loaded_or_saved_is_refused_and_loses_nothing(gan, three,
     assert (tmp_path / "photos" / "a.png").exists()
     with pytest.raises(ValueError):
         save(three, tmp_path / "photos" / "a.png")
+
+
+def test_nan_is_blamed_on_who_moved_first():
+    gan = build(
+        GanConfig(**POINTS), tasks=[Task(generator=(lambda c: c.fake.logits.sum() * np.nan,))]
+    )
+    with pytest.raises(NonFiniteLossError, match=r"step 1: generator/.*\(update 'generator'\)"):
+        quiet(gan, steps=1)
+
+
+def test_a_state_of_a_schedule_says_so_to_a_gan_with_a_number(gan, three, tmp_path):
+    save(three, tmp_path / "mine")
+    other = build(GanConfig(**POINTS, learning_rate=optax.constant_schedule(1e-4)))
+    with pytest.raises(CheckpointError, match="rates are of another kind, a number or a schedule"):
+        load(tmp_path / "mine", other)
+
+
+def test_seed_size_and_mirroring_of_minibatches_are_the_configs(monkeypatch):
+    config = GanConfig(**TINY, seed=7, flip=True)
+    asked = {}
+
+    def batches(source, **options):
+        asked.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "process_batches", batches)
+    with pytest.raises(KeyboardInterrupt):
+        fit(build(config), IMAGES, steps=1)
+    assert asked == {"batch_size": 8, "seed": 7, "flip": True}

@@ -176,7 +176,7 @@ class _OnDemand:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         image = self._images[index]
-        if _is_mapping(image):  # a source that is a sequence
+        if isinstance(image, Mapping):  # a source that is a sequence
             return {**image, "image": square(image["image"], size=self._size)}
         return _Listed([image], self._range, self._size, first=index)[0]
 
@@ -324,10 +324,6 @@ def as_numpy(array: Any) -> np.ndarray:
 
 def _is_array(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _check_range(range: Any) -> None:

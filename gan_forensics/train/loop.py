@@ -4,7 +4,6 @@ The only place of the project where training has side effects. It knows nothing 
 text: it is given a learner, minibatches, and functions to call.
 """
 
-import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from gan_forensics.train.learner import Learner, without_older_start
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
 from gan_forensics.train.run_folder import RunFolderError, claim, writing
-from gan_forensics.train.update import TrainState, Update, make_step, minibatches_per_step
+from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
 
 Callback = Callable[[TrainState, dict[str, float]], object]
 _IN_ERROR = (
@@ -231,7 +230,7 @@ def fit(
         )
         bar, players = stack.enter_context(bar), [update.name for update in learner.updates]
         metrics = _Metrics(log, bar, checkpoints, cadence.log_every, every or {}, players)
-        step = _compiled(tuple(learner.updates), learner.average_decay, mesh)
+        step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
         key = jax.device_put(random_key(seed), replicated(mesh))
         for now in range(first + 1, cadence.steps + 1):
             state, pending = step(state, to_mesh(_stacked(batches, per_step), mesh), key)
@@ -276,12 +275,6 @@ def fit(
                     f"{stop[0].name} at step {now}: {where} to go on", stop[0], state
                 )
         return state
-
-
-@functools.lru_cache(maxsize=4)
-def _compiled(updates: tuple[Update, ...], average_decay: float, mesh: Mesh) -> Callable:
-    """The step of a game for a mesh, which training that goes on shares."""
-    return jit_step(make_step(updates, average_decay=average_decay), mesh)
 
 
 def _check_callbacks(every: Any) -> None:
