@@ -67,7 +67,7 @@ def cllr_cal(real_log10_lr, fake_log10_lr, *, weights: Weights = None) -> float:
 
     Example:
         >>> round(cllr_cal([-3.0, -2.0], [-1.0]), 3)
-        1.733
+        1.734
     """
     whole = cllr(real_log10_lr, fake_log10_lr, weights=weights)
     return whole - cllr_min(real_log10_lr, fake_log10_lr, weights=weights)
