@@ -110,7 +110,7 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
     # A quarter of the files is held out, and a third of the real ones sets the threshold.
     assert 9 <= facts.n_calibration <= 20 and abs(facts.n_calibration - plain.false_alarms.n) <= 1
     assert facts.target == 0.1 and 100 <= facts.n_real <= 140
-    assert len(facts.measured) == 9
+    assert len(facts.measured) == 11
     page = (detector.parent / "detector.html").read_text(encoding="utf-8")
     assert "target of false alarms" in page
     assert f"{plain.detected.events} of {plain.detected.n}" in page

@@ -43,9 +43,9 @@ class DetectFit:
     Of the real images two fifths train it, a fifth sets the threshold, a fifth calibrates
     likelihood ratios, and all is measured on the last fifth, as those images are and after
     compression, resizing and noise; of the generated ones a fifth calibrates, a fifth is measured
-    on, the others train. With fewer than 50 images of a class there are no likelihood ratios, and
-    their fifth trains too. The page beside the detector shows it. Images of one photograph belong
-    together: see --groups.
+    on, the others train. With fewer than some 50 images of a class there are no likelihood ratios,
+    and their fifth trains too. The page beside the detector shows it. Images of one photograph
+    belong together: see --groups.
 
     Try it:
 
