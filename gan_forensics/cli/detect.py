@@ -40,9 +40,12 @@ AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
 class DetectFit:
     """Fit a detector of features on real and generated images, and measure what it is worth.
 
-    Of the real images three fifths train it, a fifth sets the threshold, and the false alarms are
-    measured on the last fifth, as those images are and after compression, resizing and noise. The
-    page beside the detector shows it. Images of one photograph belong together: see --groups.
+    Of the real images two fifths train it, a fifth sets the threshold, a fifth calibrates
+    likelihood ratios, and all is measured on the last fifth, as those images are and after
+    compression, resizing and noise; of the generated ones a fifth calibrates, a fifth is measured
+    on, the others train. With fewer than 50 images of a class there are no likelihood ratios, and
+    their fifth trains too. The page beside the detector shows it. Images of one photograph belong
+    together: see --groups.
 
     Try it:
 
