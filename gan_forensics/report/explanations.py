@@ -11,6 +11,7 @@ from gan_forensics.forensics.explanations import GENERATED, REAL
 from gan_forensics.forensics.verdicts import Verdict, tally
 from gan_forensics.report.blocks import Picture, Section, Table
 from gan_forensics.report.detector import about, probability_words
+from gan_forensics.report.evidence import six_questions
 from gan_forensics.report.figures import Figure
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import INK
@@ -102,6 +103,12 @@ def explanations_page(
             ),
             Section("Channels", [ranked, collage, table] if channels else [ranked]),
             *(left_out if errors else []),
+            six_questions(
+                f"Each of {len(verdicts)} images, by itself.",
+                calibration=detector.calibration,
+                calibrators=detector.calibrators,
+                facts=detector.facts,
+            ),
             about(detector),
         ],
     )

@@ -12,7 +12,7 @@ from gan_forensics.files.showing import MOST_NAMES
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table
-from gan_forensics.report.detector_fit import CARRIER_WORDS
+from gan_forensics.report.evidence import CARRIER_WORDS, six_questions
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.strength import Panel, Point, strength_figure
@@ -29,6 +29,7 @@ SHARES = {
     "fake_accuracy": "generated images detected",
     "auc": "AUC",
 }
+COMPARED = "Images as they are and after what may happen to images on their way, at every strength."
 CAPTION = (
     "Lines: exact 95 % intervals. Where both accuracies do not add up to more than 1, a verdict "
     "says nothing; where the AUC stays high all the same, another threshold would."
@@ -142,6 +143,12 @@ def robustness_page(
                 ],
             ),
             Section("All numbers", [_table(name, some) for name, some in sources.items()]),
+            six_questions(
+                COMPARED,
+                calibration=detector.calibration,
+                calibrators=detector.calibrators,
+                facts=detector.facts,
+            ),
             Section("How it was measured", [Facts(protocol)]),
         ],
     )
