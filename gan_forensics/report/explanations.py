@@ -104,7 +104,7 @@ def explanations_page(
             Section("Channels", [ranked, collage, table] if channels else [ranked]),
             *(left_out if errors else []),
             six_questions(
-                f"Each of {len(verdicts)} images, by itself.",
+                f"Each of {len(images)} images, by itself.",
                 calibration=detector.calibration,
                 calibrators=detector.calibrators,
                 facts=detector.facts,
