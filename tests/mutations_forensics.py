@@ -6,13 +6,13 @@ from tests.mutations import Mutation
 MUTATIONS = [
     Mutation(
         "gan_forensics/forensics/calibration.py",
-        "allowed = false_alarms * (len(sizes) + 1) - 1 + 1e-9",
-        "allowed = false_alarms * (len(sizes) + 1) + 1e-9",
+        "allowed = false_alarms * (votes + 1) - 1 + 1e-9",
+        "allowed = false_alarms * (votes + 1) + 1e-9",
         "tests/test_forensics_metrics.py tests/test_forensics_calibration.py",
     ),
     Mutation(
         "gan_forensics/forensics/calibration.py",
-        "above = np.cumsum(1 / sizes[group[order]])",
+        "above = np.cumsum(weights[order])",
         "above = np.cumsum(np.ones(len(order)))",
         "tests/test_forensics_calibration.py",
     ),
@@ -203,15 +203,15 @@ MUTATIONS = [
         "tests/test_forensics_metrics.py tests/test_forensics_evaluate.py",
     ),
     Mutation(
-        "gan_forensics/cli/detect.py",
+        "gan_forensics/cli/score.py",
         'RESHIPPED) if carriers else ("none",)',
         "RESHIPPED)",
         "tests/test_cli_verdicts.py",
     ),
     Mutation(
-        "gan_forensics/cli/detect.py",
-        "rate = measured_rate([verdict == wrong for _, verdict in by_label[label]])",
-        "rate = measured_rate([verdict != label for _, verdict in by_label[label]])",
+        "gan_forensics/report/scores.py",
+        "rate = measured_rate([verdict == wrong for verdict in said])",
+        "rate = measured_rate([verdict != label for verdict in said])",
         "tests/test_cli_verdicts.py",
     ),
     Mutation(
