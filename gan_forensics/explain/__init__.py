@@ -1,7 +1,6 @@
 """Explaining networks: relevance, forensic features, and what they respond to."""
 
 from gan_forensics.explain import composites, rules
-from gan_forensics.explain.canonize import fold_batch_norm
 from gan_forensics.explain.channels import (
     TopImages,
     masked_logits,
@@ -16,7 +15,8 @@ from gan_forensics.explain.forensic_features import (
 )
 from gan_forensics.explain.grad_cam import GradCam, guided_grad_cam
 from gan_forensics.explain.heat_maps import Box, bounding_box, heat_map
-from gan_forensics.explain.layers import Layer, feature_layers, find_layers
+from gan_forensics.explain.layers import Layer, feature_layers
+from gan_forensics.explain.networks import find_layers
 from gan_forensics.explain.probes import (
     ColourConditional,
     GrayDrop,
@@ -49,7 +49,6 @@ __all__ = [
     "feature_relevance",
     "FeatureRelevance",
     "find_layers",
-    "fold_batch_norm",
     "GradCam",
     "gray_drop",
     "GrayDrop",

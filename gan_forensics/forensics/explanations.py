@@ -30,6 +30,7 @@ from gan_forensics.explain import (
     top_images,
     unit_relevance,
 )
+from gan_forensics.explain.composites import IMAGENET
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.place_logits import place_logits
@@ -70,17 +71,14 @@ class Patch(NamedTuple):
     pixels: UInt8[np.ndarray, "h w 3"]
 
 
-@functools.cache  # the same object every time, by which compiled functions are found again
-def composite_of(arch: str) -> Composite:
-    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets.
+# What the images of NPR's residual may be: differences of two pixels.
+RESIDUAL = -SCALE * (IMAGENET[1] - IMAGENET[0]), SCALE * (IMAGENET[1] - IMAGENET[0])
 
-    What the first convolution of NPR reads are differences of two pixels.
-    """
+
+def composite_of(arch: str) -> Composite:
+    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
     if arch.startswith("efficientnet"):
         return composites.beta_zero_everywhere()
-    if arch == "npr":
-        most = SCALE * (composites.HIGH - composites.LOW)
-        return composites.beta_zero(low=-most, high=most)
     return composites.beta_zero()
 
 
@@ -115,6 +113,7 @@ def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
         detector.variables,
         images,
         read=_residual if residual else preprocess,
+        range=RESIDUAL if residual else IMAGENET,
         composite=composite_of(arch),
         stage=stage,
     )
@@ -153,6 +152,7 @@ def explain_network(
     images: Images,
     *,
     read: Callable,
+    range: tuple[float, float],
     composite: Composite,
     stage: str,
 ) -> list[Explanation]:
@@ -164,17 +164,18 @@ def explain_network(
         images: uint8.
         read: uint8 images -> what the network is called with; the same object every time, by which
             what is compiled is found again.
-        composite: likewise.
+        range: the least and the greatest value of what `read` gives.
+        composite: as `read`.
         stage: whose last maps Grad-CAM looks at.
     """
     found: dict[int, Explanation] = {}
-    run = _explain(network, read, composite, stage)
+    run = _explain(network, read, range, composite, stage)
     for rows, batch in size_batches(images, most=_AT_ONCE):
         logits, image, guided = (np.asarray(a) for a in run(variables, batch))
         for place, row in enumerate(rows):
             smooth = _smoothed(image[place])
             found[int(row)] = Explanation(float(logits[place]), smooth, guided[place])
-    return [found[i] for i in range(len(images))]
+    return [found[i] for i, _ in enumerate(images)]
 
 
 def last_stage(network: nn.Module) -> str:
@@ -310,10 +311,16 @@ def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndar
 
 
 @functools.lru_cache(maxsize=16)
-def _explain(network: nn.Module, read: Callable, composite: Composite, stage: str) -> Callable:
+def _explain(
+    network: nn.Module,
+    read: Callable,
+    range: tuple[float, float],
+    composite: Composite,
+    stage: str,
+) -> Callable:
     def run(variables, images):
-        x = read(images)
-        found = relevance(network, variables, x, composite=composite, start=lambda logits: logits)
+        x, rules = read(images), {"range": range, "composite": composite}
+        found = relevance(network, variables, x, **rules, start=lambda logits: logits)
         cam = guided_grad_cam(network, variables, x, layer=stage)
         pixels = found.image.shape[1] * found.image.shape[2]
         return found.logits[:, 0], pixels * found.image.sum(-1), cam.product
@@ -328,7 +335,8 @@ def _units(network: nn.Module, arch: str, names: tuple[str, ...]) -> Callable:
 
     def run(variables, images, which, channel):
         x, meant = preprocess(images), {"layer": names, "which": which, "channel": channel}
-        return heat_map(unit_relevance(network, variables, x, composite=composite, **meant).image)
+        rules = {"range": IMAGENET, "composite": composite}
+        return heat_map(unit_relevance(network, variables, x, **rules, **meant).image)
 
     return jit(run)
 
