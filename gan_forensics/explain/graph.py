@@ -197,18 +197,18 @@ def guided(network: Network) -> Program:
     A ReLU passes gradients that are positive, where it is on: Springenberg et al., "Striving for
     simplicity" (ICLR 2015 workshop). All else, other activations too, has its ordinary gradient.
     """
+    program, values = network.program, network.meaning.values
+    # Norms and gates have maxima too, that are no activations.
+    reached = network.meaning.reached(program)
     steps = [
-        step._replace(instead=_guided_relu) if _is_relu(network, step) else step
-        for step in network.program.steps
+        step._replace(instead=_guided_relu)
+        if step.name == "max"
+        and step.outputs[0] in reached
+        and sum(values[i].data for i in step.inputs) == 1
+        else step
+        for step in program.steps
     ]
-    return network.program._replace(steps=steps)
-
-
-def _is_relu(network: Network, step: Step) -> bool:
-    """Whether a step is the maximum of data and a constant; those of norms are not meant."""
-    read = [network.meaning.values[i] for i in step.inputs]
-    data = [value for value in read if value.data]
-    return step.name == "max" and len(data) == 1 and not data[0].statistic
+    return program._replace(steps=steps)
 
 
 def _guided_relu(p: Array, q: Array) -> Array:
