@@ -264,6 +264,7 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert read_csv(features / "features.csv")[0]["name"] in page
     assert "small.png: images of 1x1 pixels" in page
+    assert "On which reference data?" in page and "weak support for photograph" in page
     rows, made = read_csv(out / "scores.csv"), load_detector(detector)
     errors = {row["path"][-9:]: row for row in rows if row["error"]}
     assert errors.keys() == {"small.png", "black.png"} and len(rows) == 6

@@ -64,6 +64,7 @@ def test_fit_says_target_and_measurement_and_writes_a_page(folders, tmp_path, ca
     assert "110 PNG, 32x32, RGB" in said.err and "WARNING" not in said.err
     page = (tmp_path / "d.html").read_text(encoding="utf-8")
     assert "screenshot at 125 %" in page and "no better than chance" in page
+    assert "Generators: " in page and "weak support for photograph" in page
     assert made.facts["real"] == str(folders[0]) and made.facts["audit"]["biased"] is False
 
 
