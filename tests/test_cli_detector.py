@@ -1,6 +1,7 @@
 """`train detector`, `detect score`, `explain` and `features` on tiny networks and images."""
 
 import csv
+import html
 import json
 import re
 from dataclasses import replace
@@ -251,7 +252,8 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
         *("--patches", 3, "--ranking", features / "features.csv"),
     )
     assert code == 0
-    assert "2 images left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 images left out" in said
     pictures = sorted(out.glob("0*.png"))
     assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
     with Image.open(pictures[0]) as panel:
@@ -275,6 +277,10 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
         called = "generated" if float(row["score"]) > made.threshold else "real"
         assert row["verdict"] == called and f"{row['path'][-7:]}: called {called}." in page
     assert page.count('class="over pixels"') == 4
+    # Whether the evidence can be trusted stands at the head, and in short on the terminal.
+    (words,) = re.findall("On these images the evidence .*? 4 images[)][.]", said)
+    assert page.count(html.escape(words)) == 2 and words in html.unescape(page)[: page.find("<h2")]
+    assert "Can the evidence be trusted?" in page and "gradient x input" in page
     # People read percent and words, no Python: the facts are a table.
     assert "validation: real images called real" in page and "{&#39;" not in page
     assert f"aims at calling at most {100 * made.calibration.target:g} % of real images" in page

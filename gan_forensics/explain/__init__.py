@@ -9,6 +9,7 @@ from gan_forensics.explain.channels import (
     top_images,
 )
 from gan_forensics.explain.composites import Composite
+from gan_forensics.explain.faithful import Area, Faithfulness, MeanInterval
 from gan_forensics.explain.forensic_features import (
     FeatureRelevance,
     channel_shares,
@@ -36,6 +37,7 @@ from gan_forensics.explain.ranking import (
 )
 
 __all__ = [
+    "Area",
     "bounding_box",
     "Box",
     "channel_masks",
@@ -44,6 +46,7 @@ __all__ = [
     "ColourConditional",
     "Composite",
     "composites",
+    "Faithfulness",
     "Feature",
     "feature_layers",
     "feature_relevance",
@@ -61,6 +64,7 @@ __all__ = [
     "MaskSets",
     "max_activations",
     "median_test",
+    "MeanInterval",
     "MedianTest",
     "parse_name",
     "rank",

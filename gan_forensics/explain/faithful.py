@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Array, Float, Real
 
 from gan_forensics.explain.removal import (
     BASELINES,
@@ -156,6 +158,8 @@ class Faithfulness:
         return faithfulness_figure(self)
 
     def __repr__(self) -> str:
+        if self.images < 2:
+            return f"Faithfulness({self.images} image)"
         gains = ", ".join(f"{method} {self.gain(method)}" for method in self.methods[:-1])
         return f"Faithfulness({self.images} images; logits gained on a {RANDOM}: {gains})"
 
@@ -245,6 +249,34 @@ def map_faithfulness(
     chance = curves[:, len(maps) :].mean(1, keepdims=True)
     deletion, insertion = np.concatenate([curves[:, : len(maps)], chance], 1)
     return Faithfulness((*maps, RANDOM), tuple(baselines), deletion, insertion, patch, orders)
+
+
+def gradient_maps(
+    slope: Float[Array, "b h w c"], x: Float[Array, "b h w c"], weighted: Float[Array, "b h2 w2"]
+) -> dict[str, Float[Array, "b h w"]]:
+    """The maps that relevance is compared with, of the gradient of what is explained.
+
+    Its norm over colours (Simonyan et al., arXiv 1312.6034; the norm as in Samek et al. 2017), its
+    product with the image, summed over colours (Shrikumar et al., arXiv 1605.01713), and Grad-CAM
+    (Selvaraju et al., ICCV 2017) before its ReLU, so that places that speak against it have an
+    order too, resized to the image.
+
+    Args:
+        slope: the gradient.
+        x: the image, as the network reads it.
+        weighted: of `GradCam`.
+
+    Example:
+        >>> x = jnp.ones((1, 4, 4, 3))
+        >>> {name: found.shape for name, found in gradient_maps(x, x, x[:, :2, :2, 0]).items()}
+        {'gradient': (1, 4, 4), 'gradient x input': (1, 4, 4), 'Grad-CAM': (1, 4, 4)}
+    """
+    resized = jax.image.resize(weighted, x.shape[:3], "linear", antialias=False)
+    return {
+        "gradient": jnp.sqrt((slope**2).sum(-1)),
+        "gradient x input": (slope * x).sum(-1),
+        "Grad-CAM": resized,
+    }
 
 
 def joined(parts: Sequence[Faithfulness]) -> Faithfulness:

@@ -9,7 +9,8 @@ the logit is negative.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -30,6 +31,7 @@ from gan_forensics.explain import (
     top_images,
     unit_relevance,
 )
+from gan_forensics.explain.faithful import gradient_maps
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.place_logits import place_logits
@@ -42,6 +44,8 @@ OPACITY = 0.8  # of the strongest evidence in files; readers of the page set the
 SMOOTHED = 5  # side of the square that relevance is averaged over
 # Architectures whose front end is a transform of the whole image.
 SPECTRAL = ("autogan", "dct_cnn")
+# Larger images are explained, and how faithful that is is not measured: it would take minutes.
+MEASURED_PIXELS = 2**18
 _AT_ONCE = 4
 _COLOURS = np.array([0.299, 0.587, 0.114])  # of gray, ITU-R BT.601
 
@@ -55,11 +59,14 @@ class Explanation(NamedTuple):
             its mean over the image is the logit less what the biases hold. Positive for
             "generated", negative for "real".
         guided: Guided Grad-CAM of the last stage, signed, one value for each colour.
+        others: the maps that `faithful_explanations` compares relevance with, by name; none of
+            images of more than `MEASURED_PIXELS`.
     """
 
     score: float
     relevance: Float[np.ndarray, "h w"]
     guided: Float[np.ndarray, "h w 3"]
+    others: Mapping[str, Float[np.ndarray, "h w"]] = MappingProxyType({})
 
 
 class Patch(NamedTuple):
@@ -119,8 +126,15 @@ def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
         stage=stage,
     )
     if residual:
-        return [e._replace(relevance=_padded(e.relevance, x), guided=_padded(e.guided, x))
-                for e, x in zip(found, images, strict=True)]  # fmt: skip
+        return [
+            Explanation(
+                e.score,
+                _padded(e.relevance, x),
+                _padded(e.guided, x),
+                {name: _padded(other, x) for name, other in e.others.items()},
+            )
+            for e, x in zip(found, images, strict=True)
+        ]
     if arch == "places":
         maps = place_logits(detector, images)
         return [e._replace(relevance=_enlarged(places, x))
@@ -168,12 +182,17 @@ def explain_network(
         stage: whose last maps Grad-CAM looks at.
     """
     found: dict[int, Explanation] = {}
-    run = _explain(network, read, composite, stage)
     for rows, batch in size_batches(images, most=_AT_ONCE):
-        logits, image, guided = (np.asarray(a) for a in run(variables, batch))
+        compared = batch.shape[1] * batch.shape[2] <= MEASURED_PIXELS
+        run = _explain(network, read, composite, stage, compared)
+        logits, image, guided, others = jax.tree.map(np.asarray, run(variables, batch))
         for place, row in enumerate(rows):
-            smooth = _smoothed(image[place])
-            found[int(row)] = Explanation(float(logits[place]), smooth, guided[place])
+            found[int(row)] = Explanation(
+                float(logits[place]),
+                _smoothed(image[place]),
+                guided[place],
+                {name: other[place] for name, other in others.items()},
+            )
     return [found[i] for i in range(len(images))]
 
 
@@ -310,13 +329,19 @@ def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndar
 
 
 @functools.lru_cache(maxsize=16)
-def _explain(network: nn.Module, read: Callable, composite: Composite, stage: str) -> Callable:
+def _explain(
+    network: nn.Module, read: Callable, composite: Composite, stage: str, compared: bool
+) -> Callable:
     def run(variables, images):
         x = read(images)
         found = relevance(network, variables, x, composite=composite, start=lambda logits: logits)
         cam = guided_grad_cam(network, variables, x, layer=stage)
         pixels = found.image.shape[1] * found.image.shape[2]
-        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product
+        others = {}
+        if compared:
+            slope = jax.grad(lambda x: network.apply(variables, x, train=False).sum())(x)  # pyright: ignore
+            others = gradient_maps(slope, x, cam.weighted)
+        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product, others
 
     return jit(run)
 

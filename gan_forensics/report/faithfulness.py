@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from gan_forensics.explain.faithful import LEVEL, interval
 from gan_forensics.report.blocks import Table
 from gan_forensics.report.figures import Figure, literal
 from gan_forensics.report.plots import FAINT, INK, curve_style, tidy
 
 if TYPE_CHECKING:
-    from gan_forensics.explain import Faithfulness, MeanInterval
+    from gan_forensics.explain import Faithfulness
 
 WORDS = {"deletion": "most relevant removed first", "insertion": "most relevant put in first"}
 
@@ -21,8 +22,6 @@ def faithfulness_figure(measured: "Faithfulness") -> Figure:
     Args:
         measured: of `explain.faithfulness`.
     """
-    from gan_forensics.explain.faithful import LEVEL, interval
-
     rows = len(measured.baselines)
     figure = Figure(figsize=(7.6, 0.9 + 2.6 * rows), dpi=150, layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True)
@@ -30,7 +29,6 @@ def faithfulness_figure(measured: "Faithfulness") -> Figure:
     for row, baseline in enumerate(measured.baselines):
         for column, (kind, words) in enumerate(WORDS.items()):
             axes, curves = panels[row][column], getattr(measured, kind)[:, row]
-            # Chance last, over the others.
             for place, method in enumerate(measured.methods):
                 colour, dash = curve_style(0 if place == chance else place + 1)
                 mean = curves[place].mean(0)
@@ -75,13 +73,9 @@ def area_table(measured: "Faithfulness") -> Table:
     )
 
 
-def verdict(measured: "Faithfulness", method: str) -> str:
+def gain_words(measured: "Faithfulness", method: str) -> str:
     """Whether a map beats random orders on these images, in one plain sentence."""
-    return gain_words(measured.gain(method), measured.images, method)
-
-
-def gain_words(gain: "MeanInterval", images: int, method: str) -> str:
-    """The sentence for a gain."""
+    gain, images = measured.gain(method), measured.images
     ends = f"95 % interval {gain.low:.3g} to {gain.high:.3g} logits, {images} images"
     if gain.low > 0:
         return (
