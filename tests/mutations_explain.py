@@ -185,7 +185,7 @@ MUTATIONS = [
     Mutation(
         "gan_forensics/forensics/explanations.py",
         "evidence(explanation.relevance, scale)",
-        "evidence(explanation.relevance, common_scale([explanation]))",
+        "evidence(explanation.relevance, common_scale([explanation.relevance]))",
         PAGE,
     ),
 ]

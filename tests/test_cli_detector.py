@@ -417,11 +417,11 @@ def test_all_images_of_a_page_have_one_scale():
         Explanation(0.0, np.full((10, 10), size), np.zeros((10, 10, 3))) for size in (0.5, -2.0)
     )
     image = np.zeros((10, 10, 3), np.uint8)
-    scale = common_scale([weak, strong])
-    assert scale == 2.0 == common_scale([strong, weak])
+    scale = common_scale([weak.relevance, strong.relevance])
+    assert scale == 2.0 == common_scale([strong.relevance, weak.relevance])
     alphas = [panel(image, found, scale)[1][0, 12:22, 3] for found in (weak, strong)]
     assert (alphas[0] == 64).all() and (alphas[1] == 255).all()
-    assert common_scale([Explanation(0.0, np.zeros((4, 4)), np.zeros((4, 4, 3)))]) == 1.0
+    assert common_scale([np.zeros((4, 4))]) == 1.0
 
 
 def test_the_layer_lies_on_the_faded_image_alone():

@@ -93,7 +93,7 @@ class Explain:
                 raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
             write_csv(self.out / "scores.csv", rows_found)
         pixels = [image for image, _ in found.values()]
-        scale, verdicts = common_scale([explained for _, explained in found.values()]), []
+        scale, verdicts = common_scale([e.relevance for _, e in found.values()]), []
         for path, (image, explained) in found.items():
             verdict = Verdict(path, explained.score, *panel(image, explained, scale))
             name = f"{len(verdicts):03d}-{file_stem(path.stem)}.png"

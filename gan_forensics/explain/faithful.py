@@ -27,7 +27,6 @@ from gan_forensics.explain.removal import (
     Baseline,
     area,
     baseline_images,
-    patch_places,
     random_ranks,
     removal_curves,
     removal_ranks,
@@ -230,7 +229,7 @@ def map_faithfulness(
     x = np.asarray(x)
     weights = np.asarray(weights, np.float64).reshape(len(x), -1)
     ranks = [_ranked(method, np.asarray(found), x, patch, seed) for method, found in maps.items()]
-    patches = int(patch_places(*x.shape[1:3], patch).max()) + 1
+    patches = ranks[0].shape[1]
     ranks += [random_ranks(len(x), patches, seed=seed + 1 + order) for order in range(orders)]
 
     def score(images, rows):

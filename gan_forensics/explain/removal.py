@@ -100,7 +100,8 @@ def removal_ranks(
                 f"the map of image {row} is {found.min():g} everywhere, so that no place comes "
                 "first: leave the image or the method out"
             )
-    places = patch_places(*evidence.shape[1:], patch).ravel()
+    _, height, width = evidence.shape
+    places = patch_places(height, width, patch).ravel()
     sums = np.stack([np.bincount(places, found.ravel()) for found in evidence])
     draws = random_ranks(len(sums), sums.shape[1], seed=seed)
     return np.argsort(np.lexsort((draws, -sums), axis=1), axis=1)
@@ -165,7 +166,8 @@ def removal_curves(
         >>> deletion[0, 0, 0], insertion[0, 0, 0]
         (array([2. , 0.5, 0. ]), array([0. , 1.5, 2. ]))
     """
-    places, counts = patch_places(*x.shape[1:3], patch), removed_counts(ranks.shape[-1], steps)
+    _, height, width, _ = x.shape
+    places, counts = patch_places(height, width, patch), removed_counts(ranks.shape[-1], steps)
 
     def scores(shape: tuple[int, ...], images: Callable[..., np.ndarray]) -> np.ndarray:
         """`score` of all images of a grid, whose last but one axis is that of `x`."""

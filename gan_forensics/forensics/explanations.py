@@ -124,6 +124,7 @@ def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
         read=_residual if residual else preprocess,
         composite=composite_of(arch),
         stage=stage,
+        compared=MEASURED_PIXELS,
     )
     if residual:
         return [
@@ -169,6 +170,7 @@ def explain_network(
     read: Callable,
     composite: Composite,
     stage: str,
+    compared: int = 0,
 ) -> list[Explanation]:
     """Explain the one logit of a network on each image, as `explain` does.
 
@@ -180,11 +182,12 @@ def explain_network(
             what is compiled is found again.
         composite: likewise.
         stage: whose last maps Grad-CAM looks at.
+        compared: images of at most so many pixels have the maps of `Explanation.others`.
     """
     found: dict[int, Explanation] = {}
     for rows, batch in size_batches(images, most=_AT_ONCE):
-        compared = batch.shape[1] * batch.shape[2] <= MEASURED_PIXELS
-        run = _explain(network, read, composite, stage, compared)
+        others = batch.shape[1] * batch.shape[2] <= compared
+        run = _explain(network, read, composite, stage, others)
         logits, image, guided, others = jax.tree.map(np.asarray, run(variables, batch))
         for place, row in enumerate(rows):
             found[int(row)] = Explanation(
@@ -244,12 +247,12 @@ def channel_maxima(
     return result
 
 
-def common_scale(explanations: Sequence[Explanation]) -> float:
-    """The relevance that is drawn in full colour: the 99th percentile of its size over all images.
+def common_scale(maps: Sequence[Float[np.ndarray, "_h _w"]]) -> float:
+    """The relevance that is drawn in full colour: the 99th percentile of its size over all maps.
 
     1 where there is no relevance at all.
     """
-    sizes = np.concatenate([np.abs(found.relevance).ravel() for found in explanations])
+    sizes = np.concatenate([np.abs(found).ravel() for found in maps])
     return float(np.percentile(sizes, 99)) or float(sizes.max()) or 1.0
 
 
@@ -330,7 +333,7 @@ def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndar
 
 @functools.lru_cache(maxsize=16)
 def _explain(
-    network: nn.Module, read: Callable, composite: Composite, stage: str, compared: bool
+    network: nn.Module, read: Callable, composite: Composite, stage: str, compare: bool
 ) -> Callable:
     def run(variables, images):
         x = read(images)
@@ -338,7 +341,7 @@ def _explain(
         cam = guided_grad_cam(network, variables, x, layer=stage)
         pixels = found.image.shape[1] * found.image.shape[2]
         others = {}
-        if compared:
+        if compare:
             slope = jax.grad(lambda x: network.apply(variables, x, train=False).sum())(x)  # pyright: ignore
             others = gradient_maps(slope, x, cam.weighted)
         return found.logits[:, 0], pixels * found.image.sum(-1), cam.product, others

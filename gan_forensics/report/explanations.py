@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 
-from gan_forensics.forensics.explanations import GENERATED, REAL
 from gan_forensics.forensics.faithful_explanations import EVIDENCE
 from gan_forensics.report.blocks import Picture, Section, Table
 from gan_forensics.report.detector import about, probability_words
@@ -15,6 +13,7 @@ from gan_forensics.report.faithfulness import area_table, faithfulness_figure, g
 from gan_forensics.report.figures import Figure
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import INK
+from gan_forensics.report.relevance import EVIDENCE_COLOURS
 
 if TYPE_CHECKING:
     from gan_forensics.explain import Faithfulness, Feature
@@ -169,12 +168,11 @@ PLACES = (
 
 def scale_picture(scale: float, low: str = 'for "real"', high: str = 'for "generated"') -> Picture:
     """The colours, and what evidence in the lowest and the highest of them speaks for."""
-    colours = [tuple(c / 255 for c in colour) for colour in (REAL, (128, 128, 128), GENERATED)]
     figure = Figure(figsize=(7.6, 0.9), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(
         np.linspace(-scale, scale, 256)[None],
-        cmap=LinearSegmentedColormap.from_list("evidence", colours),
+        cmap=EVIDENCE_COLOURS,
         extent=(-scale, scale, 0, 1),
         aspect="auto",
     )
