@@ -128,7 +128,7 @@ def test_a_step_keeps_every_shape_and_reports_scalars(method):
     assert own is None or f"discriminator/{own}" in metrics
 
 
-@pytest.mark.parametrize("size", [48, 64, 128])
+@pytest.mark.parametrize("size", [48, 64, pytest.param(128, marks=pytest.mark.slow)])
 def test_the_published_sizes_build_at_their_published_widths(size):
     config = GanConfig("infomax-gan", size=size, batch_size=64)
     before, after, metrics = abstract_step(config)

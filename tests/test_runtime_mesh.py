@@ -36,7 +36,7 @@ def test_toy_games_on_many_devices_equal_one(game, devices):
 
 
 @pytest.mark.parametrize("method", ["dcgan", "wgan-gp"])
-@pytest.mark.parametrize("devices", [4, 8])
+@pytest.mark.parametrize("devices", [pytest.param(4, marks=pytest.mark.slow), 8])
 def test_gradients_and_batch_statistics_on_many_devices_equal_one(method, devices, rng):
     # SGD, so that a step is the gradient: Adam's first step turns rounding into whole steps.
     import optax
