@@ -1,13 +1,18 @@
 """How faithful maps are: gains on random orders, their intervals, pictures and words."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import ttest_1samp
 
+from gan_forensics.explain import composites, faithful
 from gan_forensics.explain.faithful import (
     RANDOM,
     Faithfulness,
+    cam_map,
+    faithfulness,
     interval,
     joined,
     map_faithfulness,
@@ -197,3 +202,99 @@ def test_the_table_has_a_row_for_every_area():
     assert len(table.rows) == 8
     assert table.rows[0][:3] == ["evidence", "deletion", "blur"] and "[" in table.rows[0][4]
     assert [row[4] for row in table.rows if row[0] == RANDOM] == ["–"] * 4
+
+
+ROWS = {"composite": composites.epsilon_everywhere(1e-12), "patch": 1, "steps": 8, "orders": 1}
+
+
+def plane(parameters, x):
+    """A linear network of several logits."""
+    return x.reshape(len(x), -1) @ parameters
+
+
+@pytest.fixture
+def planes(rng):
+    return rng.normal(size=(64, 3)).astype(np.float32)
+
+
+def test_relevance_of_a_linear_network_is_gradient_times_input_and_has_its_curve(images, planes):
+    found = faithfulness(plane, planes[:, :1], images, range=(-1, 1), baselines=("mean",), **ROWS)
+    assert found.methods == ("relevance", "gradient", "gradient x input", RANDOM)
+    assert_allclose(found.deletion[0], found.deletion[2], rtol=0, atol=1e-5)
+    logits = images.reshape(6, 64) @ planes[:, 0]
+    assert (logits < 0).any() and (logits > 0).any()
+    # The logit counts in its own sign, and what speaks for that goes first.
+    assert_allclose(found.deletion[0, 0, :, 0], abs(logits), rtol=1e-5)
+    evidence = (images[..., 0] * planes[:, 0].reshape(8, 8)) * np.sign(logits)[:, None, None]
+    maps = {"map": evidence}
+    own = measured(images, planes[:, 0].reshape(8, 8, 1), maps, np.sign(logits), orders=1,
+                   baselines=("mean",))  # fmt: skip
+    assert_allclose(found.deletion[0], own.deletion[0], rtol=0, atol=1e-4)
+
+
+def test_the_largest_logit_or_the_one_that_is_asked_for_is_explained(images, planes):
+    logits = images.reshape(6, 64) @ planes
+    ask = {"range": (-1, 1), **ROWS}
+    largest = faithfulness(plane, planes, images, **ask)
+    assert_allclose(largest.deletion[0, 0, :, 0], logits.max(1), rtol=1e-5)
+    each = [2, 0, 1, 1, 0, 2]
+    for target, expected in ((1, logits[:, 1]), (each, logits[np.arange(6), each])):
+        found = faithfulness(plane, planes, images, target=target, **ask)
+        assert_allclose(found.deletion[0, 0, :, 0], expected, rtol=1e-4, atol=1e-5)
+        # Evidence for the logit goes first also where it is negative.
+        assert (area(found.deletion[2, 1]) < area(found.deletion[-1, 1])).all()
+    before = faithful._maps.cache_info()
+    assert before.hits >= 2  # compiled once, whatever the target
+    for target in (3, -1, [0, 1], 0.5):
+        with pytest.raises(ValueError, match="target .*: give one number from 0 to 2, or one for"):
+            faithfulness(plane, planes, images, target=target, **ask)
+
+
+def test_maps_of_the_users_own_are_compared_too(images, planes):
+    own = {"mine": images[..., 0]}
+    found = faithfulness(plane, planes, images, range=(-1, 1), maps=own, **ROWS)
+    assert found.methods == ("relevance", "gradient", "gradient x input", "mine", RANDOM)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x[:1], r"images are \[1, 8, 8, 1\]: give at least two"),
+        (lambda x: x.reshape(6, 64), r"images are \[6, 64\]: give at least two, \[b, h, w, c\]"),
+        (lambda x: 127.5 * (x + 1), "pixels are from .* outside of the stated range from -1 to 1"),
+        (lambda x: np.where(x > 0.9, np.nan, x), "pixels are from nan"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(images, planes, change, words):
+    with pytest.raises(ValueError, match=words) as error:
+        faithfulness(plane, planes, change(images), range=(-1, 1), **ROWS)
+    assert "\n" not in str(error.value)
+
+
+def test_grad_cam_looks_at_the_last_convolution_with_places(images, rng):
+    def convolved(kernel, x):
+        return jax.lax.conv_general_dilated(
+            x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+    def network(parameters, x):
+        return jnp.maximum(convolved(parameters["conv"], x), 0).mean((1, 2)) @ parameters["last"]
+
+    shapes = {"conv": (3, 3, 1, 2), "last": (2, 1)}
+    parameters = {n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}
+    x = images.astype(np.float32)
+    maps = np.asarray(convolved(parameters["conv"], x))
+    slopes = (maps > 0).mean((1, 2), keepdims=True) * parameters["last"][:, 0]
+    signs = np.sign(np.asarray(network(parameters, x)))[:, :, None]
+    own = {"mine": signs * np.asarray(cam_map((slopes * maps).sum(-1), x))}
+    ask = {"patch": 2, "steps": 4, "orders": 1}
+    found = faithfulness(network, parameters, x, range=(-1, 1), maps=own, **ask)
+    assert found.methods == (
+        "relevance",
+        "gradient",
+        "gradient x input",
+        "Grad-CAM",
+        "mine",
+        RANDOM,
+    )
+    assert_allclose(found.deletion[3], found.deletion[4], rtol=0, atol=1e-5)

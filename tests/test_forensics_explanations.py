@@ -66,7 +66,10 @@ def explained(images, sign=1):
     red = [(127.5 - image[..., 0].astype(float)) for image in images]
     return [
         Explanation(
-            r.mean(), sign * r, np.zeros((*r.shape, 3)), {"gradient": np.abs(r), "other": -sign * r}
+            r.mean(),
+            sign * r,
+            np.zeros((*r.shape, 3)),
+            {"gradient": np.abs(r), "Grad-CAM": -sign * r},
         )
         for r in red
     ]
@@ -79,10 +82,10 @@ def test_the_verdict_is_what_evidence_is_measured_for(rng, darkness):
     images[1], images[2] = images[1][..., :1] // 2 + 128, images[2] // 4  # light, dark
     found = measured_faithfulness(darkness, images, explained(images))
     assert found.images == 4 and found.patch == 4
-    assert found.methods == ("evidence", "gradient", "other", "random order")
+    assert found.methods == ("evidence", "gradient", "Grad-CAM", "random order")
     deletion = area(found.deletion)
     assert (deletion[0] < deletion[-1]).all() and (deletion[2] > deletion[-1]).all()
-    assert found.gain("evidence").low > 0 > found.gain("other").high
+    assert found.gain("evidence").low > 0 > found.gain("Grad-CAM").high
     # By size, in the order of their first images: 0 and 2, 1 and 3.
     logits = [e.score for e in explained(images)]
     assert logits[1] < darkness.threshold < logits[0]

@@ -31,7 +31,7 @@ from gan_forensics.explain import (
     top_images,
     unit_relevance,
 )
-from gan_forensics.explain.faithful import gradient_maps
+from gan_forensics.explain.faithful import cam_map, gradient_maps
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.place_logits import place_logits
@@ -343,7 +343,7 @@ def _explain(
         others = {}
         if compare:
             slope = jax.grad(lambda x: network.apply(variables, x, train=False).sum())(x)  # pyright: ignore
-            others = gradient_maps(slope, x, cam.weighted)
+            others = {**gradient_maps(slope, x), "Grad-CAM": cam_map(cam.weighted, x)}
         return found.logits[:, 0], pixels * found.image.sum(-1), cam.product, others
 
     return jit(run)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.explain.faithful import Faithfulness, joined, map_faithfulness
+from gan_forensics.explain.faithful import METHODS, Faithfulness, joined, map_faithfulness
 from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.explanations import MEASURED_PIXELS, Explanation
 from gan_forensics.forensics.neural import NeuralDetector, by_size, logits_of, stacked
@@ -83,4 +83,4 @@ def _measurable(explanations: Sequence[Explanation]) -> list[int]:
 
 
 def _maps(found: Explanation) -> dict[str, np.ndarray]:
-    return {EVIDENCE: found.relevance, **found.others}
+    return {EVIDENCE: found.relevance, **{m: found.others[m] for m in METHODS if m in found.others}}
