@@ -142,6 +142,7 @@ OF_FLOATS = {
     "explain.max_activations": lambda x: explain.max_activations(*network, x),
     "explain.feature_relevance": lambda x: explain.feature_relevance(*network, [x]),
     "explain.find_layers": lambda x: explain.find_layers(*network, x),
+    "explain.faithfulness": lambda x: explain.faithfulness(*network, x, range=(-1, 1)),
 }
 
 

@@ -11,13 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.explain import (
     composites,
-    find_layers,
-    fold_batch_norm,
+    feature_relevance,
     relevance,
     rules,
     unit_relevance,
 )
-from gan_forensics.explain.canonize import effective
 from gan_forensics.nn.conv import Conv, convolve
 from gan_forensics.nn.dcgan import Discriminator
 from gan_forensics.nn.efficientnet import Block, EfficientNet
@@ -28,8 +26,9 @@ from tests import oracles_nn
 RESNET = ResNet((1, 1), (3, 4), 1, 3, 2)
 EFFICIENTNET = EfficientNet((Block(3, 1, 1, 4), Block(3, 1, 2, 4)), 4, 6)
 SHAPE = (3, 8, 8, 3)
-BOXED = composites.beta_zero()
+BOXED = composites.beta_zero(low=composites.IMAGENET[0], high=composites.IMAGENET[1])
 LINEAR = composites.epsilon_everywhere(1e-14)
+UNIT = partial(unit_relevance, range=composites.IMAGENET)
 
 
 def float64(variables):
@@ -115,18 +114,18 @@ def test_relevance_is_only_lost_where_it_is_said_to_be(resnet):
 
 def test_pixels_have_the_rule_of_the_first_convolution(resnet):
     variables, x, boxed = resnet
-    layers = find_layers(RESNET, variables, jnp.asarray(x))
+    conv, norm = (variables["params"][name] for name in ("conv1", "bn1"))
+    factor = norm["scale"] / np.sqrt(variables["batch_stats"]["bn1"]["var"] + 1e-5)
+    low, high = composites.IMAGENET
     with jax.enable_x64(True):
-        layer = layers["conv1"]
-        kernel, bias = effective(variables, layer)
         arrives = rules.box(
-            layer.linear,
+            partial(convolve, strides=2, padding=1),
             jnp.asarray(x),
-            kernel,
-            bias,
+            jnp.asarray(conv["kernel"] * factor.reshape(1, 1, 1, -1)),
+            None,
             jnp.asarray(boxed.layers["conv1"]),
-            low=composites.LOW,
-            high=composites.HIGH,
+            low=low,
+            high=high,
         )
         assert_allclose(boxed.image, arrives, rtol=1e-9, atol=1e-12)
 
@@ -170,20 +169,6 @@ def test_a_convolution_and_its_batch_norm_are_one_layer():
     assert_allclose(explained.logits, expected.logits, rtol=1e-12)
     assert_allclose(explained.layers["conv"], expected.layers["conv"], rtol=1e-9, atol=1e-12)
     assert_allclose(explained.image, expected.image, rtol=1e-9, atol=1e-12)
-
-
-def test_folded_variables_give_the_same_logits_and_relevance(resnet):
-    variables, x, explained = resnet
-    with jax.enable_x64(True):
-        layers = find_layers(RESNET, variables, jnp.asarray(x)).values()
-        folded = fold_batch_norm(variables, layers)
-        assert all(
-            (v["mean"] == 0).all()
-            for v in jax.tree.leaves(folded["batch_stats"], is_leaf=lambda v: "mean" in v)
-        )
-        assert_allclose(plainly(RESNET)(folded, x), explained.logits, rtol=1e-10)
-    again = compiled(RESNET, folded, x)
-    assert_allclose(again.image, explained.image, rtol=1e-8, atol=1e-10)
 
 
 def test_images_of_a_batch_do_not_meet(resnet):
@@ -240,10 +225,10 @@ def test_one_of_several_logits_is_explained_by_a_start():
     module = ResNet((1,), (2,), 3, 3, 2, False)
     variables, x = network(module)
     with pytest.raises(ValueError, match="say which to explain by start="):
-        relevance(module, variables, x)
+        relevance(module, variables, x, composite=BOXED)
     start = np.eye(3)[[0, 1, 2]]
     with pytest.raises(ValueError, match="one number for every logit"):
-        relevance(module, variables, x, start=start[:2])
+        relevance(module, variables, x, composite=BOXED, start=start[:2])
     explained = compiled(module, variables, x, start=start)
     single = compiled(module, variables, x, start=np.eye(3)[[1, 1, 1]])
     assert_allclose(explained.image[1], single.image[1], rtol=1e-9)
@@ -254,7 +239,7 @@ def test_the_relevance_of_a_unit_starts_at_the_largest_activation(resnet):
     variables, x, _ = resnet
     layer, channel = "layer1.0.conv2", 1
     with jax.enable_x64(True):
-        run = jax.jit(lambda v, x, c: unit_relevance(RESNET, v, x, layer=layer, channel=c))
+        run = jax.jit(lambda v, x, c: UNIT(RESNET, v, x, layer=layer, channel=c))
         unit = run(variables, jnp.asarray(x), channel)
         capture = {"capture_intermediates": True, "mutable": ["intermediates"]}
         watch = jax.jit(lambda v, x: RESNET.apply(v, x, train=False, **capture))
@@ -277,11 +262,11 @@ def test_units_of_several_layers_are_explained_at_once():
     module, names = Small(), ("conv1", "conv2")
     variables = oracles_nn.drawn(module, SHAPE)
     x = np.random.default_rng(0).uniform(-2, 2.6, SHAPE).astype(np.float32)
-    run = jax.jit(partial(unit_relevance, module, layer=names))
+    run = jax.jit(partial(UNIT, module, layer=names))
     which, channel = np.array([1, 0, 1]), np.array([3, 1, 2])
     found = run(variables, x, which=which, channel=channel)
     for i in range(3):
-        one = unit_relevance(module, variables, x, layer=names[which[i]], channel=int(channel[i]))
+        one = UNIT(module, variables, x, layer=names[which[i]], channel=int(channel[i]))
         assert one.value[i] > 0
         assert_allclose(found.value[i], one.value[i], rtol=1e-5)
         assert_array_equal(found.place[i], one.place[i])
@@ -301,13 +286,17 @@ class Odd(nn.Module):
     @nn.compact
     def __call__(self, x, *, train):
         x = Conv(2, 3)(x)
-        return jnp.sort(x, axis=-1).mean((1, 2, 3))
+        return jnp.cumprod(x, axis=-1).mean((1, 2, 3))
 
 
-def test_what_no_rule_is_known_for_is_refused_by_name():
+def test_what_no_rule_is_known_for_is_refused_by_name_and_place():
     variables = oracles_nn.drawn(Odd(), SHAPE)
-    with pytest.raises(ValueError, match="no relevance rule for sort"):
-        relevance(Odd(), variables, jnp.ones(SHAPE))
+    words = (
+        r"no relevance rule for cumprod of \[3, 8, 8, 2\] in Odd at .*test_explain_relevance.py:"
+    )
+    with pytest.raises(ValueError, match=words) as error:
+        relevance(Odd(), variables, jnp.ones(SHAPE), composite=BOXED)
+    assert "\n" not in str(error.value)
 
 
 class Flat(nn.Module):
@@ -316,16 +305,19 @@ class Flat(nn.Module):
         return nn.Dense(1)(x.reshape(len(x), -1))
 
 
-def test_a_network_without_convolutions_is_refused():
+def test_a_network_without_convolutions_has_relevance_but_no_features():
     variables = oracles_nn.drawn(Flat(), SHAPE)
-    with pytest.raises(ValueError, match="has no convolution"):
-        relevance(Flat(), variables, jnp.ones(SHAPE))
+    explained = relevance(Flat(), variables, jnp.ones(SHAPE), composite=BOXED)
+    assert not explained.layers and list(explained.lost) == ["Dense_0"]
+    assert_allclose(explained.image.sum((1, 2, 3)), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="has no convolution to several channels"):
+        feature_relevance(Flat(), variables, [jnp.ones(SHAPE)], composite=BOXED)
 
 
 def test_a_layer_that_is_not_there_is_refused():
     variables = oracles_nn.drawn(RESNET, SHAPE)
     with pytest.raises(ValueError, match="no layers 'layer9'.*its convolutions are conv1"):
-        unit_relevance(RESNET, variables, jnp.ones(SHAPE), layer="layer9", channel=0)
+        UNIT(RESNET, variables, jnp.ones(SHAPE), layer="layer9", channel=0)
 
 
 class Bare(nn.Module):
@@ -344,7 +336,8 @@ class Bare(nn.Module):
 def test_operations_without_a_module_are_explained_too():
     variables, x = network(Bare())
     explained = compiled(Bare(), variables, x)
-    assert set(explained.layers) == {"conv"}
+    assert set(explained.layers) == {"conv", "kernel"}
+    assert set(explained.lost) == {"conv", "kernel", "matrix", "sums"}
     assert np.isfinite(explained.image).all() and abs(explained.image).max() > 0
 
 

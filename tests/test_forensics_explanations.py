@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.explain.removal import area
 from gan_forensics.forensics import explanations, faithful_explanations
-from gan_forensics.forensics.explanations import Explanation, composite_of, explain
+from gan_forensics.forensics.explanations import Explanation, explain
 from gan_forensics.forensics.faithful_explanations import measured_faithfulness
 from gan_forensics.forensics.neural import NeuralDetector, preprocess
 from gan_forensics.nn.npr import nearest_residual
@@ -37,13 +37,11 @@ def test_of_npr_the_residual_is_explained_and_odd_borders_are_left_out(rng, monk
 def test_the_box_at_the_residual_holds_the_difference_of_any_two_pixels():
     extreme = np.zeros((1, 2, 2, 3), np.uint8)
     extreme[:, ::2, ::2] = 255
-    limits = composite_of("npr").first
-    assert limits is not None
     # The bounds of pixels are of all channels together, and so wider than those of each.
     darkest = float(np.min(nearest_residual(preprocess(extreme))))
-    low = limits.keywords["low"]  # pyright: ignore[reportFunctionMemberAccess]
+    low, high = explanations.RESIDUAL
     assert low < darkest < 0.9 * low
-    assert_allclose(low, -limits.keywords["high"])  # pyright: ignore[reportFunctionMemberAccess]
+    assert_allclose(low, -high)
 
 
 @pytest.fixture

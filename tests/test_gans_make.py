@@ -22,9 +22,9 @@ from gan_forensics.gans import (
     load_gan,
     make_gan,
 )
-from gan_forensics.gans.calling import told
 from gan_forensics.gans.discriminator_output import DiscriminatorOutput
 from gan_forensics.gans.task import loss_of
+from gan_forensics.nn.calling import told
 from gan_forensics.train import RunFolderError
 from gan_forensics.train.run_folder import claim
 

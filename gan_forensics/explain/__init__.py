@@ -1,7 +1,6 @@
 """Explaining networks: relevance, forensic features, and what they respond to."""
 
 from gan_forensics.explain import composites, rules
-from gan_forensics.explain.canonize import fold_batch_norm
 from gan_forensics.explain.channels import (
     TopImages,
     masked_logits,
@@ -9,7 +8,7 @@ from gan_forensics.explain.channels import (
     top_images,
 )
 from gan_forensics.explain.composites import Composite
-from gan_forensics.explain.faithful import Area, Faithfulness, MeanInterval
+from gan_forensics.explain.faithful import Area, Faithfulness, MeanInterval, faithfulness
 from gan_forensics.explain.forensic_features import (
     FeatureRelevance,
     channel_shares,
@@ -17,7 +16,8 @@ from gan_forensics.explain.forensic_features import (
 )
 from gan_forensics.explain.grad_cam import GradCam, guided_grad_cam
 from gan_forensics.explain.heat_maps import Box, bounding_box, heat_map
-from gan_forensics.explain.layers import Layer, feature_layers, find_layers
+from gan_forensics.explain.layers import Layer, feature_layers
+from gan_forensics.explain.networks import find_layers
 from gan_forensics.explain.probes import (
     ColourConditional,
     GrayDrop,
@@ -47,12 +47,12 @@ __all__ = [
     "Composite",
     "composites",
     "Faithfulness",
+    "faithfulness",
     "Feature",
     "feature_layers",
     "feature_relevance",
     "FeatureRelevance",
     "find_layers",
-    "fold_batch_norm",
     "GradCam",
     "gray_drop",
     "GrayDrop",

@@ -1,24 +1,24 @@
 """Channels of an ordinary network at work: silenced, or watched for their largest activation.
 
-Both act on the output of convolutions, before the batch norm that follows, in inference: a silenced
-channel becomes, after its batch norm, the constant that stands for "nothing seen".
+Both act on the output of convolutions, bias included, before the batch norm that follows, in
+inference: a silenced channel becomes, after its batch norm, the constant that stands for "nothing
+seen".
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.explain.layers import CONVOLUTIONS, Variables, check_floats, logits_of
-from gan_forensics.explain.propagation import check_names
+from gan_forensics.explain.layers import check_names, convolutions
+from gan_forensics.explain.networks import check_floats, network_of
 
 
 def masked_logits(
-    module: nn.Module,
-    variables: Variables,
+    function: Any,
+    parameters: Any,
     x: Float[Array, "b h w c"],
     masks: Mapping[str, Float[Array | np.ndarray, " _c"]],
 ) -> Float[Array, "b *classes"]:
@@ -28,8 +28,7 @@ def masked_logits(
     leading axis of the masks several of them at once.
 
     Args:
-        module: as for `logits_of`.
-        variables: of the network.
+        function, parameters: as for `relevance`.
         x: images as the network reads them.
         masks: by layer name, a number for each channel; layers left out keep all.
 
@@ -38,39 +37,41 @@ def masked_logits(
 
     Example:
         >>> import jax
-        >>> from gan_forensics.nn import Conv
+        >>> import flax.linen as nn
         >>> class Net(nn.Module):
         ...     @nn.compact
         ...     def __call__(self, x, train=False):
-        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        ...         return nn.Dense(1)(nn.relu(nn.Conv(4, (1, 1))(x)).mean((1, 2)))
         >>> net = Net()
         >>> x = np.ones((2, 2, 2, 3), np.float32)
         >>> variables = net.init(jax.random.key(0), x)
-        >>> np.asarray(masked_logits(net, variables, x, {"conv": np.zeros(4)})).ravel()
+        >>> np.asarray(masked_logits(net, variables, x, {"Conv_0": np.zeros(4)})).ravel()
         array([0., 0.], dtype=float32)
     """
-    seen: list[str] = []
-
-    def mask(name: str, y: Array) -> Array:
-        seen.append(name)
-        if name not in masks:
-            return y
-        factor = jnp.asarray(masks[name], y.dtype)
-        if factor.shape != y.shape[-1:]:
+    check_floats(x)
+    network = network_of(function, parameters, x)
+    check_names(masks, convolutions(network.layers))
+    factors: dict[int, Array] = {}
+    for name, given in masks.items():
+        layer, factor = network.layers[name], jnp.asarray(given, network.program.dtype)
+        if factor.shape != (layer.channels,):
             raise ValueError(
                 f"the mask of {name!r} has shape {list(factor.shape)}, its channels are "
-                f"{y.shape[-1]}: give one number for each"
+                f"{layer.channels}: give one number for each"
             )
-        return y * factor.reshape(1, 1, 1, -1)
+        beside = factor.reshape((1,) * (len(layer.shape) - 1) + (-1,))
+        factors[layer.place.plain] = layer.as_made(beside)
 
-    logits = _with_convolutions(mask, module, variables, x)
-    check_names(masks, seen)
+    def mask(number: int, value: Any) -> Any:
+        return value * factors[number] if number in factors else value
+
+    (logits,) = network.program([*network.leaves, x], mask)
     return logits
 
 
 def max_activations(
-    module: nn.Module,
-    variables: Variables,
+    function: Any,
+    parameters: Any,
     x: Float[Array, "b h w c"],
     layers: Sequence[str] | None = None,
 ) -> dict[str, Float[Array, "b _c"]]:
@@ -81,27 +82,31 @@ def max_activations(
 
     Example:
         >>> import jax
-        >>> from gan_forensics.nn import Conv
+        >>> import flax.linen as nn
         >>> class Net(nn.Module):
         ...     @nn.compact
         ...     def __call__(self, x, train=False):
-        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        ...         return nn.Dense(1)(nn.relu(nn.Conv(4, (1, 1))(x)).mean((1, 2)))
         >>> net = Net()
         >>> x = np.ones((2, 2, 2, 3), np.float32)
         >>> {n: a.shape for n, a in max_activations(net, net.init(jax.random.key(0), x), x).items()}
-        {'conv': (2, 4)}
+        {'Conv_0': (2, 4)}
     """
+    check_floats(x)
+    network = network_of(function, parameters, x)
+    known = convolutions(network.layers)
+    check_names(layers or (), known)
+    wanted = known if layers is None else layers
+    places = {network.layers[name].place.plain: name for name in wanted}
     maxima: dict[str, Array] = {}
-    seen: list[str] = []
 
-    def watch(name: str, y: Array) -> Array:
-        seen.append(name)
-        if layers is None or name in layers:
-            maxima[name] = y.max((1, 2))
-        return y
+    def watch(number: int, value: Any) -> Any:
+        if number in places:
+            maps = network.layers[places[number]].channels_last(value)
+            maxima[places[number]] = maps.max(tuple(range(1, maps.ndim - 1)))
+        return value
 
-    _with_convolutions(watch, module, variables, x)
-    check_names(layers or (), seen)
+    network.program([*network.leaves, x], watch)
     return maxima
 
 
@@ -132,18 +137,3 @@ def top_images(maxima: Float[np.ndarray, "images k"], n: int) -> TopImages:
     maxima = np.asarray(maxima)
     order = np.argsort(-maxima, axis=0, kind="stable")[:n]
     return TopImages(np.take_along_axis(maxima, order, 0).T, order.T)
-
-
-def _with_convolutions(visit, module: nn.Module, variables: Variables, x) -> Any:
-    """Apply the network with `visit(name, output)` in the place of every convolution's output."""
-
-    check_floats(x)
-
-    def intercept(next_fun, args, kwargs, context):
-        y = next_fun(*args, **kwargs)
-        if isinstance(context.module, CONVOLUTIONS) and context.method_name == "__call__":
-            return visit(".".join(context.module.path), y)
-        return y
-
-    with nn.intercept_methods(intercept):
-        return logits_of(module, variables, x)

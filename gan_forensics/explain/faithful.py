@@ -244,31 +244,35 @@ def faithfulness(
         MeanInterval(value=0.41, low=0.22, high=0.6)
         >>> measured.figure()  # doctest: +SKIP
     """
-    x, composite = np.asarray(as_images(x)), composite or beta_zero()
-    if x.ndim != 4 or len(x) < 2:
+    images, composite = np.asarray(as_images(x)), composite or beta_zero()
+    if images.ndim != 4 or len(images) < 2:
         raise ValueError(
-            f"images are {list(x.shape)}: give at least two, [b, h, w, c], since intervals are "
-            "over images"
+            f"images are {list(images.shape)}: give at least two, [b, h, w, c], since intervals "
+            "are over images"
         )
-    pixel_bounds(x, range, composite)
+    count, height, width, _ = images.shape
+    pixel_bounds(jnp.asarray(images), range, composite)
     if layer is None:
-        found = feature_layers(find_layers(function, parameters, x[:1]))
+        found = feature_layers(find_layers(function, parameters, images[:1]))
         layer = next((n for n in reversed(found) if np.prod(found[n].shape[1:-1]) > 1), None)
     function, parameters = as_function(function, parameters)
-    score, at_once = _logits(function), max(1, min(_AT_ONCE, _PIXELS // (x.shape[1] * x.shape[2])))
+    at_once = max(1, min(_AT_ONCE, _PIXELS // (height * width)))
+    score = _logits(function)
 
-    def logits(images):
-        return np.asarray(score(parameters, images), np.float64)
+    def logits(batch):
+        return np.asarray(score(parameters, batch), np.float64)
 
-    whole = _in_batches(logits, at_once, x)
-    target, weights = _explained(whole, target)
+    chosen, weights = _explained(_in_batches(logits, at_once, images), target)
     bounds = tuple(tuple(np.ravel(bound).tolist()) for bound in range)
     draw = _maps(function, layer, composite, bounds)
-    rows = min(_EXPLAINED, at_once, len(x))
-    drawn = _in_batches(lambda *a: draw(parameters, *a), rows, x, weights, target)
+    drawn = _in_batches(
+        lambda *some: draw(parameters, *some),
+        min(_EXPLAINED, at_once, count),
+        *(images, weights, chosen),
+    )
     return map_faithfulness(
         logits,
-        x,
+        images,
         {**{name: drawn[name] for name in METHODS if name in drawn}, **(maps or {})},
         weights=weights,
         patch=patch,

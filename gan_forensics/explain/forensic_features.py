@@ -16,16 +16,16 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from gan_forensics.explain.composites import Composite
-from gan_forensics.explain.layers import Variables, check_floats, feature_layers, find_layers
-from gan_forensics.explain.propagation import relevance
+from gan_forensics.explain.composites import Composite, beta_zero
+from gan_forensics.explain.layers import feature_layers
+from gan_forensics.explain.networks import as_function, check_floats, find_layers
+from gan_forensics.explain.propagation import pixel_bounds, relevance
 
 CONFIDENCE = 0.9  # the score from which a generated image counts as recognised
 
@@ -44,8 +44,9 @@ def channel_shares(
     shares = {}
     for name, r in layers.items():
         xp = r.__array_namespace__()
-        total = xp.abs(r).sum((1, 2, 3))[:, None]
-        positive = xp.maximum(r, 0).sum((1, 2))
+        space = tuple(range(1, r.ndim - 1))
+        total = xp.abs(r).sum((*space, -1))[:, None]
+        positive = xp.maximum(r, 0).sum(space)
         shares[name] = xp.where(total > 0, positive / xp.where(total > 0, total, 1), 0)
     return shares
 
@@ -105,8 +106,10 @@ class FeatureRelevance:
         first = next(iter(layers.values()))
         xp = first.__array_namespace__()
         kept = xp.ones(len(first), dtype=bool) if mask is None else xp.asarray(mask, dtype=bool)
-        kept_maps = {n: xp.where(kept[:, None, None, None], r, 0) for n, r in layers.items()}
-        totals = {n: xp.abs(r).sum((1, 2, 3)) for n, r in kept_maps.items()}
+        kept_maps = {
+            n: xp.where(kept.reshape(-1, *[1] * (r.ndim - 1)), r, 0) for n, r in layers.items()
+        }
+        totals = {n: xp.abs(r).sum(tuple(range(1, r.ndim))) for n, r in kept_maps.items()}
         shares = channel_shares(kept_maps)
         return self.merge(
             FeatureRelevance(
@@ -136,19 +139,22 @@ class FeatureRelevance:
 
 
 def feature_relevance(
-    module: nn.Module,
-    variables: Variables,
+    function: Any,
+    parameters: Any,
     batches: Iterable[Float[np.ndarray, "b h w c"]],
     *,
+    range: tuple[Any, Any] | None = None,
     composite: Composite | None = None,
     confidence: float = CONFIDENCE,
 ) -> FeatureRelevance:
     """FF-RS of a detector over batches of generated images, in memory for one batch.
 
     Args:
-        module, variables: the detector, with one logit that is high for generated images.
+        function, parameters: the detector, as for `relevance`, with one logit that is high for
+            generated images.
         batches: images as the network reads them. Smaller batches than the first are filled up, so
             that one compilation serves all of them.
+        range: the least and the greatest value that an image may have, as for `relevance`.
         composite: which rule where, as for `relevance`.
         confidence: images with a lower score, sigmoid(logit), are not counted.
 
@@ -156,29 +162,39 @@ def feature_relevance(
         The state; `result()` gives the omegas and raises if no image was confidently recognised.
 
     Raises:
-        ValueError: if there is no batch, or a batch is larger than the first.
+        ValueError: if there is no batch, or a batch is larger than the first, if the network has no
+            convolution, and as `relevance` does.
 
     Example:
-        >>> from gan_forensics.nn import Conv
+        >>> import flax.linen as nn
         >>> class Net(nn.Module):
         ...     @nn.compact
         ...     def __call__(self, x, train=False):
-        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        ...         return nn.Dense(1)(nn.relu(nn.Conv(4, (1, 1))(x)).mean((1, 2)))
         >>> net = Net()
         >>> x = np.ones((2, 4, 4, 3), np.float32)
-        >>> state = feature_relevance(net, net.init(jax.random.key(0), x), [x])  # doctest: +SKIP
+        >>> variables = net.init(jax.random.key(0), x)
+        >>> state = feature_relevance(net, variables, [x], range=(-1, 1))  # doctest: +SKIP
         >>> {name: shares.shape for name, shares in state.result().items()}  # doctest: +SKIP
-        {'conv': (4,)}
+        {'Conv_0': (4,)}
     """
     state, size = None, 0
+    composite = composite or beta_zero()
     for batch in batches:
         batch = np.asarray(batch)
         check_floats(batch)
+        pixel_bounds(jnp.asarray(batch), range, composite)
         if state is None:
             size = len(batch)
-            found = feature_layers(find_layers(module, variables, jnp.asarray(batch)))
+            function, parameters = as_function(function, parameters)
+            found = feature_layers(find_layers(function, parameters, jnp.asarray(batch)))
+            if not found:
+                raise ValueError(
+                    "the network has no convolution to several channels, and features are channels "
+                    "of convolutions: give a convolutional network"
+                )
             state = FeatureRelevance.zero({n: layer.channels for n, layer in found.items()})
-            step = _compiled(module, tuple(found), composite, confidence)
+            step = _compiled(function, tuple(found), _hashable(range), composite, confidence)
         if len(batch) > size:
             raise ValueError(
                 f"a batch of {len(batch)} after a first one of {size}: give the largest first"
@@ -186,20 +202,24 @@ def feature_relevance(
         mask = np.arange(size) < len(batch)
         filled = np.concatenate([batch, np.repeat(batch[:1], size - len(batch), 0)])
         # Sums over many batches are kept on the host, in float64.
-        state = state.merge(jax.tree.map(np.asarray, step(variables, filled, mask)))
+        state = state.merge(jax.tree.map(np.asarray, step(parameters, filled, mask)))
     if state is None:
         raise ValueError("no images: give at least one batch")
     return state
 
 
+def _hashable(bounds: tuple[Any, Any] | None) -> tuple[tuple[float, ...], ...] | None:
+    return bounds and tuple(tuple(np.ravel(bound).tolist()) for bound in bounds)
+
+
 @functools.lru_cache(maxsize=16)
-def _compiled(module, names, composite, confidence):
+def _compiled(function, names, bounds, composite, confidence):
     """One function for all calls that differ in images alone, so that it is compiled once."""
-    return jax.jit(functools.partial(_step, module, names, composite, confidence))
+    return jax.jit(functools.partial(_step, function, names, bounds, composite, confidence))
 
 
-def _step(module, names, composite, confidence, variables, x, mask) -> FeatureRelevance:
-    explained = relevance(module, variables, x, composite=composite)
+def _step(function, names, bounds, composite, confidence, parameters, x, mask) -> FeatureRelevance:
+    explained = relevance(function, parameters, x, range=bounds, composite=composite)
     layers = {name: explained.layers[name] for name in names}
     zero = FeatureRelevance.zero({name: r.shape[-1] for name, r in layers.items()})
     zero = jax.tree.map(lambda a: jnp.asarray(a, x.dtype), zero)

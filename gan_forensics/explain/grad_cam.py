@@ -9,15 +9,14 @@ scaled to [0, 1], resized to the input, scaled once more (resizing cuts peaks of
 with guided backpropagation: the steps of pytorch-grad-cam 1.3.7.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from gan_forensics.explain.graph import evaluated_with, guided_handler
-from gan_forensics.explain.layers import Variables, as_images, logits_of
+from gan_forensics.explain.graph import guided
+from gan_forensics.explain.networks import Network, as_images, network_of
 
 # Added to the range when a map is scaled, so that an empty one stays 0; of pytorch-grad-cam too.
 _RANGE = 1e-7
@@ -47,22 +46,22 @@ class GradCam(NamedTuple):
 
 
 def guided_grad_cam(
-    module: nn.Module,
-    variables: Variables,
+    function: Any,
+    parameters: Any,
     x: Float[Array, "b h w c"],
     *,
     layer: str,
-    class_index: int = 0,
+    class_index: int | Int[Array, " b"] = 0,
 ) -> GradCam:
     """Guided Grad-CAM of one logit; a detector's only one says "generated".
 
     Args:
-        module: as for `logits_of`.
-        variables: of the network.
+        function, parameters: as for `relevance`.
         x: images as the network reads them.
-        layer: name of the module whose output is looked at, or of a stage: "layer4" is the last
-            "layer4.<i>". Published: "layer4" of ResNet-50, "_conv_head" of EfficientNet.
-        class_index: which logit.
+        layer: name of the Linen module whose output is looked at, or of a stage: "layer4" is the
+            last "layer4.<i>". Published: "layer4" of ResNet-50, "_conv_head" of EfficientNet. Of
+            networks without modules, the name of a convolution as `find_layers` gives it.
+        class_index: which logit, of all images or of each.
 
     Raises:
         ValueError: for a layer that the network does not have, or a logit.
@@ -72,42 +71,44 @@ def guided_grad_cam(
         (2, 7, 7)
     """
     x = as_images(x)
-    path = _module_path(module, variables, x, layer)
+    network = network_of(function, parameters, x)
+    program, watched, rows = network.program, _maps_of(network, layer), jnp.arange(len(x))
 
     def forward(x, probe):
         maps = []
 
-        def watch(next_fun, args, kwargs, context):
-            y = next_fun(*args, **kwargs)
-            if context.module.path == path and context.method_name == "__call__":
-                maps.append(y)
-                y = y + probe
-            return y
+        def watch(number, value):
+            if number != watched:
+                return value
+            maps.append(value)
+            return value + probe
 
-        with nn.intercept_methods(watch):
-            logits = logits_of(module, variables, x)
+        (logits,) = program([*network.leaves, x], watch)
         return logits.reshape(len(x), -1), maps[0]
-
-    logits, shape = jax.eval_shape(lambda x: forward(x, 0), x)
-    if not 0 <= class_index < logits.shape[1]:
-        raise ValueError(
-            f"there is no logit {class_index}: the network has {logits.shape[1]}, from 0"
-        )
 
     def target(probe):
         # Images of a batch do not meet in inference, so that their logits may be summed.
         logits, maps = forward(x, probe)
-        return logits[:, class_index].sum(), maps
+        return logits[rows, class_index].sum(), maps
 
-    slopes, maps = jax.grad(target, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
+    (made,) = (program.shapes[i] for i in program.outputs)
+    classes = made.size // len(x)
+    if isinstance(class_index, int) and not 0 <= class_index < classes:
+        raise ValueError(f"there is no logit {class_index}: the network has {classes}, from 0")
+    shape = program.shapes[watched].shape
+    slopes, maps = jax.grad(target, has_aux=True)(jnp.zeros(shape, program.dtype))
+    axis = network.channel_axis(watched)
+    slopes, maps = (jnp.moveaxis(a, axis, -1) for a in (slopes, maps))
     weighted = (slopes.mean((1, 2), keepdims=True) * maps).sum(-1)
     cam = _scaled(jnp.maximum(weighted, 0))
     cam = _scaled(jax.image.resize(cam, (len(x), *x.shape[1:3]), "linear", antialias=False))
 
-    logit = evaluated_with(guided_handler, lambda x: forward(x, 0)[0][:, class_index])
-    logits, back = jax.vjp(logit, x)
-    guided = back(jnp.ones_like(logits))[0]
-    return GradCam(weighted, cam, guided, cam[..., None] * guided)
+    def logit(x):
+        (logits,) = guided(network)([*network.leaves, x])
+        return logits.reshape(len(x), -1)[rows, class_index].sum()
+
+    back = jax.grad(logit)(x)
+    return GradCam(weighted, cam, back, cam[..., None] * back)
 
 
 def _scaled(maps):
@@ -115,24 +116,31 @@ def _scaled(maps):
     return maps / (_RANGE + maps.max((1, 2), keepdims=True))
 
 
-def _module_path(module, variables, x, layer: str) -> tuple[str, ...]:
-    """The path of the module of that name, or of the last one of that stage."""
-    paths: list[tuple[str, ...]] = []
-
-    def record(next_fun, args, kwargs, context):
-        if context.method_name == "__call__" and context.module.path:
-            paths.append(context.module.path)
-        return next_fun(*args, **kwargs)
-
-    def run(x):
-        with nn.intercept_methods(record):
-            return logits_of(module, variables, x)
-
-    jax.eval_shape(run, x)
+def _maps_of(network: Network, layer: str) -> int:
+    """The value that the module of that name gives, or the last one of that stage."""
+    scopes = dict.fromkeys(step.scope for step in network.program.steps)
+    # The first name is that of the network itself.
+    paths = dict.fromkeys(scope[1:end] for scope in scopes for end in range(2, len(scope) + 1))
     named = [path for path in paths if ".".join(path) == layer]
     # The blocks of a stage are called "layer4.0", "layer4.1", ...: one step of a path each.
     stage = [path for path in paths if len(path) == 1 and path[0].startswith(f"{layer}.")]
-    if not named and not stage:
-        names = dict.fromkeys(path[0] for path in paths)
-        raise ValueError(f"no layer {layer!r} in this network; it has {', '.join(names)}")
-    return (named or stage)[-1]
+    if named or stage:
+        return _made_in(network, (named or stage)[-1])
+    if layer in network.layers:
+        return network.layers[layer].place.plain
+    names = dict.fromkeys([path[0] for path in paths] or network.layers)
+    raise ValueError(f"no layer {layer!r} in this network; it has {', '.join(names)}")
+
+
+def _made_in(network: Network, path: tuple[str, ...]) -> int:
+    """The last value that a module makes of data and others read."""
+    within = [step.scope[1 : len(path) + 1] == path for step in network.program.steps]
+    readers = network.program.readers()
+    made = [
+        i
+        for step, inside in zip(network.program.steps, within, strict=True)
+        for i in step.outputs
+        if inside and network.meaning.values[i].data
+        and any(place < 0 or not within[place] for place in readers.get(i, ()))
+    ]  # fmt: skip
+    return made[-1]

@@ -1,15 +1,10 @@
-"""Any function, evaluated equation by equation with other derivatives.
+"""A network evaluated equation by equation, with relevance in the place of its derivative.
 
-A network's convolutions and norms are modules and can be met by name; its activations, sums, pools
-and gates are plain functions. Here the function is traced to its equations (its jaxpr) and these
-are evaluated one by one through a handler, which may put an operation of
-`gan_forensics.explain.lrp` in the place of an equation. So networks are explained as they are
-written. Equations that do not depend on the input are left alone; an equation that no rule is known
-for is an error, never a silent gradient.
+Every step is computed as written, through an operation of `gan_forensics.explain.lrp` that passes
+relevance on as the role of the step asks. Steps that do not depend on the images are left alone; a
+step that no rule is known for is an error, never a silent gradient.
 """
 
-import enum
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,203 +13,216 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gan_forensics.explain import lrp
-from gan_forensics.explain.composites import Composite
+from gan_forensics.explain.canonize import effective
+from gan_forensics.explain.composites import Composite, with_bounds
+from gan_forensics.explain.equations import Program, Step, described, places_summed
+from gan_forensics.explain.intervals import Bounds, bounds_of
+from gan_forensics.explain.layers import Layer
+from gan_forensics.explain.networks import Network
+from gan_forensics.explain.roles import Role
+
+# What else than layers does not conserve relevance, by the role of the step.
+LOSSES = {
+    "sum": "sums",
+    "fixed": "sums",
+    "move": "constants",
+    "softmax": "attention",
+    "bilinear": "attention",
+}
 
 
-class Kind(enum.IntEnum):
-    """How a value came about: not from the input, from it, or from it through a sigmoid."""
-
-    CONSTANT = 0
-    DATA = 1
-    GATE = 2
-
-
-Handler = Callable[[Any, list, list[Kind]], tuple[list, Kind]]
-
-# Moving values about, unchanged: the ordinary gradient moves relevance back the same way. A maximum
-# over a window hands it to the winner; which of several equal places wins is up to the backend, the
-# first on CPUs.
-_MOVES = frozenset(
-    "reshape squeeze expand_dims transpose broadcast_in_dim convert_element_type slice concatenate "
-    "pad rev copy copy_p split select_n reduce_window_max reduce_precision".split()
-)
-# Functions of one value, place by place.
-_POINTWISE = frozenset(
-    "max min clamp neg abs tanh logistic exp exp2 log log1p expm1 erf sqrt rsqrt square "
-    "integer_pow add sub mul div".split()
-)
-_SUMS = frozenset({"reduce_sum", "reduce_window_sum"})
-_INNER = {"jit": "jaxpr", "pjit": "jaxpr", "custom_jvp_call": "call_jaxpr"}
-# The custom derivatives that are relevance already: functions of `lrp`, by their names.
-_RELEVANCE = frozenset({"relevance_layer", "pass_through"})
+def losses(network: Network) -> list[str]:
+    """Where a network may lose relevance: its layers, and the kinds of `LOSSES` that it has."""
+    kinds = {
+        LOSSES[role.kind]
+        for step, role in zip(network.program.steps, network.meaning.roles, strict=True)
+        if role.kind in LOSSES and (role.kind != "move" or _constants(network, step))
+    }
+    return [*network.layers, *sorted(kinds - set(network.layers))]
 
 
-def evaluated_with(
-    handler: Handler, function: Callable[..., Any], *, constants: int = 0
-) -> Callable[..., Any]:
-    """The function with `handler` deciding on every equation that depends on its input.
+def propagating(
+    network: Network, composite: Composite, pixels: Bounds | None
+) -> Callable[[Sequence, Array, tuple[dict, dict]], tuple[Any, dict[int, Any]]]:
+    """The network as a function whose derivative is relevance.
+
+    It maps `(parameters, x, probes)` to the logits and to all values by number. `probes` are
+    `(out, lost)`, each by layer name: see `lrp.linear_layer`.
 
     Args:
-        handler: from (equation, values, kinds) to (results, kind of the results).
-        function: of pytrees of arrays.
-        constants: how many of the last arguments are not to count as input.
+        network: which.
+        composite: which rule where.
+        pixels: bounds of the images, for rules that need them.
+
+    Raises (when called):
+        ValueError: for a step that no rule is known for.
     """
+    program, roles = network.program, network.meaning.roles
+    # A layer is evaluated where the last of its steps stands, in the place of all of them.
+    ends: dict[int, tuple[str, Layer]] = {}
+    skipped: set[int] = set()
+    for name, layer in network.layers.items():
+        place = layer.place
+        own = {place.step, *place.chain} | ({place.fused} if place.fused is not None else set())
+        ends[max(own)] = name, layer
+        skipped |= own
 
-    def evaluate(*arguments):
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        inputs = arguments[: len(arguments) - constants]
-        leaves = jax.tree.leaves(arguments)
-        data = len(jax.tree.leaves(inputs))
-        kinds = [Kind.DATA] * data + [Kind.CONSTANT] * (len(leaves) - data)
-        outputs, _ = _run(closed, leaves, kinds, handler)
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+    def run(parameters, x, probes):
+        out, lost = probes
+        values = program.start([*parameters, x])
+        for number, (step, role) in enumerate(zip(program.steps, roles, strict=True)):
+            if number in ends:
+                name, layer = ends[number]
+                y = _layer(network, layer, composite, pixels, values, out.get(name), lost[name])
+                values.update(dict.fromkeys((layer.place.made, layer.place.output), y))
+            elif number not in skipped:
+                made = _propagated(network, step, role, composite.epsilon, values, lost)
+                values.update(zip(step.outputs, made, strict=True))
+        return values[program.outputs[0]], values
 
-    return evaluate
+    return run
 
 
-def _run(closed, values: Sequence, kinds: Sequence[Kind], handler: Handler):
-    jaxpr = closed.jaxpr
-    known: dict[Any, tuple[Any, Kind]] = {}
-    known.update(zip(jaxpr.invars, zip(values, kinds, strict=True), strict=True))
-    known.update(
-        (v, (c, Kind.CONSTANT)) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)
+def _layer(
+    network: Network,
+    layer: Layer,
+    composite: Composite,
+    pixels: Bounds | None,
+    values: dict[int, Any],
+    out: Array | None,
+    lost: Array,
+) -> Array:
+    program, place = network.program, layer.place
+    rule = composite.rule(dense=layer.dense, first=layer.first)
+    if layer.first and pixels is not None:
+        bounds = bounds_of(program, network.meaning, values, place.reads, pixels)
+        # Where none can be known, all that is left is the rule of other layers.
+        rule = (
+            composite.rule(dense=layer.dense, first=False)
+            if bounds is None
+            else with_bounds(rule, *(_for_all(side, layer, values[place.reads]) for side in bounds))
+        )
+    kernel, bias = effective(program, layer, values)
+    operation = lrp.linear_layer(
+        layer.linear, rule, _images(network, place.output), _images(network, place.reads)
     )
-
-    def read(atom):
-        # A literal carries its value; a variable has one in `known`.
-        return (atom.val, Kind.CONSTANT) if hasattr(atom, "val") else known[atom]
-
-    for equation in jaxpr.eqns:
-        pairs = [read(atom) for atom in equation.invars]
-        inputs, of = [value for value, _ in pairs], [kind for _, kind in pairs]
-        inner = _INNER.get(equation.primitive.name)
-        if max(of, default=Kind.CONSTANT) == Kind.CONSTANT:
-            outputs, result = bind(equation, inputs), [Kind.CONSTANT] * len(equation.outvars)
-        elif inner:
-            outputs, result = _run(equation.params[inner], inputs, of, handler)
-        elif equation.primitive.name == "stop_gradient" or not any(
-            jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars
-        ):
-            # Comparisons say where, not how much; and what is stopped is meant not to be explained.
-            outputs, result = bind(equation, inputs), [Kind.CONSTANT] * len(equation.outvars)
-        else:
-            outputs, kind = handler(equation, inputs, of)
-            result = [kind] * len(outputs)
-        known.update(zip(equation.outvars, zip(outputs, result, strict=True), strict=True))
-    pairs = [read(atom) for atom in jaxpr.outvars]
-    return [value for value, _ in pairs], [kind for _, kind in pairs]
+    if out is None:
+        out = jnp.zeros(program.shapes[place.output].shape, program.dtype)
+    else:
+        out = layer.as_made(out)
+    return operation(values[place.reads], kernel, bias, out, lost)
 
 
-def bind(equation, values: Sequence) -> list:
-    """Evaluate one equation as it stands."""
-    # Before JAX 0.8 the functions inside an equation came apart from its other parameters.
-    params = equation.primitive.get_bind_params(equation.params)
-    functions, params = params if isinstance(params, tuple) else ((), params)
-    outputs = equation.primitive.bind(*functions, *values, **params)
-    return list(outputs) if equation.primitive.multiple_results else [outputs]
+def _for_all(bound: Array, layer: Layer, a: Array) -> Array:
+    """A bound as the layer reads it; a fused map knows how many images there are."""
+    return bound if layer.place.fused is None else jnp.broadcast_to(bound, a.shape)
 
 
-def relevance_handler(composite: Composite) -> Handler:
-    """The handler that makes every equation propagate relevance.
+def _images(network: Network, number: int) -> lrp.Images:
+    count = network.program.shapes[network.program.inputs[-1]].shape[0]
+    return lrp.Images(count, network.meaning.values[number].batch)
 
-    Raises (when used):
-        ValueError: for an equation that no rule is known for, naming it.
-    """
-    epsilon = composite.epsilon
 
-    def handle(equation, values, kinds):
-        name = equation.primitive.name
-        data = [i for i, kind in enumerate(kinds) if kind != Kind.CONSTANT]
-        kind = max(kinds)
-        if _own_derivative(equation) in _RELEVANCE:
-            return bind(equation, values), Kind.DATA
-        if name in _MOVES:
-            return bind(equation, values), kind
-        if name in _SUMS:
-            # A sum over n places is n times their mean, and stabilised as such.
-            (shape,) = (v.aval.shape for v in equation.outvars)
-            n = _places(equation, shape)
-            pooled = lrp.sum_pool(lambda x: bind(equation, [x])[0], values[0], epsilon=n * epsilon)
-            return [pooled], kind
-        if name in _POINTWISE and len(data) == 1:
-            (y,) = bind(equation, values)
-            x = jnp.broadcast_to(values[data[0]], y.shape)
-            kind = Kind.GATE if name == "logistic" else kind
-            return [lrp.pass_through(x, jax.lax.stop_gradient(y))], kind
-        if name in ("add", "sub", "add_any") and len(data) == 2:
-            p, q = values
-            return [lrp.residual_sum(p, -q if name == "sub" else q, epsilon=epsilon)], Kind.DATA
-        if name == "mul" and sorted(kinds) == [Kind.DATA, Kind.GATE]:
-            g, v = values if kinds[0] == Kind.GATE else values[::-1]
-            return [lrp.gate(g, v)], Kind.DATA
-        bare = _bare_layer(equation, values, data, composite)
-        if bare is not None:
-            return [bare], Kind.DATA
+def _constants(network: Network, step: Step) -> list[int]:
+    """The operands of a step that hold no data but floats of their own."""
+    program, values = network.program, network.meaning.values
+    return [
+        place
+        for place, i in enumerate(step.inputs)
+        if not values[i].data and jnp.issubdtype(program.shapes[i].dtype, jnp.floating)
+    ]
+
+
+def _propagated(
+    network: Network,
+    step: Step,
+    role: Role,
+    epsilon: float,
+    values: dict[int, Any],
+    lost: dict[str, Array],
+) -> list:
+    program, facts = network.program, network.meaning.values
+    inputs = [values[i] for i in step.inputs]
+    data = [place for place, i in enumerate(step.inputs) if facts[i].data]
+    kind, dtype = role.kind, program.dtype
+    if kind == "constant":
+        return [jax.lax.stop_gradient(y) for y in step(inputs, dtype)]
+    if kind == "winner" or (kind == "move" and not _constants(network, step)):
+        return step(inputs, dtype)
+    if kind in ("pointwise", "pass"):
+        main = values[role.main] if kind == "pointwise" else inputs[role.main]
+        (y,) = step([jax.lax.stop_gradient(value) for value in inputs], dtype)
+        return [lrp.pass_through(jnp.broadcast_to(main, y.shape), y)]
+    images = _images(network, step.outputs[0])
+    if kind == "softmax":
+        (y,) = step([jax.lax.stop_gradient(value) for value in inputs], dtype)
+        x = values[role.main]
+        return [lrp.softmax(x, y, lost[LOSSES[kind]], axes=role.axes, images=images)]
+    if kind == "product":
+        shape = program.shapes[step.outputs[0]].shape
+        return [lrp.product(*(jnp.broadcast_to(value, shape) for value in inputs))]
+    if kind == "unknown":
         raise ValueError(
-            f"no relevance rule for {_describe(equation)}: relevance passes linear layers, norms, "
-            "activations, residual sums, pools and sigmoid gates; write the network with these"
+            f"no relevance rule for {described(step, program.shapes)}: relevance passes linear "
+            "layers, norms, activations, sums, products, pools, gates and softmax; write the "
+            "network with these"
         )
 
-    return handle
+    def function(parts, rest):
+        filled = [*rest]
+        for place, part in zip(data, parts, strict=True):
+            filled.insert(place, part)
+        return step(filled, dtype)[0]
+
+    parts = [inputs[place] for place in data]
+    rest = [value for place, value in enumerate(inputs) if place not in data]
+    account = lost[LOSSES[kind]]
+    if kind == "bilinear":
+        p, q = parts
+        joined = lambda p, q: step([p, q], dtype)[0]  # noqa: E731
+        return [lrp.bilinear(joined, p, q, account, images=images, epsilon=epsilon)]
+    reads = [_images(network, step.inputs[place]) for place in data]
+    if kind == "move":
+        return [lrp.move(function, parts, account, images=images, rest=rest, reads=reads)]
+    # A sum over n places is n times their mean, and stabilised as such.
+    many = places_summed(step) if step.name in ("reduce_sum", "reduce_window_sum") else 1
+    reads = reads if kind == "sum" and rest else []
+    options: dict[str, Any] = {"images": images, "rest": rest, "reads": reads}
+    return [lrp.linear_sum(function, parts, account, **options, epsilon=many * epsilon)]
 
 
-def _bare_layer(equation, values, data, composite: Composite) -> Array | None:
-    """A convolution or product with fixed weights that is no module of its own."""
-    name = equation.primitive.name
-    if _own_derivative(equation) == "convolve":
-        rule = composite.conv
-    elif name == "dot_general":
-        rule = composite.dense
-    else:
-        return None
-    if data != [0]:
-        return None
-    layer = lrp.linear_layer(lambda a, w: bind(equation, [a, w])[0], rule)
-    out = jnp.zeros(equation.outvars[0].aval.shape, values[0].dtype)
-    return layer(values[0], values[1], None, out, jnp.zeros(len(values[0]), values[0].dtype))
+def guided(network: Network) -> Program:
+    """The network with guided backpropagation as its derivative.
 
-
-def guided_handler(equation, values, kinds):
-    """Guided backpropagation: a ReLU passes gradients that are positive, where it is on.
-
-    Springenberg et al., "Striving for simplicity" (ICLR 2015 workshop). All else, other activations
-    too, has its ordinary gradient.
+    A ReLU passes gradients that are positive, where it is on: Springenberg et al., "Striving for
+    simplicity" (ICLR 2015 workshop). All else, other activations too, has its ordinary gradient.
     """
-    data = [i for i, kind in enumerate(kinds) if kind != Kind.CONSTANT]
-    if equation.primitive.name == "max" and len(data) == 1:
-        return [_guided_relu(values[data[0]], values[1 - data[0]])], Kind.DATA
-    return bind(equation, values), Kind.DATA
+    steps = [
+        step._replace(instead=_guided_relu) if _is_relu(network, step) else step
+        for step in network.program.steps
+    ]
+    return network.program._replace(steps=steps)
+
+
+def _is_relu(network: Network, step: Step) -> bool:
+    """Whether a step is the maximum of data and a constant; those of norms are not meant."""
+    read = [network.meaning.values[i] for i in step.inputs]
+    data = [value for value in read if value.data]
+    return step.name == "max" and len(data) == 1 and not data[0].statistic
+
+
+def _guided_relu(p: Array, q: Array) -> Array:
+    """The maximum of data and a constant, in either order."""
+    shape = jnp.broadcast_shapes(p.shape, q.shape)
+    return _guided_maximum(jnp.broadcast_to(p, shape), jnp.broadcast_to(q, shape))
 
 
 @jax.custom_vjp
-def _guided_relu(x, floor):
-    return jnp.maximum(x, floor)
+def _guided_maximum(p, q):
+    return jnp.maximum(p, q)
 
 
-_guided_relu.defvjp(
-    lambda x, floor: (jnp.maximum(x, floor), (x > floor, floor)),
-    lambda saved, g: (jnp.where(saved[0], jnp.maximum(g, 0), 0), jnp.zeros_like(saved[1])),
+_guided_maximum.defvjp(
+    lambda p, q: (jnp.maximum(p, q), p > q),
+    lambda on, g: (jnp.where(on, jnp.maximum(g, 0), 0), jnp.where(on, 0, jnp.maximum(g, 0))),
 )
-
-
-def _places(equation, shape) -> int:
-    """How many values each result of a sum is made of."""
-    if equation.primitive.name == "reduce_window_sum":
-        return math.prod(equation.params["window_dimensions"])
-    return math.prod(equation.invars[0].aval.shape) // max(math.prod(shape), 1)
-
-
-def _own_derivative(equation) -> str | None:
-    """The name of the function with a custom derivative that an equation calls, if it does."""
-    if equation.primitive.name != "custom_vjp_call":
-        return None
-    return equation.params["call_jaxpr"].jaxpr.debug_info.func_name
-
-
-def _describe(equation) -> str:
-    name = equation.primitive.name
-    if own := _own_derivative(equation):
-        name = f"the function {own!r} with a derivative of its own"
-    shapes = ", ".join(str(list(atom.aval.shape)) for atom in equation.invars)
-    where = str(equation.source_info.name_stack)
-    return f"{name} of {shapes}" + (f" in {where}" if where else "")

@@ -1,30 +1,54 @@
-"""The layers of a network, found by running it once without computing anything.
+"""The linear layers of a network, found among its equations: convolutions and matrix products.
 
-A layer is known by the names of the modules above it joined by dots, so that a network whose
-modules carry published names has published layer names: "layer1.0.conv1".
+A layer is an equation that multiplies data with a kernel of parameters. The shifts and factors for
+each channel that follow it and that nothing else reads, its bias and its batch norm, belong to it.
+It is known by the path of its kernel among the parameters, without the last step: "layer1.0.conv1"
+for a network whose modules carry published names, "Conv_0" or "encoder.conv" for others. A layer
+that runs twice is "name" and "name[1]".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from gan_forensics.data.images import check_axes
-from gan_forensics.nn.conv import Conv, convolve
-from gan_forensics.nn.norms import BatchNorm, GroupNorm1, InstanceNorm
-from gan_forensics.nn.resblocks import BlockConv
-from gan_forensics.nn.spectral_norm import Dense, SNConv, SNDense
+from gan_forensics.explain.equations import Program, Step
+from gan_forensics.explain.roles import Meaning
 
-Variables = Mapping[str, Any]
+# What a kernel is called within its layer.
+_KERNELS = frozenset("kernel w W weight weights embedding".split())
+_SAME = frozenset("convert_element_type copy copy_p reduce_precision".split())
+_AFFINE = frozenset("add add_any sub mul div".split())
 
-MOST_CHANNELS = 4
-CONVOLUTIONS = (Conv, SNConv, BlockConv)
-PRODUCTS = (nn.Dense, Dense, SNDense)
+Path = tuple[str, ...]
+
+
+class Place(NamedTuple):
+    """Where a layer stands among the equations; values and steps by their numbers.
+
+    Attributes:
+        step: that multiplies.
+        fused: a linear map of the data that this layer alone reads, which counts as part of it.
+        reads: the data.
+        kernel: the kernel.
+        chain: the steps that follow and belong to the layer.
+        made: what `step` makes.
+        plain: what the layer makes with its own bias, before any norm.
+        output: what it makes in the end.
+        axes: for every axis of channels of the output, that of the kernel.
+    """
+
+    step: int
+    fused: int | None
+    reads: int
+    kernel: int
+    chain: tuple[int, ...]
+    made: int
+    plain: int
+    output: int
+    axes: tuple[tuple[int, int], ...]
 
 
 class Layer(NamedTuple):
@@ -33,95 +57,38 @@ class Layer(NamedTuple):
     Attributes:
         path: of its parameters.
         dense: whether it is a matrix product, and not a convolution.
-        first: whether it is the first linear layer, whose inputs are pixels.
+        first: whether no layer stands between its inputs and the network's.
         linear: `(a, kernel) -> z`, the layer without its bias.
-        shape: of its output.
-        spectral_norm: whether it divides its kernel by an estimate of the largest singular value.
-        norm: the path of the batch norm that reads the output, or None.
-        epsilon: of that batch norm.
+        shape: of its output, with the channels last.
+        norm: the path of the batch norm that belongs to it, or None.
+        place: where it stands among the equations.
 
     Example:
-        >>> layer = Layer(("conv",), False, True, lambda x, y: x, (3, 3, 3, 8), spectral_norm=False)
-        >>> layer.shape
-        (3, 3, 3, 8)
+        >>> layer = Layer(("conv",), False, True, lambda x, y: x, (3, 3, 3, 8))
+        >>> layer.channels
+        8
     """
 
-    path: tuple[str, ...]
+    path: Path
     dense: bool
     first: bool
     linear: Callable[[Array, Array], Array]
     shape: tuple[int, ...]
-    spectral_norm: bool
-    norm: tuple[str, ...] | None = None
-    epsilon: float = 0.0
+    norm: Path | None = None
+    place: Place = Place(0, None, 0, 0, (), 0, 0, 0, ())
 
     @property
     def channels(self) -> int:
         """How many channels the output has."""
         return self.shape[-1]
 
+    def channels_last(self, y: Array) -> Array:
+        """What the layer makes, with the channels last."""
+        return y if self.dense else jnp.moveaxis(y, self.place.axes[0][0], -1)
 
-def find_layers(module: nn.Module, variables: Variables, x: Any) -> dict[str, Layer]:
-    """The linear layers of a network by name, in the order in which they run.
-
-    Args:
-        module: as for `logits_of`.
-        variables: of the network.
-        x: images, or anything with their shape and dtype.
-
-    Raises:
-        ValueError: for a network without a convolution.
-
-    Example:
-        >>> from gan_forensics.nn import Conv
-        >>> class Net(nn.Module):
-        ...     @nn.compact
-        ...     def __call__(self, x, train=False):
-        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
-        >>> net = Net()
-        >>> x = np.ones((2, 4, 4, 3), np.float32)
-        >>> layers = find_layers(net, net.init(jax.random.key(0), x), x)
-        >>> {name: layer.shape for name, layer in layers.items()}
-        {'conv': (2, 4, 4, 4), 'Dense_0': (2, 1)}
-    """
-    found: dict[str, Layer] = {}
-    outputs: list[tuple[Array, str]] = []  # Kept, so that no identity is used twice.
-
-    def record(next_fun, args, kwargs, context):
-        layer, y = context.module, next_fun(*args, **kwargs)
-        if context.method_name != "__call__":
-            return y
-        if isinstance(layer, CONVOLUTIONS + PRODUCTS):
-            name = ".".join(layer.path)
-            found[name] = Layer(
-                layer.path,
-                dense=isinstance(layer, PRODUCTS),
-                first=not found,
-                linear=linear_of(layer),
-                shape=y.shape,
-                spectral_norm=getattr(layer, "spectral_norm", isinstance(layer, SNConv | SNDense)),
-            )
-            outputs.append((y, name))
-        elif isinstance(layer, BatchNorm):
-            for output, name in outputs:
-                if output is args[0]:
-                    norm = {"norm": layer.path, "epsilon": layer.epsilon}
-                    found[name] = found[name]._replace(**norm)
-        return y
-
-    check_floats(x)
-
-    def run(variables, x):
-        with nn.intercept_methods(record):
-            return logits_of(module, variables, x)
-
-    jax.eval_shape(run, variables, x)
-    if not any(not layer.dense for layer in found.values()):
-        raise ValueError(
-            f"{type(module).__name__} has no convolution of gan_forensics.nn: features are "
-            "channels of convolutions, give a convolutional network"
-        )
-    return found
+    def as_made(self, y: Array) -> Array:
+        """The inverse of `channels_last`."""
+        return y if self.dense else jnp.moveaxis(y, -1, self.place.axes[0][0])
 
 
 def feature_layers(layers: Mapping[str, Layer]) -> dict[str, Layer]:
@@ -130,79 +97,160 @@ def feature_layers(layers: Mapping[str, Layer]) -> dict[str, Layer]:
     A convolution to one channel is a network's logit, which would hold all relevance by itself.
 
     Example:
-        >>> conv = Layer(("conv",), False, True, lambda x, y: x, (1, 8, 8, 4), spectral_norm=False)
-        >>> fc = Layer(("fc",), True, False, lambda x, y: x, (1, 4), spectral_norm=False)
+        >>> conv = Layer(("conv",), False, True, lambda x, y: x, (1, 8, 8, 4))
+        >>> fc = Layer(("fc",), True, False, lambda x, y: x, (1, 4))
         >>> list(feature_layers({"conv": conv, "fc": fc}))
         ['conv']
     """
     return {name: layer for name, layer in layers.items() if not layer.dense and layer.channels > 1}
 
 
-def logits_of(module: nn.Module, variables: Variables, x: Any) -> Any:
-    """`module.apply(variables, x, train=False)`, or its `logits` if it has these and others."""
-    result = module.apply(variables, x, train=False)
-    return getattr(result, "logits", result)
+def convolutions(layers: Mapping[str, Layer]) -> list[str]:
+    """The names of those that are convolutions."""
+    return [name for name, layer in layers.items() if not layer.dense]
 
 
-def linear_of(layer: nn.Module) -> Callable[[Array, Array], Array]:
-    """`(a, kernel) -> z`: what the module computes with a kernel as it is, without its bias."""
-    if isinstance(layer, BlockConv):
-        # With the scaling that is fused into it, which is linear as well.
-        plain = layer.clone(parent=None, spectral_norm=False, dtype=None)
-
-        def scaled(a, kernel) -> Any:
-            bias = jnp.zeros(kernel.shape[-1], kernel.dtype)
-            return plain.apply({"params": {"kernel": kernel, "bias": bias}}, a, train=False)
-
-        return scaled
-    if isinstance(layer, SNConv):
-        return partial(convolve, strides=layer.strides, padding=layer.padding)
-    if isinstance(layer, Conv):
-        return partial(
-            convolve,
-            strides=layer.strides,
-            padding=layer.padding,
-            dilation=layer.dilation,
-            groups=layer.groups,
-        )
-    return _product
-
-
-def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a norm, through which relevance passes unchanged."""
-    return isinstance(module, BatchNorm | GroupNorm1 | InstanceNorm)
-
-
-def check_floats(x: Any) -> None:
-    """Refuse what are no images of floats [b, h, w, c], naming the mistake (ValueError)."""
-    # A network may read maps of a few channels; no image is as narrow as that.
-    if len(x.shape) != 4 or (x.shape[-1] > MOST_CHANNELS and x.shape[1] in (1, 3)):
-        check_axes(x.shape)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(
-            f"pixels are {x.dtype} {list(x.shape)}: give floats, normalised as the network reads "
-            "them (for detectors of this package: gan_forensics.forensics.neural.preprocess)"
-        )
-
-
-def as_images(x: Any) -> Float[Array, "b h w c"]:
-    """The images as an array of floats, float32 at least.
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names of layers that a network does not have.
 
     Raises:
-        ValueError: for integers, whose relevance would mean nothing, and for other shapes.
+        ValueError: listing them and those that it has.
     """
-    x = x if isinstance(x, np.ndarray | jax.Array) else jnp.asarray(x)
-    check_floats(x)  # before JAX shortens the type
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    known = list(known)
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(
+            f"no layers {', '.join(map(repr, unknown))} in this network; its convolutions are "
+            f"{', '.join(known)}"
+        )
 
 
-def at(tree: Variables, path: tuple[str, ...]) -> Any:
-    """The subtree or array at a path."""
-    for step in path:
-        tree = tree[step]
-    return tree
+def layers_of(program: Program, meaning: Meaning, paths: Sequence[Path]) -> dict[str, Layer]:
+    """The layers of a program by name, in the order in which they run.
+
+    Args:
+        program: of a network.
+        meaning: of it.
+        paths: of the parameters that are its first inputs.
+    """
+    readers, found = program.readers(), {}
+    for number, role in enumerate(meaning.roles):
+        if role.kind != "layer":
+            continue
+        layer = _layer(program, meaning, paths, readers, number)
+        name = ".".join(layer.path) or f"{'dense' if layer.dense else 'conv'}_{len(found)}"
+        again = sum(other == name or other.startswith(f"{name}[") for other in found)
+        found[f"{name}[{again}]" if again else name] = layer
+    return found
 
 
-def _product(a: Float[Array, "*b i"], kernel: Float[Array, "i o"]) -> Float[Array, "*b o"]:
-    return jnp.dot(a, kernel)
+def _layer(
+    program: Program,
+    meaning: Meaning,
+    paths: Sequence[Path],
+    readers: Mapping[int, list[int]],
+    number: int,
+) -> Layer:
+    step, values = program.steps[number], meaning.values
+    side = meaning.roles[number].main
+    reads, kernel = step.inputs[side], step.inputs[1 - side]
+    main = _main_leaf(program, paths, values[kernel].leaves)
+    owner = paths[main][:-1] if main is not None else ()
+    axes = _channel_axes(step, side, program)
+    chain = _chain(program, meaning, readers, number, dict(axes))
+    plain, norm = step.outputs[0], None
+    for place in chain:
+        after = program.steps[place]
+        leaves = frozenset[int]().union(*(values[i].leaves for i in after.inputs
+                                          if not values[i].data))  # fmt: skip
+        owners = {paths[leaf][:-1] for leaf in leaves if leaf < len(paths)}
+        own = owner in owners or (leaves and not paths)
+        if plain == step.outputs[0] and after.name in ("add", "add_any") and own:
+            plain = after.outputs[0]
+        elif leaves and norm is None and owners:
+            norm = min(owners)
+    output = program.steps[chain[-1]].outputs[0] if chain else step.outputs[0]
+    fused = _fused(program, readers, reads, step)
+    if fused is not None:
+        reads = program.steps[fused].inputs[0]
+    dense, shape = step.name == "dot_general", list(program.shapes[output].shape)
+    if not dense:
+        shape.append(shape.pop(axes[0][0]))
+    linear = partial(_linear, step, None if fused is None else program.steps[fused],
+                     side, program.dtype)  # fmt: skip
+    place = Place(
+        number, fused, reads, kernel, chain, step.outputs[0], plain, output, axes
+    )  # fmt: skip
+    path = _name(paths[main]) if main is not None else ()
+    return Layer(path, dense, values[reads].shallow, linear, tuple(shape), norm, place)
+
+
+def _linear(step: Step, fused: Step | None, side: int, dtype, a: Array, kernel: Array) -> Array:
+    (a,) = (a,) if fused is None else fused([a], dtype)
+    return step([a, kernel] if side == 0 else [kernel, a], dtype)[0]
+
+
+def _name(path: Path) -> Path:
+    return path[:-1] if len(path) > 1 and path[-1] in _KERNELS else path
+
+
+def _main_leaf(program: Program, paths: Sequence[Path], leaves: Iterable[int]) -> int | None:
+    """The largest parameter that a kernel is made of; vectors of its spectral norm are smaller."""
+    named = sorted(leaf for leaf in leaves if leaf < len(paths))
+    sizes = {leaf: program.shapes[program.inputs[leaf]].size for leaf in named}
+    return max(named, key=lambda leaf: (sizes[leaf], "kernel" in paths[leaf]), default=None)
+
+
+def _channel_axes(step: Step, side: int, program: Program) -> tuple[tuple[int, int], ...]:
+    """The axes of the output that are the kernel's own, each with that of the kernel."""
+    params = step.equation.params
+    if step.name == "conv_general_dilated":
+        numbers = params["dimension_numbers"]
+        return ((numbers.out_spec[1], numbers.rhs_spec[0]),)
+    contracted, batched = params["dimension_numbers"]
+    rank = [len(program.shapes[i].shape) for i in step.inputs]
+    free = [[a for a in range(rank[k]) if a not in (*contracted[k], *batched[k])] for k in (0, 1)]
+    ahead = len(batched[0]) + (len(free[0]) if side == 0 else 0)
+    shared = [(place, axis) for place, axis in enumerate(batched[1 - side])]
+    return (*shared, *((ahead + place, axis) for place, axis in enumerate(free[1 - side])))
+
+
+def _chain(
+    program: Program,
+    meaning: Meaning,
+    readers: Mapping[int, list[int]],
+    number: int,
+    axes: Mapping[int, int],
+) -> tuple[int, ...]:
+    """The shifts and factors for each channel that follow a step and that alone read it."""
+    value, chain, kept = program.steps[number].outputs[0], [], 0
+    while len(readers.get(value, ())) == 1 and readers[value][0] >= 0:
+        place = readers[value][0]
+        step = program.steps[place]
+        if step.name in _AFFINE:
+            other = step.inputs[1 - step.inputs.index(value)]
+            known = meaning.values[other]
+            divides = step.name == "div" and step.inputs[0] == other
+            beside = program.shapes[step.outputs[0]].shape != program.shapes[value].shape
+            if other in program.touched or divides or beside or not known.varies <= set(axes):
+                break
+            chain.append(place)
+            kept = len(chain) if known.leaves else kept
+        elif step.name in _SAME:
+            chain.append(place)
+        else:
+            break
+        value = step.outputs[0]
+    return tuple(chain[:kept])
+
+
+def _fused(
+    program: Program, readers: Mapping[int, list[int]], reads: int, step: Step
+) -> int | None:
+    """The step of a linear function with a derivative of its own that only this layer reads."""
+    if len(readers[reads]) != 1 or step.name != "conv_general_dilated":
+        return None
+    for place, before in enumerate(program.steps):
+        if reads in before.outputs:
+            return place if before.inner is not None else None
+    return None

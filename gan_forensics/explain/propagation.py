@@ -1,37 +1,31 @@
 """Relevance of a network's logit: at its input and at every convolution, in one backward pass.
 
-    explained = relevance(network, variables, images)
+    explained = relevance(network, variables, images, range=(-1, 1))
     explained.image                      # [b, h, w, c]
     explained.layers["layer1.0.conv1"]   # [b, h, w, c]
 
-The network is an ordinary one, with its ordinary variables: its convolutions and norms are met as
-modules (`gan_forensics.explain.layers`), what stands between them as equations
-(`gan_forensics.explain.graph`). Batch norm counts as part of the convolution before it, spectral
-norm as part of its layer's kernel (`gan_forensics.explain.canonize`), and the pooling that a
-discriminator's convolution is fused with as part of the convolution.
+The network is an ordinary one, a Linen or NNX module or a function, written without any thought of
+relevance: it is met as its equations (`gan_forensics.explain.equations`), whose roles are found
+(`roles`) and which are evaluated with relevance as their derivative (`graph`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.explain import lrp
-from gan_forensics.explain.canonize import effective
-from gan_forensics.explain.composites import Composite, beta_zero
-from gan_forensics.explain.graph import evaluated_with, relevance_handler
-from gan_forensics.explain.layers import (
-    Layer,
-    Variables,
-    as_images,
-    find_layers,
-    is_norm,
-    logits_of,
-)
+from gan_forensics.explain.composites import Composite, beta_zero, needs_bounds, stated_bounds
+from gan_forensics.explain.graph import losses, propagating
+from gan_forensics.explain.intervals import Bounds
+from gan_forensics.explain.layers import check_names, convolutions
+from gan_forensics.explain.networks import Network, as_images, network_of
+
+# Rounding of what normalises images, as a part of the range.
+_ROUNDING = 1e-4
 
 if TYPE_CHECKING:
     from gan_forensics.explain.ranking import Feature
@@ -44,12 +38,14 @@ class Relevance(NamedTuple):
     Attributes:
         logits: of the network.
         image: relevance at the input.
-        layers: relevance at the output of every convolution, by its name.
-        lost: for every linear layer, the relevance of its output minus that of its input, for each
-            image: what the bias, dead units and epsilon took. Rules conserve the rest.
+        layers: relevance at the output of every convolution, by its name, with the channels last.
+        lost: what relevance did not arrive, for each image, by where it was lost: at a layer, by
+            its name (its bias, dead units, epsilon); in "sums" (epsilon of residual sums, means and
+            resizes, and what constants added); in "attention" (the constant term of softmax,
+            epsilon of its products); with "constants" that were put beside data (padding, a class
+            token). The image's relevance and all that was lost sum to what started.
 
     Example:
-        >>> import numpy as np
         >>> found = Relevance(np.zeros((2, 1)), np.zeros((2, 8, 8, 3)), {}, {})
         >>> found.image.shape
         (2, 8, 8, 3)
@@ -115,58 +111,69 @@ class Relevance(NamedTuple):
 
 
 def relevance(
-    module: nn.Module,
-    variables: Variables,
+    function: Any,
+    parameters: Any,
     x: Float[Array, "b h w c"],
     *,
+    range: tuple[Any, Any] | None = None,
     composite: Composite | None = None,
     start: Array | Callable[[Array], Array] | None = None,
 ) -> Relevance:
     """Propagate relevance from the logits to the input.
 
-    A pure function of variables and images: jit it with the module fixed. Computed in the precision
-    of its arguments, float32 at least, with the backend's most exact products.
+    A pure function of parameters and images: jit it with the network fixed. Computed in the
+    precision of its arguments, float32 at least, with the backend's most exact products.
+
+    Convolutions and matrix products with parameters have the rules of the composite, bias and batch
+    norm included. Activations, gated values, and layer, group, instance and RMS norms pass all
+    relevance on; sums share it by what each part adds; products of two values halve it; attention
+    is that of AttnLRP (Achtibat et al., ICML 2024): `gan_forensics.explain.lrp` names each rule's
+    source.
 
     Args:
-        module: called as `module.apply(variables, x, train=False)`, for logits or for something
-            with `logits`, as discriminators give; may be written without any thought of relevance.
-            Labels are given by a module around it. Self-attention, whose product is of two maps, is
-            refused.
-        variables: its "params", and "batch_stats" and "spectral_norm" if it has them.
-        x: images as the network reads them.
-        composite: which rule where, by default `beta_zero()`; mind its bounds of a pixel.
+        function: a Linen module, called at inference in its own words; an NNX module; or any
+            function (parameters, images). It gives logits, or something with `logits`. Labels are
+            given by a network around it.
+        parameters: of the function: the variables of a Linen module; None for an NNX module, and
+            for a function whose weights stand in it.
+        x: images as the network reads them, or vectors [b, n].
+        range: the least and the greatest value that an image may have, as numbers or for each
+            channel: (-1, 1) for this house's GANs, `composites.IMAGENET` for images that went
+            through `preprocess`. It bounds the pixels in the rule of the first layers, and is
+            needed where they have one for bounded inputs, as by default. Values outside are an
+            error, except under jit, where nobody can know them.
+        composite: which rule where, by default `beta_zero()`.
         start: relevance of the logits, or a function that makes it of them. By default 1 for the
             one logit of each image, as published: relevance is a share of the logit, and what
             speaks for the logit's own sign is positive, so for "real" where it is negative. With
             `lambda logits: logits` what speaks for "generated" is positive, whatever the logit.
 
     Raises:
-        ValueError: if the network has several logits and `start` is not given, has no convolution,
-            or does something that no rule is known for.
+        ValueError: if the network has several logits and `start` is not given, if bounds are needed
+            and not given or do not hold, or if the network does something that no rule is known
+            for; the step, its module and the line of code that asks for it are named.
 
     Example:
-        >>> import numpy as np
-        >>> from gan_forensics.nn import Conv
+        >>> import flax.linen as nn
         >>> class Net(nn.Module):
         ...     @nn.compact
         ...     def __call__(self, x, train=False):
-        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        ...         return nn.Dense(1)(nn.relu(nn.Conv(4, (1, 1))(x)).mean((1, 2)))
         >>> net = Net()
         >>> x = np.ones((2, 2, 2, 3), np.float32)
-        >>> found = relevance(net, net.init(jax.random.key(0), x), x)  # doctest: +SKIP
-        >>> found.logits.shape, found.image.shape  # doctest: +SKIP
-        ((2, 1), (2, 2, 2, 3))
+        >>> variables = net.init(jax.random.key(0), x)
+        >>> found = relevance(net, variables, x, range=(-1, 1))  # doctest: +SKIP
+        >>> found.logits.shape, found.image.shape, list(found.layers)  # doctest: +SKIP
+        ((2, 1), (2, 2, 2, 3), ['Conv_0'])
     """
-    x = as_images(x)
-    layers = find_layers(module, variables, x)
-    run = explained(module, variables, layers, composite or beta_zero())
-    out, lost = _probes(layers, x)
+    x, composite = as_images(x), composite or beta_zero()
+    pixels = pixel_bounds(x, range, composite)
     with jax.default_matmul_precision("highest"):
-        (logits, _), back = jax.vjp(run, x, (out, lost))
-        first = _start(logits, start)
-        image, (out, lost) = back((first, {}))
-    convolutions = {name: out[name] for name in layers if not layers[name].dense}
-    return Relevance(logits, image, convolutions, lost)
+        network = network_of(function, parameters, x)
+        run = _of_images(network, composite, pixels)
+        logits, back = jax.vjp(lambda *a: run(*a)[0], x, _probes(network))
+        image, (out, lost) = back(_start(logits, start))
+    return Relevance(logits, image, out, lost)
 
 
 class UnitRelevance(NamedTuple):
@@ -178,7 +185,6 @@ class UnitRelevance(NamedTuple):
         image: relevance of the input for it, when it has relevance 1.
 
     Example:
-        >>> import numpy as np
         >>> found = UnitRelevance(np.ones(2), np.zeros((2, 2), int), np.zeros((2, 8, 8, 3)))
         >>> found.value.shape
         (2,)
@@ -190,13 +196,14 @@ class UnitRelevance(NamedTuple):
 
 
 def unit_relevance(
-    module: nn.Module,
-    variables: Variables,
+    function: Any,
+    parameters: Any,
     x: Float[Array, "b h w c"],
     *,
     layer: str | Sequence[str],
     channel: int | Int[Array, ""] | Int[Array, " b"],
     which: int | Int[Array, " b"] = 0,
+    range: tuple[Any, Any] | None = None,
     composite: Composite | None = None,
 ) -> UnitRelevance:
     """What makes a channel fire: relevance 1 at its most active unit, propagated to the input.
@@ -205,38 +212,45 @@ def unit_relevance(
     included (Chandrasegaran et al., ECCV 2022, "LRP-max").
 
     Args:
-        module, variables, x, composite: as for `relevance`.
+        function, parameters, x, range, composite: as for `relevance`.
         layer: name of the channel's convolution; or several names, where layers differ by image.
         channel: one number, or one for each image.
         which: the place in `layer` of the one that is meant, likewise.
 
     Raises:
-        ValueError: for a layer that the network does not have.
+        ValueError: for a layer that the network does not have, and as `relevance` does.
 
     Example:
-        >>> import numpy as np
-        >>> from gan_forensics.nn import Conv
+        >>> import flax.linen as nn
         >>> class Net(nn.Module):
         ...     @nn.compact
         ...     def __call__(self, x, train=False):
-        ...         return nn.Dense(1)(nn.relu(Conv(4, (1, 1), name="conv")(x)).mean((1, 2)))
+        ...         return nn.Dense(1)(nn.relu(nn.Conv(4, (1, 1))(x)).mean((1, 2)))
         >>> net = Net()
         >>> x = np.ones((2, 2, 2, 3), np.float32)
+        >>> unit = {"layer": "Conv_0", "channel": 1, "range": (-1, 1)}
         >>> variables = net.init(jax.random.key(0), x)
-        >>> unit_relevance(net, variables, x, layer="conv", channel=1).value.shape  # doctest: +SKIP
+        >>> unit_relevance(net, variables, x, **unit).value.shape  # doctest: +SKIP
         (2,)
     """
-    x = as_images(x)
+    x, composite = as_images(x), composite or beta_zero()
+    pixels = pixel_bounds(x, range, composite)
     names = (layer,) if isinstance(layer, str) else tuple(layer)
-    layers = find_layers(module, variables, x)
-    check_names(names, [name for name in layers if not layers[name].dense])
-    run = explained(module, variables, layers, composite or beta_zero(), watched=names)
     channel, which = (jnp.broadcast_to(jnp.asarray(n), len(x)) for n in (channel, which))
     values, places, begin = [], [], {}
     with jax.default_matmul_precision("highest"):
-        (logits, watched), back = jax.vjp(run, x, _probes(layers, x))
+        network = network_of(function, parameters, x)
+        layers = network.layers
+        check_names(names, convolutions(layers))
+        run = _of_images(network, composite, pixels)
+
+        def watched(x, probes):
+            _, found = run(x, probes)
+            return {n: layers[n].channels_last(found[layers[n].place.output]) for n in names}
+
+        outputs, back = jax.vjp(watched, x, _probes(network))
         for i, name in enumerate(names):
-            maps = jnp.maximum(watched[name], 0)
+            maps = jnp.maximum(outputs[name], 0)
             # All zeros for images that mean another layer, and so are their unit, value and place.
             chosen = jax.nn.one_hot(channel, maps.shape[-1], dtype=maps.dtype)
             chosen = chosen * (which == i)[:, None]
@@ -246,73 +260,60 @@ def unit_relevance(
             begin[name] = (unit[:, :, None] * chosen[:, None]).reshape(maps.shape)
             values.append(active.max(1))
             places.append(jnp.stack(jnp.unravel_index(peak, maps.shape[1:3]), -1))
-        image, _ = back((jnp.zeros_like(logits), begin))
+        image, _ = back(begin)
     return UnitRelevance(jnp.stack(values).sum(0), jnp.stack(places).sum(0), image)
 
 
-def explained(
-    module: nn.Module,
-    variables: Variables,
-    layers: Mapping[str, Layer],
-    composite: Composite,
-    *,
-    watched: tuple[str, ...] = (),
-) -> Callable[..., Any]:
-    """The network as a function whose derivative is relevance.
-
-    It maps `(x, probes)` to the logits and the outputs of the `watched` layers, batch norm
-    included. `probes` are those of `lrp.linear_layer`, `(out, lost)`, each by layer name.
-    """
-    folded_norms = {layer.norm for layer in layers.values()}
-
-    def function(x, probes):
-        out, lost = probes
-        outputs: dict[str, Array] = {}
-
-        def intercept(next_fun, args, kwargs, context):
-            reached, name = context.module, ".".join(context.module.path)
-            if context.method_name != "__call__":
-                return next_fun(*args, **kwargs)
-            if name in layers:
-                layer = layers[name]
-                rule = composite.rule(dense=layer.dense, first=layer.first)
-                kernel, bias = effective(variables, layer)
-                a = args[0].astype(x.dtype)
-                y = lrp.linear_layer(layer.linear, rule)(a, kernel, bias, out[name], lost[name])
-                outputs[name] = y
-                return y
-            if is_norm(reached):
-                if reached.path in folded_norms:
-                    return args[0]
-                y = next_fun(jax.lax.stop_gradient(args[0]), *args[1:], **kwargs)
-                return lrp.pass_through(args[0], y)
-            return next_fun(*args, **kwargs)
-
-        with nn.intercept_methods(intercept):
-            logits = logits_of(module, variables, x)
-        return logits, {name: outputs[name] for name in watched}
-
-    return evaluated_with(relevance_handler(composite), function, constants=1)
+def _of_images(network: Network, composite: Composite, pixels: Bounds | None) -> Callable:
+    run = propagating(network, composite, pixels)
+    return lambda x, probes: run(network.leaves, x, probes)
 
 
-def check_names(names, known) -> None:
-    """Refuse names of layers that a network does not have.
-
-    Raises:
-        ValueError: listing them and those that it has.
-    """
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise ValueError(
-            f"no layers {', '.join(map(repr, unknown))} in this network; its convolutions are "
-            f"{', '.join(known)}"
-        )
-
-
-def _probes(layers: Mapping[str, Layer], x):
+def _probes(network: Network):
     """Zeros that are never read, and whose derivatives are what is asked for."""
-    out = {name: jnp.zeros(layer.shape, x.dtype) for name, layer in layers.items()}
-    return out, {name: jnp.zeros(len(x), x.dtype) for name in layers}
+    program, layers = network.program, network.layers
+    images = program.shapes[program.inputs[-1]].shape[0]
+    out = {n: jnp.zeros(layers[n].shape, program.dtype) for n in convolutions(layers)}
+    return out, {name: jnp.zeros(images, program.dtype) for name in losses(network)}
+
+
+def pixel_bounds(x: Array, given: tuple[Any, Any] | None, composite: Composite) -> Bounds | None:
+    """Bounds of the pixels [1, ..., 1 or c], checked where the pixels are known."""
+    stated = stated_bounds(composite.first)
+    if given is not None and stated is not None:
+        raise ValueError(
+            "bounds of a pixel stand in range= and in the composite: give them once, as range="
+        )
+    bounds = given if given is not None else stated
+    if bounds is None:
+        if needs_bounds(composite.first):
+            raise ValueError(
+                "the rule of the first layers needs the bounds of a pixel: give range=(-1, 1) for "
+                "images of this house's GANs, range=composites.IMAGENET for images that went "
+                "through preprocess"
+            )
+        return None
+    least, most = (np.asarray(bound, np.float64) for bound in bounds)
+    if not (least.ndim < 2 and most.ndim < 2 and (least < most).all()):
+        raise ValueError(
+            f"range {tuple(bounds)}: give the least and the greatest value of a pixel, as numbers "
+            "or for each channel"
+        )
+    slack = _ROUNDING * (most - least)
+    if not isinstance(x, Tracer):
+        seen = np.asarray(x, np.float64)
+        if not ((seen >= least - slack) & (seen <= most + slack)).all():
+            raise ValueError(
+                f"pixels are from {seen.min():.4g} to {seen.max():.4g}, outside of the stated "
+                f"range from {least.min():.4g} to {most.max():.4g}: give images as the network "
+                "reads them, or the range that they have"
+            )
+    axes = (1,) * (x.ndim - 1)
+    low, high = (
+        jnp.broadcast_to(jnp.asarray(bound, x.dtype).reshape(*axes, -1), (1, *x.shape[1:]))
+        for bound in (least, most)
+    )
+    return low, high
 
 
 def _start(logits, start):

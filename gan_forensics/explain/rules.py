@@ -7,7 +7,8 @@ rule here is a function
     rule(linear, a, w, b, R) -> R_in
 
 where `linear(a, w)` is the layer without its bias (a convolution, a matrix product), w its kernel
-and b its bias or None. What the rules share is `share`: with terms (w_k, a_k),
+and b its bias or None: for each channel, or shaped to stand beside the output. What the rules share
+is `share`: with terms (w_k, a_k),
 
     z = sum_k linear(a_k, w_k),    S = R / z,    R_in = sum_k a_k linear^T(S, w_k).
 
@@ -166,12 +167,13 @@ def box(linear, a, w, b, r, *, low, high, epsilon: float = EPSILON):
     what lies outside the image has no bounds.
 
     Args:
-        low: the least value of an input, one number or one for each channel.
+        low: the least value of an input: one number, one for each channel, or an array that may
+            stand beside the inputs.
         high: the greatest, likewise.
     """
-    dtype, shape = a.dtype, (1, *a.shape[1:])
-    lowest = jnp.broadcast_to(_channels(low, a.ndim, dtype), shape)
-    highest = jnp.broadcast_to(_channels(high, a.ndim, dtype), shape)
+    low, high = (_channels(bound, a.ndim, a.dtype) for bound in (low, high))
+    lowest = jnp.broadcast_to(low, (len(low), *a.shape[1:]))
+    highest = jnp.broadcast_to(high, (len(high), *a.shape[1:]))
     z, back = jax.vjp(lambda a: linear(a, w), a)
     # The bounds are the same for every image: one forward each, shared by the whole batch.
     limits = linear(lowest, _plus(w)) + linear(highest, _minus(w))
@@ -232,12 +234,13 @@ def _bias_parts(b, bias: Bias):
 
 
 def _added(z, b):
-    return z if b is None else z + b.reshape((1,) * (z.ndim - 1) + (-1,))
+    return z if b is None else z + _channels(b, z.ndim, b.dtype)
 
 
-def _channels(bound, ndim: int, dtype):
-    bound = jnp.asarray(bound, dtype)
-    return bound.reshape((1,) * (ndim - 1) + (-1,))
+def _channels(values, ndim: int, dtype):
+    """Values for each channel, the last axis; those with all axes stand beside the map already."""
+    values = jnp.asarray(values, dtype)
+    return values if values.ndim == ndim else values.reshape((1,) * (ndim - 1) + (-1,))
 
 
 def _plus(x):

@@ -5,7 +5,6 @@ says why this generator rather than why generated at all; relevance is then that
 gate, which is homogeneous. Of "none of these" there is no map: no logit stands for it.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,8 +55,8 @@ def source_maps(
         rows = np.flatnonzero(sources == source)
         alone, its = one_source(network, variables, int(source))
         some = explain_network(
-            alone, its, [images[int(row)] for row in rows], read=as_floats,
-            composite=composite or _composite(), stage=last_stage(alone),
+            alone, its, [images[int(row)] for row in rows], read=as_floats, range=(-1.0, 1.0),
+            composite=composite or composites.beta_zero(), stage=last_stage(alone),
         )  # fmt: skip
         for row, one in zip(rows, some, strict=True):
             logit = float(outputs.logits[row, source])
@@ -76,8 +75,3 @@ def one_source(network: ResNet, variables: Any, source: int) -> tuple[ResNet, di
 
 def _last(variables: Any) -> dict[str, np.ndarray]:
     return variables["params"]["fc"]
-
-
-@functools.cache  # the same object every time, by which compiled functions are found again
-def _composite() -> Composite:
-    return composites.beta_zero(low=-1.0, high=1.0)

@@ -31,6 +31,7 @@ from gan_forensics.explain import (
     top_images,
     unit_relevance,
 )
+from gan_forensics.explain.composites import IMAGENET
 from gan_forensics.explain.faithful import cam_map, gradient_maps
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import images_of
@@ -77,17 +78,14 @@ class Patch(NamedTuple):
     pixels: UInt8[np.ndarray, "h w 3"]
 
 
-@functools.cache  # the same object every time, by which compiled functions are found again
-def composite_of(arch: str) -> Composite:
-    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets.
+# What the images of NPR's residual may be: differences of two pixels.
+RESIDUAL = -SCALE * (IMAGENET[1] - IMAGENET[0]), SCALE * (IMAGENET[1] - IMAGENET[0])
 
-    What the first convolution of NPR reads are differences of two pixels.
-    """
+
+def composite_of(arch: str) -> Composite:
+    """The rules as published: the box rule at the pixels of ResNets, not of EfficientNets."""
     if arch.startswith("efficientnet"):
         return composites.beta_zero_everywhere()
-    if arch == "npr":
-        most = SCALE * (composites.HIGH - composites.LOW)
-        return composites.beta_zero(low=-most, high=most)
     return composites.beta_zero()
 
 
@@ -122,6 +120,7 @@ def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
         detector.variables,
         images,
         read=_residual if residual else preprocess,
+        range=RESIDUAL if residual else IMAGENET,
         composite=composite_of(arch),
         stage=stage,
         compared=MEASURED_PIXELS,
@@ -168,6 +167,7 @@ def explain_network(
     images: Images,
     *,
     read: Callable,
+    range: tuple[float, float],
     composite: Composite,
     stage: str,
     compared: int = 0,
@@ -180,14 +180,15 @@ def explain_network(
         images: uint8.
         read: uint8 images -> what the network is called with; the same object every time, by which
             what is compiled is found again.
-        composite: likewise.
+        range: the least and the greatest value of what `read` gives.
+        composite: as `read`.
         stage: whose last maps Grad-CAM looks at.
         compared: images of at most so many pixels have the maps of `Explanation.others`.
     """
     found: dict[int, Explanation] = {}
     for rows, batch in size_batches(images, most=_AT_ONCE):
         others = batch.shape[1] * batch.shape[2] <= compared
-        run = _explain(network, read, composite, stage, others)
+        run = _explain(network, read, range, composite, stage, others)
         logits, image, guided, others = jax.tree.map(np.asarray, run(variables, batch))
         for place, row in enumerate(rows):
             found[int(row)] = Explanation(
@@ -196,7 +197,7 @@ def explain_network(
                 guided[place],
                 {name: other[place] for name, other in others.items()},
             )
-    return [found[i] for i in range(len(images))]
+    return [found[i] for i, _ in enumerate(images)]
 
 
 def last_stage(network: nn.Module) -> str:
@@ -333,11 +334,16 @@ def collage(rows: Sequence[Sequence[Patch]], *, side: int = 64) -> UInt8[np.ndar
 
 @functools.lru_cache(maxsize=16)
 def _explain(
-    network: nn.Module, read: Callable, composite: Composite, stage: str, compare: bool
+    network: nn.Module,
+    read: Callable,
+    range: tuple[float, float],
+    composite: Composite,
+    stage: str,
+    compare: bool,
 ) -> Callable:
     def run(variables, images):
-        x = read(images)
-        found = relevance(network, variables, x, composite=composite, start=lambda logits: logits)
+        x, rules = read(images), {"range": range, "composite": composite}
+        found = relevance(network, variables, x, **rules, start=lambda logits: logits)
         cam = guided_grad_cam(network, variables, x, layer=stage)
         pixels = found.image.shape[1] * found.image.shape[2]
         others = {}
@@ -356,7 +362,8 @@ def _units(network: nn.Module, arch: str, names: tuple[str, ...]) -> Callable:
 
     def run(variables, images, which, channel):
         x, meant = preprocess(images), {"layer": names, "which": which, "channel": channel}
-        return heat_map(unit_relevance(network, variables, x, composite=composite, **meant).image)
+        rules = {"range": IMAGENET, "composite": composite}
+        return heat_map(unit_relevance(network, variables, x, **rules, **meant).image)
 
     return jit(run)
 

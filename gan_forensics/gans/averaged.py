@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from gan_forensics.gans.building import Gan
-from gan_forensics.gans.calling import apply
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
+from gan_forensics.nn.calling import apply
 from gan_forensics.runtime import jit, products, random_key
 from gan_forensics.train import TrainState
 from gan_forensics.train.average import span

@@ -28,7 +28,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from gan_forensics.gans.calling import apply
 from gan_forensics.gans.discriminator_output import DiscriminatorOutput, named_outputs
 from gan_forensics.gans.task import (
     DISCRIMINATOR,
@@ -45,6 +44,7 @@ from gan_forensics.gans.task import (
     loss_of,
     term_name,
 )
+from gan_forensics.nn.calling import apply
 
 WEIGHTS = "weights"
 # How the note on an error begins that says which term raised it.

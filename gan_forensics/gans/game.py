@@ -23,7 +23,6 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
-from gan_forensics.gans.calling import told
 from gan_forensics.gans.context import WEIGHTS, Context, Draws
 from gan_forensics.gans.losses import LOSSES, AdversarialLoss
 from gan_forensics.gans.optimizers import (
@@ -48,6 +47,7 @@ from gan_forensics.gans.task import (
     Weight,
     check_tasks,
 )
+from gan_forensics.nn.calling import told
 from gan_forensics.nn.initial import initial_variables, shapes_of
 from gan_forensics.runtime import random_key, split_over_data
 from gan_forensics.train import Aux, Update
@@ -255,7 +255,7 @@ class Game:
 
     Args:
         generator: from noise (and labels) to images; where it has an attribute `latent`, of noise
-            of that length. How networks are called: `gan_forensics.gans.calling`.
+            of that length. How networks are called: `gan_forensics.nn.calling`.
         discriminator: of images (and labels) to logits, or to several outputs by name, see
             `gan_forensics.gans.discriminator_output.named_outputs`.
         tasks: what is minimised; the first is usually `adversarial`.

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from gan_forensics.files import shown
-from gan_forensics.gans.calling import FLAGS, apply, flag_of
 from gan_forensics.gans.context import IN_TERM
 from gan_forensics.gans.discriminator_output import named_outputs
 from gan_forensics.gans.game import Game, init_network
 from gan_forensics.gans.task import DISCRIMINATOR, GENERATOR
+from gan_forensics.nn.calling import FLAGS, apply, flag_of
 from gan_forensics.nn.initial import shapes_of
 from gan_forensics.runtime import random_key
 

@@ -16,10 +16,10 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 from gan_forensics.data import to_uint8
 from gan_forensics.gans.averaged import with_average
 from gan_forensics.gans.building import Gan, check_gan, check_seed, check_state
-from gan_forensics.gans.calling import apply
 from gan_forensics.gans.class_names import class_number
 from gan_forensics.gans.priors import Prior
 from gan_forensics.gans.task import GENERATOR
+from gan_forensics.nn.calling import apply
 from gan_forensics.runtime import products, random_key
 from gan_forensics.train import TrainState
 

@@ -9,9 +9,10 @@ The initialisers below are Flax's kind, `init(key, shape, dtype)`. Called by Fla
 outside of `jit`, they draw with `jax.random` from the key as any other does.
 """
 
+import contextlib
 import contextvars
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -45,13 +46,20 @@ def only_shapes() -> bool:
     return _only_shapes.get()
 
 
-def shapes_of(function: Callable, *arguments: Any) -> Any:
-    """`jax.eval_shape` of a function that applies networks, in a fraction of the time."""
+@contextlib.contextmanager
+def with_plain_convolutions() -> Iterator[None]:
+    """Whatever is traced meanwhile convolves by single operations."""
     token = _only_shapes.set(True)
     try:
-        return jax.eval_shape(function, *arguments)
+        yield
     finally:
         _only_shapes.reset(token)
+
+
+def shapes_of(function: Callable, *arguments: Any) -> Any:
+    """`jax.eval_shape` of a function that applies networks, in a fraction of the time."""
+    with with_plain_convolutions():
+        return jax.eval_shape(function, *arguments)
 
 
 def initial_variables(network: nn.Module, key: Array, *inputs: Any, **options: Any) -> PyTree:

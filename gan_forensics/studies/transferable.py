@@ -25,6 +25,7 @@ from gan_forensics.explain import (
     Feature,
     FeatureRelevance,
     colour_conditional,
+    composites,
     feature_relevance,
     gray_drop,
     mask_sets,
@@ -120,6 +121,7 @@ def rank_features(
             detector.network,
             detector.variables,
             (np.asarray(preprocess(stacked(fakes, each))) for each in some),
+            range=composites.IMAGENET,
             composite=composite_of(detector.arch),
             confidence=confidence,
         )

@@ -1,0 +1,348 @@
+"""What every equation of a network means to relevance, found before anything is computed.
+
+Each value that carries data is known by where it came from:
+
+- its *origin*: the value that it is a function of, place by place. Whatever stands between the two
+  (GELU, SiLU, hard swish, mish, softplus, however they are written) passes all relevance unchanged,
+  and so does what joins two values of one origin;
+- its *root*: the same, through moves and norms as well. A value that was summed up over places of
+  its root, and passed no layer with parameters since, is a *statistic* of it. What a value is
+  shifted or divided by is then a norm (layer, group, instance, RMS, L2), and relevance passes to
+  the value: the identity rule of AttnLRP (Achtibat et al., ICML 2024, arXiv 2402.05602, section
+  3.3.2, proposition 3.4 for layer norm; Ali et al., ICML 2022, hold the divisor constant likewise).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gan_forensics.explain.equations import Program, Step
+
+# Moving values about, unchanged: the ordinary gradient moves relevance back the same way. A maximum
+# hands it to the winner; which of several equal places of a window wins is up to the backend, the
+# first on CPUs, while a maximum over whole axes shares it among them.
+MOVES = frozenset(
+    "reshape squeeze expand_dims transpose broadcast_in_dim slice concatenate pad rev split "
+    "select_n reduce_window_max reduce_max reduce_min cummax cummin sort top_k gather "
+    "dynamic_slice dynamic_update_slice scatter optimization_barrier".split()
+)
+# Functions of values, place by place.
+POINTWISE = frozenset(
+    "max min clamp neg abs sign floor ceil round tanh logistic exp exp2 log log1p expm1 erf erfc "
+    "sqrt rsqrt cbrt square integer_pow pow add sub mul div rem add_any sin cos tan asin acos atan "
+    "sinh cosh asinh acosh atanh select_n convert_element_type reduce_precision copy "
+    "copy_p".split()
+)
+SUMS = frozenset({"reduce_sum", "reduce_window_sum", "cumsum", "scatter-add"})
+_COMPARISONS = frozenset("gt ge lt le eq ne and or not xor is_finite".split())
+_EXTREMES = frozenset({"reduce_max", "reduce_min"})
+_PRODUCTS = frozenset({"conv_general_dilated", "dot_general"})
+
+# How sure it is that a value is a gate between closed and open: a sigmoid, a value between two
+# bounds (a hard sigmoid, as it is written), or none.
+SIGMOID, BOUNDED, NO_GATE = 2, 1, 0
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a value.
+
+    Attributes:
+        data: whether relevance flows through it.
+        leaves: the parameters that it depends on, by their places.
+        varies: of a constant, the axes along which it may differ.
+        origin, root: numbers of values, see above.
+        statistic: whether it was summed up over places of its root.
+        gate: how sure it is that it is one.
+        bounds: whether it was bounded from below, and from above, by constants.
+        shallow: whether it has passed no layer yet.
+        batch: the axis of the images, None where it is not known.
+    """
+
+    data: bool
+    leaves: frozenset[int] = frozenset()
+    varies: frozenset[int] = frozenset()
+    origin: int = -1
+    root: int = -1
+    statistic: bool = False
+    gate: int = NO_GATE
+    bounds: frozenset[str] = frozenset()
+    shallow: bool = True
+    batch: int | None = 0
+
+
+class Role(NamedTuple):
+    """What a step does with relevance.
+
+    Attributes:
+        kind: "constant", "move", "pointwise", "pass", "softmax", "sum", "winner", "product",
+            "layer", "fixed", "bilinear" or "unknown".
+        main: the operand that all goes to, or the number of the value that does.
+        axes: that a softmax is taken over.
+    """
+
+    kind: str
+    main: int = -1
+    axes: tuple[int, ...] = ()
+
+
+class Meaning(NamedTuple):
+    """What is known of all values, by number, and the role of every step, by place."""
+
+    values: dict[int, Value]
+    roles: list[Role]
+
+
+def meaning(program: Program, leaves: int) -> Meaning:
+    """Read a program whose first inputs are so many parameters, and whose last one is images.
+
+    Without any parameter, arrays that stand in the function itself count as such.
+    """
+    reader = _Reader(program)
+    for place, number in enumerate(program.inputs):
+        shape = program.shapes[number].shape
+        if place < leaves:
+            reader.values[number] = Value(False, frozenset({place}), _wide(shape))
+        else:
+            reader.values[number] = Value(True, origin=number, root=number)
+    for number, constant in program.constants.items():
+        shape = jnp.shape(constant)
+        own = frozenset({number}) if not leaves and math.prod(shape) > 1 else frozenset[int]()
+        reader.values[number] = Value(False, own, _wide(shape))
+    roles = [reader.read(step) for step in program.steps]
+    return Meaning(reader.values, roles)
+
+
+class _Reader:
+    def __init__(self, program: Program):
+        self.program = program
+        self.images = program.shapes[program.inputs[-1]].shape[0]
+        self.values: dict[int, Value] = {}
+        self.makers: dict[int, Step] = {}
+
+    def read(self, step: Step) -> Role:
+        shapes = self.program.shapes
+        known = [self.values[i] for i in step.inputs]
+        data = [place for place, value in enumerate(known) if value.data]
+        for i in step.outputs:
+            self.makers[i] = step
+        carries = any(jnp.issubdtype(shapes[i].dtype, jnp.inexact) for i in step.outputs)
+        if not data or not carries or step.name == "stop_gradient":
+            # Comparisons say where, not how much; what is stopped is meant not to be explained.
+            role, made = Role("constant"), self.constant(step, known)
+        else:
+            role, made = self.carried(step, known, data)
+        for i in step.outputs:
+            value = replace(made, data=made.data and jnp.issubdtype(shapes[i].dtype, jnp.inexact))
+            own = {"origin": i} if made.origin < 0 else {}
+            own |= {"root": i} if made.root < 0 else {}
+            self.values[i] = replace(value, **own) if made.data else value
+        return role
+
+    def constant(self, step: Step, known: Sequence[Value]) -> Value:
+        leaves = frozenset[int]().union(*(value.leaves for value in known))
+        origins = {value.origin for value in known if value.origin >= 0}
+        varies = _varies(step, [value.varies for value in known], self.program.shapes)
+        alike = len(origins) == 1 and step.name in POINTWISE | _COMPARISONS
+        origin = origins.pop() if alike else -1
+        return Value(False, leaves, varies, origin)
+
+    def carried(self, step: Step, known: list[Value], data: list[int]) -> tuple[Role, Value]:
+        """The role of a step that reads data, and what it makes."""
+        shapes, name = self.program.shapes, step.name
+        read = [known[place] for place in data]
+        roots = {value.root for value in read}
+        made = Value(
+            data=True,
+            root=roots.pop() if len(roots) == 1 else -1,
+            statistic=all(value.statistic for value in read),
+            gate=min(value.gate for value in read),
+            shallow=all(value.shallow for value in read),
+            batch=_batch(step, data[0], read[0], shapes, self.images),
+        )
+        made = replace(made, statistic=made.statistic and made.root >= 0)
+        if step.inner is not None:
+            return Role("fixed"), replace(made, root=-1, statistic=False)
+        one_origin = self.one_origin(step, known, data)
+        if name in POINTWISE and one_origin is not None:
+            return Role("pointwise", one_origin), self.of_one_origin(step, known, made, one_origin)
+        if name in MOVES:
+            wins = name in _EXTREMES and made.root >= 0
+            return Role("move"), replace(made, statistic=made.statistic or wins)
+        if name in SUMS:
+            return Role("sum"), replace(made, statistic=made.root >= 0)
+        if name in _PRODUCTS:
+            return self.product(step, known, data, made)
+        if name in POINTWISE and len(data) == 1:
+            return self.beside_a_constant(step, known, data[0], made)
+        if name in ("add", "sub", "mul", "div", "add_any", "max", "min") and len(data) == 2:
+            return self.joined(step, read, made)
+        return Role("unknown"), replace(made, root=-1, statistic=False)
+
+    def one_origin(self, step: Step, known: Sequence[Value], data: list[int]) -> int | None:
+        """The value that the result is a function of, place by place, if there is just one."""
+        shapes = self.program.shapes
+        origins = {known[place].origin for place in data}
+        if step.name == "select_n":
+            # What is chosen by counts as well: `where(x > 0, x, 0)` is a ReLU.
+            pairs = zip(step.inputs, known, strict=True)
+            origins |= {v.origin for i, v in pairs if i in self.program.touched}
+        origin = origins.pop()
+        if origins or origin < 0 or shapes[step.outputs[0]].shape != shapes[origin].shape:
+            return None
+        constants = [v for v in known if not v.data]
+        if step.name == "select_n" and known[0].origin != origin:
+            return None
+        if step.name in ("add", "sub") and len(data) == 1 and _is_summand(constants[0]):
+            return None
+        return origin
+
+    def of_one_origin(self, step: Step, known: list[Value], made: Value, origin: int) -> Value:
+        bounds = frozenset[str]().union(*(value.bounds for value in known if value.data))
+        sides = {"max": {"low"}, "min": {"high"}, "clamp": {"low", "high"}}
+        bounds |= sides.get(step.name, set())
+        gate = SIGMOID if step.name == "logistic" else made.gate
+        gate = max(gate, BOUNDED) if len(bounds) == 2 else gate
+        return replace(made, origin=origin, gate=gate, bounds=bounds)
+
+    def beside_a_constant(
+        self, step: Step, known: list[Value], main: int, made: Value
+    ) -> tuple[Role, Value]:
+        constants = [v for place, v in enumerate(known) if place != main]
+        if step.name in ("add", "sub") and _is_summand(constants[0]):
+            return Role("sum"), replace(made, root=-1, statistic=False)
+        if step.name == "select_n":
+            return Role("move"), made
+        return Role("pass", main), made
+
+    def joined(self, step: Step, read: list[Value], made: Value) -> tuple[Role, Value]:
+        """Two values of different origins."""
+        name = step.name
+        fresh = replace(made, gate=NO_GATE, root=made.root if made.statistic else -1)
+        if name in ("sub", "mul", "div") and made.root >= 0:
+            statistics = [value.statistic for value in read]
+            if name == "div" and (softmax := self.softmax(step)) is not None:
+                return softmax, replace(made, gate=NO_GATE)
+            if statistics == [False, True] or (statistics == [True, False] and name != "div"):
+                main = statistics.index(False)
+                shapes = self.program.shapes
+                same = shapes[step.inputs[main]].shape == shapes[step.outputs[0]].shape
+                origin = read[main].origin if same else -1
+                return Role("pass", main), replace(made, origin=origin, gate=NO_GATE)
+        if name in ("add", "add_any", "sub"):
+            return Role("sum"), fresh
+        if name in ("max", "min"):
+            return Role("winner"), fresh
+        if name == "div":
+            # A quotient is its numerator, scaled.
+            return Role("pass", 0), fresh
+        gates = [value.gate for value in read]
+        if gates[0] != gates[1]:
+            return Role("pass", gates.index(min(gates))), fresh
+        return Role("product"), fresh
+
+    def product(
+        self, step: Step, known: list[Value], data: list[int], made: Value
+    ) -> tuple[Role, Value]:
+        fresh = Value(data=True, shallow=made.shallow, batch=made.batch)
+        if len(data) == 2:
+            return Role("bilinear"), replace(fresh, root=made.root, statistic=made.root >= 0)
+        if known[1 - data[0]].leaves:
+            return Role("layer", data[0]), replace(fresh, shallow=False)
+        return Role("fixed", data[0]), fresh
+
+    def softmax(self, step: Step) -> Role | None:
+        """`exp(x - shift) / sum(exp(x - shift))` as one, with the value x that it is made of."""
+        above, below = step.inputs
+        while below in self.makers and self.makers[below].name in MOVES:
+            below = self.makers[below].inputs[0]
+        total = self.makers.get(below)
+        if total is None or total.name != "reduce_sum" or total.inputs[0] != above:
+            return None
+        exponential = self.makers.get(above)
+        if exponential is None or exponential.name != "exp":
+            return None
+        x = exponential.inputs[0]
+        shift = self.makers.get(x)
+        if shift is not None and shift.name == "sub" and self.values[shift.inputs[0]].data:
+            by = shift.inputs[1]
+            if by in self.program.touched:
+                x = shift.inputs[0]
+        return Role("softmax", x, tuple(total.equation.params["axes"]))
+
+
+def _is_summand(constant: Value) -> bool:
+    """Whether a constant that is added has values of its own for places, as positions have."""
+    return bool(constant.leaves) and len(constant.varies) > 1
+
+
+def _wide(shape: Sequence[int]) -> frozenset[int]:
+    return frozenset(axis for axis, size in enumerate(shape) if size > 1)
+
+
+def _varies(step: Step, known: list[frozenset[int]], shapes: Sequence[Any]) -> frozenset[int]:
+    """The axes along which the result of constants may differ."""
+    read, made = [shapes[i].shape for i in step.inputs], shapes[step.outputs[0]].shape
+    name, params = step.name, step.equation.params
+    if name in POINTWISE or name in ("convert_element_type", "copy"):
+        return frozenset[int]().union(*known)
+    if name == "broadcast_in_dim":
+        return frozenset(params["broadcast_dimensions"][axis] for axis in known[0])
+    if name == "transpose":
+        return frozenset(params["permutation"].index(axis) for axis in known[0])
+    if name in ("reshape", "squeeze", "expand_dims"):
+        before, after = ([a for a, n in enumerate(s) if n > 1] for s in (read[0], made))
+        if [read[0][a] for a in before] == [made[a] for a in after]:
+            return frozenset(after[before.index(axis)] for axis in known[0])
+    return _wide(made)
+
+
+def _batch(step: Step, place: int, value: Value, shapes: Sequence[Any], images: int) -> int | None:
+    """The axis of the images in the result, of the operand at a place.
+
+    Where it was merged with others it is the outer one of them.
+    """
+    axis, params, name = value.batch, step.equation.params, step.name
+    if axis is None:
+        return None
+    read, made = shapes[step.inputs[place]].shape, shapes[step.outputs[0]].shape
+    if name == "transpose":
+        return params["permutation"].index(axis)
+    if name == "broadcast_in_dim":
+        return params["broadcast_dimensions"][axis]
+    if name in ("reduce_sum", "reduce_max", "reduce_min", "squeeze"):
+        gone = params.get("axes", params.get("dimensions"))
+        return None if axis in gone else axis - sum(other < axis for other in gone)
+    if name in ("reshape", "expand_dims"):
+        before = math.prod(read[:axis])
+        for new, size in enumerate(made):
+            if math.prod(made[:new]) == before and size % images == 0:
+                return new
+        return None
+    if name == "conv_general_dilated":
+        spec = params["dimension_numbers"]
+        return spec.out_spec[0] if axis == spec.lhs_spec[0] and place == 0 else None
+    if name == "dot_general":
+        contracted, batched = params["dimension_numbers"]
+        if axis in contracted[place]:
+            return None
+        if axis in batched[place]:
+            return tuple(batched[place]).index(axis)
+        free = [a for a in range(len(read)) if a not in (*contracted[place], *batched[place])]
+        other = shapes[step.inputs[0]].shape
+        ahead = 0 if place == 0 else len(other) - len(contracted[0]) - len(batched[0])
+        return len(batched[place]) + ahead + free.index(axis)
+    if name == "gather":
+        numbers = params["dimension_numbers"]
+        sizes = params["slice_sizes"]
+        if axis in numbers.operand_batching_dims:
+            return axis if len(made) > axis and made[axis] == read[axis] else None
+        kept = [a for a in range(len(read)) if a not in numbers.collapsed_slice_dims
+                and a not in numbers.operand_batching_dims]  # fmt: skip
+        if axis in kept and sizes[axis] == read[axis]:
+            return numbers.offset_dims[kept.index(axis)]
+        return None
+    return axis if axis < len(made) and made[axis] == read[axis] else None
