@@ -4,29 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.data import survey
-from gan_forensics.files import listed, shown
+from gan_forensics.files import shown
 from gan_forensics.report.blocks import Facts, Picture, Section, Table
+from gan_forensics.report.evidence import CARRIER_WORDS, six_questions
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.calibration import Calibration, Rate, Tier
     from gan_forensics.forensics.detectors import Detector
-
-# What `gan_forensics.data.carriers` does, for readers.
-CARRIER_WORDS = {
-    "none": "as they are",
-    "jpeg-90": "JPEG, quality 90",
-    "jpeg-75": "JPEG, quality 75",
-    "jpeg-50": "JPEG, quality 50",
-    "webp-80": "WebP, quality 80",
-    "down-up-0.75": "shrunk to 75 % and back",
-    "up-1.5": "enlarged to 150 %",
-    "noise-3": "noise of 3 levels",
-    "screenshot": "screenshot at 125 %",
-    "web": "web: 768 px, JPEG 60",
-    "hard": "hard: 512 px, JPEG 40",
-}
 
 
 def sentences(detector: "Detector") -> list[str]:
@@ -158,7 +144,6 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
             for series, r in (("false alarms", found.false_alarms), ("detected", found.detected))
         ]
         blocks = [
-            *evidence_sentences(detector),
             "A verdict should not depend on how a picture was carried. Where detection falls or "
             "false alarms rise, verdicts on pictures that came that way say little.",
             Picture(
@@ -185,7 +170,6 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         "carrier that set the threshold": facts.get("strictest"),
         "real": facts.get("real"),
         "generated": facts.get("fake"),
-        "generators covered": _generators(facts.get("generators")),
         "seed": calibration.seed,
     }
     known = {name: value for name, value in values.items() if value is not None}
@@ -195,6 +179,12 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         lead=lead,
         sections=[
             Section("What it achieves", blocks or ["Not measured."]),
+            six_questions(
+                "Photographs and generated images that nothing was fitted to.",
+                calibration=calibration,
+                calibrators=detector.calibrators,
+                facts=facts,
+            ),
             Section("The files", [*survey.sentences(facts.get("left_out", {})), *_files(facts)]),
             Section("The detector", [Facts(known)]),
         ],
@@ -210,13 +200,6 @@ def _reference_facts(calibration: "Calibration") -> dict[str, int]:
         "real images that calibrated likelihood ratios": clean.n_real,
         "generated images that calibrated likelihood ratios": clean.n_fake,
     }
-
-
-def _generators(counts: Any) -> str | None:
-    """The generators that a detector's facts count, in words."""
-    if not isinstance(counts, dict):
-        return None
-    return listed([f"{name} ({count})" for name, count in counts.items()])
 
 
 def _bound(facts: Any) -> str:
