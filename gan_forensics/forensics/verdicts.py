@@ -36,7 +36,8 @@ class Verdict(NamedTuple):
         wording: the LR on the ENFSI verbal scale; "" likewise.
 
     Example:
-        >>> Verdict("generated", "", 2.5, -2.5, 2.5, None, "moderately strong support").posterior
+        >>> Verdict("generated", "", 2.5, -2.5, 2.5, None, "moderately strong support").log10_lr
+        2.5
     """
 
     verdict: str
