@@ -1,6 +1,7 @@
 """`train detector`, `detect score`, `explain` and `features` on tiny networks and images."""
 
 import csv
+import html
 import json
 import re
 from dataclasses import replace
@@ -252,7 +253,8 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
         *("--patches", 3, "--ranking", features / "features.csv"),
     )
     assert code == 0
-    assert "2 images left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 images left out" in said
     pictures = sorted(out.glob("0*.png"))
     assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
     with Image.open(pictures[0]) as panel:
@@ -280,6 +282,10 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
         assert f"{row['path'][-7:]}: {called}." in page
         assert row["log10_lr"] == ("" if found.log10_lr is None else str(found.log10_lr))
     assert page.count('class="over pixels"') == 4
+    # Whether the evidence can be trusted stands at the head, and in short on the terminal.
+    (words,) = re.findall("On these images the evidence .*? 4 images[)][.]", said)
+    assert page.count(html.escape(words)) == 2 and words in html.unescape(page)[: page.find("<h2")]
+    assert "Can the evidence be trusted?" in page and "gradient x input" in page
     # People read percent and words, no Python: the facts are a table.
     assert "validation: real images called photographs" in page and "{&#39;" not in page
     assert f"aims at calling at most {100 * made.calibration.target:g} % of real images" in page
@@ -416,11 +422,11 @@ def test_all_images_of_a_page_have_one_scale():
         Explanation(0.0, np.full((10, 10), size), np.zeros((10, 10, 3))) for size in (0.5, -2.0)
     )
     image = np.zeros((10, 10, 3), np.uint8)
-    scale = common_scale([weak, strong])
-    assert scale == 2.0 == common_scale([strong, weak])
+    scale = common_scale([weak.relevance, strong.relevance])
+    assert scale == 2.0 == common_scale([strong.relevance, weak.relevance])
     alphas = [panel(image, found, scale)[1][0, 12:22, 3] for found in (weak, strong)]
     assert (alphas[0] == 64).all() and (alphas[1] == 255).all()
-    assert common_scale([Explanation(0.0, np.zeros((4, 4)), np.zeros((4, 4, 3)))]) == 1.0
+    assert common_scale([np.zeros((4, 4))]) == 1.0
 
 
 def test_the_layer_lies_on_the_faded_image_alone():
