@@ -99,13 +99,14 @@ class Basis:
         ValueError: for a share that the reference photographs cannot bound, or no calibrator.
 
     Example:
+        >>> import numpy as np
         >>> from gan_forensics.forensics import fit_calibrator
         >>> rng = np.random.default_rng(0)
         >>> clean = fit_calibrator(rng.normal(0, 1, 99), rng.normal(9, 1, 99))
         >>> basis = Basis(3.0, {"clean": clean}, prior=0.5)
         >>> found = basis.judge(9.0, "clean")
         >>> found.verdict, found.wording, round(found.posterior, 2)
-        ('generated', 'moderately strong support for generated', 0.99)
+        ('generated', 'moderate support for generated', 0.99)
     """
 
     threshold: float
