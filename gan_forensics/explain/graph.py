@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from gan_forensics.explain import lrp
 from gan_forensics.explain.canonize import effective
-from gan_forensics.explain.composites import Composite, with_bounds
+from gan_forensics.explain.composites import Composite, told
 from gan_forensics.explain.equations import Program, Step, described, places_summed
 from gan_forensics.explain.intervals import Bounds, bounds_of
 from gan_forensics.explain.layers import Layer
@@ -97,11 +97,12 @@ def _layer(
     if layer.first and pixels is not None:
         bounds = bounds_of(program, network.meaning, values, place.reads, pixels)
         # Where none can be known, all that is left is the rule of other layers.
-        rule = (
-            composite.rule(dense=layer.dense, first=False)
-            if bounds is None
-            else with_bounds(rule, *(_for_all(side, layer, values[place.reads]) for side in bounds))
-        )
+        if bounds is None:
+            rule = composite.rule(dense=layer.dense, first=False)
+        else:
+            low, high = (_for_all(side, layer, values[place.reads]) for side in bounds)
+            rule = told(rule, low=low, high=high)
+    rule = told(rule, signed=not network.meaning.values[place.reads].positive)
     kernel, bias = effective(program, layer, values)
     operation = lrp.linear_layer(
         layer.linear, rule, _images(network, place.output), _images(network, place.reads)

@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from gan_forensics.explain.equations import Program, Step
 
@@ -37,6 +39,11 @@ POINTWISE = frozenset(
     "copy_p".split()
 )
 SUMS = frozenset({"reduce_sum", "reduce_window_sum", "cumsum", "scatter-add"})
+# Of values that are not negative they make such again.
+_KEEPS_SIGNS = frozenset(
+    "min add add_any mul div sqrt rsqrt cbrt tanh erf log1p expm1 convert_element_type "
+    "reduce_precision copy copy_p".split()
+).union(MOVES, SUMS)
 _COMPARISONS = frozenset("gt ge lt le eq ne and or not xor is_finite".split())
 _EXTREMES = frozenset({"reduce_max", "reduce_min"})
 _PRODUCTS = frozenset({"conv_general_dilated", "dot_general"})
@@ -58,6 +65,7 @@ class Value:
         of: the roots that it is a statistic of.
         gate: how sure it is that it is one.
         bounds: whether it was bounded from below, and from above, by constants.
+        positive: whether it is known never to be negative.
         shallow: whether it has passed no layer yet.
         batch: the axis of the images, None where it is not known.
     """
@@ -70,6 +78,7 @@ class Value:
     of: frozenset[int] = frozenset()
     gate: int = NO_GATE
     bounds: frozenset[str] = frozenset()
+    positive: bool = False
     shallow: bool = True
     batch: int | None = 0
 
@@ -125,7 +134,9 @@ def meaning(program: Program, leaves: int) -> Meaning:
     for number, constant in program.constants.items():
         shape = jnp.shape(constant)
         own = frozenset({number}) if not leaves and math.prod(shape) > 1 else frozenset[int]()
-        reader.values[number] = Value(False, own, _wide(shape))
+        known = jnp.issubdtype(constant.dtype, np.number) and not isinstance(constant, Tracer)
+        positive = known and bool(np.all(constant >= 0))
+        reader.values[number] = Value(False, own, _wide(shape), positive=positive)
     roles = [reader.read(step) for step in program.steps]
     return Meaning(reader.values, roles)
 
@@ -150,7 +161,8 @@ class _Reader:
         else:
             role, made = self.carried(step, known, data)
         for i in step.outputs:
-            value = replace(made, data=made.data and jnp.issubdtype(shapes[i].dtype, jnp.inexact))
+            carried = made.data and jnp.issubdtype(shapes[i].dtype, jnp.inexact)
+            value = replace(made, data=carried, positive=_positive(step, known))
             own = {"origin": i} if made.origin < 0 else {}
             own |= {"root": i} if made.root < 0 else {}
             self.values[i] = replace(value, **own) if made.data else value
@@ -285,6 +297,20 @@ class _Reader:
             if by in self.program.touched:
                 x = shift.inputs[0]
         return Role("softmax", x, tuple(total.equation.params["axes"]))
+
+
+def _positive(step: Step, known: Sequence[Value]) -> bool:
+    """Whether the result of a step is known never to be negative."""
+    name, signs = step.name, [value.positive for value in known]
+    if name in ("logistic", "exp", "exp2", "square", "abs", "erfc", "iota"):
+        return True
+    if name == "integer_pow":
+        return step.equation.params["y"] % 2 == 0 or signs[0]
+    if name == "max":
+        return any(signs)
+    if name in ("select_n", "gather", "dynamic_slice"):
+        return all(signs[1:] if name == "select_n" else signs[:1])
+    return name in _KEEPS_SIGNS and step.inner is None and all(signs)
 
 
 def _is_summand(constant: Value) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gan_forensics.files import shown
 from gan_forensics.forensics.intervals import grouped_rate, rate_interval
+from gan_forensics.forensics.likelihood_ratios import group_weights
 from gan_forensics.forensics.metrics import check_scores
 
 # Characters of a name or a reason among the facts of a detector file.
@@ -248,19 +249,23 @@ def calibrated_threshold(real_scores, *, false_alarms: float, groups=None) -> fl
         95.0
     """
     scores = check_scores("real", real_scores)
-    names = np.arange(len(scores)) if groups is None else np.asarray(groups)
-    _, group = np.unique(names, return_inverse=True)
-    sizes = np.bincount(group)
+    weights = np.ones(len(scores)) if groups is None else group_weights(groups)
+    what = "real images" if groups is None else "groups of real images"
+    return weighted_threshold(scores, weights, false_alarms=false_alarms, what=what)
+
+
+def weighted_threshold(scores, weights, *, false_alarms: float, what: str = "real images") -> float:
+    """`calibrated_threshold` of scores [n] that weigh one over the size of their group."""
+    votes = round(float(np.sum(weights)))
     # Rounding must not cost an image: 0.29 * 100 is 28.999999999999996.
-    allowed = false_alarms * (len(sizes) + 1) - 1 + 1e-9
+    allowed = false_alarms * (votes + 1) - 1 + 1e-9
     if allowed < 0:
-        what = "real images" if groups is None else "groups of real images"
         raise ValueError(
-            f"{len(sizes)} {what} cannot bound the false alarms by {false_alarms:g}: at "
+            f"{votes} {what} cannot bound the false alarms by {false_alarms:g}: at "
             f"least {smallest_calibration_set(false_alarms)} are needed"
         )
     order = np.argsort(-scores, kind="stable")
-    above = np.cumsum(1 / sizes[group[order]])
+    above = np.cumsum(weights[order])
     # The share above a score is that of all images before the first one with it.
     ranked = scores[order]
     first = np.searchsorted(-ranked, -ranked, side="left")

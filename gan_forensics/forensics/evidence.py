@@ -18,7 +18,13 @@ from gan_forensics.forensics.calibration import Measured, Tier
 from gan_forensics.forensics.calibrators import FEWEST, Calibrator, check_reference, fit_calibrator
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.intervals import two_sample_interval
-from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal, cllr_min, group_weights
+from gan_forensics.forensics.likelihood_ratios import (
+    Weights,
+    cllr,
+    cllr_cal,
+    cllr_min,
+    group_weights,
+)
 from gan_forensics.forensics.measure import Scored, rates, score_source, scored_each
 from gan_forensics.forensics.metrics import count_scores, roc_auc
 from gan_forensics.forensics.partition import TRAIN
@@ -176,19 +182,28 @@ def evidence_of(scored: Scored, calibrator: Calibrator | None) -> dict[str, Any]
     """
     real, fake = scored.real, scored.fake
     weights = scored.groups and (group_weights(scored.groups[0]), group_weights(scored.groups[1]))
+    found = separation_of(real, fake, weights)
+    if calibrator is not None:
+        found |= costs_of((calibrator.log10_lr(real), calibrator.log10_lr(fake)), weights)
+    return found
+
+
+def separation_of(real, fake, weights: Weights) -> dict[str, Any]:
+    """How many images there are of either class, and the AUC of their scores with its interval."""
     votes = [len(real), len(fake)] if weights is None else [round(of.sum()) for of in weights]
     auc = float(roc_auc(count_scores(real, fake)))
     interval = two_sample_interval(auc, votes[0], votes[1])
-    found: dict[str, Any] = {
+    return {
         "measured_real": len(real), "measured_fake": len(fake),
         "auc": auc, "auc_low": interval.low, "auc_high": interval.high,
     }  # fmt: skip
-    if calibrator is not None:
-        ratios = calibrator.log10_lr(real), calibrator.log10_lr(fake)
-        for name, cost in (("cllr", cllr), ("cllr_min", cllr_min), ("cllr_cal", cllr_cal)):
-            # What rounding left of nothing, -1e-17, is nothing.
-            found[name] = max(0.0, cost(*ratios, weights=weights))
-    return found
+
+
+def costs_of(ratios: tuple[np.ndarray, np.ndarray], weights: Weights) -> dict[str, Any]:
+    """Cllr, Cllr_min and Cllr_cal of log10 LRs of photographs and of generated images."""
+    costs = (("cllr", cllr), ("cllr_min", cllr_min), ("cllr_cal", cllr_cal))
+    # What rounding left of nothing, -1e-17, is nothing.
+    return {name: max(0.0, cost(*ratios, weights=weights)) for name, cost in costs}
 
 
 def log10_lr(detector: "Detector", scores, tier: str) -> Float64[np.ndarray, " n"]:

@@ -225,7 +225,7 @@ def scored_each(
         of = of and (of[0][chosen[0]], of[1][chosen[fake]])
         for place, name in enumerate(carriers):
             scores = after[0][place], after[fake][place]
-            if not any(np.isnan(of).all() for of in scores):
+            if not any(np.isnan(some).all() for some in scores):
                 result.append(Scored.known(name, scores, of))
         found.append(tuple(result))
     return found

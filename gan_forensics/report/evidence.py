@@ -163,7 +163,7 @@ def _calibrated(calibration: "Calibration | None", calibrators: Mapping[str, "Ca
         )
     for tier in calibration.tiers if calibration else ():
         if why := tier.unfit or (tier.name not in calibrators and tier.without):
-            said.append(f"None for {_tier_words(tier.name)}: {shown(why)}.")
+            said.append(f"None for {tier_words(tier.name)}: {shown(why)}.")
     if not said:
         said.append("Without a calibrator: there are no likelihood ratios.")
     if calibration is None:
@@ -187,7 +187,7 @@ def _reencoded(calibration: "Calibration | None") -> str:
     assert calibration is not None
     lost = [tier.name for tier in calibration.tiers if tier.separates is False]
     if lost:
-        tiers = " and ".join(_tier_words(name) for name in lost)
+        tiers = " and ".join(tier_words(name) for name in lost)
         said += f" It does not separate the classes in: {tiers}. Verdicts there say nothing."
     return said
 
@@ -211,7 +211,7 @@ def _errors_by_tier(calibration: "Calibration") -> Table:
     for tier in calibration.tiers:
         carrier = "none" if tier.name == "clean" else tier.name
         rates = next((m for m in calibration.measured if m.carrier == carrier), None)
-        row: list[Any] = [_tier_words(tier.name), None, None, None]
+        row: list[Any] = [tier_words(tier.name), None, None, None]
         if tier.unfit:
             row[1] = "not applicable"
         elif tier.auc is not None and tier.auc_low is not None and tier.auc_high is not None:
@@ -238,7 +238,7 @@ def _costs_by_tier(calibration: "Calibration", calibrators: Mapping[str, "Calibr
         costs: list[Any] = [tier.cllr, tier.cllr_min, tier.cllr_cal]
         if tier.separates is False:
             costs = [NO_SEPARATION] * 3
-        rows.append([_tier_words(tier.name), *made, *costs])
+        rows.append([tier_words(tier.name), *made, *costs])
     return Table(
         "What the LRs are worth, measured on images that nothing was fitted to. Cllr is their cost "
         "in bits, 0 at best and 1 where they say nothing; Cllr_min of it is what the scores cannot "
@@ -252,6 +252,6 @@ def _percent(rate: float, low: float, high: float) -> str:
     return f"{rate:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _tier_words(tier: str) -> str:
+def tier_words(tier: str) -> str:
     """What images of a tier went through."""
     return "clean: as they are" if tier == "clean" else CARRIER_WORDS.get(tier, shown(tier))

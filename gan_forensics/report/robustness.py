@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 Series = Mapping[str, tuple[Sequence[Row], str]]
 # Column of a row -> what readers call it.
 SHARES = {
-    "real_accuracy": "real images called real",
+    "real_accuracy": "real images called photographs",
     "fake_accuracy": "generated images detected",
     "auc": "AUC",
 }
@@ -102,7 +102,7 @@ def _worst(rows: Sequence[Row]) -> Row:
 
 def _shares(row: Row) -> str:
     return (
-        f"{row['real_accuracy']:.1%} of {row['n_real']} real images called real, "
+        f"{row['real_accuracy']:.1%} of {row['n_real']} real images called photographs, "
         f"{row['fake_accuracy']:.1%} of {row['n_fake']} generated ones detected, "
         f"AUC {row['auc']:.3f}"
     )
@@ -258,7 +258,15 @@ def _panel(kind: str, series: Series) -> Panel:
 def _table(name: str, rows: Sequence[Row]) -> Table:
     return Table(
         f"{name}: all perturbations, with exact 95 % intervals",
-        ["perturbation", "real called real", "interval", "detected", "interval", "AUC", "interval"],
+        [
+            "perturbation",
+            "real called photographs",
+            "interval",
+            "detected",
+            "interval",
+            "AUC",
+            "interval",
+        ],
         [
             [row["perturbation"], *(cell for share in SHARES for cell in _cells(row, share))]
             for row in rows
