@@ -12,6 +12,9 @@ CAM = "tests/test_explain_grad_cam.py"
 RULES = "tests/test_explain_rules.py"
 LRP = "tests/test_explain_lrp.py"
 GRAPH = "tests/test_explain_graph.py"
+FAITHFUL = "tests/test_explain_faithful.py"
+REMOVAL = "tests/test_explain_removal.py"
+VIEWS = "tests/test_explain_views.py"
 
 MUTATIONS = [
     # Rules.
@@ -205,7 +208,40 @@ MUTATIONS = [
     Mutation(
         "gan_forensics/forensics/explanations.py",
         "evidence(explanation.relevance, scale)",
-        "evidence(explanation.relevance, common_scale([explanation]))",
+        "evidence(explanation.relevance, common_scale([explanation.relevance]))",
         PAGE,
+    ),
+    # How faithful maps are.
+    Mutation(
+        f"{E}/removal.py", "removed = gone ^ (kind == 1)", "removed = gone ^ (kind == 2)", REMOVAL
+    ),
+    Mutation(f"{E}/removal.py", "np.lexsort((draws, -sums)", "np.lexsort((draws, sums)", REMOVAL),
+    Mutation(
+        f"{E}/removal.py",
+        "np.lexsort((draws, -sums), axis=1)",
+        "np.argsort(-sums, axis=1, kind='stable')",
+        REMOVAL,
+    ),
+    Mutation(f"{E}/removal.py", 'mode="reflect"', 'mode="constant"', REMOVAL),
+    Mutation(
+        f"{E}/faithful.py",
+        "better * (found[m, i] - found[-1, i])",
+        "found[m, i] - found[-1, i]",
+        FAITHFUL,
+    ),
+    Mutation(f"{E}/faithful.py", "np.std(values, ddof=1)", "np.std(values)", FAITHFUL),
+    Mutation(f"{E}/faithful.py", "(found * weights[rows])", "(found * weights[:1])", FAITHFUL),
+    Mutation(
+        "gan_forensics/report/faithfulness.py", "if gain.low > 0:", "if gain.value > 0:", FAITHFUL
+    ),
+    Mutation(
+        "gan_forensics/forensics/faithful_explanations.py",
+        "maps[name] * signs[:, None, None]",
+        "maps[name]",
+        "tests/test_forensics_explanations.py",
+    ),
+    Mutation(f"{E}/propagation.py", " if r.shape[-1] > 1}", "}", VIEWS),
+    Mutation(
+        "gan_forensics/report/relevance.py", "evidence(found, scale)", "evidence(found, 1.0)", VIEWS
     ),
 ]

@@ -1,6 +1,7 @@
 """`train detector`, `detect score`, `explain` and `features` on tiny networks and images."""
 
 import csv
+import html
 import json
 import re
 from dataclasses import replace
@@ -14,6 +15,7 @@ from PIL import Image
 from gan_forensics import cli
 from gan_forensics.data import load_image, power_law_textures, save_png
 from gan_forensics.explain import bounding_box, heat_map, relevance, unit_relevance
+from gan_forensics.explain.composites import IMAGENET
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.explanations import (
     Explanation,
@@ -252,7 +254,8 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
         *("--patches", 3, "--ranking", features / "features.csv"),
     )
     assert code == 0
-    assert "2 images left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 images left out" in said
     pictures = sorted(out.glob("0*.png"))
     assert [path.name for path in pictures] == [f"{i:03d}-{i:03d}.png" for i in range(4)]
     with Image.open(pictures[0]) as panel:
@@ -280,6 +283,10 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
         assert f"{row['path'][-7:]}: {called}." in page
         assert row["log10_lr"] == ("" if found.log10_lr is None else str(found.log10_lr))
     assert page.count('class="over pixels"') == 4
+    # Whether the evidence can be trusted stands at the head, and in short on the terminal.
+    (words,) = re.findall("On these images the evidence .*? 4 images[)][.]", said)
+    assert page.count(html.escape(words)) == 2 and words in html.unescape(page)[: page.find("<h2")]
+    assert "Can the evidence be trusted?" in page and "gradient x input" in page
     # People read percent and words, no Python: the facts are a table.
     assert "validation: real images called photographs" in page and "{&#39;" not in page
     assert f"aims at calling at most {100 * made.calibration.target:g} % of real images" in page
@@ -353,7 +360,7 @@ def test_patches_show_what_makes_the_most_active_unit_fire(detector, folders):
     chosen = [features[0], next(f for f in features if f.layer != features[0].layer)]
     x = preprocess(images)
     for feature, row in zip(chosen, patches(made, images, chosen, n=2), strict=True):
-        options = {"layer": feature.layer, "channel": feature.channel}
+        options = {"layer": feature.layer, "channel": feature.channel, "range": IMAGENET}
         slow = jax.jit(lambda v, x, options=options: unit_relevance(made.network, v, x, **options))(
             made.variables, x
         )
@@ -383,9 +390,8 @@ def test_evidence_adds_up_to_the_logit_less_the_biases(detector, folders):
     image = load_image(folders[1] / "000.png")
     found = explain(made, [image])[0]
     x = preprocess(image[None])
-    told = jax.jit(lambda v, x: relevance(made.network, v, x, start=lambda logits: logits))(
-        made.variables, x
-    )
+    options = {"range": IMAGENET, "start": lambda logits: logits}
+    told = jax.jit(lambda v, x: relevance(made.network, v, x, **options))(made.variables, x)
     kept = float(told.logits[0, 0]) - sum(float(lost[0]) for lost in told.lost.values())
     assert found.score == pytest.approx(float(told.logits[0, 0]), rel=1e-4)
     assert found.relevance.mean() == pytest.approx(kept, rel=1e-3, abs=1e-5)
@@ -416,11 +422,11 @@ def test_all_images_of_a_page_have_one_scale():
         Explanation(0.0, np.full((10, 10), size), np.zeros((10, 10, 3))) for size in (0.5, -2.0)
     )
     image = np.zeros((10, 10, 3), np.uint8)
-    scale = common_scale([weak, strong])
-    assert scale == 2.0 == common_scale([strong, weak])
+    scale = common_scale([weak.relevance, strong.relevance])
+    assert scale == 2.0 == common_scale([strong.relevance, weak.relevance])
     alphas = [panel(image, found, scale)[1][0, 12:22, 3] for found in (weak, strong)]
     assert (alphas[0] == 64).all() and (alphas[1] == 255).all()
-    assert common_scale([Explanation(0.0, np.zeros((4, 4)), np.zeros((4, 4, 3)))]) == 1.0
+    assert common_scale([np.zeros((4, 4))]) == 1.0
 
 
 def test_the_layer_lies_on_the_faded_image_alone():

@@ -15,7 +15,8 @@ AREAS = (
 SHOWN = set(
     """
     Attributor Autoencoder DopedDetector Doping Estimate NeuralDetector PlainGAN Tracker
-    Translator Vocabulary detect_boxes detector_update distill feature_relevance fit
+    Translator Vocabulary detect_boxes detector_update distill faithfulness
+    feature_relevance fit
     fit_attributor fit_landmarks fit_translator frames from_torch generate guided_grad_cam
     inception_features interpolate keep_compiled keep_scratch_memory leak_meter list_images
     load load_attributor load_classifier load_features load_gan load_image

@@ -99,6 +99,7 @@ MANY = {
     "distill.Classifier.features": classifier.features,
     "gans.fit": lambda x: gans.fit(image_gan, x, steps=1),
     "gans.translate": lambda x: gans.translate(nothing, nothing, x, np.zeros((5, 2))),
+    "explain.Relevance.figure": explain.Relevance(*[None] * 4).figure,  # pyright: ignore
     # Not exported by their areas, and called by name in scripts.
     "forensics.explanations.explain": lambda x: explanations.explain(neural, x),
     "forensics.explanations.patches": lambda x: explanations.patches(neural, x, []),
@@ -141,6 +142,7 @@ OF_FLOATS = {
     "explain.max_activations": lambda x: explain.max_activations(*network, x),
     "explain.feature_relevance": lambda x: explain.feature_relevance(*network, [x]),
     "explain.find_layers": lambda x: explain.find_layers(*network, x),
+    "explain.faithfulness": lambda x: explain.faithfulness(*network, x, range=(-1, 1)),
 }
 
 

@@ -170,7 +170,7 @@ def _with_maps(
             *(np.concatenate(a) for a in zip(*(f[1] for _, f in chosen), strict=True))
         )
         maps = source_maps(model, [f[0] for _, f in chosen], outputs, np.argmax(outputs.logits, 1))
-        scale = common_scale(maps)
+        scale = common_scale([one.relevance for one in maps])
         drawn = {
             path: panel(found[0], one, scale)
             for (path, found), one in zip(chosen, maps, strict=True)

@@ -28,7 +28,9 @@ class Explain:
 
     Beside every image stand the evidence for "generated" and for "real" in it (layer-wise relevance
     propagation), in colours of one scale, and Guided Grad-CAM; below, the channels of highest
-    relevance with the patches that they fire most at.
+    relevance with the patches that they fire most at. The page begins with whether the evidence
+    can be trusted: what becomes of the logit as the places that it names are removed, against other
+    maps and random places.
 
     Try it:
 
@@ -67,8 +69,13 @@ class Explain:
             panel,
             patches,
         )
+        from gan_forensics.forensics.faithful_explanations import measured_faithfulness
         from gan_forensics.forensics.verdicts import basis_of
-        from gan_forensics.report.explanations import Explained, explanations_page
+        from gan_forensics.report.explanations import (
+            Explained,
+            explanations_page,
+            faithful_words,
+        )
 
         check_folder_out(self.out)
         at_least(1, channels=self.channels, patches=self.patches, most=self.most)
@@ -95,7 +102,7 @@ class Explain:
                 raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
             write_csv(self.out / "scores.csv", rows_found)
         pixels = [image for image, *_ in found.values()]
-        scale, shown = common_scale([explained for _, explained, _ in found.values()]), []
+        scale, shown = common_scale([e.relevance for _, e, _ in found.values()]), []
         for path, (image, explained, verdict) in found.items():
             one = Explained(path, explained.score, verdict, *panel(image, explained, scale))
             name = f"{len(shown):03d}-{file_stem(path.stem)}.png"
@@ -106,13 +113,26 @@ class Explain:
         if rows:
             save_png(self.out / "channels.png", collage(rows))
         channels = list(zip(features, rows, strict=True))
+        say("measuring whether the evidence beats random order")
+        try:
+            faithful = measured_faithfulness(detector, pixels, [e for _, e, _ in found.values()])
+        except ValueError as error:
+            faithful = str(error)
         page = explanations_page(
-            self.out / "report.html", detector, shown, ranked, channels, errors, scale=scale
+            self.out / "report.html",
+            detector,
+            shown,
+            ranked,
+            channels,
+            errors,
+            scale=scale,
+            faithful=faithful,
         )
         if errors:
             say(f"{len(errors)} images left out; see the page, or the error column of scores.csv")
         if not rows:
             say(f"no channels.png: {ranked}")
+        say(faithful_words(faithful))
         tell(f"Open {page}.")
 
     def _features(

@@ -8,6 +8,7 @@ from gan_forensics.explain.channels import (
     top_images,
 )
 from gan_forensics.explain.composites import Composite
+from gan_forensics.explain.faithful import Area, Faithfulness, MeanInterval, faithfulness
 from gan_forensics.explain.forensic_features import (
     FeatureRelevance,
     channel_shares,
@@ -36,6 +37,7 @@ from gan_forensics.explain.ranking import (
 )
 
 __all__ = [
+    "Area",
     "bounding_box",
     "Box",
     "channel_masks",
@@ -44,6 +46,8 @@ __all__ = [
     "ColourConditional",
     "Composite",
     "composites",
+    "Faithfulness",
+    "faithfulness",
     "Feature",
     "feature_layers",
     "feature_relevance",
@@ -59,6 +63,7 @@ __all__ = [
     "masked_logits",
     "MaskSets",
     "max_activations",
+    "MeanInterval",
     "median_test",
     "MedianTest",
     "parse_name",

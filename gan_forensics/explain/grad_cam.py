@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gan_forensics.explain.graph import guided
 from gan_forensics.explain.networks import Network, as_images, network_of
@@ -51,7 +51,7 @@ def guided_grad_cam(
     x: Float[Array, "b h w c"],
     *,
     layer: str,
-    class_index: int = 0,
+    class_index: int | Int[Array, " b"] = 0,
 ) -> GradCam:
     """Guided Grad-CAM of one logit; a detector's only one says "generated".
 
@@ -61,7 +61,7 @@ def guided_grad_cam(
         layer: name of the Linen module whose output is looked at, or of a stage: "layer4" is the
             last "layer4.<i>". Published: "layer4" of ResNet-50, "_conv_head" of EfficientNet. Of
             networks without modules, the name of a convolution as `find_layers` gives it.
-        class_index: which logit.
+        class_index: which logit, of all images or of each.
 
     Raises:
         ValueError: for a layer that the network does not have, or a logit.
@@ -72,7 +72,7 @@ def guided_grad_cam(
     """
     x = as_images(x)
     network = network_of(function, parameters, x)
-    program, watched = network.program, _maps_of(network, layer)
+    program, watched, rows = network.program, _maps_of(network, layer), jnp.arange(len(x))
 
     def forward(x, probe):
         maps = []
@@ -89,11 +89,11 @@ def guided_grad_cam(
     def target(probe):
         # Images of a batch do not meet in inference, so that their logits may be summed.
         logits, maps = forward(x, probe)
-        return logits[:, class_index].sum(), maps
+        return logits[rows, class_index].sum(), maps
 
     (made,) = (program.shapes[i] for i in program.outputs)
     classes = made.size // len(x)
-    if not 0 <= class_index < classes:
+    if isinstance(class_index, int) and not 0 <= class_index < classes:
         raise ValueError(f"there is no logit {class_index}: the network has {classes}, from 0")
     shape = program.shapes[watched].shape
     slopes, maps = jax.grad(target, has_aux=True)(jnp.zeros(shape, program.dtype))
@@ -105,7 +105,7 @@ def guided_grad_cam(
 
     def logit(x):
         (logits,) = guided(network)([*network.leaves, x])
-        return logits.reshape(len(x), -1)[:, class_index].sum()
+        return logits.reshape(len(x), -1)[rows, class_index].sum()
 
     back = jax.grad(logit)(x)
     return GradCam(weighted, cam, back, cam[..., None] * back)

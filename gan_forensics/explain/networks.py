@@ -92,7 +92,7 @@ def find_layers(function: Any, parameters: Any, x: Any) -> dict[str, Layer]:
 
 
 def as_function(function: Any, parameters: Any) -> tuple[Callable[[Any, Any], Any], Any]:
-    """A network as a function of parameters and images; equal for equal networks.
+    """A network as a function of parameters and images; equal for equal networks, and for its own.
 
     Raises:
         ValueError: for what is no network.

@@ -10,7 +10,7 @@ relevance: it is met as its equations (`gan_forensics.explain.equations`), whose
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,10 @@ from gan_forensics.explain.networks import Network, as_images, network_of
 
 # Rounding of what normalises images, as a part of the range.
 _ROUNDING = 1e-4
+
+if TYPE_CHECKING:
+    from gan_forensics.explain.ranking import Feature
+    from gan_forensics.report.figures import Figure
 
 
 class Relevance(NamedTuple):
@@ -51,6 +55,59 @@ class Relevance(NamedTuple):
     image: Float[Array, "b h w c"]
     layers: dict[str, Float[Array, "b _h _w _c"]]
     lost: dict[str, Float[Array, " b"]]
+
+    def top_channels(self, n: int = 5) -> "list[Feature]":
+        """The n channels of largest omega, over these images and all convolutions.
+
+        Omega as forensic features count it (`feature_relevance`): the share of its layer's absolute
+        relevance that a channel holds as positive one, in the mean over images, here all of them.
+        A convolution to one channel is no feature. With the default start, positive is what speaks
+        for the sign of each image's logit; with `lambda logits: logits`, for "generated".
+
+        Raises:
+            ValueError: for n below 1, and where no convolution has several channels.
+
+        Example:
+            >>> import numpy as np
+            >>> maps = {"conv": np.ones((2, 4, 4, 3)) * [3, -2, 5]}
+            >>> found = Relevance(np.zeros((2, 1)), np.zeros((2, 8, 8, 3)), maps, {})
+            >>> [(feature.name, feature.omega) for feature in found.top_channels(2)]
+            [('conv.#2(T=3)', 0.5), ('conv.#0(T=3)', 0.3)]
+        """
+        from gan_forensics.explain.forensic_features import FeatureRelevance
+        from gan_forensics.explain.ranking import rank
+
+        maps = {name: np.asarray(r) for name, r in self.layers.items() if r.shape[-1] > 1}
+        if n < 1 or not maps:
+            raise ValueError(
+                f"the {n} top channels of {len(maps)} convolutions with several channels: ask for "
+                "1 or more, of a network that has such"
+            )
+        state = FeatureRelevance.zero({name: r.shape[-1] for name, r in maps.items()})
+        return rank(state.update(maps).result())[:n]
+
+    def figure(self, images: Any, *, range: tuple[float, float] | None = None) -> "Figure":
+        """Each image and the relevance in it, side by side, all on one scale of colours.
+
+        Args:
+            images: those that were explained, as they are to be seen, of any kind that
+                `gan_forensics.data.as_images` takes.
+            range: of their pixels, needed for arrays that are not uint8: (-1, 1) for what the GANs
+                and detectors of this package read unless it went through `preprocess`.
+
+        Raises:
+            ValueError: as `as_images`, and for other images than those that were explained.
+
+        Example:
+            >>> import numpy as np
+            >>> found = Relevance(np.zeros((2, 1)), np.zeros((2, 8, 8, 3)), {}, {})
+            >>> len(found.figure(np.zeros((2, 8, 8, 3), np.uint8)).axes)  # two pairs and the scale
+            5
+        """
+        from gan_forensics.data import as_images as pictures
+        from gan_forensics.report.relevance import relevance_figure
+
+        return relevance_figure(pictures(images, range=range), np.asarray(self.image).sum(-1))
 
 
 def relevance(

@@ -9,7 +9,8 @@ the logit is negative.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -31,6 +32,7 @@ from gan_forensics.explain import (
     unit_relevance,
 )
 from gan_forensics.explain.composites import IMAGENET
+from gan_forensics.explain.faithful import cam_map, gradient_maps
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.place_logits import place_logits
@@ -43,6 +45,8 @@ OPACITY = 0.8  # of the strongest evidence in files; readers of the page set the
 SMOOTHED = 5  # side of the square that relevance is averaged over
 # Architectures whose front end is a transform of the whole image.
 SPECTRAL = ("autogan", "dct_cnn")
+# Larger images are explained, and how faithful that is is not measured: it would take minutes.
+MEASURED_PIXELS = 2**18
 _AT_ONCE = 4
 _COLOURS = np.array([0.299, 0.587, 0.114])  # of gray, ITU-R BT.601
 
@@ -56,11 +60,14 @@ class Explanation(NamedTuple):
             its mean over the image is the logit less what the biases hold. Positive for
             "generated", negative for "real".
         guided: Guided Grad-CAM of the last stage, signed, one value for each colour.
+        others: the maps that `faithful_explanations` compares relevance with, by name; none of
+            images of more than `MEASURED_PIXELS`.
     """
 
     score: float
     relevance: Float[np.ndarray, "h w"]
     guided: Float[np.ndarray, "h w 3"]
+    others: Mapping[str, Float[np.ndarray, "h w"]] = MappingProxyType({})
 
 
 class Patch(NamedTuple):
@@ -116,10 +123,18 @@ def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
         range=RESIDUAL if residual else IMAGENET,
         composite=composite_of(arch),
         stage=stage,
+        compared=MEASURED_PIXELS,
     )
     if residual:
-        return [e._replace(relevance=_padded(e.relevance, x), guided=_padded(e.guided, x))
-                for e, x in zip(found, images, strict=True)]  # fmt: skip
+        return [
+            Explanation(
+                e.score,
+                _padded(e.relevance, x),
+                _padded(e.guided, x),
+                {name: _padded(other, x) for name, other in e.others.items()},
+            )
+            for e, x in zip(found, images, strict=True)
+        ]
     if arch == "places":
         maps = place_logits(detector, images)
         return [e._replace(relevance=_enlarged(places, x))
@@ -155,6 +170,7 @@ def explain_network(
     range: tuple[float, float],
     composite: Composite,
     stage: str,
+    compared: int = 0,
 ) -> list[Explanation]:
     """Explain the one logit of a network on each image, as `explain` does.
 
@@ -167,14 +183,20 @@ def explain_network(
         range: the least and the greatest value of what `read` gives.
         composite: as `read`.
         stage: whose last maps Grad-CAM looks at.
+        compared: images of at most so many pixels have the maps of `Explanation.others`.
     """
     found: dict[int, Explanation] = {}
-    run = _explain(network, read, range, composite, stage)
     for rows, batch in size_batches(images, most=_AT_ONCE):
-        logits, image, guided = (np.asarray(a) for a in run(variables, batch))
+        others = batch.shape[1] * batch.shape[2] <= compared
+        run = _explain(network, read, range, composite, stage, others)
+        logits, image, guided, others = jax.tree.map(np.asarray, run(variables, batch))
         for place, row in enumerate(rows):
-            smooth = _smoothed(image[place])
-            found[int(row)] = Explanation(float(logits[place]), smooth, guided[place])
+            found[int(row)] = Explanation(
+                float(logits[place]),
+                _smoothed(image[place]),
+                guided[place],
+                {name: other[place] for name, other in others.items()},
+            )
     return [found[i] for i, _ in enumerate(images)]
 
 
@@ -226,12 +248,12 @@ def channel_maxima(
     return result
 
 
-def common_scale(explanations: Sequence[Explanation]) -> float:
-    """The relevance that is drawn in full colour: the 99th percentile of its size over all images.
+def common_scale(maps: Sequence[Float[np.ndarray, "_h _w"]]) -> float:
+    """The relevance that is drawn in full colour: the 99th percentile of its size over all maps.
 
     1 where there is no relevance at all.
     """
-    sizes = np.concatenate([np.abs(found.relevance).ravel() for found in explanations])
+    sizes = np.concatenate([np.abs(found).ravel() for found in maps])
     return float(np.percentile(sizes, 99)) or float(sizes.max()) or 1.0
 
 
@@ -317,13 +339,18 @@ def _explain(
     range: tuple[float, float],
     composite: Composite,
     stage: str,
+    compare: bool,
 ) -> Callable:
     def run(variables, images):
         x, rules = read(images), {"range": range, "composite": composite}
         found = relevance(network, variables, x, **rules, start=lambda logits: logits)
         cam = guided_grad_cam(network, variables, x, layer=stage)
         pixels = found.image.shape[1] * found.image.shape[2]
-        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product
+        others = {}
+        if compare:
+            slope = jax.grad(lambda x: network.apply(variables, x, train=False).sum())(x)  # pyright: ignore
+            others = {**gradient_maps(slope, x), "Grad-CAM": cam_map(cam.weighted, x)}
+        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product, others
 
     return jit(run)
 

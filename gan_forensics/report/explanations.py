@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 
-from gan_forensics.forensics.explanations import GENERATED, REAL
+from gan_forensics.forensics.faithful_explanations import EVIDENCE
 from gan_forensics.forensics.verdicts import Verdict, tally
 from gan_forensics.report.blocks import Picture, Section, Table
 from gan_forensics.report.detector import about, probability_words
 from gan_forensics.report.evidence import six_questions
+from gan_forensics.report.faithfulness import area_table, faithfulness_figure, gain_words
 from gan_forensics.report.figures import Figure
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import INK
+from gan_forensics.report.relevance import EVIDENCE_COLOURS
 
 if TYPE_CHECKING:
-    from gan_forensics.explain import Feature
+    from gan_forensics.explain import Faithfulness, Feature
     from gan_forensics.forensics.calibration import Calibration
     from gan_forensics.forensics.explanations import Patch
     from gan_forensics.forensics.neural import NeuralDetector
@@ -50,6 +51,7 @@ def explanations_page(
     errors: Sequence[Sequence[str]],
     *,
     scale: float,
+    faithful: "Faithfulness | str",
 ) -> Path:
     """The page that shows where a detector sees that images were generated.
 
@@ -61,6 +63,7 @@ def explanations_page(
         channels: each with its patches.
         errors: path and reason of images that were left out.
         scale: the relevance in full colour, of all panels.
+        faithful: of `measured_faithfulness`, or why it was not measured.
     """
     pictures = [
         Picture(
@@ -91,7 +94,7 @@ def explanations_page(
     return write_report(
         path,
         title="Why the detector says so",
-        lead=f"{len(images)} images, judged by {detector.name}: {said}.",
+        lead=f"{len(images)} images, judged by {detector.name}: {said}. {faithful_words(faithful)}",
         sections=[
             Section(
                 "Images",
@@ -101,6 +104,7 @@ def explanations_page(
                     *pictures,
                 ],
             ),
+            faithful_section(faithful),
             Section("Channels", [ranked, collage, table] if channels else [ranked]),
             *(left_out if errors else []),
             six_questions(
@@ -114,6 +118,45 @@ def explanations_page(
     )
 
 
+def faithful_words(faithful: "Faithfulness | str") -> str:
+    """Whether the evidence beats random order on these images, or why that is not known."""
+    if isinstance(faithful, str):
+        return f"Whether the evidence is more than chance was not measured: {faithful}."
+    return gain_words(faithful, EVIDENCE)
+
+
+def faithful_section(faithful: "Faithfulness | str") -> Section:
+    """What was measured, as a picture, and a table, and what they mean."""
+    title = "Can the evidence be trusted?"
+    if isinstance(faithful, str):
+        return Section(title, [faithful_words(faithful)])
+    picture = Picture(
+        faithfulness_figure(faithful),
+        alt="Curves of the logit as patches are removed or put in, by each map and in random order",
+        caption="A faithful map falls early in a deletion and rises early in an insertion; where "
+        "its band holds the black line, it is not told from chance.",
+    )
+    return Section(
+        title,
+        [
+            f"{faithful_words(faithful)} {FAITHFUL.format(images=faithful.images)}",
+            picture,
+            area_table(faithful),
+        ],
+    )
+
+
+FAITHFUL = (
+    "On {images} of the images above, the first that there was time for, patches of 4x4 pixels "
+    "were replaced by a blur of the image or by its mean colour, those with the most evidence for "
+    "the verdict first (deletion), or put into the blur or the mean colour (insertion), and the "
+    "detector scored what was left. The logit counts for the verdict: as it is where the image is "
+    'called generated, its negative where it is called real. "gradient" is the norm of the '
+    "gradient, Grad-CAM is that of the last stage before its ReLU, and random order is the mean of "
+    "some orders of each image. Intervals are Student's, over images that count as independent: "
+    "crops of one photograph are not. A detector may take a blur itself for a trace; hence the two "
+    "baselines, and random order, which both suffer from that alike."
+)
 READING = (
     "Each row: the image; the image in gray with the evidence that the detector found in it; the "
     "colours of the scale; and Guided Grad-CAM, which draws the edges and textures that would "
@@ -134,12 +177,11 @@ PLACES = (
 
 def scale_picture(scale: float, low: str = 'for "real"', high: str = 'for "generated"') -> Picture:
     """The colours, and what evidence in the lowest and the highest of them speaks for."""
-    colours = [tuple(c / 255 for c in colour) for colour in (REAL, (128, 128, 128), GENERATED)]
     figure = Figure(figsize=(7.6, 0.9), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(
         np.linspace(-scale, scale, 256)[None],
-        cmap=LinearSegmentedColormap.from_list("evidence", colours),
+        cmap=EVIDENCE_COLOURS,
         extent=(-scale, scale, 0, 1),
         aspect="auto",
     )
