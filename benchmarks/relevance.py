@@ -2,6 +2,7 @@
 
     python -m benchmarks.relevance
     python -m benchmarks.relevance --python-with-zennit other/venv/bin/python
+    python -m benchmarks.relevance --probes --batch 16
 
 Images of 224x224, float32, random weights, beta = 0 composite with the box rule at the pixels. The
 plain pass is that of training: logits, and the gradient of their sum in all parameters, batch norm
@@ -9,9 +10,12 @@ in inference. Sides take turns pass by pass.
 Relevance multiplies in float32 on every backend; on GPUs, `--precision float32` has the plain pass
 do so too.
 zennit (https://github.com/chr5tphr/zennit) computes the same relevance with hooks on a PyTorch
-twin, which is built here.
+twin, which is built here. With `--probes` the probe networks of the tests are explained instead, at
+32x32, each beside its plain pass in one process.
 """
 
+import statistics
+import time
 from functools import partial
 from typing import get_args
 
@@ -50,6 +54,44 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
             jax.block_until_ready(run(variables, x))
 
     return call
+
+
+def probes(batch: int, rounds: int, width: int = 16) -> None:
+    """Print, for each probe network, the time of relevance over that of a plain pass."""
+    import jax
+    from flax import nnx
+
+    from gan_forensics.explain import relevance
+    from gan_forensics.runtime import keep_scratch_memory
+    from tests.probe_networks import NAMES, probe
+
+    keep_scratch_memory()
+    print(f"{'network':22} {'plain, ms':>10} {'relevance, ms':>14} {'ratio':>6}")
+    for name in NAMES:
+        p = probe(name, batch=batch, side=32, width=width)
+        x, parameters = jax.device_put(p.x), jax.device_put(p.parameters)
+        state = nnx.state(p.function) if parameters is None else parameters
+
+        def explained(parameters, x, p=p):
+            return relevance(p.function, parameters, x, range=p.range, start=p.start)
+
+        def plain(state, x, p=p):
+            return jax.value_and_grad(lambda state: p.call(state, x).sum(), allow_int=True)(state)
+
+        sides = [
+            partial(jax.jit(plain), state, x),
+            partial(jax.jit(explained), parameters, x),
+        ]
+        seconds = [[], []]
+        for turn in range(in_turns.WARM_UP + rounds):
+            for side, values in zip(sides, seconds, strict=True):
+                start = time.perf_counter()
+                jax.block_until_ready(side())
+                if turn >= in_turns.WARM_UP:
+                    values.append(time.perf_counter() - start)
+        ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
+        plain_ms, ours_ms = (1000 * statistics.median(values) for values in seconds)
+        print(f"{name:22} {plain_ms:10.2f} {ours_ms:14.2f} {ratio:6.2f}", flush=True)
 
 
 def zennit(batch: int) -> in_turns.Call:
@@ -132,7 +174,10 @@ def main() -> None:
     parser = in_turns.arguments(__doc__, "zennit", rounds=5)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--precision", choices=get_args(Precision), help="of the plain pass")
+    parser.add_argument("--probes", action="store_true", help="the tests' small networks instead")
     given = parser.parse_args()
+    if given.probes:
+        return probes(given.batch, given.rounds)
     sides = {
         "relevance": partial(ours, "relevance", given.batch),
         "plain": partial(ours, "plain", given.batch, given.precision),

@@ -248,7 +248,7 @@ def _fitted(
     features, _, classifier = name.partition("-")
     return fit_detector(
         real, fake, features=features, classifier=classifier, robust=robust,
-        calibration=experiment.false_alarms,
+        calibration=experiment.false_alarms, reference=0,
     )  # fmt: skip
 
 

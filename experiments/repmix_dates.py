@@ -79,7 +79,9 @@ def scores_until(
     labels = train.labels == train.names.index(real)
     trained = [_pixels(train, np.flatnonzero(mask)) for mask in (labels, ~labels)]
     for features, classifier in DETECTORS:
-        detector = fit_detector(*trained, features=features, classifier=classifier, seed=0)
+        detector = fit_detector(
+            *trained, features=features, classifier=classifier, seed=0, reference=0
+        )
         for kind, images in pixels.items():
             scores = detector.score(images)
             # An image without finite features shows no trace of a generator.

@@ -217,7 +217,8 @@ def detectors() -> list[bytes]:
     import jax
     from flax.traverse_util import flatten_dict
 
-    from gan_forensics.forensics.calibration import Calibration, Measured, Rate
+    from gan_forensics.forensics.calibration import Calibration, Measured, Rate, Tier
+    from gan_forensics.forensics.calibrators import fit_calibrator
     from gan_forensics.forensics.decisions import Classifier
     from gan_forensics.forensics.detectors import SpectralDetector
     from gan_forensics.forensics.features import FEATURES
@@ -225,7 +226,10 @@ def detectors() -> list[bytes]:
     from gan_forensics.forensics.preprocessing import Preprocessing
 
     rate = Rate(1, 20, None, 0.05, 0.001, 0.25)
-    known = Calibration(10, 10, 20, None, 0.05, 0, (Measured("none", rate, rate, 0.9),))
+    tiers = (Tier("clean", 12, 12), Tier("hard", 12, 12, "too few"))
+    known = Calibration(10, 10, 20, None, 0.05, 0, (Measured("none", rate, rate, 0.9),), tiers)
+    scores = np.random.default_rng(7).normal(size=24)
+    calibrators = {"clean": fit_calibrator(scores[:12], scores[12:] + 1)}
     pixels = np.random.default_rng(6).integers(0, 256, (1, 8, 8, 3)).astype(np.uint8)
     facts = {"real": {"name": "photographs", "n": 10}, "augment": ["jpeg"]}
 
@@ -241,7 +245,7 @@ def detectors() -> list[bytes]:
         model = Classifier(kind, np.zeros(d), np.ones(d), arrays)
         return SpectralDetector(
             name, "logistic" if kind == "linear" else "knn", (8, 8, 3), model, 0.5, known,
-            preprocessing=Preprocessing(size=8), facts=facts,
+            preprocessing=Preprocessing(size=8), facts=facts, calibrators=calibrators,
         )  # fmt: skip
 
     settings = {"width": 1}
@@ -250,7 +254,9 @@ def detectors() -> list[bytes]:
     )
     flat = flatten_dict(shapes, sep="/")
     arrays = {name: np.zeros(leaf.shape, np.float32) for name, leaf in flat.items()}
-    neural = NeuralDetector("resnet_small", arrays, 0.1, known, settings, facts)
+    neural = NeuralDetector(
+        "resnet_small", arrays, 0.1, known, settings, facts, calibrators=calibrators
+    )
     some = [spectral("durall", "linear"), spectral("dct", "neighbours")] * 2
     return [_saved(detector.save, ".npz") for detector in (*some, neural)]
 

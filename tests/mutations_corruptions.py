@@ -98,8 +98,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/measure.py",
-        "pair = (0, fake)",
-        "pair = (0, 1)",
+        "scores = after[0][place], after[fake][place]",
+        "scores = after[0][place], after[1][place]",
         "tests/test_cli_robustness.py",
     ),
     Mutation(

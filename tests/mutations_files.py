@@ -28,6 +28,6 @@ MUTATIONS = [
     Mutation(BUDGET, "if width * height > _most_pixels(kind):", "if False:", BUDGET_TESTS),
     Mutation(BUDGET, '"WEBP": 0.4,', '"WEBP": 1,', BUDGET_TESTS),
     Mutation(CHECKPOINT, "if name not in record:", "if False:", RUN_TESTS),
-    Mutation(CHECKPOINT, "if _digest(path) != record[name][1]:", "if False:", RUN_TESTS),
+    Mutation(CHECKPOINT, "if sha256_of(path) != record[name][1]:", "if False:", RUN_TESTS),
     Mutation(CHECKPOINT, "run.resolve() / ", "run.absolute() / ", RUN_TESTS),
 ]

@@ -6,13 +6,13 @@ from tests.mutations import Mutation
 MUTATIONS = [
     Mutation(
         "gan_forensics/forensics/calibration.py",
-        "allowed = false_alarms * (len(sizes) + 1) - 1 + 1e-9",
-        "allowed = false_alarms * (len(sizes) + 1) + 1e-9",
+        "allowed = false_alarms * (votes + 1) - 1 + 1e-9",
+        "allowed = false_alarms * (votes + 1) + 1e-9",
         "tests/test_forensics_metrics.py tests/test_forensics_calibration.py",
     ),
     Mutation(
         "gan_forensics/forensics/calibration.py",
-        "above = np.cumsum(1 / sizes[group[order]])",
+        "above = np.cumsum(weights[order])",
         "above = np.cumsum(np.ones(len(order)))",
         "tests/test_forensics_calibration.py",
     ),
@@ -36,8 +36,8 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/fitting.py",
-        'tested = rows[0]["measure"], rows[1]["measure"]',
-        'tested = rows[0]["calibrate"], rows[1]["measure"]',
+        "a, b = rows[0][purpose], rows[1][purpose]",
+        'a, b = rows[0]["calibrate"], rows[1][purpose]',
         "tests/test_forensics_calibration.py tests/test_forensics_detectors.py",
     ),
     Mutation(
@@ -53,9 +53,45 @@ MUTATIONS = [
         "tests/test_forensics_calibration.py",
     ),
     Mutation(
+        "gan_forensics/forensics/fitting.py",
+        'None if without else held("reference"), held("measure")',
+        'None if without else held("measure"), held("measure")',
+        "tests/test_forensics_evidence.py tests/test_forensics_detectors.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/evidence.py",
+        "            calibrators.pop(tier, None)\n",
+        "",
+        "tests/test_forensics_evidence.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/evidence.py",
+        'some[TRAIN] = np.sort(np.concatenate([some[TRAIN], some.pop("reference")]))',
+        'some.pop("reference")',
+        "tests/test_forensics_evidence.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/evidence.py",
+        "votes = [len(real), len(fake)] if weights is None else",
+        "votes = [len(real), len(fake)] if True else",
+        "tests/test_forensics_evidence.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/archive.py",
+        "or len(shape) > 1 or math.prod(shape) > MOST_REFERENCE",
+        "or len(shape) > 1",
+        "tests/test_forensics_evidence.py",
+    ),
+    Mutation(
+        "gan_forensics/forensics/neural_parts.py",
+        "max(FEWEST, smallest_calibration_set(false_alarms))",
+        "FEWEST",
+        "tests/test_forensics_evidence.py",
+    ),
+    Mutation(
         "gan_forensics/forensics/measure.py",
-        "scores[kind] > threshold, None",
-        "scores[kind] >= threshold, None",
+        "measured_rate(scores > threshold, of)",
+        "measured_rate(scores >= threshold, of)",
         "tests/test_forensics_calibration.py",
     ),
     Mutation(
@@ -167,15 +203,15 @@ MUTATIONS = [
         "tests/test_forensics_metrics.py tests/test_forensics_evaluate.py",
     ),
     Mutation(
-        "gan_forensics/cli/detect.py",
+        "gan_forensics/cli/score.py",
         'RESHIPPED) if carriers else ("none",)',
         "RESHIPPED)",
         "tests/test_cli_verdicts.py",
     ),
     Mutation(
-        "gan_forensics/cli/detect.py",
-        "rate = measured_rate([verdict == wrong for _, verdict in by_label[label]])",
-        "rate = measured_rate([verdict != label for _, verdict in by_label[label]])",
+        "gan_forensics/report/scores.py",
+        "rate = measured_rate([verdict == wrong for verdict in said])",
+        "rate = measured_rate([verdict != label for verdict in said])",
         "tests/test_cli_verdicts.py",
     ),
     Mutation(

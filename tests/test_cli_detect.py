@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gan_forensics import cli, data
-from gan_forensics.cli import detect
+from gan_forensics.cli import score as scoring
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.data import sources as data_sources
 from gan_forensics.forensics import canvases
@@ -105,7 +105,7 @@ def test_images_are_scored_a_few_pixels_at_a_time(
 ):
     whole = score(folders[0], detector, tmp_path / "whole.csv")
     assert decoded["most_images"] == 64
-    monkeypatch.setattr(detect, "PIXELS_AT_ONCE", 5 * WIDE[0] * WIDE[1])
+    monkeypatch.setattr(scoring, "PIXELS_AT_ONCE", 5 * WIDE[0] * WIDE[1])
     decoded["most"] = 0
     assert score(folders[0], detector, tmp_path / "few.csv") == whole
     assert decoded["most"] <= 5 * WIDE[0] * WIDE[1]
@@ -138,7 +138,7 @@ def test_image_at_which_scoring_fails_is_a_row_and_a_process_that_dies_leaves_it
     def dies(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detect, "AT_ONCE", 2)
+    monkeypatch.setattr(scoring, "AT_ONCE", 2)
     monkeypatch.setattr(measure, "score_carried", lambda *given: (
         dies() if np.array_equal(given[1][0], bad) else scored(*given)
     ))  # fmt: skip

@@ -28,6 +28,7 @@ from gan_forensics.forensics.explanations import (
 )
 from gan_forensics.forensics.neural import ARCHITECTURES, preprocess
 from gan_forensics.forensics.preprocessing import Preprocessing
+from gan_forensics.forensics.verdicts import basis_of
 from gan_forensics.nn.resnet import ResNet
 from gan_forensics.report.detector import fact_rows
 from gan_forensics.report.explanations import verdict_words
@@ -111,7 +112,7 @@ def test_train_detector_leaves_a_run_a_page_and_a_calibrated_detector(detector, 
     # A quarter of the files is held out, and a third of the real ones sets the threshold.
     assert 9 <= facts.n_calibration <= 20 and abs(facts.n_calibration - plain.false_alarms.n) <= 1
     assert facts.target == 0.1 and 100 <= facts.n_real <= 140
-    assert len(facts.measured) == 9
+    assert len(facts.measured) == 11
     page = (detector.parent / "detector.html").read_text(encoding="utf-8")
     assert "target of false alarms" in page
     assert f"{plain.detected.events} of {plain.detected.n}" in page
@@ -192,7 +193,7 @@ def test_detect_score_takes_images_of_mixed_sizes(detector, folders, tmp_path, c
         if not row["error"]:
             score = made.score(load_image(path)[None])[0]
             assert float(row["score"]) == pytest.approx(score, rel=1e-4, abs=1e-5)
-            assert (row["verdict"] == "generated") == (score > made.threshold)
+            assert row["verdict"] == basis_of(made).judge(float(score), "clean").verdict
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +266,7 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert read_csv(features / "features.csv")[0]["name"] in page
     assert "small.png: images of 1x1 pixels" in page
+    assert "On which reference data?" in page and "weak support for photograph" in page
     rows, made = read_csv(out / "scores.csv"), load_detector(detector)
     errors = {row["path"][-9:]: row for row in rows if row["error"]}
     assert errors.keys() == {"small.png", "black.png"} and len(rows) == 6
@@ -274,15 +276,18 @@ def test_explain_draws_every_image_and_the_patches_of_channels(
     for row in rows:
         odds = np.exp(float(row["score"]))
         assert float(row["probability"]) == pytest.approx(odds / (1 + odds), rel=1e-6)
-        called = "generated" if float(row["score"]) > made.threshold else "real"
-        assert row["verdict"] == called and f"{row['path'][-7:]}: called {called}." in page
+        found = basis_of(made).judge(float(row["score"]), "clean")
+        called = f"unsure ({found.why})" if found.why else f"called {found.verdict}"
+        assert (row["verdict"], row["why"]) == found[:2]
+        assert f"{row['path'][-7:]}: {called}." in page
+        assert row["log10_lr"] == ("" if found.log10_lr is None else str(found.log10_lr))
     assert page.count('class="over pixels"') == 4
     # Whether the evidence can be trusted stands at the head, and in short on the terminal.
     (words,) = re.findall("On these images the evidence .*? 4 images[)][.]", said)
     assert page.count(html.escape(words)) == 2 and words in html.unescape(page)[: page.find("<h2")]
     assert "Can the evidence be trusted?" in page and "gradient x input" in page
     # People read percent and words, no Python: the facts are a table.
-    assert "validation: real images called real" in page and "{&#39;" not in page
+    assert "validation: real images called photographs" in page and "{&#39;" not in page
     assert f"aims at calling at most {100 * made.calibration.target:g} % of real images" in page
 
 
@@ -439,18 +444,19 @@ def test_the_layer_lies_on_the_faded_image_alone():
     ("score", "words"),
     [
         (2.0, "called generated. Logit 2, above the threshold 1.5; probability 88.1% by the"),
-        (1.5, "called real. Logit 1.5, not above the threshold 1.5; probability 81.8% by the"),
+        (1.5, "called photograph. Logit 1.5, not above the threshold 1.5; probability 81.8% by"),
         (30.0, "probability over 99.9% by"),
         (-30.0, "probability under 0.1% by"),
     ],
 )
 def test_a_verdict_comes_with_its_probability(score, words, detector):
     made = replace(load_detector(detector), threshold=1.5)
-    said = verdict_words(made, score)
+    said = verdict_words(made, score, basis_of(made).judge(score, "clean"))
     assert words in said and "not calibrated" in said
     assert ("of real images generated" in said) == (score > 1.5)
-    assert ("called real too" in said) == (score <= 1.5)
-    unknown = verdict_words(replace(made, calibration=None), score)
+    assert ("called photographs too" in said) == (score <= 1.5)
+    verdict = basis_of(made).judge(score, "clean")
+    unknown = verdict_words(replace(made, calibration=None), score, verdict)
     assert "not known" in unknown
 
 

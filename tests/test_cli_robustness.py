@@ -75,6 +75,7 @@ def test_every_number_is_that_of_the_images_after_the_perturbation(made, tmp_pat
     assert results["protocol"]["threshold"] == detector.threshold and results["said"] == ""
     page = (tmp_path / "report.html").read_text()
     assert "contrast-5" in page and page.count("<img") == 2
+    assert "On which reference data?" in page and "Images as they are and after" in page
     assert "As they are: " in said.out and "harms most" in said.out
     assert f"real images: 12 of the 12 images of {made}/more/real" in said.err
     assert f"{made}/more/fake: 9 of the 9 images of {made}/more/fake" in said.err

@@ -1,6 +1,7 @@
 """`detect fit` and `detect score` as an analyst uses them: labels, sizes, formats, carriers."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,7 @@ def test_fit_says_target_and_measurement_and_writes_a_page(folders, tmp_path, ca
     assert "110 PNG, 32x32, RGB" in said.err and "WARNING" not in said.err
     page = (tmp_path / "d.html").read_text(encoding="utf-8")
     assert "screenshot at 125 %" in page and "no better than chance" in page
+    assert "Generators: " in page and "weak support for photograph" in page
     assert made.facts["real"] == str(folders[0]) and made.facts["audit"]["biased"] is False
 
 
@@ -182,31 +184,34 @@ def test_nothing_scored_is_a_failure(detector, tmp_path, capsys):
 
 
 def test_verdicts_that_a_carrier_turns_over_are_unsure(folders, detector, tmp_path, capsys):
-    out = tmp_path / "s.csv"
+    out, bare = tmp_path / "s.csv", tmp_path / "bare.npz"
+    # Without likelihood ratios carriers alone make a verdict unsure.
+    made = replace(load_detector(detector), calibrators={})
+    made.save(bare)
     root = folders[0].parent
-    assert run("detect", "score", root, "--detector", detector, "--out", out) == 0
+    assert run("detect", "score", root, "--detector", bare, "--out", out) == 0
     plain = {row["path"]: row for row in scores_of(out)}
     assert "spread" not in plain[str(folders[0] / "000.png")]
-    made = load_detector(detector)
     for row in plain.values():
         # One image set the threshold; six digits do not tell on which side it lies.
         called = float(row["score"]) > made.threshold * (1 + 1e-5)
-        assert row["verdict"] == ("generated" if called else "real")
-    assert run("detect", "score", root, "--detector", detector, "--out", out, "--carriers") == 0
+        assert row["verdict"] == ("generated" if called else "photograph")
+    assert run("detect", "score", root, "--detector", bare, "--out", out, "--carriers") == 0
     said = capsys.readouterr().out
     carriers = ("none", "jpeg-75", "webp-80", "down-up-0.75")
     verdicts = []
     for row in scores_of(out)[::20]:
         scores = score_carried(made, [load_image(row["path"])], carriers)[:, 0]
         above = set(scores > made.threshold)
-        expected = "unsure" if len(above) == 2 else "generated" if above == {True} else "real"
+        expected = "unsure" if len(above) == 2 else "generated" if above == {True} else "photograph"
         assert row["verdict"] == expected and row["score"] == plain[row["path"]]["score"]
+        assert row["why"].startswith("turned over by ") == (expected == "unsure")
         assert float(row["spread"]) == pytest.approx(np.ptp(scores), rel=1e-4)
         verdicts.append(expected)
     unsure = sum(row["verdict"] == "unsure" for row in scores_of(out))
     assert 0 < unsure < 220 and f"{unsure} unsure" in said
     # Who is unsure raises no false alarm and misses nothing.
-    wrong = sum(r["label"] == "generated" and r["verdict"] == "real" for r in scores_of(out))
+    wrong = sum(r["label"] == "generated" and r["verdict"] == "photograph" for r in scores_of(out))
     assert f"({wrong} of 110; " in said
 
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from gan_forensics.data import power_law_textures
-from gan_forensics.data.carriers import CARRIERS, CONTAINERS, RESHIPPED
+from gan_forensics.data import jpeg, power_law_textures, read_header
+from gan_forensics.data.carriers import CARRIERS, CONTAINERS, RESHIPPED, TIERS, scaled, tier_of
 from gan_forensics.data.jpeg_quality import jpeg_quality
 
 SHAPES = {"up-1.5": (36, 60), "screenshot": (30, 50)}
@@ -74,3 +74,36 @@ def test_the_quality_of_a_jpeg_is_told_by_its_table(quality, image):
 def test_a_foreign_table_gets_the_quality_of_like_coarseness():
     """Twice the steps of quality 75 are those of quality 50, up to rounding; these are flat."""
     assert 40 < jpeg_quality([40] * 64) < 75 < jpeg_quality([10] * 64) < 95
+
+
+@pytest.mark.parametrize(
+    ("tier", "quality", "sizes"),
+    [
+        ("web", 60, {(900, 30): (768, 26), (30, 768): (30, 768), (8, 12): (8, 12)}),
+        ("hard", 40, {(30, 900): (17, 512), (512, 9): (512, 9), (900, 1): (512, 1)}),
+    ],
+)
+def test_a_tier_shrinks_the_long_side_and_compresses(tier, quality, sizes):
+    for (height, width), shape in sizes.items():
+        image = power_law_textures(1, max(height, width), exponent=1.2, seed=3)[0]
+        for channels in (1, 3):
+            some = np.ascontiguousarray(image[:height, :width, :channels])
+            made = TIERS[tier](some)
+            assert made.shape == (*shape, channels) and made.dtype == np.uint8
+            smaller = some
+            if shape != (height, width):
+                smaller = scaled(some, max(shape) / max(height, width))
+            assert_array_equal(made, jpeg(smaller, quality))
+    assert TIERS["clean"](image) is image
+
+
+def test_a_file_is_of_the_tier_whose_quality_is_nearest(image, tmp_path):
+    """Its size decides nothing, and what states no quality is clean."""
+    for quality, tier in ((40, "hard"), (50, "hard"), (51, "web"), (60, "web"), (70, "web"),
+                          (71, "clean"), (90, "clean")):  # fmt: skip
+        path = tmp_path / f"{quality}.jpg"
+        Image.fromarray(image).save(path, quality=quality)
+        assert tier_of(read_header(path)) == tier
+    for name in ("a.png", "a.webp"):
+        Image.fromarray(image).save(tmp_path / name, quality=10)
+        assert tier_of(read_header(tmp_path / name)) == "clean"

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from gan_forensics.data import corruption_frost, perturbations
-from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.carriers import CARRIERS, TIERS
 from gan_forensics.data.corruptions import CORRUPTIONS, KINDS, corrupt
 from gan_forensics.data.perturbations import (
     PERTURBATIONS,
@@ -30,9 +30,9 @@ def images(rng):
 
 def test_the_table_has_the_carriers_and_every_severity_of_every_kind(images):
     others = {name for family in FAMILIES for name in members(family)} - {*CARRIERS}
-    assert len(PERTURBATIONS) == len(CARRIERS) + len(others) + 5 * 20
+    assert len(PERTURBATIONS) == len(CARRIERS) + len(TIERS) + len(others) + 5 * 20
     assert {"jpeg-75", "screenshot", "gaussian_noise-1", "saturate-5"} < {*PERTURBATIONS}
-    for name, carrier in CARRIERS.items():
+    for name, carrier in {**CARRIERS, **TIERS}.items():
         assert_array_equal(perturb(images[0], name), carrier(images[0]))
     found = perturb(images[0], "elastic_transform-2", np.random.RandomState(3))
     expected = corrupt(images[0], "elastic_transform", 2, np.random.RandomState(3))

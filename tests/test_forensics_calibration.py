@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from gan_forensics.data import ArraySource, center_crop, jpeg, power_law_textures, resize
-from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.carriers import CARRIERS, TIERS
 from gan_forensics.forensics import fitting, load_detector, measure
 from gan_forensics.forensics.calibration import (
     Calibration,
@@ -155,7 +155,8 @@ def detector(images):
 def test_what_is_measured_is_what_score_says(images, detector):
     rows = parted(*own_groups(140, 130), shares=SHARES, fake_shares={"measure": 0.2}, seed=0)
     chosen = [some[part["measure"]] for some, part in zip(images, rows, strict=True)]
-    assert [found.carrier for found in detector.calibration.measured] == ["none", *CARRIERS]
+    names = [found.carrier for found in detector.calibration.measured]
+    assert names == ["none", *CARRIERS, "web", "hard"] and list(TIERS) == ["clean", *names[-2:]]
     for found in detector.calibration.measured:
         scores = [
             detector.score([carried(detector, image, found.carrier) for image in some])
@@ -268,7 +269,9 @@ def test_a_detector_carries_its_preprocessing(tmp_path, rng):
     )
     made.save(tmp_path / "d.npz")
     loaded = load_detector(tmp_path / "d.npz")
-    assert loaded.preprocessing == prepare and loaded.facts == {"a": 1, "robust": False}
+    assert loaded.preprocessing == prepare and loaded.facts == {
+        "a": 1, "robust": False, "generators": {"images in memory": 100}
+    }  # fmt: skip
     assert made.image_shape == (32, 32, 3)
     loaded.check_shape((50, 70, 3))
     scores = loaded.score(fake)

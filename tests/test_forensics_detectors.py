@@ -161,7 +161,8 @@ def test_generated_images_score_higher_and_are_detected(images, rng):
 
 def test_calibration_facts_describe_the_split_and_the_threshold(images):
     facts = fit_detector(*images, classifier="logistic", seed=7).calibration
-    assert (facts.n_real, facts.n_calibration, facts.n_fake) == (72, 24, 88)
+    assert (facts.n_real, facts.n_calibration, facts.n_fake) == (48, 24, 66)
+    assert {(tier.n_real, tier.n_fake) for tier in facts.tiers} == {(24, 22)}
     assert facts.target == 0.05 and facts.seed == 7 and facts.groups is None
     plain = facts.as_they_are
     assert (plain.false_alarms.n, plain.detected.n) == (24, 22)
@@ -181,12 +182,14 @@ def used(monkeypatch):
             elif name == "thresholds_of":
                 found["calibrated"] = np.asarray(arguments[2])
             else:
-                found["measured"] = arguments[2]
+                _, reference, held = arguments
+                found["measured"] = [source.rows for source in held.sources]
+                found["reference"] = reference and [source.rows for source in reference.sources]
             return function(*arguments, **settings)
 
         monkeypatch.setattr(fitting, name, call)
 
-    for name in ("fit_table", "thresholds_of", "measured"):
+    for name in ("fit_table", "thresholds_of", "weighed"):
         watched(name, getattr(fitting, name))
     return found
 
@@ -202,9 +205,10 @@ def test_what_trains_what_calibrates_and_what_is_measured_on_are_disjoint(images
     x, generated = used["trained"]
     assert [len(x) - generated.sum(), generated.sum()] == [facts.n_real, facts.n_fake]
     trained = places(x[: facts.n_real], images[0]), places(x[facts.n_real :], images[1])
-    real = [*trained[0], *used["calibrated"], *used["measured"][0]]
+    real = [*trained[0], *used["calibrated"], *used["reference"][0], *used["measured"][0]]
     assert sorted(real) == list(range(120)) and len(used["calibrated"]) == 30
-    assert sorted([*trained[1], *used["measured"][1]]) == list(range(110))
+    assert sorted([*trained[1], *used["reference"][1], *used["measured"][1]]) == list(range(110))
+    assert list(map(len, used["reference"])) == [24, 22]
 
 
 def test_neighbours_say_how_many_training_rows_are_copies(images, tmp_path):
@@ -238,6 +242,11 @@ def test_a_group_lies_in_one_part_and_has_one_vote(images, used):
     assert [len(some) for some in of.values()] == [24, 8, 8]
     assert len(set.union(*of.values())) == 40
     assert {*groups[1][used["measured"][1]]} <= of["measure"]
+    # Eight groups would be too few for likelihood ratios: they train.
+    assert (
+        used["reference"] is None
+        and "8 groups of photographs are too few" in facts.tiers[0].without
+    )
     assert facts.groups == 8 and facts.as_they_are.false_alarms.groups == 8
     with pytest.raises(ValueError, match="40 groups of real images leave 8 .* at least 19"):
         fit_detector(*images, groups=groups)
@@ -300,7 +309,7 @@ def test_real_images_rarely_raise_an_alarm(rng):
     for seed in range(30):
         detector = fit_detector(
             make_images(rng, 60, 30), make_images(rng, 60, 45),
-            classifier="logistic", calibration=0.2, held_out=0.4, seed=seed,
+            classifier="logistic", calibration=0.2, held_out=0.4, reference=0, seed=seed,
         )  # fmt: skip
         alarms.append((detector.score(make_images(rng, 60, 30)) > detector.threshold).mean())
     # 24 held-out images: rank 5 of 25 promises 0.2 on average; 1800 images and 30 thresholds vary.
@@ -357,6 +366,11 @@ def test_the_advice_for_too_few_images_works(images):
         ({"calibration": 5}, "calibration is a share"),
         ({"held_out": 0}, "held_out is a share"),
         ({"held_out": 0.5}, "held_out is a share between 0 and 0.5"),
+        (
+            {"held_out": 0.4},
+            "reference is a share from 0 to 0.2 .*held_out=0.4 .*got 0.2: .* 0 for",
+        ),
+        ({"reference": -0.1}, "reference is a share from 0 to 0.6"),
     ],
 )
 def test_unknown_settings_are_refused(images, settings, message):
@@ -385,7 +399,7 @@ def test_images_without_finite_features_are_refused_in_training_and_nan_in_scori
 
 def test_a_file_holds_no_pickle_and_one_json_header(saved):
     path, header, arrays = saved
-    assert header["format"] == archive.FORMAT and header["version"] == 2
+    assert header["format"] == archive.FORMAT and header["version"] == 3
     assert all(array.dtype == np.float64 for array in arrays.values())
     with zipfile.ZipFile(path) as opened:
         assert not any(b"pickle" in opened.read(name)[:200] for name in opened.namelist())
@@ -448,7 +462,7 @@ HEADER_DAMAGE = {
         {"format": "gan_forensics spectral detector"},
         "written by an earlier version: fit or train it again",
     ),
-    "newer version": ({"version": 3}, "version 3, this gan_forensics reads version 2"),
+    "newer version": ({"version": 4}, "version 4, this gan_forensics reads version 3"),
     "unknown features": ({"features": "x"}, "unknown features"),
     "unknown kind": ({"kind": "x"}, "kind of detector 'x': choose one of frozen, neural, spectral"),
     "no kind": ({"kind": ["x"]}, "no valid 'kind'"),
@@ -561,7 +575,7 @@ def test_truncated_and_flipped_files_are_refused(saved):
 def test_an_archive_that_unpacks_to_too_much_is_refused_unread(saved, monkeypatch):
     path = saved[0]
     monkeypatch.setattr(archive, "LARGEST_FILE", 1000)
-    with pytest.raises(ValueError, match="bytes that unpack to 2.2e-06 GiB"):
+    with pytest.raises(ValueError, match="bytes that unpack to 4.5e-06 GiB"):
         load_detector(path)
 
 
@@ -641,7 +655,7 @@ def test_a_header_of_a_detector_is_judged_before_what_is_in_it(tmp_path, change,
 
 
 def test_a_detector_has_at_most_so_many_bytes(tmp_path, monkeypatch):
-    header = {"kind": "x", "threshold": 0.5, "calibration": None}
+    header = {"kind": "x", "threshold": 0.5, "calibration": None, "calibrators": {}}
     write_detector(tmp_path / "a.npz", header, {"a": np.zeros(2)})
     monkeypatch.setattr("gan_forensics.forensics.archive.LARGEST_FILE", 16)
     assert read_detector(tmp_path / "a.npz", lambda header, heads: heads)[1]["a"].size == 2

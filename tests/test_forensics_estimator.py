@@ -81,8 +81,8 @@ def test_it_is_cloned_pickled_and_fitted_again(images, labels):
     given = DetectorClassifier(**QUICK, preprocessing=Preprocessing(crop=6), random_state=1)
     before = given.get_params()
     assert set(before) == {
-        "features", "classifier", "generated", "calibration", "held_out", "preprocessing",
-        "robust", "random_state",
+        "features", "classifier", "generated", "calibration", "held_out", "reference",
+        "preprocessing", "robust", "random_state",
     }  # fmt: skip
     first = given.fit(images, labels).decision_function(images)
     assert given.get_params() == before and given.n_features_in_ == 36

@@ -24,6 +24,7 @@ from gan_forensics.forensics.calibration import (
     measured_rate,
     rates_of,
 )
+from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.fitting import fit_detector
 from gan_forensics.forensics.metrics import geometric_mean_threshold, inclusive
@@ -208,14 +209,18 @@ def test_a_loaded_detector_is_the_same(detector, rng, tmp_path):
         calibration=Calibration(9, 8, 7, None, 0.05, 0, (
             Measured("none", measured_rate([True, False]), measured_rate([True], [3]), 0.5),
         )),
+        calibrators={"web": fit_calibrator(rng.normal(0, 1, 20), rng.normal(2, 1, 20))},
     )  # fmt: skip
     detector.save(tmp_path / "detector.npz")
     loaded = load_detector(tmp_path / "detector.npz")
     assert isinstance(loaded, NeuralDetector)
     images = rng.integers(0, 256, (5, 9, 10, 3), dtype=np.uint8)
-    assert_array_equal(loaded.score(images), detector.score(images))
+    scores = detector.score(images)
+    assert_array_equal(loaded.score(images), scores)
+    assert_array_equal(loaded.log10_lr(scores, "web"), detector.log10_lr(scores, "web"))
+    assert loaded.sha256 == detector.sha256 is not None and "(web))" in repr(loaded)
     for field in (
-        "name", "threshold", "calibration", "settings", "facts", "arch", "preprocessing",
+        "sha256", "name", "threshold", "calibration", "settings", "facts", "arch", "preprocessing",
     ):  # fmt: skip
         assert getattr(loaded, field) == getattr(detector, field)
     assert loaded.name == "tiny-blur-jpeg"
@@ -495,7 +500,7 @@ def test_the_threshold_is_set_on_images_that_trained_nothing(trained, parts):
     images = [np.stack([s[i]["image"] for i in range(len(s))]) for s in parts.measurement]
     for rate, scores in zip(rates_of(plain), map(detector.score, images), strict=True):
         assert (rate.events, rate.n) == ((scores > detector.threshold).sum(), len(scores))
-    assert [found.carrier for found in facts.measured] == ["none", *CARRIERS]
+    assert [found.carrier for found in facts.measured] == [*("none", *CARRIERS), "web", "hard"]
     both = (*parts.train, *parts.validation, parts.calibration, *parts.measurement)
     every = [source[i]["image"].tobytes() for source in both for i in range(len(source))]
     assert len(set(every)) == len(every) == 64 + 48 + 60 + 60

@@ -26,8 +26,9 @@ class TrainDetector:
     The recipe of Wang et al. (CVPR 2020): images of one GAN, blurred and compressed at random; with
     grayscale among the augmentations the detector does not lean on colour alone. About three
     quarters of the images (or the train split of a source that has one) are trained on. Of the
-    others some decide when to stop, some real ones set the threshold, and on the rest is measured
-    what it achieves, also after compression, resizing and noise.
+    others some decide when to stop, some real ones set the threshold, some of both classes
+    calibrate likelihood ratios (where there are enough), and on the rest is measured what it
+    achieves, also after compression, resizing and noise.
 
     Try it:
 
@@ -153,7 +154,8 @@ class TrainDetector:
         if self.groups is None:
             held = opened("test")
             split = "train splits; of the test splits, equal parts for each other use"
-            parts = part((train[0], held[0]), (train[1], held[1]), split=split, **how)
+            sources = (train[0], held[0]), (train[1], held[1])
+            parts = part(*sources, split=split, false_alarms=self.config.false_alarms, **how)
         else:
             groups = real_and_fake.grouped(names, train, self.groups)
             assert groups is not None
@@ -166,6 +168,7 @@ class TrainDetector:
                 "train": len(parts.train[place]),
                 "validate": len(parts.validation[place]),
                 **({"calibrate": len(parts.calibration)} if kind == "real" else {}),
+                **({} if parts.reference is None else {"reference": len(parts.reference[place])}),
                 "measure": len(parts.measurement[place]),
             }
             said = ", ".join(f"{number} {use}" for use, number in numbers.items())

@@ -15,8 +15,9 @@ from gan_forensics.files import file_stem, natural_order, rows_kept, say, tell, 
 if TYPE_CHECKING:
     from gan_forensics.explain import Feature
     from gan_forensics.forensics.neural import NeuralDetector
+    from gan_forensics.forensics.verdicts import Verdict
 
-_COLUMNS = ("path", "score", "probability", "verdict", "error")
+_COLUMNS = ("path", "score", "probability", "log10_lr", "verdict", "why", "error")
 # Images that are explained together.
 _AT_ONCE = 4
 
@@ -69,7 +70,12 @@ class Explain:
             patches,
         )
         from gan_forensics.forensics.faithful_explanations import measured_faithfulness
-        from gan_forensics.report.explanations import Verdict, explanations_page, faithful_words
+        from gan_forensics.forensics.verdicts import basis_of
+        from gan_forensics.report.explanations import (
+            Explained,
+            explanations_page,
+            faithful_words,
+        )
 
         check_folder_out(self.out)
         at_least(1, channels=self.channels, patches=self.patches, most=self.most)
@@ -79,26 +85,29 @@ class Explain:
         paths = sorted(listing.images, key=natural_order)[: self.most]
         if len(paths) < len(listing.images):
             say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
+        basis = basis_of(detector)
         found, errors, rows_found = {}, [], []
         with rows_kept(self.out / "scores.csv", _COLUMNS) as keep:
-            for path, image, explained in _explained(detector, progress(paths)):
+            for path, image, tier, explained in _explained(detector, progress(paths)):
                 if isinstance(explained, str):
                     errors.append([str(path), explained])
+                    verdict = None
                 else:
-                    found[path] = image, explained
-                rows_found.append(_row(detector, path, explained))
+                    verdict = basis.judge(explained.score, tier)
+                    found[path] = image, explained, verdict
+                rows_found.append(_row(path, explained, verdict))
                 keep(rows_found[-1])
             if not found:
                 reason = errors[0][1] if errors else "it holds none"
                 raise ValueError(f"none of {len(paths)} images can be explained: {reason}")
             write_csv(self.out / "scores.csv", rows_found)
-        pixels = [image for image, _ in found.values()]
-        scale, verdicts = common_scale([e.relevance for _, e in found.values()]), []
-        for path, (image, explained) in found.items():
-            verdict = Verdict(path, explained.score, *panel(image, explained, scale))
-            name = f"{len(verdicts):03d}-{file_stem(path.stem)}.png"
-            save_png(self.out / name, overlay(verdict.base, verdict.layer))
-            verdicts.append(verdict)
+        pixels = [image for image, *_ in found.values()]
+        scale, shown = common_scale([e.relevance for _, e, _ in found.values()]), []
+        for path, (image, explained, verdict) in found.items():
+            one = Explained(path, explained.score, verdict, *panel(image, explained, scale))
+            name = f"{len(shown):03d}-{file_stem(path.stem)}.png"
+            save_png(self.out / name, overlay(one.base, one.layer))
+            shown.append(one)
         features, ranked = self._features(detector, pixels, chosen)
         rows = patches(detector, pixels, features, n=self.patches) if features else []
         if rows:
@@ -106,13 +115,13 @@ class Explain:
         channels = list(zip(features, rows, strict=True))
         say("measuring whether the evidence beats random order")
         try:
-            faithful = measured_faithfulness(detector, pixels, [e for _, e in found.values()])
+            faithful = measured_faithfulness(detector, pixels, [e for _, e, _ in found.values()])
         except ValueError as error:
             faithful = str(error)
         page = explanations_page(
             self.out / "report.html",
             detector,
-            verdicts,
+            shown,
             ranked,
             channels,
             errors,
@@ -146,9 +155,10 @@ class Explain:
 
 def _explained(
     detector: "NeuralDetector", paths: Iterable[Path]
-) -> Iterator[tuple[Path, Any, Any]]:
-    """Each image as the detector sees it, and its explanation or why there is none."""
+) -> Iterator[tuple[Path, Any, str, Any]]:
+    """Each image as the detector sees it, its tier, and its explanation or why there is none."""
     from gan_forensics.data import load_image, read_header
+    from gan_forensics.data.carriers import tier_of
     from gan_forensics.data.flat import FLAT, flat
     from gan_forensics.files import shown
     from gan_forensics.forensics.canvases import BYTES_EXPLAINED, check_memory
@@ -156,7 +166,7 @@ def _explained(
 
     waiting = iter(paths)
     while some := list(islice(waiting, _AT_ONCE)):
-        images, found = {}, {}
+        images, found, tiers = {}, {}, {}
         for path in some:
             try:
                 header = read_header(path)
@@ -168,23 +178,24 @@ def _explained(
                 if flat([image])[0]:
                     found[path] = f"{shown(path)}: {FLAT}"
                 else:
-                    images[path] = image
+                    images[path], tiers[path] = image, tier_of(header)
             except Exception as error:
                 found[path] = failure(path, error)
         if images:
             found |= judged(lambda given: explain(detector, given), images)
         for path in some:
-            yield path, images.get(path), found[path]
+            yield path, images.get(path), tiers.get(path, ""), found[path]
 
 
-def _row(detector: "NeuralDetector", path: Path, explained: Any) -> dict[str, Any]:
+def _row(path: Path, explained: Any, verdict: "Verdict | None") -> dict[str, Any]:
     """The line of an image: what it was explained to be, or why it was not."""
     from scipy.special import expit
 
-    if isinstance(explained, str):
+    if verdict is None:
         return dict.fromkeys(_COLUMNS, "") | {"path": path, "error": explained}
-    verdict = "generated" if explained.score > detector.threshold else "real"
-    cells = path, explained.score, float(expit(explained.score)), verdict, ""
+    lr = "" if verdict.log10_lr is None else verdict.log10_lr
+    score = explained.score
+    cells = path, score, float(expit(score)), lr, verdict.verdict, verdict.why, ""
     return dict(zip(_COLUMNS, cells, strict=True))
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.cli.process import progress, refuse_points
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gan_forensics.data import Source
+    from gan_forensics.forensics.detectors import Detector
     from gan_forensics.forensics.preprocessing import Preprocessing
 
 Two = tuple["Source", "Source"]
@@ -49,6 +51,47 @@ def open_native(
         if line:
             say(f"{name}: {line}")
     return source
+
+
+def open_some(name: str, *, follow_links: bool) -> "Source":
+    """A source whose images keep their size; one that is empty is refused."""
+    source = open_native(name, size=None, split="all", follow_links=follow_links)
+    if not len(source):
+        raise ValueError(f"{name}: no images; give at least one of either class")
+    return source
+
+
+def by_name(texts: Sequence[str]) -> dict[str, str]:
+    """Name -> source of generated images, of SOURCE or NAME=SOURCE.
+
+    Raises:
+        ValueError: for none, and for two of a name.
+    """
+    if not texts:
+        raise ValueError("give at least one source of generated images after the real ones")
+    found: dict[str, str] = {}
+    for text in texts:
+        name, said, source = text.partition("=")
+        # toy:powerlaw?n=9 and folder/a=b are sources.
+        if not said or set(name) & set(":?/\\") or Path(text).exists():
+            name = source = text
+        if not name or not source:
+            raise ValueError(f"{text}: write SOURCE, or NAME=SOURCE, as in N.1.5=folder")
+        if name in found:
+            raise ValueError(f"{text}: {name} is there already; call one of them otherwise")
+        found[name] = source
+    return found
+
+
+def say_fitted_on(detector: "Detector", names: Sequence[str], which: str = "the detector") -> None:
+    """Say which sources are ones that a detector was fitted on."""
+    known = [detector.facts.get("real"), detector.facts.get("fake")]
+    for name in names:
+        if name in known:
+            say(
+                f"{name}: {which} was fitted on images of this source, and does better on "
+                "them than on others"
+            )
 
 
 def splits_of(names: Sequence[str], sources: "Sequence[Source]") -> dict[str, Any]:

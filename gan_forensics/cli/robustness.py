@@ -81,10 +81,15 @@ class DetectRobustness:
         at_least(1, images=self.images)
         at_least(0, seed=self.seed)
         names, said = self._names()
-        fakes, files = self._fakes(), self._files()
+        fakes, files = real_and_fake.by_name(self.fake), self._files()
         detectors = self._loaded(files)
-        opened = [self._opened(name) for name in (self.real, *fakes.values())]
-        self._check_fitted_on(detectors, fakes)
+        opened = [
+            real_and_fake.open_some(name, follow_links=self.follow_links)
+            for name in (self.real, *fakes.values())
+        ]
+        for label, detector in detectors.items():
+            which = "the detector" if len(detectors) == 1 else f"the detector {label}"
+            real_and_fake.say_fitted_on(detector, (self.real, *fakes.values()), which)
         rng = np.random.default_rng(self.seed)
         rows = [np.sort(rng.permutation(len(source))[: self.images]) for source in opened]
         labels = ("real images", *fakes)
@@ -202,23 +207,6 @@ class DetectRobustness:
         tell(f"Open {page}; the numbers are in {out / 'robustness.csv'}.")
         return table
 
-    def _fakes(self) -> dict[str, str]:
-        """Name -> source of generated images."""
-        if not self.fake:
-            raise ValueError("give at least one source of generated images after the real ones")
-        found: dict[str, str] = {}
-        for text in self.fake:
-            name, said, source = text.partition("=")
-            # toy:powerlaw?n=9 and folder/a=b are sources.
-            if not said or set(name) & set(":?/\\") or Path(text).exists():
-                name = source = text
-            if not name or not source:
-                raise ValueError(f"{text}: write SOURCE, or NAME=SOURCE, as in N.1.5=folder")
-            if name in found:
-                raise ValueError(f"{text}: {name} is there already; call one of them otherwise")
-            found[name] = source
-        return found
-
     def _files(self) -> dict[str, Path]:
         """Name -> file of the detectors; the name is that of the file, without its ending."""
         if not self.detector:
@@ -264,24 +252,3 @@ class DetectRobustness:
         elif self.frost_textures is not None:
             raise ValueError("--frost-textures: no perturbation is frost; leave it out")
         return names, ""
-
-    def _opened(self, name: str):
-        """A source whose images keep their size; one that is empty is refused."""
-        source = real_and_fake.open_native(
-            name, size=None, split="all", follow_links=self.follow_links
-        )
-        if not len(source):
-            raise ValueError(f"{name}: no images; give at least one of either class")
-        return source
-
-    def _check_fitted_on(self, detectors: "dict[str, Detector]", fakes: dict[str, str]) -> None:
-        """Say where a source is one that a detector was fitted on."""
-        for label, detector in detectors.items():
-            known = [detector.facts.get("real"), detector.facts.get("fake")]
-            which = "the detector" if len(detectors) == 1 else f"the detector {label}"
-            for name in (self.real, *fakes.values()):
-                if name in known:
-                    say(
-                        f"{name}: {which} was fitted on images of this source, and does better on "
-                        "them than on others"
-                    )

@@ -1,5 +1,6 @@
 """What a source takes of its files and what it makes of them: in words, and as JSON."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.data.decoding import Header, ImageError, read_header
 from gan_forensics.data.listing import by_reason, summary
-from gan_forensics.data.sources import FileSource, Rgb, Source
+from gan_forensics.data.sources import FileSource, Rgb, Rows, Source
 from gan_forensics.files import listed
 
 # Files whose headers are read for a sentence.
@@ -77,6 +78,37 @@ def folders(source: Source) -> dict[str, Any]:
         "read_as": getattr(read, "read_as", ""),
     }
     return {name: value for name, value in known.items() if value}
+
+
+def generators(source: Source, name: str) -> dict[str, int]:
+    """How many images each generator made: by the first folders of a folder, else all by a name.
+
+    Args:
+        source: of generated images.
+        name: of the source.
+
+    Example:
+        >>> from gan_forensics.data import ArraySource
+        >>> generators(ArraySource(image=np.zeros((5, 8, 8, 3), np.uint8)), "toy")
+        {'toy': 5}
+    """
+    classes = _classes(source)
+    if classes is None:
+        return {name: len(source)}
+    return dict(sorted(Counter(classes).items()))
+
+
+def _classes(source: Any) -> list[str] | None:
+    """The names of the first folders that images of a folder lie in, splits apart; else None."""
+    if isinstance(source, Rows):
+        found = _classes(source.source)
+        return None if found is None else [found[row] for row in source.rows]
+    if isinstance(source, Rgb):
+        return _classes(source.source)
+    if not isinstance(source, FileSource) or source.folders is None or source.labels is None:
+        return None
+    names = {label: name for name, label in source.folders.classes.items()}
+    return [names[label] for label in source.labels.tolist()] if source.root else None
 
 
 def _read(source: Source) -> Source:

@@ -2,13 +2,15 @@
 
 Sites and messengers compress and shrink, screens enlarge, cameras and editors add noise. A verdict
 must not depend on it. Every carrier maps uint8 [h, w, c] to the same, deterministically; those that
-end in another size say so.
+end in another size say so. Tiers are how hard a picture was treated, in three steps: what a score
+is worth as evidence is calibrated in each of them.
 """
 
 import io
 import zlib
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +18,9 @@ from PIL import Image
 
 from gan_forensics.data.augment import jpeg
 from gan_forensics.data.images import pillow_resize
+
+if TYPE_CHECKING:
+    from gan_forensics.data.decoding import Header
 
 Pixels = UInt8[np.ndarray, "h w c"]
 # Of an image, a height and a width.
@@ -58,6 +63,42 @@ def noise(image: Pixels, deviation: float) -> Pixels:
     return np.clip(np.floor(noisy + 0.5), 0, 255).astype(np.uint8)
 
 
+def shipped(image: Pixels, longest: int, quality: int) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """As a site ships it: its long side shrunk to at most `longest` pixels, then JPEG.
+
+    Smaller images keep their size.
+    """
+    if (side := max(image.shape[:2])) > longest:
+        image = scaled(image, longest / side)
+    return jpeg(image, quality)
+
+
+def tier_of(header: "Header") -> str:
+    """The tier of `TIERS` that an image file says it is of, by the quality of its compression.
+
+    JPEG up to quality 50 (half-way between 40 and 60) is "hard", up to 70 "web", all else "clean".
+    It is what the last file says, no more: a picture that was compressed hard and saved again as
+    PNG or in better quality passes for clean, as WebP does, which does not state its quality. The
+    size decides nothing, since small pictures are made small too. Whoever knows the way that a
+    picture took names the tier.
+
+    Args:
+        header: of `gan_forensics.data.read_header`.
+
+    Example:
+        >>> from gan_forensics.data import Header
+        >>> tier_of(Header(480, 640, gray=False, container="JPEG", colours="RGB", quality=60))
+        'web'
+    """
+    if header.quality is None:
+        return "clean"
+    return next((tier for tier, most in _QUALITIES.items() if header.quality <= most), "clean")
+
+
+def _unchanged(image: Pixels) -> Pixels:
+    return image
+
+
 def _picture(image: Pixels) -> Image.Image:
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
@@ -77,3 +118,11 @@ CARRIERS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "h2 w2 c"]]] = {
 CONTAINERS = {"jpeg-90": "JPEG", "jpeg-75": "JPEG", "jpeg-50": "JPEG", "webp-80": "WEBP"}
 # As messengers and sites carry pictures, for asking whether a verdict holds.
 RESHIPPED = ("jpeg-75", "webp-80", "down-up-0.75")
+# From a picture as it was made to one that came a long way; of few pixels both are only compressed.
+TIERS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "h2 w2 c"]]] = {
+    "clean": _unchanged,
+    "web": partial(shipped, longest=768, quality=60),
+    "hard": partial(shipped, longest=512, quality=40),
+}
+# The best JPEG that still counts as a tier: half-way to the next one.
+_QUALITIES = {"hard": 50, "web": 70}

@@ -1,9 +1,9 @@
 """Every named thing that may happen to a picture: the one table that fitting and measuring read.
 
-The carriers of `data.carriers` by their names ("jpeg-75", "screenshot"), the families of
-`data.strengths` in each strength ("webp-95" to "webp-30", "blur-2"), and the corruptions of
-`data.corruptions` in each severity ("gaussian_noise-1" to "saturate-5"; "frost_procedural-3" is
-frost with a computed texture, beside the published "frost-3").
+The carriers and tiers of `data.carriers` by their names ("jpeg-75", "screenshot", "web"), the
+families of `data.strengths` in each strength ("webp-95" to "webp-30", "blur-2"), and the
+corruptions of `data.corruptions` in each severity ("gaussian_noise-1" to "saturate-5";
+"frost_procedural-3" is frost with a computed texture, beside the published "frost-3").
 """
 
 import zlib
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_forensics.data.carriers import CARRIERS
+from gan_forensics.data.carriers import CARRIERS, TIERS
 from gan_forensics.data.corruption_frost import texture_files
 from gan_forensics.data.corruption_scale import Pixels, Rng, integers
 from gan_forensics.data.corruptions import (
@@ -35,6 +35,10 @@ Perturbation = Callable[[Pixels, Rng], UInt8[np.ndarray, "h2 w2 c"]]
 
 def _carrier(image: Pixels, rng: Rng, *, name: str) -> UInt8[np.ndarray, "h2 w2 c"]:
     return CARRIERS[name](image)
+
+
+def _tier(image: Pixels, rng: Rng, *, name: str) -> UInt8[np.ndarray, "h2 w2 c"]:
+    return TIERS[name](image)
 
 
 def _of_strength(
@@ -59,6 +63,7 @@ _STRENGTHS = {
 }
 PERTURBATIONS: dict[str, Perturbation] = {
     **{name: partial(_carrier, name=name) for name in CARRIERS},
+    **{name: partial(_tier, name=name) for name in TIERS},
     **{
         name: partial(_of_strength, family=family, strength=strength)
         for family in FAMILIES

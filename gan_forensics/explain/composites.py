@@ -90,6 +90,7 @@ def needs_bounds(rule: Callable[..., Array] | None) -> bool:
     return rule is not None and {"low", "high"} <= set(inspect.signature(rule).parameters)
 
 
-def with_bounds(rule: Callable[..., Array], low: Any, high: Any) -> Callable[..., Array]:
-    """A rule for bounded inputs with bounds; any other as it is."""
-    return partial(rule, low=low, high=high) if needs_bounds(rule) else rule
+def told(rule: Callable[..., Array], **facts: Any) -> Callable[..., Array]:
+    """A rule with those facts about its inputs that it asks for."""
+    asked = inspect.signature(rule).parameters
+    return partial(rule, **{name: fact for name, fact in facts.items() if name in asked})

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from gan_forensics.explain import lrp
 from gan_forensics.explain.canonize import effective
-from gan_forensics.explain.composites import Composite, with_bounds
+from gan_forensics.explain.composites import Composite, told
 from gan_forensics.explain.equations import Program, Step, described, places_summed
 from gan_forensics.explain.intervals import Bounds, bounds_of
 from gan_forensics.explain.layers import Layer
@@ -97,11 +97,12 @@ def _layer(
     if layer.first and pixels is not None:
         bounds = bounds_of(program, network.meaning, values, place.reads, pixels)
         # Where none can be known, all that is left is the rule of other layers.
-        rule = (
-            composite.rule(dense=layer.dense, first=False)
-            if bounds is None
-            else with_bounds(rule, *(_for_all(side, layer, values[place.reads]) for side in bounds))
-        )
+        if bounds is None:
+            rule = composite.rule(dense=layer.dense, first=False)
+        else:
+            low, high = (_for_all(side, layer, values[place.reads]) for side in bounds)
+            rule = told(rule, low=low, high=high)
+    rule = told(rule, signed=not network.meaning.values[place.reads].positive)
     kernel, bias = effective(program, layer, values)
     operation = lrp.linear_layer(
         layer.linear, rule, _images(network, place.output), _images(network, place.reads)
@@ -197,18 +198,18 @@ def guided(network: Network) -> Program:
     A ReLU passes gradients that are positive, where it is on: Springenberg et al., "Striving for
     simplicity" (ICLR 2015 workshop). All else, other activations too, has its ordinary gradient.
     """
+    program, values = network.program, network.meaning.values
+    # Norms and gates have maxima too, that are no activations.
+    reached = network.meaning.reached(program)
     steps = [
-        step._replace(instead=_guided_relu) if _is_relu(network, step) else step
-        for step in network.program.steps
+        step._replace(instead=_guided_relu)
+        if step.name == "max"
+        and step.outputs[0] in reached
+        and sum(values[i].data for i in step.inputs) == 1
+        else step
+        for step in program.steps
     ]
-    return network.program._replace(steps=steps)
-
-
-def _is_relu(network: Network, step: Step) -> bool:
-    """Whether a step is the maximum of data and a constant; those of norms are not meant."""
-    read = [network.meaning.values[i] for i in step.inputs]
-    data = [value for value in read if value.data]
-    return step.name == "max" and len(data) == 1 and not data[0].statistic
+    return program._replace(steps=steps)
 
 
 def _guided_relu(p: Array, q: Array) -> Array:

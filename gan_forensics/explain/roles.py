@@ -5,9 +5,9 @@ Each value that carries data is known by where it came from:
 - its *origin*: the value that it is a function of, place by place. Whatever stands between the two
   (GELU, SiLU, hard swish, mish, softplus, however they are written) passes all relevance unchanged,
   and so does what joins two values of one origin;
-- its *root*: the same, through moves and norms as well. A value that was summed up over places of
-  its root, and passed no layer with parameters since, is a *statistic* of it. What a value is
-  shifted or divided by is then a norm (layer, group, instance, RMS, L2), and relevance passes to
+- its *root*: the same, through moves and norms as well. What was summed up over places of a root,
+  and passed no layer with parameters since, is a *statistic* of it. What a value is shifted or
+  divided by is then a norm (layer, group, instance, RMS, L2), and relevance passes to
   the value: the identity rule of AttnLRP (Achtibat et al., ICML 2024, arXiv 2402.05602, section
   3.3.2, proposition 3.4 for layer norm; Ali et al., ICML 2022, hold the divisor constant likewise).
 """
@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from gan_forensics.explain.equations import Program, Step
 
@@ -37,6 +39,11 @@ POINTWISE = frozenset(
     "copy_p".split()
 )
 SUMS = frozenset({"reduce_sum", "reduce_window_sum", "cumsum", "scatter-add"})
+# Of values that are not negative they make such again.
+_KEEPS_SIGNS = frozenset(
+    "min add add_any mul div sqrt rsqrt cbrt tanh erf log1p expm1 convert_element_type "
+    "reduce_precision copy copy_p".split()
+).union(MOVES, SUMS)
 _COMPARISONS = frozenset("gt ge lt le eq ne and or not xor is_finite".split())
 _EXTREMES = frozenset({"reduce_max", "reduce_min"})
 _PRODUCTS = frozenset({"conv_general_dilated", "dot_general"})
@@ -55,9 +62,10 @@ class Value:
         leaves: the parameters that it depends on, by their places.
         varies: of a constant, the axes along which it may differ.
         origin, root: numbers of values, see above.
-        statistic: whether it was summed up over places of its root.
+        of: the roots that it is a statistic of.
         gate: how sure it is that it is one.
         bounds: whether it was bounded from below, and from above, by constants.
+        positive: whether it is known never to be negative.
         shallow: whether it has passed no layer yet.
         batch: the axis of the images, None where it is not known.
     """
@@ -67,9 +75,10 @@ class Value:
     varies: frozenset[int] = frozenset()
     origin: int = -1
     root: int = -1
-    statistic: bool = False
+    of: frozenset[int] = frozenset()
     gate: int = NO_GATE
     bounds: frozenset[str] = frozenset()
+    positive: bool = False
     shallow: bool = True
     batch: int | None = 0
 
@@ -95,6 +104,20 @@ class Meaning(NamedTuple):
     values: dict[int, Value]
     roles: list[Role]
 
+    def reached(self, program: Program) -> set[int]:
+        """The values that relevance comes by on its way; gates and statistics of norms are not."""
+        found = set(program.outputs)
+        for step, role in zip(reversed(program.steps), reversed(self.roles), strict=True):
+            if not found & set(step.outputs):
+                continue
+            data = [i for i in step.inputs if self.values[i].data]
+            if role.kind == "pass":
+                data = [step.inputs[role.main]]
+            elif role.kind in ("pointwise", "softmax") and len(data) > 1:
+                data = [role.main]
+            found.update(data)
+        return found
+
 
 def meaning(program: Program, leaves: int) -> Meaning:
     """Read a program whose first inputs are so many parameters, and whose last one is images.
@@ -111,7 +134,9 @@ def meaning(program: Program, leaves: int) -> Meaning:
     for number, constant in program.constants.items():
         shape = jnp.shape(constant)
         own = frozenset({number}) if not leaves and math.prod(shape) > 1 else frozenset[int]()
-        reader.values[number] = Value(False, own, _wide(shape))
+        known = jnp.issubdtype(constant.dtype, np.number) and not isinstance(constant, Tracer)
+        positive = known and bool(np.all(constant >= 0))
+        reader.values[number] = Value(False, own, _wide(shape), positive=positive)
     roles = [reader.read(step) for step in program.steps]
     return Meaning(reader.values, roles)
 
@@ -136,7 +161,8 @@ class _Reader:
         else:
             role, made = self.carried(step, known, data)
         for i in step.outputs:
-            value = replace(made, data=made.data and jnp.issubdtype(shapes[i].dtype, jnp.inexact))
+            carried = made.data and jnp.issubdtype(shapes[i].dtype, jnp.inexact)
+            value = replace(made, data=carried, positive=_positive(step, known))
             own = {"origin": i} if made.origin < 0 else {}
             own |= {"root": i} if made.root < 0 else {}
             self.values[i] = replace(value, **own) if made.data else value
@@ -158,29 +184,30 @@ class _Reader:
         made = Value(
             data=True,
             root=roots.pop() if len(roots) == 1 else -1,
-            statistic=all(value.statistic for value in read),
+            of=read[0].of.intersection(*(value.of for value in read[1:])),
             gate=min(value.gate for value in read),
             shallow=all(value.shallow for value in read),
             batch=_batch(step, data[0], read[0], shapes, self.images),
         )
-        made = replace(made, statistic=made.statistic and made.root >= 0)
+        # A sum is the root of what follows, and a statistic of what it is made of.
+        summed = frozenset.intersection(*(value.of | {value.root} for value in read))
+        total = replace(made, root=-1, of=summed)
         if step.inner is not None:
-            return Role("fixed"), replace(made, root=-1, statistic=False)
+            return Role("fixed"), replace(made, root=-1, of=frozenset())
         one_origin = self.one_origin(step, known, data)
         if name in POINTWISE and one_origin is not None:
             return Role("pointwise", one_origin), self.of_one_origin(step, known, made, one_origin)
         if name in MOVES:
-            wins = name in _EXTREMES and made.root >= 0
-            return Role("move"), replace(made, statistic=made.statistic or wins)
+            return Role("move"), total if name in _EXTREMES else made
         if name in SUMS:
-            return Role("sum"), replace(made, statistic=made.root >= 0)
+            return Role("sum"), total
         if name in _PRODUCTS:
-            return self.product(step, known, data, made)
+            return self.product(known, data, total)
         if name in POINTWISE and len(data) == 1:
             return self.beside_a_constant(step, known, data[0], made)
         if name in ("add", "sub", "mul", "div", "add_any", "max", "min") and len(data) == 2:
             return self.joined(step, read, made)
-        return Role("unknown"), replace(made, root=-1, statistic=False)
+        return Role("unknown"), replace(made, root=-1, of=frozenset())
 
     def one_origin(self, step: Step, known: Sequence[Value], data: list[int]) -> int | None:
         """The value that the result is a function of, place by place, if there is just one."""
@@ -201,7 +228,8 @@ class _Reader:
         return origin
 
     def of_one_origin(self, step: Step, known: list[Value], made: Value, origin: int) -> Value:
-        bounds = frozenset[str]().union(*(value.bounds for value in known if value.data))
+        read = [value.bounds for value in known if value.data]
+        bounds = read[0] if len(read) == 1 else frozenset[str]()
         sides = {"max": {"low"}, "min": {"high"}, "clamp": {"low", "high"}}
         bounds |= sides.get(step.name, set())
         gate = SIGMOID if step.name == "logistic" else made.gate
@@ -213,7 +241,7 @@ class _Reader:
     ) -> tuple[Role, Value]:
         constants = [v for place, v in enumerate(known) if place != main]
         if step.name in ("add", "sub") and _is_summand(constants[0]):
-            return Role("sum"), replace(made, root=-1, statistic=False)
+            return Role("sum"), replace(made, root=-1, of=frozenset())
         if step.name == "select_n":
             return Role("move"), made
         return Role("pass", main), made
@@ -221,17 +249,16 @@ class _Reader:
     def joined(self, step: Step, read: list[Value], made: Value) -> tuple[Role, Value]:
         """Two values of different origins."""
         name = step.name
-        fresh = replace(made, gate=NO_GATE, root=made.root if made.statistic else -1)
-        if name in ("sub", "mul", "div") and made.root >= 0:
-            statistics = [value.statistic for value in read]
-            if name == "div" and (softmax := self.softmax(step)) is not None:
-                return softmax, replace(made, gate=NO_GATE)
-            if statistics == [False, True] or (statistics == [True, False] and name != "div"):
-                main = statistics.index(False)
+        fresh = replace(made, gate=NO_GATE, root=-1)
+        if name == "div" and (softmax := self.softmax(step)) is not None:
+            return softmax, fresh
+        for main in (0,) if name == "div" else (0, 1):
+            value, other = read[main], read[1 - main]
+            if name in ("sub", "mul", "div") and value.root in other.of:
                 shapes = self.program.shapes
                 same = shapes[step.inputs[main]].shape == shapes[step.outputs[0]].shape
-                origin = read[main].origin if same else -1
-                return Role("pass", main), replace(made, origin=origin, gate=NO_GATE)
+                normed = replace(fresh, root=value.root, of=value.of)
+                return Role("pass", main), replace(normed, origin=value.origin if same else -1)
         if name in ("add", "add_any", "sub"):
             return Role("sum"), fresh
         if name in ("max", "min"):
@@ -244,12 +271,10 @@ class _Reader:
             return Role("pass", gates.index(min(gates))), fresh
         return Role("product"), fresh
 
-    def product(
-        self, step: Step, known: list[Value], data: list[int], made: Value
-    ) -> tuple[Role, Value]:
-        fresh = Value(data=True, shallow=made.shallow, batch=made.batch)
+    def product(self, known: list[Value], data: list[int], total: Value) -> tuple[Role, Value]:
+        fresh = Value(data=True, shallow=total.shallow, batch=total.batch)
         if len(data) == 2:
-            return Role("bilinear"), replace(fresh, root=made.root, statistic=made.root >= 0)
+            return Role("bilinear"), replace(fresh, of=total.of)
         if known[1 - data[0]].leaves:
             return Role("layer", data[0]), replace(fresh, shallow=False)
         return Role("fixed", data[0]), fresh
@@ -272,6 +297,20 @@ class _Reader:
             if by in self.program.touched:
                 x = shift.inputs[0]
         return Role("softmax", x, tuple(total.equation.params["axes"]))
+
+
+def _positive(step: Step, known: Sequence[Value]) -> bool:
+    """Whether the result of a step is known never to be negative."""
+    name, signs = step.name, [value.positive for value in known]
+    if name in ("logistic", "exp", "exp2", "square", "abs", "erfc", "iota"):
+        return True
+    if name == "integer_pow":
+        return step.equation.params["y"] % 2 == 0 or signs[0]
+    if name == "max":
+        return any(signs)
+    if name in ("select_n", "gather", "dynamic_slice"):
+        return all(signs[1:] if name == "select_n" else signs[:1])
+    return name in _KEEPS_SIGNS and step.inner is None and all(signs)
 
 
 def _is_summand(constant: Value) -> bool:

@@ -13,7 +13,9 @@ is `share`: with terms (w_k, a_k),
     z = sum_k linear(a_k, w_k),    S = R / z,    R_in = sum_k a_k linear^T(S, w_k).
 
 All rules are linear in R and computed in the precision of their arguments. (x)^+ = max(x, 0),
-(x)^- = min(x, 0). The guard of a small denominator is st(z) = z + epsilon (sgn z + [z = 0]).
+(x)^- = min(x, 0). The guard of a small denominator is st(z) = z + epsilon (sgn z + [z = 0]). Rules
+that take inputs apart by their sign may be told that none is negative, by `signed=False`, and are
+spared half of the work.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,7 +73,7 @@ def epsilon(linear, a, w, b, r, *, epsilon: float = EPSILON, bias: bool = True):
     return share(linear, [(a, w)], _divider(r, b, epsilon))[0]
 
 
-def beta(linear, a, w, b, r, *, beta: float = 0.0, bias: Bias = "none"):
+def beta(linear, a, w, b, r, *, beta: float = 0.0, bias: Bias = "none", signed: bool = True):
     """The beta rule `R_in = (1 + beta) P - beta N`, by default with beta 0.
 
     P shares R by the positive products, `P_i = sum_j (w_ij a_i)^+ R_j / z_j^+`, and N by the
@@ -79,7 +81,8 @@ def beta(linear, a, w, b, r, *, beta: float = 0.0, bias: Bias = "none"):
     with alpha = 1 + beta. `bias` "none" conserves relevance; "whole" adds all of b to both
     denominators, as the code of Chandrasegaran et al. (ECCV 2022) can; "signed" b^+ and b^-.
     """
-    return alpha_beta(linear, a, w, b, r, alpha=1 + beta, beta=beta, epsilon=None, bias=bias)
+    options: dict = {"epsilon": None, "bias": bias, "signed": signed}
+    return alpha_beta(linear, a, w, b, r, alpha=1 + beta, beta=beta, **options)
 
 
 def alpha_beta(
@@ -93,6 +96,7 @@ def alpha_beta(
     beta: float = 1.0,
     epsilon: float | None = EPSILON,
     bias: Bias = "signed",
+    signed: bool = True,
 ):
     """LRP-alpha-beta: `alpha P - beta N`, denominators guarded by st.
 
@@ -105,17 +109,20 @@ def alpha_beta(
     if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha {alpha} and beta {beta}: give alpha - beta = 1")
     plus, minus = _bias_parts(b, bias)
-    result = alpha * _positive(linear, a, w, _divider(r, plus, epsilon))
-    return result - beta * _negative(linear, a, w, _divider(r, minus, epsilon)) if beta else result
+    result = alpha * _positive(linear, a, w, _divider(r, plus, epsilon), signed)
+    if beta:
+        result = result - beta * _negative(linear, a, w, _divider(r, minus, epsilon), signed)
+    return result
 
 
-def z_plus(linear, a, w, b, r, *, epsilon: float = EPSILON, bias: bool = True):
+def z_plus(linear, a, w, b, r, *, epsilon: float = EPSILON, bias: bool = True, signed: bool = True):
     """LRP-z+: alpha-beta with alpha 1, beta 0 and st; b^+ counts unless `bias` is False."""
     kind: Bias = "signed" if bias else "none"
-    return alpha_beta(linear, a, w, b, r, alpha=1, beta=0, epsilon=epsilon, bias=kind)
+    options: dict = {"epsilon": epsilon, "bias": kind, "signed": signed}
+    return alpha_beta(linear, a, w, b, r, alpha=1, beta=0, **options)
 
 
-def adaptive_beta(linear, a, w, b, r, *, maximum: float = 4.5):
+def adaptive_beta(linear, a, w, b, r, *, maximum: float = 4.5, signed: bool = True):
     """The beta rule with a beta for every output: `min(-z_j^- / z_j, maximum)` where z_j > 0.
 
     z_j has its bias here, z_j^- is the sum of negative products; beta is 0 where z_j <= 0, so that
@@ -124,8 +131,8 @@ def adaptive_beta(linear, a, w, b, r, *, maximum: float = 4.5):
     z = _added(linear(a, w), b)
     z_minus = linear(_plus(a), _minus(w)) + linear(_minus(a), _plus(w))
     factor = jnp.where(z > 0, jnp.minimum(-z_minus / jnp.where(z > 0, z, 1), maximum), 0)
-    p = _positive(linear, a, w, _divider(r * (1 + factor), None, None))
-    return p - _negative(linear, a, w, _divider(r * factor, None, None))
+    p = _positive(linear, a, w, _divider(r * (1 + factor), None, None), signed)
+    return p - _negative(linear, a, w, _divider(r * factor, None, None), signed)
 
 
 def gamma(linear, a, w, b, r, *, gamma: float = 0.25, epsilon: float = EPSILON, bias: bool = True):
@@ -190,17 +197,17 @@ def box(linear, a, w, b, r, *, low, high, epsilon: float = EPSILON):
 # Their parts ------------------------------------------------------------------------------------
 
 
-def _positive(linear, a, w, divide):
+def _positive(linear, a, w, divide, signed):
     """Shares by the positive products `(w a)^+ = w^+ a^+ + w^- a^-`."""
-    return _signed(linear, a, _plus(w), _minus(w), divide)
+    return _signed(linear, a, _plus(w), _minus(w), divide, signed)
 
 
-def _negative(linear, a, w, divide):
+def _negative(linear, a, w, divide, signed):
     """Shares by the negative products `(w a)^- = w^- a^+ + w^+ a^-`."""
-    return _signed(linear, a, _minus(w), _plus(w), divide)
+    return _signed(linear, a, _minus(w), _plus(w), divide, signed)
 
 
-def _signed(linear, a, beside_plus, beside_minus, divide):
+def _signed(linear, a, beside_plus, beside_minus, divide, signed):
     # Behind a ReLU a^- is zero and half of the work would be done on zeros.
     def both(a):
         return sum(share(linear, [(_plus(a), beside_plus), (_minus(a), beside_minus)], divide))
@@ -208,6 +215,8 @@ def _signed(linear, a, beside_plus, beside_minus, divide):
     def positive_only(a):
         return share(linear, [(a, beside_plus)], divide)[0]
 
+    if not signed:
+        return positive_only(a)
     return jax.lax.cond(jnp.min(a) >= 0, positive_only, both, a)
 
 

@@ -6,7 +6,13 @@ of ours.
 """
 
 from gan_forensics.files.numbers import is_missing, number, whole_number
-from gan_forensics.files.paths import check_file_in, check_file_out, check_folder_out, in_words
+from gan_forensics.files.paths import (
+    check_file_in,
+    check_file_out,
+    check_folder_out,
+    in_words,
+    is_stream,
+)
 from gan_forensics.files.plain import plain_path
 from gan_forensics.files.private import private_folder, refuse_links
 from gan_forensics.files.reader import (
@@ -16,6 +22,7 @@ from gan_forensics.files.reader import (
     parse_json,
     read_bytes,
     read_json,
+    sha256_of,
     unpacked,
 )
 from gan_forensics.files.showing import escaped, file_stem, listed, natural_order, shown
@@ -34,6 +41,7 @@ __all__ = [
     "gunzip_start",
     "in_words",
     "is_missing",
+    "is_stream",
     "listed",
     "names_it",
     "natural_order",
@@ -49,6 +57,7 @@ __all__ = [
     "refuse_links",
     "rows_kept",
     "say",
+    "sha256_of",
     "shown",
     "tell",
     "unpacked",

@@ -1,5 +1,6 @@
 """Bytes and JSON of strangers: from regular files alone, and within limits set before reading."""
 
+import hashlib
 import json
 import os
 import stat
@@ -66,6 +67,20 @@ def read_bytes(path: Path | str, *, most: int) -> bytes:
             size = max(os.fstat(file.fileno()).st_size, len(data))
             raise ValueError(f"{shown(path)}: {size} bytes, more than the {most} that are read")
         return data
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a regular file, by which it can be known again.
+
+    Raises:
+        OSError, ValueError: as `open_regular`.
+
+    Example:
+        >>> sha256_of("detector.npz")[:8]  # doctest: +SKIP
+        '5f70bf18'
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
 
 
 def read_json(path: Path | str, *, most: int = MOST_JSON) -> Any:

@@ -1,6 +1,8 @@
 """Detector files: archives of plain numbers, safe to load from a stranger.
 
-The header's `kind` says what the arrays are of; a threshold and its calibration every detector has.
+The header's `kind` says what the arrays are of; a threshold, its calibration and calibrators of
+likelihood ratios every detector has. These have their facts in the header, "calibrators" by tier,
+and their arrays under calibrator/TIER/.
 """
 
 import math
@@ -11,29 +13,51 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.files import shown
+from gan_forensics.data.carriers import TIERS
+from gan_forensics.files import is_stream, sha256_of, shown
 from gan_forensics.files.archives import Head, read_archive, write_archive
 from gan_forensics.forensics.calibration import read_calibration
+from gan_forensics.forensics.calibrators import read_calibrator
 
 FORMAT = "gan_forensics detector"
-VERSION = 2
-# Files that are read all the same; see `read_calibration` for what they lack.
-READABLE = (1, VERSION)
+VERSION = 3
+# Files that are read all the same; see `read_calibration` for what they lack. Before version 3
+# there were no calibrators.
+READABLE = (1, 2, VERSION)
 EARLIER = ("gan_forensics spectral detector", "gan_forensics neural detector")
 # A detector of 20,000 training images of 128x128 DCT coefficients stays below this.
 LARGEST_FILE = 8 * 2**30
+# Reference images of a class, whose scores a calibrator keeps.
+MOST_REFERENCE = 10**7
 SIDES = range(1, 2**16 + 1)  # of images
 
 
-def write_detector(path: Path | str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+def write_detector(
+    path: Path | str, header: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> str | None:
     """Write a detector file.
 
-    The header has "kind", "threshold", "calibration" (a `Calibration` or None) and what else the
-    detector has besides arrays, JSON-able.
+    The header has "kind", "threshold", "calibration" (a `Calibration` or None), "calibrators"
+    (tier -> `Calibrator`) and what else the detector has besides arrays, JSON-able.
+
+    Returns:
+        The SHA-256 of the file; None for a stream, which is gone.
     """
-    calibration = header["calibration"] and asdict(header["calibration"])
-    facts = {"threshold": float(header["threshold"]), "calibration": calibration}
-    write_archive(path, {"format": FORMAT, "version": VERSION, **header, **facts}, arrays)
+    records = {tier: one.as_record() for tier, one in header["calibrators"].items()}
+    facts = {
+        "threshold": float(header["threshold"]),
+        "calibration": header["calibration"] and asdict(header["calibration"]),
+        "calibrators": {tier: facts for tier, (facts, _) in records.items()},
+    }
+    own = {
+        f"{_prefix(tier)}{name}": array
+        for tier, (_, of) in records.items()
+        for name, array in of.items()
+    }
+    write_archive(
+        path, {"format": FORMAT, "version": VERSION, **header, **facts}, {**arrays, **own}
+    )
+    return None if is_stream(path) else sha256_of(path)
 
 
 Choose = Callable[[Mapping[str, Any], Mapping[str, Head]], Iterable[str]]
@@ -44,8 +68,9 @@ def read_detector(path: Path | str, choose: Choose) -> tuple[dict[str, Any], dic
 
     Args:
         path: of the file.
-        choose: given the header and what the arrays are, names those to read; raises ValueError
-            where they do not fit together.
+        choose: given the header and what the arrays are, those of the calibrators apart, names
+            those to read; raises ValueError where they do not fit together. Calibrators are read
+            where it names some.
 
     Raises:
         OSError: when the file is missing or cannot be read.
@@ -54,12 +79,44 @@ def read_detector(path: Path | str, choose: Choose) -> tuple[dict[str, Any], dic
 
     def checked(header: Any, heads: Mapping[str, Head]) -> Iterable[str]:
         _check_header(header)
-        return choose(header, heads)
+        if header["version"] < 3:
+            header["calibrators"] = {}
+        own = _check_calibrators(header, heads)
+        others = {name: head for name, head in heads.items() if name not in own}
+        chosen = list(choose(header, others))
+        return [*chosen, *own] if chosen else []
 
     header, arrays = read_archive(path, checked, most=LARGEST_FILE)
     if (facts := header["calibration"]) is not None:
         header["calibration"] = read_calibration(facts, header["version"])
+    for tier, facts in header["calibrators"].items():
+        prefix = _prefix(tier)
+        names = [name for name in arrays if name.startswith(prefix)]
+        own = {name.removeprefix(prefix): arrays.pop(name) for name in names}
+        if arrays:
+            header["calibrators"][tier] = read_calibrator(facts, own)
     return header, arrays
+
+
+def _prefix(tier: str) -> str:
+    return f"calibrator/{tier}/"
+
+
+def _check_calibrators(header: Mapping[str, Any], heads: Mapping[str, Head]) -> set[str]:
+    """The names of the arrays of the calibrators, refused before they are read if they are none."""
+    check_fields(header, {"calibrators": dict})
+    own: set[str] = set()
+    for tier, facts in header["calibrators"].items():
+        if tier not in TIERS or not isinstance(facts, dict):
+            raise ValueError(f"its header has an impossible calibrator of {shown(tier)!r}")
+        own |= {name for name in heads if name.startswith(_prefix(tier))}
+    for name in sorted(own):
+        shape, dtype = heads[name].shape, heads[name].dtype
+        if dtype != np.float64 or len(shape) > 1 or math.prod(shape) > MOST_REFERENCE:
+            raise ValueError(
+                f"{shown(name)} is {dtype} {list(shape)}, not float64 of at most {MOST_REFERENCE}"
+            )
+    return own
 
 
 def _check_header(header: Any) -> None:

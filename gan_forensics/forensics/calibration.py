@@ -13,7 +13,11 @@ import numpy as np
 
 from gan_forensics.files import shown
 from gan_forensics.forensics.intervals import grouped_rate, rate_interval
+from gan_forensics.forensics.likelihood_ratios import group_weights
 from gan_forensics.forensics.metrics import check_scores
+
+# Characters of a name or a reason among the facts of a detector file.
+MOST_TEXT = 1000
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,49 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Tier:
+    """What a detector's scores are worth as evidence on images of a tier.
+
+    Attributes:
+        name: of `gan_forensics.data.carriers.TIERS`.
+        n_real, n_fake: reference images, photographs and generated ones, set apart for the
+            calibrator; 0 where there are none.
+        without: why there is no calibrator; empty where there is one.
+        unfit: why the detector does not take images of the tier; empty where it does.
+        measured_real, measured_fake: images that the following was measured on, which neither
+            trained the detector nor set its threshold nor calibrated it; 0 where nothing was.
+        auc: of the scores, ties counting one half; None if not measured, as what follows.
+        auc_low, auc_high: its interval of 95 % (`two_sample_interval`), groups having one vote.
+        cllr, cllr_min, cllr_cal: cost of the likelihood ratios (`likelihood_ratios.cllr`); None
+            without a calibrator.
+
+    Example:
+        >>> tier = Tier("web", 50, 50, "", "", 40, 40, auc=0.6, auc_low=0.44, auc_high=0.75)
+        >>> tier.separates
+        False
+    """
+
+    name: str
+    n_real: int
+    n_fake: int
+    without: str = ""
+    unfit: str = ""
+    measured_real: int = 0
+    measured_fake: int = 0
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    cllr: float | None = None
+    cllr_min: float | None = None
+    cllr_cal: float | None = None
+
+    @property
+    def separates(self) -> bool | None:
+        """Whether the interval of the AUC lies above 0.5; None where it was not measured."""
+        return None if self.auc_low is None else self.auc_low > 0.5
+
+
+@dataclass(frozen=True)
 class Calibration:
     """How a detector was fitted, how its threshold was chosen, and what that achieves.
 
@@ -83,6 +130,7 @@ class Calibration:
         target: the share of false alarms that the threshold aims at. Not measured.
         seed: of the split and of the classifier.
         measured: on images of neither kind, as they are and by carrier; empty if not measured.
+        tiers: what the scores are worth as evidence, by tier; empty where that was not asked.
 
     Example:
         >>> calibration = Calibration(100, 100, n_calibration=20, groups=None, target=0.05, seed=0)
@@ -97,6 +145,7 @@ class Calibration:
     target: float
     seed: int
     measured: tuple[Measured, ...] = ()
+    tiers: tuple[Tier, ...] = ()
 
     @property
     def as_they_are(self) -> Measured | None:
@@ -120,6 +169,7 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
     """The calibration of a detector file's header.
 
     Files of version 1 hold rates of the very images that set the threshold; they are dropped.
+    Before version 3 there were no tiers.
 
     Raises:
         ValueError: when facts are missing, unknown or of another type.
@@ -138,25 +188,32 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
                 })
                 for row in facts["measured"]
             )  # fmt: skip
-            found = Calibration(**{**facts, "measured": measured})
+            tiers = tuple(Tier(**row) for row in (facts["tiers"] if version > 2 else ()))
+            found = Calibration(**{**facts, "measured": measured, "tiers": tiers})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"its calibration facts are incomplete ({shown(error)})") from None
-    for part in (found, *found.measured, *(r for m in found.measured for r in rates_of(m))):
+    rates = [rate for of in found.measured for rate in rates_of(of)]
+    for part in (found, *found.measured, *rates, *found.tiers):
         for field in fields(part):
             value = getattr(part, field.name)
             kind = _TYPES.get(field.name, (int, float))
             most = 1 if field.name in _SHARES else 2**53
-            number = isinstance(value, int | float) and not 0 <= value <= most
-            if isinstance(value, bool) or not isinstance(value, kind) or number:
+            wrong = isinstance(value, int | float) and not 0 <= value <= most
+            wrong |= isinstance(value, str) and len(value) > MOST_TEXT
+            if isinstance(value, bool) or not isinstance(value, kind) or wrong:
                 given = shown(repr(value), most=50)
                 raise ValueError(f"its calibration facts are wrong: {field.name} is {given}")
     return found
 
 
-_SHARES = ("rate", "low", "high", "auc", "target")
+_SHARES = ("rate", "low", "high", "auc", "target", "auc_low", "auc_high")
+_MAYBE = (int, float, type(None))
 _TYPES = {
     "groups": (int, type(None)), "measured": tuple, "carrier": str,
-    "false_alarms": Rate, "detected": Rate,
+    "false_alarms": Rate, "detected": Rate, "tiers": tuple,
+    **dict.fromkeys(("name", "without", "unfit"), str),
+    **dict.fromkeys(("n_real", "n_fake", "measured_real", "measured_fake"), int),
+    **dict.fromkeys(("auc", "auc_low", "auc_high", "cllr", "cllr_min", "cllr_cal"), _MAYBE),
 }  # fmt: skip
 
 
@@ -192,19 +249,23 @@ def calibrated_threshold(real_scores, *, false_alarms: float, groups=None) -> fl
         95.0
     """
     scores = check_scores("real", real_scores)
-    names = np.arange(len(scores)) if groups is None else np.asarray(groups)
-    _, group = np.unique(names, return_inverse=True)
-    sizes = np.bincount(group)
+    weights = np.ones(len(scores)) if groups is None else group_weights(groups)
+    what = "real images" if groups is None else "groups of real images"
+    return weighted_threshold(scores, weights, false_alarms=false_alarms, what=what)
+
+
+def weighted_threshold(scores, weights, *, false_alarms: float, what: str = "real images") -> float:
+    """`calibrated_threshold` of scores [n] that weigh one over the size of their group."""
+    votes = round(float(np.sum(weights)))
     # Rounding must not cost an image: 0.29 * 100 is 28.999999999999996.
-    allowed = false_alarms * (len(sizes) + 1) - 1 + 1e-9
+    allowed = false_alarms * (votes + 1) - 1 + 1e-9
     if allowed < 0:
-        what = "real images" if groups is None else "groups of real images"
         raise ValueError(
-            f"{len(sizes)} {what} cannot bound the false alarms by {false_alarms:g}: at "
+            f"{votes} {what} cannot bound the false alarms by {false_alarms:g}: at "
             f"least {smallest_calibration_set(false_alarms)} are needed"
         )
     order = np.argsort(-scores, kind="stable")
-    above = np.cumsum(1 / sizes[group[order]])
+    above = np.cumsum(weights[order])
     # The share above a score is that of all images before the first one with it.
     ranked = scores[order]
     first = np.searchsorted(-ranked, -ranked, side="left")

@@ -251,7 +251,7 @@ def _fit_logistic(real: Scores, fake: Scores, weights: Two) -> dict[str, np.ndar
     # Each class has half of the weight of all.
     shares = np.concatenate([w * total / (2 * w.sum()) for w in weights])
     label = np.repeat([0, 1], [len(real), len(fake)])
-    fitted = LogisticRegression(tol=1e-10, max_iter=1000)
+    fitted = LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=1000)
     fitted.fit(((x - middle) / spread)[:, None], label, sample_weight=shares)
     slope = fitted.coef_.item() / spread
     intercept = np.asarray(fitted.intercept_).item() - slope * middle

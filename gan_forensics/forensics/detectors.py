@@ -15,10 +15,10 @@ from jaxtyping import Float64, UInt8
 
 from gan_forensics.data import ArraySource, Source, as_source
 from gan_forensics.data.flat import flat
-from gan_forensics.files import check_file_in, shown
+from gan_forensics.files import check_file_in, sha256_of, shown
 from gan_forensics.files.archives import Head
+from gan_forensics.forensics import evidence, neural
 from gan_forensics.forensics import frozen as frozen_networks
-from gan_forensics.forensics import neural
 from gan_forensics.forensics.archive import (
     check_fields,
     check_image_shape,
@@ -26,6 +26,7 @@ from gan_forensics.forensics.archive import (
     write_detector,
 )
 from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.decisions import Classifier, check_arrays
 from gan_forensics.forensics.features import FEATURES, RADIAL, looked_at, lookup
@@ -57,6 +58,9 @@ class SpectralDetector:
         preprocessing: what `score` does to every image first.
         facts: JSON-able, such as what it was fitted on.
         extractor: of frozen features; the file keeps its digest, not its weights.
+        calibrators: from scores to likelihood ratios, by tier (`data.carriers.TIERS`); empty where
+            there were too few images for them, and of files from before there were any.
+        sha256: of the file that it was loaded from or saved to last; None before that.
 
     Example:
         >>> import numpy as np
@@ -77,11 +81,15 @@ class SpectralDetector:
     preprocessing: Preprocessing = Preprocessing()
     facts: Mapping[str, Any] = field(default_factory=dict)
     extractor: FeatureExtractor | None = None
+    calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
+    # Not an argument: a changed copy is another detector than that of the file.
+    sha256: str | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         return (
             f"SpectralDetector({self.name}, images {size_of(self.image_shape)}, threshold "
-            f"{self.threshold:.4g} {self.calibration.in_short})"
+            f"{self.threshold:.4g} {self.calibration.in_short}"
+            f"{evidence.in_short(self.calibrators)})"
         )
 
     @property
@@ -121,6 +129,21 @@ class SpectralDetector:
         scores = self.model.decide(np.concatenate(features))
         scores[np.concatenate(empty)] = np.nan
         return scores
+
+    def log10_lr(self, scores: Any, tier: str = "clean") -> Float64[np.ndarray, " n"]:
+        """How many times more probable scores [n] are of generated images than of photographs.
+
+        Log10 of that likelihood ratio, within what the reference images support; NaN for NaN.
+
+        Args:
+            scores: of `score`.
+            tier: how the images were treated, of `data.carriers.TIERS` (`tier_of` asks the file).
+
+        Raises:
+            ValueError: for an unknown tier, and where there is no calibrator for it, with the
+                reason and how to get one.
+        """
+        return evidence.log10_lr(self, scores, tier)
 
     def _prepared(self, source: Source) -> Iterator[Images]:
         """Images as it takes them; an array at one go, others as many at a time as memory bears."""
@@ -177,6 +200,7 @@ class SpectralDetector:
             "decision": self.model.kind,
             "threshold": self.threshold,
             "calibration": self.calibration,
+            "calibrators": self.calibrators,
             "preprocessing": asdict(self.preprocessing),
             "facts": dict(self.facts),
         }
@@ -184,7 +208,7 @@ class SpectralDetector:
             header["frozen"] = frozen_networks.described(self.extractor)
         arrays = {f"model/{name}": array for name, array in self.model.arrays.items()}
         scaling = {"mean": self.model.mean, "scale": self.model.scale}
-        write_detector(path, header, scaling | arrays)
+        object.__setattr__(self, "sha256", write_detector(path, header, scaling | arrays))
 
 
 # Of which the radii of features are; files of images that are not square had those of pixels once.
@@ -227,6 +251,7 @@ def load_detector(
         header, arrays = read_detector(path, _choose)
         detector = KINDS[header["kind"]].assemble(header, arrays)
         read_seen(detector.facts.get("seen"))
+        digest = sha256_of(path)
     except OSError:
         raise
     except Exception as error:  # What a hostile header asks for can fail anywhere.
@@ -238,12 +263,13 @@ def load_detector(
     if isinstance(detector, SpectralDetector) and header["kind"] == "frozen":
         known = header["frozen"]
         extractor = frozen_networks.the_same(path, detector.features, known, frozen)
-        return replace(detector, extractor=extractor)
-    if frozen is not None:
+        detector = replace(detector, extractor=extractor)
+    elif frozen is not None:
         raise ValueError(
             f"{path} is a detector without frozen features ({detector.name}) and takes no weights; "
             "leave them out"
         )
+    object.__setattr__(detector, "sha256", digest)
     return detector
 
 
@@ -300,6 +326,7 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
         calibration=header["calibration"],
         preprocessing=read_preprocessing(header),
         facts=header.get("facts", {}),
+        calibrators=header["calibrators"],
     )
 
 

@@ -26,8 +26,9 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
 
     What is fitted is `detector_`, the detector of `fit_detector`: its threshold is set on real
     images held out of those that `fit` gets, so that at most a share `calibration` of real ones
-    raises a false alarm. `detector_.save(path)` writes it, `load_detector(path)` reads it, and
-    `detector_.score(images)` gives scores that rise with the evidence for "generated".
+    raises a false alarm; others held out calibrate `detector_.log10_lr`. `detector_.save(path)`
+    writes it, `load_detector(path)` reads it, and `detector_.score(images)` gives scores that rise
+    with the evidence for "generated".
 
     X are images as `gan_forensics.data.as_images` takes them, one for each label: uint8
     [n, h, w, c], or a list of paths or of pictures of Pillow. Of the two labels of y, one means
@@ -44,6 +45,8 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
             them to set the threshold, 95 in all.
         held_out: share of the real images that set the threshold, and again of either class that
             is measured on, in (0, 0.5).
+        reference: share of either class that calibrates likelihood ratios; 0 for none, in searches
+            that ask for scores alone: the images train instead.
         preprocessing: what makes images one size, among other things; kept with the detector.
         robust: also train on images after carriers, and bound the false alarms under each.
         random_state: of the split and of the classifier; the same number gives the same detector.
@@ -72,6 +75,7 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
         generated: Any = None,
         calibration: float = 0.05,
         held_out: float = 0.2,
+        reference: float = 0.2,
         preprocessing: Preprocessing = NATIVE,
         robust: bool = False,
         random_state: Any = 0,
@@ -81,6 +85,7 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
         self.generated = generated
         self.calibration = calibration
         self.held_out = held_out
+        self.reference = reference
         self.preprocessing = preprocessing
         self.robust = robust
         self.random_state = random_state
@@ -120,6 +125,7 @@ class DetectorClassifier(ClassifierMixin, BaseEstimator):
             seed=int(seed),
             calibration=self.calibration,
             held_out=self.held_out,
+            reference=self.reference,
             groups=None if groups is None else _of_rows(groups, rows),
             preprocessing=self.preprocessing,
             robust=self.robust,

@@ -1,14 +1,15 @@
-"""Fitting detectors of features: three disjoint parts of the images, for three purposes."""
+"""Fitting detectors of features: four disjoint parts of the images, for four purposes."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
-from gan_forensics.data import Source, as_source
+from gan_forensics.data import Rows, Source, account, as_source
 from gan_forensics.data.carriers import CARRIERS
 from gan_forensics.data.copies import copies
 from gan_forensics.data.sources import describe
@@ -18,8 +19,9 @@ from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_table
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.detectors import SpectralDetector, size_of
+from gan_forensics.forensics.evidence import Held, rest_trains, weighed
 from gan_forensics.forensics.features import FEATURES, check_images, lookup
-from gan_forensics.forensics.measure import carried, measured, thresholds_of
+from gan_forensics.forensics.measure import carried, thresholds_of
 from gan_forensics.forensics.partition import own_groups, parted
 from gan_forensics.forensics.preprocessing import NATIVE, TO_ONE_SIZE, Preprocessing
 from gan_forensics.quality import FeatureExtractor
@@ -38,6 +40,7 @@ def fit_detector(
     seed: int = 0,
     calibration: float = 0.05,
     held_out: float = 0.2,
+    reference: float = 0.2,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
     preprocessing: Preprocessing = NATIVE,
     robust: bool = False,
@@ -45,13 +48,16 @@ def fit_detector(
     on_bad_image: OnBadImage = "stop",
     progress: Progress = iter,
 ) -> SpectralDetector:
-    """Fit a detector of generated images, calibrate its threshold, and measure what it does.
+    """Fit a detector of generated images, calibrate it, and measure what it does.
 
-    The real images are parted in three: those that train, those that set the threshold, those that
-    the threshold is measured on; of the generated ones none is needed for the second. A new real
-    image of the same kind raises a false alarm with probability at most `calibration`
-    (`calibrated_threshold`); what was measured stands in the detector's calibration, also after
-    each carrier. Flat images (`data.flat`) are left out, which the detector's facts tell.
+    The images are parted in four, no image or group in two of them: those that train; real ones
+    that set the threshold; reference images of both classes, which calibrate likelihood ratios
+    (`SpectralDetector.log10_lr`), in each tier of `data.carriers.TIERS`; and those of both classes
+    that all this is measured on. A new real image of the same kind raises a false alarm with
+    probability at most `calibration` (`calibrated_threshold`). What was measured stands in the
+    detector's calibration, also after each carrier and tier. Where there are too few reference
+    images for a calibrator, they train too, and the calibration says why there is none. Flat
+    images (`data.flat`) are left out, which the detector's facts tell.
 
     Args:
         real: real images as `gan_forensics.data.as_images` takes them, such as a folder's path; of
@@ -64,6 +70,8 @@ def fit_detector(
         calibration: accepted share of false alarms on real images, in (0, 1).
         held_out: share of the real images that set the threshold, and again of either class that is
             measured on, in (0, 0.5).
+        reference: share of either class that calibrates likelihood ratios; 0 for none. With twice
+            `held_out` it is below 1.
         groups: of each real and of each generated image, such as the photograph that it was cut
             from; a group lies in one part, and has one vote.
         preprocessing: what makes images one size, among other things; kept with the detector.
@@ -93,6 +101,11 @@ def fit_detector(
         raise ValueError(f"calibration is a share between 0 and 1 (exclusive), got {calibration}")
     if not 0 < held_out < 0.5:
         raise ValueError(f"held_out is a share between 0 and 0.5 (exclusive), got {held_out}")
+    if not 0 <= reference < 1 - 2 * held_out:
+        raise ValueError(
+            f"reference is a share from 0 to {1 - 2 * held_out:.3g} (exclusive), what twice "
+            f"held_out={held_out:g} leaves, got {reference}: give less, or 0 for none"
+        )
     sources = _as_source(real), _as_source(fake)
     of = [np.asarray(names) for names in groups or own_groups(*map(len, sources))]
     blank = SpectralDetector(
@@ -116,10 +129,12 @@ def fit_detector(
     counts = len(sources[0]), len(sources[1])
     blank = replace(blank, image_shape=shape, facts={**blank.facts, **more})
     rows = parted(
-        *of, shares={"calibrate": held_out, "measure": held_out},
-        fake_shares={"measure": held_out}, seed=seed,
+        *of, shares={"calibrate": held_out, "measure": held_out, "reference": reference},
+        fake_shares={"measure": held_out, "reference": reference}, seed=seed,
     )  # fmt: skip
-    _check_parts(rows, of, counts, calibration, held_out, grouped=groups is not None)
+    grouped = groups is not None
+    without = rest_trains(rows, of, reference, grouped=grouped)
+    _check_parts(rows, of, counts, calibration, held_out, grouped=grouped)
     carriers = ("none", *CARRIERS) if robust else ("none",)
     trained = rows[0]["train"], rows[1]["train"]
     table, generated = _training_table(blank, sources, trained, carriers[1:], progress)
@@ -130,27 +145,36 @@ def fit_detector(
     chosen = rows[0]["calibrate"]
     thresholds = thresholds_of(
         detector, sources[0], chosen, false_alarms=calibration,
-        groups=None if groups is None else of[0][chosen], carriers=carriers, progress=progress,
+        groups=of[0][chosen] if grouped else None, carriers=carriers, progress=progress,
     )  # fmt: skip
     strictest = max(thresholds, key=lambda carrier: thresholds[carrier])
     if robust:
         detector = replace(detector, facts={**detector.facts, "strictest": strictest})
     detector = replace(detector, threshold=thresholds[strictest])
-    tested = rows[0]["measure"], rows[1]["measure"]
-    found = measured(
-        detector, sources, tested, seed=seed, progress=progress,
-        groups=None if groups is None else (of[0][tested[0]], of[1][tested[1]]),
+    counted = account.generators(sources[1], _name_of(fake, facts))
+    detector = replace(detector, facts={**detector.facts, "generators": counted})
+
+    def held(purpose: str) -> Held:
+        a, b = rows[0][purpose], rows[1][purpose]
+        names = (of[0][a], of[1][b]) if grouped else None
+        return Held((Rows(sources[0], a), Rows(sources[1], b)), names)
+
+    found = weighed(
+        detector, None if without else held("reference"), held("measure"),
+        without=without, seed=seed, progress=progress,
     )  # fmt: skip
     return replace(
         detector,
+        calibrators=found.calibrators,
         calibration=Calibration(
             n_real=len(trained[0]),
             n_fake=len(trained[1]),
             n_calibration=len(chosen),
-            groups=None if groups is None else len(np.unique(of[0][chosen])),
+            groups=len(np.unique(of[0][chosen])) if grouped else None,
             target=calibration,
             seed=seed,
-            measured=found,
+            measured=found.measured,
+            tiers=found.tiers,
         ),
     )
 
@@ -179,6 +203,13 @@ def _as_source(images: Any) -> Source:
     if not len(source):
         raise ValueError("a source of images is empty: give at least one image")
     return source
+
+
+def _name_of(images: Any, facts: Mapping[str, Any] | None) -> str:
+    """What the source of generated images is called."""
+    if isinstance(images, str | Path):
+        return str(images)
+    return (facts or {}).get("fake", "images in memory")
 
 
 def _check_parts(rows, groups, counts, false_alarms: float, held_out: float, *, grouped: bool):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -27,6 +27,37 @@ MOST_CARRIED = 500
 PIXELS_CARRIED, FEWEST_CARRIED = 2**29, 50
 
 
+class Unfit(ValueError):
+    """Less is left of an image after a perturbation than the detector takes."""
+
+
+class Scored(NamedTuple):
+    """Scores of real and of generated images after a perturbation, of those that have one.
+
+    Attributes:
+        carrier: the perturbation; "none" for images as they are.
+        real, fake: scores [n] and [m].
+        groups: of each of either class, or None.
+    """
+
+    carrier: str
+    real: Float64[np.ndarray, " n"]
+    fake: Float64[np.ndarray, " m"]
+    groups: tuple[np.ndarray, np.ndarray] | None
+
+    @classmethod
+    def known(
+        cls,
+        carrier: str,
+        scores: tuple[np.ndarray, np.ndarray],
+        groups: tuple[np.ndarray, np.ndarray] | None,
+    ) -> "Scored":
+        """Of scores of which some may be NaN, those that are not."""
+        have = [~np.isnan(of) for of in scores]
+        of = groups and (groups[0][have[0]], groups[1][have[1]])
+        return cls(carrier, scores[0][have[0]], scores[1][have[1]], of)
+
+
 def carried(
     detector: "Detector", image: Image, carrier: str, frost_textures: Path | None = None
 ) -> Image:
@@ -35,16 +66,16 @@ def carried(
     Carriers that enlarge leave more than a detector of one size takes: its middle is scored.
 
     Raises:
-        ValueError: for one that leaves less than the detector takes.
+        Unfit: for one that leaves less than the detector takes.
     """
     if carrier == "none":
         return image
     made = detector.middle(perturb(image, carrier, frost_textures=frost_textures))
-    if made.shape[0] < image.shape[0]:
+    if made.size < image.size:
         try:
             detector.check_shape(made.shape)
         except ValueError as error:
-            raise ValueError(f"after {carrier}, which shrinks: {error}") from None
+            raise Unfit(f"after {carrier}, which shrinks: {error}") from None
     return made
 
 
@@ -68,19 +99,40 @@ def score_source(
     carriers: Sequence[str] = ("none",),
     *,
     frost_textures: Path | None = None,
+    unfit: dict[str, str] | None = None,
     progress: Progress = iter,
 ) -> Scores:
     """Scores [k, n] of some images of a source after k perturbations, few in memory at a time.
 
+    Args:
+        detector: that scores.
+        source: of images.
+        rows: of those to score.
+        carriers: names of `data.perturbations`.
+        frost_textures: as in `data.corruptions.corrupt`.
+        unfit: gets, by the name of a perturbation, why the detector cannot take what it leaves of
+            an image; no image has a score after it then. Without it that is an error.
+        progress: as in `chunks`.
+
     Raises:
+        Unfit: where a perturbation leaves less of an image than the detector takes.
         ValueError: for images that cannot be scored as they are; their number and the first.
     """
-    scores = np.empty((len(carriers), len(rows)))
+    scores = np.full((len(carriers), len(rows)), np.nan)
     done = 0
     for images in _read(source, rows, progress):
-        scores[:, done : done + len(images)] = score_carried(
-            detector, images, carriers, frost_textures
-        )
+        for place, name in enumerate(carriers):
+            if unfit is not None and name in unfit:
+                continue
+            try:
+                found = score_carried(detector, images, [name], frost_textures)[0]
+            except Unfit as error:
+                if unfit is None:
+                    raise
+                unfit[name] = str(error)
+                scores[place] = np.nan
+            else:
+                scores[place, done : done + len(images)] = found
         done += len(images)
         images.clear()  # or they would stay in memory while the next ones are read
     broken = np.flatnonzero(np.isnan(scores[0]))
@@ -124,25 +176,7 @@ def thresholds_of(
     }
 
 
-def measured(
-    detector: "Detector",
-    sources: tuple[Source, Source],
-    rows: tuple[np.ndarray, np.ndarray],
-    *,
-    groups: tuple[np.ndarray, np.ndarray] | None = None,
-    seed: int = 0,
-    carriers: Sequence[str] = tuple(CARRIERS),
-    frost_textures: Path | None = None,
-    progress: Progress = iter,
-) -> tuple[Measured, ...]:
-    """`measured_each` of real images and of one source of generated ones."""
-    return measured_each(
-        detector, sources, rows, groups=groups, seed=seed, carriers=carriers,
-        frost_textures=frost_textures, progress=progress,
-    )[0]  # fmt: skip
-
-
-def measured_each(
+def scored_each(
     detector: "Detector",
     sources: Sequence[Source],
     rows: Sequence[np.ndarray],
@@ -151,23 +185,25 @@ def measured_each(
     seed: int = 0,
     carriers: Sequence[str] = tuple(CARRIERS),
     frost_textures: Path | None = None,
+    unfit: dict[str, str] | None = None,
     progress: Progress = iter,
-) -> list[tuple[Measured, ...]]:
-    """Rates of a detector at its threshold, on images as they are and after each perturbation.
+) -> list[tuple[Scored, ...]]:
+    """Scores of images as they are and after each perturbation.
 
     Args:
-        detector: with its threshold.
+        detector: that scores.
         sources: real images, and sources of generated ones; each is scored once.
-        rows: of each, those to measure on; they must have neither trained it nor set its threshold.
+        rows: of each, those to score.
         groups: of each of these rows.
         seed: of the choice of images that are perturbed.
         carriers: names of `data.perturbations`.
-        frost_textures: as in `data.corruptions.corrupt`.
+        frost_textures, unfit: as for `score_source`.
         progress: as in `chunks`.
 
     Returns:
         For each generated source "none" first, on all rows; then the perturbations, on at most
-        `MOST_CARRIED` of a source, fewer where images are large.
+        `MOST_CARRIED` of a source, fewer where images are large; without those after which no image
+        of a class has a score.
     """
     chosen = [
         np.random.default_rng(seed).permutation(len(r))[: _most_carried(source[int(r[0])]["image"])]
@@ -177,49 +213,55 @@ def measured_each(
     plain = [score_source(detector, source, r, progress=progress)[0] for source, r, _ in both]
     after = [
         score_source(
-            detector, source, r[c], carriers, frost_textures=frost_textures, progress=progress
+            detector, source, r[c], carriers,
+            frost_textures=frost_textures, unfit=unfit, progress=progress,
         )
         for source, r, c in both
-    ]
-    some = None if groups is None else [g[c] for g, c in zip(groups, chosen, strict=True)]
+    ]  # fmt: skip
     found = []
     for fake in range(1, len(sources)):
-        pair = (0, fake)
-        result = [
-            _measured(
-                "none",
-                [plain[i] for i in pair],
-                groups and [groups[i] for i in pair],
-                detector.threshold,
-            )
-        ]
+        of = None if groups is None else (groups[0], groups[fake])
+        result = [Scored.known("none", (plain[0], plain[fake]), of)]
+        of = of and (of[0][chosen[0]], of[1][chosen[fake]])
         for place, name in enumerate(carriers):
-            known = [~np.isnan(after[i][place]) for i in pair]
-            scores = [after[i][place][k] for i, k in zip(pair, known, strict=True)]
-            of = some and [some[i][k] for i, k in zip(pair, known, strict=True)]
-            if all(len(s) for s in scores):
-                result.append(_measured(name, scores, of, detector.threshold))
+            scores = after[0][place], after[fake][place]
+            if not any(np.isnan(some).all() for some in scores):
+                result.append(Scored.known(name, scores, of))
         found.append(tuple(result))
     return found
+
+
+def measured_each(
+    detector: "Detector", sources: Sequence[Source], rows: Sequence[np.ndarray], **options
+) -> list[tuple[Measured, ...]]:
+    """Rates of a detector at its threshold, on images as they are and after each perturbation.
+
+    Args:
+        detector: with its threshold.
+        sources, rows, options: as for `scored_each`; the images must have neither trained the
+            detector nor set its threshold.
+    """
+    return [
+        tuple(rates(one, detector.threshold) for one in some)
+        for some in scored_each(detector, sources, rows, **options)
+    ]
+
+
+def rates(scored: Scored, threshold: float) -> Measured:
+    """What happens at a threshold."""
+    groups = scored.groups or (None, None)
+    real, fake = (
+        measured_rate(scores > threshold, of)
+        for scores, of in zip((scored.real, scored.fake), groups, strict=True)
+    )
+    auc = float(roc_auc(count_scores(scored.real, scored.fake)))
+    return Measured(scored.carrier, real, fake, auc)
 
 
 def _most_carried(image: Image) -> int:
     """How many images of about this size go through carriers."""
     allowed = PIXELS_CARRIED // (image.shape[0] * image.shape[1])
     return min(MOST_CARRIED, max(FEWEST_CARRIED, allowed))
-
-
-def _measured(
-    carrier: str,
-    scores: Sequence[np.ndarray],
-    groups: Sequence[np.ndarray] | None,
-    threshold: float,
-) -> Measured:
-    real, fake = (
-        measured_rate(scores[kind] > threshold, None if groups is None else groups[kind])
-        for kind in (0, 1)
-    )
-    return Measured(carrier, real, fake, float(roc_auc(count_scores(*scores))))
 
 
 def _some(groups: np.ndarray | None, known: np.ndarray) -> np.ndarray | None:

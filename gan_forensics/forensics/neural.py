@@ -23,8 +23,10 @@ from gan_forensics.data.flat import flat
 from gan_forensics.data.images import check_pixels
 from gan_forensics.files import shown
 from gan_forensics.files.archives import Head
+from gan_forensics.forensics import evidence
 from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.canvases import (
     LENGTHS,
     MOST,
@@ -95,6 +97,9 @@ class NeuralDetector:
         settings: arguments of the architecture beside the number of logits.
         facts: JSON-able, such as what it was trained on.
         preprocessing: what `score` does to every image first.
+        calibrators: from scores to likelihood ratios, by tier (`data.carriers.TIERS`); empty where
+            there were too few images for them, and of files from before there were any.
+        sha256: of the file that it was loaded from or saved to last; None before that.
 
     Example:
         >>> detector = load_detector("neural.npz")  # doctest: +SKIP
@@ -108,13 +113,16 @@ class NeuralDetector:
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing = Preprocessing()
+    calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
+    # Not an argument: a changed copy is another detector than that of the file.
+    sha256: str | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         chosen = "unseen" if self.calibration is None else self.calibration.in_short
         size = in_short(parameters(self.variables["params"]))
         return (
             f"NeuralDetector({self.name}, {size} parameters, threshold {self.threshold:.4g} "
-            f"{chosen})"
+            f"{chosen}{evidence.in_short(self.calibrators)})"
         )
 
     @property
@@ -157,6 +165,21 @@ class NeuralDetector:
             scores[places] = np.asarray(logits)[: len(places)]
         scores[empty] = np.nan
         return scores
+
+    def log10_lr(self, scores: Any, tier: str = "clean") -> Float64[np.ndarray, " n"]:
+        """How many times more probable scores [n] are of generated images than of photographs.
+
+        Log10 of that likelihood ratio, within what the reference images support; NaN for NaN.
+
+        Args:
+            scores: of `score`.
+            tier: how the images were treated, of `data.carriers.TIERS` (`tier_of` asks the file).
+
+        Raises:
+            ValueError: for an unknown tier, and where there is no calibrator for it, with the
+                reason and how to get one.
+        """
+        return evidence.log10_lr(self, scores, tier)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `score` would refuse for their size (ValueError).
@@ -206,10 +229,12 @@ class NeuralDetector:
             "settings": dict(self.settings),
             "threshold": self.threshold,
             "calibration": self.calibration,
+            "calibrators": self.calibrators,
             "facts": dict(self.facts),
             "preprocessing": asdict(self.preprocessing),
         }
-        write_detector(path, header, flatten_dict(self.variables, sep="/"))
+        digest = write_detector(path, header, flatten_dict(self.variables, sep="/"))
+        object.__setattr__(self, "sha256", digest)
 
 
 @functools.cache
@@ -302,7 +327,7 @@ def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Neural
         ValueError: where a number is not finite.
     """
     check_finite(header["arch"], arrays)
-    names = ("arch", "threshold", "calibration", "settings", "facts")
+    names = ("arch", "threshold", "calibration", "settings", "facts", "calibrators")
     variables = unflatten_dict(arrays, sep="/")
     given = {name: header[name] for name in names}
     return NeuralDetector(variables=variables, preprocessing=read_preprocessing(header), **given)

@@ -10,6 +10,7 @@ with the first one after every reduction), and the threshold is calibrated on im
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -23,10 +24,11 @@ import optax
 from flax.traverse_util import flatten_dict
 from jaxtyping import PyTree
 
-from gan_forensics.data import Augmentation, Source
+from gan_forensics.data import Augmentation, Source, account
 from gan_forensics.forensics.calibration import Calibration, smallest_calibration_set
 from gan_forensics.forensics.evaluation import operating_point
-from gan_forensics.forensics.measure import measured, thresholds_of
+from gan_forensics.forensics.evidence import Held, weighed
+from gan_forensics.forensics.measure import thresholds_of
 from gan_forensics.forensics.metrics import average_precision, count_scores
 from gan_forensics.forensics.neural import (
     OF_ONE_SIZE,
@@ -148,11 +150,13 @@ def train_detector(
     preprocessing: Preprocessing = NATIVE,
     **options: Any,
 ) -> NeuralDetector:
-    """Train a detector in a run folder and calibrate its threshold.
+    """Train a detector in a run folder and calibrate it.
 
     The threshold is set as for spectral detectors: a new real image exceeds it with probability at
     most `config.false_alarms` (`calibrated_threshold`), on images that neither trained the network
-    nor chose its checkpoint. What it achieves is measured on others, also after each carrier.
+    nor chose its checkpoint. Reference images of both classes, of no other use either, calibrate
+    likelihood ratios (`NeuralDetector.log10_lr`) in each tier of `data.carriers.TIERS`, where there
+    are enough of them. What all this achieves is measured on others, also after each carrier.
 
     Args:
         parts: the images; without a crop all images to train on must have one size.
@@ -236,6 +240,7 @@ def train_detector(
         "probability": config.probability,
         "step": int(state.step),
         "validation": validate(state),
+        "generators": _generators(parts, shared.get("fake", "images in memory")),
     }
     detector = replace(
         _detector(config, state, {**shared, **parts.left_out, **reached}),
@@ -247,10 +252,12 @@ def train_detector(
         false_alarms=config.false_alarms, groups=grouped[0],
     )  # fmt: skip
     detector = replace(detector, threshold=thresholds["none"])
-    found = ()
-    if parts.measurement is not None:
-        every = np.arange(len(parts.measurement[0])), np.arange(len(parts.measurement[1]))
-        found = measured(detector, parts.measurement, every, groups=grouped[1], seed=config.seed)
+    found = weighed(
+        detector,
+        parts.reference and Held(parts.reference, parts.reference_groups),
+        parts.measurement and Held(parts.measurement, grouped[1]),
+        without=parts.without, seed=config.seed,
+    )  # fmt: skip
     calibration = Calibration(
         n_real=len(parts.train[0]),
         n_fake=len(parts.train[1]),
@@ -258,9 +265,19 @@ def train_detector(
         groups=None if parts.groups is None else few,
         target=config.false_alarms,
         seed=config.seed,
-        measured=found,
+        measured=found.measured,
+        tiers=found.tiers,
     )
-    return replace(detector, calibration=calibration)
+    return replace(detector, calibration=calibration, calibrators=found.calibrators)
+
+
+def _generators(parts: Parts, name: str) -> dict[str, int]:
+    """How many images of each generator there are, whatever they are for."""
+    counts: Counter[str] = Counter()
+    for both in (parts.train, parts.validation, parts.reference, parts.measurement):
+        if both is not None:
+            counts.update(account.generators(both[1], name))
+    return dict(sorted(counts.items()))
 
 
 def _size_of(train: Sequence[Source], config: DetectorConfig) -> dict[str, int]:

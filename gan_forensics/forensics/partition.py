@@ -1,4 +1,4 @@
-"""Parting images into those that train, those that set a threshold, those that are measured on."""
+"""Parting images by purpose: training, a threshold, likelihood ratios, measuring."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,8 +23,9 @@ def parted(
     Args:
         real: the group of every real image; groups of one image each part images at random.
         fake: of every generated one. Where a group has images of both, its real ones decide.
-        shares: of the groups that have real images, by part, each rounded but at least one; the
-            others are of the part "train".
+        shares: of the groups that have real images, by part, each rounded but at least one (none
+            for a share of 0); the others are of the part "train". Which groups a part gets does
+            not depend on the parts after it.
         fake_shares: likewise of the groups of generated images alone.
         seed: of the choice.
 
@@ -39,7 +40,7 @@ def parted(
     for groups, wanted in ((known, shares), (alone, fake_shares)):
         order, start = rng.permutation(len(groups)), 0
         for part, share in wanted.items():
-            count = max(1, round(share * len(groups)))
+            count = max(1, round(share * len(groups))) if share else 0
             part_of |= {groups[i]: part for i in order[start : start + count]}
             start += count
     rows = tuple(

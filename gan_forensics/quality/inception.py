@@ -1,10 +1,10 @@
 """Features of the FID Inception network, from weights that the user brings."""
 
-import hashlib
 from pathlib import Path
 
 import jax.numpy as jnp
 
+from gan_forensics.files import sha256_of
 from gan_forensics.nn.inception import InceptionV3, Resize, inception_input
 from gan_forensics.nn.weights import from_file
 from gan_forensics.quality.digests import arrays_digest
@@ -62,8 +62,7 @@ def inception_features(
         "dtype": "bfloat16" if precision == "bfloat16" else "float32",
         **({"precision": precision} if precision else {}),
     }
-    with Path(weights_path).open("rb") as file:
-        published = hashlib.file_digest(file, "sha256").hexdigest().startswith(PUBLISHED)
+    published = sha256_of(weights_path).startswith(PUBLISHED)
     return FeatureExtractor(
         name=INCEPTION,
         fingerprint=arrays_digest(variables, protocol),

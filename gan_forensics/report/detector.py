@@ -124,7 +124,7 @@ SAID = {
     "probability": "probability of blur, of JPEG",
     "step": "training steps",
     "validation.validation/accuracy": "validation: accuracy at probability 1/2",
-    "validation.validation/real_accuracy": "validation: real images called real",
+    "validation.validation/real_accuracy": "validation: real images called photographs",
     "validation.validation/fake_accuracy": "validation: generated images called generated",
     "validation.validation/average_precision": "validation: average precision",
     "width": "channels of its first map",

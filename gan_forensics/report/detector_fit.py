@@ -4,26 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.data import survey
+from gan_forensics.files import shown
 from gan_forensics.report.blocks import Facts, Picture, Section, Table
+from gan_forensics.report.evidence import CARRIER_WORDS, six_questions
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 
 if TYPE_CHECKING:
-    from gan_forensics.forensics.calibration import Calibration, Rate
+    from gan_forensics.forensics.calibration import Calibration, Rate, Tier
     from gan_forensics.forensics.detectors import Detector
-
-# What `gan_forensics.data.carriers` does, for readers.
-CARRIER_WORDS = {
-    "none": "as they are",
-    "jpeg-90": "JPEG, quality 90",
-    "jpeg-75": "JPEG, quality 75",
-    "jpeg-50": "JPEG, quality 50",
-    "webp-80": "WebP, quality 80",
-    "down-up-0.75": "shrunk to 75 % and back",
-    "up-1.5": "enlarged to 150 %",
-    "noise-3": "noise of 3 levels",
-    "screenshot": "screenshot at 125 %",
-}
 
 
 def sentences(detector: "Detector") -> list[str]:
@@ -65,7 +54,35 @@ def sentences(detector: "Detector") -> list[str]:
             f"{found.false_alarms.rate:6.1%} {found.detected.rate:7.1%}"
             for found in after
         ]
-    return lines
+    return [*lines, *evidence_sentences(detector)]
+
+
+def evidence_sentences(detector: "Detector") -> list[str]:
+    """What the scores are worth as evidence, a line for each tier; empty where it was not asked."""
+    tiers = detector.calibration.tiers if detector.calibration else ()
+    reasons = {tier.without for tier in tiers}
+    if tiers and len(reasons) == 1 and (why := reasons.pop()):
+        return [f"No likelihood ratios: {shown(why, most=500)}"]
+    return [f"Likelihood ratios, {_worth(detector, tier)}" for tier in tiers]
+
+
+def _worth(detector: "Detector", tier: "Tier") -> str:
+    if tier.unfit:
+        return f"{tier.name}: not applicable: {shown(tier.unfit, most=500)}"
+    if tier.without:
+        return f"{tier.name}: none: {shown(tier.without, most=500)}"
+    if tier.auc is None or tier.auc_low is None or tier.auc_high is None or tier.cllr is None:
+        return f"{tier.name}: not measured"
+    auc = f"AUC {tier.auc:.3f}, 95 % interval {tier.auc_low:.3f} to {tier.auc_high:.3f}"
+    if not tier.separates:
+        return f"{tier.name}: the detector does not separate the classes here ({auc})"
+    said = (
+        f"{tier.name}: Cllr {tier.cllr:.3f}, of which {tier.cllr_min:.3f} is what the scores "
+        f"cannot tell and {tier.cllr_cal:.3f} calibration ({auc})"
+    )
+    if calibrator := detector.calibrators.get(tier.name):
+        said += f"; {calibrator.kind}, log10 LR {calibrator.lower:.2f} to {calibrator.upper:.2f}"
+    return said
 
 
 def parts_in_words(calibration: "Calibration") -> str:
@@ -75,9 +92,13 @@ def parts_in_words(calibration: "Calibration") -> str:
         f"{calibration.n_real} real and {calibration.n_fake} generated images trained it, "
         f"{calibration.n_calibration} other real ones{groups} set the threshold"
     )
+    if calibration.tiers and (clean := calibration.tiers[0]).n_real:
+        said += (
+            f", {clean.n_real} real and {clean.n_fake} generated ones calibrated likelihood ratios"
+        )
     if plain := calibration.as_they_are:
         said += (
-            f", {plain.false_alarms.n} real and {plain.detected.n} generated ones of neither use "
+            f", {plain.false_alarms.n} real and {plain.detected.n} generated ones of no other use "
             "are measured on"
         )
     return said
@@ -142,6 +163,7 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         "generated images that trained it": calibration.n_fake,
         "real images that set the threshold": calibration.n_calibration,
         "groups of these": calibration.groups,
+        **_reference_facts(calibration),
         "preprocessing": detector.preprocessing.words or "none",
         "trained on carriers too": facts.get("robust"),
         "training rows that repeat another": (facts.get("repeated") or {}).get("repeated"),
@@ -157,10 +179,27 @@ def fitted_page(path: Path, detector: "Detector") -> Path:
         lead=lead,
         sections=[
             Section("What it achieves", blocks or ["Not measured."]),
+            six_questions(
+                "Photographs and generated images that nothing was fitted to.",
+                calibration=calibration,
+                calibrators=detector.calibrators,
+                facts=facts,
+            ),
             Section("The files", [*survey.sentences(facts.get("left_out", {})), *_files(facts)]),
             Section("The detector", [Facts(known)]),
         ],
     )
+
+
+def _reference_facts(calibration: "Calibration") -> dict[str, int]:
+    """How many images calibrated likelihood ratios."""
+    clean = next(iter(calibration.tiers), None)
+    if clean is None or not clean.n_real:
+        return {}
+    return {
+        "real images that calibrated likelihood ratios": clean.n_real,
+        "generated images that calibrated likelihood ratios": clean.n_fake,
+    }
 
 
 def _bound(facts: Any) -> str:

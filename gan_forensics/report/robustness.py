@@ -12,7 +12,7 @@ from gan_forensics.files.showing import MOST_NAMES
 from gan_forensics.forensics.calibration import Measured, rates_of
 from gan_forensics.forensics.intervals import two_sample_interval
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table
-from gan_forensics.report.detector_fit import CARRIER_WORDS
+from gan_forensics.report.evidence import CARRIER_WORDS, six_questions
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 from gan_forensics.report.strength import Panel, Point, strength_figure
@@ -25,10 +25,11 @@ Row = Mapping[str, Any]
 Series = Mapping[str, tuple[Sequence[Row], str]]
 # Column of a row -> what readers call it.
 SHARES = {
-    "real_accuracy": "real images called real",
+    "real_accuracy": "real images called photographs",
     "fake_accuracy": "generated images detected",
     "auc": "AUC",
 }
+COMPARED = "Images as they are and after what may happen to images on their way, at every strength."
 CAPTION = (
     "Lines: exact 95 % intervals. Where both accuracies do not add up to more than 1, a verdict "
     "says nothing; where the AUC stays high all the same, another threshold would."
@@ -101,7 +102,7 @@ def _worst(rows: Sequence[Row]) -> Row:
 
 def _shares(row: Row) -> str:
     return (
-        f"{row['real_accuracy']:.1%} of {row['n_real']} real images called real, "
+        f"{row['real_accuracy']:.1%} of {row['n_real']} real images called photographs, "
         f"{row['fake_accuracy']:.1%} of {row['n_fake']} generated ones detected, "
         f"AUC {row['auc']:.3f}"
     )
@@ -142,6 +143,12 @@ def robustness_page(
                 ],
             ),
             Section("All numbers", [_table(name, some) for name, some in sources.items()]),
+            six_questions(
+                COMPARED,
+                calibration=detector.calibration,
+                calibrators=detector.calibrators,
+                facts=detector.facts,
+            ),
             Section("How it was measured", [Facts(protocol)]),
         ],
     )
@@ -251,7 +258,15 @@ def _panel(kind: str, series: Series) -> Panel:
 def _table(name: str, rows: Sequence[Row]) -> Table:
     return Table(
         f"{name}: all perturbations, with exact 95 % intervals",
-        ["perturbation", "real called real", "interval", "detected", "interval", "AUC", "interval"],
+        [
+            "perturbation",
+            "real called photographs",
+            "interval",
+            "detected",
+            "interval",
+            "AUC",
+            "interval",
+        ],
         [
             [row["perturbation"], *(cell for share in SHARES for cell in _cells(row, share))]
             for row in rows

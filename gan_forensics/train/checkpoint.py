@@ -12,7 +12,6 @@ shape, before one of them is read.
 Orbax and TensorStore, which load slowly, are imported where something is written or read.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -34,6 +33,7 @@ from gan_forensics.files import (
     read_json,
     refuse_links,
     say,
+    sha256_of,
     shown,
     written_beside,
 )
@@ -353,14 +353,9 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {shown(lines[0]) if lines else ''}"
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_manifest(folder: Path) -> None:
     files = {name: path for name, path in _files(folder).items() if name != MANIFEST}
-    record = {name: [path.stat().st_size, _digest(path)] for name, path in files.items()}
+    record = {name: [path.stat().st_size, sha256_of(path)] for name, path in files.items()}
     with written_beside(folder / MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.flush()
@@ -412,7 +407,7 @@ def manifest_problem(folder: Path, *, most: float = math.inf) -> str | None:
     if sum(sizes.values()) > most:
         return f"its files have {sum(sizes.values())} bytes, far more than its arrays need"
     for name, path in files.items():
-        if _digest(path) != record[name][1]:
+        if sha256_of(path) != record[name][1]:
             return f"file {shown(name)} is damaged (its checksum differs)"
     for path in (path for pattern in _JSON for path in folder.glob(pattern)):
         try:

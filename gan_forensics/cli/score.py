@@ -1,0 +1,332 @@
+"""`gan-forensics detect score`."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from tyro.conf import Positional
+
+from gan_forensics.cli.checks import not_among, not_given, within
+from gan_forensics.cli.labels import labels_of
+from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.files import listed, natural_order, rows_kept, say, shown, tell, write_csv
+
+if TYPE_CHECKING:
+    from gan_forensics.data import Header
+    from gan_forensics.forensics.detectors import Detector
+    from gan_forensics.forensics.score_files import ScoredImage, ScoredImages
+    from gan_forensics.forensics.verdicts import Basis
+
+# Images that are read before they are scored together: so many, and of so many pixels, at most.
+AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
+Tier = Literal["auto", "clean", "web", "hard"]
+
+
+@dataclass(frozen=True)
+class DetectScore:
+    """Score images: likelihood ratio, verdict, and what they rest on, for every file.
+
+    A likelihood ratio (LR) says how many times more probable the score is if the image was
+    generated than if it is a photograph, bounded by what the detector's reference images support.
+    The verdict is "generated" above the threshold, "photograph" at or below it, and "unsure" where
+    the LR lies between 1/2 and 2 (inconclusive), where LR and threshold contradict each other, or,
+    with --carriers, where compression or resizing turns it over.
+
+    Where IMAGES has folders for real and for generated images, both error rates are reported; which
+    names are taken for what is said, and --real-is says it for other names.
+
+    Beside the table lie a JSON with all digits, calibrators included, and a page. Of such a JSON,
+    given as IMAGES, everything is computed again without detector and images.
+
+    Try it:
+
+    $ gan-forensics detect score suspects --detector detector.npz --out scores.csv
+
+    $ gan-forensics detect score suspects --detector detector.npz --carriers --prior 0.1
+
+    $ gan-forensics detect score scores.json --prior 0.01 --out again.csv
+    """
+
+    images: Positional[Path]
+    """A folder of images, or one image; or the JSON that this command wrote beside a table."""
+    detector: Path | None = None
+    """A file of `detect fit` or `train detector`. A JSON of scores needs none."""
+    weights: Path | None = None
+    """The weights that `detect fit` was given, where it was given any."""
+    out: Path = Path("scores.csv")
+    """path, label, score (higher: more likely generated), log10_lr and its bounds, posterior (with
+    --prior), verdict, why (it is unsure), wording (ENFSI verbal scale), tier, container and JPEG
+    quality, spread (with --carriers: from the lowest to the highest score), outside (how the file
+    differs from those that the detector was fitted on), the detector's SHA-256, the numbers of
+    reference images, error. JSON and page lie beside it, as .json and .html. Until all are scored,
+    the rows so far are beside it, in NAME.partial-....csv."""
+    prior: float | None = None
+    """Probability that an image was generated before it was looked at: from the case, never from
+    the detector. With it the posterior is given."""
+    false_alarms: float | None = None
+    """Another share of photographs called generated than the detector's: the scores of its
+    reference photographs set the threshold, for images of each tier those of that tier."""
+    tier: Tier = "auto"
+    """How the images were carried, for the calibrator: clean, web (768 pixels, JPEG 60) or hard
+    (512 pixels, JPEG 40). By default as each file tells; state it where you know better."""
+    carriers: bool = False
+    """Score each image also after JPEG, WebP and resizing: a verdict that does not hold is
+    "unsure"."""
+    real_is: str | None = None
+    """The name of the folders of real images; folders beside them are of generated ones."""
+    follow_links: bool = False
+    """Follow links that leave the folder."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from gan_forensics.files import check_file_out
+        from gan_forensics.files.paths import is_stream
+        from gan_forensics.forensics.score_files import write_scores
+        from gan_forensics.report.scores import scores_page, summary
+
+        stream = is_stream(self.out)
+        beside = [] if stream else [self.out.with_suffix(s) for s in (".json", ".html")]
+        for path in (self.out, *beside):
+            check_file_out(path)
+            if self.detector is not None:
+                not_among("--out", path, the_detector=self.detector)
+                not_among(
+                    "--out", path, the_page_of_the_detector=self.detector.with_suffix(".html")
+                )
+            not_among("--out", path, the_file_that_is_read=self.images)
+        for path in beside:
+            not_among("--out", self.out, what_lies_beside_the_table=path)
+        within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
+        again = self.images.suffix.lower() == ".json" and not self.images.is_dir()
+        scored = self._again() if again else self._scored()
+        for line in _without_lrs(scored):
+            say(line)
+        tell(*summary(scored, self.out))
+        for path, write in zip(beside, (write_scores, scores_page), strict=False):
+            write(path, scored)
+        if beside:
+            tell(f"Open {beside[1]}; all digits are in {beside[0]}.")
+
+    def _again(self) -> "ScoredImages":
+        """Judged again, from a JSON alone."""
+        from gan_forensics.forensics.score_files import read_scores
+        from gan_forensics.report.scores import columns_of, score_row
+
+        not_given(
+            f"{self.images} is a JSON of scores, from which alone all is computed",
+            detector=self.detector, weights=self.weights, carriers=self.carriers or None,
+            real_is=self.real_is, follow_links=self.follow_links or None,
+        )  # fmt: skip
+        read = read_scores(self.images)
+        same = read.again()
+        changed = sum(
+            old.verdict != new.verdict for old, new in zip(read.images, same.images, strict=True)
+        )
+        if changed:
+            say(
+                f"WARNING: {changed} of {len(read.images)} rows of {self.images} do not follow "
+                "from its scores and calibrators: it was changed, or another version wrote it"
+            )
+        else:
+            say(f"what {self.images} says of {len(read.images)} images follows from its numbers")
+        with _about("--false-alarms", self.false_alarms):
+            scored = read.again(
+                prior=self.prior,
+                false_alarms=self.false_alarms,
+                tier=None if self.tier == "auto" else self.tier,
+            )
+        carried = any(image.after for image in scored.images)
+        columns = columns_of(scored, carriers=carried)
+        write_csv(self.out, [score_row(scored, image, columns) for image in scored.images])
+        return scored
+
+    def _scored(self) -> "ScoredImages":
+        """Scored with a detector."""
+        from gan_forensics.forensics import load_detector
+        from gan_forensics.forensics.format_audit import read_seen
+        from gan_forensics.forensics.score_files import ScoredImage, scored_with
+        from gan_forensics.forensics.verdicts import basis_of
+        from gan_forensics.report.scores import columns_of, score_row
+
+        if self.detector is None:
+            raise ValueError(
+                "give --detector FILE, a file of `detect fit` or `train detector`; only a JSON of "
+                "`detect score` needs none"
+            )
+        detector = load_detector(self.detector, frozen=self.weights)
+        with _about("--false-alarms", self.false_alarms):
+            basis = basis_of(detector, false_alarms=self.false_alarms, prior=self.prior)
+        seen = read_seen(detector.facts.get("seen"))
+        paths, left_out = list_images(self.images, follow_links=self.follow_links)
+        labels, lines = labels_of([*paths, *left_out], self.images, real_is=self.real_is)
+        for line in lines:
+            say(line)
+        if detector.preprocessing.words:
+            say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
+        if seen is None:
+            say("the detector does not tell what files it was fitted on: none is marked as outside")
+        if self.prior is not None and not detector.calibrators:
+            say("--prior: the detector has no calibrator, and without LR there is no posterior")
+        unread = ((path, f"{shown(path)}: {reason}") for path, reason in left_out.items())
+        scored = scored_with(detector, self.detector, basis)
+        columns = columns_of(scored, carriers=self.carriers)
+        images: list[ScoredImage] = []
+        with rows_kept(self.out, columns) as keep:
+            for path, found in chain(_scored(detector, progress(paths), self.carriers), unread):
+                image = ScoredImage(str(path), labels[path])
+                if isinstance(found, str):
+                    image = replace(image, error=found)
+                else:
+                    image = _judged(image, found, self.tier, seen, basis)
+                images.append(image)
+                keep(score_row(scored, image, columns))
+            images.sort(key=lambda image: natural_order(image.path))
+            write_csv(self.out, [score_row(scored, image, columns) for image in images])
+        scored = replace(scored, images=images)
+        errors = [image.error for image in images if image.error]
+        if len(errors) == len(images):
+            # No wrong use of the command, and no success either.
+            raise RuntimeError(
+                f"none of {len(images)} could be scored, see {self.out}; first: {shown(errors[0])}"
+            )
+        _say_what_is_known(detector, scored)
+        return scored
+
+
+def _say_what_is_known(detector: "Detector", scored: "ScoredImages") -> None:
+    """Tiers, what the detector achieved when it was measured, and what cannot be said."""
+    if detector.calibration and (plain := detector.calibration.as_they_are):
+        say(
+            f"when it was measured, the detector called {plain.false_alarms.words} of real and "
+            f"{plain.detected.words} of generated images generated"
+        )
+    from gan_forensics.forensics.verdicts import TURNED
+
+    verdicts = [image.verdict for image in scored.images if image.verdict is not None]
+    if any(v.why.startswith(TURNED) for v in verdicts) and not detector.facts.get("robust"):
+        say("unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that")
+    if errors := sum(image.error != "" for image in scored.images):
+        say(f"{errors} could not be scored; see the error column")
+
+
+def _without_lrs(scored: "ScoredImages") -> Iterator[str]:
+    """What there are no likelihood ratios of, in lines, and of which tiers images are."""
+    basis = scored.basis
+    tiers = Counter(image.tier for image in scored.images if image.score is not None)
+    if not basis.calibrators:
+        yield (
+            "no likelihood ratios: the detector has no calibrator; fit it again with `detect fit`, "
+            "or give it one with `detect recalibrate --refit`"
+        )
+        return
+    yield (
+        f"tiers: {listed([f'{n} {tier}' for tier, n in tiers.items()])}, as container and quality "
+        "of the files tell or --tier states"
+    )
+    for tier, n in tiers.items():
+        if tier not in basis.calibrators:
+            yield (
+                f"{n} images are of tier {tier}, for which the detector has no calibrator: they "
+                "have no likelihood ratio"
+            )
+
+
+@contextmanager
+def _about(option: str, value: Any) -> Iterator[None]:
+    """Name the option in errors, where it was given."""
+    try:
+        yield
+    except ValueError as error:
+        if value is None:
+            raise
+        raise ValueError(f"{option} {value:g}: {error}") from None
+
+
+def _judged(
+    image: "ScoredImage", found: "Found", tier: str, seen: Any, basis: "Basis"
+) -> "ScoredImage":
+    """A scored image with its verdict."""
+    from gan_forensics.data.carriers import tier_of
+    from gan_forensics.forensics.format_audit import outside
+
+    header = found.header
+    tier = tier_of(header) if tier == "auto" else tier
+    (_, score), *after = found.scores.items()
+    return replace(
+        image,
+        score=score,
+        after=dict(after),
+        tier=tier,
+        container=header.container,
+        quality=header.quality,
+        outside="" if seen is None else outside(header, seen),
+        verdict=basis.judge(score, tier, dict(after)),
+    )
+
+
+class Found(NamedTuple):
+    """The scores of an image, as it is ("none") and then after carriers, and its file's header."""
+
+    scores: Mapping[str, float]
+    header: "Header"
+
+
+def _scored(
+    detector: "Detector", paths: Iterable[Path], carriers: bool
+) -> Iterator[tuple[Path, Found | str]]:
+    """The scores of each image, or why it has none; a batch is scored together."""
+    from gan_forensics.data.carriers import RESHIPPED
+    from gan_forensics.files import shown
+    from gan_forensics.forensics.measure import score_carried
+
+    names = ("none", *RESHIPPED) if carriers else ("none",)
+
+    def judge(given: list[tuple[Any, "Header"]]) -> list[Found | None]:
+        scores = score_carried(detector, [image for image, _ in given], names)
+        return [
+            Found({name: float(s) for name, s in zip(names, column, strict=True) if s == s}, header)
+            if column[0] == column[0]
+            else None
+            for (_, header), column in zip(given, scores.T, strict=True)
+        ]
+
+    for some in _read(detector, paths):
+        images = {path: found for path, found in some.items() if not isinstance(found, str)}
+        result: dict[Path, Found | str] = {p: e for p, e in some.items() if isinstance(e, str)}
+        for path, found in (judged(judge, images) if images else {}).items():
+            flat = f"{shown(path)}: a flat image has no spectrum to judge"
+            result[path] = flat if found is None else found
+        order = list(some)
+        # Or they would stay in memory while the next ones are read.
+        some.clear()
+        images.clear()
+        yield from ((path, result[path]) for path in order)
+
+
+def _read(detector: "Detector", paths: Iterable[Path]) -> Iterator[dict[Path, Any]]:
+    """Images with headers, or why they cannot be scored, as many at a time as pixels allow.
+
+    Images of a size that the detector refuses are not decoded: headers say it.
+    """
+    from gan_forensics.data import load_image, read_header
+
+    some, pixels = {}, 0
+    for path in paths:
+        try:
+            header = read_header(path)
+            detector.check_shape((header.height, header.width, 3))
+            if some and pixels + header.height * header.width > PIXELS_AT_ONCE:
+                yield some
+                some, pixels = {}, 0
+            some[path] = load_image(path), header
+            pixels += header.height * header.width
+        except Exception as error:
+            some[path] = failure(path, error)
+        if len(some) == AT_ONCE:
+            yield some
+            some, pixels = {}, 0
+    yield some

@@ -1,0 +1,91 @@
+"""What recalibration did to a detector and what it saved, in sentences and as a page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_forensics.files import shown
+from gan_forensics.forensics.recalibration import Change, Recalibrated
+from gan_forensics.report.blocks import Facts, Section, Table
+from gan_forensics.report.evidence import NO_SEPARATION, six_questions, tier_words
+from gan_forensics.report.html import write_report
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.detectors import Detector
+
+
+def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
+    """What changed in each tier and what it saved, and where the threshold is now."""
+    lines = [f"{one.tier}: {_said(one, refit)}" for one in made.changes]
+    how = "set anew on the photographs" if made.set_anew else "moved by the offset"
+    now = made.detector.threshold
+    return [*lines, f"threshold: {old.threshold:.4g} before, {now:.4g} now, {how}"]
+
+
+def _said(change: Change, refit: bool) -> str:
+    how = "calibrator refitted" if refit else f"offset {change.offset:.4g}"
+    on = f"{change.n_real} photographs and {change.n_fake} generated images"
+    if not change.separates:
+        return f"{how}; {NO_SEPARATION} {on}: no likelihood ratio helps there"
+    if change.before is None or change.saved is None:
+        return f"{how}; Cllr_cal {change.after:.3f}, cross-fitted on {on}"
+    saved = f"saved {change.saved:.3f}" if change.saved > 0 else "saved nothing: keep the old one"
+    return (
+        f"{how}; Cllr_cal {change.before:.3f} before, {change.after:.3f} after, cross-fitted on "
+        f"{on}: {saved}"
+    )
+
+
+def recalibration_page(
+    path: Path,
+    detector: "Detector",
+    changes: Sequence[Change],
+    said: Sequence[str],
+    record: Mapping[str, Any],
+) -> Path:
+    """The page of a recalibrated detector.
+
+    Args:
+        path: of the page.
+        detector: as it is now.
+        changes: in each tier.
+        said: what was done and left out, a paragraph each.
+        record: what the detector's facts keep of it.
+    """
+    rows = [
+        [
+            tier_words(one.tier), one.n_real, one.n_fake, one.offset,
+            *([one.before, one.after, one.saved] if one.separates else [NO_SEPARATION] * 3),
+        ]
+        for one in changes
+    ]  # fmt: skip
+    facts = {
+        "made of the detector with SHA-256": record["from"],
+        "calibrators": record["how"],
+        "threshold": detector.threshold,
+        **{name: shown(source) for name, source in record["sources"].items()},
+    }
+    return write_report(
+        path,
+        title="A detector recalibrated to other photographs",
+        lead=f"{detector.name}. {said[0]}." if said else detector.name,
+        sections=[
+            Section("What it saved", [*said, _table(rows)]),
+            six_questions(
+                "Photographs that the detector was recalibrated on, by halves.",
+                calibration=detector.calibration,
+                calibrators=detector.calibrators,
+                facts=detector.facts,
+            ),
+            Section("How it was made", [Facts(facts)]),
+        ],
+    )
+
+
+def _table(rows: Sequence[Sequence[Any]]) -> Table:
+    return Table(
+        "Cllr_cal, what wrong calibration costs in bits: before, with the old calibrator; after, "
+        "by cross-fitting, each half of the images by what the other half made",
+        ["images", "photographs", "generated", "offset", "before", "after", "saved"],
+        rows,
+    )

@@ -1,0 +1,184 @@
+"""Recalibration: one offset or a new calibrator, what it saves, and what is too little for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gan_forensics.forensics import calibrated_threshold
+from gan_forensics.forensics.calibrators import fit_calibrator
+from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
+from gan_forensics.forensics.recalibration import (
+    Change,
+    Class,
+    offset_of,
+    recalibrated,
+    record_of,
+)
+from gan_forensics.forensics.validation import NewScores
+from gan_forensics.report.recalibration import sentences
+from tests.made_detectors import made_detector
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return made_detector()
+
+
+def new_scores(shift=1.5, *, n=40, fakes=0, groups=None, unfit=None, seed=1):
+    rng = np.random.default_rng(seed)
+    scores = {"photographs": rng.normal(shift, 1, (3, n))}
+    if fakes:
+        scores["a"] = rng.normal(3 + shift, 1, (3, fakes))
+    of = groups and {name: np.arange(s.shape[1]) // groups for name, s in scores.items()}
+    return NewScores(scores, of, dict.fromkeys(scores, 0), unfit or {})
+
+
+def test_an_offset_is_the_one_of_least_cost_and_the_nearest_of_equals(detector):
+    calibrator = detector.calibrators["clean"]
+    rng = np.random.default_rng(2)
+    real, fake = (Class(rng.normal(m, 1, 60), np.arange(60).astype(str)) for m in (2, 5))
+    found = offset_of(calibrator, real, fake)
+    assert abs(found - 2) < 0.5
+
+    def cost(offset):
+        moved = replace(calibrator, offset=offset)
+        return cllr(moved.log10_lr(real.scores), moved.log10_lr(fake.scores))
+
+    assert cost(found) <= min(cost(offset) for offset in np.linspace(-3, 7, 201)) + 1e-4
+    apart = Class(np.full(9, -50.0), real.groups[:9]), Class(np.full(9, 50.0), real.groups[:9])
+    assert offset_of(calibrator, *apart) == 0
+
+
+def test_moving_saves_what_the_shift_cost_and_cross_fitting_measures_it(detector):
+    made = recalibrated(detector, new_scores(fakes=40))
+    assert [one.tier for one in made.changes] == ["clean", "web", "hard"]
+    for one in made.changes:
+        calibrator = made.detector.calibrators[one.tier]
+        assert one.offset == calibrator.offset and 0.9 < one.offset < 2.1
+        assert one.before > 0.1 and one.after < one.before and one.saved > 0.05
+        assert replace(calibrator, offset=0.0).log10_lr([1.0]) == (
+            detector.calibrators[one.tier].log10_lr([1.0])
+        )
+    (tier, *_) = made.detector.calibration.tiers
+    assert tier.cllr_cal == made.changes[0].after and tier.measured_real == 40
+    before = [detector.log10_lr(s) for s in (
+        new_scores(fakes=40).scores["photographs"][0], new_scores(fakes=40).scores["a"][0],
+    )]  # fmt: skip
+    assert made.changes[0].before == pytest.approx(cllr_cal(*before), abs=1e-12)
+
+
+def test_what_a_half_is_judged_by_never_saw_it(detector):
+    """Random scores promise nothing: a calibrator judged on its own images would say it helped."""
+    rng = np.random.default_rng(5)
+    scores = {name: rng.normal(0, 1, (3, 24)) for name in ("photographs", "a")}
+    made = recalibrated(detector, NewScores(scores, None, {}, {}), refit=True)
+    own = [
+        cllr_cal(*(c.log10_lr(s[k]) for s in scores.values()))
+        for k, c in enumerate(made.detector.calibrators.values())
+    ]
+    assert np.mean([one.after for one in made.changes]) > np.mean(own)
+
+
+def test_without_generated_images_the_reference_scores_stand_for_them(detector):
+    made = recalibrated(detector, new_scores(0.8))
+    assert {one.n_fake for one in made.changes} == {60}
+    assert all(0 < one.offset < 0.8 for one in made.changes)
+    refitted = recalibrated(detector, new_scores(0.8), refit=True)
+    calibrator = refitted.detector.calibrators["clean"]
+    np.testing.assert_array_equal(calibrator.fake_scores, detector.calibrators["clean"].fake_scores)
+    np.testing.assert_array_equal(calibrator.real_scores, new_scores(0.8).scores["photographs"][0])
+    assert calibrator.offset == 0 and refitted.changes[0].offset == 0
+
+
+def test_the_threshold_is_set_anew_where_photographs_suffice_and_moves_otherwise(detector):
+    new = new_scores()
+    made = recalibrated(detector, new)
+    bound = calibrated_threshold(new.scores["photographs"][0], false_alarms=0.05)
+    assert made.set_anew and made.detector.threshold == bound
+    assert made.detector.calibration.n_calibration == 40
+    robust = recalibrated(replace(detector, facts={"robust": True}), new)
+    assert robust.detector.threshold == max(
+        calibrated_threshold(of, false_alarms=0.05) for of in new.scores["photographs"]
+    )
+    few = recalibrated(detector, new_scores(n=18))
+    assert not few.set_anew and few.detector.calibration.n_calibration == 9
+    offset = few.detector.calibrators["clean"].offset
+    assert few.detector.threshold == detector.threshold + offset and offset != 0
+    again = recalibrated(few.detector, new_scores(n=18))
+    assert again.detector.threshold == pytest.approx(few.detector.threshold, abs=0.05)
+    assert few.detector.calibration.measured == ()
+
+
+def test_groups_stay_in_one_half_and_count_once(detector):
+    new = new_scores(n=40, groups=2)
+    made = recalibrated(detector, new)
+    assert made.detector.calibration.groups == 20
+    with pytest.raises(ValueError, match="8 photographs in groups of their own are too few to mov"):
+        recalibrated(detector, new_scores(n=40, groups=5))
+    pairs = new_scores(n=40, fakes=40, groups=2)
+    refitted = recalibrated(detector, pairs, refit=True).detector.calibrators["clean"]
+    np.testing.assert_array_equal(refitted.real_weights, np.full(40, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("new", "refit", "message"),
+    [
+        (new_scores(n=9), False, "9 photographs are too few to move a calibrator .*at least 10"),
+        (new_scores(n=19), True, "19 photographs are too few to refit a calibrator.*at least 20"),
+        (new_scores(fakes=9), False, "9 generated images are too few to move"),
+        (
+            NewScores(dict.fromkeys(("photographs", "a"), np.ones((3, 40))), None, {}, {}),
+            True,
+            "all reference images have the score 1: no likelihood ratio",
+        ),
+    ],
+)
+def test_too_little_is_one_clear_line(new, refit, message, detector):
+    with pytest.raises(ValueError, match=message):
+        recalibrated(detector, new, refit=refit)
+
+
+def test_a_detector_without_calibrator_gets_one_from_both_classes_alone(detector):
+    bare = replace(detector, calibrators={})
+    for new, refit in ((new_scores(fakes=40), False), (new_scores(), True)):
+        with pytest.raises(ValueError, match="has no calibrator that could be moved, and keeps no"):
+            recalibrated(bare, new, refit=refit)
+    made = recalibrated(bare, new_scores(fakes=40), refit=True)
+    assert made.detector.calibrators.keys() == {"clean", "web", "hard"}
+    assert made.changes[0].before is made.changes[0].saved is None
+    assert "cross-fitted on 40 photographs" in sentences(bare, made, refit=True)[0]
+
+
+def test_tiers_that_the_detector_does_not_take_stay_as_they_were(detector):
+    made = recalibrated(detector, new_scores(unfit={"hard": "too small"}))
+    assert [one.tier for one in made.changes] == ["clean", "web"]
+    assert made.detector.calibrators["hard"] is detector.calibrators["hard"]
+
+
+def test_what_was_done_is_said_and_kept(detector):
+    made = recalibrated(detector, new_scores())
+    record = record_of(detector, made, refit=False, sources={"photographs": "mine"})
+    assert record["from"] is None and record["how"] == "moved"
+    assert record["threshold"] == "set anew" and record["sources"] == {"photographs": "mine"}
+    clean = record["tiers"]["clean"]
+    assert clean["cllr_cal_before"] - clean["cllr_cal_after"] == made.changes[0].saved
+    said = sentences(detector, made, refit=False)
+    assert said[0].startswith("clean: offset ") and "after, cross-fitted on 40 photo" in said[0]
+    assert said[-1].startswith("threshold: 1.7 before") and "set anew on the phot" in said[-1]
+    worse = Change("web", 0.1, 40, 60, True, 0.1, 0.2)
+    blind = Change("hard", 0.1, 40, 60, False, 0.1, 0.2)
+    _, said_worse, said_blind, _ = sentences(
+        detector, made._replace(changes=[made.changes[0], worse, blind]), refit=False
+    )
+    assert "saved nothing: keep the old one" in said_worse
+    assert "does not separate 40 photographs" in said_blind and "0.2" not in said_blind
+
+
+def test_reference_groups_are_known_again_by_their_weights(detector):
+    rng = np.random.default_rng(0)
+    groups = np.arange(50), np.repeat(np.arange(100, 120), 3)
+    calibrator = fit_calibrator(rng.normal(0, 1, 50), rng.normal(3, 1, 60), groups=groups)
+    grouped = replace(detector, calibrators={"clean": calibrator})
+    made = recalibrated(grouped, new_scores(0.5), refit=True)
+    np.testing.assert_allclose(made.detector.calibrators["clean"].fake_weights, np.full(60, 1 / 3))

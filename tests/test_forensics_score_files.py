@@ -1,0 +1,171 @@
+"""Files of scores: all follows from them again, bit for bit, and nothing hostile gets in."""
+
+import functools
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from gan_forensics.forensics import score_files
+from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.calibrators import KINDS, Calibrator, fit_calibrator
+from gan_forensics.forensics.score_files import (
+    ScoredImage,
+    ScoredImages,
+    read_scores,
+    write_scores,
+)
+from gan_forensics.forensics.verdicts import Basis
+
+
+@functools.cache
+def calibrator(kind):
+    """One of this kind, whichever costs least."""
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(0, 1 / 3, 40), rng.normal(0.5, 1 / 3, 30)
+    made = fit_calibrator(real, fake)
+    model = KINDS[kind].fit(real, fake, made.weights)
+    return Calibrator(kind, model, *(getattr(made, name) for name in (
+        "lower", "upper", "costs", "seed", "real_scores", "fake_scores", "real_weights",
+        "fake_weights",
+    )))  # fmt: skip
+
+
+def scored(kind="logistic", **options):
+    scores = (0.1, "web"), (1 / 3, "web"), (0.4, "clean"), (2.0, "hard")
+    images = [
+        ScoredImage(f"{i}.png", "real", score, {"jpeg-75": score / 3}, tier, "JPEG", 60, "")
+        for i, (score, tier) in enumerate(scores)
+    ]
+    images.append(ScoredImage("broken.png", "", error="broken.png: it ends too early"))
+    calibrators = {"clean": calibrator(kind), "web": calibrator(kind)}
+    basis = Basis(0.5, calibrators, **options)
+    calibration = Calibration(9, 9, 9, None, 0.05, 0)
+    what = {"file": "d.npz", "name": "dct-knn", "sha256": "0" * 64}
+    return ScoredImages(what, calibration, {"real": "folder"}, basis, images).judged()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_follows_from_the_file_alone_bit_for_bit(kind, tmp_path):
+    made = scored(kind, prior=1 / 7, false_alarms=0.2)
+    assert len({image.verdict.log10_lr for image in made.images[:3]}) == 3
+    write_scores(tmp_path / "s.json", made)
+    read = read_scores(tmp_path / "s.json")
+    assert read.again().images == read.images == made.images
+    assert read.basis.thresholds == made.basis.thresholds
+    assert read.calibration == made.calibration and read.detector == made.detector
+    write_scores(tmp_path / "again.json", read.again())
+    assert (tmp_path / "s.json").read_bytes() == (tmp_path / "again.json").read_bytes()
+
+
+def test_another_prior_share_or_tier_changes_what_it_is_for_and_nothing_else(tmp_path):
+    write_scores(tmp_path / "s.json", scored())
+    read = read_scores(tmp_path / "s.json")
+    assert [image.verdict.posterior for image in read.images[:4]] == [None] * 4
+    prior = read.again(prior=0.5)
+    for old, new in zip(read.images[:3], prior.images[:3], strict=True):
+        odds = 10**new.verdict.log10_lr
+        assert new.verdict.posterior == pytest.approx(odds / (1 + odds))
+        assert new.verdict._replace(posterior=None) == old.verdict
+    assert read.again(false_alarms=0.3).basis.thresholds.keys() == {"clean", "web"}
+    tiers = {image.tier for image in read.again(tier="clean").images}
+    assert tiers == {"clean"} and read.again(tier="clean").images[3].verdict.log10_lr is not None
+    assert read.again().images[3].verdict.log10_lr is None
+
+
+def test_a_verdict_that_does_not_follow_is_seen(tmp_path):
+    write_scores(tmp_path / "s.json", scored())
+    content = json.loads((tmp_path / "s.json").read_text())
+    content["images"][0]["verdict"]["log10_lr"] += 1e-15
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    read = read_scores(tmp_path / "s.json")
+    changed = [old != new for old, new in zip(read.images, read.again().images, strict=True)]
+    assert changed == [True, False, False, False, False]
+
+
+def _set(path, value):
+    *path, last = path.split(" ")
+
+    def change(content):
+        for name in path:
+            content = content[int(name) if isinstance(content, list) else name]
+        if value is None:
+            del content[last]
+        else:
+            content[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("format", "other"), "its format is another"),
+        (_set("version", [2]), "it has version [2], this gan_forensics reads 1"),
+        (_set("threshold", math.nan), "'threshold' is no finite number"),
+        (_set("threshold", 10**400), "'threshold' is no finite number"),
+        (_set("threshold", True), "'threshold' is no finite number"),
+        (_set("prior", 1.0), "'prior' is no finite number between 0 and 1"),
+        (_set("false_alarms", 0.001), "cannot bound the false alarms by 0.001"),
+        (_set("images", {}), "'images' is no list of objects"),
+        (_set("images", []), "it has no images"),
+        (_set("images", [3]), "'images' is no list of objects"),
+        (_set("images 1 path", 5), "image 2: 'path' is no text"),
+        (_set("images 1 tier", "w" * 999), "image 2: unknown tier www"),
+        (_set("images 0 score", None), "image 1: it has to have a score"),
+        (_set("images 4 score", 0.5), "image 5: it has to have a score, or an error"),
+        (_set("images 0 verdict", None), "image 1: it has to have a verdict"),
+        (_set("images 0 verdict lower", "x"), "image 1: 'lower' is no finite number"),
+        (_set("images 0 after", [1]), "image 1: 'after' is no object"),
+        (_set("images 0 after jpeg-75", math.inf), "image 1: 'jpeg-75' is no finite number"),
+        (_set("images 0 quality", 1e9), "image 1: 'quality' is no finite number between 0 and"),
+        (_set("detector sha256", None), "'sha256' is no text"),
+        (_set("facts", 3), "'facts' is no object"),
+        (_set("calibration target", 7), "its calibration facts are wrong: target is 7"),
+        (_set("calibrators moon", {}), "calibrators of unknown tiers"),
+        (_set("calibrators clean", 3), "a calibrator is no object"),
+        (_set("calibrators clean kind", "pickle"), "its calibrator has no known kind"),
+        (_set("calibrators clean arrays real_scores", [["a"]]), "is no list of numbers"),
+        (_set("calibrators clean arrays real_scores", [10**400]), "has too large numbers"),
+        (_set("calibrators clean arrays real_scores", []), "have no scores"),
+        (_set("calibrators clean arrays model/slope", None), "its calibrator has the arrays"),
+        (_set("calibrators clean upper", -3.0), "the bounds of its calibrator do not hold 0"),
+    ],
+)
+def test_what_a_stranger_wrote_is_one_clear_line(change, message, tmp_path):
+    path = tmp_path / "s.json"
+    write_scores(path, scored())
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError) as error:
+        read_scores(path)
+    said = str(error.value)
+    assert f"{path} is no usable JSON of `gan-forensics detect score`: " in said
+    assert message in said and "\n" not in said and len(said) < 600
+
+
+def test_files_that_are_no_json_or_too_large_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("path,score\n")
+    with pytest.raises(ValueError, match="a.json: it is not readable as JSON"):
+        read_scores(tmp_path / "a.json")
+    with pytest.raises(OSError, match="no such file"):
+        read_scores(tmp_path / "gone.json")
+    write_scores(tmp_path / "s.json", scored())
+    monkeypatch.setattr(score_files, "MOST_SCORES", 100)
+    with pytest.raises(ValueError, match="more than the 100 that are read"):
+        read_scores(tmp_path / "s.json")
+
+
+def test_files_hold_all_that_readers_ask_for(tmp_path):
+    made = scored(prior=0.5)
+    write_scores(tmp_path / "s.json", made)
+    content = json.loads((tmp_path / "s.json").read_text())
+    assert content["gan_forensics"] and content["detector"]["sha256"] == "0" * 64
+    assert content["calibration"] == json.loads(json.dumps(asdict(made.calibration)))
+    assert len(content["calibrators"]["web"]["arrays"]["fake_scores"]) == 30
+    first = content["images"][0]
+    assert {"score", "tier", "container", "quality", "verdict", "after"} <= first.keys()
+    assert {"log10_lr", "lower", "upper", "posterior", "wording"} <= first["verdict"].keys()
