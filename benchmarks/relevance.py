@@ -29,6 +29,7 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
     import numpy as np
 
     from gan_forensics.explain import relevance
+    from gan_forensics.explain.composites import IMAGENET
     from gan_forensics.nn.initial import initial_variables
     from gan_forensics.nn.resnet import resnet50
     from gan_forensics.runtime import keep_scratch_memory, products
@@ -46,7 +47,9 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
         return jax.value_and_grad(logit)(variables["params"])
 
     run = jax.jit(
-        plain if side == "plain" else lambda variables, x: relevance(network, variables, x)
+        plain
+        if side == "plain"
+        else lambda variables, x: relevance(network, variables, x, range=IMAGENET)
     )
 
     def call():
