@@ -189,7 +189,7 @@ def _propagated(
         return [lrp.bilinear(joined, p, q, account, images=images, epsilon=epsilon)]
     reads = [_images(network, step.inputs[place]) for place in data]
     if kind == "move":
-        return [lrp.move(function, parts, account, images=images, rest=rest, reads=reads)]
+        return [lrp.moved(function, parts, account, images=images, rest=rest, reads=reads)]
     # A sum over n places is n times their mean, and stabilised as such.
     many = places_summed(step) if step.name in ("reduce_sum", "reduce_window_sum") else 1
     reads = reads if kind == "sum" and rest else []
