@@ -13,7 +13,7 @@ from gan_forensics.explain.equations import Step
 MOVES = frozenset(
     "reshape squeeze expand_dims transpose broadcast_in_dim slice concatenate pad rev split "
     "select_n reduce_window_max reduce_max reduce_min cummax cummin sort top_k gather "
-    "dynamic_slice dynamic_update_slice scatter optimization_barrier".split()
+    "dynamic_slice dynamic_update_slice scatter stack unstack tile optimization_barrier".split()
 )
 # Functions of values, place by place.
 POINTWISE = frozenset(
@@ -113,6 +113,8 @@ def batch_axis(
     if name in ("reduce_sum", "reduce_max", "reduce_min", "squeeze"):
         gone = params.get("axes", params.get("dimensions"))
         return None if axis in gone else axis - sum(other < axis for other in gone)
+    if name == "stack":
+        return axis + (params.get("axis", 0) <= axis)
     if name in ("reshape", "expand_dims"):
         before = math.prod(read[:axis])
         for new, size in enumerate(made):
