@@ -11,10 +11,10 @@ PROBES = "tests/test_explain_probes.py"
 CAM = "tests/test_explain_grad_cam.py"
 RULES = "tests/test_explain_rules.py"
 LRP = "tests/test_explain_lrp.py"
-GRAPH = "tests/test_explain_graph.py"
 FAITHFUL = "tests/test_explain_faithful.py"
 REMOVAL = "tests/test_explain_removal.py"
 VIEWS = "tests/test_explain_views.py"
+GRAPH = "tests/test_explain_graph.py"
 
 MUTATIONS = [
     # Rules.

@@ -29,6 +29,7 @@ SHOWN = set(
     train_stargan train_translator train_vocabulary transform_classifier translate
     translate_lines unit_relevance unpacked write_csv write_json write_text write_video
     written_beside
+    Recalibrated basis_of read_scores recalibrated score_new validated write_scores
     """.split()
 )
 

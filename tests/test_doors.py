@@ -90,6 +90,7 @@ MANY = {
     "quality.small_classifier_features": quality.small_classifier_features,
     "forensics.fit_detector": lambda x: forensics.fit_detector(LEVELS, x),
     "forensics.SpectralDetector.score": detector.score,
+    "forensics.score_new": lambda x: forensics.score_new(detector, {"photographs": x}),
     "forensics.NeuralDetector.score": neural.score,
     "forensics.DetectorClassifier.fit": lambda x: estimator.fit(x, [0, 1, 0, 1, 0][: len(x)]),
     "forensics.DetectorClassifier.decision_function": estimator.decision_function,

@@ -65,6 +65,15 @@ from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
 from gan_forensics.forensics.preprocessing import Preprocessing
+from gan_forensics.forensics.recalibration import Change, Recalibrated, recalibrated
+from gan_forensics.forensics.score_files import (
+    ScoredImage,
+    ScoredImages,
+    read_scores,
+    write_scores,
+)
+from gan_forensics.forensics.validation import NewScores, Validated, score_new, validated
+from gan_forensics.forensics.verdicts import Basis, Verdict, basis_of, verdict_of
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.estimator import DetectorClassifier
@@ -72,9 +81,12 @@ if TYPE_CHECKING:
 __all__ = [
     "AttributionConfig",
     "Attributor",
+    "Basis",
+    "basis_of",
     "calibrated_threshold",
     "Calibration",
     "Calibrator",
+    "Change",
     "ClassesResult",
     "CLASSIFIERS",
     "cllr",
@@ -109,6 +121,7 @@ __all__ = [
     "METRICS",
     "Model",
     "NeuralDetector",
+    "NewScores",
     "OperatingPoint",
     "Outputs",
     "part",
@@ -119,6 +132,12 @@ __all__ = [
     "posterior",
     "Preprocessing",
     "rate_interval",
+    "read_scores",
+    "Recalibrated",
+    "recalibrated",
+    "score_new",
+    "ScoredImage",
+    "ScoredImages",
     "severity_table",
     "SeverityRow",
     "SpectralDetector",
@@ -126,7 +145,12 @@ __all__ = [
     "tippett",
     "train_detector",
     "two_sample_interval",
+    "Validated",
+    "validated",
     "verbal",
+    "Verdict",
+    "verdict_of",
+    "write_scores",
 ]
 
 

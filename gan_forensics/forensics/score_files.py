@@ -131,8 +131,8 @@ def write_scores(path: Path | str, scored: ScoredImages) -> None:
 
     Example:
         >>> write_scores("scores.json", scored)  # doctest: +SKIP
-        >>> read_scores("scores.json").again(prior=0.01).images[0].verdict  # doctest: +SKIP
-        Verdict(verdict='generated', why='', log10_lr=2.0, ...)
+        >>> read_scores("scores.json").again(prior=0.01).images[0].verdict.wording  # doctest: +SKIP
+        'moderate support for generated'
     """
     basis = scored.basis
     write_json(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from gan_forensics.data import Source
+from gan_forensics.data import as_source
 from gan_forensics.forensics.calibration import Rate, measured_rate
 from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.evidence import CARRIER_OF, evidence_of
@@ -40,6 +40,10 @@ class Validated:
         false_alarms: photographs above the threshold.
         misses: generated images at or below it.
         unsure: share of photographs and of generated images whose verdict is unsure.
+
+    Example:
+        >>> Validated("dcgan", "hard", without="images of 512x512 are too small").separates
+        False
     """
 
     generated: str
@@ -89,7 +93,7 @@ class NewScores(NamedTuple):
 
 def score_new(
     detector: "Detector",
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Any],
     *,
     groups: Sequence[np.ndarray] | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
@@ -98,7 +102,8 @@ def score_new(
 
     Args:
         detector: that scores.
-        sources: photographs first, then generated images, by what they are called.
+        sources: photographs first, then generated images, by what they are called; each as
+            `gan_forensics.data.as_images` takes them, such as a folder's path.
         groups: of each image of each source.
         progress: as in `chunks`.
 
@@ -112,7 +117,10 @@ def score_new(
     unfit: dict[str, str] = {}
     scores, of, known = {}, {}, {}
     reference = detector.calibrators.get("clean")
-    for place, (name, source) in enumerate(sources.items()):
+    for place, (name, images) in enumerate(sources.items()):
+        source = as_source(images)
+        if not len(source):
+            raise ValueError(f"{name}: no images to score, give at least one")
         found = score_source(
             detector, source, np.arange(len(source)), tuple(CARRIER_OF.values()),
             unfit=unfit, progress=progress,

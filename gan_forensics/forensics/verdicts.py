@@ -36,7 +36,8 @@ class Verdict(NamedTuple):
         wording: the LR on the ENFSI verbal scale; "" likewise.
 
     Example:
-        >>> Verdict("generated", "", 2.5, -2.5, 2.5, None, "moderately strong support").posterior
+        >>> Verdict("generated", "", 2.5, -2.5, 2.5, None, "moderately strong support").log10_lr
+        2.5
     """
 
     verdict: str
@@ -98,13 +99,14 @@ class Basis:
         ValueError: for a share that the reference photographs cannot bound, or no calibrator.
 
     Example:
+        >>> import numpy as np
         >>> from gan_forensics.forensics import fit_calibrator
         >>> rng = np.random.default_rng(0)
         >>> clean = fit_calibrator(rng.normal(0, 1, 99), rng.normal(9, 1, 99))
         >>> basis = Basis(3.0, {"clean": clean}, prior=0.5)
         >>> found = basis.judge(9.0, "clean")
         >>> found.verdict, found.wording, round(found.posterior, 2)
-        ('generated', 'moderately strong support for generated', 0.99)
+        ('generated', 'moderate support for generated', 0.99)
     """
 
     threshold: float
