@@ -63,7 +63,7 @@ MUTATIONS = [
     Mutation(f"{E}/intervals.py", "lows[0] - highs[1]", "lows[0] - lows[1]", f"{GRAPH} -k bounds"),
     Mutation(f"{E}/intervals.py", "part(low, up) +", "part(high, up) +", f"{GRAPH} -k bounds"),
     Mutation(
-        f"{E}/equations.py",
+        f"{E}/tracing.py",
         "theirs = equation if asked is None",
         "theirs = None if asked is None",
         f"{RELEVANCE} -k refused_by_name",
