@@ -8,15 +8,8 @@ from numpy.testing import assert_allclose
 from scipy.stats import ttest_1samp
 
 from gan_forensics.explain import composites, faithful
-from gan_forensics.explain.faithful import (
-    RANDOM,
-    Faithfulness,
-    cam_map,
-    faithfulness,
-    interval,
-    joined,
-    map_faithfulness,
-)
+from gan_forensics.explain.faithful import cam_map, faithfulness, map_faithfulness
+from gan_forensics.explain.faithful_results import RANDOM, Faithfulness, interval, joined
 from gan_forensics.explain.removal import area
 from gan_forensics.report.blocks import Picture, Table
 from gan_forensics.report.explanations import faithful_section
