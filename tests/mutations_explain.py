@@ -11,10 +11,11 @@ PROBES = "tests/test_explain_probes.py"
 CAM = "tests/test_explain_grad_cam.py"
 RULES = "tests/test_explain_rules.py"
 LRP = "tests/test_explain_lrp.py"
-GRAPH = "tests/test_explain_graph.py"
 FAITHFUL = "tests/test_explain_faithful.py"
 REMOVAL = "tests/test_explain_removal.py"
 VIEWS = "tests/test_explain_views.py"
+NORMS = "tests/test_explain_spectral_norm.py"
+GRAPH = "tests/test_explain_graph.py"
 
 MUTATIONS = [
     # Rules.
@@ -63,7 +64,7 @@ MUTATIONS = [
     Mutation(f"{E}/intervals.py", "lows[0] - highs[1]", "lows[0] - lows[1]", f"{GRAPH} -k bounds"),
     Mutation(f"{E}/intervals.py", "part(low, up) +", "part(high, up) +", f"{GRAPH} -k bounds"),
     Mutation(
-        f"{E}/equations.py",
+        f"{E}/tracing.py",
         "theirs = equation if asked is None",
         "theirs = None if asked is None",
         f"{RELEVANCE} -k refused_by_name",

@@ -353,3 +353,19 @@ def test_what_has_no_rule_is_named_with_its_place(rng):
             relevance(function, None, VECTORS, composite=EVERYWHERE)
     with pytest.raises(ValueError, match="a network is a Linen or NNX module or a function"):
         relevance("network", None, VECTORS, composite=EVERYWHERE)
+    with pytest.raises(ValueError, match="returns the logits alone"):
+        relevance(lambda _, x: (x, x), None, VECTORS, composite=EVERYWHERE)
+
+
+def test_scaled_products_of_several_axes_of_channels_are_one_layer(rng):
+    p = {"w": rng.normal(size=(4, 2, 3)), "b": rng.normal(size=(2, 3)), "s": np.array(2.0)}
+
+    def heads(p, x):
+        y = (jnp.einsum("bi,ihc->bhc", x, p["w"]) + p["b"][None]) * p["s"]
+        return jax.nn.gelu(y)
+
+    found = explained(heads, VECTORS, p)
+    y = np.einsum("bi,ihc->bhc", VECTORS, p["w"])
+    expected = np.einsum("bi,ihc,bhc->bi", VECTORS, p["w"], 1 / (y + p["b"][None]))
+    assert_allclose(found.image, expected, rtol=1e-9)
+    assert set(found.lost) == {"w"}
