@@ -225,12 +225,12 @@ MUTATIONS = [
     ),
     Mutation(f"{E}/removal.py", 'mode="reflect"', 'mode="constant"', REMOVAL),
     Mutation(
-        f"{E}/faithful.py",
+        f"{E}/faithful_results.py",
         "better * (found[m, i] - found[-1, i])",
         "found[m, i] - found[-1, i]",
         FAITHFUL,
     ),
-    Mutation(f"{E}/faithful.py", "np.std(values, ddof=1)", "np.std(values)", FAITHFUL),
+    Mutation(f"{E}/faithful_results.py", "np.std(values, ddof=1)", "np.std(values)", FAITHFUL),
     Mutation(f"{E}/faithful.py", "(found * weights[rows])", "(found * weights[:1])", FAITHFUL),
     Mutation(
         "gan_forensics/report/faithfulness.py", "if gain.low > 0:", "if gain.value > 0:", FAITHFUL
