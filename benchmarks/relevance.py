@@ -29,6 +29,7 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
     import numpy as np
 
     from gan_forensics.explain import relevance
+    from gan_forensics.explain.composites import IMAGENET
     from gan_forensics.nn.initial import initial_variables
     from gan_forensics.nn.resnet import resnet50
     from gan_forensics.runtime import keep_scratch_memory, products
@@ -46,7 +47,9 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
         return jax.value_and_grad(logit)(variables["params"])
 
     run = jax.jit(
-        plain if side == "plain" else lambda variables, x: relevance(network, variables, x)
+        plain
+        if side == "plain"
+        else lambda variables, x: relevance(network, variables, x, range=IMAGENET)
     )
 
     def call():
@@ -56,7 +59,7 @@ def ours(side: str, batch: int, precision: Precision | None = None) -> in_turns.
     return call
 
 
-def probes(batch: int, rounds: int, width: int = 16) -> None:
+def probes(batch: int, rounds: int, only: list[str] | None, width: int = 16) -> None:
     """Print, for each probe network, the time of relevance over that of a plain pass."""
     import jax
     from flax import nnx
@@ -66,8 +69,8 @@ def probes(batch: int, rounds: int, width: int = 16) -> None:
     from tests.probe_networks import NAMES, probe
 
     keep_scratch_memory()
-    print(f"{'network':22} {'plain, ms':>10} {'relevance, ms':>14} {'ratio':>6}")
-    for name in NAMES:
+    print(f"{'network':22} {'plain, ms':>10} {'relevance, ms':>14} {'ratio (quartiles)':>22}")
+    for name in only or NAMES:
         p = probe(name, batch=batch, side=32, width=width)
         x, parameters = jax.device_put(p.x), jax.device_put(p.parameters)
         state = nnx.state(p.function) if parameters is None else parameters
@@ -89,9 +92,13 @@ def probes(batch: int, rounds: int, width: int = 16) -> None:
                 jax.block_until_ready(side())
                 if turn >= in_turns.WARM_UP:
                     values.append(time.perf_counter() - start)
-        ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
+        ratios = [b / a for a, b in zip(*seconds, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
         plain_ms, ours_ms = (1000 * statistics.median(values) for values in seconds)
-        print(f"{name:22} {plain_ms:10.2f} {ours_ms:14.2f} {ratio:6.2f}", flush=True)
+        print(
+            f"{name:22} {plain_ms:10.2f} {ours_ms:14.2f} {middle:6.2f} ({low:.2f} to {high:.2f})",
+            flush=True,
+        )
 
 
 def zennit(batch: int) -> in_turns.Call:
@@ -177,7 +184,7 @@ def main() -> None:
     parser.add_argument("--probes", action="store_true", help="the tests' small networks instead")
     given = parser.parse_args()
     if given.probes:
-        return probes(given.batch, given.rounds)
+        return probes(given.batch, given.rounds, given.only)
     sides = {
         "relevance": partial(ours, "relevance", given.batch),
         "plain": partial(ours, "plain", given.batch, given.precision),

@@ -15,6 +15,7 @@ FAITHFUL = "tests/test_explain_faithful.py"
 REMOVAL = "tests/test_explain_removal.py"
 VIEWS = "tests/test_explain_views.py"
 NORMS = "tests/test_explain_spectral_norm.py"
+GRAPH = "tests/test_explain_graph.py"
 
 MUTATIONS = [
     # Rules.
@@ -42,12 +43,32 @@ MUTATIONS = [
     ),
     Mutation(
         f"{E}/composites.py",
-        "return self.first if first and self.first is not None else self.conv",
-        "return self.conv",
+        "if first and self.first is not None:",
+        "if False:",
         f"{RELEVANCE} -k first_convolution",
     ),
-    Mutation(f"{E}/lrp.py", "return p * s, q * s", "return q * s, p * s", LRP),
-    Mutation(f"{E}/lrp.py", "(jnp.zeros_like(g), r))", "(r, jnp.zeros_like(g)))", LRP),
+    Mutation(f"{E}/lrp.py", "passed = tuple(x * g for", "passed = tuple(g for", LRP),
+    Mutation(f"{E}/lrp.py", "stabilised(2 * z, epsilon)", "stabilised(z, epsilon)", LRP),
+    Mutation(f"{E}/lrp.py", "lambda _, r: (r / 2, r / 2)", "lambda _, r: (r, r)", LRP),
+    Mutation(f"{E}/lrp.py", "jnp.where(y == 0, 0, x) * (r", "jnp.where(y == 0, 0, y) * (r", LRP),
+    # What equations mean.
+    Mutation(f"{E}/roles.py", "value.root in other.of:", "value.root == other.root:", GRAPH),
+    Mutation(f"{E}/roles.py", "gates.index(min(gates))", "gates.index(max(gates))", GRAPH),
+    Mutation(f"{E}/roles.py", "x = shift.inputs[0]", "pass", f"{GRAPH} -k softmax"),
+    Mutation(
+        f"{E}/roles.py",
+        "len(read) == 1 else frozenset[str]()",
+        "read else frozenset[str]()",
+        f"{GRAPH} -k gate",
+    ),
+    Mutation(f"{E}/intervals.py", "lows[0] - highs[1]", "lows[0] - lows[1]", f"{GRAPH} -k bounds"),
+    Mutation(f"{E}/intervals.py", "part(low, up) +", "part(high, up) +", f"{GRAPH} -k bounds"),
+    Mutation(
+        f"{E}/equations.py",
+        "theirs = equation if asked is None",
+        "theirs = None if asked is None",
+        f"{RELEVANCE} -k refused_by_name",
+    ),
     # Relevance of networks and units.
     Mutation(
         f"{E}/propagation.py",
@@ -63,27 +84,27 @@ MUTATIONS = [
     ),
     Mutation(
         f"{E}/propagation.py",
-        "first = _start(logits, start)",
-        "first = _start(logits, None)",
+        "back(_start(logits, start))",
+        "back(_start(logits, None))",
         f"{RELEVANCE} -k 'without_epsilon or start'",
     ),
     Mutation(
         f"{E}/canonize.py",
-        "kernel = kernel / spectral_norm(",
-        "kernel = kernel * spectral_norm(",
-        NORMS,
+        "bias = -other if bias is None else bias - other",
+        "bias = other if bias is None else bias + other",
+        f"{RELEVANCE} -k 'batch_norm or logits_are'",
     ),
     Mutation(
         f"{E}/canonize.py",
-        'jnp.sqrt(running["var"] + layer.epsilon)',
-        'jnp.sqrt(running["var"])',
+        "bias = None if bias is None else bias * other",
+        "pass",
         f"{RELEVANCE} -k 'batch_norm or logits_are'",
     ),
     # Forensic features and their masks.
     Mutation(
         f"{E}/forensic_features.py",
-        "positive = xp.maximum(r, 0).sum((1, 2))",
-        "positive = r.sum((1, 2))",
+        "positive = xp.maximum(r, 0).sum(space)",
+        "positive = r.sum(space)",
         FEATURES,
     ),
     Mutation(f"{E}/forensic_features.py", ">= confidence))", ">= CONFIDENCE))", FEATURES),
@@ -125,8 +146,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{E}/channels.py",
-        "maxima[name] = y.max((1, 2))",
-        "maxima[name] = jnp.abs(y).max((1, 2))",
+        "= maps.max(tuple(range(1, maps.ndim - 1)))",
+        "= jnp.abs(maps).max(tuple(range(1, maps.ndim - 1)))",
         CHANNELS,
     ),
     Mutation(
@@ -159,7 +180,7 @@ MUTATIONS = [
         "cam = _scaled(weighted)",
         CAM,
     ),
-    Mutation(f"{E}/grad_cam.py", "return (named or stage)[-1]", "return (named or stage)[0]", CAM),
+    Mutation(f"{E}/grad_cam.py", "(named or stage)[-1])", "(named or stage)[0])", CAM),
     Mutation(
         f"{E}/heat_maps.py", "np.percentile(heat, percentile)", "np.percentile(heat, 75)", CAM
     ),

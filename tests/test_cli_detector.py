@@ -15,6 +15,7 @@ from PIL import Image
 from gan_forensics import cli
 from gan_forensics.data import load_image, power_law_textures, save_png
 from gan_forensics.explain import bounding_box, heat_map, relevance, unit_relevance
+from gan_forensics.explain.composites import IMAGENET
 from gan_forensics.forensics.detectors import load_detector
 from gan_forensics.forensics.explanations import (
     Explanation,
@@ -359,7 +360,7 @@ def test_patches_show_what_makes_the_most_active_unit_fire(detector, folders):
     chosen = [features[0], next(f for f in features if f.layer != features[0].layer)]
     x = preprocess(images)
     for feature, row in zip(chosen, patches(made, images, chosen, n=2), strict=True):
-        options = {"layer": feature.layer, "channel": feature.channel}
+        options = {"layer": feature.layer, "channel": feature.channel, "range": IMAGENET}
         slow = jax.jit(lambda v, x, options=options: unit_relevance(made.network, v, x, **options))(
             made.variables, x
         )
@@ -389,9 +390,8 @@ def test_evidence_adds_up_to_the_logit_less_the_biases(detector, folders):
     image = load_image(folders[1] / "000.png")
     found = explain(made, [image])[0]
     x = preprocess(image[None])
-    told = jax.jit(lambda v, x: relevance(made.network, v, x, start=lambda logits: logits))(
-        made.variables, x
-    )
+    options = {"range": IMAGENET, "start": lambda logits: logits}
+    told = jax.jit(lambda v, x: relevance(made.network, v, x, **options))(made.variables, x)
     kept = float(told.logits[0, 0]) - sum(float(lost[0]) for lost in told.lost.values())
     assert found.score == pytest.approx(float(told.logits[0, 0]), rel=1e-4)
     assert found.relevance.mean() == pytest.approx(kept, rel=1e-3, abs=1e-5)

@@ -65,6 +65,8 @@ def _through(program: Program, step: Step, sides: list[Any], data: list[bool]) -
         return lows[0] - highs[1], highs[0] - lows[1]
     if name == "mul":
         return _least([a * b for a in sides[0] for b in sides[1]])
+    if name in ("pad", "rev"):
+        return at(*lows), at(*highs)
     # All else knows how many images there are.
     shapes = [program.shapes[i].shape for i in step.inputs]
     lows, highs = (

@@ -99,8 +99,6 @@ def as_function(function: Any, parameters: Any) -> tuple[Callable[[Any, Any], An
     """
     if isinstance(function, _Linen | _Nnx | _Plain):
         return function, parameters
-    if isinstance(function, _Linen | _Nnx | _Plain):
-        return function, parameters
     if isinstance(function, nn.Module):
         return _Linen(function), parameters
     nnx: Any = sys.modules.get("flax.nnx")  # Who has such a module has imported it.
