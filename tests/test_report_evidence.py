@@ -134,7 +134,7 @@ def test_recalibration_is_told_with_the_digest_of_the_detector_before_it():
     said, _ = answers(facts={**FACTS, "recalibrated": [record]})
     reference = said["On which reference data?"]
     assert (
-        "calibrators were moved since, and its threshold set anew, on images from mine and fak"
+        "calibrators were moved since, and its threshold set anew, on images from mine, fakes "
         in (reference)
     )
     assert "ab" * 32 in reference and "set no threshold" not in reference
