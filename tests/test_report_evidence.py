@@ -124,3 +124,20 @@ def test_the_wording_of_the_page_is_that_of_the_verdicts():
         assert row[1:] == [verbal(np.log10(least)), verbal(-np.log10(least))]
         assert row[0].split(" ")[0].replace(",", "") == f"{least:.0f}"
     assert rows[1][0] == "2 to 10" and rows[-1][0] == "1,000,000 and more"
+
+
+def test_recalibration_is_told_with_the_digest_of_the_detector_before_it():
+    record = {
+        "from": "ab" * 32, "how": "moved", "threshold": "set anew",
+        "sources": {"photographs": "mine", "gan": "fakes"},
+    }  # fmt: skip
+    said, _ = answers(facts={**FACTS, "recalibrated": [record]})
+    reference = said["On which reference data?"]
+    assert (
+        "calibrators were moved since, and its threshold set anew, on images from mine, fakes "
+        in (reference)
+    )
+    assert "ab" * 32 in reference and "set no threshold" not in reference
+    assert "set no threshold" in answers()[0]["On which reference data?"]
+    for odd in ([], [3], [{"sources": 3}], "x", {"how": 1}):
+        answers(facts={**FACTS, "recalibrated": odd})

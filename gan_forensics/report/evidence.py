@@ -4,7 +4,7 @@ The questions are those that forensic validation asks of a method (ENFSI, "Guide
 reporting in forensic science", 2015; Meuwly, Ramos and Haraksim, Forensic Science Int. 2017).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.files import listed, shown
@@ -109,9 +109,8 @@ def _reference(calibration, calibrators: Mapping[str, "Calibrator"], facts) -> s
             generated = _counted("generated image", c.fake_scores, c.fake_weights)
             counts.setdefault(f"{photographs} and {generated}", []).append(tier)
         each = [f"{count} ({listed(tiers)})" for count, tiers in counts.items()]
-        said.append(
-            f"Reference images, which trained nothing and set no threshold: {'; '.join(each)}."
-        )
+        apart = "" if facts.get("recalibrated") else " and set no threshold"
+        said.append(f"Reference images, which trained nothing{apart}: {'; '.join(each)}.")
     else:
         said.append("No reference images, and so no likelihood ratios.")
     if calibration is not None:
@@ -124,7 +123,22 @@ def _reference(calibration, calibrators: Mapping[str, "Calibrator"], facts) -> s
     for name, word in (("real", "Photographs"), ("fake", "Generated images")):
         if isinstance(facts.get(name), str | int) and facts[name] != "":
             said.append(f"{word} from {shown(facts[name])}.")
-    return " ".join(said)
+    return " ".join([*said, *_recalibrated(facts)])
+
+
+def _recalibrated(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What `detect recalibrate` did since the detector was fitted, as its facts tell."""
+    records = facts.get("recalibrated")
+    for one in records if isinstance(records, list) else []:
+        known = one if isinstance(one, Mapping) else {}
+        sources = known.get("sources")
+        names = [shown(name) for name in sources.values()] if isinstance(sources, Mapping) else []
+        yield (
+            f"Its calibrators were {shown(known.get('how', 'changed'))} since, and its threshold "
+            f"{shown(known.get('threshold', 'changed'))}, on images from "
+            f"{listed(names) if names else 'unknown sources'} (of the detector with SHA-256 "
+            f"{shown(known.get('from', 'unknown'))})."
+        )
 
 
 def _counted(what: str, scores: Any, weights: Any) -> str:
