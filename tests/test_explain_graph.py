@@ -223,6 +223,14 @@ def test_layers_are_named_by_their_parameters_and_weights_may_stand_in_the_funct
     assert_allclose(closed.image, found.image, rtol=1e-5, atol=1e-7)
 
 
+def test_weights_of_jax_may_stand_in_a_function_that_is_traced_already():
+    w = jnp.ones((4, 1))  # known numbers, which nobody may compare within a trace
+    found = jax.eval_shape(
+        lambda x: relevance(lambda _, x: x @ w, None, x, composite=EVERYWHERE), VECTORS
+    )
+    assert found.image.shape == VECTORS.shape and list(found.lost) == ["dense_0"]
+
+
 class Stranger(nnx.Module):
     def __init__(self, rngs):
         self.conv = nnx.Conv(3, 4, (3, 3), rngs=rngs)
