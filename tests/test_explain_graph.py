@@ -367,6 +367,40 @@ def test_what_has_no_rule_is_named_with_its_place(rng):
         relevance(lambda _, x: (x, x), None, VECTORS, composite=EVERYWHERE)
 
 
+STOPS = {
+    "convert_element_type": lambda y: y.astype(jnp.int32).astype(y.dtype),
+    "gt": lambda y: (y > 0).astype(y.dtype),
+    "stop_gradient": jax.lax.stop_gradient,
+    "argmax": lambda y: jax.nn.one_hot(y.argmax(-1), 4),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_where_nothing_of_the_images_is_left_the_step_is_named(name):
+    def network(leak):
+        def logits(p, x):
+            y = x @ p["w"]
+            return (STOPS[name](y) + y if leak else STOPS[name](y)) @ p["v"]
+
+        return logits
+
+    p = {"w": np.eye(4), "v": np.ones((4, 1))}
+    words = (
+        rf"no relevance comes by {name} of \[2, 4\].* at .*test_explain_graph.py:\d+: .*that way"
+    )
+    with pytest.raises(ValueError, match=words):
+        relevance(network(leak=False), p, VECTORS, composite=EVERYWHERE)
+    kept = jax.eval_shape(
+        lambda x: relevance(network(leak=True), p, x, composite=EVERYWHERE), VECTORS
+    )  # a part of it is enough
+    assert kept.image.shape == VECTORS.shape
+
+
+def test_a_function_of_its_parameters_alone_is_refused():
+    with pytest.raises(ValueError, match="the logits do not depend on the images"):
+        relevance(lambda p, x: jnp.ones((2, 1)) * p, np.ones(()), VECTORS, composite=EVERYWHERE)
+
+
 def test_scaled_products_of_several_axes_of_channels_are_one_layer(rng):
     p = {"w": rng.normal(size=(4, 2, 3)), "b": rng.normal(size=(2, 3)), "s": np.array(2.0)}
 
