@@ -64,7 +64,7 @@ MUTATIONS = [
     Mutation(f"{E}/intervals.py", "lows[0] - highs[1]", "lows[0] - lows[1]", f"{GRAPH} -k bounds"),
     Mutation(f"{E}/intervals.py", "part(low, up) +", "part(high, up) +", f"{GRAPH} -k bounds"),
     Mutation(
-        f"{E}/equations.py",
+        f"{E}/tracing.py",
         "theirs = equation if asked is None",
         "theirs = None if asked is None",
         f"{RELEVANCE} -k refused_by_name",
@@ -225,12 +225,12 @@ MUTATIONS = [
     ),
     Mutation(f"{E}/removal.py", 'mode="reflect"', 'mode="constant"', REMOVAL),
     Mutation(
-        f"{E}/faithful.py",
+        f"{E}/faithful_results.py",
         "better * (found[m, i] - found[-1, i])",
         "found[m, i] - found[-1, i]",
         FAITHFUL,
     ),
-    Mutation(f"{E}/faithful.py", "np.std(values, ddof=1)", "np.std(values)", FAITHFUL),
+    Mutation(f"{E}/faithful_results.py", "np.std(values, ddof=1)", "np.std(values)", FAITHFUL),
     Mutation(f"{E}/faithful.py", "(found * weights[rows])", "(found * weights[:1])", FAITHFUL),
     Mutation(
         "gan_forensics/report/faithfulness.py", "if gain.low > 0:", "if gain.value > 0:", FAITHFUL

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gan_forensics import cli
-from gan_forensics.cli.robustness import DetectRobustness
+from gan_forensics.cli import real_and_fake
 from gan_forensics.data import load_image, power_law_textures, save_png
 from gan_forensics.data.carriers import CARRIERS
 from gan_forensics.data.corruptions import CORRUPTIONS
@@ -221,8 +221,8 @@ def test_what_cannot_be_measured_is_told(asked, said, made, capsys, monkeypatch,
 def test_a_folder_with_an_equals_sign_and_a_made_source_are_sources(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b").mkdir()
-    command = DetectRobustness("real", ("a=b", "toy:powerlaw?n=9", "./x=y", "c=toy:x?n=2"), ())
-    assert command._fakes() == {
+    texts = ("a=b", "toy:powerlaw?n=9", "./x=y", "c=toy:x?n=2")
+    assert real_and_fake.by_name(texts) == {
         "a=b": "a=b", "toy:powerlaw?n=9": "toy:powerlaw?n=9", "./x=y": "./x=y", "c": "toy:x?n=2",
     }  # fmt: skip
 

@@ -58,12 +58,16 @@ def test_fit_says_target_and_measurement_and_writes_a_page(folders, tmp_path, ca
     said = capsys.readouterr()
     made = load_detector(out)
     plain = made.calibration.as_they_are
-    assert "66 real and 88 generated images trained it, 22 other real ones set" in said.out
+    assert "44 real and 66 generated images trained it, 22 other real ones set" in said.out
+    assert "22 real and 22 generated ones calibrated likelihood ratios" in said.out
     assert f"target 5.0%; measured on other real images {plain.false_alarms.words}" in said.out
     assert "noise of 3 levels" in said.out and str(tmp_path / "d.html") in said.out
     assert "110 PNG, 32x32, RGB" in said.err and "WARNING" not in said.err
     page = (tmp_path / "d.html").read_text(encoding="utf-8")
     assert "screenshot at 125 %" in page and "no better than chance" in page
+    for tier in ("clean", "web", "hard"):
+        assert f"Likelihood ratios, {tier}: " in said.out
+    assert made.facts["generators"] == {str(folders[1]): 110}
     assert "Generators: " in page and "weak support for photograph" in page
     assert made.facts["real"] == str(folders[0]) and made.facts["audit"]["biased"] is False
 

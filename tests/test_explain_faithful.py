@@ -8,16 +8,11 @@ from numpy.testing import assert_allclose
 from scipy.stats import ttest_1samp
 
 from gan_forensics.explain import composites, faithful
-from gan_forensics.explain.faithful import (
-    RANDOM,
-    Faithfulness,
-    cam_map,
-    faithfulness,
-    interval,
-    joined,
-    map_faithfulness,
-)
+from gan_forensics.explain.faithful import cam_map, faithfulness, map_faithfulness
+from gan_forensics.explain.faithful_results import RANDOM, Faithfulness, interval, joined
 from gan_forensics.explain.removal import area
+from gan_forensics.report.blocks import Picture, Table
+from gan_forensics.report.explanations import faithful_section
 from gan_forensics.report.faithfulness import area_table, faithfulness_figure, gain_words
 
 
@@ -309,3 +304,15 @@ def test_grad_cam_looks_at_the_last_convolution_with_places(images, rng):
         RANDOM,
     )
     assert_allclose(found.deletion[3], found.deletion[4], rtol=0, atol=1e-5)
+
+
+def test_the_page_says_what_was_measured_or_why_it_was_not():
+    reason = "1 of 1 images can be measured, and an interval needs two"
+    section = faithful_section(reason)
+    assert section.blocks == [
+        f"Whether the evidence is more than chance was not measured: {reason}."
+    ]
+    words, picture, table = faithful_section(curves([1, -0.8, 1, -0.8])).blocks
+    assert isinstance(words, str) and words.startswith("On these images the evidence does not beat")
+    assert "On 4 of the images above" in words and "crops of one photograph are not" in words
+    assert isinstance(picture, Picture) and isinstance(table, Table) and len(table.rows) == 8

@@ -107,7 +107,8 @@ def test_a_norm_of_what_was_pooled_is_one_too():
 
 
 def test_a_gate_gets_nothing_and_two_values_half_each():
-    w, ones = {"gate": np.eye(4)}, np.ones((2, 4))
+    w, turned = {"gate": np.eye(4)}, {"gate": np.eye(4)[::-1]}
+    start, ones = np.arange(8.0).reshape(2, 4), np.ones((2, 4))
     gated = {
         "sigmoid": lambda p, x: x * jax.nn.sigmoid(x @ p["gate"]),
         "hard": lambda p, x: jax.nn.hard_sigmoid(x @ p["gate"]) * x,
@@ -115,7 +116,8 @@ def test_a_gate_gets_nothing_and_two_values_half_each():
         "divisor": lambda p, x: x / (1 + (x @ p["gate"]) ** 2),
     }
     for name, function in gated.items():
-        assert_allclose(explained(function, VECTORS, w).image, ones, err_msg=name)
+        found = explained(function, VECTORS, turned, start)
+        assert_array_equal(found.image, start, err_msg=name)
     twice = explained(lambda p, x: x * (x @ p["gate"])[:, ::-1], VECTORS, w)
     assert_allclose(twice.image, ones, rtol=1e-9)  # a half of its own place, a half of another
     one = explained(lambda p, x: x * (x @ p["gate"])[:, ::-1], VECTORS, w, np.eye(4)[:2])
@@ -353,3 +355,19 @@ def test_what_has_no_rule_is_named_with_its_place(rng):
             relevance(function, None, VECTORS, composite=EVERYWHERE)
     with pytest.raises(ValueError, match="a network is a Linen or NNX module or a function"):
         relevance("network", None, VECTORS, composite=EVERYWHERE)
+    with pytest.raises(ValueError, match="returns the logits alone"):
+        relevance(lambda _, x: (x, x), None, VECTORS, composite=EVERYWHERE)
+
+
+def test_scaled_products_of_several_axes_of_channels_are_one_layer(rng):
+    p = {"w": rng.normal(size=(4, 2, 3)), "b": rng.normal(size=(2, 3)), "s": np.array(2.0)}
+
+    def heads(p, x):
+        y = (jnp.einsum("bi,ihc->bhc", x, p["w"]) + p["b"][None]) * p["s"]
+        return jax.nn.gelu(y)
+
+    found = explained(heads, VECTORS, p)
+    y = np.einsum("bi,ihc->bhc", VECTORS, p["w"])
+    expected = np.einsum("bi,ihc,bhc->bi", VECTORS, p["w"], 1 / (y + p["b"][None]))
+    assert_allclose(found.image, expected, rtol=1e-9)
+    assert set(found.lost) == {"w"}

@@ -115,7 +115,7 @@ def test_what_is_moved_beside_constants_loses_what_lands_on_these(rng):
         def function(parts, rest):
             return jnp.concatenate([*rest, *parts], 1)
 
-        return lrp.move(function, [x], lost, images=TWO, rest=[token], reads=[TWO])
+        return lrp.moved(function, [x], lost, images=TWO, rest=[token], reads=[TWO])
 
     _, (passed, _, lost) = relevance_of(beside, x, token, np.zeros(2), r=r)
     assert_array_equal(passed, r[:, 1:])

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gan_forensics.files import archives
 from gan_forensics.files.archives import write_archive
-from gan_forensics.forensics import archive, canvases, fitting
+from gan_forensics.forensics import archive, canvases, fitting, measure
 from gan_forensics.forensics.archive import (
     FORMAT,
     check_fields,
@@ -36,6 +36,8 @@ def roughness(images):
 @pytest.fixture(autouse=True)
 def stand_in_features(monkeypatch):
     monkeypatch.setitem(FEATURES, "durall", roughness)
+    # What carriers do is measured elsewhere (test_forensics_calibration.py).
+    monkeypatch.setattr(measure, "MOST_CARRIED", 3)
 
 
 def make_images(rng, n, contrast):

@@ -262,6 +262,7 @@ def lengthen(header, arrays):
         (lambda h, a: h.update(settings={"width": "a"}), "no valid 'width'"),
         (lambda h, a: h.update(settings={"depth": 1e8}), "no valid 'depth': .* at most 8"),
         (lambda h, a: h.update(settings={"dtype": "x"}), "settings have an unknown 'dtype'"),
+        (lambda h, a: h["facts"].update(augment=3), "no valid 'augment'"),
         (
             lambda h, a: h.update(arch="dct_cnn", settings={"side": 4096}),
             "arrays are not those of images of 4096x4096",
@@ -517,10 +518,21 @@ def test_a_finished_run_is_loaded_and_not_trained_again(trained, parts, monkeypa
 
 
 def test_no_steps_calibrate_the_weights_as_they_are(parts, tmp_path):
+    reference = [textures(20, exponent, seed) for exponent, seed in ((1.5, 8), (0.3, 9))]
+    parts = parts._replace(
+        reference=tuple(ArraySource(image=images) for images in reference),
+        reference_groups=(np.arange(20), np.arange(20) // 2),
+    )
     detector = train_detector(parts, CONFIG, tmp_path / "run", steps=0, progress=False)
     params, stats = initial_variables(CONFIG)
     jax.tree.map(assert_array_equal, detector.variables, {"params": params, **stats})
     assert detector.facts["step"] == 0
+    clean, tier = detector.calibrators["clean"], detector.calibration.tiers[0]
+    assert_allclose(clean.real_scores, detector.score(reference[0]), rtol=1e-5, atol=1e-6)
+    assert set(clean.real_weights) == {1.0} and set(clean.fake_weights) == {0.5}
+    assert (tier.n_real, tier.n_fake, tier.measured_fake) == (20, 20, 30)
+    # All of them, whatever they are for.
+    assert detector.facts["generators"] == {"images in memory": 48 + 60 + 20}
 
 
 def test_the_stopper_ends_training(parts, tmp_path, monkeypatch):

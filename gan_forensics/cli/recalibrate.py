@@ -85,11 +85,11 @@ class DetectRecalibrate:
         earlier = detector.facts.get("recalibrated")
         earlier = earlier if isinstance(earlier, list) else []
         facts = {**detector.facts, "recalibrated": [*earlier, record]}
-        now = replace(made.detector, facts=facts)
-        now.save(self.out)
+        trained = replace(made.detector, facts=facts)
+        trained.save(self.out)
         lines = sentences(detector, made, refit=self.refit)
         tell(*lines)
-        page = recalibration_page(page, now, made.changes, [*lines, *said], record)
+        page = recalibration_page(page, trained, made.changes, [*lines, *said], record)
         tell(f"Saved to {self.out}; open {page}.")
         weights = ("--weights", self.weights) if self.weights else ()
         tell_next("detect", "score", "suspects", "--detector", self.out, *weights)

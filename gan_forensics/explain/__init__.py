@@ -8,7 +8,8 @@ from gan_forensics.explain.channels import (
     top_images,
 )
 from gan_forensics.explain.composites import Composite
-from gan_forensics.explain.faithful import Area, Faithfulness, MeanInterval, faithfulness
+from gan_forensics.explain.faithful import faithfulness
+from gan_forensics.explain.faithful_results import Area, Faithfulness, MeanInterval
 from gan_forensics.explain.forensic_features import (
     FeatureRelevance,
     channel_shares,

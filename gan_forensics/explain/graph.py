@@ -15,11 +15,12 @@ from jaxtyping import Array
 from gan_forensics.explain import lrp
 from gan_forensics.explain.canonize import effective
 from gan_forensics.explain.composites import Composite, told
-from gan_forensics.explain.equations import Program, Step, described, places_summed
+from gan_forensics.explain.equations import Program, Step, places_summed
 from gan_forensics.explain.intervals import Bounds, bounds_of
 from gan_forensics.explain.layers import Layer
 from gan_forensics.explain.networks import Network
 from gan_forensics.explain.roles import Role
+from gan_forensics.explain.tracing import described
 
 # What else than layers does not conserve relevance, by the role of the step.
 LOSSES = {
@@ -33,10 +34,14 @@ LOSSES = {
 
 def losses(network: Network) -> list[str]:
     """Where a network may lose relevance: its layers, and the kinds of `LOSSES` that it has."""
+    inside = set[int]().union(*(layer.place.steps for layer in network.layers.values()))
+    pairs = zip(network.program.steps, network.meaning.roles, strict=True)
     kinds = {
         LOSSES[role.kind]
-        for step, role in zip(network.program.steps, network.meaning.roles, strict=True)
-        if role.kind in LOSSES and (role.kind != "move" or _constants(network, step))
+        for number, (step, role) in enumerate(pairs)
+        if role.kind in LOSSES
+        and number not in inside
+        and (role.kind != "move" or _constants(network, step))
     }
     return [*network.layers, *sorted(kinds - set(network.layers))]
 
@@ -62,10 +67,8 @@ def propagating(
     ends: dict[int, tuple[str, Layer]] = {}
     skipped: set[int] = set()
     for name, layer in network.layers.items():
-        place = layer.place
-        own = {place.step, *place.chain} | ({place.fused} if place.fused is not None else set())
-        ends[max(own)] = name, layer
-        skipped |= own
+        ends[max(layer.place.steps)] = name, layer
+        skipped |= layer.place.steps
 
     def run(parameters, x, probes):
         out, lost = probes
@@ -74,7 +77,9 @@ def propagating(
             if number in ends:
                 name, layer = ends[number]
                 y = _layer(network, layer, composite, pixels, values, out.get(name), lost[name])
-                values.update(dict.fromkeys((layer.place.made, layer.place.output), y))
+                # Whatever stands in between is known by what is made in the end.
+                for place in (layer.place.step, *layer.place.chain):
+                    values.update(dict.fromkeys(program.steps[place].outputs, y))
             elif number not in skipped:
                 made = _propagated(network, step, role, composite.epsilon, values, lost)
                 values.update(zip(step.outputs, made, strict=True))
@@ -184,7 +189,7 @@ def _propagated(
         return [lrp.bilinear(joined, p, q, account, images=images, epsilon=epsilon)]
     reads = [_images(network, step.inputs[place]) for place in data]
     if kind == "move":
-        return [lrp.move(function, parts, account, images=images, rest=rest, reads=reads)]
+        return [lrp.moved(function, parts, account, images=images, rest=rest, reads=reads)]
     # A sum over n places is n times their mean, and stabilised as such.
     many = places_summed(step) if step.name in ("reduce_sum", "reduce_window_sum") else 1
     reads = reads if kind == "sum" and rest else []

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gan_forensics.explain.equations import Program, Step
-from gan_forensics.explain.roles import MOVES, POINTWISE, SUMS, Meaning
+from gan_forensics.explain.roles import Meaning
+from gan_forensics.explain.values import MOVES, POINTWISE, SUMS
 
 Bounds = tuple[Array, Array]
 

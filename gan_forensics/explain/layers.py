@@ -50,6 +50,11 @@ class Place(NamedTuple):
     output: int
     axes: tuple[tuple[int, int], ...]
 
+    @property
+    def steps(self) -> set[int]:
+        """All that belong to the layer."""
+        return {self.step, *self.chain} | (set() if self.fused is None else {self.fused})
+
 
 class Layer(NamedTuple):
     """A linear layer of a network.

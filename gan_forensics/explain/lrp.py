@@ -220,7 +220,7 @@ def softmax(
     return softmax(x, y, lost)
 
 
-def move(
+def moved(
     function: Callable[..., Array],
     parts: Sequence[Array],
     lost: Float[Array, " b"],
@@ -235,7 +235,7 @@ def move(
     """
 
     @jax.custom_vjp
-    def move(parts, rest, lost):
+    def moved(parts, rest, lost):
         return function(parts, rest)
 
     def backward(saved, r):
@@ -247,5 +247,5 @@ def move(
             leak = leak - own.sums(part)
         return passed, None, leak
 
-    move.defvjp(lambda parts, rest, lost: (function(parts, rest), (parts, rest)), backward)
-    return move(tuple(parts), tuple(rest), lost)
+    moved.defvjp(lambda parts, rest, lost: (function(parts, rest), (parts, rest)), backward)
+    return moved(tuple(parts), tuple(rest), lost)

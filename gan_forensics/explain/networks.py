@@ -19,9 +19,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gan_forensics.data.images import check_axes
-from gan_forensics.explain.equations import Program, traced
+from gan_forensics.explain.equations import Program
 from gan_forensics.explain.layers import Layer, Path, layers_of
 from gan_forensics.explain.roles import Meaning, meaning
+from gan_forensics.explain.tracing import traced
 from gan_forensics.nn.calling import apply, told
 
 MOST_CHANNELS = 4
@@ -56,15 +57,24 @@ def network_of(function: Any, parameters: Any, x: Any) -> Network:
     Args:
         function, parameters: as above.
         x: images, or anything with their shape and dtype.
+
+    Raises:
+        ValueError: for what is no network, and one that gives several arrays.
     """
     function, parameters = as_function(function, parameters)
     pairs, _ = jax.tree_util.tree_flatten_with_path(parameters)
     linen = isinstance(function, _Linen)
-    paths, leaves = [_path(path, linen) for path, _ in pairs], [leaf for _, leaf in pairs]
+    paths = [_path(path, linen) for path, _ in pairs]
+    leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for _, leaf in pairs]
     floats = [jax.dtypes.canonicalize_dtype(a.dtype) for a in (x, *leaves)
               if jnp.issubdtype(a.dtype, jnp.floating)]  # fmt: skip
     dtype = jnp.result_type(jnp.float32, *floats)
-    program, _ = traced(function, parameters, x, dtype=dtype)
+    program, made = traced(function, parameters, x, dtype=dtype)
+    if len(program.outputs) != 1 or len(program.shapes[program.outputs[0]].shape) < 1:
+        raise ValueError(
+            f"the network gives {jax.tree.map(lambda a: list(a.shape), made)}: give one that "
+            "returns the logits alone, one row for each image, or something with `logits`"
+        )
     found = meaning(program, len(leaves))
     return Network(program, found, layers_of(program, found, paths), leaves)
 

@@ -7,80 +7,38 @@ Each value that carries data is known by where it came from:
   and so does what joins two values of one origin;
 - its *root*: the same, through moves and norms as well. What was summed up over places of a root,
   and passed no layer with parameters since, is a *statistic* of it. What a value is shifted or
-  divided by is then a norm (layer, group, instance, RMS, L2), and relevance passes to
-  the value: the identity rule of AttnLRP (Achtibat et al., ICML 2024, arXiv 2402.05602, section
-  3.3.2, proposition 3.4 for layer norm; Ali et al., ICML 2022, hold the divisor constant likewise).
+  divided by is then a norm (layer, group, instance, RMS, L2), and relevance passes to the value:
+  the identity rule of AttnLRP (Achtibat et al., ICML 2024, arXiv 2402.05602, on normalisation; Ali
+  et al., ICML 2022, hold the divisor constant likewise).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from gan_forensics.explain.equations import Program, Step
+from gan_forensics.explain.values import (
+    BOUNDED,
+    MOVES,
+    NO_GATE,
+    POINTWISE,
+    SIGMOID,
+    SUMS,
+    Value,
+    batch_axis,
+    never_negative,
+    varying,
+    wide,
+)
 
-# Moving values about, unchanged: the ordinary gradient moves relevance back the same way. A maximum
-# hands it to the winner; which of several equal places of a window wins is up to the backend, the
-# first on CPUs, while a maximum over whole axes shares it among them.
-MOVES = frozenset(
-    "reshape squeeze expand_dims transpose broadcast_in_dim slice concatenate pad rev split "
-    "select_n reduce_window_max reduce_max reduce_min cummax cummin sort top_k gather "
-    "dynamic_slice dynamic_update_slice scatter optimization_barrier".split()
-)
-# Functions of values, place by place.
-POINTWISE = frozenset(
-    "max min clamp neg abs sign floor ceil round tanh logistic exp exp2 log log1p expm1 erf erfc "
-    "sqrt rsqrt cbrt square integer_pow pow add sub mul div rem add_any sin cos tan asin acos atan "
-    "sinh cosh asinh acosh atanh select_n convert_element_type reduce_precision copy "
-    "copy_p".split()
-)
-SUMS = frozenset({"reduce_sum", "reduce_window_sum", "cumsum", "scatter-add"})
-# Of values that are not negative they make such again.
-_KEEPS_SIGNS = frozenset(
-    "min add add_any mul div sqrt rsqrt cbrt tanh erf log1p expm1 convert_element_type "
-    "reduce_precision copy copy_p".split()
-).union(MOVES, SUMS)
 _COMPARISONS = frozenset("gt ge lt le eq ne and or not xor is_finite".split())
 _EXTREMES = frozenset({"reduce_max", "reduce_min"})
 _PRODUCTS = frozenset({"conv_general_dilated", "dot_general"})
-
-# How sure it is that a value is a gate between closed and open: a sigmoid, a value between two
-# bounds (a hard sigmoid, as it is written), or none.
-SIGMOID, BOUNDED, NO_GATE = 2, 1, 0
-
-
-@dataclass(frozen=True)
-class Value:
-    """What is known of a value.
-
-    Attributes:
-        data: whether relevance flows through it.
-        leaves: the parameters that it depends on, by their places.
-        varies: of a constant, the axes along which it may differ.
-        origin, root: numbers of values, see above.
-        of: the roots that it is a statistic of.
-        gate: how sure it is that it is one.
-        bounds: whether it was bounded from below, and from above, by constants.
-        positive: whether it is known never to be negative.
-        shallow: whether it has passed no layer yet.
-        batch: the axis of the images, None where it is not known.
-    """
-
-    data: bool
-    leaves: frozenset[int] = frozenset()
-    varies: frozenset[int] = frozenset()
-    origin: int = -1
-    root: int = -1
-    of: frozenset[int] = frozenset()
-    gate: int = NO_GATE
-    bounds: frozenset[str] = frozenset()
-    positive: bool = False
-    shallow: bool = True
-    batch: int | None = 0
 
 
 class Role(NamedTuple):
@@ -128,7 +86,7 @@ def meaning(program: Program, leaves: int) -> Meaning:
     for place, number in enumerate(program.inputs):
         shape = program.shapes[number].shape
         if place < leaves:
-            reader.values[number] = Value(False, frozenset({place}), _wide(shape))
+            reader.values[number] = Value(False, frozenset({place}), wide(shape))
         else:
             reader.values[number] = Value(True, origin=number, root=number)
     for number, constant in program.constants.items():
@@ -136,7 +94,7 @@ def meaning(program: Program, leaves: int) -> Meaning:
         own = frozenset({number}) if not leaves and math.prod(shape) > 1 else frozenset[int]()
         known = jnp.issubdtype(constant.dtype, np.number) and not isinstance(constant, Tracer)
         positive = known and bool(np.all(constant >= 0))
-        reader.values[number] = Value(False, own, _wide(shape), positive=positive)
+        reader.values[number] = Value(False, own, wide(shape), positive=positive)
     roles = [reader.read(step) for step in program.steps]
     return Meaning(reader.values, roles)
 
@@ -162,7 +120,7 @@ class _Reader:
             role, made = self.carried(step, known, data)
         for i in step.outputs:
             carried = made.data and jnp.issubdtype(shapes[i].dtype, jnp.inexact)
-            value = replace(made, data=carried, positive=_positive(step, known))
+            value = replace(made, data=carried, positive=never_negative(step, known))
             own = {"origin": i} if made.origin < 0 else {}
             own |= {"root": i} if made.root < 0 else {}
             self.values[i] = replace(value, **own) if made.data else value
@@ -171,7 +129,7 @@ class _Reader:
     def constant(self, step: Step, known: Sequence[Value]) -> Value:
         leaves = frozenset[int]().union(*(value.leaves for value in known))
         origins = {value.origin for value in known if value.origin >= 0}
-        varies = _varies(step, [value.varies for value in known], self.program.shapes)
+        varies = varying(step, [value.varies for value in known], self.program.shapes)
         alike = len(origins) == 1 and step.name in POINTWISE | _COMPARISONS
         origin = origins.pop() if alike else -1
         return Value(False, leaves, varies, origin)
@@ -187,7 +145,7 @@ class _Reader:
             of=read[0].of.intersection(*(value.of for value in read[1:])),
             gate=min(value.gate for value in read),
             shallow=all(value.shallow for value in read),
-            batch=_batch(step, data[0], read[0], shapes, self.images),
+            batch=batch_axis(step, data[0], read[0], shapes, self.images),
         )
         # A sum is the root of what follows, and a statistic of what it is made of.
         summed = frozenset.intersection(*(value.of | {value.root} for value in read))
@@ -202,7 +160,7 @@ class _Reader:
         if name in SUMS:
             return Role("sum"), total
         if name in _PRODUCTS:
-            return self.product(known, data, total)
+            return self.product(step, known, data, total)
         if name in POINTWISE and len(data) == 1:
             return self.beside_a_constant(step, known, data[0], made)
         if name in ("add", "sub", "mul", "div", "add_any", "max", "min") and len(data) == 2:
@@ -271,11 +229,14 @@ class _Reader:
             return Role("pass", gates.index(min(gates))), fresh
         return Role("product"), fresh
 
-    def product(self, known: list[Value], data: list[int], total: Value) -> tuple[Role, Value]:
+    def product(
+        self, step: Step, known: list[Value], data: list[int], total: Value
+    ) -> tuple[Role, Value]:
         fresh = Value(data=True, shallow=total.shallow, batch=total.batch)
         if len(data) == 2:
             return Role("bilinear"), replace(fresh, of=total.of)
-        if known[1 - data[0]].leaves:
+        images_first = data[0] == 0 or step.name == "dot_general"
+        if known[1 - data[0]].leaves and images_first:
             return Role("layer", data[0]), replace(fresh, shallow=False)
         return Role("fixed", data[0]), fresh
 
@@ -299,89 +260,6 @@ class _Reader:
         return Role("softmax", x, tuple(total.equation.params["axes"]))
 
 
-def _positive(step: Step, known: Sequence[Value]) -> bool:
-    """Whether the result of a step is known never to be negative."""
-    name, signs = step.name, [value.positive for value in known]
-    if name in ("logistic", "exp", "exp2", "square", "abs", "erfc", "iota"):
-        return True
-    if name == "integer_pow":
-        return step.equation.params["y"] % 2 == 0 or signs[0]
-    if name == "max":
-        return any(signs)
-    if name in ("select_n", "gather", "dynamic_slice"):
-        return all(signs[1:] if name == "select_n" else signs[:1])
-    return name in _KEEPS_SIGNS and step.inner is None and all(signs)
-
-
 def _is_summand(constant: Value) -> bool:
     """Whether a constant that is added has values of its own for places, as positions have."""
     return bool(constant.leaves) and len(constant.varies) > 1
-
-
-def _wide(shape: Sequence[int]) -> frozenset[int]:
-    return frozenset(axis for axis, size in enumerate(shape) if size > 1)
-
-
-def _varies(step: Step, known: list[frozenset[int]], shapes: Sequence[Any]) -> frozenset[int]:
-    """The axes along which the result of constants may differ."""
-    read, made = [shapes[i].shape for i in step.inputs], shapes[step.outputs[0]].shape
-    name, params = step.name, step.equation.params
-    if name in POINTWISE or name in ("convert_element_type", "copy"):
-        return frozenset[int]().union(*known)
-    if name == "broadcast_in_dim":
-        return frozenset(params["broadcast_dimensions"][axis] for axis in known[0])
-    if name == "transpose":
-        return frozenset(params["permutation"].index(axis) for axis in known[0])
-    if name in ("reshape", "squeeze", "expand_dims"):
-        before, after = ([a for a, n in enumerate(s) if n > 1] for s in (read[0], made))
-        if [read[0][a] for a in before] == [made[a] for a in after]:
-            return frozenset(after[before.index(axis)] for axis in known[0])
-    return _wide(made)
-
-
-def _batch(step: Step, place: int, value: Value, shapes: Sequence[Any], images: int) -> int | None:
-    """The axis of the images in the result, of the operand at a place.
-
-    Where it was merged with others it is the outer one of them.
-    """
-    axis, params, name = value.batch, step.equation.params, step.name
-    if axis is None:
-        return None
-    read, made = shapes[step.inputs[place]].shape, shapes[step.outputs[0]].shape
-    if name == "transpose":
-        return params["permutation"].index(axis)
-    if name == "broadcast_in_dim":
-        return params["broadcast_dimensions"][axis]
-    if name in ("reduce_sum", "reduce_max", "reduce_min", "squeeze"):
-        gone = params.get("axes", params.get("dimensions"))
-        return None if axis in gone else axis - sum(other < axis for other in gone)
-    if name in ("reshape", "expand_dims"):
-        before = math.prod(read[:axis])
-        for new, size in enumerate(made):
-            if math.prod(made[:new]) == before and size % images == 0:
-                return new
-        return None
-    if name == "conv_general_dilated":
-        spec = params["dimension_numbers"]
-        return spec.out_spec[0] if axis == spec.lhs_spec[0] and place == 0 else None
-    if name == "dot_general":
-        contracted, batched = params["dimension_numbers"]
-        if axis in contracted[place]:
-            return None
-        if axis in batched[place]:
-            return tuple(batched[place]).index(axis)
-        free = [a for a in range(len(read)) if a not in (*contracted[place], *batched[place])]
-        other = shapes[step.inputs[0]].shape
-        ahead = 0 if place == 0 else len(other) - len(contracted[0]) - len(batched[0])
-        return len(batched[place]) + ahead + free.index(axis)
-    if name == "gather":
-        numbers = params["dimension_numbers"]
-        sizes = params["slice_sizes"]
-        if axis in numbers.operand_batching_dims:
-            return axis if len(made) > axis and made[axis] == read[axis] else None
-        kept = [a for a in range(len(read)) if a not in numbers.collapsed_slice_dims
-                and a not in numbers.operand_batching_dims]  # fmt: skip
-        if axis in kept and sizes[axis] == read[axis]:
-            return numbers.offset_dims[kept.index(axis)]
-        return None
-    return axis if axis < len(made) and made[axis] == read[axis] else None

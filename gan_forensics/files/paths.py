@@ -52,6 +52,10 @@ def is_stream(path: Path | str) -> bool:
 
     Raises:
         ValueError: for a link, since nothing is written through one, and for a disk.
+
+    Example:
+        >>> is_stream("/dev/null"), is_stream("scores.csv")
+        (True, False)
     """
     if open_file(path) is not None:
         return True

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_forensics.explain.faithful import METHODS, Faithfulness, joined, map_faithfulness
+from gan_forensics.explain.faithful import METHODS, map_faithfulness
+from gan_forensics.explain.faithful_results import Faithfulness, joined
 from gan_forensics.forensics.canvases import room
 from gan_forensics.forensics.explanations import MEASURED_PIXELS, Explanation
 from gan_forensics.forensics.neural import NeuralDetector, by_size, logits_of, stacked

@@ -301,6 +301,7 @@ def check(header: Mapping[str, Any], heads: Mapping[str, Head]) -> None:
         ValueError: where they do not fit together.
     """
     check_fields(header, {"arch": str, "settings": dict, "facts": dict})
+    check_fields({"augment": [], **header["facts"]}, {"augment": list})
     settings = header["settings"]
     if unknown := sorted(map(shown, settings.keys() - LIMITS.keys())):
         raise ValueError(f"its settings have an unknown {unknown[0]!r}")

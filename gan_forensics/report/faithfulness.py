@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gan_forensics.explain.faithful import LEVEL, interval
+from gan_forensics.explain.faithful_results import LEVEL, interval
 from gan_forensics.report.blocks import Table
 from gan_forensics.report.figures import Figure, literal
 from gan_forensics.report.plots import FAINT, INK, curve_style, tidy
