@@ -116,7 +116,7 @@ def test_the_threshold_is_set_anew_where_photographs_suffice_and_moves_otherwise
     bound = calibrated_threshold(new.scores["photographs"][0], false_alarms=0.05)
     assert made.set_anew and made.detector.threshold == bound
     assert made.detector.calibration.n_calibration == 40
-    new.scores["photographs"][1] += 1.0  # Compressed ones score higher than clean ones here.
+    new.scores["photographs"][1] += 5.0  # Compressed ones score higher than clean ones here.
     robust = recalibrated(replace(detector, facts={"robust": True}), new)
     assert robust.detector.threshold == max(
         calibrated_threshold(of, false_alarms=0.05) for of in new.scores["photographs"]
