@@ -11,6 +11,7 @@ from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
 from gan_forensics.forensics.recalibration import (
     Change,
     Class,
+    _halves,
     offset_of,
     recalibrated,
     record_of,
@@ -69,15 +70,33 @@ def test_moving_saves_what_the_shift_cost_and_cross_fitting_measures_it(detector
 
 
 def test_what_a_half_is_judged_by_never_saw_it(detector):
-    """Random scores promise nothing: a calibrator judged on its own images would say it helped."""
     rng = np.random.default_rng(5)
-    scores = {name: rng.normal(0, 1, (3, 24)) for name in ("photographs", "a")}
+    scores = {"photographs": rng.normal(0, 1, (3, 24)), "a": rng.normal(1, 1, (3, 24))}
     made = recalibrated(detector, NewScores(scores, None, {}, {}), refit=True)
-    own = [
-        cllr_cal(*(c.log10_lr(s[k]) for s in scores.values()))
-        for k, c in enumerate(made.detector.calibrators.values())
-    ]
-    assert np.mean([one.after for one in made.changes]) > np.mean(own)
+    real, fake = (
+        Class(of[0], np.array([f"{name} {row}" for row in range(24)], object))
+        for name, of in scores.items()
+    )
+    halves = _halves((real, fake), 0)
+    assert all(sorted(half.tolist()) == [0] * 12 + [1] * 12 for half in halves)
+    ratios = np.empty((2, 24))
+    for half in (0, 1):
+        away, of = zip(real.part(halves[0] != half), fake.part(halves[1] != half), strict=True)
+        other = fit_calibrator(*away, groups=of)
+        for found, one, h in zip(ratios, (real, fake), halves, strict=True):
+            found[h == half] = other.log10_lr(one.scores[h == half])
+    assert made.changes[0].after == pytest.approx(cllr_cal(*ratios), abs=1e-12)
+
+
+def test_a_large_group_moves_the_offset_no_more_than_one_image(detector):
+    rng = np.random.default_rng(6)
+    scores = np.concatenate([np.full(60, 2.5), rng.normal(0, 1, 30)])
+    names = np.array(["one photograph"] * 60 + [str(row) for row in range(30)], object)
+    fake = Class(rng.normal(3, 1, 60), np.array([f"f{row}" for row in range(60)], object))
+    calibrator = detector.calibrators["clean"]
+    own = Class(scores, np.array([f"r{row}" for row in range(90)], object))
+    grouped = offset_of(calibrator, Class(scores, names), fake)
+    assert grouped < offset_of(calibrator, own, fake) - 0.2
 
 
 def test_without_generated_images_the_reference_scores_stand_for_them(detector):
@@ -97,6 +116,7 @@ def test_the_threshold_is_set_anew_where_photographs_suffice_and_moves_otherwise
     bound = calibrated_threshold(new.scores["photographs"][0], false_alarms=0.05)
     assert made.set_anew and made.detector.threshold == bound
     assert made.detector.calibration.n_calibration == 40
+    new.scores["photographs"][1] += 5.0  # Compressed ones score higher than clean ones here.
     robust = recalibrated(replace(detector, facts={"robust": True}), new)
     assert robust.detector.threshold == max(
         calibrated_threshold(of, false_alarms=0.05) for of in new.scores["photographs"]
