@@ -154,6 +154,10 @@ def test_another_share_of_false_alarms_comes_from_the_reference_photographs(
     reals = np.sort(load_detector(root / "d.npz").calibrators["clean"].real_scores)
     thresholds = json.loads((tmp_path / "s.json").read_text())["thresholds"]
     assert thresholds["clean"] == reals[-18]  # 18 = floor(.3 * 61), and thresholds are exceeded
+    none = "for 30 % false alarms, at whose thresholds no error rates were measured"
+    assert none in " ".join(capsys.readouterr().err.split())
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "set, for 30 % false alarms" in page and "own threshold, not used" in page
     said = refused(capsys, *again, 0.01)
     assert "--false-alarms 0.01: 60 reference photographs of tier clean cannot bound" in said
     bare = ("detect", "score", root / "new", "--detector", root / "bare.npz")

@@ -126,6 +126,7 @@ def scores_page(path: Path, scored: ScoredImages) -> Path:
                 calibration=scored.calibration,
                 calibrators=basis.calibrators,
                 facts=scored.facts,
+                false_alarms=basis.false_alarms,
             ),
             Section("What the verdicts rest on", [Facts(_facts(scored))]),
         ],
@@ -173,10 +174,12 @@ def _facts(scored: ScoredImages) -> dict[str, Any]:
     basis, calibration = scored.basis, scored.calibration
     share = calibration.target if calibration else None
     share = share if basis.false_alarms is None else basis.false_alarms
+    # It judges nothing where another share of false alarms was asked for.
+    name = "threshold" if basis.false_alarms is None else "the detector's own threshold, not used"
     values: dict[str, Any] = {
         **scored.detector,
         "false alarms aimed at": None if share is None else f"{share:.3g}",
-        "threshold": basis.threshold if basis.false_alarms is None else None,
+        name: basis.threshold,
         **{f"threshold, {tier} images": number for tier, number in basis.thresholds.items()},
         "prior probability of generated": basis.prior,
     }
