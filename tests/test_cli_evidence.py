@@ -122,6 +122,7 @@ def test_the_page_says_how_to_read_it(root, scored):
         "It is no probability that the image was generated", "What was compared?",
         "How often does it err?", "moderate support for generated", "1/2 to 2", "inconclusive",
         "posterior for 0.25", sha256_of(root / "d.npz"), "fake/000.png",
+        "The detector does not tell what files it was fitted on: none is marked as outside.",
     ):  # fmt: skip
         assert words in page
 

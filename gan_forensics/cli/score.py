@@ -167,8 +167,6 @@ class DetectScore:
             say(line)
         if detector.preprocessing.words:
             say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
-        if seen is None:
-            say("the detector does not tell what files it was fitted on: none is marked as outside")
         if self.prior is not None and not detector.calibrators:
             say("--prior: the detector has no calibrator, and without LR there is no posterior")
         unread = ((path, f"{shown(path)}: {reason}") for path, reason in left_out.items())
