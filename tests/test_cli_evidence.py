@@ -280,6 +280,13 @@ def test_validate_measures_every_tier_and_says_what_it_left_out(
     assert len(content["ratios"][0]["log10_lr_photographs"]) == 30
     page = (tmp_path / "v" / "report.html").read_text(encoding="utf-8")
     assert "1 of 31 left out" in page and "How often does it err?" in page
+    for label in ("real", "fake"):
+        shares = [float(rows[0][f"{name}_{label}"]) for name in ("generated", "photograph")]
+        assert sum(shares) + float(rows[0][f"unsure_{label}"]) == pytest.approx(1)
+        for share in (*shares, float(rows[0][f"misleading_{label}"])):
+            assert f"{share:.1%} (" in page
+    misled = f"{float(rows[0]['misleading_real']):.1%} with an LR above 1; of 20 generated"
+    assert misled in said.out
     assert len(drawn) == 1
 
 
