@@ -122,6 +122,7 @@ def test_the_page_says_how_to_read_it(root, scored):
         "It is no probability that the image was generated", "What was compared?",
         "How often does it err?", "moderate support for generated", "1/2 to 2", "inconclusive",
         "posterior for 0.25", sha256_of(root / "d.npz"), "fake/000.png",
+        "The detector does not tell what files it was fitted on: none is marked as outside.",
     ):  # fmt: skip
         assert words in page
 
@@ -154,6 +155,10 @@ def test_another_share_of_false_alarms_comes_from_the_reference_photographs(
     reals = np.sort(load_detector(root / "d.npz").calibrators["clean"].real_scores)
     thresholds = json.loads((tmp_path / "s.json").read_text())["thresholds"]
     assert thresholds["clean"] == reals[-18]  # 18 = floor(.3 * 61), and thresholds are exceeded
+    none = "for 30 % false alarms, at whose thresholds no error rates were measured"
+    assert none in " ".join(capsys.readouterr().err.split())
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "set, for 30 % false alarms" in page and "own threshold, not used" in page
     said = refused(capsys, *again, 0.01)
     assert "--false-alarms 0.01: 60 reference photographs of tier clean cannot bound" in said
     bare = ("detect", "score", root / "new", "--detector", root / "bare.npz")
@@ -275,6 +280,13 @@ def test_validate_measures_every_tier_and_says_what_it_left_out(
     assert len(content["ratios"][0]["log10_lr_photographs"]) == 30
     page = (tmp_path / "v" / "report.html").read_text(encoding="utf-8")
     assert "1 of 31 left out" in page and "How often does it err?" in page
+    for label in ("real", "fake"):
+        shares = [float(rows[0][f"{name}_{label}"]) for name in ("generated", "photograph")]
+        assert sum(shares) + float(rows[0][f"unsure_{label}"]) == pytest.approx(1)
+        for share in (*shares, float(rows[0][f"misleading_{label}"])):
+            assert f"{share:.1%} (" in page
+    misled = f"{float(rows[0]['misleading_real']):.1%} with an LR above 1; of 20 generated"
+    assert misled in said.out
     assert len(drawn) == 1
 
 

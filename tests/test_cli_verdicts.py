@@ -237,6 +237,10 @@ def test_files_unlike_those_of_the_fit_are_marked(detector, tmp_path, capsys):
         "d.png": "palette (fitted on RGB)",
     }
     assert "4 are unlike the files" in capsys.readouterr().out
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    # Above the images, and where it is asked what was compared.
+    assert page.count("4 are unlike the files") == 2
+    assert "WEBP (fitted on PNG)" in page and "JPEG, quality 70" in page
 
 
 def test_a_robust_detector_has_seen_what_carriers_make(folders, tmp_path, capsys):

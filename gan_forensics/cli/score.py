@@ -103,7 +103,7 @@ class DetectScore:
         within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
         again = self.images.suffix.lower() == ".json" and not self.images.is_dir()
         scored = self._again() if again else self._scored()
-        for line in _without_lrs(scored):
+        for line in chain(_known(scored), _without_lrs(scored)):
             say(line)
         tell(*summary(scored, self.out))
         for path, write in zip(beside, (write_scores, scores_page), strict=False):
@@ -167,8 +167,6 @@ class DetectScore:
             say(line)
         if detector.preprocessing.words:
             say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
-        if seen is None:
-            say("the detector does not tell what files it was fitted on: none is marked as outside")
         if self.prior is not None and not detector.calibrators:
             say("--prior: the detector has no calibrator, and without LR there is no posterior")
         unread = ((path, f"{shown(path)}: {reason}") for path, reason in left_out.items())
@@ -193,24 +191,28 @@ class DetectScore:
             raise RuntimeError(
                 f"none of {len(images)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
-        _say_what_is_known(detector, scored)
         return scored
 
 
-def _say_what_is_known(detector: "Detector", scored: "ScoredImages") -> None:
-    """Tiers, what the detector achieved when it was measured, and what cannot be said."""
-    if detector.calibration and (plain := detector.calibration.as_they_are):
-        say(
-            f"when it was measured, the detector called {plain.false_alarms.words} of real and "
-            f"{plain.detected.words} of generated images generated"
-        )
+def _known(scored: "ScoredImages") -> Iterator[str]:
+    """What the detector achieved when it was measured, and what cannot be said, in lines."""
     from gan_forensics.forensics.verdicts import TURNED
+    from gan_forensics.report.evidence import unmeasured
 
+    share = scored.basis.false_alarms
+    if scored.calibration and (plain := scored.calibration.as_they_are):
+        at = "" if share is None else " at its own threshold"
+        yield (
+            f"when it was measured, the detector called {plain.false_alarms.words} of real and "
+            f"{plain.detected.words} of generated images generated{at}"
+        )
+    if share is not None:
+        yield unmeasured(share)
     verdicts = [image.verdict for image in scored.images if image.verdict is not None]
-    if any(v.why.startswith(TURNED) for v in verdicts) and not detector.facts.get("robust"):
-        say("unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that")
+    if any(v.why.startswith(TURNED) for v in verdicts) and not scored.facts.get("robust"):
+        yield "unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that"
     if errors := sum(image.error != "" for image in scored.images):
-        say(f"{errors} could not be scored; see the error column")
+        yield f"{errors} could not be scored; see the error column"
 
 
 def _without_lrs(scored: "ScoredImages") -> Iterator[str]:
