@@ -96,7 +96,8 @@ def test_every_image_has_its_ratio_its_verdict_and_what_they_rest_on(root, score
     basis = basis_of(detector, prior=0.25)
     assert list(rows[0]) == [
         "path", "label", "score", "log10_lr", "log10_lr_lower", "log10_lr_upper", "posterior",
-        "verdict", "why", "wording", "tier", "container", "quality", "outside", "detector_sha256",
+        "verdict", "why", "wording", "tier", "tier_from", "container", "quality", "outside",
+        "detector_sha256",
         "reference_photographs", "reference_generated", "error",
     ]  # fmt: skip
     for row, image in zip(rows, content["images"], strict=True):
@@ -139,6 +140,17 @@ def test_the_json_alone_gives_the_same_again(root, scored, tmp_path, capsys):
         odds = 9 * old["verdict"]["posterior"] / (1 - old["verdict"]["posterior"])
         assert new["verdict"].pop("posterior") == pytest.approx(odds / (1 + odds))
         assert new["verdict"].items() <= old["verdict"].items()
+    assert run(*again, tmp_path / "kept.csv", "--tier", "web") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "s.json states the prior 0.25, which is kept; --anew" in said
+    stated = ("detect", "score", tmp_path / "kept.json", "--out", tmp_path / "left.csv")
+    assert run(*stated) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "states the prior 0.25, the tier of 50 images, which" in said
+    assert run(*stated, "--anew") == 0
+    assert "--anew" not in capsys.readouterr().err
+    left = scores_of(tmp_path / "left.csv")
+    assert "posterior" not in left[0] and {row["tier_from"] for row in left} == {"file"}
     content = json.loads((root / "s.json").read_text())
     content["images"][0]["verdict"]["verdict"] = "photograph"
     content["images"][1]["verdict"]["log10_lr"] += 1e-15
@@ -180,7 +192,10 @@ def test_a_tier_is_what_the_file_tells_or_the_user_states(root, tmp_path, capsys
     for row in rows:
         assert float(row["log10_lr_upper"]) == pytest.approx(calibrators[row["tier"]].upper)
     assert run(*score, "--tier", "hard") == 0
-    assert {row["tier"] for row in scores_of(tmp_path / "s.csv")} == {"hard"}
+    rows = scores_of(tmp_path / "s.csv")
+    assert {(row["tier"], row["tier_from"]) for row in rows} == {("hard", "stated")}
+    assert "hard (stated)" in (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "tiers: 3 hard (stated)" in capsys.readouterr().err
 
 
 def test_without_calibrators_there_are_scores_and_verdicts_and_a_word(root, tmp_path, capsys):
@@ -233,6 +248,7 @@ def test_options_and_places_that_cannot_be_are_refused(root, scored, tmp_path, c
     for options in (("--detector", root / "d.npz"), ("--carriers",), ("--real-is", "a")):
         said = refused(capsys, *again, "--out", tmp_path / "s.csv", *options)
         assert f"{options[0]}: " in said and "is a JSON of scores, from which alone all" in said
+    assert "--anew: only a JSON of `detect score` states" in refused(capsys, *score, "--anew")
     assert "give --detector FILE" in refused(capsys, *score[:3])
     (tmp_path / "b.json").write_text("{}")
     said = refused(capsys, "detect", "score", tmp_path / "b.json")

@@ -7,7 +7,7 @@ from typing import Any
 from gan_forensics.files import listed, shown
 from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.metrics import average_precision, count_scores, roc_auc
-from gan_forensics.forensics.score_files import ScoredImage, ScoredImages
+from gan_forensics.forensics.score_files import STATED, ScoredImage, ScoredImages
 from gan_forensics.forensics.verdicts import GENERATED, PHOTOGRAPH, UNSURE, tally
 from gan_forensics.report.blocks import Facts, Section, Table
 from gan_forensics.report.evidence import six_questions
@@ -16,7 +16,7 @@ from gan_forensics.report.html import write_report
 _START = ("path", "label", "score")
 _LR = ("log10_lr", "log10_lr_lower", "log10_lr_upper")
 _MIDDLE = ("verdict", "why")
-_FILE = ("tier", "container", "quality")
+_FILE = ("tier", "tier_from", "container", "quality")
 _REFERENCE = ("reference_photographs", "reference_generated")
 
 
@@ -67,6 +67,7 @@ def _cells(scored: ScoredImages, image: ScoredImage) -> dict[str, Any]:
         "why": verdict.why,
         "wording": verdict.wording,
         "tier": image.tier,
+        "tier_from": image.tier_from,
         "container": image.container,
         "quality": "" if image.quality is None else image.quality,
         "outside": image.outside,
@@ -154,7 +155,9 @@ READING = (
     'A verdict is "generated" above the threshold of the chosen share of false alarms, and '
     '"photograph" at or below it. It is "unsure" where the LR lies between 1/2 and 2 '
     "(inconclusive), where the threshold and the LR contradict each other, and where a carrier "
-    "such as JPEG turns it over."
+    "such as JPEG turns it over.\n\n"
+    "The tier, by which the calibrator is chosen, is what container and quality of the file tell, "
+    'except where it is "stated": by whoever had the images scored.'
 )
 WITHOUT = (
     "The detector has no calibrator: there are scores and verdicts, and no likelihood ratios. Fit "
@@ -177,7 +180,7 @@ def _table(known: Sequence[ScoredImage], prior: float | None, lrs: bool) -> Tabl
             columns[f"posterior for {prior:g}"] = [verdict.posterior for _, verdict in found]
         columns["wording"] = [verdict.wording for _, verdict in found]
     columns["score"] = [image.score for image, _ in found]
-    columns["tier"] = [image.tier for image, _ in found]
+    columns["tier"] = [tier_said(image) for image, _ in found]
     columns["file"] = [_file(image) for image, _ in found]
     if any(image.after for image, _ in found):
         columns["spread"] = [_spread(image) for image, _ in found]
@@ -185,6 +188,11 @@ def _table(known: Sequence[ScoredImage], prior: float | None, lrs: bool) -> Tabl
         columns["outside"] = [image.outside for image, _ in found]
     rows = list(zip(*columns.values(), strict=True))
     return Table("Every image with a score", list(columns), rows)
+
+
+def tier_said(image: ScoredImage) -> str:
+    """The tier of an image, and whether it was stated."""
+    return f"{image.tier} (stated)" if image.tier_from == STATED else image.tier
 
 
 def _file(image: ScoredImage) -> str:
