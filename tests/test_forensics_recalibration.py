@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_forensics.forensics import calibrated_threshold
+from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
 from gan_forensics.forensics.recalibration import (
@@ -185,14 +186,27 @@ def test_what_was_done_is_said_and_kept(detector):
     assert clean["cllr_cal_before"] - clean["cllr_cal_after"] == made.changes[0].saved
     said = sentences(detector, made, refit=False)
     assert said[0].startswith("clean: offset ") and "after, cross-fitted on 40 photo" in said[0]
-    assert said[-1].startswith("threshold: 1.7 before") and "set anew on the phot" in said[-1]
+    assert said[-2].startswith("threshold: 1.7 before") and "set anew on the phot" in said[-2]
+    photographs = new_scores().scores["photographs"][0]
+    assert made.above == measured_rate(photographs > 1.7) and made.above.words in said[-2]
+    assert made.saved == [one.tier for one in made.changes if one.saved > 0]
+    better = ", ".join(made.saved)
+    assert said[-1] == f"advice: use the new detector; its LRs are better in {better}"
     worse = Change("web", 0.1, 40, 60, True, 0.1, 0.2)
     blind = Change("hard", 0.1, 40, 60, False, 0.1, 0.2)
-    _, said_worse, said_blind, _ = sentences(
+    _, said_worse, said_blind, _, advice = sentences(
         detector, made._replace(changes=[made.changes[0], worse, blind]), refit=False
     )
-    assert "saved nothing: keep the old one" in said_worse
+    assert said_worse.endswith("saved nothing") and advice.endswith("better in clean")
     assert "does not separate 40 photographs" in said_blind and "0.2" not in said_blind
+    # Then the threshold alone is of these photographs.
+    worth = made._replace(changes=[worse, blind])
+    advice = sentences(detector, worth, refit=False)[-1]
+    assert advice.startswith("advice: keep the old detector; in no tier")
+    assert "contradicts its LRs, which are of the reference images" in advice
+    for other in (worth._replace(set_anew=False), worth):
+        said = sentences(detector, other, refit=other is worth)[-1]
+        assert said == "advice: keep the old detector; in no tier are the new LRs better"
 
 
 def test_reference_groups_are_known_again_by_their_weights(detector):

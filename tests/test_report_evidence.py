@@ -138,6 +138,8 @@ def test_recalibration_is_told_with_the_digest_of_the_detector_before_it():
         "calibrators were moved since, and its threshold set anew, on images from mine, fakes "
         in (reference)
     )
+    assert "It was fitted on photographs from folder:photos. It was fitted on gen" in reference
+    assert said[QUESTIONS[2]].startswith("Generators, when it was fitted: dcgan")
     assert "ab" * 32 in reference and "set no threshold" not in reference
     assert "set no threshold" in answers()[0]["On which reference data?"]
     for odd in ([], [3], [{"sources": 3}], "x", {"how": 1}):

@@ -136,9 +136,11 @@ def _reference(calibration, calibrators: Mapping[str, "Calibrator"], facts) -> s
             f"the detector; {calibration.n_calibration} other photographs{groups} set its "
             "threshold."
         )
-    for name, word in (("real", "Photographs"), ("fake", "Generated images")):
+    fitted = "It was fitted on " if facts.get("recalibrated") else ""
+    for name, word in (("real", "photographs"), ("fake", "generated images")):
         if isinstance(facts.get(name), str | int) and facts[name] != "":
-            said.append(f"{word} from {shown(facts[name])}.")
+            text = f"{fitted}{word} from {shown(facts[name])}."
+            said.append(text[:1].upper() + text[1:])
     return " ".join([*said, *_recalibrated(facts)])
 
 
@@ -173,7 +175,8 @@ def _covered(calibration: "Calibration | None", facts: Mapping[str, Any]) -> str
     }
     if known:
         names = [f"{name} ({count:g} images)" for name, count in known.items()]
-        said = f"Generators: {listed(names)}. "
+        fitted = ", when it was fitted" if facts.get("recalibrated") else ""
+        said = f"Generators{fitted}: {listed(names)}. "
     else:
         said = "Generators: not known, the detector's file does not name them. "
     carriers = [m.carrier for m in calibration.measured] if calibration else []
