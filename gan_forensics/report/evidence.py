@@ -112,8 +112,8 @@ def _errors(plain: "Measured | None", false_alarms: float | None) -> str:
     other = "" if false_alarms is None else f"{unmeasured(false_alarms)}. {_OWN} only: "
     return (
         f"{other}When it was fitted, on images that nothing was fitted to, as they are: "
-        f"{plain.false_alarms.words} of photographs called generated; {_missed(plain)} of generated images not called so. By the "
-        "way that an image came: below."
+        f"{plain.false_alarms.words} of photographs called generated; {_missed(plain)} of "
+        "generated images not called so. By the way that an image came: below."
     )
 
 
