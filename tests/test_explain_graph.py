@@ -223,6 +223,14 @@ def test_layers_are_named_by_their_parameters_and_weights_may_stand_in_the_funct
     assert_allclose(closed.image, found.image, rtol=1e-5, atol=1e-7)
 
 
+def test_weights_of_jax_may_stand_in_a_function_that_is_traced_already():
+    w = jnp.ones((4, 1))  # known numbers, which nobody may compare within a trace
+    found = jax.eval_shape(
+        lambda x: relevance(lambda _, x: x @ w, None, x, composite=EVERYWHERE), VECTORS
+    )
+    assert found.image.shape == VECTORS.shape and list(found.lost) == ["dense_0"]
+
+
 class Stranger(nnx.Module):
     def __init__(self, rngs):
         self.conv = nnx.Conv(3, 4, (3, 3), rngs=rngs)
@@ -357,6 +365,40 @@ def test_what_has_no_rule_is_named_with_its_place(rng):
         relevance("network", None, VECTORS, composite=EVERYWHERE)
     with pytest.raises(ValueError, match="returns the logits alone"):
         relevance(lambda _, x: (x, x), None, VECTORS, composite=EVERYWHERE)
+
+
+STOPS = {
+    "convert_element_type": lambda y: y.astype(jnp.int32).astype(y.dtype),
+    "gt": lambda y: (y > 0).astype(y.dtype),
+    "stop_gradient": jax.lax.stop_gradient,
+    "argmax": lambda y: jax.nn.one_hot(y.argmax(-1), 4),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_where_nothing_of_the_images_is_left_the_step_is_named(name):
+    def network(leak):
+        def logits(p, x):
+            y = x @ p["w"]
+            return (STOPS[name](y) + y if leak else STOPS[name](y)) @ p["v"]
+
+        return logits
+
+    p = {"w": np.eye(4), "v": np.ones((4, 1))}
+    words = (
+        rf"no relevance comes by {name} of \[2, 4\].* at .*test_explain_graph.py:\d+: .*that way"
+    )
+    with pytest.raises(ValueError, match=words):
+        relevance(network(leak=False), p, VECTORS, composite=EVERYWHERE)
+    kept = jax.eval_shape(
+        lambda x: relevance(network(leak=True), p, x, composite=EVERYWHERE), VECTORS
+    )  # a part of it is enough
+    assert kept.image.shape == VECTORS.shape
+
+
+def test_a_function_of_its_parameters_alone_is_refused():
+    with pytest.raises(ValueError, match="the logits do not depend on the images"):
+        relevance(lambda p, x: jnp.ones((2, 1)) * p, np.ones(()), VECTORS, composite=EVERYWHERE)
 
 
 def test_scaled_products_of_several_axes_of_channels_are_one_layer(rng):

@@ -1,5 +1,6 @@
 """The range that pixels may have: needed, checked at every door, and of consequence."""
 
+import re
 from functools import partial
 
 import jax
@@ -37,10 +38,13 @@ def test_pixels_outside_of_the_range_are_one_clear_error_at_every_door(door, rng
     with pytest.raises(ValueError, match="pixels are from 0 to 255, outside of .* from -1 to 1"):
         door(network, None, levels, range=(-1, 1))
     per_channel = ([-1, 0, -1], [1, 1, 1])  # one of three channels goes below its own bound
-    with pytest.raises(ValueError, match="pixels are from -1 to 1, outside of the stated range"):
+    words = "pixels of channel 1 are from -1 to 1, outside of the stated range from 0 to 1"
+    with pytest.raises(ValueError, match=words):
         door(network, None, levels / 127.5 - 1, range=per_channel)
-    with pytest.raises(ValueError, match=r"range \(1, -1\): give the least and the greatest"):
-        door(network, None, levels / 255, range=(1, -1))
+    for wrong in ((1, -1), (-1, 0, 1), ([-1, -1], [1, 1]), (-np.inf, np.inf), "-1,1"):
+        words = rf"range {re.escape(str(wrong))}: give the least .* or 3 of them each"
+        with pytest.raises(ValueError, match=words):
+            door(network, None, levels / 255, range=wrong)
 
 
 @pytest.mark.parametrize("door", list(DOORS.values())[:3], ids=list(DOORS)[:3])

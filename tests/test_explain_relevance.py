@@ -344,6 +344,22 @@ def test_a_layer_that_is_not_there_is_refused():
         UNIT(RESNET, variables, jnp.ones(SHAPE), layer="layer9", channel=0)
 
 
+def test_a_channel_that_is_not_there_is_refused():
+    def unit(**asked):
+        ask = partial(UNIT, lambda p, x: convolve(x, p["a"]["w"]).mean((1, 2)), layer="a", **asked)
+        return jax.eval_shape(ask, {"a": {"w": np.ones((1, 1, 3, 5))}}, np.ones(SHAPE, "f"))
+
+    unit(channel=4)
+    for number in (5, -1, np.array([0, 5, 1])):
+        shown = np.max(number)
+        with pytest.raises(
+            ValueError, match=f"no channel {shown} in 'a': it has 5, counted from 0"
+        ):
+            unit(channel=number)
+    with pytest.raises(ValueError, match="which=1: layer= names 1, counted from 0"):
+        unit(channel=0, which=1)
+
+
 class Bare(nn.Module):
     """Convolutions and products without modules of their own, batch norm after the sum."""
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.explain import FeatureRelevance, Relevance, rank
+from gan_forensics.explain import FeatureRelevance, Relevance, composites, rank, relevance
 from gan_forensics.forensics.explanations import GENERATED, OPACITY, REAL, common_scale
 from gan_forensics.report.figures import MOST_PANELS
+
+DENSE = composites.epsilon_everywhere()
 
 
 def found(image, **layers):
@@ -65,6 +67,25 @@ def test_floats_and_gray_images_are_shown_and_a_cap_is_said():
     assert f"{MOST_PANELS // 2} of {many} images shown" in figure.axes[-1].get_xlabel()
     drawn = [axes for axes in figure.axes if axes.get_images()]
     assert len(drawn) == MOST_PANELS
+
+
+def test_relevance_remembers_its_range_and_is_said_in_short():
+    def network(p, x):
+        return (x * 2) @ p["b"] @ p["a"]
+
+    x = np.zeros((2, 3), np.float32)
+    x[:, 0] = 1
+    made = relevance(
+        network, {"b": np.ones((3, 2)), "a": np.ones((2, 1))}, x, range=(-1, 1), composite=DENSE
+    )
+    assert made.range == (-1, 1) and list(made.lost) == ["b", "a"]  # as they run
+    assert repr(made) == "Relevance(logits [2, 1], image [2, 3], layers: none; lost: b, a)"
+    floats = np.zeros((1, 4, 4, 3), np.float32)
+    told = found(floats)._replace(range=(-1, 1))
+    assert told.figure(floats).axes[0].get_images()[0].get_array()[0, 0].tolist() == [128] * 3
+    assert told.figure(floats.astype(np.uint8)).axes[0].get_images()[0].get_array().max() == 0
+    with pytest.raises(ValueError, match="say which range"):
+        told._replace(range=([-1, 0, 0], [1, 1, 1])).figure(floats)
 
 
 def test_other_images_than_those_that_were_explained_are_refused():

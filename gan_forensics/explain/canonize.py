@@ -104,7 +104,7 @@ def fold_batch_norm(
         conv, affine = (_at(folded["params"], path) for path in (layer.path, layer.norm))
         running = _at(folded["batch_stats"], layer.norm)
         factor = affine["scale"] / jnp.sqrt(running["var"] + layer.epsilon)
-        kernel = conv["kernel"] * factor
+        kernel = conv["kernel"] * factor.reshape((1,) * (conv["kernel"].ndim - 1) + (-1,))
         bias = (conv.get("bias", 0) - running["mean"]) * factor + affine["bias"]
         conv.update({name: jnp.zeros_like(a) for name, a in conv.items()}, kernel=kernel)
         one = jnp.ones_like(running["var"])

@@ -28,7 +28,8 @@ from gan_forensics.explain.faithful_results import RANDOM, Faithfulness
 from gan_forensics.explain.grad_cam import guided_grad_cam
 from gan_forensics.explain.layers import feature_layers
 from gan_forensics.explain.networks import as_function, as_images, find_layers
-from gan_forensics.explain.propagation import pixel_bounds, relevance
+from gan_forensics.explain.pixels import pixel_bounds
+from gan_forensics.explain.propagation import relevance
 from gan_forensics.explain.removal import (
     BASELINES,
     Baseline,

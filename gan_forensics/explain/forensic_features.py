@@ -25,7 +25,8 @@ from jaxtyping import Array, Bool, Float
 from gan_forensics.explain.composites import Composite, beta_zero
 from gan_forensics.explain.layers import feature_layers
 from gan_forensics.explain.networks import as_function, check_floats, find_layers
-from gan_forensics.explain.propagation import pixel_bounds, relevance
+from gan_forensics.explain.pixels import pixel_bounds
+from gan_forensics.explain.propagation import relevance
 
 CONFIDENCE = 0.9  # the score from which a generated image counts as recognised
 

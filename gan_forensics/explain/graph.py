@@ -46,6 +46,25 @@ def losses(network: Network) -> list[str]:
     return [*network.layers, *sorted(kinds - set(network.layers))]
 
 
+def check_flow(network: Network) -> None:
+    """Refuse a network whose logits have nothing of the images that relevance could flow to.
+
+    Raises:
+        ValueError: naming the step that stops it.
+    """
+    program, values = network.program, network.meaning.values
+    if values[program.outputs[0]].data:
+        return
+    for step in reversed(program.steps):
+        if any(values[i].data for i in step.inputs):
+            raise ValueError(
+                f"no relevance comes by {described(step, program.shapes)}: it makes whole numbers, "
+                "yes or no, or stops gradients, and all that the logits have of the images comes "
+                "that way; explain the network that reads what this step makes"
+            )
+    raise ValueError("the logits do not depend on the images: there is nothing to explain")
+
+
 def propagating(
     network: Network, composite: Composite, pixels: Bounds | None
 ) -> Callable[[Sequence, Array, tuple[dict, dict]], tuple[Any, dict[int, Any]]]:

@@ -18,14 +18,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from gan_forensics.explain.composites import Composite, beta_zero, needs_bounds, stated_bounds
-from gan_forensics.explain.graph import losses, propagating
+from gan_forensics.explain.composites import Composite, beta_zero
+from gan_forensics.explain.graph import check_flow, losses, propagating
 from gan_forensics.explain.intervals import Bounds
-from gan_forensics.explain.layers import check_names, convolutions
+from gan_forensics.explain.layers import Layer, check_names, convolutions
 from gan_forensics.explain.networks import Network, as_images, network_of
-
-# Rounding of what normalises images, as a part of the range.
-_ROUNDING = 1e-4
+from gan_forensics.explain.pixels import pixel_bounds
 
 if TYPE_CHECKING:
     from gan_forensics.explain.ranking import Feature
@@ -38,12 +36,14 @@ class Relevance(NamedTuple):
     Attributes:
         logits: of the network.
         image: relevance at the input.
-        layers: relevance at the output of every convolution, by its name, with the channels last.
+        layers: relevance at the output of every convolution, by its name, with the channels last,
+            in the order in which they run (under jit JAX sorts them).
         lost: what relevance did not arrive, for each image, by where it was lost: at a layer, by
             its name (its bias, dead units, epsilon); in "sums" (epsilon of residual sums, means and
             resizes, and what constants added); in "attention" (the constant term of softmax,
             epsilon of its products); with "constants" that were put beside data (padding, a class
             token). The image's relevance and all that was lost sum to what started.
+        range: of a pixel, as it was told.
 
     Example:
         >>> found = Relevance(np.zeros((2, 1)), np.zeros((2, 8, 8, 3)), {}, {})
@@ -55,6 +55,15 @@ class Relevance(NamedTuple):
     image: Float[Array, "b h w c"]
     layers: dict[str, Float[Array, "b _h _w _c"]]
     lost: dict[str, Float[Array, " b"]]
+    range: tuple[Any, Any] | None = None
+
+    def __repr__(self) -> str:
+        """What there is, without the arrays themselves."""
+        shapes = ", ".join(f"{name} {list(np.shape(r))}" for name, r in self.layers.items())
+        return (
+            f"Relevance(logits {list(np.shape(self.logits))}, image {list(np.shape(self.image))}, "
+            f"layers: {shapes or 'none'}; lost: {', '.join(self.lost) or 'none'})"
+        )
 
     def top_channels(self, n: int = 5) -> "list[Feature]":
         """The n channels of largest omega, over these images and all convolutions.
@@ -92,8 +101,8 @@ class Relevance(NamedTuple):
         Args:
             images: those that were explained, as they are to be seen, of any kind that
                 `gan_forensics.data.as_images` takes.
-            range: of their pixels, needed for arrays that are not uint8: (-1, 1) for what the GANs
-                and detectors of this package read unless it went through `preprocess`.
+            range: of the pixels of arrays that are not uint8, by default the one that was told to
+                `relevance`, where it is two numbers.
 
         Raises:
             ValueError: as `as_images`, and for other images than those that were explained.
@@ -107,6 +116,10 @@ class Relevance(NamedTuple):
         from gan_forensics.data import as_images as pictures
         from gan_forensics.report.relevance import relevance_figure
 
+        told = self.range is not None and all(np.ndim(end) == 0 for end in self.range)
+        if range is None and told and getattr(images, "dtype", np.uint8) != np.uint8:
+            low, high = self.range
+            range = float(low), float(high)
         return relevance_figure(pictures(images, range=range), np.asarray(self.image).sum(-1))
 
 
@@ -151,7 +164,8 @@ def relevance(
     Raises:
         ValueError: if the network has several logits and `start` is not given, if bounds are needed
             and not given or do not hold, or if the network does something that no rule is known
-            for; the step, its module and the line of code that asks for it are named.
+            for, or that leaves nothing of the images to explain (whole numbers, comparisons,
+            `stop_gradient`); the step, its module and the line of code that asks for it are named.
 
     Example:
         >>> import flax.linen as nn
@@ -170,10 +184,14 @@ def relevance(
     pixels = pixel_bounds(x, range, composite)
     with jax.default_matmul_precision("highest"):
         network = network_of(function, parameters, x)
+        check_flow(network)
         run = _of_images(network, composite, pixels)
         logits, back = jax.vjp(lambda *a: run(*a)[0], x, _probes(network))
         image, (out, lost) = back(_start(logits, start))
-    return Relevance(logits, image, out, lost)
+    # As the layers run: JAX has sorted them by name.
+    out = {name: out[name] for name in convolutions(network.layers)}
+    lost = {name: lost[name] for name in losses(network)}
+    return Relevance(logits, image, out, lost, range)
 
 
 class UnitRelevance(NamedTuple):
@@ -218,7 +236,7 @@ def unit_relevance(
         which: the place in `layer` of the one that is meant, likewise.
 
     Raises:
-        ValueError: for a layer that the network does not have, and as `relevance` does.
+        ValueError: for a layer or channel that the network does not have, and as `relevance` does.
 
     Example:
         >>> import flax.linen as nn
@@ -236,12 +254,13 @@ def unit_relevance(
     x, composite = as_images(x), composite or beta_zero()
     pixels = pixel_bounds(x, range, composite)
     names = (layer,) if isinstance(layer, str) else tuple(layer)
-    channel, which = (jnp.broadcast_to(jnp.asarray(n), len(x)) for n in (channel, which))
     values, places, begin = [], [], {}
     with jax.default_matmul_precision("highest"):
         network = network_of(function, parameters, x)
         layers = network.layers
         check_names(names, convolutions(layers))
+        _check_channels([layers[name] for name in names], names, channel, which)
+        channel, which = (jnp.broadcast_to(jnp.asarray(n), len(x)) for n in (channel, which))
         run = _of_images(network, composite, pixels)
 
         def watched(x, probes):
@@ -264,6 +283,22 @@ def unit_relevance(
     return UnitRelevance(jnp.stack(values).sum(0), jnp.stack(places).sum(0), image)
 
 
+def _check_channels(
+    layers: Sequence[Layer], names: Sequence[str], channel: Any, which: Any
+) -> None:
+    """Refuse channels that their layers do not have; under jit nobody can know them."""
+    if isinstance(channel, Tracer) or isinstance(which, Tracer):
+        return
+    for number, place in np.broadcast(channel, which):
+        if not 0 <= place < len(names):
+            raise ValueError(f"which={place}: layer= names {len(names)}, counted from 0")
+        if not 0 <= number < layers[place].channels:
+            raise ValueError(
+                f"there is no channel {number} in {names[place]!r}: it has "
+                f"{layers[place].channels}, counted from 0"
+            )
+
+
 def _of_images(network: Network, composite: Composite, pixels: Bounds | None) -> Callable:
     run = propagating(network, composite, pixels)
     return lambda x, probes: run(network.leaves, x, probes)
@@ -275,45 +310,6 @@ def _probes(network: Network):
     images = program.shapes[program.inputs[-1]].shape[0]
     out = {n: jnp.zeros(layers[n].shape, program.dtype) for n in convolutions(layers)}
     return out, {name: jnp.zeros(images, program.dtype) for name in losses(network)}
-
-
-def pixel_bounds(x: Array, given: tuple[Any, Any] | None, composite: Composite) -> Bounds | None:
-    """Bounds of the pixels [1, ..., 1 or c], checked where the pixels are known."""
-    stated = stated_bounds(composite.first)
-    if given is not None and stated is not None:
-        raise ValueError(
-            "bounds of a pixel stand in range= and in the composite: give them once, as range="
-        )
-    bounds = given if given is not None else stated
-    if bounds is None:
-        if needs_bounds(composite.first):
-            raise ValueError(
-                "the rule of the first layers needs the bounds of a pixel: give range=(-1, 1) for "
-                "images of this house's GANs, range=composites.IMAGENET for images that went "
-                "through preprocess"
-            )
-        return None
-    least, most = (np.asarray(bound, np.float64) for bound in bounds)
-    if not (least.ndim < 2 and most.ndim < 2 and (least < most).all()):
-        raise ValueError(
-            f"range {tuple(bounds)}: give the least and the greatest value of a pixel, as numbers "
-            "or for each channel"
-        )
-    slack = _ROUNDING * (most - least)
-    if not isinstance(x, Tracer):
-        seen = np.asarray(x, np.float64)
-        if not ((seen >= least - slack) & (seen <= most + slack)).all():
-            raise ValueError(
-                f"pixels are from {seen.min():.4g} to {seen.max():.4g}, outside of the stated "
-                f"range from {least.min():.4g} to {most.max():.4g}: give images as the network "
-                "reads them, or the range that they have"
-            )
-    axes = (1,) * (x.ndim - 1)
-    low, high = (
-        jnp.broadcast_to(jnp.asarray(bound, x.dtype).reshape(*axes, -1), (1, *x.shape[1:]))
-        for bound in (least, most)
-    )
-    return low, high
 
 
 def _start(logits, start):

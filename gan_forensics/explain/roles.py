@@ -93,7 +93,8 @@ def meaning(program: Program, leaves: int) -> Meaning:
         shape = jnp.shape(constant)
         own = frozenset({number}) if not leaves and math.prod(shape) > 1 else frozenset[int]()
         known = jnp.issubdtype(constant.dtype, np.number) and not isinstance(constant, Tracer)
-        positive = known and bool(np.all(constant >= 0))
+        # By NumPy: within a trace, what JAX compares is traced, of known numbers too.
+        positive = known and bool(np.all(np.asarray(constant) >= 0))
         reader.values[number] = Value(False, own, wide(shape), positive=positive)
     roles = [reader.read(step) for step in program.steps]
     return Meaning(reader.values, roles)
