@@ -99,4 +99,17 @@ MUTATIONS = [
         "groups=None and [some[one.rows]",
         COMMANDS,
     ),
+    Mutation(
+        f"{F}/calibrators.py",
+        "found.upper > high + _ROUNDING",
+        "False",
+        "tests/test_forensics_calibrators.py",
+    ),
+    Mutation(
+        f"{F}/validation.py",
+        "measured_rate(ratios[1] < 0, fake)",
+        "measured_rate(ratios[1] > 0, fake)",
+        VALID,
+    ),
+    Mutation("gan_forensics/report/recalibration.py", "if made.saved:", "if True:", MOVED),
 ]

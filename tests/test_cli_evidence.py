@@ -157,6 +157,11 @@ def test_the_json_alone_gives_the_same_again(root, scored, tmp_path, capsys):
     (tmp_path / "forged.json").write_text(json.dumps(content))
     assert run("detect", "score", tmp_path / "forged.json", "--out", tmp_path / "f.csv") == 0
     assert "WARNING: 2 of 50 rows of" in " ".join(capsys.readouterr().err.split())
+    # The new JSON follows from its numbers, and keeps the doubt.
+    assert run("detect", "score", tmp_path / "f.json", "--out", tmp_path / "g.csv") == 0
+    assert "WARNING" not in capsys.readouterr().err
+    for name in ("f.html", "g.html"):
+        assert "Warning: 2 of 50 rows of" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_another_share_of_false_alarms_comes_from_the_reference_photographs(

@@ -10,7 +10,7 @@ import pytest
 
 from gan_forensics.forensics import score_files
 from gan_forensics.forensics.calibration import Calibration
-from gan_forensics.forensics.calibrators import KINDS, Calibrator, fit_calibrator
+from gan_forensics.forensics.calibrators import KINDS, Calibrator, _bounded, fit_calibrator
 from gan_forensics.forensics.score_files import (
     ScoredImage,
     ScoredImages,
@@ -27,9 +27,9 @@ def calibrator(kind):
     rng = np.random.default_rng(0)
     real, fake = rng.normal(0, 1 / 3, 40), rng.normal(0.5, 1 / 3, 30)
     made = fit_calibrator(real, fake)
-    model = KINDS[kind].fit(real, fake, made.weights)
-    return Calibrator(kind, model, *(getattr(made, name) for name in (
-        "lower", "upper", "costs", "seed", "real_scores", "fake_scores", "real_weights",
+    model, *bounds = _bounded(KINDS[kind], (real, fake), made.weights)
+    return Calibrator(kind, model, *bounds, *(getattr(made, name) for name in (
+        "costs", "seed", "real_scores", "fake_scores", "real_weights",
         "fake_weights",
     )))  # fmt: skip
 
@@ -107,6 +107,9 @@ def test_a_verdict_that_does_not_follow_is_seen(tmp_path):
     assert changed == [True, False, False, False, False]
 
 
+RATE = {"events": 0, "n": 30, "groups": None, "rate": 0.0, "low": 0.0, "high": 0.116}
+
+
 def _set(path, value):
     *path, last = path.split(" ")
 
@@ -146,6 +149,20 @@ def _set(path, value):
         (_set("images 0 quality", 1e9), "image 1: 'quality' is no finite number between 0 and"),
         (_set("detector sha256", None), "'sha256' is no text"),
         (_set("facts", 3), "'facts' is no object"),
+        (
+            _set(
+                "calibration measured",
+                [
+                    {
+                        "carrier": "none",
+                        "auc": 0.9,
+                        "detected": RATE,
+                        "false_alarms": {**RATE, "rate": 0.9},
+                    }
+                ],
+            ),
+            "its calibration facts are wrong: a rate of 0.9 for 0 of 30 images",
+        ),
         (_set("calibration target", 7), "its calibration facts are wrong: target is 7"),
         (_set("calibrators moon", {}), "calibrators of unknown tiers"),
         (_set("calibrators clean", 3), "a calibrator is no object"),
@@ -154,6 +171,8 @@ def _set(path, value):
         (_set("calibrators clean arrays real_scores", [10**400]), "has too large numbers"),
         (_set("calibrators clean arrays real_scores", []), "have no scores"),
         (_set("calibrators clean arrays model/slope", None), "its calibrator has the arrays"),
+        (_set("calibrators clean upper", 9.0), "to 9, and its reference images support -"),
+        (_set("calibrators clean lower", -9.0), "from -9 to"),
         (_set("calibrators clean upper", -3.0), "the bounds of its calibrator do not hold 0"),
     ],
 )

@@ -140,3 +140,12 @@ def test_images_that_calibrators_were_fitted_on_are_left_out_and_counted(detecto
     detector = replace(detector, calibrators={"clean": fit_calibrator(scores, scores + 9)})
     with pytest.raises(ValueError, match="photographs: the detector's calibrators were fitted on"):
         score_new(detector, {"photographs": images, "a": images})
+
+
+def test_ratios_that_cost_more_than_none_are_said_to_mislead(detector):
+    rng = np.random.default_rng(4)
+    scores = {"photographs": rng.normal(5, 1, (3, 30)), "a": rng.normal(8, 1, (3, 30))}
+    one = validated(detector, NewScores(scores, None, {}, {}))[0]
+    assert one.separates and one.costs["cllr"] > 1
+    assert "the LRs mislead, they are worse than none, AUC" in sentences([one])[0]
+    assert "mislead" not in sentences(validated(detector, new_scores()))[1]

@@ -133,6 +133,9 @@ def test_recalibration_is_told_with_the_digest_of_the_detector_before_it():
         "sources": {"photographs": "mine", "gan": "fakes"},
     }  # fmt: skip
     said, _ = answers(facts={**FACTS, "recalibrated": [record]})
+    caption = answers(facts={**FACTS, "recalibrated": [record]})[1][1].caption
+    assert "measured when the detector was recalibrated, on images" in caption
+    assert "measured when the detector was fitted, on images" in answers()[1][1].caption
     reference = said["On which reference data?"]
     assert (
         "calibrators were moved since, and its threshold set anew, on images from mine, fakes "
@@ -150,7 +153,9 @@ def test_rates_are_of_the_own_threshold_where_verdicts_use_another():
     said, tables = answers(false_alarms=0.2)
     none = "for 20 % false alarms, at whose thresholds no error rates were measured"
     assert none in said[QUESTIONS[5]]
-    assert "At the detector's own threshold only: On images" in said[QUESTIONS[5]]
+    assert (
+        "At the detector's own threshold only: When it was fitted, on images" in said[QUESTIONS[5]]
+    )
     assert said[QUESTIONS[4]].startswith("At the detector's own threshold: Most")
     assert "each tier set, for 20 % false alarms" in said[QUESTIONS[3]]
     assert "The detector's own threshold aims at 5 %" in said[QUESTIONS[3]]

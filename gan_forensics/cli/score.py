@@ -132,10 +132,13 @@ class DetectScore:
             old.verdict != new.verdict for old, new in zip(read.images, same.images, strict=True)
         )
         if changed:
-            say(
-                f"WARNING: {changed} of {len(read.images)} rows of {self.images} do not follow "
-                "from its scores and calibrators: it was changed, or another version wrote it"
+            warning = (
+                f"{changed} of {len(read.images)} rows of {self.images} do not follow from its "
+                "scores and calibrators: it was changed, or another version wrote it"
             )
+            say(f"WARNING: {warning}")
+            # What is written now follows from its numbers, and has to tell what it was made of.
+            read = replace(read, facts={**read.facts, "doubt": warning})
         else:
             say(f"what {self.images} says of {len(read.images)} images follows from its numbers")
         with _about("--false-alarms", self.false_alarms):

@@ -75,9 +75,10 @@ def six_questions(
     }
     blocks: list[Any] = [Facts(answers)]
     if calibration and calibration.tiers:
+        when = f"when the detector was {'recalibrated' if facts.get('recalibrated') else 'fitted'}"
         blocks += [
-            _errors_by_tier(calibration, false_alarms),
-            _costs_by_tier(calibration, calibrators),
+            _errors_by_tier(calibration, when, false_alarms),
+            _costs_by_tier(calibration, calibrators, when),
         ]
     return Section("What it is worth as evidence", [*blocks, wording_scale()])
 
@@ -110,9 +111,9 @@ def _errors(plain: "Measured | None", false_alarms: float | None) -> str:
         return "Not measured."
     other = "" if false_alarms is None else f"{unmeasured(false_alarms)}. {_OWN} only: "
     return (
-        f"{other}On images that nothing was fitted to, as they are: {plain.false_alarms.words} of "
-        f"photographs called generated; {_missed(plain)} of generated images not called so. By the "
-        "way that an image came: below."
+        f"{other}When it was fitted, on images that nothing was fitted to, as they are: "
+        f"{plain.false_alarms.words} of photographs called generated; {_missed(plain)} of "
+        "generated images not called so. By the way that an image came: below."
     )
 
 
@@ -247,7 +248,7 @@ def _missed(found: "Measured") -> str:
     )
 
 
-def _errors_by_tier(calibration: "Calibration", false_alarms: float | None) -> Table:
+def _errors_by_tier(calibration: "Calibration", when: str, false_alarms: float | None) -> Table:
     rows = []
     for tier in calibration.tiers:
         carrier = "none" if tier.name == "clean" else tier.name
@@ -264,14 +265,16 @@ def _errors_by_tier(calibration: "Calibration", false_alarms: float | None) -> T
         rows.append(row)
     other = "" if false_alarms is None else f". {_OWN}, not at that of the verdicts"
     return Table(
-        "How often it errs, by the way that an image came: measured on images that nothing was "
-        f"fitted to, with intervals of 95 %{other}",
+        f"How often it errs, by the way that an image came: measured {when}, on images that "
+        f"nothing was fitted to, with intervals of 95 %{other}",
         ["images", "AUC", "false alarms", "missed"],
         rows,
     )
 
 
-def _costs_by_tier(calibration: "Calibration", calibrators: Mapping[str, "Calibrator"]) -> Table:
+def _costs_by_tier(
+    calibration: "Calibration", calibrators: Mapping[str, "Calibrator"], when: str
+) -> Table:
     rows = []
     for tier in calibration.tiers:
         made: list[Any] = ["none", None]
@@ -282,9 +285,10 @@ def _costs_by_tier(calibration: "Calibration", calibrators: Mapping[str, "Calibr
             costs = [NO_SEPARATION] * 3
         rows.append([tier_words(tier.name), *made, *costs])
     return Table(
-        "What the LRs are worth, measured on images that nothing was fitted to. Cllr is their cost "
-        "in bits, 0 at best and 1 where they say nothing; Cllr_min of it is what the scores cannot "
-        "tell, Cllr_cal what wrong calibration costs.",
+        f"What the LRs are worth, measured {when}, on images that nothing was fitted to. Cllr is "
+        "their cost in bits, 0 at best, 1 where they say nothing and more where they mislead; "
+        "Cllr_min of it is what the bounded LRs cannot tell, Cllr_cal what wrong calibration "
+        "costs. The AUC is of the scores, before LRs are bounded.",
         ["images", "calibrator", "log10 LR", "Cllr", "Cllr_min", "Cllr_cal"],
         rows,
     )

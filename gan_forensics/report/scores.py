@@ -124,6 +124,8 @@ def scores_page(path: Path, scored: ScoredImages) -> Path:
     lrs = bool(basis.calibrators)
     verdicts = [image.verdict.verdict for image in known if image.verdict]
     unlike = [f"{words[:1].upper()}{words[1:]}."] if (words := _unlike(scored)) else []
+    doubt = scored.facts.get("doubt")
+    doubts = [f"Warning: {shown(doubt)}."] if isinstance(doubt, str) else []
     failed = [[image.path, image.error] for image in scored.images if image.error]
     return write_report(
         path,
@@ -131,7 +133,8 @@ def scores_page(path: Path, scored: ScoredImages) -> Path:
         lead=f"{len(known)} images scored by {scored.detector['name']}: {tally(verdicts)}.",
         sections=[
             Section(
-                "Images", [READING if lrs else WITHOUT, *unlike, _table(known, basis.prior, lrs)]
+                "Images",
+                [*doubts, READING if lrs else WITHOUT, *unlike, _table(known, basis.prior, lrs)],
             ),
             *([Section("Not scored", [Table("Files", ["path", "why"], failed)])] if failed else []),
             six_questions(

@@ -46,8 +46,12 @@ def _said(found: Validated) -> str:
         return f"{NO_SEPARATION}: {auc}; {rates}"
     return (
         f"Cllr {costs['cllr']:.3f} (Cllr_min {costs['cllr_min']:.3f}, Cllr_cal "
-        f"{costs['cllr_cal']:.3f}), {auc}; {rates}"
+        f"{costs['cllr_cal']:.3f}){_worse(costs)}, {auc}; {rates}"
     )
+
+
+def _worse(costs: Mapping[str, float]) -> str:
+    return ": the LRs mislead, they are worse than none" if costs["cllr"] > 1 else ""
 
 
 def _in_short(found: Validated) -> str:
@@ -56,7 +60,7 @@ def _in_short(found: Validated) -> str:
     costs = found.costs
     if not found.separates:
         return NO_SEPARATION
-    return f"Cllr {costs['cllr']:.3f}, of which {costs['cllr_cal']:.3f} calibration"
+    return f"Cllr {costs['cllr']:.3f}, of which {costs['cllr_cal']:.3f} calibration{_worse(costs)}"
 
 
 def save_figures(folder: Path, found: Sequence[Validated]) -> dict[str, list[tuple[str, Path]]]:
@@ -120,7 +124,8 @@ def validation_page(
             ),
             six_questions(
                 "The detector's likelihood ratios and verdicts on new images with what these are "
-                "known to be.",
+                "known to be: what was measured of them stands above, what the detector's file "
+                "tells here.",
                 calibration=detector.calibration,
                 calibrators=detector.calibrators,
                 facts=detector.facts,
@@ -133,9 +138,11 @@ def validation_page(
 READING = (
     "Cllr is the mean cost of the likelihood ratios in bits: 0 at best, 1 where they say nothing. "
     "Cllr_min is what the best monotone map of them would leave, Cllr_cal the rest: what wrong "
-    "calibration costs. devPAV is how far, in log10, LRs lie from that map. Where the interval of "
-    'the AUC holds 0.5 the detector "does not separate" photographs from generated images, and '
-    "that is said instead of these numbers. Verdicts are unsure where an LR lies between 1/2 and 2 "
+    "calibration costs. Above 1 they are worse than none. The AUC is of the scores, before LRs are "
+    "bounded: it may be 1 where Cllr_min is above 0. devPAV is how far, in log10, LRs lie from "
+    "that map. Where the interval of the AUC holds 0.5, be it for want of images, the detector "
+    '"does not separate" photographs from generated images, and that is said instead of these '
+    "numbers. Verdicts are unsure where an LR lies between 1/2 and 2 "
     "(inconclusive), or where it contradicts the threshold."
 )
 
