@@ -70,8 +70,8 @@ MUTATIONS = [
     ),
     Mutation(
         f"{R}/evidence.py",
-        'said.append(f"{word} from {shown(facts[name])}.")',
-        'said.append(f"{word} from {facts[name]}.")',
+        'text = f"{fitted}{word} from {shown(facts[name])}."',
+        'text = f"{fitted}{word} from {facts[name]}."',
         QUESTIONS,
     ),
     Mutation(f"{R}/evidence.py", "if is_number(count)", "if True", QUESTIONS),
@@ -81,4 +81,5 @@ MUTATIONS = [
         '"none" if tier.name == "web" else tier.name\n',
         QUESTIONS,
     ),
+    Mutation(f"{R}/evidence.py", 'f"{unmeasured(false_alarms)}. {_OWN} only: "', '""', QUESTIONS),
 ]

@@ -25,7 +25,7 @@ MUTATIONS = [
         VERDICTS,
     ),
     Mutation(f"{F}/score_files.py", "sorted(arrays.items())", "arrays.items()", FILES),
-    Mutation(f"{F}/score_files.py", "tier=tier or image.tier", "tier=image.tier", FILES),
+    Mutation(f"{F}/score_files.py", "(stated, STATED) if stated else", "", FILES),
     Mutation(
         f"{F}/score_files.py", 'if (score is None) != bool(texts["error"]):', "if False:", FILES
     ),
@@ -85,12 +85,7 @@ MUTATIONS = [
         f"{F}/recalibration.py", "least = 2 * FEWEST if refit else FEWEST", "least = FEWEST", MOVED
     ),
     Mutation("gan_forensics/cli/score.py", "old.verdict != new.verdict", "False", COMMANDS),
-    Mutation(
-        "gan_forensics/cli/score.py",
-        'tier_of(header) if tier == "auto" else tier',
-        "tier_of(header)",
-        COMMANDS,
-    ),
+    Mutation("gan_forensics/cli/score.py", "with_tier(image, tier)", "image", COMMANDS),
     Mutation(
         "gan_forensics/cli/score.py",
         "images.sort(key=lambda image: natural_order(image.path))",
@@ -104,4 +99,17 @@ MUTATIONS = [
         "groups=None and [some[one.rows]",
         COMMANDS,
     ),
+    Mutation(
+        f"{F}/calibrators.py",
+        "found.upper > high + _ROUNDING",
+        "False",
+        "tests/test_forensics_calibrators.py",
+    ),
+    Mutation(
+        f"{F}/validation.py",
+        "measured_rate(ratios[1] < 0, fake)",
+        "measured_rate(ratios[1] > 0, fake)",
+        VALID,
+    ),
+    Mutation("gan_forensics/report/recalibration.py", "if made.saved:", "if True:", MOVED),
 ]

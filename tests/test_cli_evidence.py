@@ -96,7 +96,8 @@ def test_every_image_has_its_ratio_its_verdict_and_what_they_rest_on(root, score
     basis = basis_of(detector, prior=0.25)
     assert list(rows[0]) == [
         "path", "label", "score", "log10_lr", "log10_lr_lower", "log10_lr_upper", "posterior",
-        "verdict", "why", "wording", "tier", "container", "quality", "outside", "detector_sha256",
+        "verdict", "why", "wording", "tier", "tier_from", "container", "quality", "outside",
+        "detector_sha256",
         "reference_photographs", "reference_generated", "error",
     ]  # fmt: skip
     for row, image in zip(rows, content["images"], strict=True):
@@ -122,6 +123,7 @@ def test_the_page_says_how_to_read_it(root, scored):
         "It is no probability that the image was generated", "What was compared?",
         "How often does it err?", "moderate support for generated", "1/2 to 2", "inconclusive",
         "posterior for 0.25", sha256_of(root / "d.npz"), "fake/000.png",
+        "The detector does not tell what files it was fitted on: none is marked as outside.",
     ):  # fmt: skip
         assert words in page
 
@@ -138,12 +140,28 @@ def test_the_json_alone_gives_the_same_again(root, scored, tmp_path, capsys):
         odds = 9 * old["verdict"]["posterior"] / (1 - old["verdict"]["posterior"])
         assert new["verdict"].pop("posterior") == pytest.approx(odds / (1 + odds))
         assert new["verdict"].items() <= old["verdict"].items()
+    assert run(*again, tmp_path / "kept.csv", "--tier", "web") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "s.json states the prior 0.25, which is kept; --anew" in said
+    stated = ("detect", "score", tmp_path / "kept.json", "--out", tmp_path / "left.csv")
+    assert run(*stated) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "states the prior 0.25, the tier of 50 images, which" in said
+    assert run(*stated, "--anew") == 0
+    assert "--anew" not in capsys.readouterr().err
+    left = scores_of(tmp_path / "left.csv")
+    assert "posterior" not in left[0] and {row["tier_from"] for row in left} == {"file"}
     content = json.loads((root / "s.json").read_text())
     content["images"][0]["verdict"]["verdict"] = "photograph"
     content["images"][1]["verdict"]["log10_lr"] += 1e-15
     (tmp_path / "forged.json").write_text(json.dumps(content))
     assert run("detect", "score", tmp_path / "forged.json", "--out", tmp_path / "f.csv") == 0
     assert "WARNING: 2 of 50 rows of" in " ".join(capsys.readouterr().err.split())
+    # The new JSON follows from its numbers, and keeps the doubt.
+    assert run("detect", "score", tmp_path / "f.json", "--out", tmp_path / "g.csv") == 0
+    assert "WARNING" not in capsys.readouterr().err
+    for name in ("f.html", "g.html"):
+        assert "Warning: 2 of 50 rows of" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_another_share_of_false_alarms_comes_from_the_reference_photographs(
@@ -154,6 +172,10 @@ def test_another_share_of_false_alarms_comes_from_the_reference_photographs(
     reals = np.sort(load_detector(root / "d.npz").calibrators["clean"].real_scores)
     thresholds = json.loads((tmp_path / "s.json").read_text())["thresholds"]
     assert thresholds["clean"] == reals[-18]  # 18 = floor(.3 * 61), and thresholds are exceeded
+    none = "for 30 % false alarms, at whose thresholds no error rates were measured"
+    assert none in " ".join(capsys.readouterr().err.split())
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "set, for 30 % false alarms" in page and "own threshold, not used" in page
     said = refused(capsys, *again, 0.01)
     assert "--false-alarms 0.01: 60 reference photographs of tier clean cannot bound" in said
     bare = ("detect", "score", root / "new", "--detector", root / "bare.npz")
@@ -175,7 +197,10 @@ def test_a_tier_is_what_the_file_tells_or_the_user_states(root, tmp_path, capsys
     for row in rows:
         assert float(row["log10_lr_upper"]) == pytest.approx(calibrators[row["tier"]].upper)
     assert run(*score, "--tier", "hard") == 0
-    assert {row["tier"] for row in scores_of(tmp_path / "s.csv")} == {"hard"}
+    rows = scores_of(tmp_path / "s.csv")
+    assert {(row["tier"], row["tier_from"]) for row in rows} == {("hard", "stated")}
+    assert "hard (stated)" in (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "tiers: 3 hard (stated)" in capsys.readouterr().err
 
 
 def test_without_calibrators_there_are_scores_and_verdicts_and_a_word(root, tmp_path, capsys):
@@ -228,6 +253,7 @@ def test_options_and_places_that_cannot_be_are_refused(root, scored, tmp_path, c
     for options in (("--detector", root / "d.npz"), ("--carriers",), ("--real-is", "a")):
         said = refused(capsys, *again, "--out", tmp_path / "s.csv", *options)
         assert f"{options[0]}: " in said and "is a JSON of scores, from which alone all" in said
+    assert "--anew: only a JSON of `detect score` states" in refused(capsys, *score, "--anew")
     assert "give --detector FILE" in refused(capsys, *score[:3])
     (tmp_path / "b.json").write_text("{}")
     said = refused(capsys, "detect", "score", tmp_path / "b.json")
@@ -275,6 +301,13 @@ def test_validate_measures_every_tier_and_says_what_it_left_out(
     assert len(content["ratios"][0]["log10_lr_photographs"]) == 30
     page = (tmp_path / "v" / "report.html").read_text(encoding="utf-8")
     assert "1 of 31 left out" in page and "How often does it err?" in page
+    for label in ("real", "fake"):
+        shares = [float(rows[0][f"{name}_{label}"]) for name in ("generated", "photograph")]
+        assert sum(shares) + float(rows[0][f"unsure_{label}"]) == pytest.approx(1)
+        for share in (*shares, float(rows[0][f"misleading_{label}"])):
+            assert f"{share:.1%} (" in page
+    misled = f"{float(rows[0]['misleading_real']):.1%} with an LR above 1; of 20 generated"
+    assert misled in said.out
     assert len(drawn) == 1
 
 

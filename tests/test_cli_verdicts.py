@@ -9,8 +9,8 @@ from PIL import Image
 
 from gan_forensics import cli
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.real_and_fake import quality_of
-from gan_forensics.data import load_image, power_law_textures
+from gan_forensics.cli.real_and_fake import groups_by, quality_of
+from gan_forensics.data import load_image, open_source, power_law_textures
 from gan_forensics.forensics import load_detector
 from gan_forensics.forensics.measure import score_carried
 from gan_forensics.report.detector_fit import CARRIER_WORDS
@@ -105,6 +105,11 @@ def test_groups_keep_together_and_are_said(folders, tmp_path, capsys):
     assert made.groups == 6 and made.as_they_are.false_alarms.groups == 6
     assert (made.n_real, made.n_fake, made.as_they_are.detected.n) == (54, 54, 18)
     assert "18 in 6 groups" in said.out
+    sources = open_source(str(root / "real")), open_source(str(folders[1]))
+    assert [len(set(of)) for of in groups_by(("a", "b"), sources, "1")] == [30, 110]
+    assert "b: 110 images in 110 groups" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="--groups 1: a: .* lies in 0 folders"):
+        groups_by(("a", "b"), sources[::-1], "1")
     assert run(*fit, "--groups", "photo", "--false-alarms", 0.2) == 2
     assert "--groups photo" in capsys.readouterr().err
 
@@ -237,6 +242,10 @@ def test_files_unlike_those_of_the_fit_are_marked(detector, tmp_path, capsys):
         "d.png": "palette (fitted on RGB)",
     }
     assert "4 are unlike the files" in capsys.readouterr().out
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    # Above the images, and where it is asked what was compared.
+    assert page.count("4 are unlike the files") == 2
+    assert "WEBP (fitted on PNG)" in page and "JPEG, quality 70" in page
 
 
 def test_a_robust_detector_has_seen_what_carriers_make(folders, tmp_path, capsys):

@@ -26,6 +26,16 @@ def test_a_level_is_a_folder_below_the_source(folder):
             groups_of(source, wrong)
 
 
+def test_images_in_no_folders_may_be_groups_of_their_own(folder):
+    for by in ("1", "photo"):  # Photographs may be in a list, with a column.
+        found = groups_of(open_source(str(folder / "a" / "x")), by, flat=True)
+        assert found == [str(folder / "a" / "x" / "1.png")]
+    # Where some lie in folders, those that do not are a mistake.
+    save_png(folder / "4.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ValueError, match="4.png lies in 0 folders below"):
+        groups_of(open_source(str(folder)), "1", flat=True)
+
+
 def test_a_column_of_a_list_is_in_the_order_of_its_images(folder):
     file = folder / "list.csv"
     file.write_text("path,photo,label\na/x/1.png,p1,0\nb/x/3.png,p2,1\na/y/2.png,p1,1\n")

@@ -12,6 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gan_forensics.explain import (
     composites,
     feature_relevance,
+    find_layers,
+    fold_batch_norm,
     relevance,
     rules,
     unit_relevance,
@@ -169,6 +171,28 @@ def test_a_convolution_and_its_batch_norm_are_one_layer():
     assert_allclose(explained.logits, expected.logits, rtol=1e-12)
     assert_allclose(explained.layers["conv"], expected.layers["conv"], rtol=1e-9, atol=1e-12)
     assert_allclose(explained.image, expected.image, rtol=1e-9, atol=1e-12)
+
+
+def test_folded_variables_give_the_same_logits_and_relevance(resnet):
+    variables, x, explained = resnet
+    with jax.enable_x64(True):
+        layers = find_layers(RESNET, variables, jnp.asarray(x)).values()
+        assert {layer.epsilon for layer in layers if layer.norm} == {1e-5}
+        folded = fold_batch_norm(variables, layers)
+        assert all(
+            (v["mean"] == 0).all()
+            for v in jax.tree.leaves(folded["batch_stats"], is_leaf=lambda v: "mean" in v)
+        )
+        assert_allclose(plainly(RESNET)(folded, x), explained.logits, rtol=1e-10)
+        # As released every norm still divides by sqrt(1 + epsilon), its own shift too.
+        kept = fold_batch_norm(variables, layers, keep_epsilon=True)
+        half = folded["params"]["bn1"]["bias"] / (1 + 1e-5) ** 0.5
+        assert_allclose(kept["params"]["bn1"]["bias"], half, rtol=1e-12)
+        assert (kept["batch_stats"]["bn1"]["var"] == 1).all()
+        away = abs(plainly(RESNET)(kept, x) / explained.logits - 1).max()
+        assert 1e-6 < away < 1e-3
+    again = compiled(RESNET, folded, x)
+    assert_allclose(again.image, explained.image, rtol=1e-8, atol=1e-10)
 
 
 def test_images_of_a_batch_do_not_meet(resnet):

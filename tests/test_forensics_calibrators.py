@@ -10,6 +10,7 @@ from gan_forensics.forensics import likelihood_ratios as lr
 from gan_forensics.forensics.calibrators import (
     FEWEST,
     KINDS,
+    _bounded,
     _folds,
     check_reference,
     fit_calibrator,
@@ -30,9 +31,25 @@ def fitted():
 def of_kind(kind):
     real, fake = scores()
     weights = np.ones(len(real)), np.ones(len(fake))
-    return replace(
-        fit_calibrator(real, fake), kind=kind, model=KINDS[kind].fit(real, fake, weights)
-    )
+    model, lower, upper = _bounded(KINDS[kind], (real, fake), weights)
+    made = fit_calibrator(real, fake)
+    return replace(made, kind=kind, model=model, lower=lower, upper=upper)
+
+
+def test_bounds_beyond_what_the_reference_images_support_are_refused(fitted):
+    for change in ({"upper": fitted.upper + 1e-3}, {"lower": fitted.lower - 1e-3}):
+        with pytest.raises(ValueError, match="its calibrator states log10 LRs from .* support"):
+            read_calibrator(*replace(fitted, **change).as_record())
+    narrow = replace(fitted, upper=fitted.upper / 2, offset=3.0)
+    assert read_calibrator(*narrow.as_record()).upper == fitted.upper / 2
+
+
+def test_more_kernels_than_are_ever_fitted_are_refused(monkeypatch):
+    made = of_kind("kernel density")
+    few = KINDS["kernel density"]._replace(most=len(made.real_scores))
+    monkeypatch.setitem(KINDS, "kernel density", few)
+    with pytest.raises(ValueError, match="too many reference images for kernel density"):
+        read_calibrator(*made.as_record())
 
 
 def test_the_kind_of_least_cost_is_taken(fitted):
@@ -117,6 +134,15 @@ def test_crops_of_a_photograph_count_as_one(fitted):
         at = np.linspace(-1, 3, 9)
         with np.errstate(divide="ignore"):
             assert_allclose(*(KINDS[kind].log10_lr(model, at) for model in (one, many)))
+    # In folds too: the same folds, fitted and judged with a vote for each group.
+    uneven = np.repeat(real, 1 + np.arange(len(real)) % 3)
+    of = np.repeat(np.arange(len(real)), 1 + np.arange(len(real)) % 3)
+    alone = fit_calibrator(real, fake, groups=(np.arange(len(real)), groups[1]))
+    assert_allclose(
+        fit_calibrator(uneven, fake, groups=(of, groups[1])).costs["isotonic"],
+        alone.costs["isotonic"],
+        rtol=1e-12,
+    )
     with pytest.raises(ValueError, match="9 groups of photographs are too few"):
         check_reference(real, fake, (np.arange(60) % 9, np.arange(40)))
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from gan_forensics.forensics import calibrated_threshold
+from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
 from gan_forensics.forensics.recalibration import (
     Change,
     Class,
+    _halves,
     offset_of,
     recalibrated,
     record_of,
@@ -69,15 +71,33 @@ def test_moving_saves_what_the_shift_cost_and_cross_fitting_measures_it(detector
 
 
 def test_what_a_half_is_judged_by_never_saw_it(detector):
-    """Random scores promise nothing: a calibrator judged on its own images would say it helped."""
     rng = np.random.default_rng(5)
-    scores = {name: rng.normal(0, 1, (3, 24)) for name in ("photographs", "a")}
+    scores = {"photographs": rng.normal(0, 1, (3, 24)), "a": rng.normal(1, 1, (3, 24))}
     made = recalibrated(detector, NewScores(scores, None, {}, {}), refit=True)
-    own = [
-        cllr_cal(*(c.log10_lr(s[k]) for s in scores.values()))
-        for k, c in enumerate(made.detector.calibrators.values())
-    ]
-    assert np.mean([one.after for one in made.changes]) > np.mean(own)
+    real, fake = (
+        Class(of[0], np.array([f"{name} {row}" for row in range(24)], object))
+        for name, of in scores.items()
+    )
+    halves = _halves((real, fake), 0)
+    assert all(sorted(half.tolist()) == [0] * 12 + [1] * 12 for half in halves)
+    ratios = np.empty((2, 24))
+    for half in (0, 1):
+        away, of = zip(real.part(halves[0] != half), fake.part(halves[1] != half), strict=True)
+        other = fit_calibrator(*away, groups=of)
+        for found, one, h in zip(ratios, (real, fake), halves, strict=True):
+            found[h == half] = other.log10_lr(one.scores[h == half])
+    assert made.changes[0].after == pytest.approx(cllr_cal(*ratios), abs=1e-12)
+
+
+def test_a_large_group_moves_the_offset_no_more_than_one_image(detector):
+    rng = np.random.default_rng(6)
+    scores = np.concatenate([np.full(60, 2.5), rng.normal(0, 1, 30)])
+    names = np.array(["one photograph"] * 60 + [str(row) for row in range(30)], object)
+    fake = Class(rng.normal(3, 1, 60), np.array([f"f{row}" for row in range(60)], object))
+    calibrator = detector.calibrators["clean"]
+    own = Class(scores, np.array([f"r{row}" for row in range(90)], object))
+    grouped = offset_of(calibrator, Class(scores, names), fake)
+    assert grouped < offset_of(calibrator, own, fake) - 0.2
 
 
 def test_without_generated_images_the_reference_scores_stand_for_them(detector):
@@ -97,6 +117,7 @@ def test_the_threshold_is_set_anew_where_photographs_suffice_and_moves_otherwise
     bound = calibrated_threshold(new.scores["photographs"][0], false_alarms=0.05)
     assert made.set_anew and made.detector.threshold == bound
     assert made.detector.calibration.n_calibration == 40
+    new.scores["photographs"][1] += 5.0  # Compressed ones score higher than clean ones here.
     robust = recalibrated(replace(detector, facts={"robust": True}), new)
     assert robust.detector.threshold == max(
         calibrated_threshold(of, false_alarms=0.05) for of in new.scores["photographs"]
@@ -165,14 +186,27 @@ def test_what_was_done_is_said_and_kept(detector):
     assert clean["cllr_cal_before"] - clean["cllr_cal_after"] == made.changes[0].saved
     said = sentences(detector, made, refit=False)
     assert said[0].startswith("clean: offset ") and "after, cross-fitted on 40 photo" in said[0]
-    assert said[-1].startswith("threshold: 1.7 before") and "set anew on the phot" in said[-1]
+    assert said[-2].startswith("threshold: 1.7 before") and "set anew on the phot" in said[-2]
+    photographs = new_scores().scores["photographs"][0]
+    assert made.above == measured_rate(photographs > 1.7) and made.above.words in said[-2]
+    assert made.saved == [one.tier for one in made.changes if one.saved > 0]
+    better = ", ".join(made.saved)
+    assert said[-1] == f"advice: use the new detector; its LRs are better in {better}"
     worse = Change("web", 0.1, 40, 60, True, 0.1, 0.2)
     blind = Change("hard", 0.1, 40, 60, False, 0.1, 0.2)
-    _, said_worse, said_blind, _ = sentences(
+    _, said_worse, said_blind, _, advice = sentences(
         detector, made._replace(changes=[made.changes[0], worse, blind]), refit=False
     )
-    assert "saved nothing: keep the old one" in said_worse
+    assert said_worse.endswith("saved nothing") and advice.endswith("better in clean")
     assert "does not separate 40 photographs" in said_blind and "0.2" not in said_blind
+    # Then the threshold alone is of these photographs.
+    worth = made._replace(changes=[worse, blind])
+    advice = sentences(detector, worth, refit=False)[-1]
+    assert advice.startswith("advice: keep the old detector; in no tier")
+    assert "contradicts its LRs, which are of the reference images" in advice
+    for other in (worth._replace(set_anew=False), worth):
+        said = sentences(detector, other, refit=other is worth)[-1]
+        assert said == "advice: keep the old detector; in no tier are the new LRs better"
 
 
 def test_reference_groups_are_known_again_by_their_weights(detector):

@@ -3,18 +3,19 @@
 import functools
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from gan_forensics.forensics import score_files
 from gan_forensics.forensics.calibration import Calibration
-from gan_forensics.forensics.calibrators import KINDS, Calibrator, fit_calibrator
+from gan_forensics.forensics.calibrators import KINDS, Calibrator, _bounded, fit_calibrator
 from gan_forensics.forensics.score_files import (
     ScoredImage,
     ScoredImages,
     read_scores,
+    with_tier,
     write_scores,
 )
 from gan_forensics.forensics.verdicts import Basis
@@ -26,9 +27,9 @@ def calibrator(kind):
     rng = np.random.default_rng(0)
     real, fake = rng.normal(0, 1 / 3, 40), rng.normal(0.5, 1 / 3, 30)
     made = fit_calibrator(real, fake)
-    model = KINDS[kind].fit(real, fake, made.weights)
-    return Calibrator(kind, model, *(getattr(made, name) for name in (
-        "lower", "upper", "costs", "seed", "real_scores", "fake_scores", "real_weights",
+    model, *bounds = _bounded(KINDS[kind], (real, fake), made.weights)
+    return Calibrator(kind, model, *bounds, *(getattr(made, name) for name in (
+        "costs", "seed", "real_scores", "fake_scores", "real_weights",
         "fake_weights",
     )))  # fmt: skip
 
@@ -36,7 +37,9 @@ def calibrator(kind):
 def scored(kind="logistic", **options):
     scores = (0.1, "web"), (1 / 3, "web"), (0.4, "clean"), (2.0, "hard")
     images = [
-        ScoredImage(f"{i}.png", "real", score, {"jpeg-75": score / 3}, tier, "JPEG", 60, "")
+        ScoredImage(
+            f"{i}.png", "real", score, {"jpeg-75": score / 3}, tier, "JPEG", 60, tier_from="file"
+        )
         for i, (score, tier) in enumerate(scores)
     ]
     images.append(ScoredImage("broken.png", "", error="broken.png: it ends too early"))
@@ -71,8 +74,27 @@ def test_another_prior_share_or_tier_changes_what_it_is_for_and_nothing_else(tmp
         assert new.verdict._replace(posterior=None) == old.verdict
     assert read.again(false_alarms=0.3).basis.thresholds.keys() == {"clean", "web"}
     tiers = {image.tier for image in read.again(tier="clean").images}
-    assert tiers == {"clean"} and read.again(tier="clean").images[3].verdict.log10_lr is not None
+    assert (
+        tiers == {"clean", ""} and read.again(tier="clean").images[3].verdict.log10_lr is not None
+    )
     assert read.again().images[3].verdict.log10_lr is None
+
+
+def test_what_was_stated_is_recorded_and_can_be_left_aside(tmp_path):
+    told = scored()
+    told = replace(told, images=[with_tier(one, None) for one in told.images[:4]]).judged()
+    stated = told.again(prior=0.2, false_alarms=0.3, tier="clean")
+    assert {(one.tier, one.tier_from) for one in stated.images} == {("clean", "stated")}
+    write_scores(tmp_path / "s.json", stated)
+    read = read_scores(tmp_path / "s.json")
+    assert read.images == stated.images and read.again().images == stated.images
+    left = read.again(anew=True)
+    assert left.images == told.images and left.basis.prior is left.basis.false_alarms is None
+    assert {(one.tier, one.tier_from) for one in left.images} == {("web", "file")}  # JPEG 60
+    only = read.again(anew=True, prior=0.7).basis
+    assert (only.prior, only.false_alarms) == (0.7, None)
+    # What has no score has no tier.
+    assert scored().again(tier="hard").images[4] == scored().images[4]
 
 
 def test_a_verdict_that_does_not_follow_is_seen(tmp_path):
@@ -83,6 +105,9 @@ def test_a_verdict_that_does_not_follow_is_seen(tmp_path):
     read = read_scores(tmp_path / "s.json")
     changed = [old != new for old, new in zip(read.images, read.again().images, strict=True)]
     assert changed == [True, False, False, False, False]
+
+
+RATE = {"events": 0, "n": 30, "groups": None, "rate": 0.0, "low": 0.0, "high": 0.116}
 
 
 def _set(path, value):
@@ -114,6 +139,7 @@ def _set(path, value):
         (_set("images", [3]), "'images' is no list of objects"),
         (_set("images 1 path", 5), "image 2: 'path' is no text"),
         (_set("images 1 tier", "w" * 999), "image 2: unknown tier www"),
+        (_set("images 1 tier_from", "me"), "image 2: unknown tier_from me: file, stated"),
         (_set("images 0 score", None), "image 1: it has to have a score"),
         (_set("images 4 score", 0.5), "image 5: it has to have a score, or an error"),
         (_set("images 0 verdict", None), "image 1: it has to have a verdict"),
@@ -123,6 +149,20 @@ def _set(path, value):
         (_set("images 0 quality", 1e9), "image 1: 'quality' is no finite number between 0 and"),
         (_set("detector sha256", None), "'sha256' is no text"),
         (_set("facts", 3), "'facts' is no object"),
+        (
+            _set(
+                "calibration measured",
+                [
+                    {
+                        "carrier": "none",
+                        "auc": 0.9,
+                        "detected": RATE,
+                        "false_alarms": {**RATE, "rate": 0.9},
+                    }
+                ],
+            ),
+            "its calibration facts are wrong: a rate of 0.9 for 0 of 30 images",
+        ),
         (_set("calibration target", 7), "its calibration facts are wrong: target is 7"),
         (_set("calibrators moon", {}), "calibrators of unknown tiers"),
         (_set("calibrators clean", 3), "a calibrator is no object"),
@@ -131,6 +171,8 @@ def _set(path, value):
         (_set("calibrators clean arrays real_scores", [10**400]), "has too large numbers"),
         (_set("calibrators clean arrays real_scores", []), "have no scores"),
         (_set("calibrators clean arrays model/slope", None), "its calibrator has the arrays"),
+        (_set("calibrators clean upper", 9.0), "to 9, and its reference images support -"),
+        (_set("calibrators clean lower", -9.0), "from -9 to"),
         (_set("calibrators clean upper", -3.0), "the bounds of its calibrator do not hold 0"),
     ],
 )

@@ -18,6 +18,7 @@ from gan_forensics.forensics.validation import (
     score_new,
     validated,
 )
+from gan_forensics.forensics.verdicts import basis_of
 from gan_forensics.report.validation import sentences
 from tests.made_detectors import made_detector
 
@@ -56,6 +57,12 @@ def test_every_generator_and_all_together_are_measured_in_every_tier(detector):
             assert (one.costs["auc_low"], one.costs["auc_high"]) == (interval.low, interval.high)
             assert one.false_alarms == measured_rate(real > detector.threshold)
             assert one.misses == measured_rate(fake <= detector.threshold)
+            assert one.misleading == (measured_rate(ratios[0] > 0), measured_rate(ratios[1] < 0))
+            for rates, scores in zip(one.verdicts, (real, fake), strict=True):
+                said = [basis_of(detector).judge(score, tier).verdict for score in scores]
+                assert {name: rate.events for name, rate in rates.items()} == {
+                    name: said.count(name) for name in ("generated", "photograph", "unsure")
+                }
             assert one.bounds == (
                 detector.calibrators[tier].lower,
                 detector.calibrators[tier].upper,
@@ -92,7 +99,10 @@ def test_unsure_verdicts_are_counted_and_devpav_may_be_none(detector):
     grid = np.linspace(0, 3, 301)
     even = grid[np.abs(detector.log10_lr(grid)).argmin()]
     middle = NewScores({"photographs": np.full((3, 9), even), "a": scores["a"]}, None, {}, {})
-    assert row_of(validated(detector, middle)[0])["unsure_real"] == 1
+    row = row_of(validated(detector, middle)[0])
+    assert row["unsure_real"] == 1 and row["generated_real"] == row["photograph_real"] == 0
+    # On the threshold's wrong side, and yet not called generated.
+    assert row["false_alarms"] == float(even > detector.threshold)
 
 
 def test_tiers_that_the_detector_does_not_take_are_said_to_be_so(detector):
@@ -130,3 +140,12 @@ def test_images_that_calibrators_were_fitted_on_are_left_out_and_counted(detecto
     detector = replace(detector, calibrators={"clean": fit_calibrator(scores, scores + 9)})
     with pytest.raises(ValueError, match="photographs: the detector's calibrators were fitted on"):
         score_new(detector, {"photographs": images, "a": images})
+
+
+def test_ratios_that_cost_more_than_none_are_said_to_mislead(detector):
+    rng = np.random.default_rng(4)
+    scores = {"photographs": rng.normal(5, 1, (3, 30)), "a": rng.normal(8, 1, (3, 30))}
+    one = validated(detector, NewScores(scores, None, {}, {}))[0]
+    assert one.separates and one.costs["cllr"] > 1
+    assert "the LRs mislead, they are worse than none, AUC" in sentences([one])[0]
+    assert "mislead" not in sentences(validated(detector, new_scores()))[1]

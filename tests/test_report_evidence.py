@@ -39,11 +39,12 @@ CALIBRATION = Calibration(
 FACTS = {"real": "folder:photos", "fake": "folder:fakes", "generators": {"dcgan": 50, "sngan": 40}}
 
 
-def answers(calibration=CALIBRATION, calibrators=None, facts=FACTS):
+def answers(calibration=CALIBRATION, calibrators=None, facts=FACTS, **options):
     given = {"clean": CALIBRATOR, "hard": CALIBRATOR} if calibrators is None else calibrators
     section = six_questions(
-        "The image a.png.", calibration=calibration, calibrators=given, facts=facts
-    )
+        "The image a.png.", calibration=calibration, calibrators=given, facts=facts,
+        **options,
+    )  # fmt: skip
     return section.blocks[0].values, section.blocks[1:]
 
 
@@ -132,12 +133,31 @@ def test_recalibration_is_told_with_the_digest_of_the_detector_before_it():
         "sources": {"photographs": "mine", "gan": "fakes"},
     }  # fmt: skip
     said, _ = answers(facts={**FACTS, "recalibrated": [record]})
+    caption = answers(facts={**FACTS, "recalibrated": [record]})[1][1].caption
+    assert "measured when the detector was recalibrated, on images" in caption
+    assert "measured when the detector was fitted, on images" in answers()[1][1].caption
     reference = said["On which reference data?"]
     assert (
         "calibrators were moved since, and its threshold set anew, on images from mine, fakes "
         in (reference)
     )
+    assert "It was fitted on photographs from folder:photos. It was fitted on gen" in reference
+    assert said[QUESTIONS[2]].startswith("Generators, when it was fitted: dcgan")
     assert "ab" * 32 in reference and "set no threshold" not in reference
     assert "set no threshold" in answers()[0]["On which reference data?"]
     for odd in ([], [3], [{"sources": 3}], "x", {"how": 1}):
         answers(facts={**FACTS, "recalibrated": odd})
+
+
+def test_rates_are_of_the_own_threshold_where_verdicts_use_another():
+    said, tables = answers(false_alarms=0.2)
+    none = "for 20 % false alarms, at whose thresholds no error rates were measured"
+    assert none in said[QUESTIONS[5]]
+    assert (
+        "At the detector's own threshold only: When it was fitted, on images" in said[QUESTIONS[5]]
+    )
+    assert said[QUESTIONS[4]].startswith("At the detector's own threshold: Most")
+    assert "each tier set, for 20 % false alarms" in said[QUESTIONS[3]]
+    assert "The detector's own threshold aims at 5 %" in said[QUESTIONS[3]]
+    assert "At the detector's own threshold, not at that of the verdicts" in tables[0].caption
+    assert "own threshold" not in repr(answers())

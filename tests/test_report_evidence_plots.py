@@ -36,6 +36,8 @@ def test_misleading_evidence_stands_in_the_legend():
     weights = np.array([1, 1, 1, 3.0]), np.ones(5)
     grouped = tippett_figure([-1, -1, 0, 0.5], [-0.5, 0, 1, 1, 1], weights=weights)
     assert labels(grouped)[1] == "photographs: 50.0% misleading (LR above 1)"
+    # Nine ninths add up to a little more than 1.
+    assert labels(tippett_figure([-1.0], np.arange(1, 10)))[0].startswith("generated: 0.0% ")
 
 
 @pytest.mark.parametrize("figure", FIGURES[:2])

@@ -70,7 +70,8 @@ class DetectFit:
     """Accepted share of real images called generated: the target that sets the threshold."""
     groups: str | None = None
     """What images belong together, such as crops of one photograph: a folder level (1 is the first
-    folder below the source), or a column of list:FILE.csv. No group trains and is measured on."""
+    folder below the source), or a column of list:FILE.csv. No group trains and is measured on.
+    Generated images that lie in no folders are each their own group."""
     size: int | None = None
     """Centre-crop and resize all images to this side, here and in `detect score`."""
     match_sizes: bool = False

@@ -178,7 +178,7 @@ def _explained(
                 if flat([image])[0]:
                     found[path] = f"{shown(path)}: {FLAT}"
                 else:
-                    images[path], tiers[path] = image, tier_of(header)
+                    images[path], tiers[path] = image, tier_of(header.quality)
             except Exception as error:
                 found[path] = failure(path, error)
         if images:

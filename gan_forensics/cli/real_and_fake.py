@@ -177,7 +177,11 @@ def grouped(
 def groups_by(
     names: Sequence[str], sources: "Sequence[Source]", by: str | None
 ) -> "list[np.ndarray] | None":
-    """The groups of all images of some sources, None without `by`; says how many there are."""
+    """The groups of all images of some sources, photographs first; None without `by`.
+
+    Generated images that lie in no folders are each their own group: they were cut from nothing.
+    How many groups there are is said.
+    """
     if by is None:
         return None
     import numpy as np
@@ -185,9 +189,9 @@ def groups_by(
     from gan_forensics.data.groups import groups_of
 
     found = []
-    for name, source in zip(names, sources, strict=True):
+    for place, (name, source) in enumerate(zip(names, sources, strict=True)):
         try:
-            groups = groups_of(source, by)
+            groups = groups_of(source, by, flat=place > 0)
         except ValueError as error:
             raise ValueError(f"--groups {by}: {name}: {error}") from None
         say(f"{name}: {len(groups)} images in {len(set(groups))} groups")

@@ -92,4 +92,5 @@ class DetectRecalibrate:
         page = recalibration_page(page, trained, made.changes, [*lines, *said], record)
         tell(f"Saved to {self.out}; open {page}.")
         weights = ("--weights", self.weights) if self.weights else ()
-        tell_next("detect", "score", "suspects", "--detector", self.out, *weights)
+        better = self.out if made.saved else self.detector
+        tell_next("detect", "score", "suspects", "--detector", better, *weights)

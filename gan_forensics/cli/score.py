@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Images that are read before they are scored together: so many, and of so many pixels, at most.
 AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
-Tier = Literal["auto", "clean", "web", "hard"]
+Tier = Literal["clean", "web", "hard"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class DetectScore:
     """The weights that `detect fit` was given, where it was given any."""
     out: Path = Path("scores.csv")
     """path, label, score (higher: more likely generated), log10_lr and its bounds, posterior (with
-    --prior), verdict, why (it is unsure), wording (ENFSI verbal scale), tier, container and JPEG
-    quality, spread (with --carriers: from the lowest to the highest score), outside (how the file
-    differs from those that the detector was fitted on), the detector's SHA-256, the numbers of
+    --prior), verdict, why (it is unsure), wording (ENFSI verbal scale), tier and tier_from ("file"
+    or "stated"), container and JPEG quality, spread (with --carriers: from the lowest to the
+    highest score), outside (how the file differs from those that the detector was fitted on), the
+    detector's SHA-256, the numbers of
     reference images, error. JSON and page lie beside it, as .json and .html. Until all are scored,
     the rows so far are beside it, in NAME.partial-....csv."""
     prior: float | None = None
@@ -70,9 +71,13 @@ class DetectScore:
     false_alarms: float | None = None
     """Another share of photographs called generated than the detector's: the scores of its
     reference photographs set the threshold, for images of each tier those of that tier."""
-    tier: Tier = "auto"
+    tier: Tier | None = None
     """How the images were carried, for the calibrator: clean, web (768 pixels, JPEG 60) or hard
-    (512 pixels, JPEG 40). By default as each file tells; state it where you know better."""
+    (512 pixels, JPEG 40). By default as each file tells; state it where you know better, which is
+    recorded."""
+    anew: bool = False
+    """Of a JSON: leave aside the prior, the share of false alarms and the tier that were stated for
+    it. By default they are kept, except what is stated again."""
     carriers: bool = False
     """Score each image also after JPEG, WebP and resizing: a verdict that does not hold is
     "unsure"."""
@@ -103,7 +108,7 @@ class DetectScore:
         within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
         again = self.images.suffix.lower() == ".json" and not self.images.is_dir()
         scored = self._again() if again else self._scored()
-        for line in _without_lrs(scored):
+        for line in chain(_known(scored), _without_lrs(scored)):
             say(line)
         tell(*summary(scored, self.out))
         for path, write in zip(beside, (write_scores, scores_page), strict=False):
@@ -127,22 +132,42 @@ class DetectScore:
             old.verdict != new.verdict for old, new in zip(read.images, same.images, strict=True)
         )
         if changed:
-            say(
-                f"WARNING: {changed} of {len(read.images)} rows of {self.images} do not follow "
-                "from its scores and calibrators: it was changed, or another version wrote it"
+            warning = (
+                f"{changed} of {len(read.images)} rows of {self.images} do not follow from its "
+                "scores and calibrators: it was changed, or another version wrote it"
             )
+            say(f"WARNING: {warning}")
+            # What is written now follows from its numbers, and has to tell what it was made of.
+            read = replace(read, facts={**read.facts, "doubt": warning})
         else:
             say(f"what {self.images} says of {len(read.images)} images follows from its numbers")
         with _about("--false-alarms", self.false_alarms):
             scored = read.again(
                 prior=self.prior,
                 false_alarms=self.false_alarms,
-                tier=None if self.tier == "auto" else self.tier,
+                tier=self.tier,
+                anew=self.anew,
             )
+        if kept := [] if self.anew else self._kept(read):
+            say(f"{self.images} states {listed(kept)}, which is kept; --anew leaves it aside")
         carried = any(image.after for image in scored.images)
         columns = columns_of(scored, carriers=carried)
         write_csv(self.out, [score_row(scored, image, columns) for image in scored.images])
         return scored
+
+    def _kept(self, read: "ScoredImages") -> list[str]:
+        """What a JSON states and no option states again, in words."""
+        from gan_forensics.forensics.score_files import STATED
+
+        basis, kept = read.basis, []
+        if basis.prior is not None and self.prior is None:
+            kept.append(f"the prior {basis.prior:g}")
+        if basis.false_alarms is not None and self.false_alarms is None:
+            kept.append(f"{100 * basis.false_alarms:g} % false alarms")
+        stated = sum(image.tier_from == STATED for image in read.images)
+        if stated and self.tier is None:
+            kept.append(f"the tier of {stated} images")
+        return kept
 
     def _scored(self) -> "ScoredImages":
         """Scored with a detector."""
@@ -157,6 +182,7 @@ class DetectScore:
                 "give --detector FILE, a file of `detect fit` or `train detector`; only a JSON of "
                 "`detect score` needs none"
             )
+        not_given("only a JSON of `detect score` states something", anew=self.anew or None)
         detector = load_detector(self.detector, frozen=self.weights)
         with _about("--false-alarms", self.false_alarms):
             basis = basis_of(detector, false_alarms=self.false_alarms, prior=self.prior)
@@ -167,8 +193,6 @@ class DetectScore:
             say(line)
         if detector.preprocessing.words:
             say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
-        if seen is None:
-            say("the detector does not tell what files it was fitted on: none is marked as outside")
         if self.prior is not None and not detector.calibrators:
             say("--prior: the detector has no calibrator, and without LR there is no posterior")
         unread = ((path, f"{shown(path)}: {reason}") for path, reason in left_out.items())
@@ -193,30 +217,37 @@ class DetectScore:
             raise RuntimeError(
                 f"none of {len(images)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
-        _say_what_is_known(detector, scored)
         return scored
 
 
-def _say_what_is_known(detector: "Detector", scored: "ScoredImages") -> None:
-    """Tiers, what the detector achieved when it was measured, and what cannot be said."""
-    if detector.calibration and (plain := detector.calibration.as_they_are):
-        say(
-            f"when it was measured, the detector called {plain.false_alarms.words} of real and "
-            f"{plain.detected.words} of generated images generated"
-        )
+def _known(scored: "ScoredImages") -> Iterator[str]:
+    """What the detector achieved when it was measured, and what cannot be said, in lines."""
     from gan_forensics.forensics.verdicts import TURNED
+    from gan_forensics.report.evidence import unmeasured
 
+    share = scored.basis.false_alarms
+    if scored.calibration and (plain := scored.calibration.as_they_are):
+        at = "" if share is None else " at its own threshold"
+        yield (
+            f"when it was measured, the detector called {plain.false_alarms.words} of real and "
+            f"{plain.detected.words} of generated images generated{at}"
+        )
+    if share is not None:
+        yield unmeasured(share)
     verdicts = [image.verdict for image in scored.images if image.verdict is not None]
-    if any(v.why.startswith(TURNED) for v in verdicts) and not detector.facts.get("robust"):
-        say("unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that")
+    if any(v.why.startswith(TURNED) for v in verdicts) and not scored.facts.get("robust"):
+        yield "unsure: JPEG, WebP or resizing turns the verdict over; --robust trains for that"
     if errors := sum(image.error != "" for image in scored.images):
-        say(f"{errors} could not be scored; see the error column")
+        yield f"{errors} could not be scored; see the error column"
 
 
 def _without_lrs(scored: "ScoredImages") -> Iterator[str]:
     """What there are no likelihood ratios of, in lines, and of which tiers images are."""
     basis = scored.basis
-    tiers = Counter(image.tier for image in scored.images if image.score is not None)
+    from gan_forensics.report.scores import tier_said
+
+    known = [image for image in scored.images if image.score is not None]
+    tiers, said = Counter(image.tier for image in known), Counter(map(tier_said, known))
     if not basis.calibrators:
         yield (
             "no likelihood ratios: the detector has no calibrator; fit it again with `detect fit`, "
@@ -224,8 +255,8 @@ def _without_lrs(scored: "ScoredImages") -> Iterator[str]:
         )
         return
     yield (
-        f"tiers: {listed([f'{n} {tier}' for tier, n in tiers.items()])}, as container and quality "
-        "of the files tell or --tier states"
+        f"tiers: {listed([f'{n} {tier}' for tier, n in said.items()])}; where none is stated, "
+        "container and quality of the file tell it"
     )
     for tier, n in tiers.items():
         if tier not in basis.calibrators:
@@ -247,25 +278,24 @@ def _about(option: str, value: Any) -> Iterator[None]:
 
 
 def _judged(
-    image: "ScoredImage", found: "Found", tier: str, seen: Any, basis: "Basis"
+    image: "ScoredImage", found: "Found", tier: Tier | None, seen: Any, basis: "Basis"
 ) -> "ScoredImage":
     """A scored image with its verdict."""
-    from gan_forensics.data.carriers import tier_of
     from gan_forensics.forensics.format_audit import outside
+    from gan_forensics.forensics.score_files import with_tier
 
     header = found.header
-    tier = tier_of(header) if tier == "auto" else tier
     (_, score), *after = found.scores.items()
-    return replace(
+    image = replace(
         image,
         score=score,
         after=dict(after),
-        tier=tier,
         container=header.container,
         quality=header.quality,
         outside="" if seen is None else outside(header, seen),
-        verdict=basis.judge(score, tier, dict(after)),
     )
+    image = with_tier(image, tier)
+    return replace(image, verdict=basis.judge(score, image.tier, image.after))
 
 
 class Found(NamedTuple):

@@ -10,7 +10,6 @@ import io
 import zlib
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,9 +17,6 @@ from PIL import Image
 
 from gan_forensics.data.augment import jpeg
 from gan_forensics.data.images import pillow_resize
-
-if TYPE_CHECKING:
-    from gan_forensics.data.decoding import Header
 
 Pixels = UInt8[np.ndarray, "h w c"]
 # Of an image, a height and a width.
@@ -73,7 +69,7 @@ def shipped(image: Pixels, longest: int, quality: int) -> UInt8[np.ndarray, "h2 
     return jpeg(image, quality)
 
 
-def tier_of(header: "Header") -> str:
+def tier_of(quality: int | None) -> str:
     """The tier of `TIERS` that an image file says it is of, by the quality of its compression.
 
     JPEG up to quality 50 (half-way between 40 and 60) is "hard", up to 70 "web", all else "clean".
@@ -83,16 +79,16 @@ def tier_of(header: "Header") -> str:
     picture took names the tier.
 
     Args:
-        header: of `gan_forensics.data.read_header`.
+        quality: 1 to 100, of the `Header` of `gan_forensics.data.read_header`; None where it states
+            none.
 
     Example:
-        >>> from gan_forensics.data import Header
-        >>> tier_of(Header(480, 640, gray=False, container="JPEG", colours="RGB", quality=60))
-        'web'
+        >>> tier_of(60), tier_of(None)
+        ('web', 'clean')
     """
-    if header.quality is None:
+    if quality is None:
         return "clean"
-    return next((tier for tier, most in _QUALITIES.items() if header.quality <= most), "clean")
+    return next((tier for tier, most in _QUALITIES.items() if quality <= most), "clean")
 
 
 def _unchanged(image: Pixels) -> Pixels:

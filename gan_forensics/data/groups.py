@@ -10,12 +10,13 @@ from gan_forensics.data.sources import FileSource, Source
 from gan_forensics.files import listed
 
 
-def groups_of(source: Source, by: str) -> list[str]:
+def groups_of(source: Source, by: str, *, flat: bool = False) -> list[str]:
     """The group of every image.
 
     Args:
         source: a folder, or a list whose first line names its columns.
         by: a folder level, "1" for the first folder below the source; or a column of the list.
+        flat: whether a folder without folders is taken too, each of its images its own group.
 
     Raises:
         ValueError: when the source has no such level or column, or an image lies above the level.
@@ -31,6 +32,8 @@ def groups_of(source: Source, by: str) -> list[str]:
     if source.root is None:
         known = listed(source.columns) or "none beside path and label"
         raise ValueError(f"groups by {by!r}: the list has no such column; it has {known}")
+    if flat and all(path.parent == source.root for path in source.paths):
+        return [str(path) for path in source.paths]
     if not re.fullmatch("[1-9][0-9]{0,8}", by):
         raise ValueError(
             f"groups by {by!r}: of a folder give a level, 1 for the first folder below it"

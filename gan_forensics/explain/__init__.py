@@ -1,6 +1,7 @@
 """Explaining networks: relevance, forensic features, and what they respond to."""
 
 from gan_forensics.explain import composites, rules
+from gan_forensics.explain.canonize import fold_batch_norm
 from gan_forensics.explain.channels import (
     TopImages,
     masked_logits,
@@ -54,6 +55,7 @@ __all__ = [
     "feature_relevance",
     "FeatureRelevance",
     "find_layers",
+    "fold_batch_norm",
     "GradCam",
     "gray_drop",
     "GrayDrop",

@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from gan_forensics.explain.equations import Program, Step
@@ -66,6 +67,7 @@ class Layer(NamedTuple):
         linear: `(a, kernel) -> z`, the layer without its bias.
         shape: of its output, with the channels last.
         norm: the path of the batch norm that belongs to it, or None.
+        epsilon: of that batch norm.
         place: where it stands among the equations.
 
     Example:
@@ -80,6 +82,7 @@ class Layer(NamedTuple):
     linear: Callable[[Array, Array], Array]
     shape: tuple[int, ...]
     norm: Path | None = None
+    epsilon: float = 0.0
     place: Place = Place(0, None, 0, 0, (), 0, 0, 0, ())
 
     @property
@@ -163,7 +166,7 @@ def _layer(
     owner = paths[main][:-1] if main is not None else ()
     axes = _channel_axes(step, side, program)
     chain = _chain(program, meaning, readers, number, dict(axes))
-    plain, norm = step.outputs[0], None
+    plain, norm, epsilon = step.outputs[0], None, 0.0
     for place in chain:
         after = program.steps[place]
         leaves = frozenset[int]().union(*(values[i].leaves for i in after.inputs
@@ -172,8 +175,9 @@ def _layer(
         own = owner in owners or (leaves and not owners)
         if plain == step.outputs[0] and after.name in ("add", "add_any") and own:
             plain = after.outputs[0]
-        elif leaves and norm is None and owners:
-            norm = min(owners)
+        elif leaves and owners:
+            norm = norm or min(owners)
+            epsilon = epsilon or _epsilon(program, after)
     output = program.steps[chain[-1]].outputs[0] if chain else step.outputs[0]
     fused = _fused(program, readers, reads, step)
     if fused is not None:
@@ -187,7 +191,22 @@ def _layer(
         number, fused, reads, kernel, chain, step.outputs[0], plain, output, axes
     )  # fmt: skip
     path = _name(paths[main]) if main is not None else ()
-    return Layer(path, dense, values[reads].shallow, linear, tuple(shape), norm, place)
+    return Layer(path, dense, values[reads].shallow, linear, tuple(shape), norm, epsilon, place)
+
+
+def _epsilon(program: Program, step: Step) -> float:
+    """The number that is added to the variance of a norm, among what a step multiplies with."""
+    makers = {i: made for made in program.steps for i in made.outputs}
+    waiting = [i for i in step.inputs if i not in program.touched]
+    while waiting:
+        made = makers.get(waiting.pop())
+        if made is None:
+            continue
+        for i in made.inputs if made.name in ("add", "add_any") else ():
+            if np.size(program.constants.get(i, ())) == 1:
+                return float(np.reshape(program.constants[i], ()))
+        waiting += made.inputs
+    return 0.0
 
 
 def _linear(step: Step, fused: Step | None, side: int, dtype, a: Array, kernel: Array) -> Array:

@@ -76,8 +76,10 @@ def sha256_of(path: Path | str) -> str:
         OSError, ValueError: as `open_regular`.
 
     Example:
-        >>> sha256_of("detector.npz")[:8]  # doctest: +SKIP
-        '5f70bf18'
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as empty:
+        ...     sha256_of(empty.name)[:8]
+        'e3b0c442'
     """
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]

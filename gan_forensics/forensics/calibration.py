@@ -203,9 +203,19 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
             if isinstance(value, bool) or not isinstance(value, kind) or wrong:
                 given = shown(repr(value), most=50)
                 raise ValueError(f"its calibration facts are wrong: {field.name} is {given}")
+    for rate in rates:
+        told = f"its calibration facts are wrong: a rate of {rate.rate:g} for {rate.events} of "
+        if rate.events > rate.n or not rate.low - _ROUNDING <= rate.rate <= rate.high + _ROUNDING:
+            raise ValueError(
+                f"{told}{rate.n} images in an interval of {rate.low:g} to {rate.high:g}"
+            )
+        # Of groups the rate is a mean over votes.
+        if rate.groups is None and abs(rate.rate * rate.n - rate.events) > _ROUNDING * rate.n:
+            raise ValueError(f"{told}{rate.n} images")
     return found
 
 
+_ROUNDING = 1e-9
 _SHARES = ("rate", "low", "high", "auc", "target", "auc_low", "auc_high")
 _MAYBE = (int, float, type(None))
 _TYPES = {

@@ -30,6 +30,8 @@ Two = tuple[np.ndarray, np.ndarray]
 FEWEST, FOLDS = 10, 5
 # Of more reference images kernel densities are not tried: every score would take so many kernels.
 MOST_KERNELS = 5000
+# Of bounds that another machine computed.
+_ROUNDING = 1e-6
 REFERENCE = ("real_scores", "fake_scores", "real_weights", "fake_weights")
 
 
@@ -214,7 +216,27 @@ def read_calibrator(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
     if not KINDS[kind].right(model):
         raise ValueError(f"the numbers of its calibrator are not those of {kind}")
     reference = [arrays[name] for name in REFERENCE]
-    return Calibrator(kind, model, lower, upper, costs, seed, *reference, offset=offset)
+    found = Calibrator(kind, model, lower, upper, costs, seed, *reference, offset=offset)
+    _check_bounds(found)
+    return found
+
+
+def _check_bounds(found: Calibrator) -> None:
+    """Refuse bounds beyond those that its own reference images support.
+
+    Raises:
+        ValueError: saying what they support.
+    """
+    scores = found.real_scores, found.fake_scores
+    if sum(map(len, scores)) > KINDS[found.kind].most:
+        raise ValueError(f"its calibrator has too many reference images for {found.kind}")
+    real, fake = (KINDS[found.kind].log10_lr(found.model, of) for of in scores)
+    low, high = elub_bounds(real, fake, weights=found.weights)
+    if found.lower < low - _ROUNDING or found.upper > high + _ROUNDING:
+        raise ValueError(
+            f"its calibrator states log10 LRs from {found.lower:.3g} to {found.upper:.3g}, and its "
+            f"reference images support {low:.3g} to {high:.3g}"
+        )
 
 
 # Kinds of calibrators ---------------------------------------------------------------------------

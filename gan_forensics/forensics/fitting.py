@@ -231,7 +231,7 @@ def _check_parts(rows, groups, counts, false_alarms: float, held_out: float, *, 
             f"{len(np.unique(groups[0]))} {what} leave {few} for calibrating the threshold, but a "
             f"share of {false_alarms:g} false alarms needs at least {needed}: give "
             f"{math.ceil(needed / held_out)} {what}, or accept more false alarms "
-            f"(calibration={accepted:g}, --false-alarms {accepted:g})"
+            f"(--false-alarms {accepted:g}; in Python calibration={accepted:g})"
         )
 
 

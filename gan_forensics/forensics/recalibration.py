@@ -19,7 +19,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from gan_forensics.forensics.calibration import (
+    Rate,
     Tier,
+    measured_rate,
     smallest_calibration_set,
     weighted_threshold,
 )
@@ -95,15 +97,26 @@ class Recalibrated(NamedTuple):
         detector: as it is now.
         changes: in each tier that it takes.
         set_anew: whether the photographs set its threshold; else it moved by the offset.
+        above: how many of the photographs, as they are, the old threshold called generated.
 
     Example:
-        >>> Recalibrated(detector, changes, set_anew=False).changes[0].saved  # doctest: +SKIP
+        >>> recalibrated(detector, new).changes[0].saved  # doctest: +SKIP
         0.12
     """
 
     detector: "Detector"
     changes: list[Change]
     set_anew: bool
+    above: Rate
+
+    @property
+    def saved(self) -> list[str]:
+        """Tiers in which likelihood ratios are better than before, or are there at last."""
+        return [
+            one.tier
+            for one in self.changes
+            if one.separates and (one.saved is None or one.saved > 0)
+        ]
 
 
 def recalibrated(
@@ -158,7 +171,9 @@ def recalibrated(
             n = len(_known(new, "clean", 0).scores)
             calibration = replace(calibration, n_calibration=n, groups=groups)
     made = replace(detector, threshold=threshold, calibration=calibration, calibrators=calibrators)
-    return Recalibrated(made, changes, votes is not None)
+    real = _known(new, "clean", 0)
+    above = measured_rate(real.scores > detector.threshold, real.groups if new.groups else None)
+    return Recalibrated(made, changes, votes is not None, above)
 
 
 def check_movable(detector: "Detector", *, refit: bool, fakes: bool) -> None:

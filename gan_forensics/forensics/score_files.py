@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gan_forensics import __version__
+from gan_forensics.data.carriers import TIERS, tier_of
 from gan_forensics.files import check_file_in, read_json, shown, write_json
 from gan_forensics.forensics.archive import VERSION as ARCHIVE
 from gan_forensics.forensics.calibration import Calibration, read_calibration
@@ -22,6 +23,8 @@ from gan_forensics.forensics.verdicts import Basis, Verdict
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
 
+# Who told the tier of an image.
+FILE, STATED = "file", "stated"
 FORMAT, VERSION = "gan_forensics scores", 1
 # A hundred thousand images take some 40 MiB; Python needs some ten times as much for them.
 MOST_SCORES = 64 * 2**20
@@ -42,6 +45,8 @@ class ScoredImage:
         outside: how the file differs from those that the detector was fitted on.
         error: why it has no score.
         verdict: what is said of it; None without a score.
+        tier_from: "file" where its container and quality told the tier, "stated" where the user
+            did; "" without a score.
 
     Example:
         >>> ScoredImage("a.png", "", score=2.5, tier="clean", container="PNG").after
@@ -58,6 +63,7 @@ class ScoredImage:
     outside: str = ""
     error: str = ""
     verdict: Verdict | None = None
+    tier_from: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,17 +105,28 @@ class ScoredImages:
         prior: float | None = None,
         false_alarms: float | None = None,
         tier: str | None = None,
+        anew: bool = False,
     ) -> "ScoredImages":
-        """Judged again; what is None stays as it is.
+        """Judged again; what is None stays as it is, or as if it were not stated (`anew`).
 
         Raises:
             ValueError: as `Basis`.
         """
-        basis = self.basis
+        basis = replace(self.basis, prior=None, false_alarms=None) if anew else self.basis
         given = {"prior": prior, "false_alarms": false_alarms}
         basis = replace(basis, **{name: v for name, v in given.items() if v is not None})
-        images = [replace(image, tier=tier or image.tier) for image in self.images]
+        images = self.images
+        if tier or anew:
+            images = [
+                image if image.score is None else with_tier(image, tier) for image in self.images
+            ]
         return replace(self, basis=basis, images=images).judged()
+
+
+def with_tier(image: ScoredImage, stated: str | None) -> ScoredImage:
+    """An image with the tier that the user states, or else with that which its file tells."""
+    tier, source = (stated, STATED) if stated else (tier_of(image.quality), FILE)
+    return replace(image, tier=tier, tier_from=source)
 
 
 def scored_with(
@@ -193,8 +210,6 @@ def read_scores(path: Path | str) -> ScoredImages:
 
 
 def _scored(content: Mapping[str, Any]) -> ScoredImages:
-    from gan_forensics.data.carriers import TIERS
-
     given = _mapping(content, "calibrators")
     if unknown := given.keys() - TIERS.keys():
         raise ValueError(f"calibrators of unknown tiers {shown(sorted(unknown), most=60)}")
@@ -213,7 +228,7 @@ def _scored(content: Mapping[str, Any]) -> ScoredImages:
     found = []
     for place, image in enumerate(images):
         try:
-            found.append(_image(image, TIERS))
+            found.append(_image(image))
         except ValueError as error:
             raise ValueError(f"image {place + 1}: {error}") from None
     detector = _mapping(content, "detector")
@@ -224,13 +239,14 @@ def _scored(content: Mapping[str, Any]) -> ScoredImages:
     return ScoredImages(what, calibration, _mapping(content, "facts"), basis, found)
 
 
-def _image(row: Mapping[str, Any], tiers: Mapping[str, Any]) -> ScoredImage:
+def _image(row: Mapping[str, Any]) -> ScoredImage:
     texts = {name: _text(row, name) for name in _TEXTS}
     score = _number(row, "score", or_none=True)
     if (score is None) != bool(texts["error"]):
         raise ValueError("it has to have a score, or an error that says why not")
-    if score is not None and texts["tier"] not in tiers:
-        raise ValueError(f"unknown tier {shown(texts['tier'], most=30)}: {', '.join(tiers)}")
+    for name, known in (("tier", TIERS), ("tier_from", (FILE, STATED))):
+        if score is not None and texts[name] not in known:
+            raise ValueError(f"unknown {name} {shown(texts[name], most=30)}: {', '.join(known)}")
     after = {name: _number(row["after"], name) for name in _mapping(row, "after")}
     quality = _number(row, "quality", 0, 101, or_none=True)
     verdict = row.get("verdict")
@@ -242,7 +258,7 @@ def _image(row: Mapping[str, Any], tiers: Mapping[str, Any]) -> ScoredImage:
     )  # fmt: skip
 
 
-_TEXTS = ("path", "label", "tier", "container", "outside", "error")
+_TEXTS = ("path", "label", "tier", "container", "outside", "error", "tier_from")
 
 
 def _verdict(given: Mapping[str, Any]) -> Verdict:

@@ -14,7 +14,7 @@ from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.evidence import CARRIER_OF, evidence_of
 from gan_forensics.forensics.likelihood_ratios import Weights, devpav, group_weights
 from gan_forensics.forensics.measure import Scored, score_source
-from gan_forensics.forensics.verdicts import UNSURE, basis_of
+from gan_forensics.forensics.verdicts import VERDICTS, basis_of
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -39,7 +39,9 @@ class Validated:
         costs: "auc" and its interval, "cllr", "cllr_min", "cllr_cal", "devpav".
         false_alarms: photographs above the threshold.
         misses: generated images at or below it.
-        unsure: share of photographs and of generated images whose verdict is unsure.
+        verdicts: of photographs and of generated images, by `verdicts.VERDICTS`, the share with
+            this verdict; the three add up to 1.
+        misleading: share of photographs with an LR above 1, of generated images with one below.
 
     Example:
         >>> Validated("dcgan", "hard", without="images of 512x512 are too small").separates
@@ -56,7 +58,8 @@ class Validated:
     costs: Mapping[str, float] | None = None
     false_alarms: Rate | None = None
     misses: Rate | None = None
-    unsure: tuple[Rate, Rate] | None = None
+    verdicts: tuple[Mapping[str, Rate], Mapping[str, Rate]] | None = None
+    misleading: tuple[Rate, Rate] | None = None
 
     @property
     def separates(self) -> bool:
@@ -209,9 +212,9 @@ def _validated(
     weights = scored.groups and (group_weights(real), group_weights(fake))
     basis = basis_of(detector)
 
-    def unsure(scores, groups) -> Rate:
+    def verdicts(scores, groups) -> dict[str, Rate]:
         said = [basis.judge(float(score), tier).verdict for score in scores]
-        return measured_rate([verdict == UNSURE for verdict in said], groups)
+        return {name: measured_rate([one == name for one in said], groups) for name in VERDICTS}
 
     return Validated(
         name,
@@ -223,7 +226,8 @@ def _validated(
         costs=evidence_of(scored, calibrator) | {"devpav": devpav(*ratios, weights=weights)},
         false_alarms=measured_rate(scored.real > detector.threshold, real),
         misses=measured_rate(scored.fake <= detector.threshold, fake),
-        unsure=(unsure(scored.real, real), unsure(scored.fake, fake)),
+        verdicts=(verdicts(scored.real, real), verdicts(scored.fake, fake)),
+        misleading=(measured_rate(ratios[0] > 0, real), measured_rate(ratios[1] < 0, fake)),
     )
 
 
@@ -269,12 +273,17 @@ def row_of(found: Validated) -> dict[str, Any]:
     row["separates"] = found.separates if found.costs else None
     if found.costs and not found.separates:
         row |= {"cllr_min": None, "cllr_cal": None, "devpav": None}
-    for name, rate in (("false_alarms", found.false_alarms), ("misses", found.misses)):
+    wrong = found.misleading or (None, None)
+    for name, rate in (
+        ("false_alarms", found.false_alarms), ("misses", found.misses),
+        ("misleading_real", wrong[0]), ("misleading_fake", wrong[1]),
+    ):  # fmt: skip
         row |= {
             name: rate and rate.rate,
             f"{name}_low": rate and rate.low,
             f"{name}_high": rate and rate.high,
         }
-    for name, place in (("unsure_real", 0), ("unsure_fake", 1)):
-        row[name] = found.unsure and found.unsure[place].rate
+    for place, label in enumerate(("real", "fake")):
+        for name in VERDICTS:
+            row[f"{name}_{label}"] = found.verdicts and found.verdicts[place][name].rate
     return row | {"without": found.without}

@@ -31,6 +31,7 @@ CARRIER_WORDS = {
     "hard": "hard: 512 px, JPEG 40",
 }
 NO_SEPARATION = "does not separate"
+_OWN = "At the detector's own threshold"
 
 
 def six_questions(
@@ -39,6 +40,7 @@ def six_questions(
     calibration: "Calibration | None",
     calibrators: Mapping[str, "Calibrator"],
     facts: Mapping[str, Any],
+    false_alarms: float | None = None,
 ) -> Section:
     """The six questions a court's expert is asked of these verdicts, and the wording of LRs.
 
@@ -50,6 +52,8 @@ def six_questions(
         calibration: of the detector, None where its threshold was not set on images.
         calibrators: of the detector, by tier; maybe none.
         facts: of the detector.
+        false_alarms: another share than the detector's, if the verdicts of the page aim at one.
+            What was measured is of the detector's own threshold, and says so then.
 
     Example:
         >>> section = six_questions("Two images.", calibration=None, calibrators={}, facts={})
@@ -65,13 +69,17 @@ def six_questions(
         "probability that the image was generated.",
         "On which reference data?": _reference(calibration, calibrators, facts),
         "Which generators and carriers were covered?": _covered(calibration, facts),
-        "How was it calibrated?": _calibrated(calibration, calibrators),
-        "What does re-encoding do to it?": _reencoded(calibration),
-        "How often does it err?": _errors(plain),
+        "How was it calibrated?": _calibrated(calibration, calibrators, false_alarms),
+        "What does re-encoding do to it?": _reencoded(calibration, false_alarms),
+        "How often does it err?": _errors(plain, false_alarms),
     }
     blocks: list[Any] = [Facts(answers)]
     if calibration and calibration.tiers:
-        blocks += [_errors_by_tier(calibration), _costs_by_tier(calibration, calibrators)]
+        when = f"when the detector was {'recalibrated' if facts.get('recalibrated') else 'fitted'}"
+        blocks += [
+            _errors_by_tier(calibration, when, false_alarms),
+            _costs_by_tier(calibration, calibrators, when),
+        ]
     return Section("What it is worth as evidence", [*blocks, wording_scale()])
 
 
@@ -90,13 +98,22 @@ def wording_scale() -> Table:
     )
 
 
-def _errors(plain: "Measured | None") -> str:
+def unmeasured(false_alarms: float) -> str:
+    """That the verdicts aim at another share of false alarms than what rates were measured at."""
+    return (
+        f"The verdicts are those for {100 * false_alarms:g} % false alarms, at whose thresholds no "
+        "error rates were measured"
+    )
+
+
+def _errors(plain: "Measured | None", false_alarms: float | None) -> str:
     if plain is None:
         return "Not measured."
+    other = "" if false_alarms is None else f"{unmeasured(false_alarms)}. {_OWN} only: "
     return (
-        f"On images that nothing was fitted to, as they are: {plain.false_alarms.words} of "
-        f"photographs called generated; {_missed(plain)} of generated images not called so. By the "
-        "way that an image came: below."
+        f"{other}When it was fitted, on images that nothing was fitted to, as they are: "
+        f"{plain.false_alarms.words} of photographs called generated; {_missed(plain)} of "
+        "generated images not called so. By the way that an image came: below."
     )
 
 
@@ -120,9 +137,11 @@ def _reference(calibration, calibrators: Mapping[str, "Calibrator"], facts) -> s
             f"the detector; {calibration.n_calibration} other photographs{groups} set its "
             "threshold."
         )
-    for name, word in (("real", "Photographs"), ("fake", "Generated images")):
+    fitted = "It was fitted on " if facts.get("recalibrated") else ""
+    for name, word in (("real", "photographs"), ("fake", "generated images")):
         if isinstance(facts.get(name), str | int) and facts[name] != "":
-            said.append(f"{word} from {shown(facts[name])}.")
+            text = f"{fitted}{word} from {shown(facts[name])}."
+            said.append(text[:1].upper() + text[1:])
     return " ".join([*said, *_recalibrated(facts)])
 
 
@@ -157,7 +176,8 @@ def _covered(calibration: "Calibration | None", facts: Mapping[str, Any]) -> str
     }
     if known:
         names = [f"{name} ({count:g} images)" for name, count in known.items()]
-        said = f"Generators: {listed(names)}. "
+        fitted = ", when it was fitted" if facts.get("recalibrated") else ""
+        said = f"Generators{fitted}: {listed(names)}. "
     else:
         said = "Generators: not known, the detector's file does not name them. "
     carriers = [m.carrier for m in calibration.measured] if calibration else []
@@ -166,7 +186,11 @@ def _covered(calibration: "Calibration | None", facts: Mapping[str, Any]) -> str
     return said + "Of other generators and other ways that an image can come it says nothing."
 
 
-def _calibrated(calibration: "Calibration | None", calibrators: Mapping[str, "Calibrator"]) -> str:
+def _calibrated(
+    calibration: "Calibration | None",
+    calibrators: Mapping[str, "Calibrator"],
+    false_alarms: float | None,
+) -> str:
     said = []
     if calibrators:
         said.append(
@@ -180,21 +204,25 @@ def _calibrated(calibration: "Calibration | None", calibrators: Mapping[str, "Ca
             said.append(f"None for {tier_words(tier.name)}: {shown(why)}.")
     if not said:
         said.append("Without a calibrator: there are no likelihood ratios.")
+    if false_alarms is not None:
+        said.append(
+            "The verdicts use thresholds that the reference photographs of each tier set, for "
+            f"{100 * false_alarms:g} % false alarms."
+        )
+    name = "The threshold" if false_alarms is None else "The detector's own threshold"
     if calibration is None:
-        return " ".join([*said, "The threshold was not set on images."])
-    return " ".join([
-        *said,
-        f"The threshold aims at {100 * calibration.target:g} % false alarms.",
-    ])  # fmt: skip
+        return " ".join([*said, f"{name} was not set on images."])
+    return " ".join([*said, f"{name} aims at {100 * calibration.target:g} % false alarms."])
 
 
-def _reencoded(calibration: "Calibration | None") -> str:
+def _reencoded(calibration: "Calibration | None", false_alarms: float | None) -> str:
     after = [m for m in calibration.measured if m.carrier != "none"] if calibration else []
     if not after:
         return "Not measured."
     alarms = max(after, key=lambda m: m.false_alarms.rate)
     missed = min(after, key=lambda m: m.detected.rate)
-    said = (
+    said = "" if false_alarms is None else f"{_OWN}: "
+    said += (
         f"Most false alarms after {_carrier(alarms)}: {alarms.false_alarms.words}. Most generated "
         f"images missed after {_carrier(missed)}: {_missed(missed)}."
     )
@@ -220,7 +248,7 @@ def _missed(found: "Measured") -> str:
     )
 
 
-def _errors_by_tier(calibration: "Calibration") -> Table:
+def _errors_by_tier(calibration: "Calibration", when: str, false_alarms: float | None) -> Table:
     rows = []
     for tier in calibration.tiers:
         carrier = "none" if tier.name == "clean" else tier.name
@@ -235,15 +263,18 @@ def _errors_by_tier(calibration: "Calibration") -> Table:
             row[2] = _percent(alarms.rate, alarms.low, alarms.high)
             row[3] = _percent(1 - hit.rate, 1 - hit.high, 1 - hit.low)
         rows.append(row)
+    other = "" if false_alarms is None else f". {_OWN}, not at that of the verdicts"
     return Table(
-        "How often it errs, by the way that an image came: measured on images that nothing was "
-        "fitted to, with intervals of 95 %",
+        f"How often it errs, by the way that an image came: measured {when}, on images that "
+        f"nothing was fitted to, with intervals of 95 %{other}",
         ["images", "AUC", "false alarms", "missed"],
         rows,
     )
 
 
-def _costs_by_tier(calibration: "Calibration", calibrators: Mapping[str, "Calibrator"]) -> Table:
+def _costs_by_tier(
+    calibration: "Calibration", calibrators: Mapping[str, "Calibrator"], when: str
+) -> Table:
     rows = []
     for tier in calibration.tiers:
         made: list[Any] = ["none", None]
@@ -254,9 +285,10 @@ def _costs_by_tier(calibration: "Calibration", calibrators: Mapping[str, "Calibr
             costs = [NO_SEPARATION] * 3
         rows.append([tier_words(tier.name), *made, *costs])
     return Table(
-        "What the LRs are worth, measured on images that nothing was fitted to. Cllr is their cost "
-        "in bits, 0 at best and 1 where they say nothing; Cllr_min of it is what the scores cannot "
-        "tell, Cllr_cal what wrong calibration costs.",
+        f"What the LRs are worth, measured {when}, on images that nothing was fitted to. Cllr is "
+        "their cost in bits, 0 at best, 1 where they say nothing and more where they mislead; "
+        "Cllr_min of it is what the bounded LRs cannot tell, Cllr_cal what wrong calibration "
+        "costs. The AUC is of the scores, before LRs are bounded.",
         ["images", "calibrator", "log10 LR", "Cllr", "Cllr_min", "Cllr_cal"],
         rows,
     )

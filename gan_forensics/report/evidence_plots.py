@@ -60,7 +60,8 @@ def tippett_figure(
             np.append(share, 0)[np.searchsorted(curves.log10_lr, 0, side=side)]
             for side in ("left", "right")
         )
-        wrong = (1 - from_1, "below") if name == "generated" else (above_1, "above")
+        # Rounding must not make it -0.0 %.
+        wrong = (max(1 - from_1, 0.0), "below") if name == "generated" else (above_1, "above")
         label = "{}: {:.1%} misleading (LR {} 1)".format(name, *wrong)
         # All images have the LR at the left end, none that at the right one.
         share = np.concatenate([[1.0], share, [0.0]])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 from gan_forensics.forensics.recalibration import Change, Recalibrated
 from gan_forensics.report.blocks import Facts, Section, Table
 from gan_forensics.report.evidence import NO_SEPARATION, six_questions, tier_words
@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 
 
 def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
-    """What changed in each tier and what it saved, and where the threshold is now."""
+    """What changed in each tier, where the threshold is now, and whether it is worth it."""
     lines = [f"{one.tier}: {_said(one, refit)}" for one in made.changes]
     how = "set anew on the photographs" if made.set_anew else "moved by the offset"
     now = made.detector.threshold
-    return [*lines, f"threshold: {old.threshold:.4g} before, {now:.4g} now, {how}"]
+    lines.append(
+        f"threshold: {old.threshold:.4g} before, which {made.above.words} of these photographs "
+        f"exceed; {now:.4g} now, {how}"
+    )
+    if made.saved:
+        return [*lines, f"advice: use the new detector; its LRs are better in {listed(made.saved)}"]
+    apart = "" if refit or not made.set_anew else (
+        "; and where its threshold, now of these photographs, contradicts its LRs, which are of "
+        "the reference images, verdicts are unsure"
+    )  # fmt: skip
+    return [*lines, f"advice: keep the old detector; in no tier are the new LRs better{apart}"]
 
 
 def _said(change: Change, refit: bool) -> str:
@@ -29,7 +39,7 @@ def _said(change: Change, refit: bool) -> str:
         return f"{how}; {NO_SEPARATION} {on}: no likelihood ratio helps there"
     if change.before is None or change.saved is None:
         return f"{how}; Cllr_cal {change.after:.3f}, cross-fitted on {on}"
-    saved = f"saved {change.saved:.3f}" if change.saved > 0 else "saved nothing: keep the old one"
+    saved = f"saved {change.saved:.3f}" if change.saved > 0 else "saved nothing"
     return (
         f"{how}; Cllr_cal {change.before:.3f} before, {change.after:.3f} after, cross-fitted on "
         f"{on}: {saved}"

@@ -7,7 +7,7 @@ from typing import Any
 from gan_forensics.files import listed, shown
 from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.metrics import average_precision, count_scores, roc_auc
-from gan_forensics.forensics.score_files import ScoredImage, ScoredImages
+from gan_forensics.forensics.score_files import STATED, ScoredImage, ScoredImages
 from gan_forensics.forensics.verdicts import GENERATED, PHOTOGRAPH, UNSURE, tally
 from gan_forensics.report.blocks import Facts, Section, Table
 from gan_forensics.report.evidence import six_questions
@@ -16,7 +16,7 @@ from gan_forensics.report.html import write_report
 _START = ("path", "label", "score")
 _LR = ("log10_lr", "log10_lr_lower", "log10_lr_upper")
 _MIDDLE = ("verdict", "why")
-_FILE = ("tier", "container", "quality")
+_FILE = ("tier", "tier_from", "container", "quality")
 _REFERENCE = ("reference_photographs", "reference_generated")
 
 
@@ -49,7 +49,6 @@ def _cells(scored: ScoredImages, image: ScoredImage) -> dict[str, Any]:
     verdict = image.verdict
     if image.score is None or verdict is None:
         return row
-    every = [image.score, *image.after.values()]
     calibrator = scored.basis.calibrators.get(image.tier)
     numbers = {
         "log10_lr": verdict.log10_lr,
@@ -57,7 +56,7 @@ def _cells(scored: ScoredImages, image: ScoredImage) -> dict[str, Any]:
         "log10_lr_upper": verdict.upper,
         "posterior": verdict.posterior,
         "score": image.score,
-        "spread": max(every) - min(every),
+        "spread": _spread(image),
     }
     row |= {name: f"{number:.6g}" for name, number in numbers.items() if number is not None}
     if calibrator is not None:
@@ -68,6 +67,7 @@ def _cells(scored: ScoredImages, image: ScoredImage) -> dict[str, Any]:
         "why": verdict.why,
         "wording": verdict.wording,
         "tier": image.tier,
+        "tier_from": image.tier_from,
         "container": image.container,
         "quality": "" if image.quality is None else image.quality,
         "outside": image.outside,
@@ -83,11 +83,8 @@ def summary(scored: ScoredImages, out: Path) -> list[str]:
     if reasons := [verdict.why for _, verdict in known if verdict.why]:
         numbers = [f"{reasons.count(why)} {why}" for why in dict.fromkeys(reasons)]
         lines.append(f"unsure: {listed(numbers[:6])}")
-    if strange := sum(image.outside != "" for image, _ in known):
-        lines.append(
-            f"{strange} are unlike the files that the detector was fitted on (column outside): its "
-            "error rates say nothing about them"
-        )
+    if words := _unlike(scored):
+        lines.append(words)
     for label, wrong, word in (
         ("real", GENERATED, "called generated"), ("generated", PHOTOGRAPH, "missed")
     ):  # fmt: skip
@@ -107,25 +104,45 @@ def summary(scored: ScoredImages, out: Path) -> list[str]:
     return lines
 
 
+def _unlike(scored: ScoredImages) -> str:
+    """Of how many images the detector's error rates say nothing; empty for none."""
+    if scored.facts.get("seen") is None:
+        return "the detector does not tell what files it was fitted on: none is marked as outside"
+    count = sum(image.outside != "" for image in scored.images if image.verdict is not None)
+    if not count:
+        return ""
+    return (
+        f"{count} are unlike the files that the detector was fitted on (column outside): its error "
+        "rates say nothing about them"
+    )
+
+
 def scores_page(path: Path, scored: ScoredImages) -> Path:
     """The page of scored images: verdicts, how to read them, and what they rest on."""
     known = [image for image in scored.images if image.verdict is not None]
     basis = scored.basis
     lrs = bool(basis.calibrators)
     verdicts = [image.verdict.verdict for image in known if image.verdict]
+    unlike = [f"{words[:1].upper()}{words[1:]}."] if (words := _unlike(scored)) else []
+    doubt = scored.facts.get("doubt")
+    doubts = [f"Warning: {shown(doubt)}."] if isinstance(doubt, str) else []
     failed = [[image.path, image.error] for image in scored.images if image.error]
     return write_report(
         path,
         title="What a detector says of these images",
         lead=f"{len(known)} images scored by {scored.detector['name']}: {tally(verdicts)}.",
         sections=[
-            Section("Images", [READING if lrs else WITHOUT, _table(known, basis.prior, lrs)]),
+            Section(
+                "Images",
+                [*doubts, READING if lrs else WITHOUT, *unlike, _table(known, basis.prior, lrs)],
+            ),
             *([Section("Not scored", [Table("Files", ["path", "why"], failed)])] if failed else []),
             six_questions(
-                f"{len(known)} images, by their files.",
+                " ".join([f"{len(known)} images, by their files.", *unlike]),
                 calibration=scored.calibration,
                 calibrators=basis.calibrators,
                 facts=scored.facts,
+                false_alarms=basis.false_alarms,
             ),
             Section("What the verdicts rest on", [Facts(_facts(scored))]),
         ],
@@ -141,7 +158,9 @@ READING = (
     'A verdict is "generated" above the threshold of the chosen share of false alarms, and '
     '"photograph" at or below it. It is "unsure" where the LR lies between 1/2 and 2 '
     "(inconclusive), where the threshold and the LR contradict each other, and where a carrier "
-    "such as JPEG turns it over."
+    "such as JPEG turns it over.\n\n"
+    "The tier, by which the calibrator is chosen, is what container and quality of the file tell, "
+    'except where it is "stated": by whoever had the images scored.'
 )
 WITHOUT = (
     "The detector has no calibrator: there are scores and verdicts, and no likelihood ratios. Fit "
@@ -164,19 +183,42 @@ def _table(known: Sequence[ScoredImage], prior: float | None, lrs: bool) -> Tabl
             columns[f"posterior for {prior:g}"] = [verdict.posterior for _, verdict in found]
         columns["wording"] = [verdict.wording for _, verdict in found]
     columns["score"] = [image.score for image, _ in found]
-    columns["tier"] = [image.tier for image, _ in found]
+    columns["tier"] = [tier_said(image) for image, _ in found]
+    columns["file"] = [_file(image) for image, _ in found]
+    if any(image.after for image, _ in found):
+        columns["spread"] = [_spread(image) for image, _ in found]
+    if any(image.outside for image, _ in found):
+        columns["outside"] = [image.outside for image, _ in found]
     rows = list(zip(*columns.values(), strict=True))
     return Table("Every image with a score", list(columns), rows)
+
+
+def tier_said(image: ScoredImage) -> str:
+    """The tier of an image, and whether it was stated."""
+    return f"{image.tier} (stated)" if image.tier_from == STATED else image.tier
+
+
+def _file(image: ScoredImage) -> str:
+    return image.container + ("" if image.quality is None else f", quality {image.quality}")
+
+
+def _spread(image: ScoredImage) -> float:
+    """From the lowest to the highest score, as it is and after carriers."""
+    assert image.score is not None
+    every = [image.score, *image.after.values()]
+    return max(every) - min(every)
 
 
 def _facts(scored: ScoredImages) -> dict[str, Any]:
     basis, calibration = scored.basis, scored.calibration
     share = calibration.target if calibration else None
     share = share if basis.false_alarms is None else basis.false_alarms
+    # It judges nothing where another share of false alarms was asked for.
+    name = "threshold" if basis.false_alarms is None else "the detector's own threshold, not used"
     values: dict[str, Any] = {
         **scored.detector,
         "false alarms aimed at": None if share is None else f"{share:.3g}",
-        "threshold": basis.threshold if basis.false_alarms is None else None,
+        name: basis.threshold,
         **{f"threshold, {tier} images": number for tier, number in basis.thresholds.items()},
         "prior probability of generated": basis.prior,
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_forensics.files import file_stem, shown, written_beside
 from gan_forensics.forensics.validation import ALL, Validated
+from gan_forensics.forensics.verdicts import GENERATED, PHOTOGRAPH, UNSURE, VERDICTS
 from gan_forensics.report.blocks import Block, Facts, Picture, Section, Table
 from gan_forensics.report.evidence import NO_SEPARATION, six_questions, tier_words
 from gan_forensics.report.evidence_plots import ece_figure, pav_figure, tippett_figure
@@ -30,20 +31,27 @@ def sentences(found: Sequence[Validated]) -> list[str]:
 
 
 def _said(found: Validated) -> str:
-    if found.costs is None or found.false_alarms is None or found.misses is None:
+    if found.costs is None or found.verdicts is None or found.misleading is None:
         return f"not applicable ({shown(found.without, most=300)})"
     costs = found.costs
     auc = f"AUC {costs['auc']:.3f} ({costs['auc_low']:.3f} to {costs['auc_high']:.3f})"
+    (real, fake), (above, below) = found.verdicts, found.misleading
     rates = (
-        f"{found.false_alarms.rate:.1%} of {found.false_alarms.n} photographs called generated, "
-        f"{found.misses.rate:.1%} of {found.misses.n} generated ones missed"
+        f"of {above.n} photographs {real[GENERATED].rate:.1%} called generated, "
+        f"{real[UNSURE].rate:.1%} unsure, {above.rate:.1%} with an LR above 1; of {below.n} "
+        f"generated ones {fake[PHOTOGRAPH].rate:.1%} called photographs, {fake[UNSURE].rate:.1%} "
+        f"unsure, {below.rate:.1%} with an LR below 1"
     )
     if not found.separates:
         return f"{NO_SEPARATION}: {auc}; {rates}"
     return (
         f"Cllr {costs['cllr']:.3f} (Cllr_min {costs['cllr_min']:.3f}, Cllr_cal "
-        f"{costs['cllr_cal']:.3f}), {auc}; {rates}"
+        f"{costs['cllr_cal']:.3f}){_worse(costs)}, {auc}; {rates}"
     )
+
+
+def _worse(costs: Mapping[str, float]) -> str:
+    return ": the LRs mislead, they are worse than none" if costs["cllr"] > 1 else ""
 
 
 def _in_short(found: Validated) -> str:
@@ -52,7 +60,7 @@ def _in_short(found: Validated) -> str:
     costs = found.costs
     if not found.separates:
         return NO_SEPARATION
-    return f"Cllr {costs['cllr']:.3f}, of which {costs['cllr_cal']:.3f} calibration"
+    return f"Cllr {costs['cllr']:.3f}, of which {costs['cllr_cal']:.3f} calibration{_worse(costs)}"
 
 
 def save_figures(folder: Path, found: Sequence[Validated]) -> dict[str, list[tuple[str, Path]]]:
@@ -116,7 +124,8 @@ def validation_page(
             ),
             six_questions(
                 "The detector's likelihood ratios and verdicts on new images with what these are "
-                "known to be.",
+                "known to be: what was measured of them stands above, what the detector's file "
+                "tells here.",
                 calibration=detector.calibration,
                 calibrators=detector.calibrators,
                 facts=detector.facts,
@@ -129,9 +138,11 @@ def validation_page(
 READING = (
     "Cllr is the mean cost of the likelihood ratios in bits: 0 at best, 1 where they say nothing. "
     "Cllr_min is what the best monotone map of them would leave, Cllr_cal the rest: what wrong "
-    "calibration costs. devPAV is how far, in log10, LRs lie from that map. Where the interval of "
-    'the AUC holds 0.5 the detector "does not separate" photographs from generated images, and '
-    "that is said instead of these numbers. Verdicts are unsure where an LR lies between 1/2 and 2 "
+    "calibration costs. Above 1 they are worse than none. The AUC is of the scores, before LRs are "
+    "bounded: it may be 1 where Cllr_min is above 0. devPAV is how far, in log10, LRs lie from "
+    "that map. Where the interval of the AUC holds 0.5, be it for want of images, the detector "
+    '"does not separate" photographs from generated images, and that is said instead of these '
+    "numbers. Verdicts are unsure where an LR lies between 1/2 and 2 "
     "(inconclusive), or where it contradicts the threshold."
 )
 
@@ -146,14 +157,28 @@ def _tables(found: Sequence[Validated]) -> Iterator[Table]:
         [_costs(one) for one in found],
     )  # fmt: skip
     yield Table(
-        "Verdicts at the detector's threshold; exact 95 % intervals",
-        ["tier", "generated", "false alarms", "missed", "photographs unsure", "generated unsure"],
-        [
-            [one.tier, one.generated, *map(_rate, (one.false_alarms, one.misses, *one.unsure))]
-            for one in found
-            if one.unsure is not None
-        ],
+        "Verdicts, as `detect score` gives them, and how often LRs mislead: above 1 for a "
+        "photograph, below 1 for a generated image. Above the threshold: by the score alone. Exact "
+        "95 % intervals",
+        ["tier", "images", *VERDICTS, "misleading LR", "above the threshold"],
+        list(_verdicts(found)),
     )
+
+
+def _verdicts(found: Sequence[Validated]) -> Iterator[list[Any]]:
+    """A line for the photographs of each tier, and for each generator."""
+    tiers = set()
+    for one in found:
+        if not (one.verdicts and one.misleading and one.false_alarms and one.misses):
+            continue
+        if one.tier not in tiers:
+            tiers.add(one.tier)
+            rates = *one.verdicts[0].values(), one.misleading[0], one.false_alarms
+            yield [one.tier, "photographs", *map(_rate, rates)]
+        rates = *one.verdicts[1].values(), one.misleading[1]
+        missed = one.misses
+        above = f"{1 - missed.rate:.1%} ({1 - missed.high:.1%} to {1 - missed.low:.1%})"
+        yield [one.tier, one.generated, *map(_rate, rates), above]
 
 
 def _costs(found: Validated) -> list[Any]:
@@ -171,8 +196,8 @@ def _costs(found: Validated) -> list[Any]:
     ]
 
 
-def _rate(rate: "Rate | None") -> str:
-    return "" if rate is None else f"{rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%})"
+def _rate(rate: "Rate") -> str:
+    return f"{rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def _picture(plot: tuple[str, Path]) -> Block:
