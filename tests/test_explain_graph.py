@@ -386,9 +386,10 @@ def test_a_network_reads_the_type_that_it_is_given_and_may_give_a_dict():
 
     def network(p, x):
         y = jax.lax.dot_general(x, p, (((1,), (0,)), ((), ())))  # of one type alone
-        return {"logits": y}
+        return {"aux": x, "logits": y}
 
     found = jax.eval_shape(lambda p, x: relevance(network, p, x, composite=EVERYWHERE), p, x)
+    assert found.logits.shape == (2, 1)
     assert found.image.dtype == found.logits.dtype == jnp.float32
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_forensics.explain import composites, find_layers, relevance
+from gan_forensics.explain import composites, find_layers, guided_grad_cam, relevance
 
 EVERYWHERE = composites.epsilon_everywhere()
 VECTORS = np.array([[0.5, -1.5, 2.0, 0.25], [1.0, 3.0, -0.5, -2.0]], np.float32)
@@ -85,6 +85,33 @@ def test_what_reads_more_than_images_is_refused_with_a_way_out():
     for words, x in mistakes.items():
         with pytest.raises(ValueError, match=words):
             relevance(lambda p, x: x, None, x, composite=EVERYWHERE)
+
+
+def test_what_is_no_network_with_its_variables_is_refused():
+    class Two(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(1)(x)
+
+    params = {"Dense_0": {"kernel": np.ones((4, 1), np.float32)}}
+    mistakes = {
+        r"Two is a class: give a network that is made of it, Two\(\)": (Two, params),
+        'variables of Two are a dict .*"params": .*; got None': (Two(), None),
+        'variables of Two are a dict .*"params": .*; got Dense_0': (Two(), params),
+        'the network gives aux: give one that returns "logits"': (lambda p, x: {"aux": x}, None),
+    }
+    for words, network in mistakes.items():
+        with pytest.raises(ValueError, match=words):
+            find_layers(*network, VECTORS)
+
+
+def test_grad_cam_looks_at_maps_alone():
+    def network(p, x):
+        return x.mean((1, 2)) @ p["fc"]
+
+    words = r"'fc' gives \[2, 1\], and Grad-CAM looks at maps: name a convolution"
+    with pytest.raises(ValueError, match=words):
+        guided_grad_cam(network, {"fc": np.ones((3, 1))}, np.ones((2, 4, 4, 3), "f"), layer="fc")
 
 
 def test_a_function_of_its_parameters_alone_is_refused():
