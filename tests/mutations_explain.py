@@ -69,7 +69,19 @@ MUTATIONS = [
         "theirs = None if asked is None",
         f"{RELEVANCE} -k refused_by_name",
     ),
+    Mutation(
+        f"{E}/roles.py",
+        "frozenset({number}) if shape",
+        "frozenset({number}) if shape and not leaves",
+        f"{GRAPH} -k biases",
+    ),
     # Relevance of networks and units.
+    Mutation(
+        f"{E}/propagation.py",
+        "check_flow(network)",
+        "pass",
+        "tests/test_explain_refusals.py",
+    ),
     Mutation(
         f"{E}/propagation.py",
         "maps * chosen[:, None, None]",
