@@ -164,7 +164,7 @@ READING = (
 )
 WITHOUT = (
     "The detector has no calibrator: there are scores and verdicts, and no likelihood ratios. Fit "
-    "it again with `detect fit`, or give it one with `detect recalibrate`."
+    "it again with `detect fit`, or give it one with `detect recalibrate --refit --fake`."
 )
 
 
