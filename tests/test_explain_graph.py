@@ -223,6 +223,19 @@ def test_layers_are_named_by_their_parameters_and_weights_may_stand_in_the_funct
     assert_allclose(closed.image, found.image, rtol=1e-5, atol=1e-7)
 
 
+def test_biases_that_stand_in_the_function_take_their_share_too(rng):
+    p = {"w": rng.normal(size=(4, 1)), "b": np.array([[3.0]])}
+    full = explained(lambda p, x: x @ p["w"] + p["b"], VECTORS, p)
+    for network, given in (
+        (lambda _, x: x @ p["w"] + p["b"], None),
+        (lambda q, x: x @ q["w"] + p["b"], {"w": p["w"]}),
+    ):
+        found = explained(network, VECTORS, given)
+        assert_allclose(found.image, full.image, rtol=1e-9)
+        assert_allclose(*(sum(each.lost.values()) for each in (found, full)), rtol=1e-9)
+    assert abs(full.lost["w"]).min() > 0.1
+
+
 def test_weights_of_jax_may_stand_in_a_function_that_is_traced_already():
     w = jnp.ones((4, 1))  # known numbers, which nobody may compare within a trace
     found = jax.eval_shape(
@@ -394,6 +407,46 @@ def test_where_nothing_of_the_images_is_left_the_step_is_named(name):
         lambda x: relevance(network(leak=True), p, x, composite=EVERYWHERE), VECTORS
     )  # a part of it is enough
     assert kept.image.shape == VECTORS.shape
+
+
+def test_a_frozen_network_beside_a_few_parameters_is_refused():
+    w = np.ones((4, 3))
+    words = r"12 weights stand in the function, .* beside its 3 parameters: give all weights as"
+    with pytest.raises(ValueError, match=words):
+        relevance(lambda p, x: x @ w @ p, np.ones((3, 1)), VECTORS, composite=EVERYWHERE)
+
+
+def test_what_reads_more_than_images_is_refused_with_a_way_out():
+    class Labelled(nn.Module):
+        def __call__(self, x, labels):
+            return x
+
+    for network, words in (
+        (Labelled(), "Labelled: missing a required argument: 'labels'; .* lambda p, x: network"),
+        (lambda p, x, labels: x, "<lambda>: missing a required argument: 'labels'; .* lambda"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            find_layers(network, {}, VECTORS)
+    maps = np.ones((2, 3, 8, 8), np.float32)
+    mistakes = {
+        "images are one array, got tuple: .* lambda": (VECTORS, VECTORS[:1, :1]),
+        r"channels come first .* network\(p, x.transpose\(0, 3, 1, 2\)\)": maps,
+        r"no images: \[0, 4\]; give one or more": VECTORS[:0],
+    }
+    for words, x in mistakes.items():
+        with pytest.raises(ValueError, match=words):
+            relevance(lambda p, x: x, None, x, composite=EVERYWHERE)
+
+
+def test_a_network_reads_the_type_that_it_is_given_and_may_give_a_dict():
+    x, p = VECTORS.astype(jnp.bfloat16), jnp.ones((4, 1), jnp.bfloat16)
+
+    def network(p, x):
+        y = jax.lax.dot_general(x, p, (((1,), (0,)), ((), ())))  # of one type alone
+        return {"logits": y}
+
+    found = jax.eval_shape(lambda p, x: relevance(network, p, x, composite=EVERYWHERE), p, x)
+    assert found.image.dtype == found.logits.dtype == jnp.float32
 
 
 def test_a_function_of_its_parameters_alone_is_refused():

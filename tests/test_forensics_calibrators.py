@@ -134,6 +134,15 @@ def test_crops_of_a_photograph_count_as_one(fitted):
         at = np.linspace(-1, 3, 9)
         with np.errstate(divide="ignore"):
             assert_allclose(*(KINDS[kind].log10_lr(model, at) for model in (one, many)))
+    # In folds too: the same folds, fitted and judged with a vote for each group.
+    uneven = np.repeat(real, 1 + np.arange(len(real)) % 3)
+    of = np.repeat(np.arange(len(real)), 1 + np.arange(len(real)) % 3)
+    alone = fit_calibrator(real, fake, groups=(np.arange(len(real)), groups[1]))
+    assert_allclose(
+        fit_calibrator(uneven, fake, groups=(of, groups[1])).costs["isotonic"],
+        alone.costs["isotonic"],
+        rtol=1e-12,
+    )
     with pytest.raises(ValueError, match="9 groups of photographs are too few"):
         check_reference(real, fake, (np.arange(60) % 9, np.arange(40)))
 

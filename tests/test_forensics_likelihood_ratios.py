@@ -178,6 +178,8 @@ def test_a_prior_that_leaves_nothing_to_learn_is_refused(prior):
         (np.log10(2), "weak support for generated"),
         (-0.99, "weak support for photograph"),
         (1.0, "moderate support for generated"),
+        (1 - 1e-12, "moderate support for generated"),
+        (0.9999, "weak support for generated"),
         (2.0, "moderately strong support for generated"),
         (-3.5, "strong support for photograph"),
         (4, "very strong support for generated"),

@@ -261,11 +261,25 @@ def test_lists_among_the_fields_of_a_network_are_no_hindrance():
     assert hash(gan.generator)
 
 
+class Merging(nn.Module):
+    """Told by its constructor or at the call."""
+
+    deterministic: bool | None = None
+
+    @nn.compact
+    def __call__(self, x, deterministic: bool | None = None):
+        nn.merge_param("deterministic", self.deterministic, deterministic)
+        return x
+
+
 def test_a_network_is_told_that_it_trains_in_its_own_words():
     assert told(Flagged(), train=True) == {"deterministic": False}
     assert told(Flagged(), train=False) == {"deterministic": True}
     assert told(Labelled(), train=True) == {"train": True}
     assert told(MyG(), train=True) == {}
+    assert told(Merging(), train=False) == told(Merging(False), train=False)
+    assert told(Merging(), train=False) == {"deterministic": True}
+    assert told(Merging(True), train=False) == {}  # its constructor knows, and hears it once
 
 
 def test_dropout_draws_anew_in_every_pass_and_from_the_key_of_the_move_alone():

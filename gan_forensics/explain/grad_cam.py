@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_forensics.explain.graph import guided
-from gan_forensics.explain.networks import Network, as_images, network_of
+from gan_forensics.explain.networks import Network, as_given, as_images, network_of
 
 # Added to the range when a map is scaled, so that an empty one stays 0; of pytorch-grad-cam too.
 _RANGE = 1e-7
@@ -70,8 +70,8 @@ def guided_grad_cam(
         >>> guided_grad_cam(network, variables, x, layer="layer4").map.shape  # doctest: +SKIP
         (2, 7, 7)
     """
-    x = as_images(x)
-    network = network_of(function, parameters, x)
+    own, x = as_given(x), as_images(x)
+    network = network_of(function, parameters, own)
     program, watched, rows = network.program, _maps_of(network, layer), jnp.arange(len(x))
 
     def forward(x, probe):

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from gan_forensics.explain import lrp
@@ -50,9 +51,16 @@ def check_flow(network: Network) -> None:
     """Refuse a network whose logits have nothing of the images that relevance could flow to.
 
     Raises:
-        ValueError: naming the step that stops it.
+        ValueError: naming the step that stops it; and for one most of whose kernels stand in the
+            function beside its parameters, where relevance would not see its layers.
     """
     program, values = network.program, network.meaning.values
+    given = sum(np.size(leaf) for leaf in network.leaves)
+    if given < (fixed := _fixed_weights(network)) and network.leaves:
+        raise ValueError(
+            f"{fixed} weights stand in the function, which are no layers beside its {given} "
+            "parameters: give all weights as parameters, or none of them (None)"
+        )
     if values[program.outputs[0]].data:
         return
     for step in reversed(program.steps):
@@ -63,6 +71,17 @@ def check_flow(network: Network) -> None:
                 "that way; explain the network that reads what this step makes"
             )
     raise ValueError("the logits do not depend on the images: there is nothing to explain")
+
+
+def _fixed_weights(network: Network) -> int:
+    """How many numbers the kernels have that mix channels and stand in the function itself."""
+    program, found = network.program, set[int]()
+    for step, role in zip(program.steps, network.meaning.roles, strict=True):
+        if role.kind == "fixed" and role.main >= 0:
+            groups = step.equation.params.get("feature_group_count", 1)
+            if groups == 1 or step.name != "conv_general_dilated":
+                found |= network.meaning.values[step.inputs[1 - role.main]].leaves
+    return sum(np.size(program.constants[i]) for i in found if i in program.constants)
 
 
 def propagating(

@@ -172,7 +172,7 @@ def _layer(
         leaves = frozenset[int]().union(*(values[i].leaves for i in after.inputs
                                           if not values[i].data))  # fmt: skip
         owners = {paths[leaf][:-1] for leaf in leaves if leaf < len(paths)}
-        own = owner in owners or (leaves and not paths)
+        own = owner in owners or (leaves and not owners)
         if plain == step.outputs[0] and after.name in ("add", "add_any") and own:
             plain = after.outputs[0]
         elif leaves and owners:

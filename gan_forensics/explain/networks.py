@@ -8,8 +8,9 @@ Each gives logits, or something with `logits`. A function whose weights stand in
 parameters: pass None.
 """
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -26,6 +27,12 @@ from gan_forensics.explain.tracing import traced
 from gan_forensics.nn.calling import apply, told
 
 MOST_CHANNELS = 4
+
+# What to do about a network that reads more than images.
+_AROUND = (
+    "a network that reads more than images is given by a function around it, "
+    "lambda p, x: network.apply(p, x, labels)"
+)
 
 
 class Network(NamedTuple):
@@ -123,11 +130,25 @@ def as_function(function: Any, parameters: Any) -> tuple[Callable[[Any, Any], An
     return _Plain(function), parameters
 
 
+def _check_call(name: str, call: Any, *given: Any, **named: Any) -> None:
+    """Refuse what cannot be called with images alone, before anything is (ValueError)."""
+    try:
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):
+        return  # Some compiled functions do not tell.
+    try:
+        signature.bind(*given, **named)
+    except TypeError as mistake:
+        raise ValueError(f"{name}: {mistake}; {_AROUND}") from None
+
+
 class _Linen(NamedTuple):
     network: nn.Module
 
     def __call__(self, variables, x):
-        return _logits(apply(self.network, variables, x, train=False))
+        network = self.network
+        _check_call(type(network).__name__, network.__call__, x, **told(network, train=False))
+        return _logits(apply(network, variables, x, train=False))
 
 
 class _Nnx(NamedTuple):
@@ -137,17 +158,23 @@ class _Nnx(NamedTuple):
         nnx: Any = sys.modules["flax.nnx"]
         network = nnx.merge(self.definition, state)
         network.eval()
-        return _logits(network(x, **told(network, train=False)))
+        flag = told(network, train=False)
+        _check_call(type(network).__name__, network.__call__, x, **flag)
+        return _logits(network(x, **flag))
 
 
 class _Plain(NamedTuple):
     function: Callable
 
     def __call__(self, parameters, x):
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        _check_call(name, self.function, parameters, x)
         return _logits(self.function(parameters, x))
 
 
 def _logits(result: Any) -> Any:
+    if isinstance(result, Mapping) and "logits" in result:
+        return result["logits"]
     return getattr(result, "logits", result)
 
 
@@ -166,13 +193,36 @@ def check_floats(x: Any) -> None:
     """Refuse what are no images of floats [b, h, w, c] or vectors [b, n] (ValueError)."""
     # A network may read maps of a few channels; no image is as narrow as that.
     maps = len(x.shape) == 4 and (x.shape[-1] <= MOST_CHANNELS or x.shape[1] not in (1, 3))
-    if not maps and len(x.shape) != 2:
+    if not maps and len(x.shape) == 4:
+        raise ValueError(
+            f"images are {list(x.shape)}: channels come first (NCHW), and must be last: "
+            "x.transpose(0, 2, 3, 1), and for a network that reads them first "
+            "lambda p, x: network(p, x.transpose(0, 3, 1, 2))"
+        )
+    if len(x.shape) not in (2, 4):
         check_axes(x.shape)
+    if not x.shape[0]:
+        raise ValueError(f"no images: {list(x.shape)}; give one or more")
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
             f"pixels are {x.dtype} {list(x.shape)}: give floats, normalised as the network reads "
             "them (for detectors of this package: gan_forensics.forensics.neural.preprocess)"
         )
+
+
+def as_given(x: Any) -> Any:
+    """The images as one array of their own type, which the network reads.
+
+    Raises:
+        ValueError: as `as_images`.
+    """
+    if not isinstance(x, np.ndarray | jax.Array):
+        try:
+            x = jnp.asarray(x)
+        except (TypeError, ValueError):
+            raise ValueError(f"images are one array, got {type(x).__name__}: {_AROUND}") from None
+    check_floats(x)  # before JAX shortens the type
+    return x
 
 
 def as_images(x: Any) -> Float[Array, "b *axes"]:
@@ -181,7 +231,5 @@ def as_images(x: Any) -> Float[Array, "b *axes"]:
     Raises:
         ValueError: for integers, whose relevance would mean nothing, and for other shapes.
     """
-    x = x if isinstance(x, np.ndarray | jax.Array) else jnp.asarray(x)
-    check_floats(x)  # before JAX shortens the type
-    x = jnp.asarray(x)
+    x = jnp.asarray(as_given(x))
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -22,7 +22,7 @@ from gan_forensics.explain.composites import Composite, beta_zero
 from gan_forensics.explain.graph import check_flow, losses, propagating
 from gan_forensics.explain.intervals import Bounds
 from gan_forensics.explain.layers import Layer, check_names, convolutions
-from gan_forensics.explain.networks import Network, as_images, network_of
+from gan_forensics.explain.networks import Network, as_given, as_images, network_of
 from gan_forensics.explain.pixels import pixel_bounds
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Relevance(NamedTuple):
             its name (its bias, dead units, epsilon); in "sums" (epsilon of residual sums, means and
             resizes, and what constants added); in "attention" (the constant term of softmax,
             epsilon of its products); with "constants" that were put beside data (padding, a class
-            token). The image's relevance and all that was lost sum to what started.
+            token). The image's relevance and all that was lost sum to what started: for each image,
+            unless the network mixes them (a minibatch's deviation), and then for all together.
         range: of a pixel, as it was told.
 
     Example:
@@ -116,10 +117,10 @@ class Relevance(NamedTuple):
         from gan_forensics.data import as_images as pictures
         from gan_forensics.report.relevance import relevance_figure
 
-        told = self.range is not None and all(np.ndim(end) == 0 for end in self.range)
-        if range is None and told and getattr(images, "dtype", np.uint8) != np.uint8:
-            low, high = self.range
-            range = float(low), float(high)
+        if range is None and getattr(images, "dtype", np.uint8) != np.uint8:
+            ends = self.range or ()
+            if ends and all(np.ndim(end) == 0 for end in ends):
+                range = float(ends[0]), float(ends[1])
         return relevance_figure(pictures(images, range=range), np.asarray(self.image).sum(-1))
 
 
@@ -145,10 +146,13 @@ def relevance(
 
     Args:
         function: a Linen module, called at inference in its own words; an NNX module; or any
-            function (parameters, images). It gives logits, or something with `logits`. Labels are
-            given by a network around it.
+            function (parameters, images). It gives logits, or something with `logits`. Whatever
+            else it reads, labels or a second image, is given by a function around it:
+            `lambda p, x: network.apply(p, x, labels)`.
         parameters: of the function: the variables of a Linen module; None for an NNX module, and
-            for a function whose weights stand in it.
+            for a function whose weights all stand in it. Kernels that stand in a function which has
+            parameters as well are taken for fixed filters, no layers; an error where they outnumber
+            the parameters.
         x: images as the network reads them, or vectors [b, n].
         range: the least and the greatest value that an image may have, as numbers or for each
             channel: (-1, 1) for this house's GANs, `composites.IMAGENET` for images that went
@@ -180,10 +184,10 @@ def relevance(
         >>> found.logits.shape, found.image.shape, list(found.layers)  # doctest: +SKIP
         ((2, 1), (2, 2, 2, 3), ['Conv_0'])
     """
-    x, composite = as_images(x), composite or beta_zero()
+    own, x, composite = as_given(x), as_images(x), composite or beta_zero()
     pixels = pixel_bounds(x, range, composite)
     with jax.default_matmul_precision("highest"):
-        network = network_of(function, parameters, x)
+        network = network_of(function, parameters, own)
         check_flow(network)
         run = _of_images(network, composite, pixels)
         logits, back = jax.vjp(lambda *a: run(*a)[0], x, _probes(network))
@@ -251,12 +255,12 @@ def unit_relevance(
         >>> unit_relevance(net, variables, x, **unit).value.shape  # doctest: +SKIP
         (2,)
     """
-    x, composite = as_images(x), composite or beta_zero()
+    own, x, composite = as_given(x), as_images(x), composite or beta_zero()
     pixels = pixel_bounds(x, range, composite)
     names = (layer,) if isinstance(layer, str) else tuple(layer)
     values, places, begin = [], [], {}
     with jax.default_matmul_precision("highest"):
-        network = network_of(function, parameters, x)
+        network = network_of(function, parameters, own)
         layers = network.layers
         check_names(names, convolutions(layers))
         _check_channels([layers[name] for name in names], names, channel, which)

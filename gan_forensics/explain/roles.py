@@ -12,7 +12,6 @@ Each value that carries data is known by where it came from:
   et al., ICML 2022, hold the divisor constant likewise).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -80,9 +79,10 @@ class Meaning(NamedTuple):
 def meaning(program: Program, leaves: int) -> Meaning:
     """Read a program whose first inputs are so many parameters, and whose last one is images.
 
-    Without any parameter, arrays that stand in the function itself count as such.
+    Arrays that stand in the function itself shift and scale as parameters do. What is multiplied by
+    them is a layer where there are no parameters at all, and else a fixed filter.
     """
-    reader = _Reader(program)
+    reader = _Reader(program, leaves)
     for place, number in enumerate(program.inputs):
         shape = program.shapes[number].shape
         if place < leaves:
@@ -91,7 +91,7 @@ def meaning(program: Program, leaves: int) -> Meaning:
             reader.values[number] = Value(True, origin=number, root=number)
     for number, constant in program.constants.items():
         shape = jnp.shape(constant)
-        own = frozenset({number}) if not leaves and math.prod(shape) > 1 else frozenset[int]()
+        own = frozenset({number}) if shape else frozenset[int]()
         known = jnp.issubdtype(constant.dtype, np.number) and not isinstance(constant, Tracer)
         # By NumPy: within a trace, what JAX compares is traced, of known numbers too.
         positive = known and bool(np.all(np.asarray(constant) >= 0))
@@ -101,8 +101,8 @@ def meaning(program: Program, leaves: int) -> Meaning:
 
 
 class _Reader:
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, parameters: int):
+        self.program, self.parameters = program, parameters
         self.images = program.shapes[program.inputs[-1]].shape[0]
         self.values: dict[int, Value] = {}
         self.makers: dict[int, Step] = {}
@@ -237,7 +237,10 @@ class _Reader:
         if len(data) == 2:
             return Role("bilinear"), replace(fresh, of=total.of)
         images_first = data[0] == 0 or step.name == "dot_general"
-        if known[1 - data[0]].leaves and images_first:
+        weights = known[1 - data[0]].leaves
+        if self.parameters:
+            weights = {leaf for leaf in weights if leaf < self.parameters}
+        if weights and images_first:
             return Role("layer", data[0]), replace(fresh, shallow=False)
         return Role("fixed", data[0]), fresh
 

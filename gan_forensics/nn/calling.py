@@ -14,9 +14,17 @@ FLAGS = {"train": True, "training": True, "is_training": True, "deterministic": 
 
 
 def told(network: Any, *, train: bool) -> dict[str, Any]:
-    """The keyword that tells a network whether it trains; empty for one that takes none."""
+    """The keyword that tells a network whether it trains; empty for one that takes none.
+
+    And for one whose constructor was told the same, which Flax's `merge_param` wants to hear once.
+    """
     flag = flag_of(type(network))
-    return {} if flag is None else {flag: train == FLAGS[flag]}
+    if flag is None:
+        return {}
+    said = train == FLAGS[flag]
+    heard = getattr(network, flag, None)
+    once = isinstance(heard, bool) and heard == said and _optional(type(network), flag)
+    return {} if once else {flag: said}
 
 
 @functools.cache
@@ -24,6 +32,12 @@ def flag_of(kind: type) -> str | None:
     """The name of `FLAGS` that the `__call__` of a class of networks takes."""
     taken = inspect.signature(kind.__call__).parameters
     return next((name for name in FLAGS if name in taken), None)
+
+
+@functools.cache
+def _optional(kind: type, flag: str) -> bool:
+    """Whether a network that is not told at the call asks what its constructor was told."""
+    return inspect.signature(kind.__call__).parameters[flag].default is None
 
 
 def apply(network: Any, variables: Mapping[str, Any], *inputs: Any, train: bool, **options: Any):
