@@ -96,6 +96,10 @@ def guided_grad_cam(
     if isinstance(class_index, int) and not 0 <= class_index < classes:
         raise ValueError(f"there is no logit {class_index}: the network has {classes}, from 0")
     shape = program.shapes[watched].shape
+    if len(shape) != 4:
+        raise ValueError(
+            f"{layer!r} gives {list(shape)}, and Grad-CAM looks at maps: name a convolution"
+        )
     slopes, maps = jax.grad(target, has_aux=True)(jnp.zeros(shape, program.dtype))
     axis = network.channel_axis(watched)
     slopes, maps = (jnp.moveaxis(a, axis, -1) for a in (slopes, maps))

@@ -24,6 +24,7 @@ from gan_forensics.explain.equations import Program
 from gan_forensics.explain.layers import Layer, Path, layers_of
 from gan_forensics.explain.roles import Meaning, meaning
 from gan_forensics.explain.tracing import traced
+from gan_forensics.files import shown
 from gan_forensics.nn.calling import apply, told
 
 MOST_CHANNELS = 4
@@ -116,7 +117,13 @@ def as_function(function: Any, parameters: Any) -> tuple[Callable[[Any, Any], An
     """
     if isinstance(function, _Linen | _Nnx | _Plain):
         return function, parameters
+    if isinstance(function, type):
+        raise ValueError(
+            f"{function.__name__} is a class: give a network that is made of it, "
+            f"{function.__name__}()"
+        )
     if isinstance(function, nn.Module):
+        _check_variables(function, parameters)
         return _Linen(function), parameters
     nnx: Any = sys.modules.get("flax.nnx")  # Who has such a module has imported it.
     if nnx is not None and isinstance(function, nnx.Module):
@@ -128,6 +135,16 @@ def as_function(function: Any, parameters: Any) -> tuple[Callable[[Any, Any], An
             f"{type(function).__name__}"
         )
     return _Plain(function), parameters
+
+
+def _check_variables(network: nn.Module, variables: Any) -> None:
+    """Refuse what are no variables of a Linen module (ValueError)."""
+    if not isinstance(variables, Mapping) or (variables and "params" not in variables):
+        got = ", ".join(map(str, variables)) if isinstance(variables, Mapping) else variables
+        raise ValueError(
+            f"the variables of {type(network).__name__} are a dict of collections, "
+            f'{{"params": ...}}, as its init gives them; got {shown(str(got))}'
+        )
 
 
 def _check_call(name: str, call: Any, *given: Any, **named: Any) -> None:
@@ -173,7 +190,10 @@ class _Plain(NamedTuple):
 
 
 def _logits(result: Any) -> Any:
-    if isinstance(result, Mapping) and "logits" in result:
+    if isinstance(result, Mapping):
+        if "logits" not in result:
+            names = shown(", ".join(map(str, result)))
+            raise ValueError(f'the network gives {names}: give one that returns "logits"')
         return result["logits"]
     return getattr(result, "logits", result)
 

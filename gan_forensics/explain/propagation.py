@@ -40,10 +40,12 @@ class Relevance(NamedTuple):
             in the order in which they run (under jit JAX sorts them).
         lost: what relevance did not arrive, for each image, by where it was lost: at a layer, by
             its name (its bias, dead units, epsilon); in "sums" (epsilon of residual sums, means and
-            resizes, and what constants added); in "attention" (the constant term of softmax,
-            epsilon of its products); with "constants" that were put beside data (padding, a class
-            token). The image's relevance and all that was lost sum to what started: for each image,
-            unless the network mixes them (a minibatch's deviation), and then for all together.
+            resizes, and what constants added that differ from place to place, as positions; one
+            number for each channel that is no layer's own bias is passed by, as a norm's is); in
+            "attention" (the constant term of softmax, epsilon of its products); with "constants"
+            that were put beside data (padding, a class token). The image's relevance and all that
+            was lost sum to what started: for each image, unless the network mixes them (a
+            minibatch's deviation), and then for all together.
         range: of a pixel, as it was told.
 
     Example:
