@@ -166,7 +166,7 @@ def test_fitting_keeps_no_more_than_a_batch_of_images(folders, decoded, tmp_path
     [
         (
             ["--false-alarms", "0.01"],
-            "accept more false alarms (calibration=0.04, --false-alarms 0.04",
+            "accept more false alarms (--false-alarms 0.04; in Python calibration=0.04",
         ),
         (["--false-alarms", "2"], "--false-alarms 2: it must lie between 0 and 1"),
     ],

@@ -107,7 +107,10 @@ def test_a_verdict_that_does_not_follow_is_seen(tmp_path):
     assert changed == [True, False, False, False, False]
 
 
-RATE = {"events": 0, "n": 30, "groups": None, "rate": 0.0, "low": 0.0, "high": 0.116}
+def rates(rate):
+    """Of no false alarms among 30 images, with a rate that may be another."""
+    of = {"events": 0, "n": 30, "groups": None, "rate": 0.0, "low": 0.0, "high": 0.116}
+    return [{"carrier": "none", "auc": 0.9, "detected": of, "false_alarms": {**of, "rate": rate}}]
 
 
 def _set(path, value):
@@ -149,20 +152,8 @@ def _set(path, value):
         (_set("images 0 quality", 1e9), "image 1: 'quality' is no finite number between 0 and"),
         (_set("detector sha256", None), "'sha256' is no text"),
         (_set("facts", 3), "'facts' is no object"),
-        (
-            _set(
-                "calibration measured",
-                [
-                    {
-                        "carrier": "none",
-                        "auc": 0.9,
-                        "detected": RATE,
-                        "false_alarms": {**RATE, "rate": 0.9},
-                    }
-                ],
-            ),
-            "its calibration facts are wrong: a rate of 0.9 for 0 of 30 images",
-        ),
+        (_set("calibration measured", rates(0.1)), "facts are wrong: a rate of 0.1 for 0 of 30 im"),
+        (_set("calibration measured", rates(0.9)), "of 30 images in an interval of 0 to 0.116"),
         (_set("calibration target", 7), "its calibration facts are wrong: target is 7"),
         (_set("calibrators moon", {}), "calibrators of unknown tiers"),
         (_set("calibrators clean", 3), "a calibrator is no object"),

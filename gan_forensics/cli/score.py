@@ -251,7 +251,7 @@ def _without_lrs(scored: "ScoredImages") -> Iterator[str]:
     if not basis.calibrators:
         yield (
             "no likelihood ratios: the detector has no calibrator; fit it again with `detect fit`, "
-            "or give it one with `detect recalibrate --refit`"
+            "or give it one with `detect recalibrate --refit --fake`"
         )
         return
     yield (

@@ -164,7 +164,7 @@ READING = (
 )
 WITHOUT = (
     "The detector has no calibrator: there are scores and verdicts, and no likelihood ratios. Fit "
-    "it again with `detect fit`, or give it one with `detect recalibrate`."
+    "it again with `detect fit`, or give it one with `detect recalibrate --refit --fake`."
 )
 
 
@@ -175,20 +175,22 @@ def _table(known: Sequence[ScoredImage], prior: float | None, lrs: bool) -> Tabl
         "image": [image.path for image, _ in found],
         "verdict": [verdict.verdict for _, verdict in found],
     }
-    if any(verdict.why for _, verdict in found):
-        columns["why"] = [verdict.why for _, verdict in found]
     if lrs:
         columns["log10 LR"] = [verdict.log10_lr for _, verdict in found]
         if prior is not None:
             columns[f"posterior for {prior:g}"] = [verdict.posterior for _, verdict in found]
+    # Wide tables are cut at the right, in print for good: what limits a verdict stands before that.
+    if any(image.outside for image, _ in found):
+        columns["outside"] = [image.outside for image, _ in found]
+    if lrs:
         columns["wording"] = [verdict.wording for _, verdict in found]
+    if any(verdict.why for _, verdict in found):
+        columns["why"] = [verdict.why for _, verdict in found]
     columns["score"] = [image.score for image, _ in found]
     columns["tier"] = [tier_said(image) for image, _ in found]
     columns["file"] = [_file(image) for image, _ in found]
     if any(image.after for image, _ in found):
         columns["spread"] = [_spread(image) for image, _ in found]
-    if any(image.outside for image, _ in found):
-        columns["outside"] = [image.outside for image, _ in found]
     rows = list(zip(*columns.values(), strict=True))
     return Table("Every image with a score", list(columns), rows)
 
