@@ -16,6 +16,7 @@ from PIL import Image
 
 from gan_forensics import cli, report
 from gan_forensics.data import load_image, power_law_textures, save_png
+from gan_forensics.forensics import verdicts
 from gan_forensics.spectra import log_spectrum_curve, ring_radii
 
 TRAIN = ["--data", "samples:lfw", "--size", "16", "--width", "4"]
@@ -479,8 +480,9 @@ def test_detect_score_has_a_line_for_every_image_and_both_errors(detector, tmp_p
     lines = read_csv(out)
     assert len(lines) == 35
     words = {"real": "photograph", "generated": "generated"}
-    right = [words[line["label"]] == line["verdict"] for line in lines]
-    assert sum(right) > 30
+    told = [line for line in lines if line["verdict"] != "unsure"]
+    wrong = [line for line in told if words[line["label"]] != line["verdict"]]
+    assert len(told) > 30 and len(wrong) < 5
     said = capsys.readouterr().out
     assert "20 real images" in said and "15 generated images" in said
     assert "called generated" in said and "missed" in said and "95 % interval" in said
@@ -512,7 +514,7 @@ def test_detect_score_puts_unreadable_images_into_the_error_column(detector, tmp
         assert lines[name]["score"] == lines[name]["verdict"] == ""
         assert "\n" not in lines[name]["error"]
     for name in ("000.png", "001.png"):
-        assert lines[name]["error"] == "" and lines[name]["verdict"] in VERDICTS
+        assert lines[name]["error"] == "" and lines[name]["verdict"] in verdicts.VERDICTS
     assert "error column" in capsys.readouterr().err
 
 

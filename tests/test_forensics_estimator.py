@@ -187,7 +187,7 @@ def test_what_1_is_taken_for_is_said_once(capsys):
         (lambda x: x, None, [1, 2], "2 groups for 60 images"),
         (lambda x: x, np.linspace(0, 1, 60), None, "continuous"),
         (lambda x: x[20:40], np.repeat(["real", "fake"], 10), None,
-         r"needs at least 3: give 15 real images, or accept more .*\(calibration=0.34"),
+         r"needs at least 3: give 15 real images, or accept more .*in Python calibration=0.34\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_a_line(x, y, groups, said, images, labels):
