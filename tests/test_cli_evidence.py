@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -309,6 +310,24 @@ def test_validate_measures_every_tier_and_says_what_it_left_out(
     misled = f"{float(rows[0]['misleading_real']):.1%} with an LR above 1; of 20 generated"
     assert misled in said.out
     assert len(drawn) == 1
+
+
+def test_validate_gives_each_group_one_vote(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(validation_pages, "save_figures", lambda folder, found: {})
+    for i, path in enumerate(sorted((root / "new" / "real").glob("*.png"))):
+        folder = tmp_path / "real" / f"photograph{i % 6}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    fake = f"gan={root / 'new' / 'fake'}"
+    start = ("detect", "validate", root / "d.npz", "--real", tmp_path / "real", "--fake", fake)
+    assert run(*start, "--out", tmp_path / "one") == 0
+    assert run(*start, "--groups", 1, "--out", tmp_path / "grouped") == 0
+    assert "30 images in 6 groups" in capsys.readouterr().err
+    alone, grouped = (
+        scores_of(tmp_path / name / "validation.csv")[0] for name in ("one", "grouped")
+    )
+    # As sure as six votes are, not thirty.
+    assert float(grouped["false_alarms_high"]) > float(alone["false_alarms_high"]) + 0.1
 
 
 @pytest.mark.slow
