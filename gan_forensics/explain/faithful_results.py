@@ -20,18 +20,13 @@ class MeanInterval(NamedTuple):
     """A mean over images and the ends of its confidence interval.
 
     Example:
-        >>> MeanInterval(1.5, low=1.0, high=2.0).beats_zero
-        True
+        >>> str(MeanInterval(1.5, low=1.0, high=2.0))
+        '1.5 [1, 2]'
     """
 
     value: float
     low: float
     high: float
-
-    @property
-    def beats_zero(self) -> bool:
-        """Whether the whole interval lies above 0."""
-        return self.low > 0
 
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
