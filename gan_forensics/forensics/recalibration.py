@@ -118,6 +118,11 @@ class Recalibrated(NamedTuple):
             if one.separates and (one.saved is None or one.saved > 0)
         ]
 
+    @property
+    def worse(self) -> list[str]:
+        """Tiers in which likelihood ratios are worse than before."""
+        return [c.tier for c in self.changes if c.separates and c.saved is not None and c.saved < 0]
+
 
 def recalibrated(
     detector: "Detector", new: "NewScores", *, refit: bool = False, seed: int = 0

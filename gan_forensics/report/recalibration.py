@@ -24,7 +24,10 @@ def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
         f"exceed; {now:.4g} now, {how}"
     )
     if made.saved:
-        return [*lines, f"advice: use the new detector; its LRs are better in {listed(made.saved)}"]
+        better = f"its LRs are better in {listed(made.saved)}"
+        if made.worse:
+            better += f" but worse in {listed(made.worse)}: it is for images of the former alone"
+        return [*lines, f"advice: use the new detector; {better}"]
     apart = "" if refit or not made.set_anew else (
         "; and where its threshold, now of these photographs, contradicts its LRs, which are of "
         "the reference images, verdicts are unsure"
