@@ -4,6 +4,8 @@
 from tests.mutations import Mutation
 
 DATA, PIPELINE_TESTS = "gan_forensics/data/", "tests/test_data_pipeline.py"
+ADDRESSES, PATHS = "tests/test_files_addresses.py", "gan_forensics/files/paths.py"
+TOKENS, TOKEN_TESTS = f"{DATA}token_batches.py", "tests/test_data_token_batches.py"
 PIPELINE, AHEAD, SKIP = (f"{DATA}{name}.py" for name in ("pipeline", "ahead", "skip_bad"))
 
 MUTATIONS = [
@@ -29,7 +31,7 @@ MUTATIONS = [
     Mutation(
         AHEAD,
         "if not result.done.wait(PATIENCE):",
-        "result.done.wait()\n        if False:",
+        "if result.done.wait(PATIENCE) and False:",
         PIPELINE_TESTS,
     ),
     Mutation(AHEAD, "except BaseException as error:", "except Exception as error:", PIPELINE_TESTS),
@@ -51,4 +53,17 @@ MUTATIONS = [
         "sum(s.left_out for s in stand_ins)",
         PIPELINE_TESTS,
     ),
+    Mutation(TOKENS, "rows[index * size : (index + 1) * size]", "rows[:size]", TOKEN_TESTS),
+    Mutation(TOKENS, "or ROWS % count", "", TOKEN_TESTS),
+    Mutation(PATHS, "    refuse_remote(path)\n    try:", "    try:", ADDRESSES),
+    Mutation(PATHS, "(?:^|[:,=])(([A-Za-z]", "^(([A-Za-z]", ADDRESSES),
+    Mutation(PATHS, 'and not os.path.isdir(f"{found[1]}:")', "", ADDRESSES),
+    Mutation(
+        "gan_forensics/cli/entry.py",
+        "    _refuse_remote(arguments)\n    plain",
+        "    plain",
+        ADDRESSES,
+    ),
+    Mutation("gan_forensics/files/private.py", "    refuse_remote(folder)\n", "", ADDRESSES),
+    Mutation("gan_forensics/data/names.py", "    refuse_remote(name)\n", "", ADDRESSES),
 ]
