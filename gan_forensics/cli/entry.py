@@ -142,21 +142,30 @@ def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
 
     Wrong use (bad arguments, data or folders) is 2, failure 1, a signal 128 plus its number.
     """
+    code, why, agreed = 0, "", True
     try:
         with warnings_said(), conversions_said(), dialects_said():
             command()
     except KeyboardInterrupt:
-        say("interrupted")
-        return 130
+        code, why, agreed = 130, "interrupted", False
+        say(why, always=True)
     except Exception as error:
+        why = _said(error)
         if debug:
-            say(*traceback.format_exc().split("\n"))
+            say(*traceback.format_exc().split("\n"), always=True)
         else:
-            say(*in_lines(f"gan-forensics: {_said(error)}"))
-        if number := getattr(error, "signal", 0):
-            return 128 + number
-        return 2 if isinstance(error, WRONG_USE) else 1
-    return 0
+            say(*in_lines(f"gan-forensics: {why}"), always=True)
+        number = getattr(error, "signal", 0)
+        code = 128 + number if number else 2 if isinstance(error, WRONG_USE) else 1
+        agreed = bool(number)
+    leave(code, why, agreed=agreed)
+    return code
+
+
+def leave(code: int, why: str, *, agreed: bool) -> None:
+    """Leave the other processes of a job, where there are any."""
+    if distributed := sys.modules.get("gan_forensics.runtime.distributed"):
+        distributed.leave(code, why, agreed=agreed)
 
 
 def _said(error: Exception) -> str:
