@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_forensics.data.sniff import HEADER, why_not
-from gan_forensics.files import shown
+from gan_forensics.files import refuse_remote, shown
 
 LEAVES = "a link that leaves the folder (see --follow-links)"
 
@@ -48,6 +48,7 @@ def list_images(folder: str | os.PathLike, *, follow_links: bool = False) -> Lis
         >>> images, left_out  # doctest: +SKIP
         ([PosixPath('photos/a.jpg')], {PosixPath('photos/notes.txt'): 'not an image'})
     """
+    refuse_remote(folder)
     folder = Path(folder)
     if not folder.exists():
         raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")

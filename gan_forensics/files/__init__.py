@@ -12,6 +12,7 @@ from gan_forensics.files.paths import (
     check_folder_out,
     in_words,
     is_stream,
+    refuse_remote,
 )
 from gan_forensics.files.plain import plain_path
 from gan_forensics.files.private import private_folder, refuse_links
@@ -62,6 +63,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "refuse_links",
+    "refuse_remote",
     "rows_kept",
     "say",
     "sha256_of",
