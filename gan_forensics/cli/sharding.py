@@ -32,8 +32,8 @@ class Sharding:
     inputs gets its table. Started again, with any N, workers go on; new inputs are added. Of a
     SLURM array I is $SLURM_ARRAY_TASK_ID, of an indexed job of Kubernetes $JOB_COMPLETION_INDEX."""
     merge: Path | None = None
-    """Put the tables in the folder --out together, in this file (.parquet or .csv), after a check
-    that every image has one row; what is missing is said."""
+    """Put the tables in the folder --out together, in this file (.parquet or .csv; of `spectrum` in
+    this folder, the means), after a check that every image has one row; what is missing is said."""
     retry_failed: bool = False
     """With --shard: try those images again of which the tables hold an error."""
     time_limit: float = 600
@@ -46,12 +46,13 @@ class Sharding:
         """Whether there are shards at all."""
         return self.shard is not None or self.merge is not None
 
-    def check(self, out: Path, default: Path, **others: Any) -> None:
+    def check(self, out: Path, default: Path, *, table: bool = True, **others: Any) -> None:
         """Refuse what does not go together.
 
         Args:
             out: where results go.
-            default: where they go when that is not said, a file.
+            default: where they go when that is not said, which is another kind of place.
+            table: whether a merge writes a table.
             others: options that shards do not have.
 
         Raises:
@@ -69,6 +70,8 @@ class Sharding:
         if self.merge is not None:
             why = "--merge puts together what workers made"
             not_given(why, shard=self.shard, retry_failed=self.retry_failed or None)
+            if not table:
+                return
             if self.merge.suffix.lower() not in (".parquet", ".csv"):
                 raise ValueError(
                     f"--merge {shown(self.merge)}: the table is .parquet or .csv; name one"
@@ -99,8 +102,7 @@ class Sharding:
         out: Path,
         *,
         follow_links: bool,
-        take: Callable[[Mapping[str, Any]], None] | None = None,
-        facts: Callable[[], Mapping[str, Any]] = dict,
+        take: Callable[[Mapping[str, Any]], None] = lambda row: None,
     ) -> None:
         """Score the shards of this worker, or put all together.
 
@@ -109,8 +111,7 @@ class Sharding:
             inputs: as of `data.shards_of`; in a merge, images that came later are missing.
             out: the folder of the tables of all shards.
             follow_links: follow links that leave a folder.
-            take: told every row of the merge.
-            facts: of all rows, for the summary beside the merge.
+            take: told every row of a merge that writes no table.
         """
         from gan_forensics.forensics.shard_results import open_results, plan
 
@@ -119,8 +120,13 @@ class Sharding:
         _say_left_out(plan(out, inputs, follow_links=follow_links))
         if self.merge is None:
             self._work(scorer, out)
+        elif "verdict" in scorer.columns:
+            self._put_together(self.merge, scorer, out)
         else:
-            self._put_together(self.merge, scorer, out, take, facts)
+            from gan_forensics.forensics.shard_merge import rows_of
+
+            for row in progress_bar(rows_of(out, scorer.identity), unit="row"):
+                take(row)
 
     def _work(self, scorer: "Scorer", out: Path) -> None:
         """Score the shards that are this worker's."""
@@ -160,14 +166,7 @@ class Sharding:
             "puts them together",
         )
 
-    def _put_together(
-        self,
-        table: Path,
-        scorer: "Scorer",
-        out: Path,
-        take: Callable[[Mapping[str, Any]], None] | None,
-        facts: Callable[[], Mapping[str, Any]],
-    ) -> None:
+    def _put_together(self, table: Path, scorer: "Scorer", out: Path) -> None:
         """Write the table of all shards, and beside it a summary, as .json."""
         from gan_forensics.forensics.shard_merge import merge
 
@@ -175,8 +174,6 @@ class Sharding:
 
         def told(row: Mapping[str, Any]) -> None:
             verdicts.update([row["verdict"]] if row["verdict"] else [])
-            if take:
-                take(row)
 
         whole = merge(out, table, scorer.columns, scorer.identity, told)
         summary = {
@@ -186,7 +183,6 @@ class Sharding:
             "errors": dict(whole.errors),
             "left_out": dict(whole.left_out),
             "verdicts": dict(verdicts.most_common()),
-            **facts(),
         }
         beside = table.with_suffix(".json")
         write_json(beside, summary)
