@@ -2,19 +2,25 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
+import time
 from collections import Counter
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas
 import pytest
 from PIL import Image
 
+from gan_forensics.data import decode_image
 from gan_forensics.data.input_shards import shards_of
 from gan_forensics.files import read_csv, sha256_of
 from gan_forensics.files.parquet import read_parquet, write_parquet
-from gan_forensics.forensics import attempts, shard_results
+from gan_forensics.forensics import DetectorScorer, attempts, basis_of, neural, shard_results
 from gan_forensics.forensics.attempts import Busy, attempted
 from gan_forensics.forensics.score_stream import score_shard
 from gan_forensics.forensics.shard_merge import merge
@@ -26,6 +32,7 @@ from gan_forensics.forensics.shard_results import (
     planned,
     result_path,
 )
+from gan_forensics.nn.resnet import ResNet
 
 
 class Mean:
@@ -287,3 +294,90 @@ def test_merge_takes_every_image_once_or_says_why_not(tmp_path):
     (path.parent / "more.parquet").write_bytes(path.read_bytes())
     with pytest.raises(ValueError, match="1 files are of no shard: more.parquet"):
         merged()
+
+
+# --- many images ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compilations():
+    """Names of programs that were compiled since the test began."""
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **of: (
+            compiled.append(of.get("fun_name")) if "backend_compile" in event else None
+        )
+    )
+    return compiled
+
+
+@pytest.mark.parametrize("sides", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_any_number_of_sizes_costs_few_compilations(sides, tmp_path, compilations, monkeypatch):
+    def tiny(classes=1, width=2):
+        return ResNet((1,), (width,), classes, 3, 2, stem_pool=False, name=f"of_{sides}")
+
+    monkeypatch.setitem(neural.ARCHITECTURES, "tiny", tiny)
+    variables = jax.jit(lambda key, x: tiny().init(key, x, train=False))(
+        jax.random.key(1), jnp.zeros((1, 8, 8, 3))
+    )
+    detector = neural.NeuralDetector("tiny", variables)
+    rng = np.random.default_rng(0)
+
+    def picture_of(height, width):
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (height, width), np.uint8)).save(stream, "BMP")
+        return stream.getvalue()
+
+    shapes = [(h, w) for h in range(20, 20 + sides) for w in range(20, 20 + sides)]
+    members = [(f"{h}x{w}.bmp", picture_of(h, w)) for h, w in shapes]
+    tar = tar_of(tmp_path / "a.tar", members)
+    compilations.clear()
+    start = time.perf_counter()
+    path = score_shard(one(tar), DetectorScorer(detector, basis_of(detector)), tmp_path / "out")
+    took = time.perf_counter() - start
+    rows = list(read_parquet(path))
+    assert [(row["height"], row["width"]) for row in rows] == shapes
+    assert not any(row["error"] for row in rows)
+    print(f"{len(rows)} sizes, {len(compilations)} compilations, {len(rows) / took:.0f} images/s")
+    assert 1 <= len(compilations) <= 16
+    some = range(0, len(shapes), len(shapes) // 5)
+    each = [detector.score([decode_image(members[k][1], name="")])[0] for k in some]
+    np.testing.assert_allclose([rows[k]["score"] for k in some], each, rtol=1e-4, atol=1e-5)
+
+
+# Peak memory, in KiB, when a quarter of the shards is done, and at the end.
+MEASURED = """if True:
+    import resource, sys, time
+    from pathlib import Path
+    from gan_forensics.data import shards_of
+    from gan_forensics.forensics import DetectorScorer, basis_of, score_shard
+    from tests.made_detectors import made_detector
+
+    detector = made_detector()
+    detector.save(sys.argv[3])
+    scorer = DetectorScorer(detector, basis_of(detector))
+    shards = shards_of([sys.argv[1]]).shards
+    start = time.perf_counter()
+    for place, shard in enumerate(shards, start=1):
+        score_shard(shard, scorer, sys.argv[2])
+        if place in (len(shards) // 4, len(shards)):
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(sum(shard.count for shard in shards) / (time.perf_counter() - start))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for k in range(20_000):
+        pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{k}.png")
+    arguments = tmp_path / "photos", tmp_path / "out", tmp_path / "d.npz"
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, arguments)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    quarter, whole, rate = map(float, ran.stdout.split())
+    print(f"{rate:.0f} images/s; {quarter / 1024:.0f} MiB, then {whole / 1024:.0f} MiB")
+    assert whole - quarter < 20 * 1024
