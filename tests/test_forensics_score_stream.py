@@ -117,6 +117,10 @@ def test_every_image_of_a_shard_has_a_row_of_typed_cells(tmp_path):
     scorer, written = Mean(), path.stat().st_mtime_ns
     assert score_shard(one(folder), scorer, tmp_path / "out") == path
     assert scorer.batches == [] and path.stat().st_mtime_ns == written
+    # A table that was cut off is made again.
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert score_shard(one(folder), scorer, tmp_path / "out").read_bytes() == whole
 
 
 def test_members_of_an_archive_have_their_names_and_what_is_none_is_counted(tmp_path):

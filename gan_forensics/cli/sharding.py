@@ -37,9 +37,9 @@ class Sharding:
     retry_failed: bool = False
     """With --shard: try those images again of which the tables hold an error."""
     time_limit: float = 600
-    """With --shard: seconds within which some 64 images have to be done. What takes longer, or
-    kills the worker, is tried alone by the next one, and passed over after the second time. 0 sets
-    no limit."""
+    """With --shard: seconds within which some 64 images have to be done, or the worker is ended
+    (SIGALRM). What stalls or kills a worker is tried alone by the next one, and passed over after
+    the second time. 0 sets no limit."""
 
     @property
     def asked(self) -> bool:
