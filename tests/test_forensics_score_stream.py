@@ -204,9 +204,10 @@ def test_errors_alone_are_tried_again(tmp_path):
     assert [row["error_kind"] for row in rows] == [None] * 3 + ["archive"]
     assert rows[3]["member"] is None and "the key '1' lie in two places" in rows[3]["error"]
     size = tar.stat().st_size
-    assert tar_of(tar, [*members, ("4.png", b"")]).stat().st_size == size
+    more = ("4.png", b""), ("5.png", b"")
+    assert tar_of(tar, [*members, *more]).stat().st_size == size
     rows = list(read_parquet(score_shard(one(tar), Mean(), out, again=True)))
-    assert [row["member"] for row in rows] == ["1.png", "2.png", "3.png", "4.png"]
+    assert [row["member"] for row in rows] == [f"{k}.png" for k in (1, 2, 3, 4, 5)]
 
 
 # --- a folder of results --------------------------------------------------------------------------
@@ -315,8 +316,11 @@ def compilations():
     return compiled
 
 
-@pytest.mark.parametrize("sides", [5, pytest.param(100, marks=pytest.mark.slow)])
-def test_any_number_of_sizes_costs_few_compilations(sides, tmp_path, compilations, monkeypatch):
+# Canvases of sides 20 to 119 have sides 24, 32, 48, 64, 96 and 128.
+@pytest.mark.parametrize(("sides", "most"), [(5, 4), pytest.param(100, 36, marks=pytest.mark.slow)])
+def test_any_number_of_sizes_costs_few_compilations(
+    sides, most, tmp_path, compilations, monkeypatch
+):
     def tiny(classes=1, width=2):
         return ResNet((1,), (width,), classes, 3, 2, stem_pool=False, name=f"of_{sides}")
 
@@ -343,7 +347,7 @@ def test_any_number_of_sizes_costs_few_compilations(sides, tmp_path, compilation
     assert [(row["height"], row["width"]) for row in rows] == shapes
     assert not any(row["error"] for row in rows)
     print(f"{len(rows)} sizes, {len(compilations)} compilations, {len(rows) / took:.0f} images/s")
-    assert 1 <= len(compilations) <= 16
+    assert 1 <= len(compilations) <= most
     some = range(0, len(shapes), len(shapes) // 5)
     each = [detector.score([decode_image(members[k][1], name="")])[0] for k in some]
     np.testing.assert_allclose([rows[k]["score"] for k in some], each, rtol=1e-4, atol=1e-5)

@@ -32,8 +32,9 @@ class Sharding:
     inputs gets its table. Started again, with any N, workers go on; new inputs are added. Of a
     SLURM array I is $SLURM_ARRAY_TASK_ID, of an indexed job of Kubernetes $JOB_COMPLETION_INDEX."""
     merge: Path | None = None
-    """Put the tables in the folder --out together, in this file (.parquet or .csv; of `spectrum` in
-    this folder, the means), after a check that every image has one row; what is missing is said."""
+    """Put the tables in the folder --out together, in this file (.parquet or .csv; `spectrum` and
+    `features` take it for a folder), after a check that every image has one row; what is missing is
+    said."""
     retry_failed: bool = False
     """With --shard: try those images again of which the tables hold an error."""
     time_limit: float = 600
