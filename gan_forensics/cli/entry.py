@@ -31,7 +31,7 @@ from gan_forensics.cli.spectrum import Spectrum
 from gan_forensics.cli.track import Track
 from gan_forensics.cli.translate import Translate
 from gan_forensics.cli.translate_text import TranslateText
-from gan_forensics.files import escaped, in_words, say
+from gan_forensics.files import escaped, in_words, refuse_remote, say
 from gan_forensics.files.terminal import in_lines, spell_what_is_lacking, warnings_said
 
 DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
@@ -112,6 +112,7 @@ def _parsed(arguments: list[str]) -> Callable[[], None]:
     """The command that a line asks for; what is wrong with the line is said, and exits."""
     # Its errors quote names as they are: where one cannot be printed, they come from a first
     # parse of the line with its escape codes, which has the same errors.
+    _refuse_remote(arguments)
     plain = [escaped(argument) for argument in arguments]
     for line in [plain, arguments] if plain != arguments else [arguments]:
         command = tyro.cli(
@@ -122,6 +123,18 @@ def _parsed(arguments: list[str]) -> Callable[[], None]:
             config=(tyro.conf.OmitArgPrefixes,),
         )
     return command
+
+
+def _refuse_remote(arguments: list[str]) -> None:
+    """Exit at the address of a store: no command reads or writes one."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option = argument if argument.startswith("--") and "=" in argument else before
+        option = option.partition("=")[0] if option.startswith("-") else ""
+        try:
+            refuse_remote(argument, option)
+        except ValueError as error:
+            say(f"gan-forensics: {error}")
+            sys.exit(2)
 
 
 def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
