@@ -60,6 +60,21 @@ def slow(owner: type, name: str, word: str, seconds: float) -> None:
     setattr(owner, name, slowly)
 
 
+def no_space_to_save(most: int) -> None:
+    """Let no file of a checkpoint become larger, as on a disk that is full."""
+    save = Checkpoints.save
+
+    def limited(self, *arguments, **options):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        try:
+            save(self, *arguments, **options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            now("")  # The log is a file as well, and its last line may be half there.
+
+    Checkpoints.save = limited
+
+
 def evaluate(state) -> dict[str, float]:
     """A measurement that takes a while."""
     now("evaluating", 1.0)
@@ -79,7 +94,7 @@ def main(run: str, steps: str, faults: str, *job: str) -> None:
     if seconds := own.get("logging"):
         slow(MetricLog, "write", "logging", seconds)
     if most := own.get("largest_file"):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        no_space_to_save(most)
     updates, params, stats = GAMES["two"]()
     fit(
         Learner("toy", own.get("config", {}), updates, lambda _: (params, stats), ("g",)),

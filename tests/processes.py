@@ -27,6 +27,12 @@ class Job:
     def __init__(self, folder: Path):
         self.folder = folder
         self.processes: list[subprocess.Popen] = []
+        # Told of every process, it ends them where the test itself is ended by force.
+        self._reaper = subprocess.Popen(
+            ["sh", "-c", 'while read one; do all="$all $one"; done; kill -9 $all'],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def start(self, command: Sequence[object], environment: Mapping[str, str]) -> None:
         """Start the next process."""
@@ -40,6 +46,9 @@ class Job:
                 stderr=subprocess.STDOUT,
             )
         self.processes.append(process)
+        assert self._reaper.stdin
+        self._reaper.stdin.write(f"{process.pid}\n".encode())
+        self._reaper.stdin.flush()
 
     def _log(self, index: int) -> Path:
         return self.folder / f"process_{index}.log"
@@ -90,11 +99,14 @@ class Job:
 
     def end(self) -> None:
         """Kill what still runs."""
-        for process in self.processes:
+        for process in (self._reaper, *self.processes):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         for process in self.processes:
             process.wait()
+        self._reaper.wait()
+        assert self._reaper.stdin
+        self._reaper.stdin.close()
 
     def _stacks(self) -> str:
         """What all printed, with the Python stacks of those that still run, which this ends."""

@@ -192,10 +192,10 @@ def test_asked_while_the_other_has_not_come_a_process_leaves_at_once(alone, tmp_
 
 
 def test_a_host_that_is_slow_to_log_is_waited_for_and_named(peaceful, tmp_path):
-    with job(tmp_path / "log", NOTICE=2.0, **{"0": {"logging": 5.0}}, steps=6) as both:
+    with job(tmp_path / "log", NOTICE=2.0, **{"0": {"logging": 5.0}}, steps=8) as both:
         assert both.wait() == [0, 0], both.said(0)
         assert "waiting for process 0" in both.said(0) + both.said(1)
-    goes_on(tmp_path / "run", peaceful, tmp_path / "again", since=6)
+    goes_on(tmp_path / "run", peaceful, tmp_path / "again", since=8)
 
 
 def test_a_host_that_never_comes_back_ends_the_job(tmp_path):
