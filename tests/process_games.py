@@ -15,12 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gan_forensics.cli.entry import guarded
 from gan_forensics.data import ArraySource, Augmentation
 from gan_forensics.forensics.neural import init_variables, make_network
 from gan_forensics.forensics.neural_training import detector_update
 from gan_forensics.gans import GanConfig, build
 from gan_forensics.quality import FeatureMoments
 from gan_forensics.quality.moments import over_processes
+from gan_forensics.runtime import join
 from gan_forensics.train import Cadence, Learner, fit, process_batches
 
 BATCH, STEPS, RATE = 16, 3, 0.01
@@ -76,7 +78,7 @@ def named(tree, first: str) -> dict[str, np.ndarray]:
 def main(kind: str, to: str, coordinator: str, processes: str, index: str) -> None:
     """Make the steps and write what they made."""
     if int(processes) > 1:
-        jax.distributed.initialize(coordinator, int(processes), int(index))
+        join(coordinator, int(processes), int(index))
     learner, options = GAMES[kind]()
     learner = learner._replace(
         updates=tuple(u._replace(optimizer=kept(RATE)) for u in learner.updates)
@@ -106,4 +108,4 @@ def main(kind: str, to: str, coordinator: str, processes: str, index: str) -> No
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(guarded(lambda: main(*sys.argv[1:])))

@@ -145,8 +145,9 @@ def running(
         "PYTHONPATH": str(ROOT),
         "PYTHONFAULTHANDLER": "1",
         "PYTHONUNBUFFERED": "1",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices // count} "
-        "--xla_backend_optimization_level=0",
+        # Of flags that are given twice the last one counts.
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} "
+        f"--xla_force_host_platform_device_count={devices // count}",
         **(environment or {}),
     }
     try:
