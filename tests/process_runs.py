@@ -86,6 +86,7 @@ def main(run: str, steps: str, faults: str, *job: str) -> None:
     told = json.loads(faults)
     own = {**told, **told.get(job[2], {})}
     if int(job[1]) > 1:
+        now("joining")
         join(job[0], int(job[1]), int(job[2]))
     for name in ("MISSING", "NOTICE", "LIMIT"):
         setattr(presence, name, own.get(name, getattr(presence, name)))

@@ -185,7 +185,8 @@ def test_asked_while_the_other_has_not_come_a_process_leaves_at_once(alone, tmp_
         return [sys.executable, "-m", "tests.process_runs", *run]
 
     with running(1, command, tmp_path / "log", devices=2) as one:
-        time.sleep(6)
+        one.until_said("joining")
+        time.sleep(2)
         one.send(signal.SIGTERM)
         assert one.wait(10) == [143], one.said(0)
     assert not (tmp_path / "run").exists()

@@ -97,6 +97,9 @@ class Presence:
         # Told of signals at once, where Python's own handlers wait for the end of what XLA does.
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+            # Which needs a handler; commands have one.
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
         self._thread.start()
         # While Python ends, no thread may wait for the coordinator.
