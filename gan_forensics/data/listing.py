@@ -94,7 +94,7 @@ def list_images(folder: str | os.PathLike, *, follow_links: bool = False) -> Lis
             elif not hidden:
                 seen.add(its_real)
                 _sort_in(entry.path, its_real, images, left_out)
-            elif entry.is_file() and _why_not(entry.path) is None:
+            elif entry.is_file() and why_not_listed(entry.path) is None:
                 left_out[entry.path] = "hidden"
     return Listing(
         [Path(path) for path in sorted(images, key=_parts)],
@@ -132,14 +132,14 @@ def leaving(folder: Path) -> Callable[[Path], bool]:
 
 
 def _sort_in(path: str, real: str, images: list[str], left_out: dict[str, str]) -> None:
-    if reason := _why_not(real):
+    if reason := why_not_listed(real):
         left_out[path] = reason
     else:
         images.append(path)
 
 
-def _why_not(path: str) -> str | None:
-    """Why a file is not listed."""
+def why_not_listed(path: str) -> str | None:
+    """Why a file is not listed, by what its first bytes say."""
     try:
         # Not to hang at a pipe that nobody writes to, whatever the folder said a moment ago.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -29,7 +29,14 @@ from gan_forensics.files.reader import (
 from gan_forensics.files.showing import escaped, file_stem, listed, natural_order, shown
 from gan_forensics.files.tables import Csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
-from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside
+from gan_forensics.files.writer import (
+    names_it,
+    no_link,
+    write_json,
+    write_text,
+    written_beside,
+    written_once,
+)
 
 __all__ = [
     "check_file_in",
@@ -68,4 +75,5 @@ __all__ = [
     "write_json",
     "write_text",
     "written_beside",
+    "written_once",
 ]
