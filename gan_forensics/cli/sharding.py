@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.checks import at_least, not_among, not_given
 from gan_forensics.files import (
     check_file_out,
     check_folder_out,
@@ -78,6 +78,8 @@ class Sharding:
                     f"--merge {shown(self.merge)}: the table is .parquet or .csv; name one"
                 )
             check_file_out(self.merge, "--merge")
+            beside = self.merge.with_suffix(".json")
+            not_among("--merge", beside, what_the_results_rest_on=out / "scoring.json")
         else:
             self.place()
 
