@@ -98,34 +98,15 @@ class DetectScore:
     def __call__(self) -> None:
         """Run it."""
         within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
-        self.sharding.check(real_is=self.real_is, anew=self.anew or None)
         if not self.images:
             raise ValueError("name at least one folder of images")
-        if self.sharding.asked:
-            self._by_shards()
-        else:
+        kept = {"real_is": self.real_is, "anew": self.anew or None}
+        self.sharding.check(self.out, DetectScore.out, **kept)
+        if not self.sharding.asked:
             self._at_once()
-
-    def _by_shards(self) -> None:
-        """As one of many workers, or their results together."""
-        from gan_forensics.files import check_folder_out
-        from gan_forensics.forensics.verdicts import VERDICTS
-
-        if self.out == DetectScore.out:
-            raise ValueError("give --out FOLDER, the folder of the tables of all shards")
-        check_folder_out(self.out)
-        scorer = self._scorer()
-        shared = {"follow_links": self.follow_links}
-        if self.sharding.merge is None:
-            self.sharding.work(scorer, self.images, self.out, **shared)
             return
-        counts: Counter[str] = Counter()
-        self.sharding.put_together(
-            scorer, self.images, self.out, **shared,
-            take=lambda row: counts.update([row["verdict"]] if row["verdict"] else []),
-            facts=lambda: {"verdicts": {name: counts[name] for name in VERDICTS}},
-        )  # fmt: skip
-        tell(listed([f"{counts[name]:,} {name}" for name in VERDICTS]))
+        links = {"follow_links": self.follow_links}
+        self.sharding.run(self._scorer(), self.images, self.out, **links)
 
     def _at_once(self) -> None:
         """All in one go."""
@@ -239,7 +220,7 @@ class DetectScore:
         from gan_forensics.report.scores import columns_of, score_row
 
         scorer = self._scorer()
-        listings = [(p, list_images(p, follow_links=self.follow_links)) for p in self.images]
+        listings = [list_images(path, follow_links=self.follow_links) for path in self.images]
         labels = self._labels(listings)
         scored = scored_with(scorer.detector, str(self.detector), scorer.basis)
         columns = columns_of(scored, carriers=self.carriers)
@@ -260,10 +241,10 @@ class DetectScore:
             )
         return scored
 
-    def _labels(self, listings: "Sequence[tuple[Path, Listing]]") -> dict[str, str]:
+    def _labels(self, listings: "Sequence[Listing]") -> dict[str, str]:
         """The label of each file of folders, by its path; what was taken for what is said."""
         labels: dict[str, str] = {}
-        for root, (images, left_out) in listings:
+        for root, (images, left_out) in zip(self.images, listings, strict=True):
             found, lines = labels_of([*images, *left_out], root, real_is=self.real_is)
             labels |= {str(path): label for path, label in found.items()}
             for line in lines:

@@ -68,9 +68,9 @@ class DetectorScorer:
         """Refuse an image of a size that the detector does not take (ValueError)."""
         self.detector.check_shape((header.height, header.width, 3))
 
-    def prepared(self, image: Any) -> Any:
-        """The image: the detector prepares it itself."""
-        return image
+    def prepared(self, pixels: Any) -> Any:
+        """The image as it is: the detector prepares it itself."""
+        return pixels
 
     def judge(self, given: list[tuple[Any, Header]]) -> Sequence[dict[str, float] | None]:
         """Scores by carrier, "none" first; None for flat images."""
