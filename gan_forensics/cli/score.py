@@ -292,6 +292,8 @@ def _judged(
         after=dict(after),
         container=header.container,
         quality=header.quality,
+        height=header.height,
+        width=header.width,
         outside="" if seen is None else outside(header, seen),
     )
     image = with_tier(image, tier)
