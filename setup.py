@@ -65,7 +65,6 @@ setup(
         "flax>=0.10",
         "optax>=0.2.4",
         "orbax-checkpoint>=0.11",
-        "grain>=0.2.10",
         "tensorflow-datasets>=4.9.9",
         # What reading prepared TFDS data as array_record needs without declaring it.
         "importlib_resources>=6",

@@ -19,6 +19,7 @@ from gan_forensics.gans.context import Context
 from gan_forensics.gans.dag import dag_task
 from gan_forensics.gans.transforms import Policy, Transform
 from gan_forensics.nn.points import PointGenerator
+from gan_forensics.runtime import split_over_data
 from gan_forensics.studies.collapse import Followed, follow
 
 # Three modes, of which no rotation by a quarter is another.
@@ -76,9 +77,10 @@ def _rotated(owners: tuple[str, ...], probability: float = 1.0) -> Callable[...,
         if owner not in owners:
             return points
         key, chosen = jax.random.split(context.key(f"rotation of {owner}"))
-        quarters = jax.random.randint(key, (len(points),), 0, TURNS, jnp.int32)
-        quarters *= jax.random.bernoulli(chosen, jnp.float32(probability), (len(points),))
-        return turned(points, quarters)
+        many = (len(points),)
+        quarters = split_over_data(jax.random.randint(key, many, 0, TURNS, jnp.int32))
+        kept = split_over_data(jax.random.bernoulli(chosen, jnp.float32(probability), many))
+        return turned(points, quarters * kept)
 
     return augment
 

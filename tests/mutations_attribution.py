@@ -31,7 +31,7 @@ CHANGES = [
     (NETWORKS, "optax.add_decayed_weights(DECAY, mask=kernels)", "optax.add_decayed_weights(DECAY)"),
     (NETWORKS, "epoch, RATE_FALLS, staircase=True", "2 * epoch, RATE_FALLS, staircase=True"),
     (NETWORKS, "jnp.log(jnp.abs(coefficients) + EPSILON)", "jnp.abs(coefficients)"),
-    (TRAINING, "drawn = rng.integers(len(self.source), size=count * (n - 1))", "drawn = rng.integers(2, size=count * (n - 1))"),
+    (TRAINING, "partners = rng.integers(len(self.source), ", "partners = rng.integers(2, "),
     (TRAINING, "label = np.concatenate([label, others", "label = np.concatenate([label, label + 0 * others"),
     (TRAINING, "            image = image[:, ::-1]\n", "            image = image[::-1]\n"),
     (TRAINING, 'state = load_state(folder, learner, best=METRIC)', 'state = learner.start(config.seed)'),

@@ -145,6 +145,50 @@ def test_every_draw_of_the_package_names_its_kind_and_every_key_begins_at_one_pl
     assert not {name: lines for name, lines in found.items() if lines}
 
 
+# --- where it is drawn ----------------------------------------------------------------------------
+
+# Draws that no example of a minibatch has one of, or that are made outside of steps.
+ELSEWHERE = {
+    "gan_forensics/nn/initial.py": "parameters",
+    "gan_forensics/gans/priors.py": "noise, which the game splits",
+    "gan_forensics/gans/sampling.py": "noise of images after training, one at a time",
+    "gan_forensics/gans/averaged.py": "noise of a pass after training",
+    "gan_forensics/gans/rotation.py": "an order of all turned images",
+    "gan_forensics/data/device_corruptions.py": "noise of one image at a time, outside of training",
+}
+
+
+def unsplit(source):
+    """The draws of a module that do not stand in the brackets of `split_over_data`, by line."""
+    tree = ast.parse(source)
+    split = {
+        id(argument)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "split_over_data"
+        for argument in node.args
+    }
+    return {
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and id(node) not in split
+        if re.fullmatch(rf"jax\.random\.({'|'.join(DRAWS | BY_ARGUMENT)})", ast.unparse(node.func))
+    }
+
+
+def test_draws_that_are_not_split_are_found():
+    assert unsplit("split_over_data(jax.random.normal(key, (8, 2), jnp.float32))") == set()
+    assert unsplit("z = jax.random.normal(key, (8, 2), jnp.float32)\nsplit_over_data(z)") == {1}
+    assert unsplit("split_over_data(1 + jax.random.bernoulli(key, jnp.float32(0.5), (8,)))") == {1}
+
+
+def test_what_a_step_draws_for_a_batch_is_split_over_the_devices():
+    """Every device would draw all of it, and compute for all examples what follows."""
+    found = {
+        str(path.relative_to(ROOT)): unsplit(path.read_text(encoding="utf-8")) for path in FILES
+    }
+    assert {name for name, lines in found.items() if lines} == set(ELSEWHERE)
+
+
 # --- what is drawn -------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from gan_forensics.data.images import (
 )
 from gan_forensics.data.listing import Listing, list_images
 from gan_forensics.data.names import SOURCES, has_points, open_source
-from gan_forensics.data.pipeline import Batches
+from gan_forensics.data.pipeline import Batches, Transform
 from gan_forensics.data.samples import PHOTO_NAMES
 from gan_forensics.data.skip_bad import SkipBad
 from gan_forensics.data.sources import (
@@ -102,6 +102,7 @@ __all__ = [
     "to_uint8",
     "TokenBatches",
     "train_vocabulary",
+    "Transform",
     "Vocabulary",
     "World",
     "world_of",

@@ -158,7 +158,8 @@ def train_translator(
                 say(f"the teacher translates {len(train.text)} sentences, once: {path}")
                 _write_output(path, teacher, train.text, config.longest)
             train = train._replace(target=_read_output(path, vocabulary, len(train.text)))
-    batches = PairBatches(config, (train.source, train.target), top=top)
+    shard = (jax.process_index(), jax.process_count())
+    batches = PairBatches(config, (train.source, train.target), top=top, shard=shard)
     if gone := batches.pairs.left_out:  # Only what a teacher wrote can have become longer.
         say(f"{gone} of the teacher's translations are longer than {config.longest} tokens in the "
             "vocabulary's pieces: left out")  # fmt: skip

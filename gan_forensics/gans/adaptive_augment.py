@@ -111,8 +111,10 @@ def drawn_changes(key: Array, shape: tuple[int, ...], p: Float[Array, ""] | floa
     """
     batch, height, width, _ = shape
     uniform_key, normal_key = jax.random.split(key)
-    uniforms = jax.random.uniform(uniform_key, (batch, len(NOTHING) + 8), jnp.float32)
-    kept, uniform = jnp.split(split_over_data(uniforms), [len(NOTHING)], axis=1)
+    uniforms = split_over_data(
+        jax.random.uniform(uniform_key, (batch, len(NOTHING) + 8), jnp.float32)
+    )
+    kept, uniform = jnp.split(uniforms, [len(NOTHING)], axis=1)
     uniform = iter(uniform.T)
     normal = iter(split_over_data(jax.random.normal(normal_key, (batch, 7), jnp.float32)).T)
 

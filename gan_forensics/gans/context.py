@@ -276,7 +276,8 @@ class Context:
             return {**named, **{n: x for n, x in sown.items() if n not in named}}, changed
 
         if sets:
-            outputs, moved = jax.vmap(judge)(*inputs)
+            # In turn: sets beside each other make grouped convolutions, whose batch is not split.
+            outputs, moved = jax.lax.map(lambda one: judge(*one), tuple(inputs))
             # Every set moved the averages from where they were; all else moved alike.
             moved = {
                 collection: jax.tree.map(

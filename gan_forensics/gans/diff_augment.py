@@ -109,8 +109,8 @@ def random_colour(images: Float[Array, "b h w c"], key: Array) -> Float[Array, "
         strict=True,
     ):
         dtype = jnp.promote_types(images.dtype, jnp.float32)
-        amount = jax.random.uniform(own, images.shape[:1], dtype, low, high)
-        images = change(images, split_over_data(amount))
+        amount = split_over_data(jax.random.uniform(own, images.shape[:1], dtype, low, high))
+        images = change(images, amount)
     return images
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gan_forensics.nn.network import Network
+from gan_forensics.runtime import split_over_data
 
 
 class Dropout(Network):
@@ -18,9 +19,10 @@ class Dropout(Network):
 
     @nn.compact
     def __call__(self, x: Array, *, deterministic: bool) -> Array:
-        """Drop numbers with the chance `rate`; none where it is deterministic."""
+        """Drop numbers [b, ...] with the chance `rate`; none where it is deterministic."""
         if deterministic or self.rate == 0:
             return x
         kept = 1 - self.rate
-        mask = jax.random.bernoulli(self.make_rng("dropout"), jnp.float32(kept), x.shape)
+        key = self.make_rng("dropout")
+        mask = split_over_data(jax.random.bernoulli(key, jnp.float32(kept), x.shape))
         return jnp.where(mask, x / kept, jnp.zeros((), x.dtype))

@@ -21,6 +21,7 @@ from gan_forensics.nn.initial import lecun_normal, zeros
 from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import GlobalMean, check_images, conv_norm, logits
+from gan_forensics.runtime import split_over_data
 
 Convention = Literal["efficientnet_pytorch", "torchvision"]
 # What a convolution and its batch norm are told. TensorFlow's: "SAME" of the actual size, which
@@ -124,7 +125,7 @@ class MBConv(Network):
             return y
         if train and self.drop > 0:
             key, shape = self.make_rng("dropout"), (len(x), 1, 1, 1)
-            kept = jax.random.bernoulli(key, jnp.float32(1 - self.drop), shape)
+            kept = split_over_data(jax.random.bernoulli(key, jnp.float32(1 - self.drop), shape))
             y = jnp.where(kept, y / (1 - self.drop), 0)
         return y + x
 

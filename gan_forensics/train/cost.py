@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Var
+from jax.sharding import Mesh
+from jax.stages import Lowered
 from jaxtyping import PyTree
 
 from gan_forensics.nn.initial import shapes_of
-from gan_forensics.runtime import random_key
+from gan_forensics.runtime import jit_step, products, random_key
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
 
@@ -64,11 +66,8 @@ def step_cost(learner: Learner, minibatch: Mapping[str, Any]) -> StepCost:
         learner: of any kind.
         minibatch: arrays or `jax.ShapeDtypeStruct`s, by key, as one move sees them.
     """
-    state: TrainState = shapes_of(lambda: learner.start(0))
-    count = minibatches_per_step(learner.updates)
-    batches = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), minibatch)
-    step = make_step(learner.updates, average_decay=learner.average_decay)
-    closed = _traced(step, state, batches, jax.eval_shape(lambda: random_key(0)))
+    step, (state, batches, key) = _step_of(learner, minibatch)
+    closed = _traced(step, state, batches, key)
     held = {
         "parameters": _bytes(state.params),
         "statistics": _bytes(state.stats),
@@ -83,6 +82,30 @@ def step_cost(learner: Learner, minibatch: Mapping[str, Any]) -> StepCost:
     memory = {**held, "activations": rest, "working": 2 * _working(closed.jaxpr)}
     parameters = {name: _count(params) for name, params in state.params.items()}
     return StepCost(parameters, round(_flops(closed.jaxpr)), memory)
+
+
+def lowered_step(learner: Learner, minibatch: Mapping[str, Any], mesh: Mesh) -> Lowered:
+    """The step as `fit` runs it on a mesh, from shapes alone: to be compiled and read, not run.
+
+    Args:
+        learner: of any kind.
+        minibatch: arrays or `jax.ShapeDtypeStruct`s, by key, as one move sees them on all devices.
+        mesh: of devices, which may be simulated.
+    """
+    step, given = _step_of(learner, minibatch)
+    with products(learner.precision):
+        return jit_step(step, mesh).lower(*given)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _step_of(
+    learner: Learner, minibatch: Mapping[str, Any]
+) -> tuple[Callable, tuple[TrainState, PyTree, Any]]:
+    """The step, and the shapes of what it takes."""
+    state: TrainState = shapes_of(lambda: learner.start(0))
+    count = minibatches_per_step(learner.updates)
+    batches = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), minibatch)
+    step = make_step(learner.updates, average_decay=learner.average_decay)
+    return step, (state, batches, jax.eval_shape(lambda: random_key(0)))
 
 
 def _in_units(number: float) -> str:
