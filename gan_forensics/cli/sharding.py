@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.files import check_file_out, listed, say, shown, tell, write_json
+from gan_forensics.files import (
+    check_file_out,
+    check_folder_out,
+    listed,
+    say,
+    shown,
+    tell,
+    write_json,
+)
 from gan_forensics.files.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -38,8 +46,13 @@ class Sharding:
         """Whether there are shards at all."""
         return self.shard is not None or self.merge is not None
 
-    def check(self, **others: Any) -> None:
-        """Refuse what does not go together; `others` are options that shards do not have.
+    def check(self, out: Path, default: Path, **others: Any) -> None:
+        """Refuse what does not go together.
+
+        Args:
+            out: where results go.
+            default: where they go when that is not said, a file.
+            others: options that shards do not have.
 
         Raises:
             ValueError: naming the option.
@@ -51,6 +64,8 @@ class Sharding:
             not_given(why, retry_failed=self.retry_failed or None, time_limit=limit)
             return
         not_given("there are no shards of it (--shard, --merge)", **others)
+        if out == default:
+            raise ValueError("give --out FOLDER, the folder of the tables of all shards")
         if self.merge is not None:
             why = "--merge puts together what workers made"
             not_given(why, shard=self.shard, retry_failed=self.retry_failed or None)
@@ -77,17 +92,43 @@ class Sharding:
             )
         return place, count
 
-    def work(
-        self, scorer: "Scorer", inputs: Sequence[Path], out: Path, *, follow_links: bool
+    def run(
+        self,
+        scorer: "Scorer",
+        inputs: Sequence[Path],
+        out: Path,
+        *,
+        follow_links: bool,
+        take: Callable[[Mapping[str, Any]], None] | None = None,
+        facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        """Score the shards of this worker, or put all together.
+
+        Args:
+            scorer: what scores.
+            inputs: as of `data.shards_of`; in a merge, images that came later are missing.
+            out: the folder of the tables of all shards.
+            follow_links: follow links that leave a folder.
+            take: told every row of the merge.
+            facts: of all rows, for the summary beside the merge.
+        """
+        from gan_forensics.forensics.shard_results import open_results, plan
+
+        check_folder_out(out)
+        open_results(out, scorer.identity)
+        _say_left_out(plan(out, inputs, follow_links=follow_links))
+        if self.merge is None:
+            self._work(scorer, out)
+        else:
+            self._put_together(self.merge, scorer, out, take, facts)
+
+    def _work(self, scorer: "Scorer", out: Path) -> None:
         """Score the shards that are this worker's."""
         from gan_forensics.forensics.attempts import Busy
         from gan_forensics.forensics.score_stream import score_shard
-        from gan_forensics.forensics.shard_results import open_results, plan, planned
+        from gan_forensics.forensics.shard_results import planned
 
         place, count = self.place()
-        open_results(out, scorer.identity)
-        _say_left_out(plan(out, inputs, follow_links=follow_links))
         shards, mine, with_others = 0, 0, 0
         with progress_bar(unit="image") as bar:
 
@@ -119,49 +160,43 @@ class Sharding:
             "puts them together",
         )
 
-    def put_together(
+    def _put_together(
         self,
+        table: Path,
         scorer: "Scorer",
-        inputs: Sequence[Path],
         out: Path,
-        *,
-        follow_links: bool,
-        take: Callable[[Mapping[str, Any]], None] | None = None,
-        facts: Callable[[], Mapping[str, Any]] = dict,
+        take: Callable[[Mapping[str, Any]], None] | None,
+        facts: Callable[[], Mapping[str, Any]],
     ) -> None:
-        """Write the table of all shards, and beside it a summary, as .json.
-
-        Args:
-            scorer: of the results.
-            inputs: as of `work`: images that came later are missing.
-            out: the folder of results.
-            follow_links: as of `work`.
-            take: told every row.
-            facts: of all rows, for the summary.
-        """
+        """Write the table of all shards, and beside it a summary, as .json."""
         from gan_forensics.forensics.shard_merge import merge
-        from gan_forensics.forensics.shard_results import open_results, plan
 
-        assert self.merge is not None
-        open_results(out, scorer.identity)
-        _say_left_out(plan(out, inputs, follow_links=follow_links))
-        whole = merge(out, self.merge, scorer.columns, scorer.identity, take)
+        verdicts: Counter[str] = Counter()
+
+        def told(row: Mapping[str, Any]) -> None:
+            verdicts.update([row["verdict"]] if row["verdict"] else [])
+            if take:
+                take(row)
+
+        whole = merge(out, table, scorer.columns, scorer.identity, told)
         summary = {
             "identity": dict(scorer.identity),
             "shards": whole.shards,
             "rows": whole.rows,
             "errors": dict(whole.errors),
             "left_out": dict(whole.left_out),
+            "verdicts": dict(verdicts.most_common()),
             **facts(),
         }
-        beside = self.merge.with_suffix(".json")
+        beside = table.with_suffix(".json")
         write_json(beside, summary)
         failed = sum(whole.errors.values())
         kinds = listed([f"{n} {kind}" for kind, n in sorted(whole.errors.items())])
         tell(
             f"{whole.rows:,} rows of {whole.shards} shards, each image once"
             + (f"; {failed:,} have an error: {kinds}" if failed else "")
-            + f"; {shown(self.merge)}, and a summary in {shown(beside)}"
+            + f"; {shown(table)}, and a summary in {shown(beside)}",
+            listed([f"{n:,} {name}" for name, n in verdicts.most_common()]) or "no verdicts",
         )
         _say_left_out(whole.left_out, "in archives ")
 

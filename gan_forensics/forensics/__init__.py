@@ -18,6 +18,7 @@ from gan_forensics.forensics.class_evaluation import (
     severity_table,
 )
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
+from gan_forensics.forensics.detector_scorer import DetectorScorer
 from gan_forensics.forensics.detectors import (
     Detector,
     SpectralDetector,
@@ -73,6 +74,7 @@ from gan_forensics.forensics.score_files import (
     read_scores,
     write_scores,
 )
+from gan_forensics.forensics.score_stream import score_shard
 from gan_forensics.forensics.validation import NewScores, Validated, score_new, validated
 from gan_forensics.forensics.verdicts import Basis, Verdict, basis_of, verdict_of
 
@@ -101,6 +103,7 @@ __all__ = [
     "detector_update",
     "DetectorClassifier",
     "DetectorConfig",
+    "DetectorScorer",
     "devpav",
     "ece_curves",
     "EceCurves",
@@ -139,6 +142,7 @@ __all__ = [
     "Recalibrated",
     "recalibrated",
     "score_new",
+    "score_shard",
     "ScoredImage",
     "ScoredImages",
     "severity_table",

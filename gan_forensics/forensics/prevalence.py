@@ -160,6 +160,11 @@ class Share(NamedTuple):
     corrected: Corrected | None
     why: str
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """It by name, JSON-able."""
+        return {**self._asdict(), "corrected": self.corrected and self.corrected._asdict()}
+
 
 def kinds_of(scored: ScoredImages) -> Counter[Kind]:
     """How many scored images there are of each kind.
@@ -176,14 +181,13 @@ def kinds_of(scored: ScoredImages) -> Counter[Kind]:
         Kind(
             image.tier,
             image.container,
-            NO_SIZE if not image.height or not image.width
-            else size_class(image.height, image.width),
+            size_class(image.height, image.width) if image.height and image.width else NO_SIZE,
             image.outside != "",
             image.verdict.verdict,
         )
         for image in scored.images
         if image.verdict is not None
-    )  # fmt: skip
+    )
 
 
 def shares_of(scored: ScoredImages) -> list[Share]:

@@ -168,13 +168,13 @@ def plan(out: Path, inputs: Iterable[Path | str], *, follow_links: bool = False)
     inputs = list(inputs)
     refuse_links(out)
     while True:
-        known: set[str] = set()
+        # What is added in the meantime has the number that this one would have.
+        number, known = len(_plans(out)) + 1, set[str]()
         for shard in planned(out):
             known |= files_of(shard)
         found = shards_of(inputs, follow_links=follow_links, known=known)
         if not found.shards:
             return found.left_out
-        number = len(_plans(out)) + 1
         try:
             with written_once(out / f"shards-{number:04d}.jsonl") as partial:
                 with partial.open("w", encoding="utf-8") as file:
