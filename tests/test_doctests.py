@@ -30,7 +30,7 @@ SHOWN = set(
     translate_lines unit_relevance unpacked write_csv write_json write_text write_video
     written_beside
     DetectorScorer Recalibrated basis_of read_scores read_shard recalibrated score_new score_shard
-    shards_of validated write_scores written_once
+    shards_of shares_of validated write_scores written_once
     """.split()
 )
 

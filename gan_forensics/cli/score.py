@@ -1,7 +1,7 @@
 """`gan-forensics detect score`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -19,6 +19,7 @@ from gan_forensics.files import listed, natural_order, rows_kept, say, shown, te
 if TYPE_CHECKING:
     from gan_forensics.data import Listing
     from gan_forensics.forensics.detector_scorer import DetectorScorer
+    from gan_forensics.forensics.prevalence import Kind
     from gan_forensics.forensics.score_files import ScoredImages
 
 Tier = Literal["clean", "web", "hard"]
@@ -105,8 +106,21 @@ class DetectScore:
         if not self.sharding.asked:
             self._at_once()
             return
-        links = {"follow_links": self.follow_links}
-        self.sharding.run(self._scorer(), self.images, self.out, **links)
+        scorer = self._scorer()
+        kinds: Counter[Kind] = Counter()
+
+        def take(row: Mapping[str, Any]) -> None:
+            if row["verdict"]:
+                kinds[scorer.kind(row)] += 1
+
+        self.sharding.run(
+            scorer, self.images, self.out, follow_links=self.follow_links, take=take,
+            facts=lambda: {"shares": [share.record for share in scorer.shares(kinds)]},
+        )  # fmt: skip
+        if kinds:
+            from gan_forensics.report.shares import share_lines
+
+            tell(*share_lines(scorer.shares(kinds)))
 
     def _at_once(self) -> None:
         """All in one go."""

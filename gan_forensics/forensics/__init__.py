@@ -66,6 +66,7 @@ from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
 from gan_forensics.forensics.preprocessing import Preprocessing
+from gan_forensics.forensics.prevalence import Corrected, Share, corrected_share, shares_of
 from gan_forensics.forensics.recalibration import Change, Recalibrated, recalibrated
 from gan_forensics.forensics.score_files import (
     ScoredImage,
@@ -94,6 +95,8 @@ __all__ = [
     "cllr",
     "cllr_cal",
     "cllr_min",
+    "Corrected",
+    "corrected_share",
     "count_scores",
     "DetectionResult",
     "Detector",
@@ -144,6 +147,8 @@ __all__ = [
     "ScoredImages",
     "severity_table",
     "SeverityRow",
+    "Share",
+    "shares_of",
     "SpectralDetector",
     "Tippett",
     "tippett",
