@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gan_forensics import cli
+from gan_forensics.spectra import mean_curves
 from tests.made_detectors import made_detector
 
 
@@ -97,6 +98,7 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
         (("--retry-failed",), "--retry-failed: it is of --shard I/N; leave it out"),
         (("--time-limit", 9), "--time-limit: it is of --shard I/N"),
         (("--time-limit", -1, "--shard", "0/1"), "--time-limit -1: it must be at least 0"),
+        (("--merge", root / "scores" / "scoring.csv"), "that is what the results rest on"),
         (("--merge", "a.txt"), "--merge a.txt: the table is .parquet or .csv"),
         (("--merge", "a.csv", "--shard", "0/1"), "--shard: --merge puts together what workers"),
         (("--merge", "a.csv", "--retry-failed"), "--retry-failed: --merge puts together"),
@@ -114,6 +116,7 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
 WORKER = """if True:
     import os, signal, sys, time
     from gan_forensics import cli
+from gan_forensics.spectra import mean_curves
     from gan_forensics.forensics import detector_scorer
 
     scored, tell = detector_scorer.score_carried, sys.argv[1]
@@ -162,3 +165,40 @@ def test_what_kills_or_stalls_a_worker_twice_is_passed_over_and_nothing_else_is_
     assert rows["score"].notna().sum() == 11
     assert not list((root / "scores" / "results").glob(".*"))
     assert not list((root / "scores" / "attempts").iterdir())
+
+
+def test_the_mean_curve_of_all_shards_is_that_of_the_images(root, capsys, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("gan_forensics.report.spectra_figure", lambda curves, **_: curves)
+    monkeypatch.setattr(
+        "gan_forensics.report.figures.save_figure", lambda *given: drawn.extend(given)
+    )
+    photos, packed = root / "photos", root / "packed"
+    (photos / "bad.png").unlink()
+    Image.new("RGB", (8, 8), "red").save(photos / "flat.png")
+    asked = ("spectrum", photos, packed, "--normalise", "none", "--out")
+    for place in (0, 1):
+        assert run(*asked, root / "curves", "--shard", f"{place}/2") == 0
+    assert run(*asked, root / "curves", "--merge", root / "merged") == 0
+    assert "photos: 1 of 9 left out (a flat image has no spectrum" in capsys.readouterr().err
+    names = str(photos), str(packed)
+    for name, curve in mean_curves({n: n for n in names}, normalise="none").items():
+        for field in ("mean", "deviation", "frequency"):
+            np.testing.assert_allclose(
+                getattr(drawn[0][name], field), getattr(curve, field), rtol=1e-10, atol=1e-12
+            )
+        assert drawn[0][name][3:] == curve[3:]
+    rows = pandas.read_csv(root / "merged" / "spectrum.csv")
+    assert set(rows["images"]) == {8, 3} and len(rows) == 2 * len(curve.mean)
+    # A file that cannot be read, one of another size, and a folder within another.
+    (photos / "bad.png").write_text("<html>")
+    assert run(*asked, root / "curves", "--shard", "0/1") == 0
+    merge = (*asked, root / "curves", "--merge", root / "more")
+    assert "1 images cannot be read; leave them out with --on-bad" in refused(capsys, *merge)
+    Image.new("RGB", (9, 8), "red").save(photos / "flat.png")
+    Image.fromarray(np.eye(9, 8, dtype=np.uint8) * 255).save(photos / "wide.png")
+    assert run(*asked, root / "curves", "--shard", "0/1") == 0
+    assert "is 8x8, " in refused(capsys, *merge, "--on-bad-image", "skip")
+    inner = ("spectrum", root, photos, "--out", root / "curves", "--shard", "0/1")
+    assert "lies in" in refused(capsys, *inner)
+    assert not (root / "more").exists()

@@ -384,7 +384,8 @@ def _raise(error):
     return fail
 
 
-def test_a_thread_that_fails_ends_the_run_with_its_reason():
+def test_a_thread_that_fails_ends_the_run_with_its_reason(monkeypatch):
+    monkeypatch.setattr(ahead, "PATIENCE", 9.0)
     for error in (OSError(5, "Input/output error"), MemoryError("no room"), RuntimeError("odd")):
         batches = Batches(_Failing(_raise(error)), batch_size=4, seed=0, shuffle=False)
         next(batches)

@@ -1,20 +1,27 @@
 """Shards as units of work: rows of one schema, deaths and errors, and all of them together."""
 
+import errno
 import io
 import json
+import subprocess
+import sys
 import tarfile
+import time
 from collections import Counter
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas
 import pytest
 from PIL import Image
 
+from gan_forensics.data import decode_image
 from gan_forensics.data.input_shards import shards_of
 from gan_forensics.files import read_csv, sha256_of
 from gan_forensics.files.parquet import read_parquet, write_parquet
-from gan_forensics.forensics import attempts, shard_results
+from gan_forensics.forensics import DetectorScorer, attempts, basis_of, neural, shard_results
 from gan_forensics.forensics.attempts import Busy, attempted
 from gan_forensics.forensics.score_stream import score_shard
 from gan_forensics.forensics.shard_merge import merge
@@ -26,6 +33,7 @@ from gan_forensics.forensics.shard_results import (
     planned,
     result_path,
 )
+from gan_forensics.nn.resnet import ResNet
 
 
 class Mean:
@@ -110,6 +118,10 @@ def test_every_image_of_a_shard_has_a_row_of_typed_cells(tmp_path):
     scorer, written = Mean(), path.stat().st_mtime_ns
     assert score_shard(one(folder), scorer, tmp_path / "out") == path
     assert scorer.batches == [] and path.stat().st_mtime_ns == written
+    # A table that was cut off is made again.
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert score_shard(one(folder), scorer, tmp_path / "out").read_bytes() == whole
 
 
 def test_members_of_an_archive_have_their_names_and_what_is_none_is_counted(tmp_path):
@@ -156,6 +168,21 @@ def test_images_at_which_a_worker_died_are_taken_alone_then_passed_over(tmp_path
     assert scorer.batches == [1] and rows[5]["score"] is not None
 
 
+@pytest.mark.parametrize("lines", ['{"from": -1, "to": 0}', '{"from": 1, "to": 2}'])
+def test_an_archive_whose_reading_kills_workers_is_passed_over(lines, tmp_path):
+    shard, out = one(tar_of(tmp_path / "a.tar", [("1.png", picture(1))])), tmp_path / "out"
+    open_results(out, Mean.identity)
+    told = attempts_path(out, shard)
+    told.parent.mkdir()
+    told.write_text(f'{{"run": 1}}\n{lines}\n' * (2 if "-1" in lines else 3))
+    (row,) = read_parquet(score_shard(shard, Mean(), out))
+    assert (row["input"], row["member"], row["error_kind"]) == (shard.uri, None, "archive")
+    assert "reading it killed or stalled the worker twice" in row["error"]
+    # It is given another chance when that is asked for.
+    (row,) = read_parquet(score_shard(shard, Mean(), out, again=True))
+    assert row["score"] is not None
+
+
 def test_a_worker_that_is_told_to_stop_leaves_no_rows_and_blames_nobody(tmp_path):
     shard = one(folder_of(tmp_path / "photos", 3))
     stopped = Mean()
@@ -168,12 +195,18 @@ def test_a_worker_that_is_told_to_stop_leaves_no_rows_and_blames_nobody(tmp_path
     assert scorer.batches == [3]
 
 
-def test_a_shard_that_another_worker_is_at_is_left_to_it(tmp_path):
+def test_a_shard_that_another_worker_is_at_is_left_to_it(tmp_path, monkeypatch):
     shard = one(folder_of(tmp_path / "photos", 1))
     open_results(tmp_path / "out", Mean.identity)
     with attempted(attempts_path(tmp_path / "out", shard)):
         with pytest.raises(Busy, match="another worker is at photos-000000"):
             score_shard(shard, Mean(), tmp_path / "out")
+
+    def no_locks(*given):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(attempts.fcntl, "flock", no_locks)
+    assert score_shard(shard, Mean(), tmp_path / "out").exists()
 
 
 def test_errors_alone_are_tried_again(tmp_path):
@@ -193,9 +226,10 @@ def test_errors_alone_are_tried_again(tmp_path):
     assert [row["error_kind"] for row in rows] == [None] * 3 + ["archive"]
     assert rows[3]["member"] is None and "the key '1' lie in two places" in rows[3]["error"]
     size = tar.stat().st_size
-    assert tar_of(tar, [*members, ("4.png", b"")]).stat().st_size == size
+    more = ("4.png", b""), ("5.png", b"")
+    assert tar_of(tar, [*members, *more]).stat().st_size == size
     rows = list(read_parquet(score_shard(one(tar), Mean(), out, again=True)))
-    assert [row["member"] for row in rows] == ["1.png", "2.png", "3.png", "4.png"]
+    assert [row["member"] for row in rows] == [f"{k}.png" for k in (1, 2, 3, 4, 5)]
 
 
 # --- a folder of results --------------------------------------------------------------------------
@@ -287,3 +321,93 @@ def test_merge_takes_every_image_once_or_says_why_not(tmp_path):
     (path.parent / "more.parquet").write_bytes(path.read_bytes())
     with pytest.raises(ValueError, match="1 files are of no shard: more.parquet"):
         merged()
+
+
+# --- many images ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compilations():
+    """Names of programs that were compiled since the test began."""
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **of: (
+            compiled.append(of.get("fun_name")) if "backend_compile" in event else None
+        )
+    )
+    return compiled
+
+
+# Canvases of sides 20 to 119 have sides 24, 32, 48, 64, 96 and 128.
+@pytest.mark.parametrize(("sides", "most"), [(5, 4), pytest.param(100, 36, marks=pytest.mark.slow)])
+def test_any_number_of_sizes_costs_few_compilations(
+    sides, most, tmp_path, compilations, monkeypatch
+):
+    def tiny(classes=1, width=2):
+        return ResNet((1,), (width,), classes, 3, 2, stem_pool=False, name=f"of_{sides}")
+
+    monkeypatch.setitem(neural.ARCHITECTURES, "tiny", tiny)
+    variables = jax.jit(lambda key, x: tiny().init(key, x, train=False))(
+        jax.random.key(1), jnp.zeros((1, 8, 8, 3))
+    )
+    detector = neural.NeuralDetector("tiny", variables)
+    rng = np.random.default_rng(0)
+
+    def picture_of(height, width):
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (height, width), np.uint8)).save(stream, "BMP")
+        return stream.getvalue()
+
+    shapes = [(h, w) for h in range(20, 20 + sides) for w in range(20, 20 + sides)]
+    members = [(f"{h}x{w}.bmp", picture_of(h, w)) for h, w in shapes]
+    tar = tar_of(tmp_path / "a.tar", members)
+    compilations.clear()
+    start = time.perf_counter()
+    path = score_shard(one(tar), DetectorScorer(detector, basis_of(detector)), tmp_path / "out")
+    took = time.perf_counter() - start
+    rows = list(read_parquet(path))
+    assert [(row["height"], row["width"]) for row in rows] == shapes
+    assert not any(row["error"] for row in rows)
+    print(f"{len(rows)} sizes, {len(compilations)} compilations, {len(rows) / took:.0f} images/s")
+    assert 1 <= len(compilations) <= most
+    some = range(0, len(shapes), len(shapes) // 5)
+    each = [detector.score([decode_image(members[k][1], name="")])[0] for k in some]
+    np.testing.assert_allclose([rows[k]["score"] for k in some], each, rtol=1e-4, atol=1e-5)
+
+
+# Peak memory, in KiB, when a quarter of the shards is done, and at the end.
+MEASURED = """if True:
+    import resource, sys, time
+    from pathlib import Path
+    from gan_forensics.data import shards_of
+    from gan_forensics.forensics import DetectorScorer, basis_of, score_shard
+    from tests.made_detectors import made_detector
+
+    detector = made_detector()
+    detector.save(sys.argv[3])
+    scorer = DetectorScorer(detector, basis_of(detector))
+    shards = shards_of([sys.argv[1]]).shards
+    start = time.perf_counter()
+    for place, shard in enumerate(shards, start=1):
+        score_shard(shard, scorer, sys.argv[2])
+        if place in (len(shards) // 4, len(shards)):
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(sum(shard.count for shard in shards) / (time.perf_counter() - start))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for k in range(20_000):
+        pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{k}.png")
+    arguments = tmp_path / "photos", tmp_path / "out", tmp_path / "d.npz"
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, arguments)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    quarter, whole, rate = map(float, ran.stdout.split())
+    print(f"{rate:.0f} images/s; {quarter / 1024:.0f} MiB, then {whole / 1024:.0f} MiB")
+    assert whole - quarter < 20 * 1024

@@ -150,15 +150,15 @@ def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
         code, why, agreed = 130, "interrupted", False
         say(why, always=True)
     except Exception as error:
-        why = _said(error)
+        number = getattr(error, "signal", 0)
+        code = 128 + number if number else 2 if isinstance(error, WRONG_USE) else 1
+        why, agreed = _said(error), bool(number)
         if debug:
             say(*traceback.format_exc().split("\n"), always=True)
         else:
             say(*in_lines(f"gan-forensics: {why}"), always=True)
-        number = getattr(error, "signal", 0)
-        code = 128 + number if number else 2 if isinstance(error, WRONG_USE) else 1
-        agreed = bool(number)
-    leave(code, why, agreed=agreed)
+    finally:  # also where nothing can be said
+        leave(code, why, agreed=agreed)
     return code
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.checks import at_least, not_among, not_given
 from gan_forensics.files import (
     check_file_out,
     check_folder_out,
@@ -32,14 +32,15 @@ class Sharding:
     inputs gets its table. Started again, with any N, workers go on; new inputs are added. Of a
     SLURM array I is $SLURM_ARRAY_TASK_ID, of an indexed job of Kubernetes $JOB_COMPLETION_INDEX."""
     merge: Path | None = None
-    """Put the tables in the folder --out together, in this file (.parquet or .csv), after a check
-    that every image has one row; what is missing is said."""
+    """Put the tables in the folder --out together, in this file (.parquet or .csv; `spectrum` and
+    `features` take it for a folder), after a check that every image has one row; what is missing is
+    said."""
     retry_failed: bool = False
     """With --shard or --engine: try those images again of which the tables hold an error."""
     time_limit: float = 600
-    """With --shard or --engine ray: seconds within which some 64 images have to be done. What
-    takes longer, or kills the worker, is tried alone by the next one, and passed over after the
-    second time. 0 sets no limit."""
+    """With --shard or --engine ray: seconds within which some 64 images have to be done, or the
+    worker is ended (SIGALRM). What stalls or kills a worker is tried alone by the next one, and
+    passed over after the second time. 0 sets no limit."""
     engine: Literal["ray", "beam"] | None = None
     """In place of --shard: let Ray Data (pip install 'gan_forensics[ray]') or Apache Beam hand the
     shards to workers, on this machine or on a cluster of theirs that reaches all paths."""
@@ -52,12 +53,13 @@ class Sharding:
         """Whether there are shards at all."""
         return self.shard is not None or self.merge is not None or self.engine is not None
 
-    def check(self, out: Path, default: Path, **others: Any) -> None:
+    def check(self, out: Path, default: Path, *, table: bool = True, **others: Any) -> None:
         """Refuse what does not go together.
 
         Args:
             out: where results go.
-            default: where they go when that is not said, a file.
+            default: where they go when that is not said, which is another kind of place.
+            table: whether a merge writes a table.
             others: options that shards do not have.
 
         Raises:
@@ -78,11 +80,15 @@ class Sharding:
             not_given(
                 why, shard=self.shard, retry_failed=self.retry_failed or None, engine=self.engine
             )
+            if not table:
+                return
             if self.merge.suffix.lower() not in (".parquet", ".csv"):
                 raise ValueError(
                     f"--merge {shown(self.merge)}: the table is .parquet or .csv; name one"
                 )
             check_file_out(self.merge, "--merge")
+            beside = self.merge.with_suffix(".json")
+            not_among("--merge", beside, what_the_results_rest_on=out / "scoring.json")
         elif self.engine is not None:
             not_given("--engine hands out all shards", shard=self.shard)
             if self.engine == "beam":
@@ -127,9 +133,9 @@ class Sharding:
         out: Path,
         *,
         follow_links: bool,
-        take: Callable[[Mapping[str, Any]], None] | None = None,
+        take: Callable[[Mapping[str, Any]], None] = lambda row: None,
         facts: Callable[[], Mapping[str, Any]] = dict,
-        make: "Callable[[], Scorer]",
+        make: "Callable[[], Scorer] | None" = None,
     ) -> None:
         """Score the shards of this worker, or put all together.
 
@@ -138,9 +144,9 @@ class Sharding:
             inputs: as of `data.shards_of`; in a merge, images that came later are missing.
             out: the folder of the tables of all shards.
             follow_links: follow links that leave a folder.
-            take: told every row of the merge.
-            facts: of all rows, for the summary beside the merge.
-            make: makes the scorer in each worker of an engine.
+            take: told every row of a merge.
+            facts: of all rows, for the summary beside the table of a merge.
+            make: makes the scorer in each worker of an engine; None for commands without engines.
         """
         from gan_forensics.forensics.shard_results import open_results, plan
 
@@ -148,11 +154,18 @@ class Sharding:
         open_results(out, scorer.identity)
         _say_left_out(plan(out, inputs, follow_links=follow_links))
         if self.engine is not None:
+            if make is None:
+                raise ValueError("--engine: only detect score and attribute score have engines")
             self._let_work(make, out)
         elif self.merge is None:
             self._work(scorer, out)
-        else:
+        elif "verdict" in scorer.columns:
             self._put_together(self.merge, scorer, out, take, facts)
+        else:
+            from gan_forensics.forensics.shard_merge import rows_of
+
+            for row in progress_bar(rows_of(out, scorer.identity), unit="row"):
+                take(row)
 
     def _work(self, scorer: "Scorer", out: Path) -> None:
         """Score the shards that are this worker's."""
@@ -213,7 +226,7 @@ class Sharding:
         table: Path,
         scorer: "Scorer",
         out: Path,
-        take: Callable[[Mapping[str, Any]], None] | None,
+        take: Callable[[Mapping[str, Any]], None],
         facts: Callable[[], Mapping[str, Any]],
     ) -> None:
         """Write the table of all shards, and beside it a summary, as .json."""
@@ -223,8 +236,7 @@ class Sharding:
 
         def told(row: Mapping[str, Any]) -> None:
             verdicts.update([row["verdict"]] if row["verdict"] else [])
-            if take:
-                take(row)
+            take(row)
 
         whole = merge(out, table, scorer.columns, scorer.identity, told)
         summary = {

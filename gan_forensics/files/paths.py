@@ -53,7 +53,7 @@ def in_words(error: OSError) -> str:
     return f"{shown(path)}: {words}" if path else words
 
 
-def refuse_remote(place: Path | str, option: str = "") -> None:
+def refuse_remote(place: str | os.PathLike, option: str = "") -> None:
     """Refuse the address of a store, such as gs://bucket/run, where a place on this machine serves.
 
     Nothing is fetched, and a local folder of that name is never made. One that is there, `gs:`, can

@@ -270,8 +270,12 @@ def _size(shard: Shard) -> str:
 
 
 def is_done(out: Path, shard: Shard) -> bool:
-    """Whether a shard has its rows, of its file as it is now."""
+    """Whether a shard has its rows, of its file as it is now; a damaged table is none."""
     path = result_path(out, shard)
     if not path.exists():
         return False
-    return shard.kind in (FOLDER, LIST) or parquet_facts(path)["input_bytes"] == _size(shard)
+    try:
+        facts = parquet_facts(path)
+    except ValueError:
+        return False
+    return shard.kind in (FOLDER, LIST) or facts.get("input_bytes") == _size(shard)

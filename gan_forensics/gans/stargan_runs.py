@@ -106,8 +106,9 @@ def train_stargan(
             sample=sample,
             **options,
         )
-    except (ImageError, InterruptedRunError, NonFiniteLossError):
-        write_data(run, config.data, config.split, source, say, {"domains": about})
+    except (ImageError, InterruptedRunError, NonFiniteLossError) as error:
+        alone = isinstance(error, ImageError)
+        write_data(run, config.data, config.split, source, say, {"domains": about}, alone=alone)
         raise
     write_data(run, config.data, config.split, source, say, {"domains": about})
     return gan, state

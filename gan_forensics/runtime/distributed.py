@@ -76,9 +76,18 @@ def join(
             f"not all processes came to {coordinator or 'the coordinator'} within {START:.0f} s: "
             f"each needs the same address and count and a number of its own ({_first_line(error)})"
         ) from error
-    presence.board = Board(_client(), jax.process_index(), jax.process_count())
+    _answer(presence)
     if not is_first():
         hush()
+
+
+def _answer(presence: Presence) -> None:
+    """Give a presence the board of the coordinator, who answers."""
+    from jax._src.distributed import global_state
+
+    presence.board = Board(_client(), jax.process_index(), jax.process_count())
+    if not is_first() and (coordinator := global_state.coordinator_address):
+        presence.speak_when_aborted(coordinator)
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
@@ -102,10 +111,10 @@ def _client() -> Any:
 def _joined() -> Presence | None:
     """The presence of this process in its job, begun where the program itself called JAX."""
     global _presence
-    if _presence is None and (client := _client()) is not None and jax.process_count() > 1:
+    if _presence is None and _client() is not None and jax.process_count() > 1:
         _presence = Presence()
         _presence.stepping = True  # JAX's own service has the signals.
-        _presence.board = Board(client, jax.process_index(), jax.process_count())
+        _answer(_presence)
     return _presence
 
 
@@ -215,7 +224,7 @@ def before_first_step() -> None:
 def at_step(step: int) -> None:
     """Say that this process is at a step, which waits for all others."""
     if _presence:
-        _presence.at(f"step {step}")
+        _presence.at_step(step)
 
 
 def asked_to_stop(step: int) -> bool:

@@ -7,6 +7,8 @@ themselves, and are ended then, since nothing else ends a wait for a process tha
 """
 
 import atexit
+import contextlib
+import ctypes
 import json
 import os
 import select
@@ -26,6 +28,9 @@ from gan_forensics.files import say
 BEAT, MISSING, NOTICE, LIMIT = 1.0, 30.0, 60.0, 600.0
 GRACE, SEEN_OFF = 5.0, 10.0
 _SPACE = "gan_forensics"
+# How many seconds process 0 has to answer a call, when it may be gone.
+_ANSWER = 3.0
+_Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
 
 
 class Board:
@@ -84,7 +89,7 @@ class Presence:
         self.board: Board | None = None
         self.stepping = False
         self._doing, self._since, self._said = "starting", time.monotonic(), 0.0
-        self._beats = 0
+        self._beats, self._step = 0, 0
         self._seen: dict[int, tuple[Any, float]] = {}
         self._leaving = threading.Event()
         self._pipe = os.pipe()
@@ -92,6 +97,9 @@ class Presence:
         # Told of signals at once, where Python's own handlers wait for the end of what XLA does.
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+            # Which needs a handler; commands have one.
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
         self._thread.start()
         # While Python ends, no thread may wait for the coordinator.
@@ -107,6 +115,11 @@ class Presence:
         """Say what this process does from now on; returns what it did."""
         before, self._doing, self._since, self._said = self._doing, doing, time.monotonic(), 0.0
         return before
+
+    def at_step(self, step: int) -> None:
+        """Say that this process begins a step, which waits for all others."""
+        self._step = step
+        self.at(f"step {step}")
 
     def word(self, code: int, why: str) -> None:
         """Leave word to all that this process ends, and why; the first word stands."""
@@ -136,10 +149,7 @@ class Presence:
 
     def describe(self, index: int) -> str:
         """A process by its number, host, and where it was last."""
-        known = self.board.now(f"at/{index}") if self.board else None
-        if known is None:
-            return f"process {index}"
-        return f"process {index} ({known['host']}; last at {known['doing']})"
+        return _described(index, self.board.now(f"at/{index}") if self.board else None)
 
     def silent(self, seconds: float) -> list[int]:
         """The processes that give no sign of life for so long, looked at for as long."""
@@ -174,7 +184,12 @@ class Presence:
         self._beats += 1
         board.put(
             f"at/{board.index}",
-            {"beat": self._beats, "doing": self._doing, "host": socket.gethostname()},
+            {
+                "beat": self._beats,
+                "doing": self._doing,
+                "step": self._step,
+                "host": socket.gethostname(),
+            },
         )
 
     def _look(self, board: Board) -> None:
@@ -203,28 +218,69 @@ class Presence:
                 self.word(1, why)
                 self._end(1, why)
         waited = now - self._since
-        if self._doing.startswith("step ") and waited > (self._said or NOTICE):
-            others = board.all("at")
-            late = [self.describe(i) for i, at in others.items() if at["doing"] != self._doing]
-            whom = f"waiting for {'; '.join(late)}" if late else "no process is late"
-            line = f"{self._doing} takes {waited:.0f} s so far: {whom}"
-            if waited > LIMIT:
-                self.word(1, line)
-                self._end(1, line)
-            self._said = waited + NOTICE
-            say(line)
+        if not self._step or waited < (self._said or NOTICE):
+            return
+        # Who measures or saves does it at its step; only who has not begun one is waited for.
+        begun = {index: at["step"] for index, at in board.all("at").items()}
+        late = [index for index in begun if begun[index] < max(begun.values())]
+        if not late:
+            return
+        whom = "; ".join(self.describe(index) for index in late)
+        line = f"{self._doing} takes {waited:.0f} s so far: waiting for {whom}"
+        if waited > LIMIT:
+            self.word(1, line)
+            self._end(1, line)
+        self._said = waited + NOTICE
+        say(line)
 
     def _end(self, code: int, why: str) -> None:
         """End this process, whatever its main thread waits for."""
-        say(f"gan-forensics: {why}", always=True)
+        with contextlib.suppress(OSError):  # such as a full disk, which keeps nobody here
+            say(f"gan-forensics: {why}", always=True)
         if self.board:
-            self.seen_off()
+            with contextlib.suppress(jax.errors.JaxRuntimeError):
+                self.seen_off()
         end_now(code)
+
+    def speak_when_aborted(self, coordinator: str) -> None:
+        """Say who is gone when JAX ends this process, whose coordinator does not answer.
+
+        JAX does so at once, in C, with words of its own and no way to hear of it but the signal.
+        """
+        libc = ctypes.CDLL(None)
+        libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+        host, _, port = coordinator.rpartition(":")
+
+        def aborted(number: int) -> None:
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+            except OSError:
+                last, _ = self._seen.get(0, (None, 0.0))
+                with contextlib.suppress(OSError):
+                    say(
+                        f"gan-forensics: {_described(0, last)} is gone. Start the whole job again "
+                        "to go on from the newest checkpoint",
+                        always=True,
+                    )
+                end_now(1)
+            libc.signal(number, before)
+            getattr(libc, "raise")(number)
+
+        self._aborted = _Handler(aborted)  # C has no other hold of it.
+        before = libc.signal(signal.SIGABRT, ctypes.cast(self._aborted, ctypes.c_void_p))
+
+
+def _described(index: int, known: Any) -> str:
+    """A process by its number and what it last said of itself."""
+    if known is None:
+        return f"process {index}"
+    return f"process {index} ({known['host']}; last at {known['doing']})"
 
 
 def end_now(code: int) -> None:
     """End the process without JAX's farewell, which waits for all the others."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            with contextlib.suppress(OSError):
+                stream.flush()
     os._exit(code)

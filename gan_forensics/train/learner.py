@@ -164,7 +164,8 @@ def load_state(run: Path | str, learner: Learner, *, best: str | None = None) ->
         raise RunFolderError(
             f"{shown(run)}: its config asks for what cannot be ({reason}): train it again"
         ) from error
-    sharding = replicated(data_mesh())
+    # Of many processes each has the state for itself: what follows need not be done by all.
+    sharding = replicated(data_mesh(jax.local_devices()))
     template = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
     )

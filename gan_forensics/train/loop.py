@@ -24,6 +24,7 @@ from gan_forensics.files.progress import progress_bar
 from gan_forensics.runtime import (
     data_mesh,
     from_first,
+    gathered,
     is_first,
     jit_step,
     local_copy,
@@ -259,14 +260,17 @@ def fit(
         bar, players = stack.enter_context(bar), [update.name for update in learner.updates]
         metrics = _Metrics(log, bar, checkpoints, cadence.log_every, every or {}, players)
         step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
-        key = on_all(random_key(seed), mesh)
+        key, compiled = on_all(random_key(seed), mesh), dict[tuple, Callable]()
         for now in range(first + 1, cadence.steps + 1):
             placed = to_mesh(_stacked(batches, per_step), mesh)
-            if now == first + 1 and jax.process_count() > 1:
-                step = step.lower(state, placed, key).compile()
+            # Those of sentences have several; all processes meet when each has compiled for one.
+            shapes = tuple(leaf.shape for leaf in jax.tree.leaves(placed))
+            if jax.process_count() > 1 and shapes not in compiled:
+                compiled[shapes] = step.lower(state, placed, key).compile()
                 before_first_step()
+                gathered(0, "compiling")
             at_step(now)
-            state, pending = step(state, placed, key)
+            state, pending = compiled.get(shapes, step)(state, placed, key)
             # The metrics of the step before: fetching them does not wait for this one.
             metrics.collect()
             metrics.pending = (now, pending)
