@@ -63,7 +63,7 @@ class AttributeScore:
         if not self.images:
             raise ValueError("name at least one folder of images")
         at_least(0, most=self.most, maps=self.maps)
-        pages = {
+        pages: dict[str, Any] = {
             name: None if value == getattr(AttributeScore, name) else value
             for name, value in (("most", self.most), ("maps", self.maps))
         }
