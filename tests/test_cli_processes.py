@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def training(folder, run, logs, *options, count=2):
+def training(folder, run, logs, *options, count=2, steps=STEPS):
     """A job that trains on the folder."""
 
     def command(index, at):
@@ -34,7 +34,7 @@ def training(folder, run, logs, *options, count=2):
         return [
             *(sys.executable, "-m", "gan_forensics.cli", "train", "dcgan", "--out", run),
             *("--data", f"folder:{folder}", "--split", "all", "--size", 16, "--width", 4),
-            *("--latent", 8, "--batch-size", 8, "--steps", STEPS, *options),
+            *("--latent", 8, "--batch-size", 8, "--steps", steps, *options),
             *(("--distributed", *job) if count > 1 else ()),
         ]
 
@@ -53,6 +53,10 @@ def test_a_damaged_image_is_replaced_alike_by_all_and_counted_once(folder, tmp_p
         assert (run / "report.html").exists()
         assert [path.name for path in (run / "samples").iterdir()] == [f"step_{STEPS:08d}.png"]
         records.append(json.loads((run / "data.json").read_text()))
+    # What two began, one goes on with.
+    with training(folder, run, tmp_path / "on", *skip, "--resume", count=1, steps=8) as job:
+        assert job.wait(300) == [0], job.said(0)
+        assert "trained up to step 8" in job.said(0)
     assert "39.png" in json.dumps(records[0])
     assert records[0] == records[1]
 

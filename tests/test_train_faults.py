@@ -28,13 +28,13 @@ STEPS, MOVES, EVERY = 20, 3, 4
 SLOWLY = {"seconds": 0.05}
 
 
-def job(folder, *, run=None, steps=STEPS, prefix=(), **faults):
-    """Two processes of two devices; `run` may give each a folder of its own."""
-    runs = run if isinstance(run, list) else [run or folder.parent / "run"] * 2
+def job(folder, *, run=None, steps=STEPS, prefix=(), count=2, **faults):
+    """Processes with four devices together; `run` may give each a folder of its own."""
+    runs = run if isinstance(run, list) else [run or folder.parent / "run"] * count
     program = [*prefix, sys.executable, "-m", "tests.process_runs"]
     return running(
-        2,
-        lambda index, at: [*program, runs[index], steps, json.dumps(faults), at, 2, index],
+        count,
+        lambda index, at: [*program, runs[index], steps, json.dumps(faults), at, count, index],
         folder,
         devices=4,
     )
@@ -88,6 +88,16 @@ def goes_on(run, peaceful, folder, *, since):
         jax.tree.leaves(state_of(run)), jax.tree.leaves(state_of(peaceful)), strict=True
     ):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_run_of_two_goes_on_with_another_number(count, run, peaceful, tmp_path):
+    with job(tmp_path / "log", run=run, count=count) as all_of_them:
+        assert all_of_them.wait() == [0] * count, all_of_them.said(0)
+    for a, b in zip(
+        jax.tree.leaves(state_of(run)), jax.tree.leaves(state_of(peaceful)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def errors(both, index):
