@@ -75,6 +75,8 @@ setup(
         "scikit-learn>=1.6",
         "scikit-image>=0.24",
         "pillow>=13",
+        # Tables of millions of rows, and images in Parquet; tensorflow-datasets needs it as well.
+        "pyarrow>=17",
         "matplotlib>=3.9",
         "jinja2>=3.1",
         "tqdm>=4.66",

@@ -62,8 +62,8 @@ def photos(tmp_path):
 
 
 def test_everybody_gets_the_same_shards_and_every_file_is_in_one(photos):
-    shards, left_out = shards_of([photos, photos / "a.png", photos / "b"], images=3)
-    assert shards == shards_of([photos, photos / "b"], images=3).shards
+    shards, left_out = shards_of([photos, photos / "a.png", photos / "b"], most=3)
+    assert shards == shards_of([photos, photos / "b"], most=3).shards
     assert [shard.kind for shard in shards] == ["tar", *["folder"] * 3]
     assert [shard.members for shard in shards[1:]] == [
         ("a.png", "away.png", "b/c.png"), ("b.png", "d.png", "e.png"), ("page.jpg",),

@@ -56,8 +56,8 @@ class Scorer(Protocol):
         """Refuse an image before it is decoded (ValueError)."""
         ...
 
-    def prepared(self, image: Any) -> Any:
-        """What is kept of an image [h, w, 3] until it is judged; ValueError refuses it."""
+    def prepared(self, pixels: Any) -> Any:
+        """What is kept of an image uint8 [h, w, 3] until it is judged; ValueError refuses it."""
         ...
 
     def judge(self, given: list[tuple[Any, Header]]) -> Sequence[Any]:

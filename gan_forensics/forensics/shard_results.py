@@ -168,13 +168,13 @@ def plan(out: Path, inputs: Iterable[Path | str], *, follow_links: bool = False)
     inputs = list(inputs)
     refuse_links(out)
     while True:
-        known: set[str] = set()
+        # What is added in the meantime has the number that this one would have.
+        number, known = len(_plans(out)) + 1, set[str]()
         for shard in planned(out):
             known |= files_of(shard)
         found = shards_of(inputs, follow_links=follow_links, known=known)
         if not found.shards:
             return found.left_out
-        number = len(_plans(out)) + 1
         try:
             with written_once(out / f"shards-{number:04d}.jsonl") as partial:
                 with partial.open("w", encoding="utf-8") as file:
@@ -222,8 +222,12 @@ def _size(shard: Shard) -> str:
 
 
 def is_done(out: Path, shard: Shard) -> bool:
-    """Whether a shard has its rows, of its file as it is now."""
+    """Whether a shard has its rows, of its file as it is now; a damaged table is none."""
     path = result_path(out, shard)
     if not path.exists():
         return False
-    return shard.kind in (FOLDER, LIST) or parquet_facts(path)["input_bytes"] == _size(shard)
+    try:
+        facts = parquet_facts(path)
+    except ValueError:
+        return False
+    return shard.kind in (FOLDER, LIST) or facts.get("input_bytes") == _size(shard)
