@@ -59,8 +59,8 @@ residual = {"size": 32, "generator_width": 8, "discriminator_width": 8, "n_dis":
 GAMES = {
     "two players, spectral norm": lambda: gan("sngan", augment="diffaugment", **residual),
     "two players, batch norm": lambda: gan("dcgan", size=16, width=4, latent=8, channels=3),
-    "three players": lambda: gan("dist-gan", size=32, width=8),
-    "pairwise": lambda: gan("gn-gan", size=32, width=8),
+    "three players": lambda: gan("dist-gan", size=32, width=8, decay_steps=10),
+    "pairwise": lambda: gan("gn-gan", size=32, width=8, decay_steps=10),
     "InfoNCE": lambda: gan("infomax-gan", **residual),
     "detector": detector,
 }

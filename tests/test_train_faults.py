@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -200,6 +201,33 @@ def test_asked_while_the_other_has_not_come_a_process_leaves_at_once(alone, tmp_
         one.send(signal.SIGTERM)
         assert one.wait(10) == [143], one.said(0)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("come", [[0, 1], [1, 2], [0, 0]])
+def test_processes_that_wait_for_others_in_vain_say_so_and_end(come, tmp_path):
+    limits = json.dumps({"START": 10.0, "PATIENCE": 3.0})
+
+    def command(index, at):
+        run = [tmp_path / "run", STEPS, limits, at, 3, come[index]]
+        return [sys.executable, "-m", "tests.process_runs", *run]
+
+    with running(2, command, tmp_path / "log", devices=4) as both:
+        assert both.wait(60) == [1, 1], both.said(0) + both.said(1)
+        for index in (0, 1):
+            assert "waits for all 3 at 127.0.0.1:" in both.said(index)
+            assert "not all of them came within 10 s" in "".join(errors(both, index))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        run = [tmp_path / "run", STEPS, "{}", at, 2, 0]
+        program = [sys.executable, "-m", "tests.process_runs", *run]
+        with running(1, lambda *_: program, tmp_path / "log", devices=2) as one:
+            assert one.wait(60) == [2], one.said(0)
+            (line,) = errors(one, 0)
+            assert f"process 0 cannot listen at {at}" in line
 
 
 def test_a_host_that_is_slow_to_log_is_waited_for_and_named(peaceful, tmp_path):
