@@ -120,6 +120,47 @@ def test_a_killed_process_is_named_by_the_other_and_the_job_goes_on(killed, peac
     goes_on(tmp_path / "run", peaceful, tmp_path / "again", since=8)
 
 
+def test_a_process_that_is_started_again_alone_is_named_and_the_job_goes_on(peaceful, tmp_path):
+    # As Kubernetes does with each container. The new one waits for the others, who come as well.
+    address = []
+
+    def command(index, at):
+        address.append(at)
+        run = [tmp_path / "run", STEPS, json.dumps(SLOWLY), at, 2, index]
+        return [sys.executable, "-m", "tests.process_runs", *run]
+
+    with running(2, command, tmp_path / "log", devices=4) as both:
+        both.until_said("minibatch 30")
+        both.send(signal.SIGKILL, 1)
+        time.sleep(4)
+        both.start(command(1, address[0]))
+        both.processes[0].wait(60)
+        assert both.processes[0].returncode == 1, both.said(0)
+        (line,) = errors(both, 0)
+        assert "process 1" in line and "is gone. Start the whole job again" in line
+        both.start(command(0, address[0]))
+        assert both.wait(120) == [1, -signal.SIGKILL, 0, 0], both.said(2) + both.said(3)
+    for a, b in zip(
+        jax.tree.leaves(state_of(tmp_path / "run")),
+        jax.tree.leaves(state_of(peaceful)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_process_that_froze_is_named_and_ends_when_it_wakes(tmp_path):
+    with job(tmp_path / "log", MISSING=4.0, **SLOWLY) as both:
+        both.until_said("minibatch 30")
+        both.send(signal.SIGSTOP, 1)
+        both.processes[0].wait(60)
+        both.send(signal.SIGCONT, 1)
+        assert both.wait(60) == [1, 1], both.said(0) + both.said(1)
+        for index in (0, 1):
+            (line,) = errors(both, index)
+            assert f"process {1 - index}" in line
+    assert steps_of(tmp_path / "run") == [4, 8]
+
+
 def stopped(both, run, *, name="SIGTERM"):
     """Check that all left together after a step that they agreed on, and saved it; the step."""
     codes = both.wait(60)

@@ -88,8 +88,7 @@ def _answer(presence: Presence) -> None:
     from jax._src.distributed import global_state
 
     presence.board = Board(_client(), jax.process_index(), jax.process_count())
-    if not is_first() and (coordinator := global_state.coordinator_address):
-        presence.speak_when_aborted(coordinator)
+    presence.speak_when_aborted(global_state.coordinator_address)
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
