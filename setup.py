@@ -65,7 +65,6 @@ setup(
         "flax>=0.10",
         "optax>=0.2.4",
         "orbax-checkpoint>=0.11",
-        "grain>=0.2.10",
         "tensorflow-datasets>=4.9.9",
         # What reading prepared TFDS data as array_record needs without declaring it.
         "importlib_resources>=6",
@@ -76,6 +75,8 @@ setup(
         "scikit-learn>=1.6",
         "scikit-image>=0.24",
         "pillow>=13",
+        # Tables of millions of rows, and images in Parquet; tensorflow-datasets needs it as well.
+        "pyarrow>=17",
         "matplotlib>=3.9",
         "jinja2>=3.1",
         "tqdm>=4.66",

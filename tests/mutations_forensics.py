@@ -203,8 +203,8 @@ MUTATIONS = [
         "tests/test_forensics_metrics.py tests/test_forensics_evaluate.py",
     ),
     Mutation(
-        "gan_forensics/cli/score.py",
-        'RESHIPPED) if carriers else ("none",)',
+        "gan_forensics/forensics/detector_scorer.py",
+        'RESHIPPED) if self.carriers else ("none",)',
         "RESHIPPED)",
         "tests/test_cli_verdicts.py",
     ),

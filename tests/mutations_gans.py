@@ -507,7 +507,7 @@ MUTATIONS = [
                 "reconstruction_weight=10",
                 "weigh",
             ),
-            ('rng.permutation(batch["attributes"])', 'batch["attributes"]', "other_images"),
+            ("for row in rng.permutation(rows)", "for row in rows", "other_images"),
         )
     ),
     # Targets of translations.

@@ -139,7 +139,7 @@ def test_help_loads_neither_jax_nor_numerics():
         "for command in ('train', 'distill', 'classify', 'track'):\n"
         "    try:\n        main([command, '--help'])\n"
         "    except SystemExit as exit:\n        assert not exit.code\n"
-        "heavy = {'jax', 'flax', 'sklearn', 'scipy', 'matplotlib', 'grain', 'orbax'}\n"
+        "heavy = {'jax', 'flax', 'sklearn', 'scipy', 'matplotlib', 'orbax'}\n"
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

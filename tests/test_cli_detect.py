@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from gan_forensics import cli, data
-from gan_forensics.cli import score as scoring
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.data import sources as data_sources
-from gan_forensics.forensics import canvases
+from gan_forensics.forensics import canvases, detector_scorer
+from gan_forensics.forensics import score_stream as scoring
 
 WIDE = (16, 24)
 
@@ -119,16 +119,14 @@ def test_image_at_which_scoring_fails_is_a_row_and_a_process_that_dies_leaves_it
     for k, path in enumerate(sorted(folders[0].iterdir())[:4]):
         (suspects / f"{k}.png").write_bytes(path.read_bytes())
     whole = score(suspects, detector, tmp_path / "whole.csv")
-    from gan_forensics.forensics import measure
-
-    scored, bad = measure.score_carried, data.load_image(suspects / "2.png")
+    scored, bad = detector_scorer.score_carried, data.load_image(suspects / "2.png")
 
     def fails(detector, images, names):
         if any(np.array_equal(image, bad) for image in images):
             raise MemoryError
         return scored(detector, images, names)
 
-    monkeypatch.setattr(measure, "score_carried", fails)
+    monkeypatch.setattr(detector_scorer, "score_carried", fails)
     rows = score(suspects, detector, tmp_path / "rows.csv")
     assert rows[2]["error"] == f"{suspects / '2.png'}: it needs more memory than there is; " + (
         "crop or shrink it"
@@ -139,7 +137,7 @@ def test_image_at_which_scoring_fails_is_a_row_and_a_process_that_dies_leaves_it
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scoring, "AT_ONCE", 2)
-    monkeypatch.setattr(measure, "score_carried", lambda *given: (
+    monkeypatch.setattr(detector_scorer, "score_carried", lambda *given: (
         dies() if np.array_equal(given[1][0], bad) else scored(*given)
     ))  # fmt: skip
     run("detect", "score", suspects, "--detector", detector, "--out", tmp_path / "dead.csv")

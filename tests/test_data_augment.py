@@ -169,7 +169,9 @@ def test_transform_does_not_let_images_depend_on_their_neighbours(image):
     augmentation = Augmentation(0.5, 0.5, 0, 0.5, 0.5, encoders=("pillow",))
     alone = {"image": to_float(np.stack([image, image[::-1]]))}
     among = {"image": to_float(np.stack([image, image // 2]))}
-    first, second = (augmentation.transform(b, np.random.default_rng(5)) for b in (alone, among))
+    made = augmentation.transform
+    drawn = made.draw(np.random.default_rng(5), np.arange(2))
+    first, second = (made.apply(batch, drawn) for batch in (alone, among))
     assert_array_equal(first["image"][0], second["image"][0])
     seeds = np.random.default_rng(5).integers(2**63, size=2)
     expected = augmentation(image, np.random.default_rng(seeds[0]))

@@ -62,6 +62,24 @@ def test_a_position_is_taken_up_to_the_very_batch():
         other.restore(first.state())
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_batches_of_one_and_its_position(count):
+    source, target = _pairs()
+    how = {"tokens": 512, "seed": 1, "longest": 64}
+    how["extra"] = {"top": [np.full((len(ids) + 1, 2), row) for row, ids in enumerate(target)]}
+    whole = TokenBatches(source, target, **how)
+    parts = [TokenBatches(source, target, shard=(index, count), **how) for index in range(count)]
+    next(whole)
+    for part in parts:
+        part.restore(whole.state())
+    for _ in range(whole.batches_per_epoch):  # among them the one that is filled up
+        pieces = [next(part) for part in parts]
+        joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+        np.testing.assert_equal(next(whole), joined)
+    with pytest.raises(ValueError, match=r"1, 2, 4 or 8 processes .* got \(0, 3\)"):
+        TokenBatches(source, target, shard=(0, 3), **how)
+
+
 def test_over_long_pairs_are_counted_and_leave_no_trace():
     source, target = _pairs()
     batches = TokenBatches(source, target, tokens=64, seed=0, longest=16)

@@ -82,7 +82,8 @@ def test_images_are_augmented_by_their_size_unless_that_is_asked_for(tmp_path):
     assert parts.test[0]["image"].shape == parts.validation[0]["image"].shape == (64, 64, 1)
     config, parts = opened(tiny(config.data, size=16, resize=20, augment="cub"))
     batch = {"image": np.zeros((2, 20, 20, 1), np.float32)}
-    assert parts.transform(batch, np.random.default_rng(0))["image"].shape == (2, 16, 16, 1)
+    drawn = parts.transform.draw(np.random.default_rng(0), np.arange(2))
+    assert parts.transform.apply(batch, drawn)["image"].shape == (2, 16, 16, 1)
 
 
 def test_schedules_are_those_of_the_paper_in_shares_of_the_epochs(tmp_path):

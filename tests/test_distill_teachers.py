@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.data import ArraySource, take
+from gan_forensics.data import ArraySource, Transform, take
 from gan_forensics.distill import (
     Classifier,
     Distillation,
@@ -67,14 +67,13 @@ def test_examples_carry_the_logits_of_their_own_image(rng, teacher):
 
 def test_batches_carry_what_the_objective_reads():
     batch = {"image": np.zeros((3, 2, 2, 1)), "label": np.zeros(3, np.int32), "more": 1}
-    made = with_settings(0.1, None, None)(batch, np.random.default_rng(0))
+    made = with_settings(0.1, None, None).apply(batch, {})
     assert (
         set(made) == {"image", "label", "alpha"} and made["alpha"].tolist() == [np.float32(0.1)] * 3
     )
     how = Distillation(temperature=3, hard_weight=0.25)
-    made = with_settings(0.0, how, lambda batch, rng: {**batch, "image": batch["image"] + 1})(
-        {**batch, "teacher": np.ones((3, 4))}, np.random.default_rng(0)
-    )
+    brighter = Transform(lambda batch, drawn: {**batch, "image": batch["image"] + 1})
+    made = with_settings(0.0, how, brighter).apply({**batch, "teacher": np.ones((3, 4))}, {})
     assert made["temperature"].tolist() == [3] * 3 and made["soft_weight"].tolist() == [0.75] * 3
     assert (made["image"] == 1).all() and made["teacher"].shape == (3, 4)
 

@@ -18,7 +18,7 @@ SHOWN = set(
     Translator Vocabulary detect_boxes detector_update distill faithfulness
     feature_relevance fit
     fit_attributor fit_landmarks fit_translator frames from_torch generate guided_grad_cam
-    inception_features interpolate keep_compiled keep_scratch_memory leak_meter list_images
+    inception_features interpolate join keep_compiled keep_scratch_memory leak_meter list_images
     load load_attributor load_classifier load_features load_gan load_image
     load_landmark_detector load_stargan load_state load_translator load_weights measure_leak
     no_link open_attributed open_parallel open_teacher private_folder probe probe_colour
@@ -29,7 +29,8 @@ SHOWN = set(
     train_stargan train_translator train_vocabulary transform_classifier translate
     translate_lines unit_relevance unpacked write_csv write_json write_text write_video
     written_beside
-    Recalibrated basis_of read_scores recalibrated score_new validated write_scores
+    DetectorScorer Recalibrated basis_of read_scores read_shard recalibrated score_new score_shard
+    shards_of shares_of validated write_scores written_once
     """.split()
 )
 

@@ -289,8 +289,9 @@ def test_units_of_several_layers_are_explained_at_once():
     run = jax.jit(partial(UNIT, module, layer=names))
     which, channel = np.array([1, 0, 1]), np.array([3, 1, 2])
     found = run(variables, x, which=which, channel=channel)
+    alone = [jax.jit(partial(UNIT, module, layer=name)) for name in names]
     for i in range(3):
-        one = UNIT(module, variables, x, layer=names[which[i]], channel=int(channel[i]))
+        one = alone[which[i]](variables, x, channel=channel[i])
         assert one.value[i] > 0
         assert_allclose(found.value[i], one.value[i], rtol=1e-5)
         assert_array_equal(found.place[i], one.place[i])

@@ -34,29 +34,37 @@ def batch_of(source, rows):
     return {"image": to_float(source.arrays["image"][rows]), "label": source.arrays["label"][rows]}
 
 
+def mixed(mixtures, batch, rng):
+    """A batch of one process."""
+    drawn = mixtures.transform.draw(rng, np.arange(len(batch["label"])))
+    return mixtures.transform.apply(batch, drawn)
+
+
 def test_every_anchor_lies_beside_its_partners(source):
     made = Mixtures(source, AttributionConfig(**PLAIN), 10, images=3)
-    batch = made(batch_of(source, [4, 2]), np.random.default_rng(0))
+    batch = mixed(made, batch_of(source, [4, 2]), np.random.default_rng(0))
     assert batch["image"].shape == (6, 10, 10, 3) and batch["weight"].shape == (2, 3)
     assert_array_equal(batch["label"][:, 0], [4, 2])
     # Labels are those of the rows: image 3 i + n is the n-th of mixture i.
     expected = source.arrays["image"][batch["label"].reshape(-1)]
     assert_array_equal(to_uint8(batch["image"]), expected)
-    again = made(batch_of(source, [4, 2]), np.random.default_rng(0))
+    again = mixed(made, batch_of(source, [4, 2]), np.random.default_rng(0))
     assert all(np.array_equal(batch[name], again[name]) for name in batch)
 
 
 def test_partners_are_drawn_from_all_images(source):
     made = Mixtures(source, AttributionConfig(**PLAIN), 10, images=2)
     rng = np.random.default_rng(1)
-    labels = np.concatenate([made(batch_of(source, [3] * 7), rng)["label"] for _ in range(60)])
+    labels = np.concatenate(
+        [mixed(made, batch_of(source, [3] * 7), rng)["label"] for _ in range(60)]
+    )
     counts = np.bincount(labels[:, 1], minlength=7)
     assert counts.min() > 30 and counts.max() < 95  # 60 each; the anchor itself among them
 
 
 def test_one_image_is_a_mixture_of_weight_one(source):
     made = Mixtures(source, AttributionConfig(**PLAIN), 10, images=1)
-    batch = made(batch_of(source, [4, 2]), np.random.default_rng(0))
+    batch = mixed(made, batch_of(source, [4, 2]), np.random.default_rng(0))
     assert_array_equal(batch["weight"], np.ones((2, 1)))
     assert_array_equal(batch["label"], [[4], [2]])
 
@@ -66,7 +74,7 @@ def test_images_are_mirrored_cut_and_perturbed_one_by_one(source):
         perturbations=("brightness",), perturb_probability=1.0, flip=1.0, crop_from=10
     )
     made = Mixtures(source, config, 8, images=1)
-    batch = made(batch_of(source, [4]), np.random.default_rng(0))
+    batch = mixed(made, batch_of(source, [4]), np.random.default_rng(0))
     pixels, whole = to_uint8(batch["image"])[0], source.arrays["image"][4][:, ::-1]
     assert pixels.shape == (8, 8, 3)
     # The lowest level of brightness adds a tenth to the value: no crop of it is below the original.
@@ -75,7 +83,7 @@ def test_images_are_mirrored_cut_and_perturbed_one_by_one(source):
                for crop in crops) == 0  # fmt: skip
     assert any((pixels.max(-1) >= crop.max(-1)).all() for crop in crops)
     still = Mixtures(source, AttributionConfig(**{**PLAIN, "flip": 1.0}), 10, images=1)
-    mirrored = to_uint8(still(batch_of(source, [4]), np.random.default_rng(0))["image"])[0]
+    mirrored = to_uint8(mixed(still, batch_of(source, [4]), np.random.default_rng(0))["image"])[0]
     assert_array_equal(mirrored, whole)
 
 

@@ -4,13 +4,15 @@ import json
 import shutil
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.data import ArraySource, ImageError, load_image, save_png
+from gan_forensics.data import ArraySource, ImageError, SkipBad, load_image, run_data, save_png
+from gan_forensics.data.skip_bad import StandIn
 from gan_forensics.files import read_json
 from gan_forensics.gans import (
     METHODS,
@@ -288,11 +290,34 @@ def test_a_bad_image_stops_the_run_by_name_or_is_skipped_and_counted(folder, tmp
     assert said[-1].startswith("1 images could not be used, and others stood in for them: ")
     assert "12.png: damaged or truncated" in said[-1] and str(run / "data.json") in said[-1]
     for folder_of_run in (run, tmp_path / "whole"):
-        skipped = json.loads((folder_of_run / "data.json").read_text())["skipped"]
+        data = json.loads((folder_of_run / "data.json").read_text())
+        skipped, stood_in = data["skipped"], data["stood_in"]
         assert len(skipped) == 1 and skipped[0].startswith(f"{folder / '12.png'}: damaged")
+        assert stood_in == {"times": stood_in["times"], "seen_twice": 0} and stood_in["times"] > 0
+    assert f"That was {stood_in['times']} times, of which 0 times with" in said[-1]
     # What an earlier part skipped stays on record.
     train_gan(config, run, Cadence(12), resume=True, **skip)
-    assert json.loads((run / "data.json").read_text())["skipped"] == skipped
+    assert json.loads((run / "data.json").read_text()) == data
+
+
+def test_what_any_process_skipped_is_written_by_the_first(tmp_path, monkeypatch):
+    source = SkipBad(ArraySource(image=np.zeros((9, SIDE, SIDE, 1), np.uint8)))
+    source.bad["a.png"] = "a.png: damaged"
+    source.stand_ins = [StandIn(0, 8, True), StandIn(1, 3, False)]
+    others = {"skipped": ["b.png: damaged"], "stand_ins": [[0, 8, True]]}
+    monkeypatch.setattr(run_data, "gathered", lambda mine, what: [mine, others])
+    monkeypatch.setattr(run_data, "is_first", lambda: False)
+    write = partial(run_data.write_data, tmp_path, "folder:a", None, source, lambda line: None)
+    write()
+    assert not (tmp_path / "data.json").exists()
+    monkeypatch.setattr(run_data, "is_first", lambda: True)
+    write()
+    data = json.loads((tmp_path / "data.json").read_text())
+    assert data["skipped"] == ["a.png: damaged", "b.png: damaged"]
+    assert data["stood_in"] == {"times": 3, "seen_twice": 2}
+    write(alone=True)  # of a process that ends by itself
+    data = json.loads((tmp_path / "data.json").read_text())
+    assert data["stood_in"] == {"times": 5, "seen_twice": 3}
 
 
 def test_a_folder_of_another_run_keeps_its_record_of_data(folder, tmp_path, trained):

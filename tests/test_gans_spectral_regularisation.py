@@ -146,9 +146,9 @@ def test_loss_and_gradient_are_the_formula_in_double_precision(mode):
                 return adversarial * (1 + distance)
             return adversarial + distance
 
-        expected, slope = jax.value_and_grad(formula)(params["generator"])
+        expected, slope = jax.jit(jax.value_and_grad(formula))(params["generator"])
         frozen = {"discriminator": params["discriminator"]}
-        function = jax.value_and_grad(gan.updates[0].loss, has_aux=True)
+        function = jax.jit(jax.value_and_grad(gan.updates[0].loss, has_aux=True))
         (value, _), gradient = function(
             {"generator": params["generator"]}, frozen, stats, {"image": image}, Draws(z), 0
         )

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gan_forensics.data import ArraySource
+from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.gans import stargan
 from gan_forensics.gans.stargan import (
     build_stargan,
@@ -136,7 +138,10 @@ def test_both_players_have_one_rate_at_the_same_time():
 
 def test_targets_of_training_are_the_labels_of_other_images(rng):
     labels = np.eye(8, dtype=np.float32)
-    batch = stargan.with_targets({"attributes": labels}, rng)
+    images = ArraySource(image=np.zeros((8, 4, 4, 3), np.uint8))
+    source = AttributeSource(images, list("abcdefgh"), columns=np.arange(8), table=labels)
+    made = stargan.with_targets(source)
+    batch = made.apply({"attributes": labels}, made.draw(rng, np.arange(8)))
     assert_array_equal(batch["attributes"], np.eye(8))
     assert_array_equal(batch["targets"].sum(0), np.ones(8))
     assert_array_equal(batch["targets"].sum(1), np.ones(8))

@@ -296,10 +296,9 @@ def test_a_weight_may_follow_the_step(draws):
     # In training it is the step of the state: three steps with the ramp are those written out.
     state = init_state(game.updates, beginning.params, beginning.stats)
     batches = jax.tree.map(lambda x: jnp.stack([x] * 2), beginning.batch)
-    later, _ = make_step(game.updates)(
-        state.replace(step=jnp.asarray(4, jnp.int32)), batches, jax.random.key(0)
-    )
-    first, _ = make_step(game.updates)(state, batches, jax.random.key(0))
+    step = jax.jit(make_step(game.updates))
+    later, _ = step(state.replace(step=jnp.asarray(4, jnp.int32)), batches, jax.random.key(0))
+    first, _ = step(state, batches, jax.random.key(0))
     assert any(
         (a != b).any()
         for a, b in zip(*map(jax.tree.leaves, (later.params, first.params)), strict=True)
@@ -389,8 +388,9 @@ def test_a_game_of_points_reads_them_where_it_is_told():
     game = Game(Points(), Score(), tasks, Recipe(1e-3).players(), data="x")
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 16, 2)), jnp.float32)
     state = init_state(game.updates, *game.init(jax.random.key(0), {"x": x[0, :2]}))
-    _, metrics = make_step(game.updates)(state, {"x": x}, jax.random.key(0))
-    _, other = make_step(game.updates)(state, {"x": x + 1}, jax.random.key(0))
+    step = jax.jit(make_step(game.updates))
+    _, metrics = step(state, {"x": x}, jax.random.key(0))
+    _, other = step(state, {"x": x + 1}, jax.random.key(0))
     assert np.isfinite(metrics["discriminator/penalty"])
     assert metrics["discriminator/real_logit"] != other["discriminator/real_logit"]
     with pytest.raises(ValueError, match="looks at 'image', the batch has x"):

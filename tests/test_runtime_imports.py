@@ -16,7 +16,7 @@ import pytest
         # What loads slowly is loaded where it is used.
         (
             "nn spectra runtime data train gans quality forensics explain distill faces",
-            "orbax tensorstore grain matplotlib scipy sklearn skimage pandas",
+            "orbax tensorstore matplotlib scipy sklearn skimage pandas",
         ),
         ("anomaly", "orbax sklearn.ensemble matplotlib"),
     ],

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gan_forensics.cli.distributed import Distributed
 from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.distill import ClassifierConfig, make_classifier, train_classifier
 from gan_forensics.distill.classifier_results import sentences
 from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.report import report_run
+from gan_forensics.runtime import is_first
 
 Options: Any = options_of(ClassifierConfig, without=("channels", "classes", "label_names"))
 
@@ -45,9 +47,11 @@ class TrainClassifier:
     """Follow links, and paths of lists, that leave their folder."""
     on_bad_image: Literal["stop", "skip"] = "stop"
     """At files that cannot be read: stop, or leave them out of training and testing, and say so."""
+    hosts: Distributed = Distributed()
 
     def __call__(self) -> None:
         """Run it."""
+        self.hosts.join()
         config = ClassifierConfig(**vars(self.classifier))
         make_classifier(config.arch, 2, width=config.width)
         run = self.out or Path("runs") / f"classifier-{config.arch}-{config.label_smoothing:g}"
@@ -61,6 +65,8 @@ class TrainClassifier:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
+        if not is_first():
+            return
         tell(*sentences(results))
         tell(f"Open {report_run(run)}.")
         tell_next(

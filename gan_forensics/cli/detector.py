@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from gan_forensics.cli import real_and_fake
 from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.distributed import Distributed
 from gan_forensics.cli.process import progress, tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.data import Source, account, installed_encoders
@@ -15,6 +16,7 @@ from gan_forensics.forensics.neural import make_network
 from gan_forensics.forensics.neural_parts import part_by_groups
 from gan_forensics.report import report_run
 from gan_forensics.report.detector_fit import fitted_page, sentences
+from gan_forensics.runtime import is_first
 
 Options: Any = options_of(DetectorConfig, without=("augment", "encoders", "side"))
 
@@ -73,6 +75,7 @@ class TrainDetector:
     """Run folder; gets detector.npz."""
     resume: bool = False
     """Go on from the newest checkpoint of the run folder."""
+    hosts: Distributed = Distributed()
 
     def _checked(self) -> DetectorConfig:
         """The config; what cannot be or would do nothing is refused before any image is read."""
@@ -101,6 +104,7 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
+        self.hosts.join()
         check_folder_out(self.out)
         config = self._checked()
         recode = real_and_fake.quality_of(self.recode)
@@ -116,6 +120,8 @@ class TrainDetector:
             facts=facts,
             preprocessing=preprocessing,
         )
+        if not is_first():
+            return
         detector.save(self.out / "detector.npz")
         write_json(self.out / "data.json", used)
         validation = detector.facts["validation"]

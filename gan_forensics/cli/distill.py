@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gan_forensics.cli.checks import not_given
+from gan_forensics.cli.distributed import Distributed
 from gan_forensics.files import say, tell
 
 # As in `gan_forensics.distill.classifier_config`, which loads JAX.
@@ -106,9 +107,11 @@ class Distill:
     """Follow links, and paths of lists, that leave their folder."""
     on_bad_image: Literal["stop", "skip"] = "stop"
     """At files that cannot be read: stop, or leave them out of training and testing, and say so."""
+    hosts: Distributed = Distributed()
 
     def __call__(self) -> None:
         """Run it."""
+        self.hosts.join()
         from gan_forensics.distill import (
             ClassifierConfig,
             Distillation,
@@ -118,6 +121,7 @@ class Distill:
         from gan_forensics.distill.classifier_results import sentences
         from gan_forensics.files import check_folder_out
         from gan_forensics.report import report_run
+        from gan_forensics.runtime import is_first
 
         run = self.out or Path("runs") / f"student-{self.student}-T{self.temperature:g}"
         check_folder_out(run)
@@ -142,6 +146,8 @@ class Distill:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
+        if not is_first():
+            return
         tell(*sentences(results))
         if advice := results["distillation"].get("advice"):
             tell(f"Note: {advice}.")

@@ -31,7 +31,7 @@ from gan_forensics.cli.spectrum import Spectrum
 from gan_forensics.cli.track import Track
 from gan_forensics.cli.translate import Translate
 from gan_forensics.cli.translate_text import TranslateText
-from gan_forensics.files import escaped, in_words, say
+from gan_forensics.files import escaped, in_words, refuse_remote, say
 from gan_forensics.files.terminal import in_lines, spell_what_is_lacking, warnings_said
 
 DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --debug for tracebacks.
@@ -112,6 +112,7 @@ def _parsed(arguments: list[str]) -> Callable[[], None]:
     """The command that a line asks for; what is wrong with the line is said, and exits."""
     # Its errors quote names as they are: where one cannot be printed, they come from a first
     # parse of the line with its escape codes, which has the same errors.
+    _refuse_remote(arguments)
     plain = [escaped(argument) for argument in arguments]
     for line in [plain, arguments] if plain != arguments else [arguments]:
         command = tyro.cli(
@@ -124,26 +125,47 @@ def _parsed(arguments: list[str]) -> Callable[[], None]:
     return command
 
 
+def _refuse_remote(arguments: list[str]) -> None:
+    """Exit at the address of a store: no command reads or writes one."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option = argument if argument.startswith("--") and "=" in argument else before
+        option = option.partition("=")[0] if option.startswith("-") else ""
+        try:
+            refuse_remote(argument, option)
+        except ValueError as error:
+            say(f"gan-forensics: {error}")
+            sys.exit(2)
+
+
 def guarded(command: Callable[[], None], *, debug: bool = False) -> int:
     """Call a command and turn what goes wrong into a line on standard error and an exit code.
 
     Wrong use (bad arguments, data or folders) is 2, failure 1, a signal 128 plus its number.
     """
+    code, why, agreed = 0, "", True
     try:
         with warnings_said(), conversions_said(), dialects_said():
             command()
     except KeyboardInterrupt:
-        say("interrupted")
-        return 130
+        code, why, agreed = 130, "interrupted", False
+        say(why, always=True)
     except Exception as error:
+        number = getattr(error, "signal", 0)
+        code = 128 + number if number else 2 if isinstance(error, WRONG_USE) else 1
+        why, agreed = _said(error), bool(number)
         if debug:
-            say(*traceback.format_exc().split("\n"))
+            say(*traceback.format_exc().split("\n"), always=True)
         else:
-            say(*in_lines(f"gan-forensics: {_said(error)}"))
-        if number := getattr(error, "signal", 0):
-            return 128 + number
-        return 2 if isinstance(error, WRONG_USE) else 1
-    return 0
+            say(*in_lines(f"gan-forensics: {why}"), always=True)
+    finally:  # also where nothing can be said
+        leave(code, why, agreed=agreed)
+    return code
+
+
+def leave(code: int, why: str, *, agreed: bool) -> None:
+    """Leave the other processes of a job, where there are any."""
+    if distributed := sys.modules.get("gan_forensics.runtime.distributed"):
+        distributed.leave(code, why, agreed=agreed)
 
 
 def _said(error: Exception) -> str:

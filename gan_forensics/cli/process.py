@@ -3,8 +3,9 @@
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,8 @@ from gan_forensics.files.progress import progress_bar
 if TYPE_CHECKING:
     from gan_forensics.anomaly import TableData
     from gan_forensics.data import Listing, Source
+    from gan_forensics.data.packed import Member
+    from gan_forensics.forensics.score_stream import Result
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,6 +77,46 @@ def list_images(path: Path, *, follow_links: bool = False) -> "Listing":
     if not images and not left_out:
         raise ValueError(f"{path}: no images in this folder or below")
     return data.Listing(images, left_out)
+
+
+def listed_members(listings: "Sequence[Listing]") -> "Iterable[Member]":
+    """The files of listings, those that were left out at the end, with a progress bar.
+
+    Of archives (`data.packed`) it is their members, one after the other.
+    """
+    from gan_forensics.data.packed import NO_IMAGE, PACKED, REFUSED, Member, packed_members
+
+    loose: list[Member] = []
+    packed: list[Path] = []
+    unread: list[Member] = []
+    for images, left_out in listings:
+        for path in images:
+            if path.suffix.lower() in PACKED:
+                packed.append(path)
+            else:
+                loose.append(Member(str(path), None, path))
+        for path, reason in left_out.items():
+            if reason == NO_IMAGE and path.suffix.lower() in PACKED:
+                packed.append(path)
+            else:
+                unread.append(Member(str(path), None, None, REFUSED, reason))
+    if not packed:
+        return chain(progress(loose), unread)
+    return chain(progress(chain(loose, chain.from_iterable(map(packed_members, packed)))), unread)
+
+
+def images_alone(found: "Iterable[Result]") -> "Iterator[Result]":
+    """Results of what may be images; how many members of archives were none is said at the end."""
+    from gan_forensics.data.packed import NO_IMAGE
+
+    none = 0
+    for result in found:
+        if result.failure and result.failure.kind == NO_IMAGE:
+            none += 1
+        else:
+            yield result
+    if none:
+        say(f"{none} members of archives are no images: left out")
 
 
 @contextmanager
@@ -145,33 +188,21 @@ def batches(source) -> Iterator[Any]:
 def judged(
     judge: Callable[[list[T]], Sequence[R]], images: Mapping[Path, T]
 ) -> dict[Path, R | str]:
-    """What `judge` says of images, or in words why it cannot, for each.
+    """What `judge` says of images, or in words why it cannot, for each (`failures.halved`)."""
+    from gan_forensics.forensics.failures import halved
 
-    Where a batch fails its halves are tried: it may be too large, or one image the reason.
-    """
-    try:
-        return dict(zip(images, judge(list(images.values())), strict=True))
-    # Whatever it is, the other images have nothing to do with it.
-    except Exception as error:
-        if len(images) == 1:
-            (path,) = images
-            return {path: failure(path, error)}
-    half = len(images) // 2
-    pairs = list(images.items())
-    return judged(judge, dict(pairs[:half])) | judged(judge, dict(pairs[half:]))
+    found = halved(judge, list(images.values()))
+    return {
+        path: failure(path, each) if isinstance(each, Exception) else each
+        for path, each in zip(images, found, strict=True)
+    }
 
 
 def failure(path: Path, error: Exception) -> str:
     """Why there is no result for an image, in a line that names it."""
-    from gan_forensics.data import ImageError
-    from gan_forensics.files import shown
+    from gan_forensics.forensics.failures import failure_of
 
-    if isinstance(error, ImageError):
-        return str(error)
-    reason = shown(error) or type(error).__name__
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:
-        reason = "it needs more memory than there is; crop or shrink it"
-    return f"{shown(path)}: {reason}"
+    return failure_of(path, error).text
 
 
 def by_sides(shape: tuple[int, ...]) -> str:

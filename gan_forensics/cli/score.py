@@ -1,28 +1,27 @@
 """`gan-forensics detect score`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import not_among, not_given, within
 from gan_forensics.cli.labels import labels_of
-from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.cli.process import images_alone, list_images, listed_members
+from gan_forensics.cli.sharding import Sharding
 from gan_forensics.files import listed, natural_order, rows_kept, say, shown, tell, write_csv
 
 if TYPE_CHECKING:
-    from gan_forensics.data import Header
-    from gan_forensics.forensics.detectors import Detector
-    from gan_forensics.forensics.score_files import ScoredImage, ScoredImages
-    from gan_forensics.forensics.verdicts import Basis
+    from gan_forensics.data import Listing
+    from gan_forensics.forensics.detector_scorer import DetectorScorer
+    from gan_forensics.forensics.prevalence import Kind
+    from gan_forensics.forensics.score_files import ScoredImages
 
-# Images that are read before they are scored together: so many, and of so many pixels, at most.
-AT_ONCE, PIXELS_AT_ONCE = 64, 2**24
 Tier = Literal["clean", "web", "hard"]
 
 
@@ -42,6 +41,9 @@ class DetectScore:
     Beside the table lie a JSON with all digits, calibrators included, and a page. Of such a JSON,
     given as IMAGES, everything is computed again without detector and images.
 
+    Of millions of images each shard gets a table, by any number of workers (--shard), which --merge
+    puts together.
+
     Try it:
 
     $ gan-forensics detect score suspects --detector detector.npz --out scores.csv
@@ -49,10 +51,16 @@ class DetectScore:
     $ gan-forensics detect score suspects --detector detector.npz --carriers --prior 0.1
 
     $ gan-forensics detect score scores.json --prior 0.01 --out again.csv
+
+    $ gan-forensics detect score crawl --detector detector.npz --out scores --shard 0/8
+
+    $ gan-forensics detect score crawl --detector detector.npz --out scores --merge scores.parquet
     """
 
-    images: Positional[Path]
-    """A folder of images, or one image; or the JSON that this command wrote beside a table."""
+    images: Positional[tuple[Path, ...]]
+    """Folders of images, single images, tar (webdataset), zip and Parquet files of images or
+    folders of these, lists (.csv: a path in each line); or the JSON that this command wrote beside
+    a table."""
     detector: Path | None = None
     """A file of `detect fit` or `train detector`. A JSON of scores needs none."""
     weights: Path | None = None
@@ -85,9 +93,37 @@ class DetectScore:
     """The name of the folders of real images; folders beside them are of generated ones."""
     follow_links: bool = False
     """Follow links that leave the folder."""
+    sharding: Sharding = field(default_factory=Sharding)
+    """Workers by shards."""
 
     def __call__(self) -> None:
         """Run it."""
+        within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
+        if not self.images:
+            raise ValueError("name at least one folder of images")
+        kept = {"real_is": self.real_is, "anew": self.anew or None}
+        self.sharding.check(self.out, DetectScore.out, **kept)
+        if not self.sharding.asked:
+            self._at_once()
+            return
+        scorer = self._scorer()
+        kinds: Counter[Kind] = Counter()
+
+        def take(row: Mapping[str, Any]) -> None:
+            if row["verdict"]:
+                kinds[scorer.kind(row)] += 1
+
+        self.sharding.run(
+            scorer, self.images, self.out, follow_links=self.follow_links, take=take,
+            facts=lambda: {"shares": [share.record for share in scorer.shares(kinds)]},
+        )  # fmt: skip
+        if kinds:
+            from gan_forensics.report.shares import share_lines
+
+            tell(*share_lines(scorer.shares(kinds)))
+
+    def _at_once(self) -> None:
+        """All in one go."""
         from gan_forensics.files import check_file_out
         from gan_forensics.files.paths import is_stream
         from gan_forensics.forensics.score_files import write_scores
@@ -102,12 +138,13 @@ class DetectScore:
                 not_among(
                     "--out", path, the_page_of_the_detector=self.detector.with_suffix(".html")
                 )
-            not_among("--out", path, the_file_that_is_read=self.images)
+            for images in self.images:
+                not_among("--out", path, the_file_that_is_read=images)
         for path in beside:
             not_among("--out", self.out, what_lies_beside_the_table=path)
-        within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
-        again = self.images.suffix.lower() == ".json" and not self.images.is_dir()
-        scored = self._again() if again else self._scored()
+        first, *more = self.images
+        again = first.suffix.lower() == ".json" and not first.is_dir() and not more
+        scored = self._again(first) if again else self._scored()
         for line in chain(_known(scored), _without_lrs(scored)):
             say(line)
         tell(*summary(scored, self.out))
@@ -116,31 +153,31 @@ class DetectScore:
         if beside:
             tell(f"Open {beside[1]}; all digits are in {beside[0]}.")
 
-    def _again(self) -> "ScoredImages":
+    def _again(self, file: Path) -> "ScoredImages":
         """Judged again, from a JSON alone."""
         from gan_forensics.forensics.score_files import read_scores
         from gan_forensics.report.scores import columns_of, score_row
 
         not_given(
-            f"{self.images} is a JSON of scores, from which alone all is computed",
+            f"{file} is a JSON of scores, from which alone all is computed",
             detector=self.detector, weights=self.weights, carriers=self.carriers or None,
             real_is=self.real_is, follow_links=self.follow_links or None,
         )  # fmt: skip
-        read = read_scores(self.images)
+        read = read_scores(file)
         same = read.again()
         changed = sum(
             old.verdict != new.verdict for old, new in zip(read.images, same.images, strict=True)
         )
         if changed:
             warning = (
-                f"{changed} of {len(read.images)} rows of {self.images} do not follow from its "
+                f"{changed} of {len(read.images)} rows of {file} do not follow from its "
                 "scores and calibrators: it was changed, or another version wrote it"
             )
             say(f"WARNING: {warning}")
             # What is written now follows from its numbers, and has to tell what it was made of.
             read = replace(read, facts={**read.facts, "doubt": warning})
         else:
-            say(f"what {self.images} says of {len(read.images)} images follows from its numbers")
+            say(f"what {file} says of {len(read.images)} images follows from its numbers")
         with _about("--false-alarms", self.false_alarms):
             scored = read.again(
                 prior=self.prior,
@@ -149,7 +186,7 @@ class DetectScore:
                 anew=self.anew,
             )
         if kept := [] if self.anew else self._kept(read):
-            say(f"{self.images} states {listed(kept)}, which is kept; --anew leaves it aside")
+            say(f"{file} states {listed(kept)}, which is kept; --anew leaves it aside")
         carried = any(image.after for image in scored.images)
         columns = columns_of(scored, carriers=carried)
         write_csv(self.out, [score_row(scored, image, columns) for image in scored.images])
@@ -169,13 +206,11 @@ class DetectScore:
             kept.append(f"the tier of {stated} images")
         return kept
 
-    def _scored(self) -> "ScoredImages":
-        """Scored with a detector."""
+    def _scorer(self) -> "DetectorScorer":
+        """The detector, and what its verdicts follow from; said."""
         from gan_forensics.forensics import load_detector
-        from gan_forensics.forensics.format_audit import read_seen
-        from gan_forensics.forensics.score_files import ScoredImage, scored_with
+        from gan_forensics.forensics.detector_scorer import DetectorScorer
         from gan_forensics.forensics.verdicts import basis_of
-        from gan_forensics.report.scores import columns_of, score_row
 
         if self.detector is None:
             raise ValueError(
@@ -186,28 +221,29 @@ class DetectScore:
         detector = load_detector(self.detector, frozen=self.weights)
         with _about("--false-alarms", self.false_alarms):
             basis = basis_of(detector, false_alarms=self.false_alarms, prior=self.prior)
-        seen = read_seen(detector.facts.get("seen"))
-        paths, left_out = list_images(self.images, follow_links=self.follow_links)
-        labels, lines = labels_of([*paths, *left_out], self.images, real_is=self.real_is)
-        for line in lines:
-            say(line)
         if detector.preprocessing.words:
             say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
         if self.prior is not None and not detector.calibrators:
             say("--prior: the detector has no calibrator, and without LR there is no posterior")
-        unread = ((path, f"{shown(path)}: {reason}") for path, reason in left_out.items())
-        scored = scored_with(detector, self.detector, basis)
+        return DetectorScorer(detector, basis, self.tier, self.carriers)
+
+    def _scored(self) -> "ScoredImages":
+        """Scored with a detector."""
+        from gan_forensics.forensics.score_files import ScoredImage, scored_with
+        from gan_forensics.forensics.score_stream import results
+        from gan_forensics.report.scores import columns_of, score_row
+
+        scorer = self._scorer()
+        listings = [list_images(path, follow_links=self.follow_links) for path in self.images]
+        labels = self._labels(listings)
+        scored = scored_with(scorer.detector, str(self.detector), scorer.basis)
         columns = columns_of(scored, carriers=self.carriers)
         images: list[ScoredImage] = []
         with rows_kept(self.out, columns) as keep:
-            for path, found in chain(_scored(detector, progress(paths), self.carriers), unread):
-                image = ScoredImage(str(path), labels[path])
-                if isinstance(found, str):
-                    image = replace(image, error=found)
-                else:
-                    image = _judged(image, found, self.tier, seen, basis)
-                images.append(image)
-                keep(score_row(scored, image, columns))
+            for result in images_alone(results(listed_members(listings), scorer)):
+                label = labels.get(result.member.name, "")
+                images.append(scorer.image(result.member.name, label, result))
+                keep(score_row(scored, images[-1], columns))
             images.sort(key=lambda image: natural_order(image.path))
             write_csv(self.out, [score_row(scored, image, columns) for image in images])
         scored = replace(scored, images=images)
@@ -218,6 +254,16 @@ class DetectScore:
                 f"none of {len(images)} could be scored, see {self.out}; first: {shown(errors[0])}"
             )
         return scored
+
+    def _labels(self, listings: "Sequence[Listing]") -> dict[str, str]:
+        """The label of each file of folders, by its path; what was taken for what is said."""
+        labels: dict[str, str] = {}
+        for root, (images, left_out) in zip(self.images, listings, strict=True):
+            found, lines = labels_of([*images, *left_out], root, real_is=self.real_is)
+            labels |= {str(path): label for path, label in found.items()}
+            for line in lines:
+                say(line)
+        return labels
 
 
 def _known(scored: "ScoredImages") -> Iterator[str]:
@@ -275,88 +321,3 @@ def _about(option: str, value: Any) -> Iterator[None]:
         if value is None:
             raise
         raise ValueError(f"{option} {value:g}: {error}") from None
-
-
-def _judged(
-    image: "ScoredImage", found: "Found", tier: Tier | None, seen: Any, basis: "Basis"
-) -> "ScoredImage":
-    """A scored image with its verdict."""
-    from gan_forensics.forensics.format_audit import outside
-    from gan_forensics.forensics.score_files import with_tier
-
-    header = found.header
-    (_, score), *after = found.scores.items()
-    image = replace(
-        image,
-        score=score,
-        after=dict(after),
-        container=header.container,
-        quality=header.quality,
-        outside="" if seen is None else outside(header, seen),
-    )
-    image = with_tier(image, tier)
-    return replace(image, verdict=basis.judge(score, image.tier, image.after))
-
-
-class Found(NamedTuple):
-    """The scores of an image, as it is ("none") and then after carriers, and its file's header."""
-
-    scores: Mapping[str, float]
-    header: "Header"
-
-
-def _scored(
-    detector: "Detector", paths: Iterable[Path], carriers: bool
-) -> Iterator[tuple[Path, Found | str]]:
-    """The scores of each image, or why it has none; a batch is scored together."""
-    from gan_forensics.data.carriers import RESHIPPED
-    from gan_forensics.files import shown
-    from gan_forensics.forensics.measure import score_carried
-
-    names = ("none", *RESHIPPED) if carriers else ("none",)
-
-    def judge(given: list[tuple[Any, "Header"]]) -> list[Found | None]:
-        scores = score_carried(detector, [image for image, _ in given], names)
-        return [
-            Found({name: float(s) for name, s in zip(names, column, strict=True) if s == s}, header)
-            if column[0] == column[0]
-            else None
-            for (_, header), column in zip(given, scores.T, strict=True)
-        ]
-
-    for some in _read(detector, paths):
-        images = {path: found for path, found in some.items() if not isinstance(found, str)}
-        result: dict[Path, Found | str] = {p: e for p, e in some.items() if isinstance(e, str)}
-        for path, found in (judged(judge, images) if images else {}).items():
-            flat = f"{shown(path)}: a flat image has no spectrum to judge"
-            result[path] = flat if found is None else found
-        order = list(some)
-        # Or they would stay in memory while the next ones are read.
-        some.clear()
-        images.clear()
-        yield from ((path, result[path]) for path in order)
-
-
-def _read(detector: "Detector", paths: Iterable[Path]) -> Iterator[dict[Path, Any]]:
-    """Images with headers, or why they cannot be scored, as many at a time as pixels allow.
-
-    Images of a size that the detector refuses are not decoded: headers say it.
-    """
-    from gan_forensics.data import load_image, read_header
-
-    some, pixels = {}, 0
-    for path in paths:
-        try:
-            header = read_header(path)
-            detector.check_shape((header.height, header.width, 3))
-            if some and pixels + header.height * header.width > PIXELS_AT_ONCE:
-                yield some
-                some, pixels = {}, 0
-            some[path] = load_image(path), header
-            pixels += header.height * header.width
-        except Exception as error:
-            some[path] = failure(path, error)
-        if len(some) == AT_ONCE:
-            yield some
-            some, pixels = {}, 0
-    yield some

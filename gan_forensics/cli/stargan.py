@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.distributed import Distributed
 from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.gans import StarGanConfig, build_stargan, train_stargan
 from gan_forensics.report import report_run
+from gan_forensics.runtime import is_first
 from gan_forensics.train import Cadence
 
 Options: Any = options_of(StarGanConfig, without=())
@@ -56,9 +58,11 @@ class TrainStarGan:
     on_bad_image: Literal["stop", "skip"] = "stop"
     """At a file that cannot be used: stop, or put another image of the data in its place; how often
     is said at the end. A run that stopped goes on with --resume --on-bad-image skip."""
+    hosts: Distributed = Distributed()
 
     def __call__(self) -> None:
         """Run it."""
+        self.hosts.join()
         config, cadence = self._checked()
         run = self.out or Path("runs") / f"stargan-{config.upsampling}-{config.size}"
         check_folder_out(run)
@@ -72,6 +76,8 @@ class TrainStarGan:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
+        if not is_first():
+            return
         tell(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         tell("In its grids a row is an image and then its translations:")
         exclusive = gan.config.exclusive or ()

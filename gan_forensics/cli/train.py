@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from tyro.conf import Suppress, subcommand
 
 from gan_forensics.cli.checks import at_least
+from gan_forensics.cli.distributed import Distributed
 from gan_forensics.cli.process import tell_next
 from gan_forensics.files import say, tell
 
@@ -99,9 +100,11 @@ class TrainGan:
     dry_run: bool = False
     """Train nothing and write nothing: print the counts of the data, the networks with their
     parameters, operations and memory of a step, and the whole configuration."""
+    hosts: Distributed = Distributed()
 
     def __call__(self) -> None:
         """Run it."""
+        self.hosts.join()
         config, cadence = self._checked()
         if self.dry_run:
             self._describe(config)
@@ -110,6 +113,7 @@ class TrainGan:
         from gan_forensics.files import check_folder_out
         from gan_forensics.gans import train_gan
         from gan_forensics.report import report_run
+        from gan_forensics.runtime import is_first
 
         run = self.out or Path("runs") / _run_name(config)
         check_folder_out(run)
@@ -126,6 +130,8 @@ class TrainGan:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
+        if not is_first():
+            return
         tell(f"{run} is trained up to step {int(state.step)}; open {report_run(run)}.")
         count = 2000 if has_points(config.data) else 64
         tell_next("sample", run, "-n", count, "--out", "samples")

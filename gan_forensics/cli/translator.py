@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.distributed import Distributed
 from gan_forensics.cli.process import tell_next
 from gan_forensics.cli.train import options_of
 from gan_forensics.distill.translator import TranslatorConfig, check_config
 from gan_forensics.distill.translator_runs import Teaching, train_translator
 from gan_forensics.files import check_folder_out, say, tell
 from gan_forensics.report import report_run
+from gan_forensics.runtime import is_first
 
 Options: Any = options_of(TranslatorConfig, without=("temperature", "hard_weight"))
 
@@ -73,9 +75,11 @@ class TrainTranslator:
     """Go on from the newest checkpoint of the run folder."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
+    hosts: Distributed = Distributed()
 
     def __call__(self) -> None:
         """Run it."""
+        self.hosts.join()
         config, teaching = self._checked()
         run = self.out or Path("runs") / _run_name(config, teaching)
         check_folder_out(run)
@@ -94,6 +98,8 @@ class TrainTranslator:
             resume=self.resume,
             tensorboard=self.tensorboard,
         )
+        if not is_first():
+            return
         tell(
             f"{run}: best at step {results['step']}, with a perplexity of "
             f"{results['validation/perplexity']:.4g} and {results['validation/accuracy']:.1%} of "

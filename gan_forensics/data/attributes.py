@@ -6,7 +6,7 @@ of a folder the subfolders are attributes, of which every image has exactly one.
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -79,6 +79,14 @@ class AttributeSource:
     ) -> dict[str, np.ndarray]:
         found = example["attributes"] if self._table is None else self._table[at]
         return {**example, "attributes": found[..., self._columns]}
+
+    def attributes_of(self, index: int) -> Float32[np.ndarray, " l"]:
+        """The attributes of an example, without decoding its image where that can be."""
+        if isinstance(self.source, TfdsSource):
+            return self.source.attributes_of(index)[self._columns]
+        if self._table is not None:
+            return self._table[index][self._columns]
+        return self[index]["attributes"]
 
     def describe(self, index: int) -> str:
         """Name the example as the source does."""
@@ -236,7 +244,7 @@ def _column(name: str, source: FileSource, attribute: str) -> Float32[np.ndarray
 def _check_both(name: str, source: AttributeSource, split: str) -> None:
     """Refuse an attribute that all images have, or none: nothing can be learned of it."""
     waiting: dict[str, set[float]] = {attribute: set() for attribute in source.attributes}
-    for labels in labels_of_all(source):
+    for labels in map(source.attributes_of, range(len(source))):
         for attribute in list(waiting):
             waiting[attribute].add(float(labels[source.attributes.index(attribute)]))
             if len(waiting[attribute]) > 1:
@@ -249,15 +257,3 @@ def _check_both(name: str, source: AttributeSource, split: str) -> None:
         f"are {attribute!r}: there is no other kind to translate to. Leave it out (--attributes), "
         "or add images of the other kind"
     )
-
-
-def labels_of_all(source: AttributeSource) -> Iterator[Float32[np.ndarray, " l"]]:
-    """The attributes of one image after the other, without decoding it where that can be."""
-    inner = source.source
-    for index in range(len(inner)):
-        if isinstance(inner, TfdsSource):
-            yield inner.attributes_of(index)[source._columns]
-        elif source._table is not None:
-            yield source._table[index][source._columns]
-        else:
-            yield source[index]["attributes"]

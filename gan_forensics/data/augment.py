@@ -23,7 +23,7 @@ from gan_forensics.data.images import (
     to_float,
     to_uint8,
 )
-from gan_forensics.data.pipeline import Batch
+from gan_forensics.data.pipeline import Batch, Transform
 
 Rounding = Literal["round", "truncate-like-reference"]
 Encoder = Literal["opencv", "pillow"]
@@ -209,9 +209,10 @@ class Augmentation:
             image = grayscale(image)
         return np.ascontiguousarray(image)
 
-    def transform(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Augment a batch of float images in [-1, 1]: the `transform` of `Batches`."""
-        return image_by_image(self, batch, rng)
+    @property
+    def transform(self) -> Transform:
+        """Augments batches of float images in [-1, 1]: the `transform` of `Batches`."""
+        return image_by_image(self)
 
     def for_validation(self) -> "Augmentation":
         """The same with the parameters that Wang et al. validate with.
@@ -232,17 +233,19 @@ class Augmentation:
         return image[top : top + self.crop, left : left + self.crop]
 
 
-def image_by_image(
-    change: Callable[[Pixels, np.random.Generator], Pixels], batch: Batch, rng: np.random.Generator
-) -> Batch:
-    """Change the float images in [-1, 1] of a batch, as uint8.
+def image_by_image(change: Callable[[Pixels, np.random.Generator], Pixels]) -> Transform:
+    """Changes the float images in [-1, 1] of a batch, as uint8.
 
     Every image has a generator of its own, so that it does not depend on its neighbours.
     """
-    images = to_uint8(batch["image"], range=(-1, 1))
-    seeds = rng.integers(2**63, size=len(images))
-    made = [change(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
-    return {**batch, "image": to_float(np.stack(made))}
+
+    def apply(batch: Batch, drawn: Batch) -> Batch:
+        images = to_uint8(batch["image"], range=(-1, 1))
+        seeds = drawn["seed"]
+        made = [change(x, np.random.default_rng(s)) for x, s in zip(images, seeds, strict=True)]
+        return {**batch, "image": to_float(np.stack(made))}
+
+    return Transform(apply, lambda rng, rows: {"seed": rng.integers(2**63, size=len(rows))})
 
 
 def installed_encoders() -> tuple[Encoder, ...]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance
 
 from gan_forensics.data.augment import grayscale, image_by_image
 from gan_forensics.data.images import center_crop, pillow_resize
-from gan_forensics.data.pipeline import Batch
+from gan_forensics.data.pipeline import Transform
 from gan_forensics.data.sources import Source, describe
 
 # How much larger than the crop images are read: 256 for 224.
@@ -61,9 +61,10 @@ class RandomCrops:
             image = grayscale(image)
         return np.ascontiguousarray(image)
 
-    def transform(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Augment a batch of float images in [-1, 1]: the `transform` of `Batches`."""
-        return image_by_image(self, batch, rng)
+    @property
+    def transform(self) -> Transform:
+        """Augments batches of float images in [-1, 1]: the `transform` of `Batches`."""
+        return image_by_image(self)
 
 
 def drawn_box(

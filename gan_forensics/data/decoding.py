@@ -122,6 +122,17 @@ def read_header(path: str | os.PathLike) -> Header:
         (480, 640, 75)
     """
 
+    return _of_file(path, lambda file: decode_header(file, name=shown(path)))
+
+
+def decode_header(file: BinaryIO | bytes, *, name: str) -> Header:
+    """The header of an open image file or its bytes; `name` stands in error messages.
+
+    Raises:
+        ImageError: as `read_header`.
+    """
+    file = io.BytesIO(file) if isinstance(file, bytes) else file
+
     def header(image: Image.Image) -> Header:
         width, height = image.size
         if _orientation(image) in _TURNED:
@@ -133,7 +144,7 @@ def read_header(path: str | os.PathLike) -> Header:
         colours = "gray" if (gray := _is_gray(image)) else _COLOURS[image.mode]
         return Header(height, width, gray, container, colours, quality)
 
-    return _of_file(path, lambda file: _opened(file, shown(path), header))
+    return _opened(file, name, header)
 
 
 def is_gray(path: str | os.PathLike) -> bool:

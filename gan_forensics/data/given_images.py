@@ -28,7 +28,7 @@ from gan_forensics.data.decoding import is_gray_picture, picture_pixels
 from gan_forensics.data.images import check_axes, square, to_uint8
 from gan_forensics.data.names import has_points, open_source
 from gan_forensics.data.sources import ArraySource, FileSource, Source
-from gan_forensics.files import say, shown
+from gan_forensics.files import refuse_remote, say, shown
 
 Range = tuple[float, float]
 # How far beyond its range a pixel may lie by rounding, as a share of the range.
@@ -221,6 +221,7 @@ class _Filled:
 def _of_path(path: str | os.PathLike, range: Range | None, size: int | None) -> Source:
     """The source of a name, a folder or a single file."""
     name = os.fspath(path)
+    refuse_remote(name)
     if range is not None:
         raise ValueError(f"range is for arrays, and {shown(name)} names files: leave it out")
     if isinstance(path, str) and not Path(name).exists() and ":" in name:
@@ -237,6 +238,7 @@ def _of_path(path: str | os.PathLike, range: Range | None, size: int | None) -> 
 
 
 def _file(path: str | os.PathLike) -> Path:
+    refuse_remote(path)
     file = Path(path).expanduser()
     if not file.exists():
         raise FileNotFoundError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_forensics.data.sniff import HEADER, why_not
-from gan_forensics.files import shown
+from gan_forensics.files import refuse_remote, shown
 
 LEAVES = "a link that leaves the folder (see --follow-links)"
 
@@ -48,6 +48,7 @@ def list_images(folder: str | os.PathLike, *, follow_links: bool = False) -> Lis
         >>> images, left_out  # doctest: +SKIP
         ([PosixPath('photos/a.jpg')], {PosixPath('photos/notes.txt'): 'not an image'})
     """
+    refuse_remote(folder)
     folder = Path(folder)
     if not folder.exists():
         raise FileNotFoundError(f"{shown(folder)}: no such folder; check the path")
@@ -93,7 +94,7 @@ def list_images(folder: str | os.PathLike, *, follow_links: bool = False) -> Lis
             elif not hidden:
                 seen.add(its_real)
                 _sort_in(entry.path, its_real, images, left_out)
-            elif entry.is_file() and _why_not(entry.path) is None:
+            elif entry.is_file() and why_not_listed(entry.path) is None:
                 left_out[entry.path] = "hidden"
     return Listing(
         [Path(path) for path in sorted(images, key=_parts)],
@@ -131,14 +132,14 @@ def leaving(folder: Path) -> Callable[[Path], bool]:
 
 
 def _sort_in(path: str, real: str, images: list[str], left_out: dict[str, str]) -> None:
-    if reason := _why_not(real):
+    if reason := why_not_listed(real):
         left_out[path] = reason
     else:
         images.append(path)
 
 
-def _why_not(path: str) -> str | None:
-    """Why a file is not listed."""
+def why_not_listed(path: str) -> str | None:
+    """Why a file is not listed, by what its first bytes say."""
     try:
         # Not to hang at a pipe that nobody writes to, whatever the folder said a moment ago.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -23,7 +23,7 @@ from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.tfds import read_tfds
 from gan_forensics.data.toy import power_law_textures
 from gan_forensics.data.toy_domains import open_domains
-from gan_forensics.files import number, whole_number
+from gan_forensics.files import number, refuse_remote, whole_number
 
 SOURCES = (
     "samples:photos",
@@ -118,6 +118,7 @@ def open_source(
         >>> photos[0]["image"].shape
         (64, 64, 3)
     """
+    refuse_remote(name)
     check_split(split)
     fit = {"size": size, "crop": crop}
     for given, value in fit.items():

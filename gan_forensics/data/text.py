@@ -24,7 +24,7 @@ from gan_forensics.data.catalogues import (
 from gan_forensics.data.names import with_options
 from gan_forensics.data.number_words import number_words
 from gan_forensics.data.tfds_text import read_tfds_text
-from gan_forensics.files import open_regular, read_bytes
+from gan_forensics.files import check_file_in, open_regular, read_bytes, refuse_remote
 
 SPLITS = ("train", "validation", "test")
 SOURCES = (
@@ -87,6 +87,7 @@ def open_parallel(name: str, *, split: str = "train", seed: int = 0) -> Parallel
         >>> text.source[0], text.target[0]  # doctest: +SKIP
         ('eight hundred and fifty', 'achthundertfünfzig')
     """
+    refuse_remote(name)
     if split not in (*SPLITS, "all"):
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     if seed < 0:
@@ -181,10 +182,7 @@ def read_lines(path: Path | str) -> list[str]:
         FileNotFoundError: it is missing.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
-        raise ValueError(f"{path}: it is a folder; give a text file")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; give a text file")
+    check_file_in(path, "a text file")
     lines = []
     # Only a line feed ends a line: splitlines would also cut at form feeds and the like.
     with open_regular(path) as file:

@@ -2,7 +2,8 @@
 
 Sentences are padded to one of a few lengths (`bucket`), so that a step compiles for a few shapes.
 Each epoch deals every pair once; which pairs share a batch, and the order of the batches, follow
-from (seed, epoch), so that the state of an iterator is one number.
+from (seed, epoch), so that the state of an iterator is one number, however many processes share
+the batches.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from gan_forensics.data.pipeline import saved_position
 from gan_forensics.data.vocabulary import END, PAD
 
 _SHORTEST = 8
-# The pairs of a batch are a multiple of this, so that devices can share them.
+# The pairs of a batch are a multiple of this, so that devices and processes can share them.
 ROWS = 8
 
 
@@ -58,6 +59,7 @@ class TokenBatches:
         seed: int,
         longest: int,
         extra: Mapping[str, Sequence[np.ndarray]] | None = None,
+        shard: tuple[int, int] = (0, 1),
     ):
         """Sort the pairs by length.
 
@@ -69,10 +71,19 @@ class TokenBatches:
             longest: pairs of which a side has more tokens, `END` among them, are left out.
             extra: arrays [t, ...] for each pair by name, where t counts the target's tokens and its
                 `END`; their other axes are the same for all pairs.
+            shard: (index, count) of processes, of which each gets its slice of every batch.
 
         Raises:
-            ValueError: nothing to deal, or lists that do not belong together.
+            ValueError: nothing to deal, lists that do not belong together, or more processes than
+                can share a batch.
         """
+        index, count = shard
+        if not 0 <= index < count or ROWS % count:
+            raise ValueError(
+                f"batches of a multiple of {ROWS} pairs are shared by 1, 2, 4 or {ROWS} processes "
+                f"(index, count) with 0 <= index < count, got {shard}"
+            )
+        self._shard = index, count
         extra = dict(extra or {})
         counts = {"source": len(source), "target": len(target)}
         counts |= {key: len(arrays) for key, arrays in extra.items()}
@@ -114,13 +125,16 @@ class TokenBatches:
             self._epoch, self._plan = epoch, self._deal(epoch)
         length, rows = self._plan[within]
         self._next += 1
-        size = self._size(length)
+        index, count = self._shard
+        size = self._size(length) // count
+        first, rows = rows[0], rows[index * size : (index + 1) * size]
         batch = {
             "source": _padded([[*self._source[row], END] for row in rows], size, length),
             "target": _padded([[*self._target[row], END] for row in rows], size, length),
         }
         for key, arrays in self._extra.items():
-            batch[key] = _filled([arrays[row] for row in rows], size, length)
+            like = np.asarray(arrays[first])
+            batch[key] = _filled([arrays[row] for row in rows], size, length, like=like)
         return batch
 
     def state(self) -> dict[str, int]:
@@ -177,9 +191,8 @@ def _padded(sentences: list[list[int]], size: int, length: int) -> np.ndarray:
     return result
 
 
-def _filled(arrays: list[np.ndarray], size: int, length: int) -> np.ndarray:
-    first = np.asarray(arrays[0])
-    result = np.zeros((size, length, *first.shape[1:]), first.dtype)
+def _filled(arrays: list[np.ndarray], size: int, length: int, *, like: np.ndarray) -> np.ndarray:
+    result = np.zeros((size, length, *like.shape[1:]), like.dtype)
     for row, array in zip(result, arrays, strict=False):
         row[: len(array)] = array
     return result

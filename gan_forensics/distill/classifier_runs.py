@@ -34,6 +34,7 @@ from gan_forensics.distill.teachers import (
     with_settings,
 )
 from gan_forensics.files import write_json
+from gan_forensics.runtime import is_first
 from gan_forensics.train import (
     Cadence,
     InterruptedRunError,
@@ -226,8 +227,9 @@ def _train(
                 best=config.metric,
                 **options,
             )
-        except (ImageError, InterruptedRunError, NonFiniteLossError):
-            write_data(run, config.data, config.split, parts.listed, say, parts.facts)
+        except (ImageError, InterruptedRunError, NonFiniteLossError) as error:
+            alone = isinstance(error, ImageError)
+            write_data(run, config.data, config.split, parts.listed, say, parts.facts, alone=alone)
             raise
     write_data(run, config.data, config.split, parts.listed, say, parts.facts)
     states = {"last epoch": None, f"epoch chosen on {config.select_on}": config.metric}
@@ -239,7 +241,8 @@ def _train(
         networks["the teacher"] = (None, lesson.teacher)
     lesson_words = in_words(facts[TAUGHT]) if lesson is not None else None
     results = results_of(config, parts, networks, lesson_words)
-    write_json(run / "results.json", results)
+    if is_first():
+        write_json(run / "results.json", results)
     return results
 
 

@@ -1,13 +1,13 @@
 """Teachers: from a run folder or a file of published weights, and what they say of images."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from gan_forensics.data import Source, take
+from gan_forensics.data import Source, Transform, take
+from gan_forensics.data.pipeline import Batch
 from gan_forensics.data.sources import describe
 from gan_forensics.distill.architectures import architecture
 from gan_forensics.distill.classifier_build import load_classifier
@@ -143,13 +143,11 @@ class Taught:
         return describe(self.source, index)
 
 
-def with_settings(
-    smoothing: float, how: Distillation | None, crops: Callable[..., Any] | None
-) -> Callable[..., Any]:
+def with_settings(smoothing: float, how: Distillation | None, crops: Transform | None) -> Transform:
     """The `transform` of training batches: crops, and the numbers that `objective` reads."""
 
-    def transform(batch: dict[str, np.ndarray], rng: np.random.Generator):
-        batch = batch if crops is None else crops(batch, rng)
+    def apply(batch: Batch, drawn: Batch) -> Batch:
+        batch = batch if crops is None else crops.apply(batch, drawn)
         batch = {key: batch[key] for key in ("image", "label", "teacher") if key in batch}
         numbers = {"alpha": smoothing}
         if how is not None:
@@ -157,4 +155,4 @@ def with_settings(
         count = len(batch["label"])
         return {**batch, **{k: np.full(count, v, np.float32) for k, v in numbers.items()}}
 
-    return transform
+    return Transform(apply) if crops is None else crops._replace(apply=apply)

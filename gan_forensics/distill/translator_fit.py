@@ -60,14 +60,22 @@ class PairBatches:
         pairs: Pairs,
         *,
         top: Mapping[str, Sequence[np.ndarray]] | None = None,
+        shard: tuple[int, int] = (0, 1),
     ):
         """Batches of pairs of ids, with the logits of a teacher, `teacher_top_logits`, or without.
+
+        Of several processes, `shard` of `TokenBatches`, each gets its part.
 
         Raises:
             ValueError: as `TokenBatches`.
         """
         self.pairs = TokenBatches(
-            *pairs, tokens=config.tokens, seed=config.seed, longest=config.longest, extra=top
+            *pairs,
+            tokens=config.tokens,
+            seed=config.seed,
+            longest=config.longest,
+            extra=top,
+            shard=shard,
         )
         self._told = {"alpha": config.label_smoothing}
         if top:

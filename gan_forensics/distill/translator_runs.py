@@ -6,6 +6,7 @@ sequence `teacher_output.txt`: what its teacher made of the sentences, a line ea
 
 import hashlib
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from gan_forensics.distill.translator_fit import (
     teacher_top_logits,
 )
 from gan_forensics.files import write_json, write_text, written_beside
+from gan_forensics.runtime import is_first
 from gan_forensics.train import Cadence, Plateau, RunFolderError, TrainState, fit, load_state
 
 TEACHER_OUTPUT = "teacher_output.txt"
@@ -131,7 +133,7 @@ def train_translator(
     say(f"vocabulary: {len(vocabulary)} pieces{', those of the teacher' if teacher else ''}")
     learner = translator_learner(config, len(vocabulary))
     train, validate = (_encoded(text, vocabulary, config.longest, say) for text in texts)
-    if not started:
+    if not started and is_first():
         with written_beside(run / VOCABULARY) as partial:
             partial.write_bytes(vocabulary.model)
     facts: dict[str, Any] = {
@@ -154,11 +156,16 @@ def train_translator(
             top = teacher_top_logits(teacher, train.source, train.target, k=teaching.top_k)
         else:
             path = run / TEACHER_OUTPUT
-            if not started:
-                say(f"the teacher translates {len(train.text)} sentences, once: {path}")
-                _write_output(path, teacher, train.text, config.longest)
-            train = train._replace(target=_read_output(path, vocabulary, len(train.text)))
-    batches = PairBatches(config, (train.source, train.target), top=top)
+            with tempfile.TemporaryDirectory() as folder:
+                if not started:
+                    say(f"the teacher translates {len(train.text)} sentences, once: {path}")
+                    # Each process makes them for itself, and that of process 0 stays.
+                    path = path if is_first() else Path(folder) / TEACHER_OUTPUT
+                    _write_output(path, teacher, train.text, config.longest)
+                target = _read_output(path, vocabulary, len(train.text))
+            train = train._replace(target=target)
+    shard = (jax.process_index(), jax.process_count())
+    batches = PairBatches(config, (train.source, train.target), top=top, shard=shard)
     if gone := batches.pairs.left_out:  # Only what a teacher wrote can have become longer.
         say(f"{gone} of the teacher's translations are longer than {config.longest} tokens in the "
             "vocabulary's pieces: left out")  # fmt: skip
@@ -178,7 +185,6 @@ def train_translator(
         learner, batches, run=run, cadence=cadence, seed=config.seed, facts=facts,
         evaluate=evaluate, best=METRIC, plateau=stop, **options,
     )  # fmt: skip
-    write_json(run / "data.json", {"train": texts[0].facts, "validation": texts[1].facts})
     best = load_state(run, learner, best=METRIC)
     found = evaluate(best)
     results = {
@@ -193,7 +199,9 @@ def train_translator(
             f"read at T = {config.temperature:g}",
         },
     }
-    write_json(run / "results.json", results)
+    if is_first():
+        write_json(run / "data.json", {"train": texts[0].facts, "validation": texts[1].facts})
+        write_json(run / "results.json", results)
     return results
 
 

@@ -12,6 +12,7 @@ from gan_forensics.files.paths import (
     check_folder_out,
     in_words,
     is_stream,
+    refuse_remote,
 )
 from gan_forensics.files.plain import plain_path
 from gan_forensics.files.private import private_folder, refuse_links
@@ -28,7 +29,14 @@ from gan_forensics.files.reader import (
 from gan_forensics.files.showing import escaped, file_stem, listed, natural_order, shown
 from gan_forensics.files.tables import Csv, read_csv, rows_kept, write_csv
 from gan_forensics.files.terminal import say, tell
-from gan_forensics.files.writer import names_it, no_link, write_json, write_text, written_beside
+from gan_forensics.files.writer import (
+    names_it,
+    no_link,
+    write_json,
+    write_text,
+    written_beside,
+    written_once,
+)
 
 __all__ = [
     "check_file_in",
@@ -55,6 +63,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "refuse_links",
+    "refuse_remote",
     "rows_kept",
     "say",
     "sha256_of",
@@ -66,4 +75,5 @@ __all__ = [
     "write_json",
     "write_text",
     "written_beside",
+    "written_once",
 ]

@@ -22,6 +22,20 @@ _IN_WORDS = {
     errno.EDQUOT: "your share of the disk is full",
     errno.EFBIG: "larger than files may be here (ulimit -f)",
 }
+# How what an address names comes to a folder of this machine.
+_MEND = {
+    "gs gcs": "mount the bucket (gcsfuse BUCKET FOLDER) or copy it (gcloud storage cp -r)",
+    "s3 s3a s3n r2": "mount the bucket (mount-s3 BUCKET FOLDER) or copy it (aws s3 sync)",
+    "az abfs abfss adl wasb wasbs": "mount the container (blobfuse2) or copy it (azcopy copy)",
+    "hdfs webhdfs viewfs": "mount it (hadoop-fuse-dfs) or copy it (hdfs dfs -get)",
+    "http https ftp ftps": "download it (curl -LO)",
+    "memory": "write it to a folder",
+    "file": "leave out file://",
+}
+_MEND = {scheme: mend for schemes, mend in _MEND.items() for scheme in schemes.split()}
+_ADDRESS = re.compile(r"(?:^|[:,=])(([A-Za-z][A-Za-z0-9+.-]+)://[^\s,]*)")
+# What a `Path` makes of one.
+_CUT = re.compile(rf"({'|'.join(_MEND)}):/(?!/)")
 # What a shell's `>` writes to as it is: the system's own names of open files.
 _OPEN_FILE = re.compile(r"/dev/(stdout|stderr|fd/[0-9]+)|/proc/self/fd/[0-9]+")
 
@@ -39,6 +53,40 @@ def in_words(error: OSError) -> str:
     return f"{shown(path)}: {words}" if path else words
 
 
+def refuse_remote(place: str | os.PathLike, option: str = "") -> None:
+    """Refuse the address of a store, such as gs://bucket/run, where a place on this machine serves.
+
+    Nothing is fetched, and a local folder of that name is never made. One that is there, `gs:`, can
+    be given as ./gs:/run.
+
+    Args:
+        place: a path, or the name of data that holds one.
+        option: that names it.
+
+    Raises:
+        ValueError: naming the address, and how it comes to a folder.
+
+    Example:
+        >>> refuse_remote("runs/mine"), refuse_remote("folder:photos")
+        (None, None)
+        >>> refuse_remote("s3://bucket/run", "--out")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: --out s3://bucket/run: only folders and files of this machine are read ...
+    """
+    text = str(place)
+    if found := _ADDRESS.search(text):
+        address, scheme = found[1], found[2]
+    elif (found := _CUT.match(text)) and not os.path.isdir(f"{found[1]}:"):
+        address, scheme = text.replace(":/", "://", 1), found[1]
+    else:
+        return
+    mend = _MEND.get(scheme.lower(), "mount or copy it")
+    raise ValueError(
+        f"{option + ' ' * bool(option)}{shown(address)}: only folders and files of this machine "
+        f"are read and written: {mend}, and give the local path"
+    )
+
+
 def open_file(path: Path | str) -> int | None:
     """The number of the open file that a path such as /dev/stdout names; None for others."""
     match = _OPEN_FILE.fullmatch(os.path.abspath(path))
@@ -51,7 +99,7 @@ def is_stream(path: Path | str) -> bool:
     """Whether a path is a device, a pipe or an open file, which gets the bytes and stays.
 
     Raises:
-        ValueError: for a link, since nothing is written through one, and for a disk.
+        ValueError: for a link, since nothing is written through one, for a disk, and an address.
 
     Example:
         >>> is_stream("/dev/null"), is_stream("scores.csv")
@@ -59,6 +107,7 @@ def is_stream(path: Path | str) -> bool:
     """
     if open_file(path) is not None:
         return True
+    refuse_remote(path)
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -91,6 +140,7 @@ def check_folder_out(
         Traceback (most recent call last):
         ValueError: --out /dev/null/runs: /dev/null is no folder; choose another place
     """
+    refuse_remote(path, option)
     path, given = Path(path), path if given is None else given
     # lexists: a link that leads nowhere is in the way too.
     there = next((some for some in (path, *path.parents) if os.path.lexists(some)), Path())
@@ -116,6 +166,7 @@ def check_file_out(path: Path | str, option: str = "--out") -> None:
         Traceback (most recent call last):
         ValueError: --png -: for standard output give /dev/stdout
     """
+    refuse_remote(path, option)
     path = Path(path)
     if str(path) == "-":
         raise ValueError(f"{option} -: for standard output give /dev/stdout")
@@ -146,6 +197,7 @@ def check_file_in(path: Path | str, what: str) -> None:
         Traceback (most recent call last):
         FileNotFoundError: missing.csv: no such file; give a table of scores
     """
+    refuse_remote(path)
     if os.path.isdir(path):
         raise ValueError(f"{shown(path)}: it is a folder; give {what}")
     if not os.path.exists(path):

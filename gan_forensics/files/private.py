@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from gan_forensics.files.paths import refuse_remote
 from gan_forensics.files.showing import shown
 
 
@@ -65,6 +66,7 @@ def refuse_links(folder: Path | str) -> None:
         Traceback (most recent call last):
         ValueError: runs/mine/last: it is a link; run folders hold plain files ...
     """
+    refuse_remote(folder)
     for path, folders, files in os.walk(folder):
         for name in (*folders, *files):
             mode = os.lstat(os.path.join(path, name)).st_mode

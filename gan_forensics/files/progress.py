@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.files.showing import shown
-from gan_forensics.files.terminal import say
+from gan_forensics.files.terminal import is_hushed, say
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -44,7 +44,7 @@ def progress_bar(
         on: whether anything is shown.
     """
     # Without standard error, as of daemons, nobody looks.
-    on = on and sys.stderr is not None and not os.environ.get("TQDM_DISABLE")
+    on = on and sys.stderr is not None and not os.environ.get("TQDM_DISABLE") and not is_hushed()
     lines = on and not _draws_bars()
     if lines and not _has_widgets():
         return Lines(things, unit=unit, total=total, initial=initial, desc=desc)

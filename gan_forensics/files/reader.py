@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gan_forensics.files.paths import refuse_remote
 from gan_forensics.files.showing import shown
 
 # Settings, results and manifests are far smaller; Python needs some twenty times as much for them.
@@ -36,6 +37,7 @@ def open_regular(path: Path | str) -> Iterator[BinaryIO]:
         Traceback (most recent call last):
         ValueError: /dev/null: it is not a regular file
     """
+    refuse_remote(path)
     opener = lambda name, flags: os.open(name, flags | os.O_NONBLOCK)  # noqa: E731
     with open(path, "rb", opener=opener) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -185,8 +185,18 @@ def write_cells(
     writer.writerows([cell(value) for value in row] for row in rows)
 
 
-def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table of one or more rows with equal keys; cells as `cell` has them.
+def write_csv(
+    path: Path | str,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Write a table of rows with equal keys; cells as `cell` has them, None as an empty one.
+
+    Args:
+        path: of the file.
+        rows: one or more; or any number, one by one, where the columns are named.
+        columns: by default the keys of the first row.
 
     Example:
         >>> rows = [{"seed": 0, "fid": 12.5}, {"seed": 1, "fid": 13.0}]  # doctest: +SKIP
@@ -196,9 +206,12 @@ def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
         0,12.5
         1,13.0
     """
-    with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    if columns is None:
+        rows = list(rows)
         columns = list(rows[0])
-        write_cells(file, [columns, *([row[name] for name in columns] for row in rows)])
+    names = list(columns)
+    with written_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        write_cells(file, itertools.chain([names], ([row[name] for name in names] for row in rows)))
 
 
 @contextmanager

@@ -21,8 +21,26 @@ MOST_LINES = 20
 _SPELLED = {"±": "+-", "–": "-", "…": "...", "×": "x", "•": "*"}
 
 
-def say(*lines: object) -> None:
+_hushed = False
+
+
+def hush() -> None:
+    """Print nothing from now on but what is always said: another process says the same."""
+    global _hushed
+    _hushed = True
+
+
+def is_hushed() -> bool:
+    """Whether `hush` was called."""
+    return _hushed
+
+
+def say(*lines: object, always: bool = False) -> None:
     """Lines on standard error, beside progress bars and what others read.
+
+    Args:
+        lines: to print.
+        always: of many processes that say the same, whether each does: its errors.
 
     Example:
         >>> import contextlib
@@ -31,7 +49,8 @@ def say(*lines: object) -> None:
         ...     say("2 images left out")
         2 images left out
     """
-    _print(lines, sys.stderr)
+    if always or not _hushed:
+        _print(lines, sys.stderr)
 
 
 def tell(*lines: object) -> None:
@@ -42,7 +61,8 @@ def tell(*lines: object) -> None:
         fid 12.5
         kid 0.1
     """
-    _print(lines, sys.stdout)
+    if not _hushed:
+        _print(lines, sys.stdout)
 
 
 def _print(lines: tuple[object, ...], file) -> None:

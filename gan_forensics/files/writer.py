@@ -98,6 +98,37 @@ def written_beside(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
+def written_once(path: Path | str) -> Iterator[Path]:
+    """As `written_beside`, for a file that the first of several processes writes, and no other.
+
+    Raises:
+        FileExistsError: at the end, when there is one already; it is left as it is.
+
+    Example:
+        >>> with written_once("plan.jsonl") as path:  # doctest: +SKIP
+        ...     path.write_text("the first one's")
+        15
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    create(partial := drawn_beside(path), path)
+    try:
+        with names_it(path):
+            yield partial
+            try:
+                os.link(partial, path)
+            except OSError as error:
+                if isinstance(error, FileExistsError) or os.path.lexists(path):
+                    raise FileExistsError(
+                        errno.EEXIST, os.strerror(errno.EEXIST), str(path)
+                    ) from None
+                # A file system without hard links.
+                os.rename(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def names_it(path: Path) -> Iterator[None]:
     """Name `path` where there is no room for what is written; such errors name no file.
 

@@ -20,7 +20,7 @@ from jaxtyping import Int, UInt8
 
 from gan_forensics.data import ArraySource, Source, chunks, take, to_float, to_uint8
 from gan_forensics.data.perturbations import RandomCorruption
-from gan_forensics.data.pipeline import Batch
+from gan_forensics.data.pipeline import Batch, Transform
 from gan_forensics.forensics import attribution_networks as networks
 from gan_forensics.forensics.attribution_networks import AT_ONCE, NETWORKS, NeuralModel
 from gan_forensics.forensics.repmix import draw_weights
@@ -47,29 +47,37 @@ EPOCHS_BETWEEN = 2
 
 
 class Mixtures:
-    """What becomes of a batch of anchors in training, the `transform` of `Batches`."""
+    """What becomes of a batch of anchors in training; `transform` is that of `Batches`."""
 
     def __init__(self, source: Source, config: "AttributionConfig", side: int, *, images: int):
         self.source, self.images, self.side = source, images, side
         self.concentration, self.flip = config.mix_concentration, config.flip
         self.perturbation = perturbation_of(config)
+        self.transform = Transform(self._mixed, self._drawn)
 
-    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+    def _drawn(self, rng: np.random.Generator, rows: Int[np.ndarray, " b"]) -> Batch:
+        """The partners of anchors [b, n - 1], their weights and what each is seeded by [b, n]."""
+        count, n = len(rows), self.images
+        partners = rng.integers(len(self.source), size=(count, n - 1))
+        weight = draw_weights(rng, count, images=n, concentration=self.concentration)
+        return {
+            "partners": partners,
+            "weight": weight,
+            "seed": rng.integers(2**63, size=(count, n)),
+        }
+
+    def _mixed(self, batch: Batch, drawn: Batch) -> Batch:
         """Anchors [b] with their partners: images [b n], labels and weights [b, n]."""
-        count, n = len(batch["image"]), self.images
         pixels, label = to_uint8(batch["image"], range=(-1, 1))[:, None], batch["label"][:, None]
-        if n > 1:
-            drawn = rng.integers(len(self.source), size=count * (n - 1))
-            others = take(self.source, drawn)
-            shape = (count, n - 1)
+        if self.images > 1:
+            others = take(self.source, drawn["partners"].ravel())
+            shape = drawn["partners"].shape
             partners = others["image"].reshape(*shape, *pixels.shape[2:])
             pixels = np.concatenate([pixels, partners], 1)
             label = np.concatenate([label, others["label"].reshape(shape)], 1)
-        weight = draw_weights(rng, count, images=n, concentration=self.concentration)
-        flat = pixels.reshape(-1, *pixels.shape[2:])
-        seeds = rng.integers(2**63, size=len(flat))
+        flat, seeds = pixels.reshape(-1, *pixels.shape[2:]), drawn["seed"].ravel()
         made = [self._one(x, np.random.default_rng(s)) for x, s in zip(flat, seeds, strict=True)]
-        return {"image": to_float(np.stack(made)), "label": label, "weight": weight}
+        return {"image": to_float(np.stack(made)), "label": label, "weight": drawn["weight"]}
 
     def _one(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < self.flip:
@@ -127,9 +135,12 @@ def train_network(
         raise ValueError(f"a batch of {config.batch_size} images has no mixtures of {mixed}")
     source, _ = train
     inputs = dict(row.prepare(source))
-    transform = Mixtures(source, config, side, images=mixed)
+    mixtures = Mixtures(source, config, side, images=mixed)
     batches = process_batches(
-        source, batch_size=config.batch_size // mixed, seed=config.seed, transform=transform
+        source,
+        batch_size=config.batch_size // mixed,
+        seed=config.seed,
+        transform=mixtures.transform,
     )
     epoch = batches.batches_per_epoch
 

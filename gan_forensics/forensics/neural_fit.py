@@ -13,12 +13,12 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from gan_forensics.data import ArraySource, as_images
+from gan_forensics.data import ArraySource, Batches, as_images
 from gan_forensics.forensics.neural import OF_ONE_SIZE, NeuralDetector, init_variables, make_network
 from gan_forensics.forensics.neural_statistics import side_of, statistics
 from gan_forensics.forensics.neural_training import NETWORK, detector_update
 from gan_forensics.runtime import jit, random_key
-from gan_forensics.train import Update, init_state, make_step, process_batches
+from gan_forensics.train import Update, init_state, make_step
 
 LEARNING_RATE = 1e-3
 
@@ -82,7 +82,7 @@ def fit_network(
         variables["batch_stats"] = found
     state = init_state((update,), {NETWORK: variables.pop("params")}, {NETWORK: variables})
     key = random_key(seed)
-    with closing(process_batches(source, batch_size=batch_size, seed=seed)) as batches:
+    with closing(Batches(source, batch_size=batch_size, seed=seed)) as batches:
         for _ in range(steps):
             batch = jax.tree.map(lambda leaf: leaf[None], next(batches))
             state, _ = step(state, batch, key)

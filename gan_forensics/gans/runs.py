@@ -120,8 +120,9 @@ def train_gan(
             sample=sampler(gan, source, say=say),
             **options,
         )
-    except (ImageError, InterruptedRunError, NonFiniteLossError):
-        write_data(run, config.data, config.split, source, say, about)
+    except (ImageError, InterruptedRunError, NonFiniteLossError) as error:
+        alone = isinstance(error, ImageError)
+        write_data(run, config.data, config.split, source, say, about, alone=alone)
         raise
     except RunFolderError as error:
         if "gan.decay_steps: " not in str(error):

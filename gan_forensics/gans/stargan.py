@@ -25,8 +25,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
-from gan_forensics.data import as_images, to_float, to_uint8
-from gan_forensics.data.pipeline import Batch
+from gan_forensics.data import Transform, as_images, to_float, to_uint8
+from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.files import listed
 from gan_forensics.gans.filled_batches import filled_batches
 from gan_forensics.gans.game import init_network
@@ -159,9 +159,14 @@ def generator_loss(
     return Loss(value, {"adversarial": adversarial, **metrics})
 
 
-def with_targets(batch: Batch, rng: np.random.Generator) -> Batch:
-    """A minibatch with "targets": the labels of its images in another order."""
-    return {**batch, "targets": rng.permutation(batch["attributes"])}
+def with_targets(source: AttributeSource) -> Transform:
+    """Gives minibatches of a source "targets": the labels of their images in another order."""
+    return Transform(
+        lambda batch, drawn: {**batch, "targets": drawn["targets"]},
+        lambda rng, rows: {
+            "targets": np.stack([source.attributes_of(int(row)) for row in rng.permutation(rows)])
+        },
+    )
 
 
 def rate_after(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_forensics.data import ImageError, SkipBad, image_grid, open_attributes, save_png, take
-from gan_forensics.data.attributes import AttributeSource, labels_of_all
+from gan_forensics.data.attributes import AttributeSource
 from gan_forensics.data.run_data import say_taken, write_data
 from gan_forensics.files import listed
 from gan_forensics.gans.stargan import KIND, StarGan, build_stargan, translate, with_targets
@@ -88,7 +88,7 @@ def train_stargan(
         batch_size=config.batch_size,
         seed=config.seed,
         flip=config.flip,
-        transform=with_targets,
+        transform=with_targets(labelled),
     )
     chosen = np.random.default_rng(config.seed).permutation(len(source))[:_ROWS]
     shown = take(source, np.sort(chosen))
@@ -106,8 +106,9 @@ def train_stargan(
             sample=sample,
             **options,
         )
-    except (ImageError, InterruptedRunError, NonFiniteLossError):
-        write_data(run, config.data, config.split, source, say, {"domains": about})
+    except (ImageError, InterruptedRunError, NonFiniteLossError) as error:
+        alone = isinstance(error, ImageError)
+        write_data(run, config.data, config.split, source, say, {"domains": about}, alone=alone)
         raise
     write_data(run, config.data, config.split, source, say, {"domains": about})
     return gan, state
@@ -166,7 +167,7 @@ def _domains(config: StarGanConfig, source: AttributeSource) -> str:
     if not exclusive:
         return line
     columns = [config.attributes.index(name) for name in exclusive]
-    counts = np.array([labels[columns].sum() for labels in labels_of_all(source)])
+    counts = np.array([source.attributes_of(row)[columns].sum() for row in range(len(source))])
     none, several = (int(found.sum()) for found in (counts == 0, counts > 1))
     if none or several:
         line += (

@@ -2,8 +2,23 @@
 
 from gan_forensics.runtime.compilation_cache import keep_compiled, say_what_compiles
 from gan_forensics.runtime.compiler import jit
+from gan_forensics.runtime.distributed import (
+    OtherProcessError,
+    from_first,
+    gathered,
+    is_first,
+    join,
+)
 from gan_forensics.runtime.memory import keep_scratch_memory
-from gan_forensics.runtime.mesh import data_mesh, jit_step, replicated, split_over_data, to_mesh
+from gan_forensics.runtime.mesh import (
+    data_mesh,
+    jit_step,
+    local_copy,
+    on_all,
+    replicated,
+    split_over_data,
+    to_mesh,
+)
 from gan_forensics.runtime.once import once_for_equal
 from gan_forensics.runtime.precision import (
     Precision,
@@ -17,11 +32,18 @@ __all__ = [
     "check_precision",
     "computation_dtype",
     "data_mesh",
+    "from_first",
+    "gathered",
+    "is_first",
     "jit",
     "jit_step",
+    "join",
     "keep_compiled",
     "keep_scratch_memory",
+    "local_copy",
+    "on_all",
     "once_for_equal",
+    "OtherProcessError",
     "Precision",
     "products",
     "random_key",

@@ -23,6 +23,7 @@ import jax
 from tqdm import tqdm
 
 from gan_forensics.files import private_folder, say
+from gan_forensics.files.terminal import is_hushed
 
 # A folder in place of the user's cache folder; OFF switches the cache off.
 VARIABLE, OFF = "GAN_FORENSICS_CACHE", "off"
@@ -170,5 +171,7 @@ class _Patience(logging.Filter):
 
 
 def _say(name: str) -> None:
+    if is_hushed():
+        return
     kept = jax.config.jax_compilation_cache_dir  # pyright: ignore
     tqdm.write(f"compiling {name} ..." + (" (kept for the next run)" if kept else ""), sys.stderr)

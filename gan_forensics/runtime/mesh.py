@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
@@ -22,7 +23,9 @@ _mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh traced
 
 
 def data_mesh(devices=None) -> Mesh:
-    """A mesh over the given devices (default: all of all processes) with the axis `data`.
+    """A mesh over the given devices with the axis `data`; by default over all of all processes.
+
+    Those of a process lie side by side, so that its part of a batch does.
 
     Example:
         >>> import jax
@@ -30,7 +33,9 @@ def data_mesh(devices=None) -> Mesh:
         >>> mesh.axis_names, mesh.size
         (('data',), 1)
     """
-    return Mesh(np.asarray(jax.devices() if devices is None else devices), ("data",))
+    if devices is None:
+        devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.asarray(devices), ("data",))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -45,6 +50,45 @@ def replicated(mesh: Mesh) -> NamedSharding:
         True
     """
     return NamedSharding(mesh, PartitionSpec())
+
+
+def on_all(values: PyTree, mesh: Mesh) -> PyTree:
+    """Copies of arrays on every device of a mesh; each process has the same values at hand.
+
+    Unlike `jax.device_put`, which has the devices of several processes compare theirs.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import data_mesh, on_all
+        >>> on_all({"kernel": jnp.ones(3)}, data_mesh())["kernel"].is_fully_replicated
+        True
+    """
+    whole = replicated(mesh)
+    if jax.process_count() == 1:
+        return jax.device_put(values, whole)
+
+    def place(array):
+        if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            implementation = jax.random.key_impl(array)
+            return jax.random.wrap_key_data(place(jax.random.key_data(array)), impl=implementation)
+        array = np.asarray(array)
+        return jax.make_array_from_callback(array.shape, whole, lambda index: array[index])
+
+    return jax.tree.map(place, values)
+
+
+def local_copy(state: PyTree) -> PyTree:
+    """What every device holds, as arrays of this process alone: the state itself, of one process.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import local_copy
+        >>> local_copy({"kernel": jnp.ones(3)})["kernel"].shape
+        (3,)
+    """
+    if jax.process_count() == 1:
+        return state
+    return jax.tree.map(lambda array: array.addressable_data(0), state)
 
 
 def split_batch(mesh: Mesh) -> NamedSharding:

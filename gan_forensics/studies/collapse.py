@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_forensics.data import Batches
 from gan_forensics.data.sources import Source
 from gan_forensics.data.stacked import Stacked
 from gan_forensics.data.toy_points import WORLDS, World
@@ -23,7 +24,6 @@ from gan_forensics.train import (
     Learner,
     NonFiniteLossError,
     TrainState,
-    process_batches,
     train_seeds,
 )
 
@@ -144,7 +144,7 @@ def batches_of(gan: Gan, source: Source) -> Callable[[int], Iterator[Any]]:
     """Seed -> minibatches of a source, closed when they are no longer asked for."""
 
     def batches(seed: int) -> Iterator[Any]:
-        made = process_batches(source, batch_size=gan.config.batch_size, seed=seed)
+        made = Batches(source, batch_size=gan.config.batch_size, seed=seed)
         with closing(made):
             yield from made
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from gan_forensics.files import (
     check_folder_out,
@@ -95,7 +96,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers as policies
 
-        best = self._best
+        best, me = self._best, jax.process_index()
         self.folder.mkdir(parents=True, exist_ok=True)
         kept: list[policies.PreservationPolicy] = [policies.LatestN(self._keep)]
         if best:
@@ -108,6 +109,13 @@ class Checkpoints:
                 preservation_policy=policies.AnyPreservationPolicy(kept),
                 best_fn=(lambda m: m[best]) if best else None,
                 best_mode="min",
+                # Whoever has one open writes alone.
+                create=False,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=me,
+                    active_processes={me} if jax.process_count() > 1 else None,
+                    barrier_sync_key_prefix="checkpoints" if jax.process_count() > 1 else None,
+                ),
             ),
         )
         self._open.callback(manager.close)
@@ -146,6 +154,9 @@ class Checkpoints:
         if state.average:
             host = {**host, RECORD: WITHOUT_START}
         ranked = {self._best: (metrics or {}).get(self._best, UNRANKED)} if self._best else None
+        if jax.process_count() > 1:
+            # Orbax takes arrays of all processes, or of none; this one has the whole state.
+            state = jax.tree.map(np.asarray, state)
         try:
             self._manager.save(
                 step,
@@ -154,8 +165,7 @@ class Checkpoints:
             )
             if problem := _misfit(self._plain / str(step), state):
                 raise ValueError(f"what was written cannot be read again: {problem}")
-            if jax.process_index() == 0:
-                _write_manifest(self.folder / str(step))
+            _write_manifest(self.folder / str(step))
         except Exception as error:
             # Exactly this step's folder and Orbax's temporary ones: never 120 for 12.
             for rest in (self.folder / str(step), *self.folder.glob(f"{step}.*")):
@@ -188,7 +198,7 @@ class Checkpoints:
         for step in sorted(steps, key=lambda step: (step == first, step), reverse=True):
             problem = manifest_problem(self.folder / str(step), most=most)
             if problem is None:
-                state, host = _read(self._plain / str(step), template, self.folder / str(step))
+                state, host = self.read(step, template)
                 if int(state.step) == step:
                     return state, host
                 problem = f"it is a copy of step {int(state.step)}"
@@ -210,6 +220,14 @@ class Checkpoints:
                 "start anew in another folder"
             )
         return None
+
+    def read(self, step: int, template: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """One checkpoint and its host record, which is known to be whole.
+
+        Raises:
+            CheckpointError: when it cannot be read.
+        """
+        return _read(self._plain / str(step), template, self.folder / str(step))
 
     def _rank(self, step: int) -> tuple[float, int]:
         """The metric of a step, and among equal ones the newest first."""

@@ -76,7 +76,7 @@ def process_batches(source: Source, *, batch_size: int, seed: int, **options: An
         options: further ones.
 
     Raises:
-        ValueError: for a batch that cannot be split evenly, and as `Batches`.
+        ValueError: as `Batches`.
 
     Example:
         >>> import numpy as np
@@ -88,11 +88,8 @@ def process_batches(source: Source, *, batch_size: int, seed: int, **options: An
         ((4, 8, 8, 3), 'float32')
         >>> batches.close()
     """
-    processes = jax.process_count()
-    if batch_size % processes:
-        raise ValueError(f"a batch of {batch_size} cannot be split over {processes} processes")
-    shard = (jax.process_index(), processes)
-    return Batches(source, batch_size=batch_size // processes, seed=seed, shard=shard, **options)
+    shard = (jax.process_index(), jax.process_count())
+    return Batches(source, batch_size=batch_size, seed=seed, shard=shard, **options)
 
 
 def from_config(run: Path | str, kind: str, make: Callable[[dict[str, Any]], Made]) -> Made:
@@ -167,7 +164,8 @@ def load_state(run: Path | str, learner: Learner, *, best: str | None = None) ->
         raise RunFolderError(
             f"{shown(run)}: its config asks for what cannot be ({reason}): train it again"
         ) from error
-    sharding = replicated(data_mesh())
+    # Of many processes each has the state for itself: what follows need not be done by all.
+    sharding = replicated(data_mesh(jax.local_devices()))
     template = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
     )

@@ -5,10 +5,12 @@ text: it is given a learner, minibatches, and functions to call.
 """
 
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,12 +21,30 @@ from jax.sharding import Mesh
 
 from gan_forensics.files import say, shown
 from gan_forensics.files.progress import progress_bar
-from gan_forensics.runtime import data_mesh, jit_step, products, random_key, replicated, to_mesh
+from gan_forensics.runtime import (
+    data_mesh,
+    from_first,
+    gathered,
+    is_first,
+    jit_step,
+    local_copy,
+    on_all,
+    products,
+    random_key,
+    to_mesh,
+)
+from gan_forensics.runtime.distributed import (
+    asked_to_stop,
+    at_step,
+    before_first_step,
+    forward_interrupt,
+    losing_none,
+)
 from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner, without_older_start
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
-from gan_forensics.train.run_folder import RunFolderError, claim, writing
+from gan_forensics.train.run_folder import RunFolderError, holding
 from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
 
 Callback = Callable[[TrainState, dict[str, float]], object]
@@ -128,6 +148,11 @@ def fit(
     N + M steps in one go and N steps, an interruption of any kind, and M steps give the same
     state bit for bit on the same hardware.
 
+    Of many processes (`gan_forensics.runtime.join`) each calls it alike, with its own part of the
+    minibatches; the run folder is one that all of them share. Process 0 alone writes there, but all
+    enter `evaluate` and `sample`, and all end together. States that functions are given, and that
+    is returned, are those of this process.
+
     Args:
         learner: what learns; its config is saved, and compared when resuming.
         batches: this process's minibatches.
@@ -188,15 +213,18 @@ def fit(
     initial = jax.tree.map(np.array, start or learner.start(seed))
     with ExitStack() as stack:
         stack.enter_context(products(learner.precision))
-        state, rule, restored = jax.device_put(initial, replicated(mesh)), PlateauState(), None
+        stack.enter_context(losing_none())
+        state, rule, restored = on_all(initial, mesh), PlateauState(), None
         checkpoints = log = None
         if run is not None:
-            stack.enter_context(writing(run))
             config = {learner.kind: dict(learner.config), **(facts or {})}
-            claim(run, config, getattr(batches, "fingerprint", dict)(), resume=resume)
-            checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
+            data = getattr(batches, "fingerprint", dict)()
+            stack.enter_context(holding(run, config, data, resume=resume))
+            checkpoints = Checkpoints(
+                run, keep=cadence.keep, best=best if is_first() else None, read_only=not is_first()
+            )
             stack.enter_context(closing(checkpoints))
-            restored = checkpoints.restore(state)
+            restored = _restored(checkpoints, local_copy(state))
         if checkpoints and restored:
             state, host = restored
             if start is not None and int(start.step) != int(state.step):
@@ -214,10 +242,11 @@ def fit(
                     "another folder"
                 ) from error
             state = without_older_start(learner, state, host, lambda: initial.params)
+            state = on_all(state, mesh)
         if plateau and (rule.stopped or 0 < plateau.stop_after <= rule.unimproved):
-            return state  # It stopped early, and is done.
+            return local_copy(state)  # It stopped early, and is done.
         first = int(state.step)
-        if run is not None:
+        if run is not None and is_first():
             log = MetricLog(run, last_step=first, tensorboard=tensorboard)
             stack.enter_context(closing(log))
         stop = stack.enter_context(_stop_signals())
@@ -225,15 +254,23 @@ def fit(
             total=cadence.steps,
             initial=first,
             unit="step",
-            on=progress and jax.process_index() == 0,
+            on=progress and is_first(),
             desc=shown(run.name if run else learner.kind, most=60),
         )
         bar, players = stack.enter_context(bar), [update.name for update in learner.updates]
         metrics = _Metrics(log, bar, checkpoints, cadence.log_every, every or {}, players)
         step = jit_step(make_step(learner.updates, average_decay=learner.average_decay), mesh)
-        key = jax.device_put(random_key(seed), replicated(mesh))
+        key, compiled = on_all(random_key(seed), mesh), dict[tuple, Callable]()
         for now in range(first + 1, cadence.steps + 1):
-            state, pending = step(state, to_mesh(_stacked(batches, per_step), mesh), key)
+            placed = to_mesh(_stacked(batches, per_step), mesh)
+            # Those of sentences have several; all processes meet when each has compiled for one.
+            shapes = tuple(leaf.shape for leaf in jax.tree.leaves(placed))
+            if jax.process_count() > 1 and shapes not in compiled:
+                compiled[shapes] = step.lower(state, placed, key).compile()
+                before_first_step()
+                gathered(0, "compiling")
+            at_step(now)
+            state, pending = compiled.get(shapes, step)(state, placed, key)
             # The metrics of the step before: fetching them does not wait for this one.
             metrics.collect()
             metrics.pending = (now, pending)
@@ -241,16 +278,19 @@ def fit(
             metrics.log_if_due(now - 1)
             metrics.call_if_due(now, state)
             last, evaluation = now == cadence.steps, {}
+            stopped = bool(stop) if jax.process_count() == 1 else asked_to_stop(now)
             if evaluate and (_due(now, cadence.evaluate_every) or last):
                 metrics.collect()
-                evaluation = evaluate(state)
+                measured = evaluate(local_copy(state))
+                evaluation = from_first(lambda made=measured: made, f"the evaluation of step {now}")
                 metrics.write(now, evaluation)
                 if plateau:
                     rule, reduce, end = observe(plateau, rule, evaluation[plateau.metric])
                     if reduce:
-                        state = scale_learning_rates(
-                            state, factor=plateau.factor, floor=plateau.floor
+                        slower = scale_learning_rates(
+                            local_copy(state), factor=plateau.factor, floor=plateau.floor
                         )
+                        state = on_all(slower, mesh)
                     if end and not last:
                         say(
                             f"stopping early: {plateau.metric} has not improved in "
@@ -259,22 +299,54 @@ def fit(
                     last = last or end
             if sample and run and (_due(now, cadence.sample_every) or last):
                 metrics.collect()
-                (run / "samples").mkdir(exist_ok=True)
-                sample(state, run / "samples" / f"step_{now:08d}")
-            if last or stop or _due(now, cadence.checkpoint_every) or (best and evaluation):
+                _sample(sample, local_copy(state), run, now)
+            if last or stopped or _due(now, cadence.checkpoint_every) or (best and evaluation):
                 metrics.collect()
-                metrics.log_if_due(now, force=last or not stop)
+                metrics.log_if_due(now, force=last or not stopped)
                 if checkpoints:
                     host = {"data": batches.state(), "plateau": asdict(rule)}
-                    checkpoints.save(state, host, metrics=evaluation)
+                    save = partial(checkpoints.save, local_copy(state), host, metrics=evaluation)
+                    from_first(save, f"the checkpoint of step {now}")
             if last:
                 break
-            if stop:
+            if stopped:
+                number = stop[0] if stop else signal.SIGTERM
                 where = f"saved to {checkpoints.folder}; resume {run}" if checkpoints else _IN_ERROR
                 raise InterruptedRunError(
-                    f"{stop[0].name} at step {now}: {where} to go on", stop[0], state
+                    f"{number.name} at step {now}: {where} to go on", number, local_copy(state)
                 )
-        return state
+        return local_copy(state)
+
+
+def _restored(
+    checkpoints: Checkpoints, template: TrainState
+) -> tuple[TrainState, dict[str, Any]] | None:
+    """The newest whole checkpoint, which process 0 looks for and all processes read."""
+    found: list[Any] = []
+
+    def look() -> int | None:
+        found.extend(checkpoints.restore(template) or ())
+        return int(found[0].step) if found else None
+
+    step = from_first(look, "looking for a checkpoint")
+    if step is None:
+        return None
+    if not found:
+        found.extend(checkpoints.read(step, template))
+    return found[0], found[1]
+
+
+def _sample(
+    sample: Callable[[TrainState, Path], None], state: TrainState, run: Path, now: int
+) -> None:
+    """Have all processes draw samples, of which those of process 0 stay."""
+    with ExitStack() as stack:
+        if is_first():
+            folder = run / "samples"
+            folder.mkdir(exist_ok=True)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sample(state, folder / f"step_{now:08d}")
 
 
 def _check_callbacks(every: Any) -> None:
@@ -373,10 +445,11 @@ class _Metrics:
             if _due(now, period):
                 self.collect()
                 # The next step takes the arrays of the state itself.
-                callback(jax.tree.map(jnp.copy, state), _means(self.windows[period]))
+                copy = jax.tree.map(jnp.copy, local_copy(state))
+                callback(copy, _means(self.windows[period]))
 
     def write(self, now: int, metrics: Mapping[str, float]):
-        if self.log and jax.process_index() == 0:
+        if self.log:
             self.log.write(now, metrics)
 
 
@@ -398,7 +471,10 @@ def _due(now: int, every: int) -> bool:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Notes SIGINT and SIGTERM instead of dying at once; a second one is not held back."""
+    """Notes SIGINT and SIGTERM instead of dying at once; a second one is not held back.
+
+    Of many processes SIGTERM is left to JAX, by which all of them hear of it, and SIGINT made one.
+    """
     noted: list[signal.Signals] = []
     old = {}
 
@@ -409,9 +485,12 @@ def _stop_signals() -> Iterator[list[signal.Signals]]:
     def note(number, frame):
         noted.append(signal.Signals(number))
         restore()
+        if many:
+            forward_interrupt()
 
+    many = jax.process_count() > 1
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT,) if many else (signal.SIGINT, signal.SIGTERM):
             old[number] = signal.signal(number, note)
     try:
         yield noted

@@ -13,14 +13,19 @@ what it says is a claim.
 import fcntl
 import json
 import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import jax
+
 from gan_forensics.files import (
     check_folder_out,
+    listed,
     names_it,
     no_link,
     read_json,
@@ -29,9 +34,12 @@ from gan_forensics.files import (
     shown,
     write_json,
 )
+from gan_forensics.runtime import from_first, gathered, is_first
 from gan_forensics.train.checkpoint import Checkpoints
 
 FINGERPRINT = "fingerprint.json"
+# Read by all processes, to see that their folder is one; and the seconds till all must see it.
+_TOKEN, _SHOWN_AFTER = ".shared.json", 15.0
 # Under these names configs say where the data lie.
 _PLACES = ("data", "real", "fake")
 
@@ -67,6 +75,68 @@ def writing(run: Path) -> Iterator[None]:
             lock.truncate(0)
             os.write(lock.fileno(), f"pid {os.getpid()}".encode())  # nothing is left to be flushed
         yield
+
+
+@contextmanager
+def holding(
+    run: Path, config: dict[str, Any], data: Mapping[str, Any], *, resume: bool
+) -> Iterator[None]:
+    """Hold a run folder, claimed for a config and data: process 0 does, and the others see it.
+
+    Arguments are those of `claim`.
+
+    Raises:
+        RunFolderError: as `writing` and `claim`, and of many processes where their settings, data
+            or folders are not the same.
+        OtherProcessError: in the others, for what process 0 finds.
+    """
+    for what, mine in (("settings", config), ("data", dict(data))):
+        mine = json.loads(json.dumps(mine))
+        for index, theirs in enumerate(gathered(mine, f"comparing {what}")):
+            if changes := differences(mine, theirs):
+                raise RunFolderError(
+                    f"process {index} has other {what} than this one (here -> there):"
+                    f"{in_lines(changes)}"
+                )
+    with ExitStack() as stack:
+        from_first(lambda: stack.enter_context(writing(run)), "holding the run folder")
+        _check_shared(run)
+        from_first(lambda: claim(run, config, data, resume=resume), "claiming the run folder")
+        yield
+
+
+def _check_shared(run: Path) -> None:
+    """Refuse a folder that is not the same to all processes (RunFolderError)."""
+    path, count = run / _TOKEN, jax.process_count()
+    if count == 1:
+        return
+
+    def leave_token() -> str:
+        token = secrets.token_hex(16)
+        write_json(path, token)
+        return token
+
+    token = from_first(leave_token, "marking the run folder")
+    seen = gathered(_reads(path, token), "reading the run folder")
+    if is_first():
+        path.unlink(missing_ok=True)
+    if missing := [f"process {index}" for index, reads in enumerate(seen) if not reads]:
+        raise RunFolderError(
+            f"{shown(run)} is not shared between hosts: {listed(missing)} cannot read there what "
+            "process 0 wrote. Give a folder on a file system that all of them have mounted"
+        )
+
+
+def _reads(path: Path, token: str) -> bool:
+    """Whether a token is there, or comes: network file systems take a while to show files."""
+    end = time.monotonic() + _SHOWN_AFTER
+    while True:
+        with suppress(OSError, ValueError):
+            if read_json(path) == token:
+                return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
 
 
 def check_new_run(run: Path) -> None:

@@ -1,0 +1,133 @@
+"""Many processes train as one does, with the same global batch and the same number of devices."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from gan_forensics.runtime import data_mesh
+from gan_forensics.train import Cadence, Checkpoints, Learner, fit, load_state, read_metrics
+from tests.games import GAMES
+from tests.process_games import GAMES as KINDS
+from tests.process_runs import SEED, Shared
+from tests.processes import running
+
+
+def toy():
+    """The learner of the program `tests.process_runs`."""
+    updates, params, stats = GAMES["two"]()
+    return Learner("toy", {}, updates, lambda _: (params, stats), ("g",))
+
+
+def alone(steps, run=None):
+    """The same run in this process, on four of its devices."""
+    return fit(
+        toy(),
+        Shared(0, 1, {}),
+        run=run,
+        cadence=Cadence(steps, log_every=3, checkpoint_every=4),
+        seed=SEED,
+        resume=True,
+        mesh=data_mesh(jax.devices()[:4]),
+        progress=False,
+    )
+
+
+def assert_close(a, b, relative):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=relative, atol=1e-7)
+
+
+def test_two_processes_make_the_run_of_one_which_goes_on_with_it(tmp_path):
+    run = tmp_path / "run"
+    with running(
+        2,
+        lambda index, at: [
+            *(sys.executable, "-m", "tests.process_runs"),
+            *(run, 6, "{}", at, 2, index),
+        ],
+        tmp_path / "log",
+        devices=4,
+    ) as both:
+        assert both.wait() == [0, 0], both.said(0) + both.said(1)
+    assert Checkpoints(run, read_only=True).steps() == [4, 6]
+    assert_close(load_state(run, toy()), alone(6), 1e-5)
+    # One process goes on with what two began, and ends as it would have without them.
+    whole = alone(9, tmp_path / "whole")
+    assert_close(alone(9, run), whole, 1e-5)
+    for here, there in zip(
+        read_metrics(run / "metrics.jsonl"),
+        read_metrics(tmp_path / "whole" / "metrics.jsonl"),
+        strict=False,
+    ):
+        assert here["d/loss"] == pytest.approx(there["d/loss"], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """What one process makes of a kind of game, once for all."""
+    made = {}
+
+    def of(kind):
+        if kind not in made:
+            made[kind] = steps_of(kind, 1, tmp_path_factory.mktemp("single"))
+        return made[kind]
+
+    return of
+
+
+def steps_of(kind, count, folder):
+    """What some processes on eight devices make of a kind of game."""
+    with running(
+        count,
+        lambda index, at: [
+            *(sys.executable, "-m", "tests.process_games"),
+            *(kind, folder / "steps.npz", at, count, index),
+        ],
+        folder,
+    ) as job:
+        assert job.wait(600) == [0] * count, job.said(0)
+    return dict(np.load(folder / "steps.npz"))
+
+
+def players_of(found, step):
+    """The gradient of every player in a step, as one vector."""
+    names = sorted({name.split("/")[2] for name in found if name.startswith(f"gradient/{step}/")})
+    return {
+        player: np.concatenate(
+            [
+                value.ravel()
+                for name, value in sorted(found.items())
+                if name.startswith(f"gradient/{step}/{player}/")
+            ]
+        )
+        for player in names
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_games_of_every_kind_are_those_of_one_process(kind, count, single, tmp_path):
+    one, many = single(kind), steps_of(kind, count, tmp_path)
+    assert one.keys() == many.keys()
+    # From the second step on, gradients are at parameters that differ by rounding.
+    expected, found = players_of(one, 1), players_of(many, 1)
+    assert len(expected) >= 1
+    for player, gradient in expected.items():
+        assert np.linalg.norm(gradient) > 1e-3
+        error = np.linalg.norm(found[player] - gradient) / np.linalg.norm(gradient)
+        assert error < 1e-6, f"{player}: {error}"
+    assert any(name.startswith("state/1/") for name in one), "statistics are to be compared"
+    for name, value in one.items():
+        match name.split("/")[0]:
+            case "loss":
+                np.testing.assert_allclose(many[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+            case "state":
+                scale = max(float(np.abs(value).max()), 1e-3)
+                np.testing.assert_allclose(
+                    many[name], value, rtol=0, atol=1e-5 * scale, err_msg=name
+                )
+            case "moments":
+                np.testing.assert_allclose(many[name], value, rtol=1e-12, err_msg=name)
