@@ -20,6 +20,7 @@ from gan_forensics.distill.classifier_config import ClassifierConfig
 from gan_forensics.distill.classify import Classifier
 from gan_forensics.distill.translator import TranslatorConfig, translator_learner
 from gan_forensics.forensics.attribution_config import AttributionConfig
+from gan_forensics.forensics.attribution_networks import NETWORKS
 from gan_forensics.forensics.attribution_training import attributor_learner, images_mixed
 from gan_forensics.forensics.neural import make_network
 from gan_forensics.forensics.neural_config import DetectorConfig
@@ -27,6 +28,7 @@ from gan_forensics.forensics.neural_training import detector_update, initial_var
 from gan_forensics.gans import METHODS, GanConfig, StarGanConfig, build, build_stargan
 from gan_forensics.gans.autogan import SimulatorConfig, simulator_learner
 from gan_forensics.gans.offered import abstract_batch
+from gan_forensics.gans.self_supervised_methods import SUPERVISED
 from gan_forensics.runtime import data_mesh
 from gan_forensics.train import Learner
 from gan_forensics.train.cost import lowered_step
@@ -145,8 +147,8 @@ KINDS = {
     "ms-dist-gan": lambda: gan("ms-dist-gan", **DIST),
     **{
         name: lambda name=name: gan(name, base="dcgan", **STRIDED)
-        for name in METHODS
-        if name.startswith("ss-") or name in ("ms-gan", "ssgan-la")
+        for name in SUPERVISED
+        if name != "ssgan"
     },
     "dcgan of points": lambda: gan("dcgan", **POINTS),
     # Augmentations.
@@ -234,6 +236,11 @@ def flops_of_parameters(learner, batch):
     )
     # Pairs of examples make it negative: of those nothing is taken off.
     return max((DEVICES * part - whole) / (DEVICES - 1), 0.0)
+
+
+def test_every_method_of_gans_and_every_network_that_attributes_is_a_kind():
+    assert METHODS.keys() <= KINDS.keys()
+    assert NETWORKS.keys() <= KINDS.keys()
 
 
 @pytest.mark.parametrize(
