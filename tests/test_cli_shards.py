@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gan_forensics import cli
+from gan_forensics.forensics.spectrum_scorer import MeanCurves, SpectrumScorer
 from gan_forensics.spectra import mean_curves
 from tests.made_detectors import made_detector
 
@@ -98,6 +99,7 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
         (("--retry-failed",), "--retry-failed: it is of --shard I/N; leave it out"),
         (("--time-limit", 9), "--time-limit: it is of --shard I/N"),
         (("--time-limit", -1, "--shard", "0/1"), "--time-limit -1: it must be at least 0"),
+        (("--merge", root / "scores" / "scoring.csv"), "that is what the results rest on"),
         (("--merge", "a.txt"), "--merge a.txt: the table is .parquet or .csv"),
         (("--merge", "a.csv", "--shard", "0/1"), "--shard: --merge puts together what workers"),
         (("--merge", "a.csv", "--retry-failed"), "--retry-failed: --merge puts together"),
@@ -115,6 +117,7 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
 WORKER = """if True:
     import os, signal, sys, time
     from gan_forensics import cli
+from gan_forensics.forensics.spectrum_scorer import MeanCurves, SpectrumScorer
 from gan_forensics.spectra import mean_curves
     from gan_forensics.forensics import detector_scorer
 
@@ -198,6 +201,12 @@ def test_the_mean_curve_of_all_shards_is_that_of_the_images(root, capsys, monkey
     Image.fromarray(np.eye(9, 8, dtype=np.uint8) * 255).save(photos / "wide.png")
     assert run(*asked, root / "curves", "--shard", "0/1") == 0
     assert "is 8x8, " in refused(capsys, *merge, "--on-bad-image", "skip")
+    means = MeanCurves((photos, packed), SpectrumScorer())
+    for folder, side in ((photos, 8), (packed, 9)):
+        row = {"input": f"{folder}/a.png", "member": None, "error_kind": None, "curve": [1.0, 0.5]}
+        means.take({**row, "height": side, "width": side})
+    with pytest.raises(ValueError, match="packed holds images of 9x9, .*photos of 8x8: bring all"):
+        means.curves("skip")
     inner = ("spectrum", root, photos, "--out", root / "curves", "--shard", "0/1")
     assert "lies in" in refused(capsys, *inner)
     assert not (root / "more").exists()

@@ -1,5 +1,6 @@
 """Shards as units of work: rows of one schema, deaths and errors, and all of them together."""
 
+import errno
 import io
 import json
 import subprocess
@@ -167,6 +168,21 @@ def test_images_at_which_a_worker_died_are_taken_alone_then_passed_over(tmp_path
     assert scorer.batches == [1] and rows[5]["score"] is not None
 
 
+@pytest.mark.parametrize("lines", ['{"from": -1, "to": 0}', '{"from": 1, "to": 2}'])
+def test_an_archive_whose_reading_kills_workers_is_passed_over(lines, tmp_path):
+    shard, out = one(tar_of(tmp_path / "a.tar", [("1.png", picture(1))])), tmp_path / "out"
+    open_results(out, Mean.identity)
+    told = attempts_path(out, shard)
+    told.parent.mkdir()
+    told.write_text(f'{{"run": 1}}\n{lines}\n' * (2 if "-1" in lines else 3))
+    (row,) = read_parquet(score_shard(shard, Mean(), out))
+    assert (row["input"], row["member"], row["error_kind"]) == (shard.uri, None, "archive")
+    assert "reading it killed or stalled the worker twice" in row["error"]
+    # It is given another chance when that is asked for.
+    (row,) = read_parquet(score_shard(shard, Mean(), out, again=True))
+    assert row["score"] is not None
+
+
 def test_a_worker_that_is_told_to_stop_leaves_no_rows_and_blames_nobody(tmp_path):
     shard = one(folder_of(tmp_path / "photos", 3))
     stopped = Mean()
@@ -179,12 +195,18 @@ def test_a_worker_that_is_told_to_stop_leaves_no_rows_and_blames_nobody(tmp_path
     assert scorer.batches == [3]
 
 
-def test_a_shard_that_another_worker_is_at_is_left_to_it(tmp_path):
+def test_a_shard_that_another_worker_is_at_is_left_to_it(tmp_path, monkeypatch):
     shard = one(folder_of(tmp_path / "photos", 1))
     open_results(tmp_path / "out", Mean.identity)
     with attempted(attempts_path(tmp_path / "out", shard)):
         with pytest.raises(Busy, match="another worker is at photos-000000"):
             score_shard(shard, Mean(), tmp_path / "out")
+
+    def no_locks(*given):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(attempts.fcntl, "flock", no_locks)
+    assert score_shard(shard, Mean(), tmp_path / "out").exists()
 
 
 def test_errors_alone_are_tried_again(tmp_path):

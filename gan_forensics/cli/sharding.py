@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_forensics.cli.checks import at_least, not_given
+from gan_forensics.cli.checks import at_least, not_among, not_given
 from gan_forensics.files import (
     check_file_out,
     check_folder_out,
@@ -78,6 +78,8 @@ class Sharding:
                     f"--merge {shown(self.merge)}: the table is .parquet or .csv; name one"
                 )
             check_file_out(self.merge, "--merge")
+            beside = self.merge.with_suffix(".json")
+            not_among("--merge", beside, what_the_results_rest_on=out / "scoring.json")
         else:
             self.place()
 
@@ -104,6 +106,7 @@ class Sharding:
         *,
         follow_links: bool,
         take: Callable[[Mapping[str, Any]], None] = lambda row: None,
+        facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         """Score the shards of this worker, or put all together.
 
@@ -112,7 +115,8 @@ class Sharding:
             inputs: as of `data.shards_of`; in a merge, images that came later are missing.
             out: the folder of the tables of all shards.
             follow_links: follow links that leave a folder.
-            take: told every row of a merge that writes no table.
+            take: told every row of a merge.
+            facts: of all rows, for the summary beside a table.
         """
         from gan_forensics.forensics.shard_results import open_results, plan
 
@@ -122,7 +126,7 @@ class Sharding:
         if self.merge is None:
             self._work(scorer, out)
         elif "verdict" in scorer.columns:
-            self._put_together(self.merge, scorer, out)
+            self._put_together(self.merge, scorer, out, take, facts)
         else:
             from gan_forensics.forensics.shard_merge import rows_of
 
@@ -167,7 +171,14 @@ class Sharding:
             "puts them together",
         )
 
-    def _put_together(self, table: Path, scorer: "Scorer", out: Path) -> None:
+    def _put_together(
+        self,
+        table: Path,
+        scorer: "Scorer",
+        out: Path,
+        take: Callable[[Mapping[str, Any]], None],
+        facts: Callable[[], Mapping[str, Any]],
+    ) -> None:
         """Write the table of all shards, and beside it a summary, as .json."""
         from gan_forensics.forensics.shard_merge import merge
 
@@ -175,6 +186,7 @@ class Sharding:
 
         def told(row: Mapping[str, Any]) -> None:
             verdicts.update([row["verdict"]] if row["verdict"] else [])
+            take(row)
 
         whole = merge(out, table, scorer.columns, scorer.identity, told)
         summary = {
@@ -184,6 +196,7 @@ class Sharding:
             "errors": dict(whole.errors),
             "left_out": dict(whole.left_out),
             "verdicts": dict(verdicts.most_common()),
+            **facts(),
         }
         beside = table.with_suffix(".json")
         write_json(beside, summary)
