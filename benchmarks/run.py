@@ -22,6 +22,7 @@ NAMES = (
     "fit_overhead",
     "start_up",
     "imports",
+    "paper_presets",
 )
 
 
