@@ -48,7 +48,7 @@ def pytorch(compiled: bool = False) -> in_turns.Call:
         for parameters in ([*coding, *decoder.parameters()], judging, coding)
     ]
     if compiled:
-        encoder, decoder, discriminator = map(torch.compile, (encoder, decoder, discriminator))
+        encoder, decoder, discriminator = map(in_turns.compiled, (encoder, decoder, discriminator))
     rows = torch.rand(600, COLUMNS)
 
     def move(adam, loss, parameters=None):

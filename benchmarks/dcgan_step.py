@@ -56,7 +56,7 @@ def pytorch(compiled: bool = False) -> in_turns.Call:
 
     g, d = generator(), discriminator()
     if compiled:
-        g, d = torch.compile(g), torch.compile(d)
+        g, d = in_turns.compiled(g), in_turns.compiled(d)
     g_optimizer = torch.optim.Adam(g.parameters(), 1e-4, (0.5, 0.999))
     d_optimizer = torch.optim.Adam(d.parameters(), 1e-4, (0.5, 0.999))
     real = torch.randn(64, 3, 64, 64).tanh()

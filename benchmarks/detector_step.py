@@ -64,7 +64,7 @@ def pytorch(batch: int, compiled: bool = False) -> in_turns.Call:
     network = resnet50_twin()
     adam = torch.optim.Adam(network.parameters(), 1e-4)
     if compiled:
-        network = torch.compile(network)
+        network = in_turns.compiled(network)
     images, labels = torch.rand(batch, 3, 224, 224) * 2 - 1, torch.arange(batch) % 2.0
 
     def call():

@@ -73,9 +73,9 @@ def pytorch(compiled: bool = False) -> in_turns.Call:
     coding = [*encoder.parameters(), *making]
     adams = [torch.optim.Adam(p, 2e-4, (0.5, 0.9)) for p in (coding, judging, making)]
     if compiled:
-        encoder, generator = torch.compile(encoder), torch.compile(generator)
+        encoder, generator = in_turns.compiled(encoder), in_turns.compiled(generator)
     # The penalty needs second derivatives, which compiled networks of PyTorch do not have.
-    judged = torch.compile(discriminator) if compiled else discriminator
+    judged = in_turns.compiled(discriminator) if compiled else discriminator
     real = torch.rand(BATCH, 3, 32, 32)
     lambda_w = math.sqrt(LATENT / (64 * WIDTH))
 

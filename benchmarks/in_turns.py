@@ -124,6 +124,13 @@ def on_the_gpu() -> None:
         torch.backends.cudnn.benchmark = True
 
 
+def compiled(network):
+    """A network of PyTorch through `torch.compile`, for arrays of the shapes that come."""
+    import torch
+
+    return torch.compile(network, dynamic=False)
+
+
 def _finished(call: Call) -> Call:
     """A call that waits for what PyTorch has started on a GPU."""
     torch = sys.modules.get("torch")

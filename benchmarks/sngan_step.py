@@ -116,7 +116,7 @@ def pytorch(widths: tuple[int, int], compiled: bool = False) -> in_turns.Call:
 
     g, d = Generator(widths[0]), Discriminator(widths[1])
     if compiled:
-        g, d = torch.compile(g), torch.compile(d)
+        g, d = in_turns.compiled(g), in_turns.compiled(d)
     g_optimizer = torch.optim.Adam(g.parameters(), 2e-4, (0.0, 0.9))
     d_optimizer = torch.optim.Adam(d.parameters(), 2e-4, (0.0, 0.9))
     real = torch.randn(MOVES, BATCH, 3, 32, 32).tanh()

@@ -120,7 +120,7 @@ def pytorch(compiled: bool = False) -> in_turns.Call:
     network = Network()
     adam = torch.optim.Adam(network.parameters(), 5e-4, (0.9, 0.98))
     if compiled:
-        network = torch.compile(network)
+        network = in_turns.compiled(network)
     source, target = torch.randint(4, VOCABULARY, (2, ROWS, TOKENS))
 
     def call():
