@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import struct
+import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -47,6 +48,50 @@ def sources() -> list[bytes]:
         _npz(x=image[..., 0], y=np.array([0, 1] * 3, np.int32)),
         _npz(point=draw.normal(size=(9, 2)).astype(np.float32)),
     ]
+
+
+def _pictures() -> list[tuple[str, bytes]]:
+    pictures = []
+    for number in range(3):
+        file = io.BytesIO()
+        Image.new("RGB", (4, 4), (number, 2, 3)).save(file, "PNG")
+        pictures.append((f"a/{number}.png", file.getvalue()))
+    return [*pictures, ("a/3.json", b"{}")]
+
+
+def tars() -> list[bytes]:
+    """Archives of pictures, with long names and without."""
+
+    def packed(form: int, prefix: str) -> bytes:
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+            for name, data in _pictures():
+                info = tarfile.TarInfo(prefix + name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return file.getvalue()
+
+    return [packed(tarfile.USTAR_FORMAT, ""), packed(tarfile.PAX_FORMAT, "é" * 120),
+            packed(tarfile.GNU_FORMAT, "x" * 120)]  # fmt: skip
+
+
+def zips() -> list[bytes]:
+    """Archives of pictures, packed and as they are."""
+    return [zipped(_pictures(), compressed=compressed) for compressed in (True, False)]
+
+
+def parquets() -> list[bytes]:
+    """Tables of pictures."""
+    import pyarrow
+    from pyarrow import parquet
+
+    data = [data for _, data in _pictures()]
+    files = []
+    for column in (data, [{"bytes": each, "path": "a.png"} for each in data]):
+        file = io.BytesIO()
+        parquet.write_table(pyarrow.table({"image": column, "label": [1, 2, 3, None]}), file)
+        files.append(file.getvalue())
+    return files
 
 
 def _state() -> dict[str, np.ndarray]:

@@ -53,6 +53,15 @@ def _first_of(name: str) -> None:
             assert example["image"].dtype == np.uint8
 
 
+def packed(path: Path) -> None:
+    from gan_forensics.data.packed import packed_members
+
+    for member in packed_members(path):
+        assert member.content is None or isinstance(member.content, bytes)
+        assert (member.content is None) == bool(member.kind)
+        _proper(ValueError(member.reason))
+
+
 def attributed(path: Path) -> None:
     from gan_forensics.data.attributed import open_attributed
 

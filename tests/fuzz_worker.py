@@ -71,6 +71,9 @@ KINDS: dict[str, Kind] = {
         for name, seeds in fuzz_images.SEEDS.items()
     },
     "npz-source": Kind(_c.sources, _m.of_npz, "input.npz", _r.source),
+    "tar": Kind(_c.tars, _m.of_bytes, "input.tar", _r.packed),
+    "zip": Kind(_c.zips, _m.of_zip, "input.zip", _r.packed),
+    "parquet": Kind(_c.parquets, _m.of_bytes, "input.parquet", _r.packed),
     "npz-weights": Kind(_c.weights, _m.of_npz, "input.npz", _r.weights),
     "npz-table": Kind(_c.table_archives, _m.of_npz, "input.npz", _r.table),
     "safetensors": Kind(_c.safetensors, _m.of_safetensors, "input.safetensors", _r.weights),

@@ -14,7 +14,7 @@ PARTS = f"{FORENSICS}attribution_parts.py", "tests/test_forensics_attribution.py
 MEASURE = f"{FORENSICS}attribution_measure.py", "tests/test_forensics_attribution.py"
 FILES = f"{FORENSICS}attribution_files.py", "tests/test_forensics_attribution.py"
 MAP = f"{FORENSICS}attribution_map.py", "tests/test_forensics_attribution_map.py"
-COMMAND = "gan_forensics/cli/attribute_score.py", "tests/test_cli_attribute.py"
+COMMAND = "gan_forensics/forensics/attributor_scorer.py", "tests/test_cli_attribute.py"
 FIT = "gan_forensics/cli/attribute_fit.py", "tests/test_cli_attribute.py"
 
 CHANGES = [
@@ -51,7 +51,7 @@ CHANGES = [
     (MAP, "Explanation(logit, gate * one.relevance, gate * one.guided)", "Explanation(logit, one.relevance, one.guided)"),
     (MAP, "array[..., source : source + 1]", "array[..., :1]"),
     (COMMAND, "1 - probabilities[model.real_index]", "probabilities[model.real_index]"),
-    (COMMAND, '"none of these" if unknown else', '"none of these" if not unknown else'),
+    (COMMAND, "NONE if unknown else", "NONE if not unknown else"),
     (FIT, 's in self.unseen or i in self.new_seeds', 's in self.unseen'),
 ]  # fmt: skip
 MUTATIONS = [Mutation(file, old, new, tests) for (file, tests), old, new in CHANGES]

@@ -35,7 +35,6 @@ MUTATIONS = [
         PIPELINE_TESTS,
     ),
     Mutation(AHEAD, "except BaseException as error:", "except Exception as error:", PIPELINE_TESTS),
-    Mutation(AHEAD, 'name="ahead", daemon=True', 'name="ahead"', PIPELINE_TESTS),
     Mutation(AHEAD, "thread.join(max(", "print(max(", PIPELINE_TESTS),
     Mutation(
         AHEAD,
@@ -52,6 +51,18 @@ MUTATIONS = [
         "len({s for s in stand_ins if s.left_out})",
         "sum(s.left_out for s in stand_ins)",
         PIPELINE_TESTS,
+    ),
+    Mutation(
+        f"{DATA}run_data.py",
+        "[mine] if alone else gathered",
+        "[mine] if True else gathered",
+        "tests/test_gans_runs.py -k 'skipped'",
+    ),
+    Mutation(
+        f"{DATA}run_data.py",
+        "if not is_first():",
+        "if False:",
+        "tests/test_gans_runs.py -k 'skipped'",
     ),
     Mutation(TOKENS, "rows[index * size : (index + 1) * size]", "rows[:size]", TOKEN_TESTS),
     Mutation(TOKENS, "or ROWS % count", "", TOKEN_TESTS),

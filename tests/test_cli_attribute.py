@@ -230,3 +230,26 @@ def test_rows_that_were_attributed_outlive_a_failure(folder, model, tmp_path, mo
     run("score", image, "--model", model, "--out", tmp_path / "a.csv", code=1)
     (kept,) = tmp_path.glob("a.partial-*.csv")
     assert [row["path"] for row in rows_of(kept)] == [str(image)]
+
+
+def test_workers_say_of_images_what_the_command_says_in_one_go(model, tmp_path, capsys):
+    write(tmp_path / "suspects", planted(2, seed=5), instance=False)
+    (tmp_path / "suspects" / "bad.png").write_text("<html>")
+    score = ("score", tmp_path / "suspects", "--model", model, "--out")
+    run(*score, tmp_path / "whole.csv")
+    run(*score, tmp_path / "out", "--most", 3, "--shard", "0/1", code=2)
+    assert "--most: there are no shards of it" in capsys.readouterr().err
+    run(*score, tmp_path / "out", "--shard", "0/1")
+    run(*score, tmp_path / "out", "--merge", tmp_path / "all.csv")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "7 rows of 1 shards, each image once; 1 have an error: 1 unreadable" in said
+    found = {row["input"]: row for row in rows_of(tmp_path / "all.csv")}
+    for row in rows_of(tmp_path / "whole.csv"):
+        other = found.pop(row["path"])
+        assert other["verdict"] == row["verdict"] and bool(other["error"]) == bool(row["error"])
+        for name in () if row["error"] else ("generated", "known"):
+            assert f"{float(other[name]):.4f}" == row[name]
+        assert row["error"] or [f"{float(other[f'p_{name}']):.4f}" for name in NAMES] == [
+            row[name] for name in NAMES
+        ]
+    assert not found

@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import jax
@@ -29,10 +30,12 @@ from gan_forensics.forensics.explanations import (
 )
 from gan_forensics.forensics.neural import ARCHITECTURES, preprocess
 from gan_forensics.forensics.preprocessing import Preprocessing
+from gan_forensics.forensics.shard_merge import rows_of
 from gan_forensics.forensics.verdicts import basis_of
 from gan_forensics.nn.resnet import ResNet
 from gan_forensics.report.detector import fact_rows
 from gan_forensics.report.explanations import verdict_words
+from gan_forensics.studies.relevance_scorer import Relevance, RelevanceScorer
 from gan_forensics.studies.transferable import channel_maxima, rank_features
 
 SETTINGS = ["--arch", "resnet_small", "--augment", "blur,jpeg,grayscale", "--batch-size", "16"]
@@ -230,6 +233,41 @@ def test_features_come_with_tables_of_silenced_channels_and_colour(features):
     page = (features / "report.html").read_text(encoding="utf-8")
     assert "Silenced channels" in page and "image/svg" in page
     assert not re.search(r"(src|href)=.https?:", page)
+
+
+def test_features_of_all_shards_are_ranked_as_those_of_the_images(detector, folders, tmp_path):
+    few, out = tmp_path / "few", tmp_path / "sums"
+    few.mkdir()
+    for k in range(4):
+        shutil.copy(folders[1] / f"{k:03d}.png", few)
+    (few / "bad.png").write_text("<html>")
+    asked = ("features", "--detector", detector, "--fake", few, "--out", out, "--confidence", 0)
+    assert run(*asked, "--shard", "0/1") == 0
+    made = load_detector(detector)
+    found = Relevance(RelevanceScorer(made, confidence=0.0))
+    for row in rows_of(out, found.scorer.identity):
+        found.take(row)
+    assert (found.images, found.errors) == (4, 1)
+    ranking = found.ranking(3)
+    images = [load_image(few / f"{k:03d}.png") for k in range(4)]
+    expected = rank_features(made, images, confidence=0.0, k=3)
+    assert ranking[1:] == expected[1:]
+    omegas = {f.name: f.omega for f in expected.features}
+    assert {f.name: f.omega for f in ranking.features} == pytest.approx(omegas, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.slow
+def test_features_puts_shards_together_and_silences_the_channels(detector, folders, tmp_path):
+    fakes, out = write_images(tmp_path / "fakes", 0.3, 9, n=6), tmp_path / "sums"
+    asked = ("features", "--detector", detector, "--fake", fakes, "--confidence", 0, "--k", 2)
+    asked += ("--draws", 1, "--out")
+    assert run(*asked, tmp_path / "whole") == 0
+    assert run(*asked, out, "--shard", "0/1") == 0
+    assert run(*asked, out, "--merge", tmp_path / "merged") == 0
+    whole, merged = (read_csv(tmp_path / of / "features.csv") for of in ("whole", "merged"))
+    omegas = [{row["name"]: float(row["omega"]) for row in rows} for rows in (whole, merged)]
+    assert omegas[1] == pytest.approx(omegas[0], rel=1e-4, abs=1e-7)
+    assert (tmp_path / "merged" / "report.html").exists()
 
 
 def test_without_real_images_features_reports_detection_rates(detector, folders, tmp_path, capsys):

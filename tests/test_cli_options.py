@@ -207,3 +207,19 @@ def test_every_option_is_looked_at_by_its_command():
         # `what` holds the command of `benchmark` that is called.
         assert options - read <= {"what"}, command.name
     assert seen > 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train dcgan",
+        "train stargan",
+        "train detector --real a --fake b",
+        "train classifier",
+        "train translator",
+        "distill --teacher a --student small_cnn --data c",
+    ],
+)
+def test_commands_that_train_take_part_in_a_job_of_many_processes(command, capsys):
+    said = refused(capsys, *command.split(), "--processes", 2)
+    assert "--processes: it is of training in many processes (--distributed); leave it" in said

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gan_forensics.data import packed
 from gan_forensics.data.input_shards import Shard, read_shard, shards_of
+from gan_forensics.files import parquet
 
 
 def png(seed=0):
@@ -62,8 +63,8 @@ def photos(tmp_path):
 
 
 def test_everybody_gets_the_same_shards_and_every_file_is_in_one(photos):
-    shards, left_out = shards_of([photos, photos / "a.png", photos / "b"], images=3)
-    assert shards == shards_of([photos, photos / "b"], images=3).shards
+    shards, left_out = shards_of([photos, photos / "a.png", photos / "b"], most=3)
+    assert shards == shards_of([photos, photos / "b"], most=3).shards
     assert [shard.kind for shard in shards] == ["tar", *["folder"] * 3]
     assert [shard.members for shard in shards[1:]] == [
         ("a.png", "away.png", "b/c.png"), ("b.png", "d.png", "e.png"), ("page.jpg",),
@@ -176,7 +177,7 @@ def test_zip_bombs_are_not_unpacked(tmp_path, monkeypatch):
     assert last[:2] == (None, "archive") and "unpacks to more than 100 times" in last[2]
 
 
-def test_images_in_parquet_are_those_of_its_one_column_of_bytes(tmp_path):
+def test_images_in_parquet_are_those_of_its_one_column_of_bytes(tmp_path, monkeypatch):
     path = tmp_path / "a.parquet"
 
     def write(**columns):
@@ -192,5 +193,8 @@ def test_images_in_parquet_are_those_of_its_one_column_of_bytes(tmp_path):
     assert [each.content for each in read_shard(shard)] == [png(3)]
     assert "2 columns hold bytes (a, b); one column" in write(a=[png()], b=[png()])[0][2]
     assert "no column holds bytes (label)" in write(label=[1])[0][2]
+    monkeypatch.setattr(parquet, "most_unpacked", lambda size: 100)
+    assert "more than 100 times its size" in write(image=[png()])[0][2]
+    monkeypatch.undo()
     repeated = pyarrow.DictionaryArray.from_arrays([0] * 3, pyarrow.array([png(4)]))
     assert write(image=repeated.cast(pyarrow.binary())) == [(str(k), "", "") for k in range(3)]

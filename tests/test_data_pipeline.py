@@ -422,6 +422,21 @@ next(ahead.Ahead(lambda number: time.sleep(60), threads=2, describe=str))
     assert ended.returncode == 1 and b"0 did not come within 0.1 seconds" in ended.stderr
 
 
+def test_what_threads_are_at_is_waited_for_when_the_program_ends():
+    # Python must not end beneath them: they are in the midst of native code.
+    program = """
+import os, time
+from gan_forensics.data import ahead
+def make(number):
+    if number:
+        time.sleep(0.3)
+        os.write(1, b"whole")
+next(ahead.Ahead(make, threads=1, describe=str))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
+    assert (ended.returncode, ended.stdout) == (0, b"whole"), ended.stderr
+
+
 def test_what_nobody_asks_any_more_stops_its_threads():
     def working():
         return {thread for thread in threading.enumerate() if thread.name == "ahead"}

@@ -29,7 +29,8 @@ SHOWN = set(
     train_stargan train_translator train_vocabulary transform_classifier translate
     translate_lines unit_relevance unpacked write_csv write_json write_text write_video
     written_beside
-    Recalibrated basis_of read_scores recalibrated score_new validated write_scores
+    DetectorScorer Recalibrated basis_of read_scores read_shard recalibrated score_new score_shard
+    shards_of shares_of validated write_scores written_once
     """.split()
 )
 

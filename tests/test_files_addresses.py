@@ -116,6 +116,13 @@ def test_the_doors_of_the_library_refuse_an_address():
             door(name)
 
 
+def test_an_address_in_a_list_is_named_with_its_line():
+    Path("photos.csv").write_text("s3://b/x.png,1\n")
+    with pytest.raises(ValueError, match=rf"^photos.csv, line 1: s3://b/x.png: {WORDS}: mount"):
+        open_source("list:photos.csv")
+    Path("photos.csv").unlink()
+
+
 def test_a_local_folder_of_such_a_name_is_reached(tmp_path):
     for place in ("runs/mine", "folder:a", "c:/run", "a:b", "photos, 3://b", Path("x/gs:/b")):
         refuse_remote(place)

@@ -21,6 +21,7 @@ from gan_forensics.files import (
     write_text,
     writer,
     written_beside,
+    written_once,
 )
 from gan_forensics.files.paths import is_stream, open_file
 from gan_forensics.train.run_folder import writing
@@ -32,6 +33,22 @@ def test_a_file_appears_whole_in_folders_made_for_it(tmp_path):
         partial.write_text("half")
         assert partial.parent == path.parent and partial.suffix == ".csv" and not path.exists()
     assert path.read_text() == "half" and os.listdir(path.parent) == ["table.csv"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_processes_the_first_one_writes_a_file(links, tmp_path, monkeypatch):
+    def refuses(*names):
+        raise PermissionError(1, "no hard links here")
+
+    if not links:
+        monkeypatch.setattr(writer.os, "link", refuses)
+    path = tmp_path / "new" / "plan.jsonl"
+    with written_once(path) as partial:
+        partial.write_text("first")
+    with pytest.raises(FileExistsError, match="plan.jsonl"):
+        with written_once(path) as partial:
+            partial.write_text("second")
+    assert path.read_text() == "first" and os.listdir(path.parent) == ["plan.jsonl"]
 
 
 LIMITED = """
@@ -216,6 +233,8 @@ _OTHER_WRITERS = {
     "gan_forensics/train/loop.py": {"mkdir"},
     "gan_forensics/train/run_folder.py": {"mkdir", "open"},
     "gan_forensics/studies/runner.py": {"copytree"},
+    # Lines that have to be there when the process is killed, to no link.
+    "gan_forensics/forensics/attempts.py": {"mkdir", "open"},
     "gan_forensics/faces/runs.py": {"open"},
     # To a name that `written_beside` drew for them.
     "gan_forensics/anomaly/tables.py": {"open"},

@@ -269,6 +269,18 @@ def test_a_file_keeps_the_calibrators_and_is_known_by_its_digest(detector, saved
     assert loaded.calibration == detector.calibration and loaded.facts == detector.facts
 
 
+def test_files_from_before_verdicts_had_rates_are_read(saved):
+    path, header, arrays = saved
+    for tier in header["calibration"]["tiers"]:
+        del tier["outcomes"]
+    rewrite(path, header, arrays)
+    with pytest.raises(ValueError, match="facts are incomplete .'outcomes'"):
+        load_detector(path)
+    rewrite(path, header | {"version": 3}, arrays)
+    loaded = load_detector(path)
+    assert {tier.outcomes for tier in loaded.calibration.tiers} == {()}
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_files_from_before_there_were_calibrators_are_read(version, saved):
     path, header, arrays = saved
@@ -287,6 +299,10 @@ def test_files_from_before_there_were_calibrators_are_read(version, saved):
     rewrite(path, header, old)
     with pytest.raises(ValueError, match="no valid 'calibrators'|facts are incomplete"):
         load_detector(path)
+
+
+def outcome(header):
+    return header["calibration"]["tiers"][0]["outcomes"][0]
 
 
 def first(header, **changes):
@@ -318,6 +334,10 @@ DAMAGE = {
     "tiers of text": (lambda h, a: h["calibration"].update(tiers=3), "facts are incomplete"),
     "unknown fact": (lambda h, a: h["calibration"]["tiers"][0].update(x=3), "facts are incompl"),
     "share": (lambda h, a: h["calibration"]["tiers"][0].update(auc=2.0), "auc is 2.0"),
+    "outcomes of text": (lambda h, a: h["calibration"]["tiers"][0].update(outcomes=3), "incompl"),
+    "outcome": (lambda h, a: outcome(h).update(x=3), "facts are incomplete"),
+    "outcome of nothing": (lambda h, a: outcome(h).update(among=3), "among is 3"),
+    "outcome's rate": (lambda h, a: outcome(h)["detected"].update(rate=0.999), "a rate of 0.999"),
     "text": (lambda h, a: h["calibration"]["tiers"][0].update(without=3), "without is 3"),
     "long text": (lambda h, a: h["calibration"]["tiers"][0].update(unfit=1001 * "x"), "unfit is"),
     "cost": (lambda h, a: h["calibration"]["tiers"][0].update(cllr="x"), "cllr is 'x'"),

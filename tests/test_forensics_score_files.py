@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_forensics.forensics import score_files
-from gan_forensics.forensics.calibration import Calibration
+from gan_forensics.forensics.calibration import Calibration, Tier
 from gan_forensics.forensics.calibrators import KINDS, Calibrator, _bounded, fit_calibrator
 from gan_forensics.forensics.score_files import (
     ScoredImage,
@@ -107,6 +107,23 @@ def test_a_verdict_that_does_not_follow_is_seen(tmp_path):
     assert changed == [True, False, False, False, False]
 
 
+def test_files_from_before_verdicts_had_rates_are_read(tmp_path):
+    made = scored()
+    tier = Tier("clean", 9, 9)
+    made = replace(made, calibration=replace(made.calibration, tiers=(tier,)))
+    write_scores(tmp_path / "s.json", made)
+    content = json.loads((tmp_path / "s.json").read_text())
+    del content["calibration"]["tiers"][0]["outcomes"]
+    for image in content["images"]:
+        del image["height"], image["width"]
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="incomplete"):
+        read_scores(tmp_path / "s.json")
+    (tmp_path / "s.json").write_text(json.dumps(content | {"version": 1}))
+    read = read_scores(tmp_path / "s.json")
+    assert read.images == made.images and read.calibration == made.calibration
+
+
 def rates(rate):
     """Of no false alarms among 30 images, with a rate that may be another."""
     of = {"events": 0, "n": 30, "groups": None, "rate": 0.0, "low": 0.0, "high": 0.116}
@@ -131,7 +148,7 @@ def _set(path, value):
     ("change", "message"),
     [
         (_set("format", "other"), "its format is another"),
-        (_set("version", [2]), "it has version [2], this gan_forensics reads 1"),
+        (_set("version", [2]), "it has version [2], this gan_forensics reads 2"),
         (_set("threshold", math.nan), "'threshold' is no finite number"),
         (_set("threshold", 10**400), "'threshold' is no finite number"),
         (_set("threshold", True), "'threshold' is no finite number"),

@@ -17,6 +17,7 @@ INPUTS, COMMANDS = 2000, 20
 GROUPS = {
     "pictures": ["png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif"],
     "archives": ["npz-source", "npz-weights", "npz-table", "safetensors", "torch", "mat", "idx"],
+    "packed": ["tar", "zip", "parquet"],
     "models": ["detector", "attributor", "vocabulary", "face-weights", "checkpoint"],
     "texts": ["csv-table", "csv-list", "csv-sources", "csv-landmarks", "csv-track", "wfm", "mo",
               "po", "sentences", "video"],

@@ -23,13 +23,11 @@ from gan_forensics.gans import (
     penalised,
 )
 from gan_forensics.gans.priors import normal
-from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
 from gan_forensics.train import init_state, make_step, minibatches_per_step
 from tests.tiny_gans import (
     BATCH,
     CLASSES,
     LATENT,
-    SIDE,
     Discriminator,
     Generator,
     passed,
@@ -433,35 +431,3 @@ def test_a_prior_that_does_not_fit_the_generator_is_refused():
     game = Game(G, D, (NON_SATURATING,), PLAYERS, prior=lies)
     with pytest.raises(ValueError, match=r"short prior drew \[8, 2\]"):
         value_and_gradient(game, start(G, D), "generator", jax.random.key(0))
-
-
-# --- on many devices ----------------------------------------------------------------------------
-
-
-class Wide(nn.Module):
-    """Enough work for its share to be seen."""
-
-    latent: int = LATENT
-
-    @nn.compact
-    def __call__(self, z, *, train):
-        for _ in range(3):
-            z = nn.relu(nn.Dense(256)(z))
-        return jnp.tanh(nn.Dense(SIDE * SIDE)(z)).reshape(-1, SIDE, SIDE, 1)
-
-
-@pytest.mark.parametrize("tasks", [(), (penalised("1-gp"),)], ids=["plain", "penalised"])
-def test_the_work_of_a_step_is_divided_over_the_devices(tasks):
-    """The fakes too: their noise is drawn split, or every device would compute all of them."""
-    game = Game(Wide(), D, (NON_SATURATING, *tasks), Recipe(1e-3).players())
-    batch = {"image": np.zeros((1, 512, SIDE, SIDE, 1), np.float32)}
-    params, stats = game.init(jax.random.key(0), {"image": batch["image"][0, :2]})
-
-    def flops(devices):
-        mesh = data_mesh(jax.devices()[:devices])
-        state = jax.device_put(init_state(game.updates, params, stats), replicated(mesh))
-        key = jax.device_put(jax.random.key(0), replicated(mesh))
-        step = jit_step(make_step(game.updates), mesh)
-        return step.lower(state, to_mesh(batch, mesh), key).compile().cost_analysis()["flops"]
-
-    assert flops(8) < 0.2 * flops(1)

@@ -1,21 +1,21 @@
 """`gan-forensics attribute score`."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from gan_forensics.cli.checks import at_least, not_among
-from gan_forensics.cli.process import failure, judged, list_images, progress
+from gan_forensics.cli.process import images_alone, list_images, listed_members
+from gan_forensics.cli.sharding import Sharding
 from gan_forensics.files import listed, natural_order, rows_kept, say, tell, write_csv
 
 if TYPE_CHECKING:
+    from gan_forensics.data.packed import Member
     from gan_forensics.forensics.attribution import Attributor
-
-AT_ONCE = 64
+    from gan_forensics.forensics.attributor_scorer import AttributorScorer
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,21 @@ class AttributeScore:
     held-out images of them were. Probabilities are of the sources that the model knows: an image
     of another generator has some too, so look at the verdict first.
 
+    Of millions of images each shard gets a table, by any number of workers (--shard), which --merge
+    puts together.
+
     Try it:
 
     $ gan-forensics attribute score suspects --model generators.npz
+
+    $ gan-forensics attribute score crawl --model generators.npz --out scores --shard 0/8
+
+    $ gan-forensics attribute score crawl --model generators.npz --out scores --merge all.parquet
     """
 
-    images: Positional[Path]
-    """A folder of images, or one image."""
+    images: Positional[tuple[Path, ...]]
+    """Folders of images, single images, tar (webdataset), zip and Parquet files of images or
+    folders of these; with --shard lists too (.csv: a path in each line)."""
     model: Path
     """A file of `attribute fit`."""
     out: Path = Path("attributed.csv")
@@ -47,11 +55,51 @@ class AttributeScore:
     resnet."""
     follow_links: bool = False
     """Follow links that leave the folder."""
+    sharding: Sharding = field(default_factory=Sharding)
+    """Workers by shards."""
 
     def __call__(self) -> None:
         """Run it."""
-        from gan_forensics.files import check_file_out, shown
+        if not self.images:
+            raise ValueError("name at least one folder of images")
+        at_least(0, most=self.most, maps=self.maps)
+        most, maps = (
+            None if getattr(self, name) == getattr(AttributeScore, name) else getattr(self, name)
+            for name in ("most", "maps")
+        )
+        self.sharding.check(self.out, AttributeScore.out, most=most, maps=maps)
+        if self.sharding.asked:
+            self._by_shards()
+        else:
+            self._at_once()
+
+    def _by_shards(self) -> None:
+        """As one of many workers, or their results together."""
+
+        self.sharding.run(
+            self._scorer(), self.images, self.out,
+            follow_links=self.follow_links, make=self._scorer,
+        )  # fmt: skip
+
+    def _scorer(self) -> "AttributorScorer":
+        """The model as shards are scored with it."""
+        from gan_forensics.files import sha256_of
+        from gan_forensics.forensics.attributor_scorer import AttributorScorer
+
+        return AttributorScorer(self._model(), sha256_of(self.model))
+
+    def _model(self) -> "Attributor":
+        """The model; what it does to images is said."""
         from gan_forensics.forensics.attribution_files import load_attributor
+
+        model = load_attributor(self.model)
+        if model.preprocessing.words:
+            say(f"every image is {model.preprocessing.words}, as when the model was fitted")
+        return model
+
+    def _at_once(self) -> None:
+        """All in one go."""
+        from gan_forensics.files import check_file_out, shown
         from gan_forensics.report.attribution import score_page
 
         page = self.out.with_suffix(".html")
@@ -64,21 +112,17 @@ class AttributeScore:
                 the_page_of_the_model=self.model.with_suffix(".html"),
             )
         not_among("--out", self.out, the_page_of_the_images=page)
-        at_least(0, most=self.most, maps=self.maps)
-        model = load_attributor(self.model)
-        if model.preprocessing.words:
-            say(f"every image is {model.preprocessing.words}, as when the model was fitted")
-        paths, left_out = list_images(self.images, follow_links=self.follow_links)
+        model = self._model()
+        listings = [list_images(path, follow_links=self.follow_links) for path in self.images]
         rows, pictures = [], []
         with rows_kept(self.out, [*_row(Path(), model, "")]) as keep:
-            for path, found in scored(model, progress(paths)):
+            for path, found, unread in scored(model, listed_members(listings)):
                 rows.append(_row(path, model, found))
                 keep(rows[-1])
-                if len(pictures) < self.most:
+                if unread:
+                    pictures.append((path, unread))
+                elif len(pictures) < self.most:
                     pictures.append((path, found))
-            for path, reason in left_out.items():
-                rows.append(_row(path, model, f"{shown(path)}: {reason}"))
-                pictures.append((path, reason))
             rows.sort(key=lambda row: natural_order(row["path"]))
             write_csv(self.out, rows)
         errors = [row["error"] for row in rows if row["error"]]
@@ -107,46 +151,33 @@ class AttributeScore:
             say(f"{len(errors)} could not be scored; see the error column")
 
 
-def scored(model: "Attributor", paths: Iterable[Path]) -> Iterator[tuple[Path, Any]]:
-    """(image as the model sees it, outputs of it) for each path, or why there are none."""
-    import numpy as np
+def scored(model: "Attributor", members: "Iterable[Member]") -> Iterator[tuple[Path, Any, str]]:
+    """For each member its path, (image as the model sees it, outputs of it) or why there are none.
 
-    from gan_forensics.data import load_image, read_header
+    And of files that were not read the reason alone.
+    """
+    from gan_forensics.forensics.attributor_scorer import AttributorScorer
+    from gan_forensics.forensics.score_stream import results
 
-    def judge(images: list[Any]) -> list[tuple[Any, Any]]:
-        outputs = model.model.outputs(np.stack(images))
-        return [(image, outputs.rows([place])) for place, image in enumerate(images)]
-
-    waiting = iter(paths)
-    while some := list(islice(waiting, AT_ONCE)):
-        found: dict[Path, Any] = {}
-        for path in some:
-            try:
-                header = read_header(path)
-                model.check_shape((header.height, header.width, 3))
-                found[path] = model.prepared(load_image(path))
-            except Exception as error:
-                found[path] = failure(path, error)
-        good = {path: image for path, image in found.items() if not isinstance(image, str)}
-        yield from (found | (judged(judge, good) if good else {})).items()
+    for result in images_alone(results(members, AttributorScorer(model, ""))):
+        found = result.failure.text if result.failure else result.found
+        yield Path(result.member.name), found, result.member.reason
 
 
 def _row(path: Path, model: "Attributor", found: Any) -> dict[str, Any]:
     """The line of an image."""
-    if isinstance(found, str):
-        blank = dict.fromkeys(("verdict", "generated", *model.names, "known"), "")
-        return {"path": path, **blank, "error": found}
-    _, outputs = found
-    probabilities = model.probabilities(outputs)[0]
-    unknown = bool(model.none_of_these(outputs)[0])
-    return {
-        "path": path,
-        "verdict": "none of these" if unknown else model.names[int(probabilities.argmax())],
-        "generated": f"{1 - probabilities[model.real_index]:.4f}",
-        **{n: f"{p:.4f}" for n, p in zip(model.names, probabilities, strict=True)},
-        "known": f"{model.knownness(outputs)[0]:.4f}",
-        "error": "",
-    }
+    from gan_forensics.forensics.attributor_scorer import AttributorScorer
+
+    cells: dict[str, Any] = {}
+    if not isinstance(found, str):
+        numbers = AttributorScorer(model, "").cells(found)
+        cells = {
+            name.removeprefix("p_"): value if isinstance(value, str) else f"{value:.4f}"
+            for name, value in numbers.items()
+        }
+    names = ("verdict", "generated", *model.names, "known")
+    row = {name: cells.get(name, "") for name in names}
+    return {"path": path, **row, "error": found if isinstance(found, str) else ""}
 
 
 def _with_maps(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from gan_forensics.cli.attribute_score import scored
-from gan_forensics.cli.process import list_images, progress
+from gan_forensics.cli.process import list_images, listed_members
 from gan_forensics.files import say, tell
 
 if TYPE_CHECKING:
@@ -69,13 +69,16 @@ class AttributeVerify:
     def _features(self, model: "Attributor", path: Path, most: int) -> "np.ndarray":
         import numpy as np
 
+        from gan_forensics.data import Listing
+
         paths = list_images(path, follow_links=self.follow_links).images
         if len(paths) > most:
             chosen = np.random.default_rng(0).permutation(len(paths))[:most]
             paths = [paths[i] for i in sorted(chosen)]
             say(f"{path}: {most} images drawn at random, as many as the model's gallery can judge")
         parts, errors = [], []
-        for _, found in scored(model, progress(paths)):
+        members = listed_members([Listing(paths, {})])
+        for _, found, _ in scored(model, members):
             if isinstance(found, str):
                 errors.append(found)
             else:

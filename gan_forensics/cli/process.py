@@ -79,7 +79,7 @@ def list_images(path: Path, *, follow_links: bool = False) -> "Listing":
     return data.Listing(images, left_out)
 
 
-def listed_members(listings: "Sequence[tuple[Path, Listing]]") -> "Iterable[Member]":
+def listed_members(listings: "Sequence[Listing]") -> "Iterable[Member]":
     """The files of listings, those that were left out at the end, with a progress bar.
 
     Of archives (`data.packed`) it is their members, one after the other.
@@ -89,7 +89,7 @@ def listed_members(listings: "Sequence[tuple[Path, Listing]]") -> "Iterable[Memb
     loose: list[Member] = []
     packed: list[Path] = []
     unread: list[Member] = []
-    for _, (images, left_out) in listings:
+    for images, left_out in listings:
         for path in images:
             if path.suffix.lower() in PACKED:
                 packed.append(path)

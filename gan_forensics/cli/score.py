@@ -1,7 +1,7 @@
 """`gan-forensics detect score`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -19,6 +19,7 @@ from gan_forensics.files import listed, natural_order, rows_kept, say, shown, te
 if TYPE_CHECKING:
     from gan_forensics.data import Listing
     from gan_forensics.forensics.detector_scorer import DetectorScorer
+    from gan_forensics.forensics.prevalence import Kind
     from gan_forensics.forensics.score_files import ScoredImages
 
 Tier = Literal["clean", "web", "hard"]
@@ -98,34 +99,29 @@ class DetectScore:
     def __call__(self) -> None:
         """Run it."""
         within(0, 1, prior=self.prior, false_alarms=self.false_alarms)
-        self.sharding.check(real_is=self.real_is, anew=self.anew or None)
         if not self.images:
             raise ValueError("name at least one folder of images")
-        if self.sharding.asked:
-            self._by_shards()
-        else:
+        kept = {"real_is": self.real_is, "anew": self.anew or None}
+        self.sharding.check(self.out, DetectScore.out, **kept)
+        if not self.sharding.asked:
             self._at_once()
-
-    def _by_shards(self) -> None:
-        """As one of many workers, or their results together."""
-        from gan_forensics.files import check_folder_out
-        from gan_forensics.forensics.verdicts import VERDICTS
-
-        if self.out == DetectScore.out:
-            raise ValueError("give --out FOLDER, the folder of the tables of all shards")
-        check_folder_out(self.out)
-        scorer = self._scorer()
-        shared = {"follow_links": self.follow_links}
-        if self.sharding.merge is None:
-            self.sharding.work(scorer, self.images, self.out, **shared)
             return
-        counts: Counter[str] = Counter()
-        self.sharding.put_together(
-            scorer, self.images, self.out, **shared,
-            take=lambda row: counts.update([row["verdict"]] if row["verdict"] else []),
-            facts=lambda: {"verdicts": {name: counts[name] for name in VERDICTS}},
+        scorer = self._scorer()
+        kinds: Counter[Kind] = Counter()
+
+        def take(row: Mapping[str, Any]) -> None:
+            if row["verdict"]:
+                kinds[scorer.kind(row)] += 1
+
+        self.sharding.run(
+            scorer, self.images, self.out, follow_links=self.follow_links, take=take,
+            facts=lambda: {"shares": [share.record for share in scorer.shares(kinds)]},
+            make=self._scorer,
         )  # fmt: skip
-        tell(listed([f"{counts[name]:,} {name}" for name in VERDICTS]))
+        if kinds:
+            from gan_forensics.report.shares import share_lines
+
+            tell(*share_lines(scorer.shares(kinds)))
 
     def _at_once(self) -> None:
         """All in one go."""
@@ -239,7 +235,7 @@ class DetectScore:
         from gan_forensics.report.scores import columns_of, score_row
 
         scorer = self._scorer()
-        listings = [(p, list_images(p, follow_links=self.follow_links)) for p in self.images]
+        listings = [list_images(path, follow_links=self.follow_links) for path in self.images]
         labels = self._labels(listings)
         scored = scored_with(scorer.detector, str(self.detector), scorer.basis)
         columns = columns_of(scored, carriers=self.carriers)
@@ -260,10 +256,10 @@ class DetectScore:
             )
         return scored
 
-    def _labels(self, listings: "Sequence[tuple[Path, Listing]]") -> dict[str, str]:
+    def _labels(self, listings: "Sequence[Listing]") -> dict[str, str]:
         """The label of each file of folders, by its path; what was taken for what is said."""
         labels: dict[str, str] = {}
-        for root, (images, left_out) in listings:
+        for root, (images, left_out) in zip(self.images, listings, strict=True):
             found, lines = labels_of([*images, *left_out], root, real_is=self.real_is)
             labels |= {str(path): label for path, label in found.items()}
             for line in lines:

@@ -5,10 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from gan_forensics.cli.checks import at_least, not_given
-from gan_forensics.files import check_file_out, listed, say, shown, tell, write_json
+from gan_forensics.cli.checks import at_least, not_among, not_given
+from gan_forensics.files import (
+    check_file_out,
+    check_folder_out,
+    listed,
+    say,
+    shown,
+    tell,
+    write_json,
+)
 from gan_forensics.files.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -24,43 +32,84 @@ class Sharding:
     inputs gets its table. Started again, with any N, workers go on; new inputs are added. Of a
     SLURM array I is $SLURM_ARRAY_TASK_ID, of an indexed job of Kubernetes $JOB_COMPLETION_INDEX."""
     merge: Path | None = None
-    """Put the tables in the folder --out together, in this file (.parquet or .csv), after a check
-    that every image has one row; what is missing is said."""
+    """Put the tables in the folder --out together, in this file (.parquet or .csv; `spectrum` and
+    `features` take it for a folder), after a check that every image has one row; what is missing is
+    said."""
     retry_failed: bool = False
-    """With --shard: try those images again of which the tables hold an error."""
+    """With --shard or --engine: try those images again of which the tables hold an error."""
     time_limit: float = 600
-    """With --shard: seconds within which some 64 images have to be done. What takes longer, or
-    kills the worker, is tried alone by the next one, and passed over after the second time. 0 sets
-    no limit."""
+    """With --shard or --engine ray: seconds within which some 64 images have to be done, or the
+    worker is ended (SIGALRM). What stalls or kills a worker is tried alone by the next one, and
+    passed over after the second time. 0 sets no limit."""
+    engine: Literal["ray", "beam"] | None = None
+    """In place of --shard: let Ray Data (pip install 'gan_forensics[ray]') or Apache Beam hand the
+    shards to workers, on this machine or on a cluster of theirs that reaches all paths."""
+    engine_options: tuple[str, ...] = ()
+    """Of Ray workers=N, by default one for each CPU; of Beam its pipeline options, as NAME=VALUE:
+    runner=FlinkRunner flink_master=localhost:8081."""
 
     @property
     def asked(self) -> bool:
         """Whether there are shards at all."""
-        return self.shard is not None or self.merge is not None
+        return self.shard is not None or self.merge is not None or self.engine is not None
 
-    def check(self, **others: Any) -> None:
-        """Refuse what does not go together; `others` are options that shards do not have.
+    def check(self, out: Path, default: Path, *, table: bool = True, **others: Any) -> None:
+        """Refuse what does not go together.
+
+        Args:
+            out: where results go.
+            default: where they go when that is not said, which is another kind of place.
+            table: whether a merge writes a table.
+            others: options that shards do not have.
 
         Raises:
             ValueError: naming the option.
         """
         at_least(0, time_limit=self.time_limit)
+        limit = None if self.time_limit == Sharding.time_limit else self.time_limit
         if not self.asked:
             why = "it is of --shard I/N"
-            limit = None if self.time_limit == Sharding.time_limit else self.time_limit
             not_given(why, retry_failed=self.retry_failed or None, time_limit=limit)
+            not_given("it is of --engine", engine_options=self.engine_options or None)
             return
         not_given("there are no shards of it (--shard, --merge)", **others)
+        if out == default:
+            raise ValueError("give --out FOLDER, the folder of the tables of all shards")
         if self.merge is not None:
             why = "--merge puts together what workers made"
-            not_given(why, shard=self.shard, retry_failed=self.retry_failed or None)
+            not_given(
+                why, shard=self.shard, retry_failed=self.retry_failed or None, engine=self.engine
+            )
+            if not table:
+                return
             if self.merge.suffix.lower() not in (".parquet", ".csv"):
                 raise ValueError(
                     f"--merge {shown(self.merge)}: the table is .parquet or .csv; name one"
                 )
             check_file_out(self.merge, "--merge")
+            beside = self.merge.with_suffix(".json")
+            not_among("--merge", beside, what_the_results_rest_on=out / "scoring.json")
+        elif self.engine is not None:
+            not_given("--engine hands out all shards", shard=self.shard)
+            if self.engine == "beam":
+                not_given("Beam's workers have several threads, and no limit", time_limit=limit)
+            self.options()
         else:
             self.place()
+
+    def options(self) -> dict[str, str]:
+        """The options of the engine.
+
+        Raises:
+            ValueError: for what is no NAME=VALUE.
+        """
+        found = {}
+        for given in self.engine_options:
+            name, equals, value = given.partition("=")
+            if not name or not equals:
+                raise ValueError(f"--engine-options {shown(given)}: NAME=VALUE is needed")
+            found[name] = value
+        return found
 
     def place(self) -> tuple[int, int]:
         """Which worker it is, of how many.
@@ -77,17 +126,54 @@ class Sharding:
             )
         return place, count
 
-    def work(
-        self, scorer: "Scorer", inputs: Sequence[Path], out: Path, *, follow_links: bool
+    def run(
+        self,
+        scorer: "Scorer",
+        inputs: Sequence[Path],
+        out: Path,
+        *,
+        follow_links: bool,
+        take: Callable[[Mapping[str, Any]], None] = lambda row: None,
+        facts: Callable[[], Mapping[str, Any]] = dict,
+        make: "Callable[[], Scorer] | None" = None,
     ) -> None:
+        """Score the shards of this worker, or put all together.
+
+        Args:
+            scorer: what scores.
+            inputs: as of `data.shards_of`; in a merge, images that came later are missing.
+            out: the folder of the tables of all shards.
+            follow_links: follow links that leave a folder.
+            take: told every row of a merge.
+            facts: of all rows, for the summary beside the table of a merge.
+            make: makes the scorer in each worker of an engine; None for commands without engines.
+        """
+        from gan_forensics.forensics.shard_results import open_results, plan
+
+        check_folder_out(out)
+        open_results(out, scorer.identity)
+        _say_left_out(plan(out, inputs, follow_links=follow_links))
+        if self.engine is not None:
+            if make is None:
+                raise ValueError("--engine: only detect score and attribute score have engines")
+            self._let_work(make, out)
+        elif self.merge is None:
+            self._work(scorer, out)
+        elif "verdict" in scorer.columns:
+            self._put_together(self.merge, scorer, out, take, facts)
+        else:
+            from gan_forensics.forensics.shard_merge import rows_of
+
+            for row in progress_bar(rows_of(out, scorer.identity), unit="row"):
+                take(row)
+
+    def _work(self, scorer: "Scorer", out: Path) -> None:
         """Score the shards that are this worker's."""
         from gan_forensics.forensics.attempts import Busy
         from gan_forensics.forensics.score_stream import score_shard
-        from gan_forensics.forensics.shard_results import open_results, plan, planned
+        from gan_forensics.forensics.shard_results import planned
 
         place, count = self.place()
-        open_results(out, scorer.identity)
-        _say_left_out(plan(out, inputs, follow_links=follow_links))
         shards, mine, with_others = 0, 0, 0
         with progress_bar(unit="image") as bar:
 
@@ -119,49 +205,58 @@ class Sharding:
             "puts them together",
         )
 
-    def put_together(
+    def _let_work(self, make: "Callable[[], Scorer]", out: Path) -> None:
+        """Let an engine score all shards."""
+        from gan_forensics.forensics.score_engines import score_with_beam, score_with_ray
+        from gan_forensics.forensics.shard_results import is_done, planned
+
+        if self.engine == "ray":
+            limit = self.time_limit
+            score_with_ray(make, out, self.options(), again=self.retry_failed, seconds=limit)
+        else:
+            score_with_beam(make, out, self.options(), again=self.retry_failed)
+        done = [is_done(out, shard) for shard in planned(out)]
+        tell(
+            f"{sum(done)} of {len(done)} shards have their tables in {shown(out / 'results')}",
+            "the same command with --merge FILE in place of --engine puts them together",
+        )
+
+    def _put_together(
         self,
+        table: Path,
         scorer: "Scorer",
-        inputs: Sequence[Path],
         out: Path,
-        *,
-        follow_links: bool,
-        take: Callable[[Mapping[str, Any]], None] | None = None,
-        facts: Callable[[], Mapping[str, Any]] = dict,
+        take: Callable[[Mapping[str, Any]], None],
+        facts: Callable[[], Mapping[str, Any]],
     ) -> None:
-        """Write the table of all shards, and beside it a summary, as .json.
-
-        Args:
-            scorer: of the results.
-            inputs: as of `work`: images that came later are missing.
-            out: the folder of results.
-            follow_links: as of `work`.
-            take: told every row.
-            facts: of all rows, for the summary.
-        """
+        """Write the table of all shards, and beside it a summary, as .json."""
         from gan_forensics.forensics.shard_merge import merge
-        from gan_forensics.forensics.shard_results import open_results, plan
 
-        assert self.merge is not None
-        open_results(out, scorer.identity)
-        _say_left_out(plan(out, inputs, follow_links=follow_links))
-        whole = merge(out, self.merge, scorer.columns, scorer.identity, take)
+        verdicts: Counter[str] = Counter()
+
+        def told(row: Mapping[str, Any]) -> None:
+            verdicts.update([row["verdict"]] if row["verdict"] else [])
+            take(row)
+
+        whole = merge(out, table, scorer.columns, scorer.identity, told)
         summary = {
             "identity": dict(scorer.identity),
             "shards": whole.shards,
             "rows": whole.rows,
             "errors": dict(whole.errors),
             "left_out": dict(whole.left_out),
+            "verdicts": dict(verdicts.most_common()),
             **facts(),
         }
-        beside = self.merge.with_suffix(".json")
+        beside = table.with_suffix(".json")
         write_json(beside, summary)
         failed = sum(whole.errors.values())
         kinds = listed([f"{n} {kind}" for kind, n in sorted(whole.errors.items())])
         tell(
             f"{whole.rows:,} rows of {whole.shards} shards, each image once"
             + (f"; {failed:,} have an error: {kinds}" if failed else "")
-            + f"; {shown(self.merge)}, and a summary in {shown(beside)}"
+            + f"; {shown(table)}, and a summary in {shown(beside)}",
+            listed([f"{n:,} {name}" for name, n in verdicts.most_common()]) or "no verdicts",
         )
         _say_left_out(whole.left_out, "in archives ")
 

@@ -29,6 +29,7 @@ from gan_forensics.data.images import (
     to_float,
     to_uint8,
 )
+from gan_forensics.data.input_shards import Inputs, Shard, read_shard, shards_of
 from gan_forensics.data.listing import Listing, list_images
 from gan_forensics.data.names import SOURCES, has_points, open_source
 from gan_forensics.data.pipeline import Batches, Transform
@@ -73,6 +74,7 @@ __all__ = [
     "Header",
     "image_grid",
     "ImageError",
+    "Inputs",
     "installed_encoders",
     "jpeg",
     "list_images",
@@ -86,12 +88,15 @@ __all__ = [
     "PHOTO_NAMES",
     "power_law_textures",
     "read_header",
+    "read_shard",
     "resize",
     "resize_shorter",
     "Rgb",
     "Rows",
     "rows_of_split",
     "save_png",
+    "Shard",
+    "shards_of",
     "SkipBad",
     "Source",
     "SOURCES",

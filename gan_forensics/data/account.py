@@ -1,6 +1,7 @@
 """What a source takes of its files and what it makes of them: in words, and as JSON."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,16 @@ def generators(source: Source, name: str) -> dict[str, int]:
     if classes is None:
         return {name: len(source)}
     return dict(sorted(Counter(classes).items()))
+
+
+def files(source: Source) -> list[Path] | None:
+    """The file of each example; None where it is not of files."""
+    if isinstance(source, Rows):
+        found = files(source.source)
+        return None if found is None else [found[row] for row in source.rows]
+    if isinstance(source, Rgb):
+        return files(source.source)
+    return source.paths if isinstance(source, FileSource) else None
 
 
 def _classes(source: Any) -> list[str] | None:

@@ -114,11 +114,13 @@ CARRIERS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "h2 w2 c"]]] = {
 CONTAINERS = {"jpeg-90": "JPEG", "jpeg-75": "JPEG", "jpeg-50": "JPEG", "webp-80": "WEBP"}
 # As messengers and sites carry pictures, for asking whether a verdict holds.
 RESHIPPED = ("jpeg-75", "webp-80", "down-up-0.75")
+# The longest side that a tier leaves.
+LONGEST = {"web": 768, "hard": 512}
 # From a picture as it was made to one that came a long way; of few pixels both are only compressed.
 TIERS: dict[str, Callable[[Pixels], UInt8[np.ndarray, "h2 w2 c"]]] = {
     "clean": _unchanged,
-    "web": partial(shipped, longest=768, quality=60),
-    "hard": partial(shipped, longest=512, quality=40),
+    "web": partial(shipped, longest=LONGEST["web"], quality=60),
+    "hard": partial(shipped, longest=LONGEST["hard"], quality=40),
 }
 # The best JPEG that still counts as a tier: half-way to the next one.
 _QUALITIES = {"hard": 50, "web": 70}

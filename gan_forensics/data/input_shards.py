@@ -46,9 +46,8 @@ class Shard(NamedTuple):
         refused: of members that are not read, by their names, why.
 
     Example:
-        >>> shard = Shard("a.tar-0123456789abcdef", "tar", "/data/a.tar", 0, None)
-        >>> Shard.of(json.loads(json.dumps(shard._asdict()))) == shard
-        True
+        >>> Shard("a.tar-8c7dd922ad47494f", "tar", "/data/a.tar").base.as_posix()
+        '/data'
     """
 
     name: str
@@ -87,6 +86,10 @@ class Inputs(NamedTuple):
     Attributes:
         shards: in the order of the inputs, within each by name.
         left_out: how many files are no images, by reason.
+
+    Example:
+        >>> Inputs([Shard("a.tar-01", "tar", "/data/a.tar")], Counter()).shards[0].kind
+        'tar'
     """
 
     shards: list[Shard]
@@ -96,7 +99,7 @@ class Inputs(NamedTuple):
 def shards_of(
     inputs: Iterable[Path | str],
     *,
-    images: int = IMAGES,
+    most: int = IMAGES,
     follow_links: bool = False,
     known: Container[str] = (),
 ) -> Inputs:
@@ -105,7 +108,7 @@ def shards_of(
     Args:
         inputs: folders of images or of tar, zip and Parquet files, such files, lists (.csv, a path
             in each line, as of the source list:FILE.csv), and single images.
-        images: of folders and lists so many files make a shard.
+        most: files of a folder or list in one shard.
         follow_links: follow links, and paths of lists, that leave their folder.
         known: paths of files that belong to a shard already.
 
@@ -140,8 +143,8 @@ def shards_of(
                 shards.append(_shard(suffix[1:], whole, 0, (), {}))
             else:
                 loose.append(member)
-        for first in range(0, len(loose), images):
-            some = tuple(loose[first : first + images])
+        for first in range(0, len(loose), most):
+            some = tuple(loose[first : first + most])
             refused = {name: members[name] for name in some if members[name]}
             shards.append(_shard(kind, str(uri), first, some, refused))
     return Inputs(shards, left_out)

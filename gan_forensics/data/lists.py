@@ -10,7 +10,7 @@ from jaxtyping import Int
 from gan_forensics.data.listing import leaving
 from gan_forensics.data.sources import FileSource, Folders, check_classes, rows_of_split
 from gan_forensics.data.split_folders import Places, part_of_name, rows_of_part
-from gan_forensics.files import read_csv, shown, whole_number
+from gan_forensics.files import read_csv, refuse_remote, shown, whole_number
 
 
 def read_list(
@@ -49,6 +49,7 @@ def read_list(
                 "--follow-links allows it"
             )
         if not path.is_file():
+            refuse_remote(row[0], f"{file}, line {number}:")
             raise FileNotFoundError(
                 f"{file}, line {number}: no file {shown(row[0])!r}; paths are relative to "
                 f"{file.parent}"

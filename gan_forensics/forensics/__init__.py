@@ -18,6 +18,7 @@ from gan_forensics.forensics.class_evaluation import (
     severity_table,
 )
 from gan_forensics.forensics.classifiers import CLASSIFIERS, fit_classifier
+from gan_forensics.forensics.detector_scorer import DetectorScorer
 from gan_forensics.forensics.detectors import (
     Detector,
     SpectralDetector,
@@ -65,6 +66,7 @@ from gan_forensics.forensics.neural import NeuralDetector
 from gan_forensics.forensics.neural_parts import Parts, part
 from gan_forensics.forensics.neural_training import DetectorConfig, detector_update, train_detector
 from gan_forensics.forensics.preprocessing import Preprocessing
+from gan_forensics.forensics.prevalence import Corrected, Share, corrected_share, shares_of
 from gan_forensics.forensics.recalibration import Change, Recalibrated, recalibrated
 from gan_forensics.forensics.score_files import (
     ScoredImage,
@@ -72,6 +74,7 @@ from gan_forensics.forensics.score_files import (
     read_scores,
     write_scores,
 )
+from gan_forensics.forensics.score_stream import score_shard
 from gan_forensics.forensics.validation import NewScores, Validated, score_new, validated
 from gan_forensics.forensics.verdicts import Basis, Verdict, basis_of, verdict_of
 
@@ -92,12 +95,15 @@ __all__ = [
     "cllr",
     "cllr_cal",
     "cllr_min",
+    "Corrected",
+    "corrected_share",
     "count_scores",
     "DetectionResult",
     "Detector",
     "detector_update",
     "DetectorClassifier",
     "DetectorConfig",
+    "DetectorScorer",
     "devpav",
     "ece_curves",
     "EceCurves",
@@ -136,10 +142,13 @@ __all__ = [
     "Recalibrated",
     "recalibrated",
     "score_new",
+    "score_shard",
     "ScoredImage",
     "ScoredImages",
     "severity_table",
     "SeverityRow",
+    "Share",
+    "shares_of",
     "SpectralDetector",
     "Tippett",
     "tippett",

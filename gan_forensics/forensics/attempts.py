@@ -43,8 +43,13 @@ class Attempt:
         """How often a worker was killed, or stalled, at a member."""
         return self._deaths[place]
 
+    @property
+    def most_deaths(self) -> int:
+        """Of the member at which most workers died; above 2, passing it over did not help."""
+        return max(self._deaths.values(), default=0)
+
     def begin(self, first: int, after: int) -> None:
-        """Members from `first` to before `after` are looked at next."""
+        """Members from `first` to before `after` are looked at next; -1 is their file itself."""
         self.write({"from": first, "to": after})
         # The system's own end of a process: no code of ours has to run for it.
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
@@ -81,6 +86,8 @@ def attempted(path: Path, *, seconds: float = 0) -> Iterator[Attempt]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(f"another worker is at {shown(path.stem)}") from None
+        except OSError:
+            pass  # A file system without locks: two workers at one shard make the same rows.
         attempt = Attempt(file, _deaths(path), seconds)
         attempt.write({"run": 1})
         try:

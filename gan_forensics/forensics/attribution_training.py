@@ -7,6 +7,7 @@ validation images are perturbed once, by a seed, and single, so that losses can 
 """
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -126,8 +127,7 @@ def train_network(
         ValueError: for settings that cannot be built, and too few images.
     """
     method, choices = config.method, config.choices
-    row = NETWORKS[method]
-    mixed = config.mixed if row.mixes else 1
+    row, mixed = NETWORKS[method], images_mixed(config)
     network = row.make(len(names), side, choices)
     # Images that are too small for it, and weights that are not its, are refused before any work.
     jax.eval_shape(lambda: start_of(network, config, side))
@@ -144,22 +144,9 @@ def train_network(
     )
     epoch = batches.batches_per_epoch
 
-    def loss(said, batch):
-        return row.loss(said, batch, real, choices)
-
-    update = supervised_update(
-        NETWORK,
-        network,
-        loss,
-        row.optimizer(config.learning_rate, epoch, choices),
-        call=networks.call(method, choices, inputs),
+    learner = attributor_learner(
+        config, len(names), real=real, side=side, inputs=inputs, epoch=epoch
     )
-
-    def init(seed: int):
-        variables = start_of(network, config, side)
-        return {NETWORK: variables.pop("params")}, {NETWORK: variables}
-
-    learner = Learner(NETWORK, asdict(config), (update,), init)
 
     def variables(state: TrainState) -> dict[str, Any]:
         return {"params": state.params[NETWORK], **state.stats[NETWORK]}
@@ -169,7 +156,7 @@ def train_network(
         said = networks.applied(network, method, variables, inputs, networks.as_floats(images))
         batch = {"label": label[:, None], "weight": jnp.ones((len(label), 1), jnp.float32)}
         logits = row.outputs(said, real, choices).logits
-        return loss(said, batch)[0], (logits.argmax(-1) == label).mean()
+        return row.loss(said, batch, real, choices)[0], (logits.argmax(-1) == label).mean()
 
     def validate(state: TrainState) -> dict[str, float]:
         images, labels = validation
@@ -205,6 +192,51 @@ def train_network(
         state = load_state(folder, learner, best=METRIC)
     host = jax.tree.map(np.asarray, variables(state))
     return NeuralModel(method, len(names), real, side, choices, host, inputs)
+
+
+def images_mixed(config: "AttributionConfig") -> int:
+    """Images of a mixture, 1 for none."""
+    return config.mixed if NETWORKS[config.method].mixes else 1
+
+
+def attributor_learner(
+    config: "AttributionConfig",
+    classes: int,
+    *,
+    real: int,
+    side: int,
+    inputs: Mapping[str, Any],
+    epoch: int,
+) -> Learner:
+    """The one move of a network of `NETWORKS`.
+
+    Batches have "image" [b n, side, side, 3] in [-1, 1], "label" [b, n] and "weight" [b, n], for
+    mixtures of n images.
+
+    Args:
+        config: how.
+        classes: number of sources.
+        real: which of them is real.
+        side: of the images.
+        inputs: what the row's `prepare` made of the training images.
+        epoch: steps an epoch.
+    """
+    method, choices = config.method, config.choices
+    row = NETWORKS[method]
+    network = row.make(classes, side, choices)
+    update = supervised_update(
+        NETWORK,
+        network,
+        lambda said, batch: row.loss(said, batch, real, choices),
+        row.optimizer(config.learning_rate, epoch, choices),
+        call=networks.call(method, choices, inputs),
+    )
+
+    def init(seed: int):
+        variables = start_of(network, config, side)
+        return {NETWORK: variables.pop("params")}, {NETWORK: variables}
+
+    return Learner(NETWORK, asdict(config), (update,), init)
 
 
 def start_of(network: Any, config: "AttributionConfig", side: int) -> dict[str, Any]:

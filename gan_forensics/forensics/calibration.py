@@ -76,6 +76,32 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """How often each verdict falls on images of a tier, or on some of them.
+
+    Verdicts are those of `verdicts.verdict_of` at the detector's threshold and with its calibrator
+    of the tier; what is called neither generated nor unsure is called a photograph.
+
+    Attributes:
+        among: "" for all of the tier; else the container of the files, such as "JPEG", or their
+            `outcomes.size_class`.
+        false_alarms, real_unsure: real images called generated, and unsure.
+        detected, fake_unsure: generated images called generated, and unsure.
+    """
+
+    among: str
+    false_alarms: Rate
+    real_unsure: Rate
+    detected: Rate
+    fake_unsure: Rate
+
+    @property
+    def rates(self) -> tuple[Rate, Rate, Rate, Rate]:
+        """All of them."""
+        return self.false_alarms, self.real_unsure, self.detected, self.fake_unsure
+
+
+@dataclass(frozen=True)
 class Tier:
     """What a detector's scores are worth as evidence on images of a tier.
 
@@ -91,6 +117,7 @@ class Tier:
         auc_low, auc_high: its interval of 95 % (`two_sample_interval`), groups having one vote.
         cllr, cllr_min, cllr_cal: cost of the likelihood ratios (`likelihood_ratios.cllr`); None
             without a calibrator.
+        outcomes: how often each verdict falls on the same images; empty if not measured.
 
     Example:
         >>> tier = Tier("web", 50, 50, "", "", 40, 40, auc=0.6, auc_low=0.44, auc_high=0.75)
@@ -111,6 +138,7 @@ class Tier:
     cllr: float | None = None
     cllr_min: float | None = None
     cllr_cal: float | None = None
+    outcomes: tuple[Outcomes, ...] = ()
 
     @property
     def separates(self) -> bool | None:
@@ -169,7 +197,7 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
     """The calibration of a detector file's header.
 
     Files of version 1 hold rates of the very images that set the threshold; they are dropped.
-    Before version 3 there were no tiers.
+    Before version 3 there were no tiers, before version 4 no outcomes.
 
     Raises:
         ValueError: when facts are missing, unknown or of another type.
@@ -188,12 +216,14 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
                 })
                 for row in facts["measured"]
             )  # fmt: skip
-            tiers = tuple(Tier(**row) for row in (facts["tiers"] if version > 2 else ()))
+            tiers = tuple(_tier(row, version) for row in (facts["tiers"] if version > 2 else ()))
             found = Calibration(**{**facts, "measured": measured, "tiers": tiers})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"its calibration facts are incomplete ({shown(error)})") from None
+    outcomes = [one for tier in found.tiers for one in tier.outcomes]
     rates = [rate for of in found.measured for rate in rates_of(of)]
-    for part in (found, *found.measured, *rates, *found.tiers):
+    rates += [rate for one in outcomes for rate in one.rates]
+    for part in (found, *found.measured, *rates, *found.tiers, *outcomes):
         for field in fields(part):
             value = getattr(part, field.name)
             kind = _TYPES.get(field.name, (int, float))
@@ -215,13 +245,22 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
     return found
 
 
+def _tier(row: Mapping[str, Any], version: int) -> Tier:
+    outcomes = tuple(
+        Outcomes(**{**one, **{name: Rate(**one[name]) for name in _OUTCOMES}})
+        for one in (row["outcomes"] if version > 3 else ())
+    )
+    return Tier(**{**row, "outcomes": outcomes})
+
+
 _ROUNDING = 1e-9
+_OUTCOMES = ("false_alarms", "real_unsure", "detected", "fake_unsure")
 _SHARES = ("rate", "low", "high", "auc", "target", "auc_low", "auc_high")
 _MAYBE = (int, float, type(None))
 _TYPES = {
     "groups": (int, type(None)), "measured": tuple, "carrier": str,
-    "false_alarms": Rate, "detected": Rate, "tiers": tuple,
-    **dict.fromkeys(("name", "without", "unfit"), str),
+    "tiers": tuple, "outcomes": tuple, **dict.fromkeys(_OUTCOMES, Rate),
+    **dict.fromkeys(("name", "without", "unfit", "among"), str),
     **dict.fromkeys(("n_real", "n_fake", "measured_real", "measured_fake"), int),
     **dict.fromkeys(("auc", "auc_low", "auc_high", "cllr", "cllr_min", "cllr_cal"), _MAYBE),
 }  # fmt: skip

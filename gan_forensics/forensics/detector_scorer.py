@@ -10,6 +10,8 @@ from gan_forensics.data.decoding import Header
 from gan_forensics.forensics.detectors import Detector
 from gan_forensics.forensics.format_audit import Seen, outside, read_seen
 from gan_forensics.forensics.measure import score_carried
+from gan_forensics.forensics.outcomes import size_class
+from gan_forensics.forensics.prevalence import Kind, Share, shares, why_none
 from gan_forensics.forensics.score_files import ScoredImage, with_tier
 from gan_forensics.forensics.score_stream import Result
 from gan_forensics.forensics.verdicts import Basis
@@ -64,13 +66,24 @@ class DetectorScorer:
             "spread": "double", "outside": "string",
         }  # fmt: skip
 
+    def kind(self, row: Mapping[str, Any]) -> Kind:
+        """The kind of a row of a table that has a verdict."""
+        size = size_class(row["height"], row["width"])
+        return Kind(row["tier"], row["codec"], size, row["outside"] is not None, row["verdict"])
+
+    def shares(self, kinds: Mapping[Kind, int]) -> list[Share]:
+        """How many images are generated, as `prevalence.shares`."""
+        known, facts = self.detector.calibration, self.detector.facts
+        why = why_none(known, facts, self.basis.false_alarms, self.carriers)
+        return shares(kinds, known, why=why)
+
     def check(self, header: Header) -> None:
         """Refuse an image of a size that the detector does not take (ValueError)."""
         self.detector.check_shape((header.height, header.width, 3))
 
-    def prepared(self, image: Any) -> Any:
-        """The image: the detector prepares it itself."""
-        return image
+    def prepared(self, pixels: Any) -> Any:
+        """The image as it is: the detector prepares it itself."""
+        return pixels
 
     def judge(self, given: list[tuple[Any, Header]]) -> Sequence[dict[str, float] | None]:
         """Scores by carrier, "none" first; None for flat images."""
@@ -98,6 +111,8 @@ class DetectorScorer:
             after=dict(after),
             container=header.container,
             quality=header.quality,
+            height=header.height,
+            width=header.width,
             outside="" if self.seen is None else outside(header, self.seen),
         )
         image = with_tier(image, self.tier)

@@ -27,7 +27,9 @@ from gan_forensics.forensics.likelihood_ratios import (
 )
 from gan_forensics.forensics.measure import Scored, rates, score_source, scored_each
 from gan_forensics.forensics.metrics import count_scores, roc_auc
+from gan_forensics.forensics.outcomes import outcomes_of
 from gan_forensics.forensics.partition import TRAIN
+from gan_forensics.forensics.verdicts import Basis
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -137,13 +139,17 @@ def weighed(
         )  # fmt: skip
         scored = {one.carrier: one for one in found}
     tiers = []
+    basis = Basis(detector.threshold, calibrators)
     for tier, carrier in CARRIER_OF.items():
         if carrier in unfit:
             tiers.append(Tier(tier, n_real, n_fake, unfit=unfit[carrier]))
             calibrators.pop(tier, None)
             continue
         made = calibrators.get(tier)
-        measured = evidence_of(scored[carrier], made) if carrier in scored else {}
+        measured: dict[str, Any] = {}
+        if measurement is not None and carrier in scored:
+            outcomes = outcomes_of(scored[carrier], basis, tier, measurement.sources)
+            measured = evidence_of(scored[carrier], made) | {"outcomes": outcomes}
         tiers.append(Tier(tier, n_real, n_fake, reasons.get(tier, ""), **measured))
     asked = reference is not None or measurement is not None
     return Weighed(

@@ -38,12 +38,14 @@ class Scored(NamedTuple):
         carrier: the perturbation; "none" for images as they are.
         real, fake: scores [n] and [m].
         groups: of each of either class, or None.
+        rows: which of the images of either class they are.
     """
 
     carrier: str
     real: Float64[np.ndarray, " n"]
     fake: Float64[np.ndarray, " m"]
     groups: tuple[np.ndarray, np.ndarray] | None
+    rows: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def known(
@@ -51,11 +53,14 @@ class Scored(NamedTuple):
         carrier: str,
         scores: tuple[np.ndarray, np.ndarray],
         groups: tuple[np.ndarray, np.ndarray] | None,
+        rows: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> "Scored":
-        """Of scores of which some may be NaN, those that are not."""
+        """Of scores of which some may be NaN, those that are not; `rows` of all by default."""
         have = [~np.isnan(of) for of in scores]
         of = groups and (groups[0][have[0]], groups[1][have[1]])
-        return cls(carrier, scores[0][have[0]], scores[1][have[1]], of)
+        every = rows or (np.arange(len(scores[0])), np.arange(len(scores[1])))
+        kept = every[0][have[0]], every[1][have[1]]
+        return cls(carrier, scores[0][have[0]], scores[1][have[1]], of, kept)
 
 
 def carried(
@@ -226,7 +231,7 @@ def scored_each(
         for place, name in enumerate(carriers):
             scores = after[0][place], after[fake][place]
             if not any(np.isnan(some).all() for some in scores):
-                result.append(Scored.known(name, scores, of))
+                result.append(Scored.known(name, scores, of, (chosen[0], chosen[fake])))
         found.append(tuple(result))
     return found
 

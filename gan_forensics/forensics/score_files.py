@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 # Who told the tier of an image.
 FILE, STATED = "file", "stated"
-FORMAT, VERSION = "gan_forensics scores", 1
+FORMAT, VERSION = "gan_forensics scores", 2
+# Versions that are read, and in which version of detector files they keep calibrations.
+READABLE = {1: 3, VERSION: ARCHIVE}
 # A hundred thousand images take some 40 MiB; Python needs some ten times as much for them.
 MOST_SCORES = 64 * 2**20
+MOST_SIDE = 2**31
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class ScoredImage:
         verdict: what is said of it; None without a score.
         tier_from: "file" where its container and quality told the tier, "stated" where the user
             did; "" without a score.
+        height, width: of the image, in pixels; None where it was not noted.
 
     Example:
         >>> ScoredImage("a.png", "", score=2.5, tier="clean", container="PNG").after
@@ -64,6 +68,8 @@ class ScoredImage:
     error: str = ""
     verdict: Verdict | None = None
     tier_from: str = ""
+    height: int | None = None
+    width: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +204,7 @@ def read_scores(path: Path | str) -> ScoredImages:
     try:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError("its format is another")
-        if content.get("version") != VERSION:
+        if content.get("version") not in (*READABLE,):
             version = shown(repr(content.get("version")), most=50)
             raise ValueError(f"it has version {version}, this gan_forensics reads {VERSION}")
         return _scored(content)
@@ -235,7 +241,9 @@ def _scored(content: Mapping[str, Any]) -> ScoredImages:
     what = {name: _text(detector, name) for name in ("file", "name", "sha256")}
     calibration = None
     if content.get("calibration") is not None:
-        calibration = read_calibration(_mapping(content, "calibration"), ARCHIVE)
+        calibration = read_calibration(
+            _mapping(content, "calibration"), READABLE[content["version"]]
+        )
     return ScoredImages(what, calibration, _mapping(content, "facts"), basis, found)
 
 
@@ -248,12 +256,15 @@ def _image(row: Mapping[str, Any]) -> ScoredImage:
         if score is not None and texts[name] not in known:
             raise ValueError(f"unknown {name} {shown(texts[name], most=30)}: {', '.join(known)}")
     after = {name: _number(row["after"], name) for name in _mapping(row, "after")}
-    quality = _number(row, "quality", 0, 101, or_none=True)
+    quality, height, width = (
+        None if (number := _number(row, name, 0, most, or_none=True)) is None else int(number)
+        for name, most in (("quality", 101), ("height", MOST_SIDE), ("width", MOST_SIDE))
+    )
     verdict = row.get("verdict")
     if (score is None) != (verdict is None):
         raise ValueError("it has to have a verdict where it has a score")
     return ScoredImage(
-        **texts, score=score, after=after, quality=None if quality is None else int(quality),
+        **texts, score=score, after=after, quality=quality, height=height, width=width,
         verdict=None if verdict is None else _verdict(_mapping(row, "verdict")),
     )  # fmt: skip
 

@@ -56,8 +56,8 @@ class Scorer(Protocol):
         """Refuse an image before it is decoded (ValueError)."""
         ...
 
-    def prepared(self, image: Any) -> Any:
-        """What is kept of an image [h, w, 3] until it is judged; ValueError refuses it."""
+    def prepared(self, pixels: Any) -> Any:
+        """What is kept of an image uint8 [h, w, 3] until it is judged; ValueError refuses it."""
         ...
 
     def judge(self, given: list[tuple[Any, Header]]) -> Sequence[Any]:
@@ -241,7 +241,7 @@ def score_shard(
         # Of a file that ended early all is read again: it may be another one now.
         some = bool(bad) and ARCHIVE not in bad.values()
         found = results(
-            read_shard(shard), scorer, watch=attempt,
+            _members(shard, attempt), scorer, watch=attempt,
             chosen=bad.__contains__ if some else lambda place: True,
         )  # fmt: skip
         left_out: Counter[str] = Counter()
@@ -254,6 +254,16 @@ def score_shard(
             after=lambda: {"left_out": json.dumps(left_out)},
         )
     return path
+
+
+def _members(shard: Shard, attempt: Attempt) -> Iterator[Member]:
+    """The members of a shard; none of a file at whose reading workers died."""
+    attempt.begin(-1, 0)
+    if attempt.deaths(-1) > 1 or attempt.most_deaths > 2:
+        reason = "reading it killed or stalled the worker twice; passed over"
+        yield Member(shard.uri, None, None, ARCHIVE, reason)
+    else:
+        yield from read_shard(shard)
 
 
 def _rows(

@@ -14,7 +14,7 @@ from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.evidence import CARRIER_OF, evidence_of
 from gan_forensics.forensics.likelihood_ratios import Weights, devpav, group_weights
 from gan_forensics.forensics.measure import Scored, score_source
-from gan_forensics.forensics.verdicts import VERDICTS, basis_of
+from gan_forensics.forensics.verdicts import VERDICTS, basis_of, verdict_rates
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -211,11 +211,6 @@ def _validated(
     real, fake = scored.groups or (None, None)
     weights = scored.groups and (group_weights(real), group_weights(fake))
     basis = basis_of(detector)
-
-    def verdicts(scores, groups) -> dict[str, Rate]:
-        said = [basis.judge(float(score), tier).verdict for score in scores]
-        return {name: measured_rate([one == name for one in said], groups) for name in VERDICTS}
-
     return Validated(
         name,
         tier,
@@ -226,7 +221,10 @@ def _validated(
         costs=evidence_of(scored, calibrator) | {"devpav": devpav(*ratios, weights=weights)},
         false_alarms=measured_rate(scored.real > detector.threshold, real),
         misses=measured_rate(scored.fake <= detector.threshold, fake),
-        verdicts=(verdicts(scored.real, real), verdicts(scored.fake, fake)),
+        verdicts=(
+            verdict_rates(basis, scored.real, tier, real),
+            verdict_rates(basis, scored.fake, tier, fake),
+        ),
         misleading=(measured_rate(ratios[0] > 0, real), measured_rate(ratios[1] < 0, fake)),
     )
 

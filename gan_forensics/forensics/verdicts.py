@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from gan_forensics.forensics.calibration import weighted_threshold
+import numpy as np
+
+from gan_forensics.forensics.calibration import Rate, measured_rate, weighted_threshold
 from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.likelihood_ratios import posterior, verbal
 
@@ -177,6 +179,25 @@ def basis_of(
         'generated'
     """
     return Basis(detector.threshold, detector.calibrators, false_alarms, prior)
+
+
+def verdict_rates(
+    basis: Basis, scores: Sequence[float] | np.ndarray, tier: str, groups: np.ndarray | None = None
+) -> dict[str, Rate]:
+    """How often each verdict falls on images of a class.
+
+    Args:
+        basis: what they are judged by.
+        scores: of the images [n].
+        tier: of all of them.
+        groups: [n], as of `measured_rate`.
+
+    Example:
+        >>> verdict_rates(Basis(0.5, {}), [0.0, 0.4, 1.0, 2.0], "clean")["generated"].rate
+        0.5
+    """
+    said = [basis.judge(float(score), tier).verdict for score in scores]
+    return {name: measured_rate([one == name for one in said], groups) for name in VERDICTS}
 
 
 def tally(verdicts: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_forensics.gans.context import Context
 from gan_forensics.gans.task import Loss, Owner, Task, Term, Weight
+from gan_forensics.runtime import split_over_data
 
 ROTATION_HEAD = "rotation_head"
 Sampler = Literal["quarters", "pool"]
@@ -86,7 +87,8 @@ def drawn_from_pool(context: Context, sets: int) -> Int[Array, " b"]:
     """Indices of as many members as a batch has, without replacement, of a pool of so many sets."""
     count = len(context.images("real"))
     key = context.key(f"pool of {sets}")
-    return jax.random.permutation(key, jnp.arange(sets * count, dtype=jnp.int32))[:count]
+    order = jax.random.permutation(key, jnp.arange(sets * count, dtype=jnp.int32))
+    return split_over_data(order[:count])
 
 
 def rotation_task(

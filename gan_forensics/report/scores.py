@@ -7,11 +7,13 @@ from typing import Any
 from gan_forensics.files import listed, shown
 from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.metrics import average_precision, count_scores, roc_auc
+from gan_forensics.forensics.prevalence import shares_of
 from gan_forensics.forensics.score_files import STATED, ScoredImage, ScoredImages
 from gan_forensics.forensics.verdicts import GENERATED, PHOTOGRAPH, UNSURE, tally
 from gan_forensics.report.blocks import Facts, Section, Table
 from gan_forensics.report.evidence import six_questions
 from gan_forensics.report.html import write_report
+from gan_forensics.report.shares import share_lines, shares_section
 
 _START = ("path", "label", "score")
 _LR = ("log10_lr", "log10_lr_lower", "log10_lr_upper")
@@ -85,6 +87,7 @@ def summary(scored: ScoredImages, out: Path) -> list[str]:
         lines.append(f"unsure: {listed(numbers[:6])}")
     if words := _unlike(scored):
         lines.append(words)
+    lines += share_lines(shares_of(scored))
     for label, wrong, word in (
         ("real", GENERATED, "called generated"), ("generated", PHOTOGRAPH, "missed")
     ):  # fmt: skip
@@ -136,6 +139,7 @@ def scores_page(path: Path, scored: ScoredImages) -> Path:
                 "Images",
                 [*doubts, READING if lrs else WITHOUT, *unlike, _table(known, basis.prior, lrs)],
             ),
+            shares_section(shares_of(scored)),
             *([Section("Not scored", [Table("Files", ["path", "why"], failed)])] if failed else []),
             six_questions(
                 " ".join([f"{len(known)} images, by their files.", *unlike]),

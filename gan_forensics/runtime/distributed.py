@@ -18,12 +18,12 @@ import jax
 
 from gan_forensics.files import shown
 from gan_forensics.files.terminal import hush
-from gan_forensics.runtime.presence import LIMIT, Board, Presence, end_now
+from gan_forensics.runtime.presence import LIMIT, START, Board, Presence, end_now
 
 Value = TypeVar("Value")
 
-# Seconds till all processes of a job must have come, and till they must have compiled.
-START, COMPILED = 300.0, 3600.0
+# Seconds till all processes of a job must have compiled.
+COMPILED = 3600.0
 
 _presence: Presence | None = None
 _turns = itertools.count()
@@ -58,11 +58,14 @@ def join(
     global _presence
     _check(coordinator, processes, process)
     _presence = presence = Presence()
+    who = "this process" if process is None else f"process {process}"
+    whom = "the others" if processes is None else f"all {processes}"
+    presence.at(f"{who} waits for {whom} at {coordinator or 'the coordinator of the cluster'}")
     # Till the first step is begun there is nothing to save, see `before_first_step`.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
-            coordinator, processes, process, initialization_timeout=round(START)
+            coordinator, processes, process, initialization_timeout=round(2 * START)
         )
     except ValueError as error:
         raise ValueError(
@@ -72,10 +75,7 @@ def join(
     except RuntimeError as error:
         if "before any JAX calls" in str(error):
             raise ValueError("join the other processes before the first computation") from error
-        raise OtherProcessError(
-            f"not all processes came to {coordinator or 'the coordinator'} within {START:.0f} s: "
-            f"each needs the same address and count and a number of its own ({_first_line(error)})"
-        ) from error
+        raise OtherProcessError(f"the others cannot be joined: {_first_line(error)}") from error
     _answer(presence)
     if not is_first():
         hush()

@@ -23,6 +23,8 @@ import jax
 
 from gan_forensics.files import say
 
+# Seconds till all processes of a job must have come, and till it is said that one waits for them.
+START, PATIENCE = 300.0, 15.0
 # Seconds: between signs of life, till a process without one is missed, till it is said for whom a
 # step waits, and till that is given up; what others have to end by themselves, and to be seen off.
 BEAT, MISSING, NOTICE, LIMIT = 1.0, 30.0, 60.0, 600.0
@@ -168,8 +170,23 @@ class Presence:
                 if self.board:
                     self._beat(self.board)
                     self._look(self.board)
+                else:
+                    self._await_others()
             except jax.errors.JaxRuntimeError:
                 pass  # The coordinator is gone: JAX ends this process.
+
+    def _await_others(self) -> None:
+        """Before the coordinator answers, which it does when all have come."""
+        waited = time.monotonic() - self._since
+        if waited > START:
+            self._end(
+                1,
+                f"{self._doing}: not all of them came within {START:.0f} s. Each needs the same "
+                "address and count, and a number of its own",
+            )
+        if waited > (self._said or PATIENCE):
+            self._said = START
+            say(f"{self._doing} ...", always=True)
 
     def _signalled(self, numbers: bytes) -> None:
         asked = [number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)]

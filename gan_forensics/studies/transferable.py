@@ -121,17 +121,32 @@ def rank_features(
             detector.network,
             detector.variables,
             (np.asarray(preprocess(stacked(fakes, each))) for each in some),
-            range=composites.IMAGENET,
-            composite=composite_of(detector.arch),
-            confidence=confidence,
+            **relevance_settings(detector, confidence),
         )
         state = found if state is None else state.merge(found)
     if state is None:
         raise ValueError("no generated images: give at least one")
+    return ranking_of(detector, state, len(fakes), k)
+
+
+def relevance_settings(detector: NeuralDetector, confidence: float) -> dict[str, Any]:
+    """How the relevance of a detector's channels is told, for `feature_relevance`."""
+    composite = composite_of(detector.arch)
+    return {"range": composites.IMAGENET, "composite": composite, "confidence": confidence}
+
+
+def ranking_of(
+    detector: NeuralDetector, state: FeatureRelevance, given: int, k: int | None
+) -> Ranking:
+    """The ranking that follows from the sums over `given` images.
+
+    Raises:
+        ValueError: when none of them is counted.
+    """
     features = rank(state.result())
     silent = {name: int(n) for name, n in state.silent.items() if n}
     return Ranking(
-        features, k or default_k(detector, len(features)), int(state.count), len(fakes), silent
+        features, k or default_k(detector, len(features)), int(state.count), given, silent
     )
 
 

@@ -24,7 +24,7 @@ from jax.sharding import Mesh
 from jax.stages import Lowered
 from jaxtyping import PyTree
 
-from gan_forensics.nn.initial import shapes_of
+from gan_forensics.nn.initial import shapes_of, with_plain_convolutions
 from gan_forensics.runtime import jit_step, products, random_key
 from gan_forensics.train.learner import Learner
 from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
@@ -85,7 +85,9 @@ def step_cost(learner: Learner, minibatch: Mapping[str, Any]) -> StepCost:
 
 
 def lowered_step(learner: Learner, minibatch: Mapping[str, Any], mesh: Mesh) -> Lowered:
-    """The step as `fit` runs it on a mesh, from shapes alone: to be compiled and read, not run.
+    """The step as accelerators run it on a mesh, from shapes alone: to be compiled and read.
+
+    Each convolution is one operation, also where the mesh is one of simulated devices.
 
     Args:
         learner: of any kind.
@@ -93,8 +95,13 @@ def lowered_step(learner: Learner, minibatch: Mapping[str, Any], mesh: Mesh) -> 
         mesh: of devices, which may be simulated.
     """
     step, given = _step_of(learner, minibatch)
-    with products(learner.precision):
-        return jit_step(step, mesh).lower(*given)  # pyright: ignore[reportFunctionMemberAccess]
+
+    # A function of its own: what is traced for it is not taken for training.
+    def read(*given):
+        return step(*given)
+
+    with products(learner.precision), with_plain_convolutions():
+        return jit_step(read, mesh).lower(*given)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _step_of(
