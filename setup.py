@@ -27,6 +27,8 @@ EXTRAS = {
     "ray": ["ray[data]>=2.51"],
     # A kernel, and what runs docs/notebooks in the tests.
     "notebook": ["ipykernel>=6.29", "nbclient>=0.10"],
+    # By which JAX asks a cluster who the processes of a training are.
+    "kubernetes": ["kubernetes>=31"],
     # Relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
     "zennit": ["zennit>=0.5"],
 }

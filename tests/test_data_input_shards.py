@@ -13,6 +13,7 @@ from PIL import Image
 
 from gan_forensics.data import packed
 from gan_forensics.data.input_shards import Shard, read_shard, shards_of
+from gan_forensics.files import parquet
 
 
 def png(seed=0):
@@ -176,7 +177,7 @@ def test_zip_bombs_are_not_unpacked(tmp_path, monkeypatch):
     assert last[:2] == (None, "archive") and "unpacks to more than 100 times" in last[2]
 
 
-def test_images_in_parquet_are_those_of_its_one_column_of_bytes(tmp_path):
+def test_images_in_parquet_are_those_of_its_one_column_of_bytes(tmp_path, monkeypatch):
     path = tmp_path / "a.parquet"
 
     def write(**columns):
@@ -192,5 +193,8 @@ def test_images_in_parquet_are_those_of_its_one_column_of_bytes(tmp_path):
     assert [each.content for each in read_shard(shard)] == [png(3)]
     assert "2 columns hold bytes (a, b); one column" in write(a=[png()], b=[png()])[0][2]
     assert "no column holds bytes (label)" in write(label=[1])[0][2]
+    monkeypatch.setattr(parquet, "most_unpacked", lambda size: 100)
+    assert "more than 100 times its size" in write(image=[png()])[0][2]
+    monkeypatch.undo()
     repeated = pyarrow.DictionaryArray.from_arrays([0] * 3, pyarrow.array([png(4)]))
     assert write(image=repeated.cast(pyarrow.binary())) == [(str(k), "", "") for k in range(3)]
