@@ -119,8 +119,6 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
 WORKER = """if True:
     import os, signal, sys, time
     from gan_forensics import cli
-from gan_forensics.forensics.spectrum_scorer import MeanCurves, SpectrumScorer
-from gan_forensics.spectra import mean_curves
     from gan_forensics.forensics import detector_scorer
 
     scored, tell = detector_scorer.score_carried, sys.argv[1]
