@@ -7,7 +7,8 @@ those of the mathematics, counted on the trace of the step (`gan_forensics.train
 that of one of 8 devices: all parameters and optimisers, gradients twice (a device's own, and their
 sum), and an eighth of the batch and of what is computed from it; about an upper bound, like the
 count that it is made of. Hours are those of
-one accelerator that does `RATE` operations a second, which is what one step was measured at.
+one accelerator that does `RATE` operations a second, which is what one step was measured at: small
+networks do far fewer, and take longer.
 
 Networks that judge or measure (small classifiers, Inception) are not trained by the presets'
 recipes and are left out.
@@ -394,15 +395,23 @@ def row(job: Job) -> list[str]:
     return [
         job.experiment,
         job.name,
-        f"{sum(cost.parameters.values()) / 1e6:.3g}",
+        _figures(sum(cost.parameters.values()) / 1e6),
         str(min(x.shape[0] for x in batch.values())),
-        f"{cost.flops / 1e9:.4g}",
-        f"{on_one_device(cost) / 2**20:.3g}",
+        _figures(cost.flops / 1e9, digits=4),
+        _figures(on_one_device(cost) / 2**20),
         "by the data" if job.steps is None else f"{job.steps:,}",
-        "" if hours is None else f"{hours:.3g}",
+        "" if hours is None else _hours(hours),
         str(job.trainings),
-        "" if hours is None else f"{hours * job.trainings:.3g}",
+        "" if hours is None else _hours(hours * job.trainings),
     ]
+
+
+def _figures(value: float, *, digits: int = 3) -> str:
+    return f"{float(f'{value:.{digits}g}'):,}".removesuffix(".0")
+
+
+def _hours(value: float) -> str:
+    return "< 0.01" if value < 0.01 else _figures(value)
 
 
 HEAD = [

@@ -6,6 +6,10 @@ import sys
 NAMES = (
     "dcgan_step",
     "sngan_step",
+    "dist_gan_step",
+    "detector_step",
+    "transformer_step",
+    "autoencoder_step",
     "infonce_memory",
     "neighbours",
     "toy_gans",
@@ -14,6 +18,8 @@ NAMES = (
     "attribution",
     "spectra",
     "quality",
+    "precision_recall",
+    "scoring",
     "detector",
     "relevance",
     "doping",
@@ -22,6 +28,7 @@ NAMES = (
     "fit_overhead",
     "start_up",
     "imports",
+    "paper_presets",
 )
 
 

@@ -20,8 +20,16 @@ DIST_GAN = "tests/test_gans_dist_gan.py"
 DIST_GAN_METHODS = "tests/test_gans_dist_gan_methods.py"
 POINTS = "tests/test_gans_points.py"
 OPTIMIZERS = "tests/test_gans_optimizers.py"
+DIVIDED = "tests/test_train_divided.py"
 
 MUTATIONS = [
+    # Work is divided.
+    Mutation(
+        f"{G}/game.py",
+        "return Draws(split_over_data(z), labels, key=rest)",
+        "return Draws(z, labels, key=rest)",
+        DIVIDED,
+    ),
     # Losses.
     Mutation(
         f"{G}/losses.py",

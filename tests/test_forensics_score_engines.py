@@ -132,8 +132,6 @@ def test_an_engine_that_is_not_installed_or_asked_for_wrongly_is_said(folders, m
         with pytest.raises(ValueError, match=why):
             Sharding(**wrong).check(results, default)
     Sharding(engine="ray", engine_options=("workers=2",)).check(results, default)
-    with pytest.raises(ValueError, match="only detect score and attribute score have engines"):
-        Sharding(engine="ray").run(Mean(), [], out, follow_links=False)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -160,6 +160,8 @@ ELSEWHERE = {
 
 def unsplit(source):
     """The draws of a module that do not stand in the brackets of `split_over_data`, by line."""
+    if "jax.random." not in source:
+        return set()
     tree = ast.parse(source)
     split = {
         id(argument)

@@ -63,11 +63,11 @@ class AttributeScore:
         if not self.images:
             raise ValueError("name at least one folder of images")
         at_least(0, most=self.most, maps=self.maps)
-        most, maps = (
-            None if getattr(self, name) == getattr(AttributeScore, name) else getattr(self, name)
-            for name in ("most", "maps")
-        )
-        self.sharding.check(self.out, AttributeScore.out, most=most, maps=maps)
+        pages: dict[str, Any] = {
+            name: None if value == getattr(AttributeScore, name) else value
+            for name, value in (("most", self.most), ("maps", self.maps))
+        }
+        self.sharding.check(self.out, AttributeScore.out, **pages)
         if self.sharding.asked:
             self._by_shards()
         else:

@@ -88,12 +88,10 @@ class Features:
 
         found = Relevance(RelevanceScorer(detector, self.confidence))
         self.sharding.run(
-            found.scorer,
-            [Path(self.fake)],
-            self.out,
-            follow_links=self.follow_links,
+            found.scorer, [Path(self.fake)], self.out, follow_links=self.follow_links,
+            make=lambda: RelevanceScorer(read_neural(self.detector), self.confidence),
             take=found.take,
-        )
+        )  # fmt: skip
         if self.sharding.merge is None:
             return None
         if found.errors:

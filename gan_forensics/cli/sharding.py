@@ -133,9 +133,9 @@ class Sharding:
         out: Path,
         *,
         follow_links: bool,
+        make: "Callable[[], Scorer]",
         take: Callable[[Mapping[str, Any]], None] = lambda row: None,
         facts: Callable[[], Mapping[str, Any]] = dict,
-        make: "Callable[[], Scorer] | None" = None,
     ) -> None:
         """Score the shards of this worker, or put all together.
 
@@ -144,9 +144,9 @@ class Sharding:
             inputs: as of `data.shards_of`; in a merge, images that came later are missing.
             out: the folder of the tables of all shards.
             follow_links: follow links that leave a folder.
+            make: makes the scorer in each worker of an engine.
             take: told every row of a merge.
             facts: of all rows, for the summary beside the table of a merge.
-            make: makes the scorer in each worker of an engine; None for commands without engines.
         """
         from gan_forensics.forensics.shard_results import open_results, plan
 
@@ -154,8 +154,6 @@ class Sharding:
         open_results(out, scorer.identity)
         _say_left_out(plan(out, inputs, follow_links=follow_links))
         if self.engine is not None:
-            if make is None:
-                raise ValueError("--engine: only detect score and attribute score have engines")
             self._let_work(make, out)
         elif self.merge is None:
             self._work(scorer, out)
