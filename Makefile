@@ -8,9 +8,11 @@ NEWEST := .venv-newest
 NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge data_pipeline explain_rules \
 	forensics_features gans_losses gans_penalties nn_layers quality_metrics report_html \
 	runtime_compiler spectra_curves studies_runner train_update))
+# Apache Beam, which needs older versions than everything else.
+BEAM := .venv-beam
 SOURCES := gan_forensics experiments benchmarks tests docs setup.py
 
-.PHONY: quickstart test newest slow lint format bench requirements clean
+.PHONY: quickstart test newest beam slow lint format bench requirements clean
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +38,15 @@ newest: $(NEWEST)/.installed
 	$(NEWEST)/bin/python -c 'import jax, sys; print("Python", sys.version.split()[0], "JAX", jax.__version__)'
 	$(NEWEST)/bin/python -m pytest -n auto --dist loadfile $(NEWEST_TESTS)
 
+$(BEAM)/.installed: setup.py constraints-beam.txt
+	$(PYTHON) -m venv --clear $(BEAM)
+	$(BEAM)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+		-c constraints-beam.txt -e . apache-beam pytest hypothesis
+	touch $@
+
+beam: $(BEAM)/.installed
+	$(BEAM)/bin/python -m pytest tests/test_forensics_score_engines.py
+
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
@@ -58,4 +69,4 @@ requirements: $(VENV)/.installed-dev
 		--constraints constraints.txt --output-file requirements.txt setup.py -
 
 clean:
-	rm -rf $(VENV) $(NEWEST) build *.egg-info
+	rm -rf $(VENV) $(NEWEST) $(BEAM) build *.egg-info

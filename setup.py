@@ -23,8 +23,12 @@ EXTRAS = {
     "imbalanced": ["imbalanced-learn>=0.13"],
     # Translation: subword vocabularies, BLEU and chrF, number words, gettext catalogues.
     "text": ["sentencepiece>=0.2", "sacrebleu>=2.4", "num2words>=0.5.13", "polib>=1.2"],
+    # Scoring by Ray Data. (Apache Beam needs other versions: constraints-beam.txt.)
+    "ray": ["ray[data]>=2.51"],
     # A kernel, and what runs docs/notebooks in the tests.
     "notebook": ["ipykernel>=6.29", "nbclient>=0.10"],
+    # By which JAX asks a cluster who the processes of a training are.
+    "kubernetes": ["kubernetes>=31"],
     # Relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
     "zennit": ["zennit>=0.5"],
 }

@@ -4,7 +4,7 @@
     python -m benchmarks.dcgan_step --python-with-torch other/venv/bin/python
 
 Width 32, latent 128, batch 64, float32 or the given precision; generator then discriminator, Adam
-each. Sides take turns step by step.
+each; PyTorch runs eagerly, and by `torch.compile`. Sides take turns step by step.
 """
 
 from functools import partial
@@ -22,8 +22,8 @@ def ours(native: bool = False, precision: Precision | None = None) -> in_turns.C
     return training_step(GanConfig("dcgan", size=64, width=32, precision=precision), native=native)
 
 
-def pytorch() -> in_turns.Call:
-    """A step of the same networks and losses in PyTorch, eager."""
+def pytorch(compiled: bool = False) -> in_turns.Call:
+    """A step of the same networks and losses in PyTorch, eager or with compiled networks."""
     import torch
     from torch import nn
     from torch.nn.functional import binary_cross_entropy_with_logits as bce
@@ -55,6 +55,8 @@ def pytorch() -> in_turns.Call:
         return nn.Sequential(*layers, nn.Conv2d(256, 1, 4, 1, 0))
 
     g, d = generator(), discriminator()
+    if compiled:
+        g, d = in_turns.compiled(g), in_turns.compiled(d)
     g_optimizer = torch.optim.Adam(g.parameters(), 1e-4, (0.5, 0.999))
     d_optimizer = torch.optim.Adam(d.parameters(), 1e-4, (0.5, 0.999))
     real = torch.randn(64, 3, 64, 64).tanh()
@@ -87,9 +89,10 @@ def main() -> None:
     sides = {
         "ours": partial(ours, precision=given.precision),
         "native": partial(ours, native=True, precision=given.precision),
-        "torch": pytorch,
+        in_turns.TORCH: pytorch,
+        in_turns.COMPILED: partial(pytorch, compiled=True),
     }
-    in_turns.table(in_turns.race("dcgan_step", sides, "torch", given))
+    in_turns.table(in_turns.race("dcgan_step", sides, in_turns.PYTORCH, given).seconds)
 
 
 if __name__ == "__main__":

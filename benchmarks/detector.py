@@ -29,27 +29,19 @@ from gan_forensics.runtime import data_mesh, jit_step, keep_scratch_memory, rand
 from gan_forensics.train import init_state, make_step
 
 
-def main() -> None:
-    """Measure both in turns and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--arch", default="resnet50")
-    parser.add_argument("--side", type=int, default=224, help="of the crops")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
+def measure(arch: str, side: int, batch: int, rounds: int) -> dict[str, list[float]]:
+    """Images a second of pipeline and step, round by round."""
     keep_scratch_memory()
-    config = DetectorConfig(
-        arch=arguments.arch, crop=arguments.side, batch_size=arguments.batch, seed=0
-    )
-    stored = round(arguments.side * 256 / 224)
+    config = DetectorConfig(arch=arch, crop=side, batch_size=batch, seed=0)
+    stored = round(side * 256 / 224)
     rng = np.random.default_rng(0)
     sources = (
-        ArraySource(image=rng.integers(0, 256, (4 * arguments.batch, stored, stored, 3), np.uint8))
+        ArraySource(image=rng.integers(0, 256, (4 * batch, stored, stored, 3), np.uint8))
         for _ in range(2)
     )
     batches = Batches(
         RealAndFake(*sources),
-        batch_size=arguments.batch,
+        batch_size=batch,
         seed=0,
         transform=config.augmentation.transform,
     )
@@ -58,25 +50,37 @@ def main() -> None:
     mesh = data_mesh()
     step = jit_step(make_step(updates), mesh)
     state = init_state(updates, {NETWORK: params}, {NETWORK: stats})
-    batch = to_mesh(jax.tree.map(lambda x: x[None], next(batches)), mesh)
+    given = to_mesh(jax.tree.map(lambda x: x[None], next(batches)), mesh)
     key = random_key(0)
     for _ in range(2):  # The first one compiles; the second one knows where its own result lies.
-        state, _ = step(state, batch, key)
+        state, _ = step(state, given, key)
 
     rates: dict[str, list[float]] = {"pipeline": [], "step": []}
-    for _ in range(arguments.rounds):
+    for _ in range(rounds):
         for _ in range(4):  # What was made ahead while the step ran does not count.
             next(batches)
         start = time.perf_counter()
         for _ in range(4):
             next(batches)
-        rates["pipeline"].append(4 * arguments.batch / (time.perf_counter() - start))
+        rates["pipeline"].append(4 * batch / (time.perf_counter() - start))
         time.sleep(1)
         start = time.perf_counter()
-        state, metrics = step(state, batch, key)
+        state, metrics = step(state, given, key)
         jax.block_until_ready((state, metrics))
-        rates["step"].append(arguments.batch / (time.perf_counter() - start))
+        rates["step"].append(batch / (time.perf_counter() - start))
     batches.close()
+    return rates
+
+
+def main() -> None:
+    """Measure both in turns and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arch", default="resnet50")
+    parser.add_argument("--side", type=int, default=224, help="of the crops")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    rates = measure(given.arch, given.side, given.batch, given.rounds)
     print(f"{'':10} {'images/s':>9} {'times the step':>15}")
     for name, values in rates.items():
         ratios = [v / s for v, s in zip(values, rates["step"], strict=True)]

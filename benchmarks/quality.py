@@ -94,7 +94,7 @@ def pytorch() -> in_turns.Call:
 def main() -> None:
     """Run both and print the tables."""
     given = in_turns.arguments(__doc__, "torch", rounds=5).parse_args()
-    seconds = in_turns.race("quality", {"ours": ours, "torch": pytorch}, "torch", given)
+    seconds = in_turns.race("quality", {"ours": ours, "torch": pytorch}, ("torch",), given).seconds
     print(f"Inception, a batch of {BATCH}, float32")
     in_turns.table(seconds)
     frechet(given.rounds)

@@ -113,36 +113,19 @@ def zennit(batch: int) -> in_turns.Call:
 
     in_turns.on_the_gpu()
 
-    def unit(read, made, kernel, stride=1):
-        conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
-        return [conv, nn.BatchNorm2d(made)]
+    from tests.twins_torch import resnet50_twin
 
-    class Bottleneck(nn.Module):
-        def __init__(self, read, width, stride):
+    class Added(nn.Module):
+        """A sum that zennit knows."""
+
+        def __init__(self):
             super().__init__()
-            self.branch = nn.Sequential(
-                *unit(read, width, 1),
-                nn.ReLU(),
-                *unit(width, width, 3, stride),
-                nn.ReLU(),
-                *unit(width, 4 * width, 1),
-            )
-            same = read == 4 * width
-            self.shortcut = (
-                nn.Sequential() if same else nn.Sequential(*unit(read, 4 * width, 1, stride))
-            )
-            self.sum, self.relu = Sum(), nn.ReLU()
+            self.sum = Sum()
 
-        def forward(self, x):
-            return self.relu(self.sum(torch.stack([self.branch(x), self.shortcut(x)], -1)))
+        def forward(self, x, y):
+            return self.sum(torch.stack([x, y], -1))
 
-    layers, read = [*unit(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
-    for stage, (count, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
-        for i in range(count):
-            layers.append(Bottleneck(read, width, 2 if stage and not i else 1))
-            read = 4 * width
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(read, 1)]
-    network = nn.Sequential(*layers).eval().requires_grad_(False)
+    network = resnet50_twin(Added).eval().requires_grad_(False)
 
     composite = SpecialFirstLayerMapComposite(
         layer_map=[
@@ -190,7 +173,7 @@ def main() -> None:
         "plain": partial(ours, "plain", given.batch, given.precision),
         "zennit": partial(zennit, given.batch),
     }
-    in_turns.table(in_turns.race("relevance", sides, "zennit", given))
+    in_turns.table(in_turns.race("relevance", sides, ("zennit",), given).seconds)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Generator width 64, discriminator width 32 (with --published 256 and 128, which 
 64, float32 or the given precision; five discriminator moves and one of the generator, Adam each.
 `infomax` is ours with InfoMax-GAN's terms on top, `infomax-64` the same for images of 64x64 (of
 published widths in either case). PyTorch runs the same networks eagerly, with its own spectral norm
-and activations in place. Sides take turns step by step.
+and activations in place, and by `torch.compile`. Sides take turns step by step.
 """
 
 from functools import partial
@@ -46,8 +46,8 @@ def ours(
     return training_step(config, native=native)
 
 
-def pytorch(widths: tuple[int, int]) -> in_turns.Call:
-    """A step of the same networks and losses in PyTorch, eager."""
+def pytorch(widths: tuple[int, int], compiled: bool = False) -> in_turns.Call:
+    """A step of the same networks and losses in PyTorch, eager or with compiled networks."""
     import torch
     from torch import nn
     from torch.nn.functional import avg_pool2d, interpolate, relu
@@ -115,6 +115,8 @@ def pytorch(widths: tuple[int, int]) -> in_turns.Call:
             return self.logit(relu(self.blocks(x)).sum((2, 3)))
 
     g, d = Generator(widths[0]), Discriminator(widths[1])
+    if compiled:
+        g, d = in_turns.compiled(g), in_turns.compiled(d)
     g_optimizer = torch.optim.Adam(g.parameters(), 2e-4, (0.0, 0.9))
     d_optimizer = torch.optim.Adam(d.parameters(), 2e-4, (0.0, 0.9))
     real = torch.randn(MOVES, BATCH, 3, 32, 32).tanh()
@@ -150,9 +152,10 @@ def main() -> None:
         "infomax": partial(ours, "infomax-gan", widths, **exactness),
         "infomax-64": partial(ours, "infomax-gan", (None, None), size=64, **exactness),
         "native": partial(ours, "sngan", widths, native=True, **exactness),
-        "torch": partial(pytorch, widths),
+        in_turns.TORCH: partial(pytorch, widths),
+        in_turns.COMPILED: partial(pytorch, widths, compiled=True),
     }
-    in_turns.table(in_turns.race("sngan_step", sides, "torch", given))
+    in_turns.table(in_turns.race("sngan_step", sides, in_turns.PYTORCH, given).seconds)
 
 
 if __name__ == "__main__":

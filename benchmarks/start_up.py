@@ -54,25 +54,31 @@ def seconds(command: list[str], cache: Path) -> float:
     return time.perf_counter() - start
 
 
+def cold_and_warm(name: str) -> tuple[float, float]:
+    """Seconds of a row with an empty cache, and with what that filled it with."""
+    with tempfile.TemporaryDirectory() as folder:
+        place, times = Path(folder), []
+        for turn in ("cold", "warm"):
+            run = str(place / turn)
+            if name == "quickstart":
+                command = ["-m", "gan_forensics.cli", "quickstart", "--out", run]
+            else:
+                command = ["-c", FIRST_STEP.format(config=GANS[name], run=run)]
+            times.append(seconds([sys.executable, *command], place / "cache"))
+        cold, warm = times
+        return cold, warm
+
+
 def main() -> None:
     """Print a row for every GAN and for the quickstart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="ROW", help=", ".join([*GANS, "quickstart"]))
     only = parser.parse_args().only or [*GANS, "quickstart"]
     print(f"{'seconds to':24} {'cold':>6} {'warm':>6}")
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        for name in only:
-            times = []
-            for turn in ("cold", "warm"):
-                run = str(place / f"{name}-{turn}")
-                if name == "quickstart":
-                    command = ["-m", "gan_forensics.cli", "quickstart", "--out", run]
-                else:
-                    command = ["-c", FIRST_STEP.format(config=GANS[name], run=run)]
-                times.append(seconds([sys.executable, *command], place / f"cache-{name}"))
-            what = name if name == "quickstart" else f"first step of {name}"
-            print(f"{what:24} {times[0]:6.1f} {times[1]:6.1f}", flush=True)
+    for name in only:
+        cold, warm = cold_and_warm(name)
+        what = name if name == "quickstart" else f"first step of {name}"
+        print(f"{what:24} {cold:6.1f} {warm:6.1f}", flush=True)
 
 
 if __name__ == "__main__":

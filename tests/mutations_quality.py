@@ -78,8 +78,8 @@ MUTATIONS = [
     Mutation(f"{Q}/manifolds.py", "in_real_balls.mean() / k", "in_real_balls.mean()", METRICS),
     Mutation(
         f"{Q}/manifolds.py",
-        "np.partition(distances, k, axis=1)[:, k]",
-        "np.partition(distances, k - 1, axis=1)[:, k - 1]",
+        "np.partition(seen, k, axis=1)[:, k]",
+        "np.partition(seen, k - 1, axis=1)[:, k - 1]",
         METRICS,
     ),
     Mutation(

@@ -25,7 +25,8 @@ from gan_forensics.quality.moments import over_processes
 from gan_forensics.runtime import join
 from gan_forensics.train import Cadence, Learner, fit, process_batches
 
-BATCH, STEPS, RATE = 16, 3, 0.01
+# So small a rate that the players who move later in a step do it at nearly the same parameters.
+BATCH, STEPS, RATE = 16, 3, 1e-4
 
 
 def kept(rate: float) -> optax.GradientTransformation:
@@ -59,8 +60,8 @@ residual = {"size": 32, "generator_width": 8, "discriminator_width": 8, "n_dis":
 GAMES = {
     "two players, spectral norm": lambda: gan("sngan", augment="diffaugment", **residual),
     "two players, batch norm": lambda: gan("dcgan", size=16, width=4, latent=8, channels=3),
-    "three players": lambda: gan("dist-gan", size=32, width=8),
-    "pairwise": lambda: gan("gn-gan", size=32, width=8),
+    "three players": lambda: gan("dist-gan", size=32, width=8, decay_steps=10),
+    "pairwise": lambda: gan("gn-gan", size=32, width=8, decay_steps=10),
     "InfoNCE": lambda: gan("infomax-gan", **residual),
     "detector": detector,
 }

@@ -85,11 +85,11 @@ def main(run: str, steps: str, faults: str, *job: str) -> None:
     """Join, train, leave."""
     told = json.loads(faults)
     own = {**told, **told.get(job[2], {})}
+    for name in ("START", "PATIENCE", "MISSING", "NOTICE", "LIMIT"):
+        setattr(presence, name, own.get(name, getattr(presence, name)))
     if int(job[1]) > 1:
         now("joining")
         join(job[0], int(job[1]), int(job[2]))
-    for name in ("MISSING", "NOTICE", "LIMIT"):
-        setattr(presence, name, own.get(name, getattr(presence, name)))
     if seconds := own.get("saving"):
         slow(Checkpoints, "save", "saving", seconds)
     if seconds := own.get("logging"):

@@ -24,8 +24,8 @@ _ABORTED = 5.0
 class Job:
     """Processes that were started together; by index, 0 is the coordinator."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, environment: Mapping[str, str]):
+        self.folder, self.environment = folder, environment
         self.processes: list[subprocess.Popen] = []
         # Told of every process, it ends them where the test itself is ended by force.
         self._reaper = subprocess.Popen(
@@ -34,13 +34,13 @@ class Job:
             stderr=subprocess.DEVNULL,
         )
 
-    def start(self, command: Sequence[object], environment: Mapping[str, str]) -> None:
-        """Start the next process."""
+    def start(self, command: Sequence[object]) -> None:
+        """Start the next process, by the next index."""
         index = len(self.processes)
         with self._log(index).open("wb") as log:
             process = subprocess.Popen(
                 [str(word) for word in command],
-                env={**os.environ, **environment},
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -140,7 +140,7 @@ def running(
         environment: variables beside those of the tests.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    job, address = Job(folder), f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{_free_port()}"
     variables = {
         "PYTHONPATH": str(ROOT),
         "PYTHONFAULTHANDLER": "1",
@@ -150,9 +150,10 @@ def running(
         f"--xla_force_host_platform_device_count={devices // count}",
         **(environment or {}),
     }
+    job = Job(folder, variables)
     try:
         for index in range(count):
-            job.start(command(index, address), variables)
+            job.start(command(index, address))
         yield job
     finally:
         job.end()

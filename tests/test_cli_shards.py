@@ -70,6 +70,8 @@ def test_workers_make_what_the_command_makes_in_one_go(root, capsys):
     assert run(*command(root, "--merge", root / "all.parquet")) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "12 rows of 2 shards, each image once; 1 have an error: 1 unreadable" in said
+    assert "all: 1 of 11 called generated" in said and "no corrected share: the detector's" in said
+    assert json.loads((root / "all.json").read_text())["shares"][0]["images"] == 11
     rows = pandas.read_parquet(root / "all.parquet", dtype_backend="pyarrow")
     known = [image for image in whole if image["score"] is not None]
     known.sort(key=lambda image: "more.tar" in image["path"])  # as they were named

@@ -17,7 +17,7 @@ PLACES = {
     r"zlib\.decompress": {"files/reader.py", "files/matlab.py", "data/png_chunks.py"},
     r"zipfile\.ZipFile\(": {"files/archives.py"},
     r"tarfile\.open\(": {"data/catalogues.py", "data/packed.py"},
-    r"ParquetFile\(|pyarrow\.parquet|read_table\((?!path)": {"files/parquet.py"},
+    r"ParquetFile\(|pyarrow\.parquet": {"files/parquet.py"},
     r"\bloadmat\(": set(),
     r"import pickle\b|pickle\.loads?\(|cloudpickle|joblib\.load|allow_pickle=True": set(),
     r"torch\.load\(": {"nn/torch_files.py"},

@@ -233,6 +233,8 @@ _OTHER_WRITERS = {
     "gan_forensics/train/loop.py": {"mkdir"},
     "gan_forensics/train/run_folder.py": {"mkdir", "open"},
     "gan_forensics/studies/runner.py": {"copytree"},
+    # Lines that have to be there when the process is killed, to no link.
+    "gan_forensics/forensics/attempts.py": {"mkdir", "open"},
     "gan_forensics/faces/runs.py": {"open"},
     # To a name that `written_beside` drew for them.
     "gan_forensics/anomaly/tables.py": {"open"},

@@ -19,7 +19,7 @@ COMMANDS = {
     "stargan": "--data toy:domains?n=80 --size 16 --width 4 --blocks 1 --steps 4 --n-dis 1 "
     "--batch-size 8 --sample-every 2",
     "detector": "--real folder:{real} --fake folder:{fake} --arch resnet_small --width 2 "
-    "--batch-size 16 --steps 4 --false-alarms 0.05 --on-bad-image skip",
+    "--batch-size 16 --steps 4 --false-alarms 0.1 --on-bad-image skip",
     "classifier": "--data samples:digits --size 16 --augment cub --arch small_cnn --width 2 "
     "--batch-size 128 --epochs 1 --label-smoothing 0.1",
     "translator": "--data numbers:de?n=300 --vocabulary-size 100 --width 16 --layers 1 "

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -28,13 +29,13 @@ STEPS, MOVES, EVERY = 20, 3, 4
 SLOWLY = {"seconds": 0.05}
 
 
-def job(folder, *, run=None, steps=STEPS, prefix=(), **faults):
-    """Two processes of two devices; `run` may give each a folder of its own."""
-    runs = run if isinstance(run, list) else [run or folder.parent / "run"] * 2
+def job(folder, *, run=None, steps=STEPS, prefix=(), count=2, **faults):
+    """Processes with four devices together; `run` may give each a folder of its own."""
+    runs = run if isinstance(run, list) else [run or folder.parent / "run"] * count
     program = [*prefix, sys.executable, "-m", "tests.process_runs"]
     return running(
-        2,
-        lambda index, at: [*program, runs[index], steps, json.dumps(faults), at, 2, index],
+        count,
+        lambda index, at: [*program, runs[index], steps, json.dumps(faults), at, count, index],
         folder,
         devices=4,
     )
@@ -90,6 +91,16 @@ def goes_on(run, peaceful, folder, *, since):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_run_of_two_goes_on_with_another_number(count, run, peaceful, tmp_path):
+    with job(tmp_path / "log", run=run, count=count) as all_of_them:
+        assert all_of_them.wait() == [0] * count, all_of_them.said(0)
+    for a, b in zip(
+        jax.tree.leaves(state_of(run)), jax.tree.leaves(state_of(peaceful)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def errors(both, index):
     """The lines that a process ends with."""
     return [line for line in both.said(index).splitlines() if line.startswith("gan-forensics: ")]
@@ -107,6 +118,47 @@ def test_a_killed_process_is_named_by_the_other_and_the_job_goes_on(killed, peac
         assert f"process {killed}" in line
         assert "Start the whole job again" in line
     goes_on(tmp_path / "run", peaceful, tmp_path / "again", since=8)
+
+
+def test_a_process_that_is_started_again_alone_is_named_and_the_job_goes_on(peaceful, tmp_path):
+    # As Kubernetes does with each container. The new one waits for the others, who come as well.
+    address = []
+
+    def command(index, at):
+        address.append(at)
+        run = [tmp_path / "run", STEPS, json.dumps(SLOWLY), at, 2, index]
+        return [sys.executable, "-m", "tests.process_runs", *run]
+
+    with running(2, command, tmp_path / "log", devices=4) as both:
+        both.until_said("minibatch 30")
+        both.send(signal.SIGKILL, 1)
+        time.sleep(4)
+        both.start(command(1, address[0]))
+        both.processes[0].wait(60)
+        assert both.processes[0].returncode == 1, both.said(0)
+        (line,) = errors(both, 0)
+        assert "process 1" in line and "is gone. Start the whole job again" in line
+        both.start(command(0, address[0]))
+        assert both.wait(120) == [1, -signal.SIGKILL, 0, 0], both.said(2) + both.said(3)
+    for a, b in zip(
+        jax.tree.leaves(state_of(tmp_path / "run")),
+        jax.tree.leaves(state_of(peaceful)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_process_that_froze_is_named_and_ends_when_it_wakes(tmp_path):
+    with job(tmp_path / "log", MISSING=4.0, **SLOWLY) as both:
+        both.until_said("minibatch 30")
+        both.send(signal.SIGSTOP, 1)
+        both.processes[0].wait(60)
+        both.send(signal.SIGCONT, 1)
+        assert both.wait(60) == [1, 1], both.said(0) + both.said(1)
+        for index in (0, 1):
+            (line,) = errors(both, index)
+            assert f"process {1 - index}" in line
+    assert steps_of(tmp_path / "run") == [4, 8]
 
 
 def stopped(both, run, *, name="SIGTERM"):
@@ -190,6 +242,33 @@ def test_asked_while_the_other_has_not_come_a_process_leaves_at_once(alone, tmp_
         one.send(signal.SIGTERM)
         assert one.wait(10) == [143], one.said(0)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("come", [[0, 1], [1, 2], [0, 0]])
+def test_processes_that_wait_for_others_in_vain_say_so_and_end(come, tmp_path):
+    limits = json.dumps({"START": 10.0, "PATIENCE": 3.0})
+
+    def command(index, at):
+        run = [tmp_path / "run", STEPS, limits, at, 3, come[index]]
+        return [sys.executable, "-m", "tests.process_runs", *run]
+
+    with running(2, command, tmp_path / "log", devices=4) as both:
+        assert both.wait(60) == [1, 1], both.said(0) + both.said(1)
+        for index in (0, 1):
+            assert "waits for all 3 at 127.0.0.1:" in both.said(index)
+            assert "not all of them came within 10 s" in "".join(errors(both, index))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        run = [tmp_path / "run", STEPS, "{}", at, 2, 0]
+        program = [sys.executable, "-m", "tests.process_runs", *run]
+        with running(1, lambda *_: program, tmp_path / "log", devices=2) as one:
+            assert one.wait(60) == [2], one.said(0)
+            (line,) = errors(one, 0)
+            assert f"process 0 cannot listen at {at}" in line
 
 
 def test_a_host_that_is_slow_to_log_is_waited_for_and_named(peaceful, tmp_path):

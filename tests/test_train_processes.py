@@ -92,7 +92,12 @@ def steps_of(kind, count, folder):
 
 
 def players_of(found, step):
-    """The gradient of every player in a step, as one vector."""
+    """The gradient of every player in a step, as one vector.
+
+    Not array by array: of a bias in front of a batch norm, and one that all logits of a softmax
+    share, the gradient is zero, and what is found there is rounding alone. (Adam would divide it by
+    itself: its moments of these parameters are the ones that may differ.)
+    """
     names = sorted({name.split("/")[2] for name in found if name.startswith(f"gradient/{step}/")})
     return {
         player: np.concatenate(

@@ -172,3 +172,42 @@ def inception_twin(state=None):
     if state is not None:
         net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     return net.eval()
+
+
+class _Added(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+class _Bottleneck(nn.Module):
+    def __init__(self, read, width, stride, added):
+        super().__init__()
+        self.branch = nn.Sequential(
+            *_normed(read, width, 1),
+            nn.ReLU(),
+            *_normed(width, width, 3, stride),
+            nn.ReLU(),
+            *_normed(width, 4 * width, 1),
+        )
+        same = read == 4 * width
+        self.shortcut = nn.Sequential(*([] if same else _normed(read, 4 * width, 1, stride)))
+        self.added, self.relu = added(), nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(self.added(self.branch(x), self.shortcut(x)))
+
+
+def _normed(read, made, kernel, stride=1):
+    conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
+    return [conv, nn.BatchNorm2d(made)]
+
+
+def resnet50_twin(added=_Added):
+    """ResNet-50 with one logit; `added` makes the modules of two arguments that sum branches."""
+    layers, read = [*_normed(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+    for stage, (count, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
+        for i in range(count):
+            layers.append(_Bottleneck(read, width, 2 if stage and not i else 1, added))
+            read = 4 * width
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(read, 1)]
+    return nn.Sequential(*layers)

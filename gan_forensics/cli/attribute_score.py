@@ -15,6 +15,7 @@ from gan_forensics.files import listed, natural_order, rows_kept, say, tell, wri
 if TYPE_CHECKING:
     from gan_forensics.data.packed import Member
     from gan_forensics.forensics.attribution import Attributor
+    from gan_forensics.forensics.attributor_scorer import AttributorScorer
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class AttributeScore:
         if not self.images:
             raise ValueError("name at least one folder of images")
         at_least(0, most=self.most, maps=self.maps)
-        most, maps = (
-            None if getattr(self, name) == getattr(AttributeScore, name) else getattr(self, name)
-            for name in ("most", "maps")
-        )
-        self.sharding.check(self.out, AttributeScore.out, most=most, maps=maps)
+        pages: dict[str, Any] = {
+            name: None if value == getattr(AttributeScore, name) else value
+            for name, value in (("most", self.most), ("maps", self.maps))
+        }
+        self.sharding.check(self.out, AttributeScore.out, **pages)
         if self.sharding.asked:
             self._by_shards()
         else:
@@ -74,11 +75,18 @@ class AttributeScore:
 
     def _by_shards(self) -> None:
         """As one of many workers, or their results together."""
+
+        self.sharding.run(
+            self._scorer(), self.images, self.out,
+            follow_links=self.follow_links, make=self._scorer,
+        )  # fmt: skip
+
+    def _scorer(self) -> "AttributorScorer":
+        """The model as shards are scored with it."""
         from gan_forensics.files import sha256_of
         from gan_forensics.forensics.attributor_scorer import AttributorScorer
 
-        scorer = AttributorScorer(self._model(), sha256_of(self.model))
-        self.sharding.run(scorer, self.images, self.out, follow_links=self.follow_links)
+        return AttributorScorer(self._model(), sha256_of(self.model))
 
     def _model(self) -> "Attributor":
         """The model; what it does to images is said."""

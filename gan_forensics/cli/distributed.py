@@ -7,12 +7,13 @@ from gan_forensics.cli.checks import not_given
 
 @dataclass(frozen=True)
 class Distributed:
-    """One process of many that train together, one for each host; see docs/pods.md."""
+    """One process of many that train together, one for each host, or each GPU; see docs/pods.md."""
 
     distributed: bool = False
     """Train together with other processes, which run this same command with the same run folder and
     data. On TPU pods, SLURM, Open MPI and Kubernetes (extra `kubernetes`) who they are is known;
-    elsewhere give the next three options."""
+    elsewhere give the next three options. SLURM and Open MPI give a process one GPU, and need as
+    many processes as GPUs."""
     coordinator: str | None = None
     """HOST:PORT of process 0, which listens there."""
     processes: int | None = None

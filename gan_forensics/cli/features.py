@@ -87,8 +87,11 @@ class Features:
         from gan_forensics.studies.relevance_scorer import Relevance, RelevanceScorer
 
         found = Relevance(RelevanceScorer(detector, self.confidence))
-        links = {"follow_links": self.follow_links}
-        self.sharding.run(found.scorer, [Path(self.fake)], self.out, take=found.take, **links)
+        self.sharding.run(
+            found.scorer, [Path(self.fake)], self.out, follow_links=self.follow_links,
+            make=lambda: RelevanceScorer(read_neural(self.detector), self.confidence),
+            take=found.take,
+        )  # fmt: skip
         if self.sharding.merge is None:
             return None
         if found.errors:

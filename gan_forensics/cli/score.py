@@ -116,6 +116,7 @@ class DetectScore:
         self.sharding.run(
             scorer, self.images, self.out, follow_links=self.follow_links, take=take,
             facts=lambda: {"shares": [share.record for share in scorer.shares(kinds)]},
+            make=self._scorer,
         )  # fmt: skip
         if kinds:
             from gan_forensics.report.shares import share_lines

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gan_forensics.cli.checks import at_least, not_among, not_given
 from gan_forensics.files import (
@@ -36,16 +36,22 @@ class Sharding:
     `features` take it for a folder), after a check that every image has one row; what is missing is
     said."""
     retry_failed: bool = False
-    """With --shard: try those images again of which the tables hold an error."""
+    """With --shard or --engine: try those images again of which the tables hold an error."""
     time_limit: float = 600
-    """With --shard: seconds within which some 64 images have to be done, or the worker is ended
-    (SIGALRM). What stalls or kills a worker is tried alone by the next one, and passed over after
-    the second time. 0 sets no limit."""
+    """With --shard or --engine ray: seconds within which some 64 images have to be done, or the
+    worker is ended (SIGALRM). What stalls or kills a worker is tried alone by the next one, and
+    passed over after the second time. 0 sets no limit."""
+    engine: Literal["ray", "beam"] | None = None
+    """In place of --shard: let Ray Data (pip install 'gan_forensics[ray]') or Apache Beam hand the
+    shards to workers, on this machine or on a cluster of theirs that reaches all paths."""
+    engine_options: tuple[str, ...] = ()
+    """Of Ray workers=N, by default one for each CPU; of Beam its pipeline options, as NAME=VALUE:
+    runner=FlinkRunner flink_master=localhost:8081."""
 
     @property
     def asked(self) -> bool:
         """Whether there are shards at all."""
-        return self.shard is not None or self.merge is not None
+        return self.shard is not None or self.merge is not None or self.engine is not None
 
     def check(self, out: Path, default: Path, *, table: bool = True, **others: Any) -> None:
         """Refuse what does not go together.
@@ -60,17 +66,20 @@ class Sharding:
             ValueError: naming the option.
         """
         at_least(0, time_limit=self.time_limit)
+        limit = None if self.time_limit == Sharding.time_limit else self.time_limit
         if not self.asked:
             why = "it is of --shard I/N"
-            limit = None if self.time_limit == Sharding.time_limit else self.time_limit
             not_given(why, retry_failed=self.retry_failed or None, time_limit=limit)
+            not_given("it is of --engine", engine_options=self.engine_options or None)
             return
         not_given("there are no shards of it (--shard, --merge)", **others)
         if out == default:
             raise ValueError("give --out FOLDER, the folder of the tables of all shards")
         if self.merge is not None:
             why = "--merge puts together what workers made"
-            not_given(why, shard=self.shard, retry_failed=self.retry_failed or None)
+            not_given(
+                why, shard=self.shard, retry_failed=self.retry_failed or None, engine=self.engine
+            )
             if not table:
                 return
             if self.merge.suffix.lower() not in (".parquet", ".csv"):
@@ -80,8 +89,27 @@ class Sharding:
             check_file_out(self.merge, "--merge")
             beside = self.merge.with_suffix(".json")
             not_among("--merge", beside, what_the_results_rest_on=out / "scoring.json")
+        elif self.engine is not None:
+            not_given("--engine hands out all shards", shard=self.shard)
+            if self.engine == "beam":
+                not_given("Beam's workers have several threads, and no limit", time_limit=limit)
+            self.options()
         else:
             self.place()
+
+    def options(self) -> dict[str, str]:
+        """The options of the engine.
+
+        Raises:
+            ValueError: for what is no NAME=VALUE.
+        """
+        found = {}
+        for given in self.engine_options:
+            name, equals, value = given.partition("=")
+            if not name or not equals:
+                raise ValueError(f"--engine-options {shown(given)}: NAME=VALUE is needed")
+            found[name] = value
+        return found
 
     def place(self) -> tuple[int, int]:
         """Which worker it is, of how many.
@@ -105,6 +133,7 @@ class Sharding:
         out: Path,
         *,
         follow_links: bool,
+        make: "Callable[[], Scorer]",
         take: Callable[[Mapping[str, Any]], None] = lambda row: None,
         facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
@@ -115,15 +144,18 @@ class Sharding:
             inputs: as of `data.shards_of`; in a merge, images that came later are missing.
             out: the folder of the tables of all shards.
             follow_links: follow links that leave a folder.
+            make: makes the scorer in each worker of an engine.
             take: told every row of a merge.
-            facts: of all rows, for the summary beside a table.
+            facts: of all rows, for the summary beside the table of a merge.
         """
         from gan_forensics.forensics.shard_results import open_results, plan
 
         check_folder_out(out)
         open_results(out, scorer.identity)
         _say_left_out(plan(out, inputs, follow_links=follow_links))
-        if self.merge is None:
+        if self.engine is not None:
+            self._let_work(make, out)
+        elif self.merge is None:
             self._work(scorer, out)
         elif "verdict" in scorer.columns:
             self._put_together(self.merge, scorer, out, take, facts)
@@ -169,6 +201,22 @@ class Sharding:
             f"{shown(out / 'results')}{others}",
             "when all workers are done, the same command with --merge FILE in place of --shard "
             "puts them together",
+        )
+
+    def _let_work(self, make: "Callable[[], Scorer]", out: Path) -> None:
+        """Let an engine score all shards."""
+        from gan_forensics.forensics.score_engines import score_with_beam, score_with_ray
+        from gan_forensics.forensics.shard_results import is_done, planned
+
+        if self.engine == "ray":
+            limit = self.time_limit
+            score_with_ray(make, out, self.options(), again=self.retry_failed, seconds=limit)
+        else:
+            score_with_beam(make, out, self.options(), again=self.retry_failed)
+        done = [is_done(out, shard) for shard in planned(out)]
+        tell(
+            f"{sum(done)} of {len(done)} shards have their tables in {shown(out / 'results')}",
+            "the same command with --merge FILE in place of --engine puts them together",
         )
 
     def _put_together(

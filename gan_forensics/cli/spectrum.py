@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,8 +82,10 @@ class Spectrum:
         means = MeanCurves(self.folders, scorer)
         if self.sharding.merge is not None:
             check_folder_out(self.sharding.merge, "--merge")
-        links = {"follow_links": self.follow_links}
-        self.sharding.run(scorer, self.folders, self.out, take=means.take, **links)
+        self.sharding.run(
+            scorer, self.folders, self.out, follow_links=self.follow_links, take=means.take,
+            make=partial(SpectrumScorer, self.normalise, self.resize),
+        )  # fmt: skip
         return None if self.sharding.merge is None else means.curves(self.on_bad_image)
 
     def _at_once(self) -> "tuple[dict[str, Curve], dict[str, Any]]":

@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from gan_forensics import __version__
 from gan_forensics.data.decoding import Header
@@ -138,12 +138,60 @@ def planned(out: Path) -> Iterator[Shard]:
         >>> [shard.name for shard in planned("scores")]  # doctest: +SKIP
         ['photos-000000-6f1ed002ab559585']
     """
+    return (shard for _, shard in placed(out))
+
+
+class Place(NamedTuple):
+    """Where a shard is written down, which is all that an engine hands to a worker.
+
+    Attributes:
+        file: name of a file of shards.
+        start: of its line there, in bytes.
+
+    Example:
+        >>> Place("shards-0001.jsonl", 0).start
+        0
+    """
+
+    file: str
+    start: int
+
+
+def placed(out: Path) -> Iterator[tuple[Place, Shard]]:
+    """The shards of a folder of results, in their order, with their places.
+
+    Raises:
+        ValueError: as `planned`.
+    """
     for path in _plans(out):
         with open_regular(path) as file:
-            while line := file.readline(MOST_LINE + 1):
-                if len(line) > MOST_LINE:
-                    raise ValueError(f"{shown(path)}: a line of more than {MOST_LINE} bytes")
-                yield Shard.of(parse_json(line, path))
+            start = 0
+            while shard := _next(file, path):
+                yield Place(path.name, start), shard
+                start = file.tell()
+
+
+def shard_at(out: Path, place: Place) -> Shard:
+    """The shard of a place of `placed`.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    path = out / place.file
+    if path not in _plans(out):
+        raise ValueError(f"{shown(path)}: it is no file of shards")
+    with open_regular(path) as file:
+        file.seek(place.start)
+        if shard := _next(file, path):
+            return shard
+    raise ValueError(f"{shown(path)}: there is no shard at {place.start}")
+
+
+def _next(file: BinaryIO, path: Path) -> Shard | None:
+    line = file.readline(MOST_LINE + 1)
+    if len(line) > MOST_LINE:
+        raise ValueError(f"{shown(path)}: a line of more than {MOST_LINE} bytes")
+    return Shard.of(parse_json(line, path)) if line else None
 
 
 def _plans(out: Path) -> list[Path]:

@@ -73,8 +73,9 @@ def train_gan(
         cadence: how long, and how often to do what.
         tasks: on top of the method's; say in `facts` which, since a config does not name them.
         follow_links: of a folder, whether to follow links that leave it.
-        on_bad_image: at a file that cannot be used: stop, or skip, which puts another image of the
-            data in its place, always the same one. A run that stopped so can go on with skip.
+        on_bad_image: at a file that cannot be used: stop, or skip, which puts an image in its place
+            that the epoch leaves out, where there is one (`gan_forensics.data.skip_bad`). A run
+            that stopped so can go on with skip.
         say: told, a line at a time, what is taken of the data, and at the end what was skipped.
         about: further JSON-able facts for data.json, which are not compared either.
         options: for `gan_forensics.train.fit`, such as `resume` and `facts`.

@@ -65,12 +65,11 @@ def prdc(
             f"choose k from 1 to {min(n, m) - 1} or give more"
         )
     # Distances do not feel a shift, but rounding does: that of single precision was before it.
-    centre, before = real.mean(0), (real, fake)
-    real, fake = real - centre, fake - centre
-    slack = SLACK * max(
-        _squared_lengths(given if of_given else moved).max()
-        for given, moved, of_given in zip(before, (real, fake), rounded, strict=True)
-    )
+    centre = real.mean(0)
+    # One after the other: of many long features, three sets in double precision are too many.
+    real, longest_real = _moved(real, centre, rounded[0])
+    fake, longest_fake = _moved(fake, centre, rounded[1])
+    slack = SLACK * max(longest_real, longest_fake)
     real_radii, fake_radii = (_squared_radii(x, k) for x in (real, fake))
     zero = {"real": int((real_radii <= slack).sum()), "fake": int((fake_radii <= slack).sum())}
     real_radii, fake_radii = real_radii + slack, fake_radii + slack
@@ -108,21 +107,36 @@ def _chunks(n: int):
     return (slice(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK))
 
 
+def _moved(given, centre, of_given: bool) -> tuple[Float64[np.ndarray, "n d"], float]:
+    """Features from a centre, and the largest squared length that was rounded."""
+    moved = given - centre
+    return moved, _squared_lengths(given if of_given else moved).max()
+
+
 def _squared_lengths(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
     return np.einsum("nd,nd->n", x, x)
 
 
 def _squared_distances(x, y) -> Float64[np.ndarray, "n m"]:
     products = x @ y.T
-    return _squared_lengths(x)[:, None] + _squared_lengths(y)[None, :] - 2 * products
+    distances = _squared_lengths(x)[:, None] + _squared_lengths(y)[None, :]
+    products *= 2
+    distances -= products
+    return distances
 
 
 def _squared_radii(x: Float64[np.ndarray, "n d"], k: int) -> Float64[np.ndarray, " n"]:
-    """Squared distance of every example to its k-th nearest neighbour."""
+    """Squared distance of every example to its k-th nearest neighbour; each pair is met once."""
     radii = np.empty(len(x))
+    # The k + 1 least distances to the rows above.
+    above = np.full((len(x), k + 1), np.inf)
     for rows in _chunks(len(x)):
-        distances = _squared_distances(x[rows], x)
+        distances = _squared_distances(x[rows], x[rows.start :])
         # Oneself, whom rounding could otherwise move behind a twin.
-        distances[np.arange(len(distances)), np.arange(len(x))[rows]] = -np.inf
-        radii[rows] = np.partition(distances, k, axis=1)[:, k]
+        np.fill_diagonal(distances, -np.inf)
+        seen = np.concatenate([above[rows], distances], axis=1)
+        radii[rows] = np.partition(seen, k, axis=1)[:, k]
+        below = distances[:, len(distances) :].T
+        seen = np.concatenate([above[rows.stop :], below], axis=1)
+        above[rows.stop :] = np.partition(seen, k, axis=1)[:, : k + 1]
     return radii

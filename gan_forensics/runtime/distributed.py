@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -76,6 +77,7 @@ def join(
         if "before any JAX calls" in str(error):
             raise ValueError("join the other processes before the first computation") from error
         raise OtherProcessError(f"the others cannot be joined: {_first_line(error)}") from error
+    presence.at("starting")
     _answer(presence)
     if not is_first():
         hush()
@@ -86,8 +88,7 @@ def _answer(presence: Presence) -> None:
     from jax._src.distributed import global_state
 
     presence.board = Board(_client(), jax.process_index(), jax.process_count())
-    if not is_first() and (coordinator := global_state.coordinator_address):
-        presence.speak_when_aborted(coordinator)
+    presence.speak_when_aborted(global_state.coordinator_address)
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
@@ -99,6 +100,22 @@ def _check(coordinator: str | None, processes: int | None, process: int | None) 
         raise ValueError(
             f"process is the number of this one, 0 to {(processes or 1) - 1}, got {process}"
         )
+    if coordinator is not None and process == 0:
+        _check_port(coordinator)
+
+
+def _check_port(coordinator: str) -> None:
+    """Refuse a port that is taken (ValueError), at which JAX may end the process without a word."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    port = int(coordinator.rpartition(":")[2])
+    try:
+        socket.create_server(("", port), family=family, dualstack_ipv6=both).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"process 0 cannot listen at {shown(coordinator)} ({shown(error)}): give the address "
+            "of its host with a port that is free"
+        ) from error
 
 
 def _client() -> Any:

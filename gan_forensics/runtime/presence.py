@@ -30,8 +30,9 @@ START, PATIENCE = 300.0, 15.0
 BEAT, MISSING, NOTICE, LIMIT = 1.0, 30.0, 60.0, 600.0
 GRACE, SEEN_OFF = 5.0, 10.0
 _SPACE = "gan_forensics"
-# How many seconds process 0 has to answer a call, when it may be gone.
-_ANSWER = 3.0
+# When JAX ends this process: seconds till one that was not heard of is gone, and that process 0 has
+# to answer a call.
+UNHEARD, ANSWER = 3.0, 3.0
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
 
 
@@ -259,23 +260,25 @@ class Presence:
                 self.seen_off()
         end_now(code)
 
-    def speak_when_aborted(self, coordinator: str) -> None:
-        """Say who is gone when JAX ends this process, whose coordinator does not answer.
+    def speak_when_aborted(self, coordinator: str | None) -> None:
+        """Say who is gone when JAX ends this process.
 
-        JAX does so at once, in C, with words of its own and no way to hear of it but the signal.
+        JAX does so at once where the coordinator is gone, or another process was started again, in
+        C, with words of its own and no way to hear of it but the signal.
         """
         libc = ctypes.CDLL(None)
         libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
-        host, _, port = coordinator.rpartition(":")
 
         def aborted(number: int) -> None:
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
-            except OSError:
-                last, _ = self._seen.get(0, (None, 0.0))
+            now = time.monotonic()
+            gone = [i for i, (_, heard) in self._seen.items() if now - heard > UNHEARD]
+            if self.board and self.board.index and coordinator and not _answers(coordinator):
+                gone = [0]
+            if gone:
+                last = [_described(i, self._seen.get(i, (None, 0.0))[0]) for i in gone]
                 with contextlib.suppress(OSError):
                     say(
-                        f"gan-forensics: {_described(0, last)} is gone. Start the whole job again "
+                        f"gan-forensics: {' and '.join(last)} is gone. Start the whole job again "
                         "to go on from the newest checkpoint",
                         always=True,
                     )
@@ -285,6 +288,15 @@ class Presence:
 
         self._aborted = _Handler(aborted)  # C has no other hold of it.
         before = libc.signal(signal.SIGABRT, ctypes.cast(self._aborted, ctypes.c_void_p))
+
+
+def _answers(coordinator: str) -> bool:
+    """Whether somebody listens at HOST:PORT."""
+    host, _, port = coordinator.rpartition(":")
+    with contextlib.suppress(OSError):
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+        return True
+    return False
 
 
 def _described(index: int, known: Any) -> str:
