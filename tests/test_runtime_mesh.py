@@ -1,11 +1,12 @@
 """One device against four and eight simulated ones, with a real GAN and with toy games."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_forensics.gans import GanConfig, build, init
-from gan_forensics.runtime import data_mesh, jit_step, replicated, to_mesh
+from gan_forensics.runtime import by_shares, data_mesh, jit_step, replicated, to_mesh
 from gan_forensics.train import init_state, make_step, minibatches_per_step
 from tests.games import GAMES, Gaussians
 
@@ -53,6 +54,38 @@ def test_gradients_and_batch_statistics_on_many_devices_equal_one(method, device
         jax.tree.leaves((one, one_metrics)), jax.tree.leaves((many, many_metrics)), strict=True
     ):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
+
+
+def test_what_is_done_by_shares_is_what_it_is_and_gathers_nothing(rng):
+    """XLA gathers what it transforms by FFT."""
+    images = rng.standard_normal((1, 16, 4, 4)).astype(np.float32)
+
+    def step(state, batches, key):
+        def energy(scale):
+            return by_shares(lambda x: jnp.abs(jnp.fft.fft2(x)), scale * batches[0]).sum()
+
+        return jax.grad(energy)(state), {}
+
+    def made(devices):
+        mesh = data_mesh(jax.devices()[:devices])
+        # A function of its own, since a trace knows its devices.
+        compiled = jit_step(lambda *given: step(*given), mesh).lower(
+            jax.ShapeDtypeStruct((), jnp.float32),
+            jax.ShapeDtypeStruct(images.shape, jnp.float32),
+            jax.eval_shape(lambda: jax.random.key(0)),
+        )
+        return compiled.compile()
+
+    expected = np.abs(np.fft.fft2(images)).sum()
+    for devices in (1, 8):
+        mesh = data_mesh(jax.devices()[:devices])
+        compiled = made(devices)
+        assert "all-gather" not in compiled.as_text()
+        key = jax.device_put(jax.random.key(0), replicated(mesh))
+        state = jax.device_put(np.float32(1), replicated(mesh))
+        slope, _ = compiled(state, to_mesh(images, mesh), key)
+        np.testing.assert_allclose(slope, expected, rtol=1e-5)
+    assert by_shares(len, images[0]) == 16
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

@@ -25,7 +25,19 @@ from gan_forensics.forensics.attribution_training import attributor_learner, ima
 from gan_forensics.forensics.neural import make_network
 from gan_forensics.forensics.neural_config import DetectorConfig
 from gan_forensics.forensics.neural_training import detector_update, initial_variables
-from gan_forensics.gans import METHODS, GanConfig, StarGanConfig, build, build_stargan
+from gan_forensics.gans import (
+    LOSSES,
+    METHODS,
+    Game,
+    Gan,
+    GanConfig,
+    Recipe,
+    StarGanConfig,
+    adversarial,
+    build,
+    build_stargan,
+    spectral_task,
+)
 from gan_forensics.gans.autogan import SimulatorConfig, simulator_learner
 from gan_forensics.gans.offered import abstract_batch
 from gan_forensics.gans.self_supervised_methods import SUPERVISED
@@ -50,6 +62,13 @@ def gan(method, **options):
     config = GanConfig(method, batch_size=BATCH, **options)
     made = build(config)
     return made.learner, abstract_batch(made.game, made.config.shape, BATCH)
+
+
+def spectral():
+    made, loss = build(GanConfig("dcgan", batch_size=BATCH, **STRIDED)), LOSSES["non_saturating"]
+    tasks = adversarial(loss), spectral_task(loss, weight=1.0, mode="differentiable")
+    game = Game(*made.game.networks.values(), tasks, Recipe(1e-4).players())
+    return Gan(made.config, game).learner, abstract_batch(game, made.config.shape, BATCH)
 
 
 STRIDED = dict(architecture="dcgan", size=16, width=4)
@@ -157,6 +176,7 @@ KINDS = {
         for name in ("classical", "diffaugment", "ada", "cr", "bcr", "dag")
     },
     "wgan-gp, dag": lambda: gan("wgan-gp", augment="dag", **STRIDED),
+    "dcgan, spectral loss": spectral,
     # One network alone.
     "detector resnet_small": lambda: detector("resnet_small", width=8),
     "detector npr": lambda: detector("npr", width=8),

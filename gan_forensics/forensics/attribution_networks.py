@@ -41,7 +41,7 @@ from gan_forensics.nn.fingerprint_networks import (
 )
 from gan_forensics.nn.initial import initial_variables
 from gan_forensics.nn.resnet import ResNet
-from gan_forensics.runtime import jit, random_key
+from gan_forensics.runtime import by_shares, jit, random_key
 from gan_forensics.spectra.dct import EPSILON
 
 Batch = Mapping[str, Array]
@@ -165,7 +165,7 @@ def _dct_of(images: Float[Array, "b h w 3"], arrays: Mapping[str, Array]):
     # `log_dct` on the device, in float32; levels are whole again, or coefficients that are 0 would
     # not be.
     levels = jnp.round(127.5 * (images + 1))
-    coefficients = jax.scipy.fft.dctn(levels, axes=(1, 2), norm="ortho")
+    coefficients = by_shares(lambda x: jax.scipy.fft.dctn(x, axes=(1, 2), norm="ortho"), levels)
     spectrum = jnp.log(jnp.abs(coefficients) + EPSILON)
     mean, std = jnp.asarray(arrays["mean"]), jnp.asarray(arrays["std"])
     return (spectrum - mean[None]) / jnp.where(std == 0, 1, std)[None]

@@ -24,6 +24,7 @@ from gan_forensics.nn.initial import glorot, he_normal, normal, torch_uniform, z
 from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import BatchNorm
 from gan_forensics.nn.small_classifier import Classified
+from gan_forensics.runtime import by_shares
 
 SMALLEST = 8
 # MATLAB's and everybody's luma, to three digits.
@@ -218,7 +219,8 @@ def to_gray(x: Float[Array, "b h w 3"]) -> Float[Array, "b h w"]:
 
 def centred_magnitude(maps: Float[Array, "b h w"]) -> Float[Array, "b h w"]:
     """|F| of the two-dimensional Fourier transform, frequency zero in place (h // 2, w // 2)."""
-    return jnp.abs(jnp.fft.fftshift(jnp.fft.fft2(maps), axes=(1, 2)))
+    magnitude = by_shares(lambda x: jnp.abs(jnp.fft.fft2(x)), maps)
+    return jnp.fft.fftshift(magnitude, axes=(1, 2))
 
 
 class _Convolution(Network):

@@ -18,6 +18,7 @@ from gan_forensics.nn.initial import ones, zeros
 from gan_forensics.nn.network import Network
 from gan_forensics.nn.norms import at_least_float32
 from gan_forensics.nn.resnet import ResNet, resnet34
+from gan_forensics.runtime import by_shares
 from gan_forensics.spectra.autogan import EPSILON, PERCENTILES, crop_side
 
 # Above float32's rounding of a coefficient, some 1e-5: with 1e-12, which suits float64, one that is
@@ -34,7 +35,8 @@ def stretched_spectrum(x: Float[Array, "b h w 3"]) -> Float[Array, "b s s 3"]:
     size = crop_side(*x.shape[1:3])
     top, left = ((side - size) // 2 for side in x.shape[1:3])
     x = levels(at_least_float32(x[:, top : top + size, left : left + size])) / 255
-    magnitude = jnp.log(jnp.abs(jnp.fft.fft2(x, axes=(1, 2))) + EPSILON)
+    magnitude = by_shares(lambda x: jnp.abs(jnp.fft.fft2(x, axes=(1, 2))), x)
+    magnitude = jnp.log(magnitude + EPSILON)
     limits = jnp.percentile(magnitude, jnp.array(PERCENTILES, x.dtype), axis=(1, 2), keepdims=True)
     low, span = limits[0], limits[1] - limits[0]
     return jnp.clip(2 * (magnitude - low) / (span + (span == 0)) - 1, -1, 1)

@@ -11,6 +11,7 @@ from gan_forensics.runtime.distributed import (
 )
 from gan_forensics.runtime.memory import keep_scratch_memory
 from gan_forensics.runtime.mesh import (
+    by_shares,
     data_mesh,
     jit_step,
     local_copy,
@@ -29,6 +30,7 @@ from gan_forensics.runtime.precision import (
 from gan_forensics.runtime.random_keys import random_key
 
 __all__ = [
+    "by_shares",
     "check_precision",
     "computation_dtype",
     "data_mesh",

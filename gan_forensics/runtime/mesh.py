@@ -152,6 +152,27 @@ def split_over_data(drawn: Array) -> Array:
     return jax.lax.with_sharding_constraint(drawn, NamedSharding(mesh, PartitionSpec("data")))
 
 
+def by_shares(function: Callable[[Array], Array], values: Array) -> Array:
+    """A function of an array [batch, ...] that looks at each example alone.
+
+    In a step of `jit_step` every device applies it to its own examples; elsewhere, and for a batch
+    that cannot be split evenly, it is merely called. For what XLA does not split by itself, such as
+    Fourier transforms; not within a `jax.jit` of their own, which would keep the devices of the
+    step that traced it first.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from gan_forensics.runtime import by_shares
+        >>> by_shares(lambda x: jnp.abs(jnp.fft.fft(x)), jnp.ones((2, 4)))[0].tolist()
+        [4.0, 0.0, 0.0, 0.0]
+    """
+    mesh = _mesh.get()
+    if mesh is None or mesh.size == 1 or values.shape[0] % mesh.size:
+        return function(values)
+    split = PartitionSpec("data")
+    return jax.shard_map(function, mesh=mesh, in_specs=split, out_specs=split)(values)
+
+
 def to_mesh(batches: PyTree, mesh: Mesh) -> PyTree:
     """Place this process's part [minibatches, batch / processes, ...] of the minibatches.
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_forensics.runtime import by_shares
 from gan_forensics.spectra.curves import log_spectrum_curve
 from gan_forensics.spectra.gray import check_images, check_range
 
@@ -108,4 +109,7 @@ def spectral_loss(
 
 
 def _curves(images):
-    return jnp.asarray(log_spectrum_curve(images, normalise="min-max", precision="float32"))
+    def curves(images):
+        return jnp.asarray(log_spectrum_curve(images, normalise="min-max", precision="float32"))
+
+    return by_shares(curves, images)
