@@ -96,12 +96,13 @@ def pytorch(compiled: bool = False) -> in_turns.Call:
 
         with torch.no_grad():
             reconstruction, images = generator(encoder(real)), generator(noise())
+        on_real, on_made, on_fake = (judged(x)[1] for x in (real, reconstruction, images))
+        # Behind the compiled passes, which tell autograd that statistics moved; eager ones do not.
         alpha = torch.rand(BATCH, 1, 1, 1)
         points = (real + alpha * (images - real)).requires_grad_()
         logits = discriminator(points)[1]
         (slopes,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
         penalty = ((slopes.square().sum((1, 2, 3)).sqrt() - 1) ** 2).mean()
-        on_real, on_made, on_fake = (judged(x)[1] for x in (real, reconstruction, images))
         told = 0.95 * softplus(-on_real).mean() + 0.05 * softplus(-on_made).mean()
         move(adams[1], told + softplus(on_fake).mean() + penalty, judging)
 

@@ -153,6 +153,15 @@ def test_canvases_hold_their_images_in_few_shapes(sides, stride, expected):
     assert canvases.canvas(*sides, stride) == expected
 
 
+@pytest.mark.parametrize("lengths", [(1,), (1, 4), (1, 4, 16, 64)])
+def test_batches_are_of_two_lengths_at_most_and_half_full_on_the_whole(lengths):
+    for count in range(1, 200):
+        starts, made = zip(*canvases.in_batches(count, lengths), strict=True)
+        assert starts == tuple(np.cumsum((0, *made[:-1])))
+        assert starts[-1] < count <= sum(made) < 2 * count
+        assert set(made) <= set(lengths) and len(set(made)) <= 2
+
+
 def test_an_array_of_either_library_and_gray_images_are_scored_alike(detector, rng):
     images = rng.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
     expected = detector.score(np.repeat(images, 3, -1))

@@ -21,6 +21,7 @@ from gan_forensics.forensics.prevalence import (
 from gan_forensics.forensics.score_files import ScoredImage, ScoredImages
 from gan_forensics.forensics.verdicts import Basis
 from gan_forensics.report.shares import in_words, share_lines, shares_section
+from tests.markdown import ROOT
 
 SIZE = "up to 256 pixels"
 
@@ -150,6 +151,18 @@ def test_the_raw_count_the_expected_false_alarms_and_the_share_stand_beside_each
     )
     assert [line.split(":")[0] for line in share_lines([every, png, size])] == [ALL, "PNG", SIZE]
     assert len(share_lines([every, every._replace(name="PNG")])) == 1
+
+
+def test_the_example_of_the_documentation_is_computed():
+    page = " ".join((ROOT / "docs/scoring.md").read_text(encoding="utf-8").split())
+    some = kinds(412_000, 1_300_000, 10**8 - 1_712_000)
+    assert in_words(shares(some, calibration(outcomes()))[0]) in page
+    for called, n, said in (
+        (412_000, 10_000, "ends at {high}"),
+        (2_092_000, 1000, "{share} ({low} to {high})"),
+    ):
+        found = corrected_share(called, 10**8, rate(4 * n // 1000, n), rate(850 * n // 1000, n))
+        assert said.format(**{k: percent(v) for k, v in found._asdict().items()}) in page
 
 
 def test_tiers_have_rates_of_their_own_and_add_up():

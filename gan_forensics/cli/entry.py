@@ -126,8 +126,12 @@ def _parsed(arguments: list[str]) -> Callable[[], None]:
 
 
 def _refuse_remote(arguments: list[str]) -> None:
-    """Exit at the address of a store: no command reads or writes one."""
+    """Exit at the address of a store: no command reads or writes one, but an engine may."""
+    engines = False
     for before, argument in zip(["", *arguments], arguments, strict=False):
+        engines = argument.startswith("--engine-options") or (engines and argument[:1] != "-")
+        if engines:
+            continue
         option = argument if argument.startswith("--") and "=" in argument else before
         option = option.partition("=")[0] if option.startswith("-") else ""
         try:

@@ -6,7 +6,7 @@ canvases (`gan_forensics.nn.canvas`), whose sides are 1 or 1.5 times a power of 
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -76,6 +76,24 @@ def room(height: int, width: int, most: int = MOST) -> int:
     return max(n for n in LENGTHS if n <= allowed)
 
 
+def in_batches(count: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where the batches of so many images begin, and how long each is; copies fill the last.
+
+    Of two programs at most: the largest length as often as it is filled, and of the rest the one
+    that holds it, unless half of that or more were copies.
+
+    Example:
+        >>> list(in_batches(70, (1, 4, 16, 64))), list(in_batches(21, (1, 4, 16, 64)))
+        ([(0, 64), (64, 4), (68, 4)], [(0, 16), (16, 16)])
+    """
+    whole = count - count % lengths[-1]
+    yield from ((start, lengths[-1]) for start in range(0, whole, lengths[-1]))
+    if rest := count - whole:
+        fitting = (n for n in lengths if rest <= n < 2 * rest)
+        length = next(fitting, None) or max(n for n in lengths if n <= rest)
+        yield from ((start, length) for start in range(whole, count, length))
+
+
 @functools.cache
 def _pixels_that_fit() -> int:
     """Pixels of a batch for which a CPU's memory suffices; the same ones all through a process."""
@@ -131,11 +149,8 @@ def _batches(network: nn.Module, groups: dict[Shape, Group], *, own: bool) -> It
     for shape, group in groups.items():
         if _has_own(network, shape, ask=own):
             lengths = [n for n in LENGTHS if n <= room(*shape)]
-            while group:
-                # The largest batch that can be filled, or the smallest that holds all the rest.
-                length = next((n for n in lengths if n >= len(group)), lengths[-1])
-                some, group = group[:length], group[length:]
-                places, images = zip(*some, strict=True)
+            for start, length in in_batches(len(group), lengths):
+                places, images = zip(*group[start : start + length], strict=True)
                 filled = [*images, *images[:1] * (length - len(images))]
                 drawn = [np.repeat(image, 3 // image.shape[-1], -1) for image in filled]
                 yield Batch(np.array(places), np.stack(drawn), None)

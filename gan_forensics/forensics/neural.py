@@ -32,6 +32,7 @@ from gan_forensics.forensics.canvases import (
     MOST,
     check_memory,
     few_shapes,
+    in_batches,
     room,
 )
 from gan_forensics.forensics.features import lookup
@@ -271,10 +272,8 @@ def size_batches(
     """
     for (height, width, _), places in by_size(images).items():
         lengths = [n for n in LENGTHS if n <= room(height, width, most)]
-        while places:
-            # The largest batch that can be filled, or the smallest that holds all the rest.
-            length = next((n for n in lengths if n >= len(places)), lengths[-1])
-            rows, places = places[:length], places[length:]
+        for start, length in in_batches(len(places), lengths):
+            rows = places[start : start + length]
             filled = rows + rows[:1] * (length - len(rows))
             yield np.array(rows), stacked(images, filled)
 

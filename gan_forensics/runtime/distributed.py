@@ -19,7 +19,8 @@ import jax
 
 from gan_forensics.files import shown
 from gan_forensics.files.terminal import hush
-from gan_forensics.runtime.presence import LIMIT, START, Board, Presence, end_now
+from gan_forensics.runtime.board import Board
+from gan_forensics.runtime.presence import LIMIT, START, Presence, end_now
 
 Value = TypeVar("Value")
 

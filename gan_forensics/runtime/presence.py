@@ -9,7 +9,6 @@ themselves, and are ended then, since nothing else ends a wait for a process tha
 import atexit
 import contextlib
 import ctypes
-import json
 import os
 import select
 import signal
@@ -22,6 +21,7 @@ from typing import Any
 import jax
 
 from gan_forensics.files import say
+from gan_forensics.runtime.board import Board
 
 # Seconds till all processes of a job must have come, and till it is said that one waits for them.
 START, PATIENCE = 300.0, 15.0
@@ -29,55 +29,10 @@ START, PATIENCE = 300.0, 15.0
 # step waits, and till that is given up; what others have to end by themselves, and to be seen off.
 BEAT, MISSING, NOTICE, LIMIT = 1.0, 30.0, 60.0, 600.0
 GRACE, SEEN_OFF = 5.0, 10.0
-_SPACE = "gan_forensics"
 # When JAX ends this process: seconds till one that was not heard of is gone, and that process 0 has
 # to answer a call.
 UNHEARD, ANSWER = 3.0, 3.0
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
-
-
-class Board:
-    """Notes on the board of JAX's coordinator, JSON by name: what processes know of each other."""
-
-    def __init__(self, client: Any, index: int, count: int):
-        self.client, self.index, self.count = client, index, count
-
-    def put(self, name: str, value: Any) -> None:
-        """Write a note, over what stood there."""
-        self.client.key_value_set(f"{_SPACE}/{name}", json.dumps(value), allow_overwrite=True)
-
-    def put_first(self, name: str, value: Any) -> None:
-        """Write a note, unless there is one."""
-        try:
-            self.client.key_value_set(f"{_SPACE}/{name}", json.dumps(value))
-        except jax.errors.JaxRuntimeError:
-            pass
-
-    def get(self, name: str, limit: float) -> Any:
-        """Read a note, when it is there.
-
-        Raises:
-            TimeoutError: when it is not in so many seconds.
-        """
-        try:
-            text = self.client.blocking_key_value_get(f"{_SPACE}/{name}", round(1000 * limit))
-        except jax.errors.JaxRuntimeError as error:
-            if "DEADLINE_EXCEEDED" not in str(error):
-                raise
-            raise TimeoutError(name) from error
-        return json.loads(text)
-
-    def now(self, name: str) -> Any:
-        """What stands there now; None for nothing."""
-        try:
-            return json.loads(self.client.key_value_try_get(f"{_SPACE}/{name}"))
-        except jax.errors.JaxRuntimeError:
-            return None
-
-    def all(self, name: str) -> dict[int, Any]:
-        """The notes of all processes that wrote one: `name/<index>`."""
-        found = self.client.key_value_dir_get(f"{_SPACE}/{name}/")
-        return {int(key.rpartition("/")[2]): json.loads(text) for key, text in found}
 
 
 class Presence:
