@@ -212,6 +212,9 @@ GATHERED = {
     "ms-dist-gan": "images: turned ones are drawn from all without replacement",
     "autoencoder": "a loss of every row: half of them are drawn from all",
 }
+# XLA makes dense kernels of the gradients of depthwise ones, 960 x 960 x 3 x 3 numbers whatever the
+# batch: scratch memory falls, by less.
+DEPTHWISE = ("classifier mobilenet_v2", "detector efficientnet_b0")
 # In the ordinary suite.
 QUICK = ("dcgan of points", "autoencoder")
 
@@ -280,11 +283,10 @@ def test_the_work_of_a_step_is_divided(kind):
     # Gradients are whole on every device, its own and their sum.
     params = jax.tree.leaves(jax.eval_shape(lambda: learner.start(0)).params)
     gradients = 2 * sum(x.size * x.dtype.itemsize for x in params)
-    if kind in GATHERED:
-        assert many.scratch < one.scratch
-    else:
+    assert many.scratch < one.scratch
+    if kind not in (*GATHERED, *DEPTHWISE):
         assert many.scratch <= 1.1 / DEVICES * one.scratch + gradients
-        assert not many.whole
+    assert kind in GATHERED or not many.whole
     # Parameters never are gathered; of the batch what is named.
     assert bool(many.gathered) == (kind in GATHERED)
     for said in many.gathered:
