@@ -353,9 +353,9 @@ def test_a_run_folder_with_a_link_is_refused_and_not_written_to(run, tmp_path):
 
 def test_a_folder_for_each_process_is_refused_at_the_start(tmp_path):
     runs = [tmp_path / "here", tmp_path / "there"]
-    says = "here is not shared between hosts: process 1 cannot read there"
+    says = "of process 0 is not shared: what it wrote there cannot be read by process 1"
     with job(tmp_path / "log", run=runs) as both:
-        refused(both, codes=[2, 2], first=says, second="not shared between hosts: process 1")
+        refused(both, codes=[2, 2], first=says, second="is not shared: what it wrote")
     assert not runs[1].exists()
     assert not (runs[0] / "config.json").exists()
 

@@ -51,7 +51,7 @@ class TrainClassifier:
 
     def __call__(self) -> None:
         """Run it."""
-        self.hosts.join()
+        self.hosts.join(self)
         config = ClassifierConfig(**vars(self.classifier))
         make_classifier(config.arch, 2, width=config.width)
         run = self.out or Path("runs") / f"classifier-{config.arch}-{config.label_smoothing:g}"

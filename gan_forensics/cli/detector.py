@@ -104,7 +104,7 @@ class TrainDetector:
 
     def __call__(self) -> None:
         """Run it."""
-        self.hosts.join()
+        self.hosts.join(self)
         check_folder_out(self.out)
         config = self._checked()
         recode = real_and_fake.quality_of(self.recode)

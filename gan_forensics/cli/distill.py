@@ -111,7 +111,7 @@ class Distill:
 
     def __call__(self) -> None:
         """Run it."""
-        self.hosts.join()
+        self.hosts.join(self)
         from gan_forensics.distill import (
             ClassifierConfig,
             Distillation,

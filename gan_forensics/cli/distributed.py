@@ -1,6 +1,8 @@
 """Training in many processes, as commands offer it."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,13 @@ class Distributed:
     process: int | None = None
     """The number of this process, from 0."""
 
-    def join(self) -> None:
-        """Join the others, if there are any, before anything is computed."""
+    def join(self, command: Any) -> None:
+        """Join the others, if there are any, before anything is computed.
+
+        Args:
+            command: the dataclass of all options; but for --out, which may be another path to the
+                same folder, those of all processes are the same.
+        """
         if not self.distributed:
             if (self.coordinator, self.processes, self.process) != (None, None, None):
                 raise ValueError(
@@ -31,3 +38,7 @@ class Distributed:
         from gan_forensics.runtime import join
 
         join(self.coordinator, self.processes, self.process)
+        from gan_forensics.train.run_folder import check_alike
+
+        options = json.loads(json.dumps(asdict(command), default=str))
+        check_alike({name: options[name] for name in options if name not in ("hosts", "out")})

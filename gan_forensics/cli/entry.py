@@ -134,6 +134,8 @@ def _refuse_remote(arguments: list[str]) -> None:
             continue
         option = argument if argument.startswith("--") and "=" in argument else before
         option = option.partition("=")[0] if option.startswith("-") else ""
+        if option == "--coordinator":  # which says itself what it is
+            continue
         try:
             refuse_remote(argument, option)
         except ValueError as error:

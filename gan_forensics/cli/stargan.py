@@ -62,7 +62,7 @@ class TrainStarGan:
 
     def __call__(self) -> None:
         """Run it."""
-        self.hosts.join()
+        self.hosts.join(self)
         config, cadence = self._checked()
         run = self.out or Path("runs") / f"stargan-{config.upsampling}-{config.size}"
         check_folder_out(run)

@@ -104,7 +104,7 @@ class TrainGan:
 
     def __call__(self) -> None:
         """Run it."""
-        self.hosts.join()
+        self.hosts.join(self)
         config, cadence = self._checked()
         if self.dry_run:
             self._describe(config)

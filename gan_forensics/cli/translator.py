@@ -79,7 +79,7 @@ class TrainTranslator:
 
     def __call__(self) -> None:
         """Run it."""
-        self.hosts.join()
+        self.hosts.join(self)
         config, teaching = self._checked()
         run = self.out or Path("runs") / _run_name(config, teaching)
         check_folder_out(run)

@@ -104,8 +104,22 @@ def _check(coordinator: str | None, processes: int | None, process: int | None) 
         raise ValueError(
             f"process is the number of this one, 0 to {(processes or 1) - 1}, got {process}"
         )
-    if coordinator is not None and process == 0:
-        _check_port(coordinator)
+    if coordinator is not None:
+        _check_host(coordinator)
+        if process == 0:
+            _check_port(coordinator)
+
+
+def _check_host(coordinator: str) -> None:
+    """Refuse the name of a host that nobody knows (ValueError)."""
+    host, _, port = coordinator.rpartition(":")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ValueError(
+            f"coordinator {shown(coordinator)} cannot be found ({shown(error)}): give HOST:PORT of "
+            "process 0"
+        ) from error
 
 
 def _check_port(coordinator: str) -> None:

@@ -123,13 +123,13 @@ def _check_shared(run: Path) -> None:
         return token
 
     token = from_first(leave_token, "marking the run folder")
-    seen = gathered(_reads(path, token), "reading the run folder")
+    seen = gathered((_reads(path, token), str(run.resolve())), "reading the run folder")
     if is_first():
         path.unlink(missing_ok=True)
-    if missing := [f"process {index}" for index, reads in enumerate(seen) if not reads]:
+    if missing := [f"process {i} ({shown(at)})" for i, (reads, at) in enumerate(seen) if not reads]:
         raise RunFolderError(
-            f"{shown(run)} is not shared between hosts: {listed(missing)} cannot read there what "
-            "process 0 wrote. Give a folder on a file system that all of them have mounted"
+            f"{shown(seen[0][1])} of process 0 is not shared: what it wrote there cannot be read "
+            f"by {listed(missing)}. Give a folder on a file system that all of them have mounted"
         )
 
 
