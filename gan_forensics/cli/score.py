@@ -275,6 +275,7 @@ def _known(scored: "ScoredImages") -> Iterator[str]:
     share = scored.basis.false_alarms
     if scored.calibration and (plain := scored.calibration.as_they_are):
         at = "" if share is None else " at its own threshold"
+        at += ", unsure ones among them" if scored.basis.calibrators else ""
         yield (
             f"when it was measured, the detector called {plain.false_alarms.words} of real and "
             f"{plain.detected.words} of generated images generated{at}"
