@@ -34,6 +34,8 @@ CHANGES = [
     (f"{F}/shard_merge.py", "if alien := sorted(there - names):", "if False:", STREAM),
     (f"{F}/shard_merge.py", "if missing:", "if False:", COMMANDS),
     (f"{F}/spectrum_scorer.py", "each.shape != first.shape", "False", COMMANDS),
+    ("gan_forensics/cli/sharding.py", "_check_no_input(self.merge, inputs, out)", "pass", COMMANDS),
+    ("gan_forensics/cli/sharding.py", "chain(inputs, files)", "inputs", COMMANDS),
     ("gan_forensics/cli/sharding.py", "if (shards - 1) % count != place:", "if False:", COMMANDS),
     ("gan_forensics/cli/sharding.py", "again=self.retry_failed, seconds=self.time_limit", "again=False, seconds=self.time_limit", COMMANDS),
     ("gan_forensics/files/writer.py", "os.link(partial, path)", "os.replace(partial, path)", "tests/test_files_writer.py -k first_one"),
