@@ -71,6 +71,9 @@ def test_everybody_gets_the_same_shards_and_every_file_is_in_one(photos):
     ]  # fmt: skip
     assert [shard.first for shard in shards[1:]] == [0, 3, 6] and left_out == {"not an image": 1}
     assert len({shard.name for shard in shards}) == 4
+    (photos / "1.tar.gz").write_bytes(b"\x1f\x8b")
+    reason = "a compressed tar archive, which is not read: uncompress it"
+    assert shards_of([photos]).left_out == {"not an image": 1, reason: 1}
     for shard in shards:
         assert Shard.of(json.loads(json.dumps(shard._asdict()))) == shard
         with pytest.raises(ValueError, match="its name is not that of what it holds"):
