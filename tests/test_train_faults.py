@@ -244,7 +244,7 @@ def test_asked_while_the_other_has_not_come_a_process_leaves_at_once(alone, tmp_
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("come", [[0, 1], [1, 2], [0, 0]])
+@pytest.mark.parametrize("come", [[0, 1], [1, 2], [1, 1]])
 def test_processes_that_wait_for_others_in_vain_say_so_and_end(come, tmp_path):
     limits = json.dumps({"START": 10.0, "PATIENCE": 3.0})
 
