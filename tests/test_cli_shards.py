@@ -83,6 +83,14 @@ def test_workers_make_what_the_command_makes_in_one_go(root, capsys):
     summary = json.loads((root / "all.json").read_text())
     assert summary["rows"] == 12 and sum(summary["verdicts"].values()) == 11
     assert f"{summary['verdicts']['photograph']} photograph" in said
+    # The table replaces nothing that was scored, named now or before.
+    listed = root / "list.csv"
+    listed.write_text("photos/000.png\n")
+    for named in (listed, root / "photos"):
+        again = ("detect", "score", named, "--detector", root / "d.npz", "--out", root / "few")
+        assert run(*again, "--shard", "0/1") == 0
+        message = refused(capsys, *again, "--merge", listed)
+        assert "list.csv: that is a file that is scored; choose another" in message
     # New inputs are added, and errors tried again.
     write_images(root / "photos", 2, first=20)
     (root / "photos" / "bad.png").write_bytes((root / "photos" / "000.png").read_bytes())
@@ -102,6 +110,8 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
         (("--time-limit", 9), "--time-limit: it is of --shard I/N"),
         (("--time-limit", -1, "--shard", "0/1"), "--time-limit -1: it must be at least 0"),
         (("--merge", root / "scores" / "scoring.csv"), "that is what the results rest on"),
+        (("--merge", root / "scores" / "results" / "a.csv"), "the tables of the shards lie there"),
+        (("--merge", "a.csv"), "scores: no worker was there yet (--shard)"),
         (("--merge", "a.txt"), "--merge a.txt: the table is .parquet or .csv"),
         (("--merge", "a.csv", "--shard", "0/1"), "--shard: --merge puts together what workers"),
         (("--merge", "a.csv", "--retry-failed"), "--retry-failed: --merge puts together"),

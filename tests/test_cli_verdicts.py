@@ -330,6 +330,7 @@ def test_images_of_one_class_have_their_rate(folders, detector, tmp_path, capsys
     assert "5 generated images: " in said.out and "missed" in said.out and "AUC" not in said.out
     plain = load_detector(detector).calibration.as_they_are
     assert f"called {plain.false_alarms.words} of real and {plain.detected.words}" in said.err
+    assert "generated images generated, unsure ones among them" in said.err
 
 
 def test_files_that_cannot_be_read_are_told_before_the_fit(folders, tmp_path, capsys):

@@ -71,6 +71,9 @@ def test_everybody_gets_the_same_shards_and_every_file_is_in_one(photos):
     ]  # fmt: skip
     assert [shard.first for shard in shards[1:]] == [0, 3, 6] and left_out == {"not an image": 1}
     assert len({shard.name for shard in shards}) == 4
+    (photos / "1.tar.gz").write_bytes(b"\x1f\x8b")
+    reason = "a compressed tar archive, which is not read: uncompress it"
+    assert shards_of([photos]).left_out == {"not an image": 1, reason: 1}
     for shard in shards:
         assert Shard.of(json.loads(json.dumps(shard._asdict()))) == shard
         with pytest.raises(ValueError, match="its name is not that of what it holds"):
@@ -154,6 +157,25 @@ def test_damage_ends_an_archive_and_is_said_of_it(tmp_path):
         (tmp_path / f"b.{suffix}").write_bytes(b"PK nothing")
         ((name, kind, reason),) = members(tmp_path / f"b.{suffix}")
         assert (name, kind) == (None, "archive") and "cannot be read" in reason
+
+
+def test_a_damaged_member_of_a_zip_is_said_and_the_others_are_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for k in range(4):
+            archive.writestr(f"{k}.png", png(k))
+        starts = [info.header_offset for info in archive.infolist()]
+    whole = bytearray(path.read_bytes())
+    whole[starts[1]] ^= 255  # its header
+    whole[starts[3] - 9] ^= 255  # bytes of the third
+    path.write_bytes(whole)
+    found = members(path)
+    assert [kind for _, kind, _ in found] == ["", "refused", "refused", ""]
+    assert [name for name, *_ in found] == [f"{k}.png" for k in range(4)]
+    assert "damaged: Bad magic number" in found[1][2] and "damaged: Bad CRC-32" in found[2][2]
+    # They count as what they say that they unpack to.
+    monkeypatch.setattr(packed, "most_unpacked", lambda size: len(png(0)) + len(png(1)) - 1)
+    assert [kind for _, kind, _ in members(path)] == ["", "archive"]
 
 
 def test_zip_bombs_are_not_unpacked(tmp_path, monkeypatch):

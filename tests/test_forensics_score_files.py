@@ -11,6 +11,7 @@ import pytest
 from gan_forensics.forensics import score_files
 from gan_forensics.forensics.calibration import Calibration, Tier
 from gan_forensics.forensics.calibrators import KINDS, Calibrator, _bounded, fit_calibrator
+from gan_forensics.forensics.prevalence import shares_of
 from gan_forensics.forensics.score_files import (
     ScoredImage,
     ScoredImages,
@@ -216,6 +217,7 @@ def test_files_hold_all_that_readers_ask_for(tmp_path):
     assert content["gan_forensics"] and content["detector"]["sha256"] == "0" * 64
     assert content["calibration"] == json.loads(json.dumps(asdict(made.calibration)))
     assert len(content["calibrators"]["web"]["arrays"]["fake_scores"]) == 30
+    assert content["shares"] == json.loads(json.dumps([s.record for s in shares_of(made)]))
     first = content["images"][0]
     assert {"score", "tier", "container", "quality", "verdict", "after"} <= first.keys()
     assert {"log10_lr", "lower", "upper", "posterior", "wording"} <= first["verdict"].keys()

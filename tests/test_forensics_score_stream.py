@@ -232,6 +232,30 @@ def test_errors_alone_are_tried_again(tmp_path):
     assert [row["member"] for row in rows] == [f"{k}.png" for k in (1, 2, 3, 4, 5)]
 
 
+def test_rows_of_an_archive_that_is_gone_are_kept_and_those_of_a_changed_one_are_not(tmp_path):
+    tar, out, scorer = tmp_path / "a.tar", tmp_path / "out", Mean()
+    bad = tar_of(tar, [("1.png", picture(1)), ("2.png", b"x")]).read_bytes()
+    open_results(out, scorer.identity)
+    plan(out, [tar])
+    (shard,) = planned(out)
+
+    def rows(**options):
+        score_shard(shard, scorer, out, **options)
+        merge(out, tmp_path / "all.parquet", scorer.columns, scorer.identity)
+        return [row["error_kind"] for row in read_parquet(tmp_path / "all.parquet")]
+
+    tar.unlink()
+    assert rows() == ["archive"]
+    tar.write_bytes(bad)
+    assert rows() == [None, "unreadable"]
+    tar.unlink()
+    assert rows() == rows(again=True) == [None, "unreadable"]
+    tar_of(tar, [(f"{k}.png", picture(k)) for k in range(20)])
+    with pytest.raises(RuntimeError, match=r"no results \(1: of a file that has changed, or damag"):
+        merge(out, tmp_path / "all.parquet", scorer.columns, scorer.identity)
+    assert rows() == [None] * 20
+
+
 # --- a folder of results --------------------------------------------------------------------------
 
 

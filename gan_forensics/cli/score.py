@@ -77,8 +77,9 @@ class DetectScore:
     """Probability that an image was generated before it was looked at: from the case, never from
     the detector. With it the posterior is given."""
     false_alarms: float | None = None
-    """Another share of photographs called generated than the detector's: the scores of its
-    reference photographs set the threshold, for images of each tier those of that tier."""
+    """Another share of photographs above the threshold than the detector's: the scores of its
+    reference photographs set it, for images of each tier those of that tier. What the LR then
+    contradicts is "unsure"."""
     tier: Tier | None = None
     """How the images were carried, for the calibrator: clean, web (768 pixels, JPEG 60) or hard
     (512 pixels, JPEG 40). By default as each file tells; state it where you know better, which is
@@ -275,6 +276,7 @@ def _known(scored: "ScoredImages") -> Iterator[str]:
     share = scored.basis.false_alarms
     if scored.calibration and (plain := scored.calibration.as_they_are):
         at = "" if share is None else " at its own threshold"
+        at += ", unsure ones among them" if scored.basis.calibrators else ""
         yield (
             f"when it was measured, the detector called {plain.false_alarms.words} of real and "
             f"{plain.detected.words} of generated images generated{at}"

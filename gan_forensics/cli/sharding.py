@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,12 +30,13 @@ class Sharding:
 
     shard: str | None = None
     """I/N: be worker I of N, from 0/N to N-1/N. --out is then the folder where each shard of the
-    inputs gets its table. Started again, with any N, workers go on; new inputs are added. Of a
+    inputs gets its table. Started again, with any N, workers go on; new inputs are added, and a
+    file that has a row is not looked at again, except an archive of another size. Of a
     SLURM array I is $SLURM_ARRAY_TASK_ID, of an indexed job of Kubernetes $JOB_COMPLETION_INDEX."""
     merge: Path | None = None
-    """Put the tables in the folder --out together, in this file (.parquet or .csv; `spectrum` and
-    `features` take it for a folder), after a check that every image has one row; what is missing is
-    said."""
+    """Put all tables in the folder --out together, whatever inputs are named, in this file
+    (.parquet or .csv; `spectrum` and `features` take it for a folder), after a check that every
+    image has one row; what is missing is said."""
     retry_failed: bool = False
     """With --shard or --engine: try those images again of which the tables hold an error."""
     time_limit: float = 600
@@ -89,6 +91,11 @@ class Sharding:
             check_file_out(self.merge, "--merge")
             beside = self.merge.with_suffix(".json")
             not_among("--merge", beside, what_the_results_rest_on=out / "scoring.json")
+            if (out / "results").resolve() in self.merge.resolve().parents:
+                raise ValueError(
+                    f"--merge {shown(self.merge)}: the tables of the shards lie there; choose "
+                    "another folder"
+                )
         elif self.engine is not None:
             not_given("--engine hands out all shards", shard=self.shard)
             if self.engine == "beam":
@@ -151,6 +158,8 @@ class Sharding:
         from gan_forensics.forensics.shard_results import open_results, plan
 
         check_folder_out(out)
+        if self.merge is not None and not (out / "scoring.json").exists():
+            raise ValueError(f"--out {shown(out)}: no worker was there yet (--shard)")
         open_results(out, scorer.identity)
         _say_left_out(plan(out, inputs, follow_links=follow_links))
         if self.engine is not None:
@@ -158,6 +167,7 @@ class Sharding:
         elif self.merge is None:
             self._work(scorer, out)
         elif "verdict" in scorer.columns:
+            _check_no_input(self.merge, inputs, out)
             self._put_together(self.merge, scorer, out, take, facts)
         else:
             from gan_forensics.forensics.shard_merge import rows_of
@@ -167,6 +177,7 @@ class Sharding:
 
     def _work(self, scorer: "Scorer", out: Path) -> None:
         """Score the shards that are this worker's."""
+        from gan_forensics.data.packed import NO_IMAGE
         from gan_forensics.forensics.attempts import Busy
         from gan_forensics.forensics.score_stream import score_shard
         from gan_forensics.forensics.shard_results import planned
@@ -178,7 +189,8 @@ class Sharding:
             def counted(found: Iterable[Any]) -> Iterator[Any]:
                 for each in found:
                     yield each
-                    bar.update()
+                    if not each.failure or each.failure.kind != NO_IMAGE:
+                        bar.update()
 
             for shards, shard in enumerate(planned(out), start=1):
                 if (shards - 1) % count != place:
@@ -253,10 +265,21 @@ class Sharding:
         tell(
             f"{whole.rows:,} rows of {whole.shards} shards, each image once"
             + (f"; {failed:,} have an error: {kinds}" if failed else "")
-            + f"; {shown(table)}, and a summary in {shown(beside)}",
+            + f"; all of {shown(out)} is in {shown(table)}, and a summary in {shown(beside)}",
             listed([f"{n:,} {name}" for name, n in verdicts.most_common()]) or "no verdicts",
         )
         _say_left_out(whole.left_out, "in archives ")
+
+
+def _check_no_input(table: Path, inputs: Sequence[Path], out: Path) -> None:
+    """Refuse a table that would replace what is scored."""
+    from gan_forensics.data.input_shards import FOLDER
+    from gan_forensics.forensics.shard_results import planned
+
+    for path in filter(Path.exists, (table, table.with_suffix(".json"))):
+        files = (Path(shard.uri) for shard in planned(out) if shard.kind != FOLDER)
+        for other in chain(inputs, files):
+            not_among("--merge", path, a_file_that_is_scored=other)
 
 
 def _say_left_out(left_out: Counter[str], where: str = "") -> None:

@@ -8,6 +8,7 @@ shards of a thousand; a tar, zip or Parquet file is one shard, whatever it holds
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ IMAGES = 1000
 FOLDER, LIST = "folder", "list"
 # Characters of a name that are those of the input's.
 _STEM = 16
+_PACKED_TAR = "a compressed tar archive, which is not read: uncompress it"
+_PACKED_TAR_NAME = re.compile(r"\.(tar\.(gz|bz2|xz|zst)|tgz)$", re.IGNORECASE)
 
 
 class Shard(NamedTuple):
@@ -170,7 +173,7 @@ def _listed(
             mendable = not each.is_symlink() and why_not_listed(str(each)) == reason
             names[name] = "" if mendable else reason
         else:
-            left_out[reason] += 1
+            left_out[_PACKED_TAR if _PACKED_TAR_NAME.search(name) else reason] += 1
     if not names:
         raise ValueError(f"{shown(path)}: no images in this folder or below")
     return FOLDER, path, dict(sorted(names.items(), key=lambda each: each[0].split(os.sep)))

@@ -6,6 +6,7 @@ unusable is said of that member; what makes the rest of an archive unusable ends
 
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
@@ -184,10 +185,16 @@ def _zip(path: Path, file: BinaryIO) -> Iterator[Member]:
                 continue
             _once(names, info.filename)
             bad = _bad_zip(info)
-            with nullcontext() if bad else archive.open(info) as stream:
-                read = stream.read if stream else file.read
-                member = _usable(path, info.filename, info.file_size, read, bad)
-            left -= len(member.content) if isinstance(member.content, bytes) else HEADER
+            try:
+                with nullcontext() if bad else archive.open(info) as stream:
+                    read = stream.read if stream else file.read
+                    member = _usable(path, info.filename, info.file_size, read, bad)
+                left -= len(member.content) if isinstance(member.content, bytes) else HEADER
+            # The directory tells where the next one is.
+            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+                reason = f"damaged: {shown(' '.join(str(error).split()), most=300)}"
+                member = Member(str(path), info.filename, None, REFUSED, reason)
+                left -= info.file_size
             if left < 0:
                 raise ValueError(
                     f"it unpacks to more than {MOST_RATIO} times its size, and more than is read"

@@ -17,15 +17,17 @@ least as often as it says. Images of one scene count as several: the interval ta
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gan_forensics.forensics.calibration import Calibration, Outcomes, Rate
 from gan_forensics.forensics.intervals import rate_interval
 from gan_forensics.forensics.outcomes import SIZES, size_class
-from gan_forensics.forensics.score_files import ScoredImages
 from gan_forensics.forensics.verdicts import GENERATED, UNSURE
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.score_files import ScoredImages
 
 # Fewer images, scored ones or ones (groups) of a class that rates rest on, say nothing of a share.
 FEWEST = 20
@@ -166,7 +168,7 @@ class Share(NamedTuple):
         return {**self._asdict(), "corrected": self.corrected and self.corrected._asdict()}
 
 
-def kinds_of(scored: ScoredImages) -> Counter[Kind]:
+def kinds_of(scored: "ScoredImages") -> Counter[Kind]:
     """How many scored images there are of each kind.
 
     Example:
@@ -190,7 +192,7 @@ def kinds_of(scored: ScoredImages) -> Counter[Kind]:
     )
 
 
-def shares_of(scored: ScoredImages) -> list[Share]:
+def shares_of(scored: "ScoredImages") -> list[Share]:
     """The corrected share of generated images: of all, by container, and by size class.
 
     Example:

@@ -18,6 +18,7 @@ from gan_forensics.files import check_file_in, read_json, shown, write_json
 from gan_forensics.forensics.archive import VERSION as ARCHIVE
 from gan_forensics.forensics.calibration import Calibration, read_calibration
 from gan_forensics.forensics.calibrators import Calibrator, read_calibrator
+from gan_forensics.forensics.prevalence import shares_of
 from gan_forensics.forensics.verdicts import Basis, Verdict
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def scored_with(
 
 
 def write_scores(path: Path | str, scored: ScoredImages) -> None:
-    """Write scored images, for `read_scores`.
+    """Write scored images, for `read_scores`; with the shares, which follow from them.
 
     Example:
         >>> write_scores("scores.json", scored)  # doctest: +SKIP
@@ -172,6 +173,7 @@ def write_scores(path: Path | str, scored: ScoredImages) -> None:
             "thresholds": basis.thresholds,
             "prior": basis.prior,
             "calibrators": {name: _plain(found) for name, found in basis.calibrators.items()},
+            "shares": [share.record for share in shares_of(scored)],
             "images": [_row(image) for image in scored.images],
         },
     )

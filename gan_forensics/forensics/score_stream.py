@@ -25,6 +25,7 @@ from gan_forensics.forensics.shard_results import (
     columns,
     facts_of,
     is_done,
+    is_gone,
     open_results,
     result_path,
     row,
@@ -231,7 +232,7 @@ def score_shard(
     path = result_path(out, shard)
     with attempted(attempts_path(out, shard), seconds=seconds) as attempt:
         done = is_done(out, shard)
-        bad = _errors(path) if done and again else {}
+        bad = _errors(path) if done and again and not is_gone(shard) else {}
         if done and not bad:
             return path
         # What a worker left that was killed in writing.

@@ -59,16 +59,18 @@ def _json(text: str | None, path: Path) -> Any:
 
 
 def _check_all_there(out: Path) -> None:
-    missing, images, names = [], 0, set()
+    missing, images, names, changed = [], 0, set(), 0
     for shard in planned(out):
         names.add(result_path(out, shard).name)
         if not is_done(out, shard):
             missing.append(shard.name)
             images += shard.count or 0
+            changed += result_path(out, shard).exists()
     if missing:
         of = f" ({images:,} images and what their files hold)" if images else ""
+        old = f" ({changed}: of a file that has changed, or damaged)" if changed else ""
         raise RuntimeError(
-            f"{len(missing)} of {len(names)} shards{of} have no results in {shown(out)}: "
+            f"{len(missing)} of {len(names)} shards{of} have no results{old} in {shown(out)}: "
             f"{listed(missing, most=NAMED)}; start the workers again (--shard)"
         )
     there = {path.name for path in (out / "results").glob("[!.]*")}

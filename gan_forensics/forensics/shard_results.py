@@ -35,6 +35,8 @@ from gan_forensics.forensics.failures import Failure
 FORMAT, VERSION = "gan_forensics results of shards", 1
 # Of a line of shards: a thousand names of files.
 MOST_LINE = 2**24
+# In the place of the size of a file that is not there.
+GONE = "none"
 # The columns that all tables begin and end with; the scorer's stand between them.
 START = {
     "input": "string",
@@ -256,21 +258,26 @@ def attempts_path(out: Path, shard: Shard) -> Path:
 
 def facts_of(shard: Shard, identity: Mapping[str, Any]) -> dict[str, str]:
     """What is kept beside the rows of a shard."""
-    size = {} if shard.kind in (FOLDER, LIST) else {"input_bytes": _size(shard)}
+    size = {"input_bytes": found} if (found := _size(shard)) else {}
     of = {"gan_forensics": __version__, "shard": shard.name, "identity": json.dumps(dict(identity))}
     return {**of, **size}
 
 
 def _size(shard: Shard) -> str:
-    """Of the file of a shard, by which a later change is noticed; none where there is no file."""
+    """Of the file of a shard, by which a later change is noticed; empty for loose files."""
+    if shard.kind in (FOLDER, LIST):
+        return ""
     try:
         return str(os.stat(shard.uri).st_size)
     except OSError:
-        return "none"
+        return GONE
 
 
 def is_done(out: Path, shard: Shard) -> bool:
-    """Whether a shard has its rows, of its file as it is now; a damaged table is none."""
+    """Whether a shard has its rows; a damaged table is none.
+
+    Of a file as it is now: rows of one that is gone are kept, as those of any image are.
+    """
     path = result_path(out, shard)
     if not path.exists():
         return False
@@ -278,4 +285,9 @@ def is_done(out: Path, shard: Shard) -> bool:
         facts = parquet_facts(path)
     except ValueError:
         return False
-    return shard.kind in (FOLDER, LIST) or facts.get("input_bytes") == _size(shard)
+    return is_gone(shard) or facts.get("input_bytes", "") == _size(shard)
+
+
+def is_gone(shard: Shard) -> bool:
+    """Whether the file of a shard is not there to be read, be it for a while."""
+    return _size(shard) == GONE

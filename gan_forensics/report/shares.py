@@ -8,9 +8,10 @@ from gan_forensics.report.blocks import Section, Table
 _READING = (
     "A detector calls some photographs generated, and the more photographs there are, the more of "
     "these false alarms. The corrected share is what remains once both of its error rates are "
-    "taken out; its interval of 95 % carries how few images these rates were measured on. It holds "
-    "for photographs and generators like those of the detector's held-out images, and for images "
-    "that were taken independently of each other."
+    "taken out; its interval of 95 % carries how few images these rates were measured on. An "
+    "unsure image is not called generated, in these rates as in the counts, so they are at most "
+    "those of the threshold alone. The share holds for photographs and generators like those of "
+    "the detector's held-out images, and for images that were taken independently of each other."
 )
 
 
