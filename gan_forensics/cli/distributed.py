@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from gan_forensics.cli.checks import not_given
-
 
 @dataclass(frozen=True)
 class Distributed:
@@ -24,12 +22,11 @@ class Distributed:
     def join(self) -> None:
         """Join the others, if there are any, before anything is computed."""
         if not self.distributed:
-            not_given(
-                "it is of training in many processes (--distributed)",
-                coordinator=self.coordinator,
-                processes=self.processes,
-                process=self.process,
-            )
+            if (self.coordinator, self.processes, self.process) != (None, None, None):
+                raise ValueError(
+                    "--coordinator, --processes and --process say who the processes of "
+                    "--distributed are: add that, or leave them out"
+                )
             return
         from gan_forensics.runtime import join
 

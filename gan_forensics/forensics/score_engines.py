@@ -6,6 +6,7 @@ the shard again; tables that are there are left as they are.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -57,7 +58,8 @@ def score_with_ray(
         ImportError: without Ray, naming the extra.
         ValueError: for another option.
     """
-    if wrong := [n for n, v in options.items() if n != "workers" or not v.isdigit() or v == "0"]:
+    number = re.compile("[1-9][0-9]{0,6}").fullmatch
+    if wrong := [name for name, v in options.items() if name != "workers" or not number(v)]:
         raise ValueError(f"--engine-options {wrong[0]}={options[wrong[0]]}: Ray takes workers=N")
     # It would tell its makers what it is used for.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from gan_forensics.files import shown
+from gan_forensics.files import listed, shown
 from gan_forensics.files.terminal import hush
 from gan_forensics.runtime.board import Board
 from gan_forensics.runtime.presence import LIMIT, START, Presence, end_now
@@ -70,9 +70,12 @@ def join(
             coordinator, processes, process, initialization_timeout=round(2 * START)
         )
     except ValueError as error:
+        given = {"--coordinator HOST:PORT": coordinator, "--processes": processes}
+        given["--process"] = process
+        lacking = [name for name, value in given.items() if value is None]
         raise ValueError(
-            f"no cluster that JAX knows tells who the processes are ({shown(error)}): give "
-            "--coordinator HOST:PORT, --processes and --process"
+            f"no cluster that JAX knows tells who the processes are: give {listed(lacking)} "
+            f"({shown(error)})"
         ) from error
     except RuntimeError as error:
         if "before any JAX calls" in str(error):

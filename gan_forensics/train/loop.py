@@ -44,7 +44,7 @@ from gan_forensics.train.checkpoint import CheckpointError, Checkpoints
 from gan_forensics.train.learner import Learner, without_older_start
 from gan_forensics.train.log import MetricLog
 from gan_forensics.train.plateau import Plateau, PlateauState, observe, scale_learning_rates
-from gan_forensics.train.run_folder import RunFolderError, holding
+from gan_forensics.train.run_folder import RunFolderError, check_alike, holding
 from gan_forensics.train.update import TrainState, make_step, minibatches_per_step
 
 Callback = Callable[[TrainState, dict[str, float]], object]
@@ -216,9 +216,12 @@ def fit(
         stack.enter_context(losing_none())
         state, rule, restored = on_all(initial, mesh), PlateauState(), None
         checkpoints = log = None
+        config = {learner.kind: dict(learner.config), **(facts or {})}
+        data = getattr(batches, "fingerprint", dict)()
+        if jax.process_count() > 1:
+            asked = {"seed": seed, "resume": resume, "best": best, **asdict(cadence)}
+            check_alike({**config, "data": data, **asked, "run": run is not None})
         if run is not None:
-            config = {learner.kind: dict(learner.config), **(facts or {})}
-            data = getattr(batches, "fingerprint", dict)()
             stack.enter_context(holding(run, config, data, resume=resume))
             checkpoints = Checkpoints(
                 run, keep=cadence.keep, best=best if is_first() else None, read_only=not is_first()

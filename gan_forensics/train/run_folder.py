@@ -86,23 +86,29 @@ def holding(
     Arguments are those of `claim`.
 
     Raises:
-        RunFolderError: as `writing` and `claim`, and of many processes where their settings, data
-            or folders are not the same.
+        RunFolderError: as `writing` and `claim`, and where the folder is not the same to all.
         OtherProcessError: in the others, for what process 0 finds.
     """
-    for what, mine in (("settings", config), ("data", dict(data))):
-        mine = json.loads(json.dumps(mine))
-        for index, theirs in enumerate(gathered(mine, f"comparing {what}")):
-            if changes := differences(mine, theirs):
-                raise RunFolderError(
-                    f"process {index} has other {what} than this one (here -> there):"
-                    f"{in_lines(changes)}"
-                )
     with ExitStack() as stack:
         from_first(lambda: stack.enter_context(writing(run)), "holding the run folder")
         _check_shared(run)
         from_first(lambda: claim(run, config, data, resume=resume), "claiming the run folder")
         yield
+
+
+def check_alike(values: Mapping[str, Any]) -> None:
+    """Refuse a job whose processes were started with other values, JSON-able by name.
+
+    Raises:
+        RunFolderError: naming what differs from another process.
+    """
+    mine = json.loads(json.dumps(dict(values)))
+    for index, theirs in enumerate(gathered(mine, "comparing what all were started with")):
+        if changes := differences(mine, theirs):
+            raise RunFolderError(
+                f"process {index} was started otherwise than this one (here -> there):"
+                f"{in_lines(changes)}"
+            )
 
 
 def _check_shared(run: Path) -> None:
