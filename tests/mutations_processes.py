@@ -13,6 +13,7 @@ TWO = "tests/test_train_processes.py -k two_processes_make"
 MUTATIONS = [
     Mutation(DISTRIBUTED, 'value = answer["value"]', "value = None", TOLD),
     Mutation(FOLDER, "        _check_shared(run)\n", "", TOLD),
+    Mutation(FOLDER, "if changes := differences(mine, theirs):", "if changes := []:", TOLD),
     Mutation(LOOP, "if run is not None and is_first():", "if run is not None:", NOT_FIRST),
     Mutation(
         DISTRIBUTED,

@@ -240,9 +240,12 @@ def test_a_folder_for_each_process_is_refused(holding, tmp_path):
     assert not (tmp_path / "here" / "config.json").exists()
 
 
-def test_other_settings_in_one_process_are_refused_by_both(holding, tmp_path):
-    found = holding([tmp_path / "run"] * 2, [{"rate": 1}, {"rate": 2}])
-    for error, other in zip(found, (1, 0), strict=True):
+def test_who_was_started_otherwise_is_named_by_both(pair, holding):
+    def process(module):
+        run_folder.check_alike({"toy": {"rate": 1}, "steps": 3})
+        run_folder.check_alike({"toy": {"rate": 1}, "steps": 3 + pair.here.index})
+
+    for error, said in zip(pair.both(process), ("1 was", "0 was"), strict=True):
         assert isinstance(error, RunFolderError)
-        assert f"process {other} has other settings than this one" in str(error)
-    assert not (tmp_path / "run").exists()
+        assert f"process {said} started otherwise than this one" in str(error)
+        assert "steps: " in str(error) and "rate" not in str(error)
