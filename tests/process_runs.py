@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from gan_forensics.cli.entry import guarded
@@ -78,6 +79,7 @@ def no_space_to_save(most: int) -> None:
 def evaluate(state) -> dict[str, float]:
     """A measurement that takes a while."""
     now("evaluating", 1.0)
+    assert state.step.is_fully_addressable, "the state of all processes"
     return {"w": float(np.square(state.params["g"]["w"]).sum())}
 
 
@@ -97,7 +99,7 @@ def main(run: str, steps: str, faults: str, *job: str) -> None:
     if most := own.get("largest_file"):
         no_space_to_save(most)
     updates, params, stats = GAMES["two"]()
-    fit(
+    state = fit(
         Learner("toy", own.get("config", {}), updates, lambda _: (params, stats), ("g",)),
         Shared(int(job[2]), int(job[1]), own),
         run=Path(run),
@@ -107,6 +109,7 @@ def main(run: str, steps: str, faults: str, *job: str) -> None:
         evaluate=evaluate if own.get("evaluate") else None,
         progress=False,
     )
+    assert all(leaf.is_fully_addressable for leaf in jax.tree.leaves(state)), "of all processes"
 
 
 if __name__ == "__main__":

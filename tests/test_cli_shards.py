@@ -111,7 +111,7 @@ def test_options_of_shards_that_do_not_go_together_are_refused(root, capsys):
         (("--time-limit", -1, "--shard", "0/1"), "--time-limit -1: it must be at least 0"),
         (("--merge", root / "scores" / "scoring.csv"), "that is what the results rest on"),
         (("--merge", root / "scores" / "results" / "a.csv"), "the tables of the shards lie there"),
-        (("--merge", "a.csv"), "scores: no worker was there yet (--shard)"),
+        (("--merge", "a.csv"), "scores: it holds no results of shards"),
         (("--merge", "a.txt"), "--merge a.txt: the table is .parquet or .csv"),
         (("--merge", "a.csv", "--shard", "0/1"), "--shard: --merge puts together what workers"),
         (("--merge", "a.csv", "--retry-failed"), "--retry-failed: --merge puts together"),

@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from gan_forensics.runtime import data_mesh
-from gan_forensics.train import Cadence, Checkpoints, Learner, fit, load_state, read_metrics
-from tests.games import GAMES
+from gan_forensics.train import (
+    Cadence,
+    Checkpoints,
+    Learner,
+    Plateau,
+    fit,
+    load_state,
+    loop,
+    read_metrics,
+)
+from tests.games import GAMES, Gaussians
 from tests.process_games import GAMES as KINDS
 from tests.process_runs import SEED, Shared
 from tests.processes import running
@@ -62,6 +71,57 @@ def test_two_processes_make_the_run_of_one_which_goes_on_with_it(tmp_path):
         strict=False,
     ):
         assert here["d/loss"] == pytest.approx(there["d/loss"], rel=1e-5)
+
+
+def told(monkeypatch, said):
+    """From now on this process is not the first, which says this of what it does."""
+    monkeypatch.setattr(loop, "is_first", lambda: False)
+    monkeypatch.setattr(loop, "from_first", lambda make, what: said(what))
+
+
+def test_who_is_not_the_first_writes_nothing_and_goes_by_what_the_first_measured(
+    tmp_path, monkeypatch
+):
+    told(monkeypatch, lambda what: {"w": 5.0} if "the evaluation of" in what else None)
+    better, drawn = iter(range(100, 0, -1)), []
+    state = fit(
+        toy(),
+        Gaussians(),
+        run=tmp_path / "run",
+        cadence=Cadence(9, log_every=1, checkpoint_every=1, sample_every=1, evaluate_every=1),
+        seed=SEED,
+        sample=lambda state, path: drawn.append(path.write_text("here")),
+        evaluate=lambda state: {"w": float(next(better))},
+        best="w",
+        plateau=Plateau("w", factor=0.1, patience=9, threshold=0.0, stop_after=2),
+        mesh=data_mesh(jax.devices()[:1]),
+        progress=False,
+    )
+    # Its own evaluations would never have stopped it.
+    assert int(state.step) == len(drawn) == 3
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock", "config.json"}
+
+
+def test_who_is_not_the_first_goes_on_where_the_first_does(tmp_path, monkeypatch):
+    def trained(steps):
+        batches = Gaussians()
+        state = fit(
+            toy(),
+            batches,
+            run=tmp_path,
+            cadence=Cadence(steps, checkpoint_every=2),
+            seed=SEED,
+            resume=True,
+            mesh=data_mesh(jax.devices()[:1]),
+            progress=False,
+        )
+        return state, batches
+
+    trained(6)
+    told(monkeypatch, lambda what: 4 if what == "looking for a checkpoint" else None)
+    state, batches = trained(2)  # It is there, and not one step is made.
+    assert int(state.step) == 4 and batches.next == 4 * 3
+    assert Checkpoints(tmp_path, read_only=True).steps() == [2, 4, 6]
 
 
 # By the norm of a player's gradient. Where five batch norms lie one behind another float32 has no

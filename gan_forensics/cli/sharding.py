@@ -159,7 +159,10 @@ class Sharding:
 
         check_folder_out(out)
         if self.merge is not None and not (out / "scoring.json").exists():
-            raise ValueError(f"--out {shown(out)}: no worker was there yet (--shard)")
+            raise ValueError(
+                f"--out {shown(out)}: it holds no results of shards; check the path, or start "
+                "workers first (--shard)"
+            )
         open_results(out, scorer.identity)
         _say_left_out(plan(out, inputs, follow_links=follow_links))
         if self.engine is not None:
