@@ -222,4 +222,4 @@ def test_every_option_is_looked_at_by_its_command():
 )
 def test_commands_that_train_take_part_in_a_job_of_many_processes(command, capsys):
     said = refused(capsys, *command.split(), "--processes", 2)
-    assert "--processes: it is of training in many processes (--distributed); leave it" in said
+    assert "say who the processes of --distributed are: add that, or leave them" in said
