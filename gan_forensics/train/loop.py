@@ -223,9 +223,7 @@ def fit(
             check_alike({**config, "data": data, **asked, "run": run is not None})
         if run is not None:
             stack.enter_context(holding(run, config, data, resume=resume))
-            checkpoints = Checkpoints(
-                run, keep=cadence.keep, best=best if is_first() else None, read_only=not is_first()
-            )
+            checkpoints = Checkpoints(run, keep=cadence.keep, best=best)
             stack.enter_context(closing(checkpoints))
             restored = _restored(checkpoints, local_copy(state))
         if checkpoints and restored:
