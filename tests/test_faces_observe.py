@@ -207,8 +207,9 @@ def test_constant_patches_and_points_outside_give_zeros_and_finite_gradients():
     points = np.tile(np.float32([[30, 50], [-400, 50], [30, 1e6], [140, 50]]), (6, 1))
     maps = jit_maps(image, stride=STRIDE)
     d, slopes = jit_slopes(maps, points, size=SIZE, stride=STRIDE)
-    # Zero but for rounding, which one of XLA's code generators has.
-    assert np.isfinite(slopes).all() and np.abs(d[:3]).max() < 1e-8 and not slopes[:3].any()
+    # The elder of XLA's code generators rounds here.
+    limit = 1e-8 if "emitters=false" in os.environ["XLA_FLAGS"] else 0
+    assert np.isfinite(slopes).all() and np.abs(d[:3]).max() <= limit and not slopes[:3].any()
     assert d[3].any() and slopes[3].any()
     total = jax.jit(jax.grad(lambda p: smooth_sift(maps, p, size=SIZE, stride=STRIDE).sum()))
     gradient = total(points)

@@ -236,7 +236,7 @@ def test_a_folder_for_each_process_is_refused(holding, tmp_path):
     found = holding([tmp_path / "here", tmp_path / "there"], [{}, {}])
     for error in found:
         assert isinstance(error, RunFolderError)
-        assert "is not shared between hosts: process 1 cannot read" in str(error)
+        assert "is not shared: what it wrote there cannot be read by process 1" in str(error)
     assert not (tmp_path / "here" / "config.json").exists()
 
 
