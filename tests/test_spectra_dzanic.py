@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gan_forensics.spectra import dzanic_features
@@ -93,6 +93,7 @@ def test_closed_form_is_the_largest_singular_value(seed, b):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.floats(-6, 6), st.floats(0, 0.5))
+@example(2, 0.0, 2.220446049250313e-16)
 def test_released_fit_matches_levels_or_is_a_minimum_between_that_and_0(seed, slope, noise):
     x = np.linspace(0.85, 1, 60)
     spread = np.random.default_rng(seed).normal(size=60)
@@ -106,7 +107,8 @@ def test_released_fit_matches_levels_or_is_a_minimum_between_that_and_0(seed, sl
     here = spectral_objective(y, f)
     grid = y[0] * (x / x[0])[None] ** np.linspace(-60, 60, 4001)[:, None]
     assert level or abs(b) == 256 or f.var() >= y.var() * (1 - 1e-9)
-    assert (spectral_objective(y, grid) >= here * (1 - 1e-12)).all()
+    # Noise may be rounding alone, and so is what remains then: 1.7e-14 of values near 1.
+    assert (spectral_objective(y, grid) >= here * (1 - 1e-12) - 1e-13).all()
 
 
 def test_released_fit_is_exact_where_the_power_law_would_spread_more_than_the_tail():
