@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NEWEST := .venv-newest
 # A little of every area, about a minute together.
 NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge data_pipeline explain_rules \
-	faces_observe faces_render forensics_features gans_losses gans_penalties nn_layers quality_metrics report_html \
+	faces_render forensics_features gans_losses gans_penalties nn_layers quality_metrics report_html \
 	runtime_compiler spectra_curves studies_runner train_update))
 # Apache Beam, which needs older versions than everything else.
 BEAM := .venv-beam

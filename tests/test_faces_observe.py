@@ -1,7 +1,5 @@
 """SIFT against OpenCV; the smooth variant against it, its symmetries, limits and Jacobian."""
 
-import os
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -207,9 +205,8 @@ def test_constant_patches_and_points_outside_give_zeros_and_finite_gradients():
     points = np.tile(np.float32([[30, 50], [-400, 50], [30, 1e6], [140, 50]]), (6, 1))
     maps = jit_maps(image, stride=STRIDE)
     d, slopes = jit_slopes(maps, points, size=SIZE, stride=STRIDE)
-    # The elder of XLA's code generators rounds here.
-    limit = 1e-8 if "emitters=false" in os.environ["XLA_FLAGS"] else 0
-    assert np.isfinite(slopes).all() and np.abs(d[:3]).max() <= limit and not slopes[:3].any()
+    # Zero but for rounding: JAX 0.10 and 0.12 differ in the last bits of a constant image's blur.
+    assert np.isfinite(slopes).all() and np.abs(d[:3]).max() < 1e-8 and not slopes[:3].any()
     assert d[3].any() and slopes[3].any()
     total = jax.jit(jax.grad(lambda p: smooth_sift(maps, p, size=SIZE, stride=STRIDE).sum()))
     gradient = total(points)
