@@ -3,9 +3,10 @@
     python -m benchmarks.table --python-with-torch other/venv/bin/python --out table.md
     python -m benchmarks.table --only dcgan sngan --rounds 3
 
-Six minutes on two cores with five rounds, without the rows `sngan` and `detector`, of which PyTorch's
-compiler takes long at first. Sides of a row take turns in processes of their own; ratios are medians
-within rounds, with their quartiles. The environment with PyTorch also needs zennit and this project.
+Six minutes on two cores with five rounds, without the rows `sngan` and `detector`, of which
+PyTorch's compiler takes long at first. Sides of a row take turns in processes of their own; ratios
+are medians within rounds, with their quartiles. The environment with PyTorch also needs zennit and
+this project.
 """
 
 import argparse

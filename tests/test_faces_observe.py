@@ -1,5 +1,7 @@
 """SIFT against OpenCV; the smooth variant against it, its symmetries, limits and Jacobian."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
