@@ -208,6 +208,16 @@ def _resumed(run, steps, data="old", **told):
     )
 
 
+def test_data_are_told_apart_only_for_a_run_folder(tmp_path):
+    class Asked(_Lying):
+        def fingerprint(self):
+            raise AssertionError("a whole folder would be read")
+
+    _fit(None, 1, data=Asked())
+    with pytest.raises(AssertionError, match="whole folder"):
+        _fit(tmp_path / "run", 1, data=Asked())
+
+
 def test_data_that_have_moved_are_the_same_and_the_run_knows_where(tmp_path, capsys):
     whole = _resumed(tmp_path / "whole", 8)
     _resumed(tmp_path / "run", 4)

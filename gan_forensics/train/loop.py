@@ -217,8 +217,10 @@ def fit(
         state, rule, restored = on_all(initial, mesh), PlateauState(), None
         checkpoints = log = None
         config = {learner.kind: dict(learner.config), **(facts or {})}
-        data = getattr(batches, "fingerprint", dict)()
-        if jax.process_count() > 1:
+        many = jax.process_count() > 1
+        # Which may read a whole folder, and is for those who compare it.
+        data = getattr(batches, "fingerprint", dict)() if many or run else {}
+        if many:
             asked = {"seed": seed, "resume": resume, "best": best, **asdict(cadence)}
             check_alike({**config, "data": data, **asked, "run": run is not None})
         if run is not None:
@@ -266,7 +268,7 @@ def fit(
             placed = to_mesh(_stacked(batches, per_step), mesh)
             # Those of sentences have several; all processes meet when each has compiled for one.
             shapes = tuple(leaf.shape for leaf in jax.tree.leaves(placed))
-            if jax.process_count() > 1 and shapes not in compiled:
+            if many and shapes not in compiled:
                 compiled[shapes] = step.lower(state, placed, key).compile()
                 before_first_step()
                 gathered(0, "compiling")
@@ -279,7 +281,7 @@ def fit(
             metrics.log_if_due(now - 1)
             metrics.call_if_due(now, state)
             last, evaluation = now == cadence.steps, {}
-            stopped = bool(stop) if jax.process_count() == 1 else asked_to_stop(now)
+            stopped = asked_to_stop(now) if many else bool(stop)
             if evaluate and (_due(now, cadence.evaluate_every) or last):
                 metrics.collect()
                 measured = evaluate(local_copy(state))
