@@ -27,6 +27,12 @@ EXTRAS = {
     "ray": ["ray[data]>=2.51"],
     # A kernel, and what runs docs/notebooks in the tests.
     "notebook": ["ipykernel>=6.29", "nbclient>=0.10"],
+    # The page of `inspect`, and pictures of phones in HEIC.
+    "inspect": ["starlette>=1", "uvicorn>=0.35", "pillow-heif>=1"],
+    # Signed provenance (C2PA).
+    "credentials": ["c2pa-python>=0.38"],
+    # The documentation as a site.
+    "docs": ["sphinx>=9", "myst-nb>=1.4", "furo>=2025.12.19"],
     # By which JAX asks a cluster who the processes of a training are.
     "kubernetes": ["kubernetes>=31"],
     # Relevance propagation in PyTorch: an oracle of tests and benchmarks, never imported.
@@ -44,6 +50,14 @@ TEST = [
     *EXTRAS["imbalanced"],
     *EXTRAS["text"],
     *EXTRAS["notebook"],
+    *EXTRAS["inspect"],
+    *EXTRAS["credentials"],
+    *EXTRAS["docs"],
+    # Starlette's client, Debian's Chromium from Python, the rules of WCAG, certificates of tests.
+    "httpx>=0.28",
+    "playwright>=1.65",
+    "axe-core-python>=0.1",
+    "cryptography>=45",
 ]
 LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4", "uv>=0.9"]
 
@@ -62,6 +76,7 @@ setup(
         "gan_forensics": ["py.typed"],
         "gan_forensics.report": ["*.html"],
         "gan_forensics.faces": ["*.wfm"],
+        "gan_forensics.inspector": ["pages/*"],
         "gan_forensics.experiments": ["*.csv"],
     },
     install_requires=[
