@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 # Who told the tier of an image.
 FILE, STATED = "file", "stated"
-FORMAT, VERSION = "gan_forensics scores", 2
+FORMAT, VERSION = "gan_forensics scores", 3
 # Versions that are read, and in which version of detector files they keep calibrations.
-READABLE = {1: 3, VERSION: ARCHIVE}
+READABLE = {1: 3, 2: 4, VERSION: ARCHIVE}
 # A hundred thousand images take some 40 MiB; Python needs some ten times as much for them.
 MOST_SCORES = 64 * 2**20
 MOST_SIDE = 2**31
