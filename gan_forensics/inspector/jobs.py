@@ -15,6 +15,7 @@ from typing import Any
 
 from gan_forensics.data.budget import MOST_BYTES
 from gan_forensics.files import shown
+from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Opened, Tools
 from gan_forensics.inspector.inspection import Inspection, opened, received, work_off
 from gan_forensics.inspector.stages import FIRST, LATER
@@ -196,7 +197,10 @@ class Jobs:
             _, _, work = self._queue.get()
             if self._stopped:
                 return
-            work()
+            try:
+                work()
+            except Exception as error:  # The others are looked at all the same.
+                self.notice(failure_of("inspector", error).text)
 
     def _look_first(self, number: int) -> None:
         if held := self.get(number):

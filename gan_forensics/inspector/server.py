@@ -214,8 +214,8 @@ class _Page:
         most = self.jobs.limits.images
         if len(named) > most:
             self.jobs.notice(
-                f"the first {most} of {len(named):,} images are opened: the page holds no more; for "
-                "all of them there is gan-forensics inspect --no-browser"
+                f"the first {most} of {len(named):,} images are opened: the page holds no more; "
+                "for all of them there is gan-forensics inspect --no-browser"
             )
         named = named[:most]
         self.jobs.expect(len(named))
@@ -258,7 +258,7 @@ class _Page:
         try:
             box = parse_json(await _body(request, MOST_WORDS) or b"", "region")
             box = {place: int(box[place]) for place in places}
-        except (ValueError, TypeError, KeyError):
+        except (ArithmeticError, ValueError, TypeError, KeyError):
             return _problem(400, "a region is left, top, width and height, in pixels")
         tools = self.jobs.tools
         try:
