@@ -64,8 +64,8 @@ def commands(arguments: list[str]) -> Any:
     asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
     Train: Any = train.commands(asked)
     return (
-        Quickstart | Inspect | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum
-        | Detect | Distill | Classify | TranslateText | Attribute | Explain | Features | Augment
+        Quickstart | Inspect | Train | Sample | Translate | Simulate | Evaluate | Collapse
+        | Spectrum | Detect | Distill | Classify | TranslateText | Attribute | Explain | Features | Augment
         | Anomaly | Benchmark | Track
     )  # fmt: skip
 
