@@ -78,7 +78,11 @@ def received(content: bytes, name: str, *, number: int, pasted: bool = False) ->
 
 def opened(inspection: Inspection, content: bytes) -> Opened:
     """Open the bytes of an image, and write down why it has no pixels, or what they are."""
-    file = open_bytes(content, inspection.name, pasted=inspection.pasted)
+    name, pasted = inspection.name, inspection.pasted
+    try:
+        file = open_bytes(content, name, pasted=pasted)
+    except Exception as error:  # It is the file's, and no other's: too little memory among others.
+        file = Opened(name, content, pasted, refusal=failure_of(name, error).text)
     if file.pixels is not None:
         inspection.height, inspection.width = file.pixels.shape[:2]
     inspection.refusal, inspection.note = file.refusal, file.note
