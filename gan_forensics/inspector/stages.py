@@ -6,8 +6,11 @@ Those of `FIRST` are what is to be seen within seconds; the others follow.
 from collections.abc import Iterator
 
 from gan_forensics.inspector.findings import Finding, Opened, Stage, Tools
+from gan_forensics.inspector.stages_views import spectrum
 
-FIRST: dict[str, Stage] = {}
+FIRST: dict[str, Stage] = {
+    "spectrum": spectrum,
+}
 LATER: dict[str, Stage] = {}
 
 
