@@ -295,7 +295,9 @@ def tile_threshold(
 
 def _tiling(detector: "Detector") -> Tiling:
     if detector.tiles is None:
-        raise ValueError(f"{detector.name} has no tiles: `detect recalibrate --tiles` gives it some")
+        raise ValueError(
+            f"{detector.name} has no tiles: `detect recalibrate --tiles` gives it some"
+        )
     return detector.tiles
 
 
