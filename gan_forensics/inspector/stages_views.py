@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.data.flat import FLAT
-from gan_forensics.forensics.outcomes import size_class
+from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.spectrum_bands import (
     SIDE,
     SIDES,
