@@ -21,7 +21,7 @@ from gan_forensics.data.images import as_image
 from gan_forensics.files import check_file_in, listed, shown
 from gan_forensics.files.archives import Head, read_archive, write_archive
 from gan_forensics.forensics.archive import check_fields
-from gan_forensics.forensics.outcomes import SIZES, size_class
+from gan_forensics.forensics.format_audit import SIZES, size_class
 from gan_forensics.spectra.curves import (
     Normalise,
     check_normalise,
@@ -133,7 +133,7 @@ class Band(NamedTuple):
     Attributes:
         name: of the set.
         codec: of `CODECS`.
-        size: of `outcomes.SIZES`.
+        size: of `format_audit.SIZES`.
         images: how many there were.
         mean: at each ring.
         deviation: population standard deviation over images.

@@ -288,7 +288,8 @@ class _Page:
         if kind not in kinds or not inspections:
             return _problem(404, "no such report: there are report.html and report.json of images")
         write, media = kinds[kind]
-        text = write(inspections, request.query_params.get("private") == "1")
+        private = request.query_params.get("private") == "1"
+        text = write(inspections, self.jobs.tools, private=private)
         file = f"inspection{'' if number is None else f'-{number}'}.{kind}"
         saved = {"Content-Disposition": f'attachment; filename="{file}"'}
         return Response(text, media_type=media, headers=saved)

@@ -4,6 +4,9 @@ Those of `FIRST` are what is to be seen within seconds; the others follow.
 """
 
 from gan_forensics.inspector.findings import Stage
+from gan_forensics.inspector.stages_views import spectrum
 
-FIRST: dict[str, Stage] = {}
+FIRST: dict[str, Stage] = {
+    "spectrum": spectrum,
+}
 LATER: dict[str, Stage] = {}
