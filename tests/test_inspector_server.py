@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import html
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -507,11 +509,11 @@ def test_a_region_is_scored(made, monkeypatch):
 
 
 def test_reports_are_of_one_or_of_all_and_private_where_that_is_asked_for(made, monkeypatch):
-    def written(inspections, with_private):
-        return json.dumps([[i.name for i in inspections], with_private])
+    def written(inspections, tools, *, private):
+        return json.dumps([[i.name for i in inspections], private])
 
-    stand_in = types.SimpleNamespace(report_html=written, report_json=written)
-    monkeypatch.setitem(sys.modules, "gan_forensics.inspector.report", stand_in)
+    for name in ("report_html", "report_json"):
+        monkeypatch.setattr(server, name, written)
     client = made()
     assert client.get("/report.html").status_code == 404
     for name in ("a.png", "b.png"):
@@ -581,3 +583,10 @@ def test_the_record_of_an_image_knows_when_all_is_done():
     assert done.done and not replace(done, worked=["file"]).done
     assert {*done.pictures["relevance"]} == {"base", "layer"}
     assert not done.findings["relevance"].pictures
+
+
+def test_a_missing_browser_fails_where_it_is_required():
+    without = {**os.environ, "PATH": "", "GAN_FORENSICS_BROWSER": "required"}
+    command = [sys.executable, "-c", "import tests.browsers"]
+    result = subprocess.run(command, env=without, capture_output=True, text=True)
+    assert result.returncode and "install chromium" in result.stderr
