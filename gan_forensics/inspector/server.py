@@ -100,7 +100,9 @@ def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[
         tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
         if browser:
             webbrowser.open(address)
-        running(application(tools, token=token, port=port, named=named)).run(sockets=[listening])
+        app = application(tools, token=token, port=port, named=named)
+        with contextlib.suppress(KeyboardInterrupt):  # Nothing else ends it.
+            running(app).run(sockets=[listening])
 
 
 def running(app: Gate) -> uvicorn.Server:
