@@ -276,6 +276,11 @@ def test_a_body_without_a_length_is_read_as_far_as_the_limit(made):
 
     asyncio.run(client.app(scope, endless, send))
     assert said[0]["status"] == 413 and len(read) == 11
+    # Of one that tells a length nothing is read.
+    scope["headers"] += [(b"content-length", b"1001")]
+    read.clear()
+    asyncio.run(client.app(scope, endless, send))
+    assert not read
 
 
 def test_nothing_is_written_anywhere(made, monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ from gan_forensics.inspector.findings import Opened, Tools
 from gan_forensics.inspector.inspection import Inspection, opened, received, work_off
 from gan_forensics.inspector.stages import FIRST, LATER
 
-# Images of a session, bytes of them and of their pictures, images that wait, and lines that are said.
+# Images of a session, bytes of them and of their pictures, images that wait, and lines.
 MOST_IMAGES, MOST_CONTENT, MOST_WAITING, MOST_NOTICES = 200, 2**30, 16, 20
 # What is waited for at the page comes first.
 _REGION, _FIRST, _LATER = range(3)
