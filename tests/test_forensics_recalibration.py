@@ -8,11 +8,10 @@ import pytest
 from gan_forensics.forensics import calibrated_threshold
 from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.calibrators import fit_calibrator
+from gan_forensics.forensics.cross_fitting import Class, halves
 from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
 from gan_forensics.forensics.recalibration import (
     Change,
-    Class,
-    _halves,
     offset_of,
     recalibrated,
     record_of,
@@ -78,13 +77,13 @@ def test_what_a_half_is_judged_by_never_saw_it(detector):
         Class(of[0], np.array([f"{name} {row}" for row in range(24)], object))
         for name, of in scores.items()
     )
-    halves = _halves((real, fake), 0)
-    assert all(sorted(half.tolist()) == [0] * 12 + [1] * 12 for half in halves)
+    parts = halves((real, fake), 0)
+    assert all(sorted(half.tolist()) == [0] * 12 + [1] * 12 for half in parts)
     ratios = np.empty((2, 24))
     for half in (0, 1):
-        away, of = zip(real.part(halves[0] != half), fake.part(halves[1] != half), strict=True)
+        away, of = zip(real.part(parts[0] != half), fake.part(parts[1] != half), strict=True)
         other = fit_calibrator(*away, groups=of)
-        for found, one, h in zip(ratios, (real, fake), halves, strict=True):
+        for found, one, h in zip(ratios, (real, fake), parts, strict=True):
             found[h == half] = other.log10_lr(one.scores[h == half])
     assert made.changes[0].after == pytest.approx(cllr_cal(*ratios), abs=1e-12)
 

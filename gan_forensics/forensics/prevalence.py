@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gan_forensics.forensics.calibration import Calibration, Outcomes, Rate
-from gan_forensics.forensics.intervals import rate_interval
 from gan_forensics.forensics.format_audit import SIZES, size_class
+from gan_forensics.forensics.intervals import rate_interval
 from gan_forensics.forensics.verdicts import GENERATED, UNSURE
 
 if TYPE_CHECKING:

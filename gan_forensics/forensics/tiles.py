@@ -100,8 +100,10 @@ def tiled(detector: "Detector") -> "Detector":
         >>> rng = np.random.default_rng(0)
         >>> real, fake = (rng.integers(0, top, (100, 16, 16, 3), np.uint8) for top in (200, 256))
         >>> detector = tiled(fit_detector(real, fake, features="dct", classifier="logistic"))
-        >>> detector.tiles.side, detector.score(rng.integers(0, 256, (2, 90, 70, 3), np.uint8)).shape
-        (16, (2,))
+        >>> detector.tiles.words
+        'at most 16 tiles of 16x16'
+        >>> detector.score(rng.integers(0, 256, (2, 90, 70, 3), np.uint8)).shape
+        (2,)
     """
     if detector.tiles is not None:
         raise ValueError(f"{detector.name} looks at tiles already ({detector.tiles.words})")
