@@ -123,7 +123,7 @@ class Kind(NamedTuple):
     Attributes:
         tier: of `data.carriers.TIERS`.
         container: such as "JPEG".
-        size: of `outcomes.SIZES`, or `NO_SIZE`.
+        size: of `format_audit.SIZES`, or `NO_SIZE`.
         outside: whether its file is unlike those that the detector was fitted on.
         verdict: of `verdicts.VERDICTS`.
     """
