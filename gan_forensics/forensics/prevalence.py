@@ -23,7 +23,7 @@ import numpy as np
 
 from gan_forensics.forensics.calibration import Calibration, Outcomes, Rate
 from gan_forensics.forensics.intervals import rate_interval
-from gan_forensics.forensics.outcomes import SIZES, size_class
+from gan_forensics.forensics.format_audit import SIZES, size_class
 from gan_forensics.forensics.verdicts import GENERATED, UNSURE
 
 if TYPE_CHECKING:
