@@ -15,7 +15,7 @@ from gan_forensics.data.flat import FLAT, flat
 from gan_forensics.data.survey import ERRORS, KEPT, OnBadImage
 from gan_forensics.files import escaped, listed, shown
 from gan_forensics.forensics.failures import UNFIT
-from gan_forensics.forensics.outcomes import size_class
+from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.spectrum_bands import (
     SpectrumBands,
     codec_class,

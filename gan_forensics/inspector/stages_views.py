@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 
 from gan_forensics.data.flat import FLAT
-from gan_forensics.forensics.outcomes import size_class
+from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.spectrum_bands import (
     SIDE,
     SIDES,
-    STEP,
     Band,
     codec_class,
     tiles_curve,
     tiles_of,
 )
+from gan_forensics.forensics.tiles import STEP
 from gan_forensics.inspector.findings import Finding, Opened, Tools
 from gan_forensics.report.figures import figure_pixels
 from gan_forensics.report.spectrum_bands import bands_figure, dct_colours
