@@ -65,8 +65,8 @@ def commands(arguments: list[str]) -> Any:
     Train: Any = train.commands(asked)
     return (
         Quickstart | Inspect | Train | Sample | Translate | Simulate | Evaluate | Collapse
-        | Spectrum | Detect | Distill | Classify | TranslateText | Attribute | Explain | Features | Augment
-        | Anomaly | Benchmark | Track
+        | Spectrum | Detect | Distill | Classify | TranslateText | Attribute | Explain | Features
+        | Augment | Anomaly | Benchmark | Track
     )  # fmt: skip
 
 
