@@ -3,7 +3,7 @@
 from typing import Any
 
 from gan_forensics.forensics.attribution import Attributor
-from gan_forensics.forensics.attributor_scorer import NONE, AttributorScorer
+from gan_forensics.forensics.attributor_scorer import NONE
 from gan_forensics.forensics.intervals import rate_interval
 from gan_forensics.inspector.findings import Finding, Opened, Tools
 
@@ -20,9 +20,9 @@ def attribution(opened: Opened, tools: Tools) -> Finding | None:
     """Which generator made an image, as far as the attributor knows them, ranked."""
     if tools.attributor is None or opened.pixels is None or opened.header is None:
         return None
-    name, model = tools.attributor
+    name, scorer = tools.attributor
+    model = scorer.model
     facts: dict[str, Any] = {"attributor": name, "sources": list(model.names), "real": model.real}
-    scorer = AttributorScorer(model, "")
     try:
         scorer.check(opened.header)
         image = scorer.prepared(opened.pixels)
@@ -32,6 +32,7 @@ def attribution(opened: Opened, tools: Tools) -> Finding | None:
     ranked = sorted(((cells[f"p_{n}"], n) for n in model.names), reverse=True)
     return Finding("attribution", {
         **facts,
+        "refusal": "",
         "verdict": cells["verdict"],
         "none_of_these": cells["verdict"] == NONE,
         "ranked": [{"name": n, "probability": round(p, _DIGITS)} for p, n in ranked],

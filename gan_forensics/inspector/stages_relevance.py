@@ -34,7 +34,7 @@ def relevance(opened: Opened, tools: Tools) -> Finding | None:
         looked = look(detector, opened.pixels)
     except ValueError as error:
         return Finding("relevance", {**facts, "refusal": str(error)})
-    generated = looked.score > detector.threshold
+    generated = bool(looked.score > detector.threshold)
     whole = laid_over(looked)
     several = detector.tiles is not None
     pictures = _pictures("", whole)
@@ -44,6 +44,7 @@ def relevance(opened: Opened, tools: Tools) -> Finding | None:
         pictures |= _pictures("close_", near)
     return Finding("relevance", {
         **facts,
+        "refusal": "",
         "tiles": several,
         "parts": len(looked.parts),
         "part": list(looked.parts.shape[1:3]),
@@ -53,7 +54,7 @@ def relevance(opened: Opened, tools: Tools) -> Finding | None:
         "threshold": _rounded(detector.threshold),
         "generated": generated,
         "gray": _rounded(looked.gray),
-        "gray_generated": looked.gray > detector.threshold,
+        "gray_generated": bool(looked.gray > detector.threshold),
         "colourless": bool(np.array_equal(looked.parts, grayscale(looked.parts))),
         "scale": _rounded(whole.scale),
         "channels": [

@@ -42,6 +42,7 @@ def spectrum(opened: Opened, tools: Tools) -> Finding | None:
     # What a browser encoded anew has lost the codec that it had.
     bands = [] if known is None or side != known.side or opened.pasted else known.of(header)
     facts: dict[str, Any] = {
+        "refusal": "",
         "side": side,
         "tiles": len(found.gray),
         "flat_tiles": found.flat,
