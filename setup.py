@@ -58,6 +58,8 @@ TEST = [
     "playwright>=1.65",
     "axe-core-python>=0.1",
     "cryptography>=45",
+    # What builds wheels.
+    "setuptools>=77",
 ]
 LINT = ["ruff>=0.12", "pyright>=1.1.400", "pre-commit>=4", "uv>=0.9"]
 

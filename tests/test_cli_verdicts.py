@@ -227,25 +227,41 @@ def test_verdicts_that_a_carrier_turns_over_are_unsure(folders, detector, tmp_pa
 def test_files_unlike_those_of_the_fit_are_marked(detector, tmp_path, capsys):
     suspects = write(tmp_path / "suspects", 1.0, 1, 4)
     image = Image.open(suspects / "000.png")
-    image.save(suspects / "a.jpg", quality=70)
+    image.save(suspects / "a.jpg", quality=80)
+    image.save(suspects / "a70.jpg", quality=70)  # of the tier web, which has a calibrator
     image.save(suspects / "b.webp")
     image.convert("L").save(suspects / "c.png")
     image.quantize(64).save(suspects / "d.png")
     out = tmp_path / "s.csv"
     assert run("detect", "score", suspects, "--detector", detector, "--out", out) == 0
-    found = {row["path"].rpartition("/")[2]: row["outside"] for row in scores_of(out)}
+    rows = {row["path"].rpartition("/")[2]: row for row in scores_of(out)}
+    found = {name: row["outside"] for name, row in rows.items()}
     assert found == {
         "000.png": "",
+        "a70.jpg": "",
         "a.jpg": "JPEG (fitted on PNG)",
         "b.webp": "WEBP (fitted on PNG)",
         "c.png": "gray (fitted on RGB)",
         "d.png": "palette (fitted on RGB)",
     }
-    assert "4 are unlike the files" in capsys.readouterr().out
+    for name, row in rows.items():
+        unlike = row["why"] == "its file is unlike those that the detector was fitted on"
+        assert unlike == (found[name] != "") and (not unlike or row["verdict"] == "unsure")
+    said = capsys.readouterr().out
+    assert "4 are unlike the files" in said
+    # The tier that the user states says by what a file is judged, of a JSON too.
+    again = ("detect", "score", tmp_path / "s.json", "--out", tmp_path / "t.csv")
+    assert run(*again) == 0
+    assert [row["outside"] for row in scores_of(tmp_path / "t.csv")] == [
+        row["outside"] for row in scores_of(out)
+    ]
+    assert run(*again, "--tier", "web") == 0
+    stated = [row["outside"] for row in scores_of(tmp_path / "t.csv")]
+    assert stated == ["", "", "", "", "gray (fitted on RGB)", "palette (fitted on RGB)"]
     page = (tmp_path / "s.html").read_text(encoding="utf-8")
     # Above the images, and where it is asked what was compared.
     assert page.count("4 are unlike the files") == 2
-    assert "WEBP (fitted on PNG)" in page and "JPEG, quality 70" in page
+    assert "WEBP (fitted on PNG)" in page and "JPEG, quality 80" in page
 
 
 def test_a_robust_detector_has_seen_what_carriers_make(folders, tmp_path, capsys):
@@ -258,9 +274,11 @@ def test_a_robust_detector_has_seen_what_carriers_make(folders, tmp_path, capsys
     suspects = write(tmp_path / "s", 1.0, 1, 4, suffix="jpg", quality=60)
     write(suspects, 1.0, 2, 4, suffix="webp")
     write(suspects / "coarse", 1.0, 1, 4, suffix="jpg", quality=30)
+    write(suspects / "fine", 1.0, 1, 4, suffix="jpg", quality=95)
     assert run("detect", "score", suspects, "--detector", out, "--out", tmp_path / "s.csv") == 0
     found = [row["outside"] for row in scores_of(tmp_path / "s.csv")]
-    assert found == ["", "", "", "JPEG quality 30 (fitted on 50 to 90)"]
+    # Coarse ones are of the tier hard, which has a calibrator.
+    assert found == ["", "", "", "", "JPEG quality 95 (fitted on 50 to 90)"]
 
 
 # --- labels -------------------------------------------------------------------------------------

@@ -401,7 +401,7 @@ def test_images_without_finite_features_are_refused_in_training_and_nan_in_scori
 
 def test_a_file_holds_no_pickle_and_one_json_header(saved):
     path, header, arrays = saved
-    assert header["format"] == archive.FORMAT and header["version"] == 4
+    assert header["format"] == archive.FORMAT and header["version"] == 5
     assert all(array.dtype == np.float64 for array in arrays.values())
     with zipfile.ZipFile(path) as opened:
         assert not any(b"pickle" in opened.read(name)[:200] for name in opened.namelist())
@@ -464,7 +464,7 @@ HEADER_DAMAGE = {
         {"format": "gan_forensics spectral detector"},
         "written by an earlier version: fit or train it again",
     ),
-    "newer version": ({"version": 5}, "version 5, this gan_forensics reads version 4"),
+    "newer version": ({"version": 6}, "version 6, this gan_forensics reads version 5"),
     "unknown features": ({"features": "x"}, "unknown features"),
     "unknown kind": ({"kind": "x"}, "kind of detector 'x': choose one of frozen, neural, spectral"),
     "no kind": ({"kind": ["x"]}, "no valid 'kind'"),

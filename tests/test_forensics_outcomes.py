@@ -8,7 +8,8 @@ from gan_forensics.data import ArraySource, FileSource, Rows
 from gan_forensics.data.sources import Rgb
 from gan_forensics.forensics import fit_detector
 from gan_forensics.forensics.measure import Scored
-from gan_forensics.forensics.outcomes import SIZES, FileKind, file_kinds, outcomes_of, size_class
+from gan_forensics.forensics.format_audit import SIZES, size_class
+from gan_forensics.forensics.outcomes import FileKind, file_kinds, outcomes_of
 from gan_forensics.forensics.partition import own_groups, parted
 from gan_forensics.forensics.prevalence import FEWEST, NO_SIZE
 from gan_forensics.forensics.verdicts import Basis
@@ -16,11 +17,13 @@ from tests.made_detectors import made_detector
 
 
 def test_size_classes_go_by_the_longer_side():
-    sides = (1, 256, 257, 512, 513, 4096, 4097, 10**6)
+    sides = (1, 256, 257, 512, 513, 4096, 4097, 8192, 8193, 10**6)
     found = [size_class(side, 1) for side in sides]
-    assert found == [SIZES[i] for i in (0, 0, 1, 1, 2, 4, 5, 5)]
+    assert found == [SIZES[i] for i in (0, 0, 1, 1, 2, 4, 5, 5, 6, 6)]
     assert found == [size_class(1, side) for side in sides]
     assert NO_SIZE not in SIZES
+    # Photographs of 1, 12 and 48 megapixels are of three classes.
+    assert len({size_class(*sides) for sides in ((864, 1152), (3024, 4032), (6048, 8064))}) == 3
 
 
 @pytest.fixture(scope="module")

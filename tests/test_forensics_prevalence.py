@@ -232,8 +232,7 @@ def test_the_kinds_of_scored_images_leave_out_what_has_no_score():
     scored = ScoredImages({"name": "d"}, None, {}, Basis(0.5, {}), some).judged()
     names = "257 to 512 pixels", "of unknown size"
     wanted = {
-        Kind("clean", "PNG", name, True, "generated"): n
-        for name, n in zip(names, (2, 1), strict=True)
+        Kind("clean", "PNG", name, True, "unsure"): n for name, n in zip(names, (2, 1), strict=True)
     }
     assert kinds_of(scored) == Counter(wanted)
     assert shares_of(scored)[0].why.startswith("the detector's file keeps no rates of its verdicts")

@@ -83,7 +83,9 @@ def test_another_prior_share_or_tier_changes_what_it_is_for_and_nothing_else(tmp
 
 def test_what_was_stated_is_recorded_and_can_be_left_aside(tmp_path):
     told = scored()
-    told = replace(told, images=[with_tier(one, None) for one in told.images[:4]]).judged()
+    told = replace(
+        told, images=[with_tier(one, None, None, told.basis) for one in told.images[:4]]
+    ).judged()
     stated = told.again(prior=0.2, false_alarms=0.3, tier="clean")
     assert {(one.tier, one.tier_from) for one in stated.images} == {("clean", "stated")}
     write_scores(tmp_path / "s.json", stated)
@@ -149,7 +151,7 @@ def _set(path, value):
     ("change", "message"),
     [
         (_set("format", "other"), "its format is another"),
-        (_set("version", [2]), "it has version [2], this gan_forensics reads 2"),
+        (_set("version", [2]), "it has version [2], this gan_forensics reads 3"),
         (_set("threshold", math.nan), "'threshold' is no finite number"),
         (_set("threshold", 10**400), "'threshold' is no finite number"),
         (_set("threshold", True), "'threshold' is no finite number"),

@@ -22,6 +22,7 @@ from gan_forensics.cli.distill import Distill
 from gan_forensics.cli.evaluate import Evaluate
 from gan_forensics.cli.explain import Explain
 from gan_forensics.cli.features import Features
+from gan_forensics.cli.inspect import Inspect
 from gan_forensics.cli.plain import plain_arguments
 from gan_forensics.cli.process import conversions_said, dialects_said
 from gan_forensics.cli.quickstart import Quickstart
@@ -38,6 +39,7 @@ DESCRIPTION = """GANs: train them, judge them, and tell what they made. Add --de
 
 Try it:
 $ gan-forensics quickstart
+$ gan-forensics inspect
 $ gan-forensics spectrum photographs generated
 $ gan-forensics train detector --real photographs --fake generated
 $ gan-forensics detect score suspects --detector detector.npz
@@ -62,9 +64,9 @@ def commands(arguments: list[str]) -> Any:
     asked = arguments[1] if arguments[:1] == ["train"] and len(arguments) > 1 else None
     Train: Any = train.commands(asked)
     return (
-        Quickstart | Train | Sample | Translate | Simulate | Evaluate | Collapse | Spectrum | Detect
-        | Distill | Classify | TranslateText | Attribute | Explain | Features | Augment | Anomaly
-        | Benchmark | Track
+        Quickstart | Inspect | Train | Sample | Translate | Simulate | Evaluate | Collapse
+        | Spectrum | Detect | Distill | Classify | TranslateText | Attribute | Explain | Features
+        | Augment | Anomaly | Benchmark | Track
     )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Explain:
         """Run it."""
         from gan_forensics.data import save_png
         from gan_forensics.files import check_folder_out
+        from gan_forensics.forensics.detector_scorer import DetectorScorer
         from gan_forensics.forensics.explanations import (
             collage,
             common_scale,
@@ -70,6 +71,7 @@ class Explain:
             patches,
         )
         from gan_forensics.forensics.faithful_explanations import measured_faithfulness
+        from gan_forensics.forensics.score_files import ScoredImage
         from gan_forensics.forensics.verdicts import basis_of
         from gan_forensics.report.explanations import (
             Explained,
@@ -85,15 +87,16 @@ class Explain:
         paths = sorted(listing.images, key=natural_order)[: self.most]
         if len(paths) < len(listing.images):
             say(f"{len(paths)} of {len(listing.images)} images, the first by name (--most)")
-        basis = basis_of(detector)
+        scorer = DetectorScorer(detector, basis_of(detector))
         found, errors, rows_found = {}, [], []
         with rows_kept(self.out / "scores.csv", _COLUMNS) as keep:
-            for path, image, tier, explained in _explained(detector, progress(paths)):
+            for path, image, header, explained in _explained(detector, progress(paths)):
                 if isinstance(explained, str):
                     errors.append([str(path), explained])
                     verdict = None
                 else:
-                    verdict = basis.judge(explained.score, tier)
+                    scored = ScoredImage(str(path), "")
+                    verdict = scorer.scored(scored, {"none": explained.score}, header).verdict
                     found[path] = image, explained, verdict
                 rows_found.append(_row(path, explained, verdict))
                 keep(rows_found[-1])
@@ -155,10 +158,9 @@ class Explain:
 
 def _explained(
     detector: "NeuralDetector", paths: Iterable[Path]
-) -> Iterator[tuple[Path, Any, str, Any]]:
-    """Each image as the detector sees it, its tier, and its explanation or why there is none."""
+) -> Iterator[tuple[Path, Any, Any, Any]]:
+    """Each image as the detector sees it, its file's header, and its explanation or why there is none."""
     from gan_forensics.data import load_image, read_header
-    from gan_forensics.data.carriers import tier_of
     from gan_forensics.data.flat import FLAT, flat
     from gan_forensics.files import shown
     from gan_forensics.forensics.canvases import BYTES_EXPLAINED, check_memory
@@ -166,7 +168,7 @@ def _explained(
 
     waiting = iter(paths)
     while some := list(islice(waiting, _AT_ONCE)):
-        images, found, tiers = {}, {}, {}
+        images, found, headers = {}, {}, {}
         for path in some:
             try:
                 header = read_header(path)
@@ -178,13 +180,13 @@ def _explained(
                 if flat([image])[0]:
                     found[path] = f"{shown(path)}: {FLAT}"
                 else:
-                    images[path], tiers[path] = image, tier_of(header.quality)
+                    images[path], headers[path] = image, header
             except Exception as error:
                 found[path] = failure(path, error)
         if images:
             found |= judged(lambda given: explain(detector, given), images)
         for path in some:
-            yield path, images.get(path), tiers.get(path, ""), found[path]
+            yield path, images.get(path), headers.get(path), found[path]
 
 
 def _row(path: Path, explained: Any, verdict: "Verdict | None") -> dict[str, Any]:
@@ -209,6 +211,12 @@ def read_neural(path: Path) -> "NeuralDetector":
         raise ValueError(
             f"{path} is a spectral detector ({detector.name}), which has no channels: give one of "
             "`gan-forensics train detector`"
+        )
+    if detector.tiles is not None:
+        raise ValueError(
+            f"{path} looks at whole photographs by tiles, of which no single logit is explained: "
+            "give the detector that it was made of, and images of about a tile "
+            f"({detector.tiles.side}x{detector.tiles.side})"
         )
     return detector
 

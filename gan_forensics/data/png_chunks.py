@@ -1,7 +1,9 @@
 """The chunks of a PNG file: their number, texts that Pillow refuses, and rows that are missing."""
 
 import io
+import itertools
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from gan_forensics.data.refusal import Refusal
@@ -15,7 +17,7 @@ _BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colours
 _PASSES = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
-_PIECE = 2**20
+_PIECE, _LONGEST_KEYWORD = 2**20, 79
 
 
 class Chunk(NamedTuple):
@@ -33,20 +35,32 @@ def chunks(file: BinaryIO) -> list[Chunk]:
         Refusal: for more than are read.
         ValueError: when it ends in its pixels.
     """
-    found, at, size = [], len(_START), file.seek(0, 2)
-    while True:
+    found, size = [], file.seek(0, 2)
+    for chunk in each_chunk(file):
+        if chunk.kind == b"IDAT" and chunk.end > size:
+            raise ValueError("it ends in its pixels")
+        found.append(chunk)
+    return found
+
+
+def each_chunk(file: BinaryIO) -> Iterator[Chunk]:
+    """Chunk after chunk of a file, whether it is whole or not.
+
+    Raises:
+        Refusal: for more than are read, behind those that are.
+    """
+    at = len(_START)
+    for number in itertools.count():
         file.seek(at)
         head = file.read(8)
         if len(head) < 8:
-            return found
-        chunk = Chunk(head[4:], at + 8, at + 8 + int.from_bytes(head[:4]))
-        found.append(chunk)
-        if len(found) > MOST_CHUNKS:
+            return
+        if number == MOST_CHUNKS:
             raise Refusal(f"a PNG of more than {MOST_CHUNKS} chunks; save it anew")
-        if chunk.kind == b"IDAT" and chunk.end > size:
-            raise ValueError("it ends in its pixels")
+        chunk = Chunk(head[4:], at + 8, at + 8 + int.from_bytes(head[:4]))
+        yield chunk
         if chunk.kind == b"IEND":
-            return found
+            return
         at = chunk.end + 4  # behind its checksum
 
 
@@ -91,3 +105,23 @@ def rows_missing(file: BinaryIO) -> bool:
                 missing -= len(unpacker.decompress(waiting, _PIECE))
                 waiting = unpacker.unconsumed_tail
     return missing > 0
+
+
+def text_of(kind: bytes, data: bytes, most: int) -> tuple[str, str]:
+    """Keyword and text of a chunk of text (tEXt, zTXt or iTXt), of at most so many bytes.
+
+    Nothing is raised: what cannot be unpacked is "".
+    """
+    name, _, rest = data.partition(b"\0")
+    packed, coding = kind == b"zTXt", "latin-1"
+    if kind == b"iTXt":
+        packed, coding = rest[:1] == b"\1", "utf-8"
+        rest = (rest[2:].split(b"\0", 2) + [b"", b""])[2]  # Behind language and translation.
+    elif packed:
+        rest = rest[1:]
+    if packed:
+        try:
+            rest = zlib.decompressobj().decompress(rest, max(most, 1))
+        except zlib.error:
+            rest = b""
+    return name[:_LONGEST_KEYWORD].decode("latin-1"), rest[:most].decode(coding, errors="replace")

@@ -141,8 +141,9 @@ def sentences(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What was left out of some sources (name -> `Survey.facts`), a line for each reason."""
     lines = []
     for name, of in facts.items():
-        for reason, said in (("flat", FLAT), ("unread", "they cannot be read")):
-            if count := of[reason]["count"]:
+        reasons = {"flat": FLAT, "small": "they hold no tile", "unread": "they cannot be read"}
+        for reason, said in reasons.items():
+            if reason in of and (count := of[reason]["count"]):
                 named = _first(of[reason]["first"], count, NAMED, ", ")
                 lines.append(f"{shown(name)}: {count} of {of['images']} left out ({said}): {named}")
     return lines

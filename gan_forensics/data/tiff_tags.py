@@ -1,6 +1,8 @@
 """The tags of a TIFF file, before Pillow and libtiff read all that they point to."""
 
+import math
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from gan_forensics.data.refusal import Refusal
@@ -17,7 +19,13 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _SIZES |= {16: 8, 17: 8, 18: 8}
 _BYTES = (1, 2, 6, 7)
 _WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 259, 322, 323
-_FURTHER = (34665, 34853, 40965)  # Exif, GPS, and interoperability: folders of tags as well
+_EXIF_FOLDER, _GPS_FOLDER = 34665, 34853
+_FURTHER = (_EXIF_FOLDER, _GPS_FOLDER, 40965)  # and interoperability: folders of tags as well
+# Bytes of a value that are read, and of all of them; tags may point to the same bytes.
+MOST_VALUE, MOST_READ = 2**20, 2**22
+_NUMBERS = {3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 11: "f", 12: "d", 13: "L", 16: "Q"}
+_NUMBERS |= {5: "LL", 10: "ll", 17: "q", 18: "Q"}
+_MOST_NUMBERS = 64
 
 _EXIF, _ORIENTATION = b"Exif\0\0", 274
 
@@ -87,3 +95,71 @@ def _tags(file: BinaryIO, at: int, order: str, big: bool, left: int) -> tuple[di
         if code and values == 1 and needed <= inline:
             found.setdefault(tag, struct.unpack_from(order + code, data)[0])
     return found, left
+
+
+def tag_values(block: bytes) -> dict[str, dict[int, bytes | tuple[float, ...]]]:
+    """Values of the tags of TIFF or Exif data, as far as they can be read; nothing is raised.
+
+    Args:
+        block: a TIFF file, or Exif data from their byte order on.
+
+    Returns:
+        By folder (`"main"` is that of the first picture, `"exif"` and `"gps"` those in it) and
+        number of the tag: bytes of bytes, of texts and of what has no type, or finite numbers, the
+        quotients of fractions; long ones are cut.
+
+    Example:
+        >>> block = b"II*\\0" + struct.pack("<LHHHL4sL", 8, 1, 305, 2, 4, b"Gimp", 0)
+        >>> tag_values(block)["main"]
+        {305: b'Gimp'}
+    """
+    order = ">" if block[:2] == b"MM" else "<"
+    found: dict[str, dict[int, bytes | tuple[float, ...]]] = {"main": {}, "exif": {}, "gps": {}}
+    budget = MOST_READ
+    try:
+        big = struct.unpack_from(f"{order}H", block, 2)[0] == 43
+        (at,) = struct.unpack_from(f"{order}{'Q' if big else 'L'}", block, 8 if big else 4)
+        places = {"main": at}
+        for folder in ("main", "exif", "gps"):
+            if folder not in places:
+                continue
+            for tag, kind, raw in _raw_values(block, places[folder], order, big):
+                budget -= len(raw)
+                if budget < 0:
+                    return found
+                value = _value(raw, kind, order)
+                if folder == "main" and tag in (_EXIF_FOLDER, _GPS_FOLDER):
+                    if isinstance(value, tuple) and value:
+                        places["exif" if tag == _EXIF_FOLDER else "gps"] = int(value[0])
+                else:
+                    found[folder].setdefault(tag, value)
+    except (struct.error, OverflowError):  # It ends before; what is known by then counts.
+        pass
+    return found
+
+
+def _raw_values(block: bytes, at: int, order: str, big: bool) -> Iterator[tuple[int, int, bytes]]:
+    """Number, type and bytes of each tag of a folder."""
+    form, size, inline = (f"{order}HHQ8s", 20, 8) if big else (f"{order}HHL4s", 12, 4)
+    (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", block, at)
+    at += 8 if big else 2
+    for place in range(at, at + size * min(count, MOST_TAGS), size):
+        tag, kind, values, data = struct.unpack_from(form, block, place)
+        needed = values * _SIZES.get(kind, 1)
+        if needed > inline:
+            (start,) = struct.unpack(f"{order}{'Q' if big else 'L'}", data)
+            yield tag, kind, block[start : start + min(needed, MOST_VALUE)]
+        else:
+            yield tag, kind, data[:needed]
+
+
+def _value(raw: bytes, kind: int, order: str) -> bytes | tuple[float, ...]:
+    """Finite numbers, as far as they are some; the bytes themselves of other types."""
+    if kind not in _NUMBERS:
+        return raw
+    count = min(len(raw) // _SIZES[kind], _MOST_NUMBERS)
+    numbers = struct.unpack_from(order + _NUMBERS[kind] * count, raw)
+    if kind in (5, 10):
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        numbers = tuple(above / below if below else math.nan for above, below in pairs)
+    return numbers if all(map(math.isfinite, numbers)) else ()

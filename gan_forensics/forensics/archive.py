@@ -20,10 +20,10 @@ from gan_forensics.forensics.calibration import read_calibration
 from gan_forensics.forensics.calibrators import read_calibrator
 
 FORMAT = "gan_forensics detector"
-VERSION = 4
+VERSION = 5
 # Files that are read all the same; see `read_calibration` for what they lack. Before version 3
-# there were no calibrators.
-READABLE = (1, 2, 3, VERSION)
+# there were no calibrators, before version 5 no tiles.
+READABLE = (1, 2, 3, 4, VERSION)
 EARLIER = ("gan_forensics spectral detector", "gan_forensics neural detector")
 # A detector of 20,000 training images of 128x128 DCT coefficients stays below this.
 LARGEST_FILE = 8 * 2**30

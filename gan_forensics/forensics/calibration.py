@@ -84,7 +84,7 @@ class Outcomes:
 
     Attributes:
         among: "" for all of the tier; else the container of the files, such as "JPEG", or their
-            `outcomes.size_class`.
+            `format_audit.size_class`.
         false_alarms, real_unsure: real images called generated, and unsure.
         detected, fake_unsure: generated images called generated, and unsure.
     """

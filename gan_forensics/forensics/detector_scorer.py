@@ -8,11 +8,10 @@ from typing import Any
 from gan_forensics.data.carriers import RESHIPPED
 from gan_forensics.data.decoding import Header
 from gan_forensics.forensics.detectors import Detector
-from gan_forensics.forensics.format_audit import Seen, outside, read_seen
+from gan_forensics.forensics.format_audit import Seen, read_seen, size_class
 from gan_forensics.forensics.measure import score_carried
-from gan_forensics.forensics.outcomes import size_class
 from gan_forensics.forensics.prevalence import Kind, Share, shares, why_none
-from gan_forensics.forensics.score_files import ScoredImage, with_tier
+from gan_forensics.forensics.score_files import ScoredImage, judged, with_tier
 from gan_forensics.forensics.score_stream import Result
 from gan_forensics.forensics.verdicts import Basis
 
@@ -101,9 +100,10 @@ class DetectorScorer:
         image = ScoredImage(path, label)
         if result.failure or result.header is None:
             return replace(image, error=result.failure.text if result.failure else "")
-        return self._scored(image, result.found, result.header)
+        return self.scored(image, result.found, result.header)
 
-    def _scored(self, image: ScoredImage, found: Mapping[str, float], header: Header):
+    def scored(self, image: ScoredImage, found: Mapping[str, float], header: Header) -> ScoredImage:
+        """An image with its scores by carrier, "none" first, and the verdict of these."""
         (_, score), *after = found.items()
         image = replace(
             image,
@@ -113,14 +113,14 @@ class DetectorScorer:
             quality=header.quality,
             height=header.height,
             width=header.width,
-            outside="" if self.seen is None else outside(header, self.seen),
+            colours=header.colours,
         )
-        image = with_tier(image, self.tier)
-        return replace(image, verdict=self.basis.judge(score, image.tier, image.after))
+        image = with_tier(image, self.tier, self.seen, self.basis)
+        return replace(image, verdict=judged(image, self.basis))
 
     def cells(self, found: Mapping[str, float], header: Header) -> dict[str, Any]:
         """The cells of an image that has a score."""
-        image = self._scored(ScoredImage("", ""), found, header)
+        image = self.scored(ScoredImage("", ""), found, header)
         verdict = image.verdict
         assert verdict is not None
         every = list(found.values())

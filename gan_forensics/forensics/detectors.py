@@ -5,6 +5,7 @@ The features are spectral (`FEATURES`) or those of a frozen network (`frozen`).
 Scores rise with the evidence that an image was generated.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from gan_forensics.data import ArraySource, Source, as_source
 from gan_forensics.data.flat import flat
 from gan_forensics.files import check_file_in, sha256_of, shown
 from gan_forensics.files.archives import Head
-from gan_forensics.forensics import evidence, neural
+from gan_forensics.forensics import evidence, neural, tiles
 from gan_forensics.forensics import frozen as frozen_networks
 from gan_forensics.forensics.archive import (
     check_fields,
@@ -38,6 +39,7 @@ from gan_forensics.forensics.preprocessing import (
     cut_middle,
     read_preprocessing,
 )
+from gan_forensics.forensics.tiles import Tiling
 from gan_forensics.quality import FeatureExtractor
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -60,6 +62,8 @@ class SpectralDetector:
         extractor: of frozen features; the file keeps its digest, not its weights.
         calibrators: from scores to likelihood ratios, by tier (`data.carriers.TIERS`); empty where
             there were too few images for them, and of files from before there were any.
+        tiles: by which it scores images of any size (`forensics.tiles`); None where it scores
+            images of the size that it was fitted on.
         sha256: of the file that it was loaded from or saved to last; None before that.
 
     Example:
@@ -82,6 +86,7 @@ class SpectralDetector:
     facts: Mapping[str, Any] = field(default_factory=dict)
     extractor: FeatureExtractor | None = None
     calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
+    tiles: Tiling | None = None
     # Not an argument: a changed copy is another detector than that of the file.
     sha256: str | None = field(default=None, init=False)
 
@@ -91,6 +96,11 @@ class SpectralDetector:
             f"{self.threshold:.4g} {self.calibration.in_short}"
             f"{evidence.in_short(self.calibrators)})"
         )
+
+    @functools.cached_property
+    def untiled(self) -> "SpectralDetector":
+        """It as it scores one tile."""
+        return replace(self, tiles=None)
 
     @property
     def name(self) -> str:
@@ -113,7 +123,8 @@ class SpectralDetector:
         Args:
             images: as `gan_forensics.data.as_images` takes them: an array, a picture, a folder, a
                 list; of the size that the detector was fitted on, or of any sizes where its
-                preprocessing makes them one. Gray ones are repeated where it looks at colours.
+                preprocessing makes them one, or its tiles do. Gray ones are repeated where it looks
+                at colours.
 
         Raises:
             ValueError: on images of another type or size.
@@ -122,6 +133,8 @@ class SpectralDetector:
         source = as_source(images)
         if not len(source):
             raise ValueError("no images to score: give at least one")
+        if self.tiles is not None:
+            return tiles.scores(self, source)
         features, empty = [], []
         for some in self._prepared(source):
             features.append(self.extract(some))
@@ -169,10 +182,14 @@ class SpectralDetector:
 
     def view(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w _c"]:
         """The pixels of one image that it looks at, which decide whether the image is flat."""
+        if self.tiles is not None:
+            return tiles.looked_at(self, image)
         return looked_at(self.features, self.preprocessing(image)[None])[0]
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
+        if self.tiles is not None:
+            return tiles.check_sides(*shape[:2], self.tiles.side)
         self._check_size(self.preprocessing.shape(shape))
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
@@ -185,7 +202,7 @@ class SpectralDetector:
 
     def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
         """The middle of an image that is larger than the detector takes."""
-        if self.preprocessing.crop or self.preprocessing.size:
+        if self.tiles or self.preprocessing.crop or self.preprocessing.size:
             return image
         return cut_middle(image, *self.image_shape[:2])
 
@@ -203,6 +220,7 @@ class SpectralDetector:
             "calibrators": self.calibrators,
             "preprocessing": asdict(self.preprocessing),
             "facts": dict(self.facts),
+            "tiles": self.tiles and asdict(self.tiles),
         }
         if self.extractor is not None:
             header["frozen"] = frozen_networks.described(self.extractor)
@@ -251,6 +269,7 @@ def load_detector(
         header, arrays = read_detector(path, _choose)
         detector = KINDS[header["kind"]].assemble(header, arrays)
         read_seen(detector.facts.get("seen"))
+        tiles.check_fits(detector)
         digest = sha256_of(path)
     except OSError:
         raise
@@ -327,6 +346,7 @@ def _assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Spect
         preprocessing=read_preprocessing(header),
         facts=header.get("facts", {}),
         calibrators=header["calibrators"],
+        tiles=tiles.read_tiling(header),
     )
 
 

@@ -8,14 +8,18 @@ the files (container, JPEG quality, size, aspect, colours) are given to a classi
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gan_forensics.data import FileSource, Header, ImageError, Source, read_header
+from gan_forensics.data.carriers import LONGEST
 from gan_forensics.forensics.intervals import rate_interval
 from gan_forensics.forensics.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from gan_forensics.forensics.score_files import ScoredImage
 
 # Fewer files of a class say nothing.
 FEWEST = 5
@@ -37,6 +41,8 @@ class Seen:
         shorter: the shortest and the longest of the shorter sides, in pixels.
         longer: likewise of the longer sides.
         colours: how many files store gray, RGB, palette, CMYK.
+        by_class: whether files of the same size class (`size_class`) count as of the same size: for
+            detectors that look at tiles, whatever the size.
     """
 
     containers: dict[str, int]
@@ -44,6 +50,7 @@ class Seen:
     shorter: tuple[int, int]
     longer: tuple[int, int]
     colours: dict[str, int]
+    by_class: bool = False
 
     @property
     def words(self) -> str:
@@ -57,8 +64,29 @@ class Seen:
         return ", ".join([*kinds, " and ".join(sorted(self.colours))])
 
 
-def seen(headers: Sequence[Header]) -> Seen:
-    """Sum up what some files are like."""
+# The longest side of each size class but the last, in pixels.
+SIDES = (256, 512, 1024, 2048, 4096, 8192)
+SIZES = (
+    f"up to {SIDES[0]} pixels",
+    *(f"{low + 1} to {high} pixels" for low, high in zip(SIDES, SIDES[1:], strict=False)),
+    f"above {SIDES[-1]} pixels",
+)
+
+
+def size_class(height: int, width: int) -> str:
+    """The size class of an image, by its longer side in pixels.
+
+    Photographs of 1, 12 and 48 megapixels are of different ones.
+
+    Example:
+        >>> size_class(480, 640), size_class(6048, 8064)
+        ('513 to 1024 pixels', '4097 to 8192 pixels')
+    """
+    return SIZES[int(np.searchsorted(SIDES, max(height, width)))]
+
+
+def seen(headers: Sequence[Header], *, by_class: bool = False) -> Seen:
+    """Sum up what some files are like; `by_class` as of `Seen`."""
     qualities = [header.quality for header in headers if header.quality is not None]
     sides = [sorted((header.height, header.width)) for header in headers]
     shorter, longer = ([side[i] for side in sides] for i in (0, 1))
@@ -68,6 +96,7 @@ def seen(headers: Sequence[Header]) -> Seen:
         (min(shorter), max(shorter)),
         (min(longer), max(longer)),
         dict(Counter(header.colours for header in headers)),
+        by_class,
     )
 
 
@@ -94,30 +123,63 @@ def read_seen(facts: Any) -> Seen | None:
             shorter=two(facts["shorter"]),
             longer=two(facts["longer"]),
             colours=counts(facts["colours"]),
+            by_class=facts.get("by_class", False) is True,
         )
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"the detector's facts about the files that it saw: {error}") from None
 
 
-def outside(header: Header, known: Seen) -> str:
-    """How a file differs from those that a detector saw, in words; empty where it does not."""
+def outside(file: "Header | ScoredImage", known: Seen, tier: str = "clean") -> str:
+    """How a file differs from those that a detector saw, in words; empty where it does not.
+
+    Files of the tiers web and hard are judged by what was calibrated on such JPEGs of the seen
+    files: container and quality are not outside then, and sizes are compared with those that the
+    tier leaves of the seen ones.
+
+    Args:
+        file: its facts.
+        known: what the detector saw.
+        tier: of `data.carriers.TIERS`, whose calibrator judges the file.
+    """
     found = []
-    if header.container not in known.containers:
-        found.append(f"{header.container} (fitted on {' and '.join(sorted(known.containers))})")
-    elif header.quality is not None and known.qualities:
+    longest = LONGEST.get(tier)
+    if longest is not None:
+        known = _shipped(known, longest)
+    elif file.container not in known.containers:
+        found.append(f"{file.container} (fitted on {' and '.join(sorted(known.containers))})")
+    elif file.quality is not None and known.qualities:
         low, high = known.qualities
-        if not low <= header.quality <= high:
-            found.append(f"JPEG quality {header.quality} (fitted on {low} to {high})")
-    sides = sorted((header.height, header.width))
+        if not low <= file.quality <= high:
+            found.append(f"JPEG quality {file.quality} (fitted on {low} to {high})")
+    found += _of_other_size(sorted((file.height or 0, file.width or 0)), known)
+    if file.colours not in known.colours:
+        found.append(f"{file.colours} (fitted on {' and '.join(sorted(known.colours))})")
+    return "; ".join(found)
+
+
+def _of_other_size(sides: list[int], known: Seen) -> list[str]:
+    if known.by_class:
+        low, high = (np.searchsorted(SIDES, side) for side in known.longer)
+        if low <= np.searchsorted(SIDES, sides[1]) <= high:
+            return []
+        of = SIZES[low] if low == high else f"{SIZES[low]} and on, as far as {SIZES[high]}"
+        return [f"longer side {sides[1]} (fitted on {of})"]
+    found = []
     for side, name, (low, high) in zip(
         sides, ("shorter", "longer"), (known.shorter, known.longer), strict=True
     ):
         if not low <= side <= high:
             of = f"{low} to {high}" if high > low else str(low)
             found.append(f"{name} side {side} (fitted on {of})")
-    if header.colours not in known.colours:
-        found.append(f"{header.colours} (fitted on {' and '.join(sorted(known.colours))})")
-    return "; ".join(found)
+    return found
+
+
+def _shipped(known: Seen, longest: int) -> Seen:
+    """What is left of the sides where the longer one is shrunk to at most `longest` pixels."""
+    longer = min(known.longer[0], longest), min(known.longer[1], longest)
+    # Which shorter side goes with which longer one is not known: the widest span that can be.
+    least = round(known.shorter[0] * min(1.0, longest / known.longer[1]))
+    return replace(known, longer=longer, shorter=(least, min(known.shorter[1], longest)))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ are scored whole and at their own size.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from gan_forensics.data.flat import flat
 from gan_forensics.data.images import check_pixels
 from gan_forensics.files import shown
 from gan_forensics.files.archives import Head
-from gan_forensics.forensics import evidence
+from gan_forensics.forensics import evidence, tiles
 from gan_forensics.forensics.archive import check_fields, write_detector
 from gan_forensics.forensics.calibration import Calibration
 from gan_forensics.forensics.calibrators import Calibrator
@@ -38,6 +38,7 @@ from gan_forensics.forensics.canvases import (
 from gan_forensics.forensics.features import lookup
 from gan_forensics.forensics.neural_parts import file_named
 from gan_forensics.forensics.preprocessing import Preprocessing, cut_middle, read_preprocessing
+from gan_forensics.forensics.tiles import Tiling
 from gan_forensics.nn.canvas import apply_on_canvas
 from gan_forensics.nn.efficientnet import efficientnet, efficientnet_b0
 from gan_forensics.nn.imagenet import normalise
@@ -100,6 +101,8 @@ class NeuralDetector:
         preprocessing: what `score` does to every image first.
         calibrators: from scores to likelihood ratios, by tier (`data.carriers.TIERS`); empty where
             there were too few images for them, and of files from before there were any.
+        tiles: by which it scores images of any size (`forensics.tiles`); None where it scores them
+            whole.
         sha256: of the file that it was loaded from or saved to last; None before that.
 
     Example:
@@ -115,6 +118,7 @@ class NeuralDetector:
     facts: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing = Preprocessing()
     calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
+    tiles: Tiling | None = None
     # Not an argument: a changed copy is another detector than that of the file.
     sha256: str | None = field(default=None, init=False)
 
@@ -125,6 +129,11 @@ class NeuralDetector:
             f"NeuralDetector({self.name}, {size} parameters, threshold {self.threshold:.4g} "
             f"{chosen}{evidence.in_short(self.calibrators)})"
         )
+
+    @functools.cached_property
+    def untiled(self) -> "NeuralDetector":
+        """It as it scores one tile."""
+        return replace(self, tiles=None)
 
     @property
     def name(self) -> str:
@@ -137,7 +146,9 @@ class NeuralDetector:
         return make_network(self.arch, self.settings)
 
     def score(self, images: Any) -> Float64[np.ndarray, " n"]:
-        """Logits of whole images after the preprocessing; higher = more likely generated.
+        """Logits of images after the preprocessing; higher = more likely generated.
+
+        Of whole images, or the upper quartile of those of their tiles.
 
         A few sizes have programs of their own; images of others lie on canvases of fewer shapes,
         with the scores that they have by themselves (`forensics.canvases`), so that a folder of
@@ -156,6 +167,8 @@ class NeuralDetector:
             ImageError: on a file that cannot be read.
         """
         source = as_source(images)
+        if self.tiles is not None:
+            return tiles.scores(self, source)
         whole, on_canvas = logits_of(self.network), _logits_on_canvas(self.network)
         scores, empty = np.zeros(len(source)), np.zeros(len(source), bool)
         for places, batch, sides in few_shapes(self.network, self._checked(source, empty)):
@@ -187,6 +200,8 @@ class NeuralDetector:
 
         So are those that take more memory than there is (`canvases.check_memory`).
         """
+        if self.tiles is not None:
+            return tiles.check_sides(*shape[:2], self.tiles.side)
         shape = self.preprocessing.shape(shape)
         if (only := getattr(self.network, "side", None)) and shape[:2] != (only, only):
             raise ValueError(
@@ -204,12 +219,14 @@ class NeuralDetector:
     def middle(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
         """The image, or its middle where the network takes one size and this is larger."""
         only = getattr(self.network, "side", None)
-        if only is None or self.preprocessing.crop or self.preprocessing.size:
+        if only is None or self.tiles or self.preprocessing.crop or self.preprocessing.size:
             return image
         return cut_middle(image, only, only)
 
     def view(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "_h _w c"]:
         """One image as it looks at it, which decides whether the image is flat."""
+        if self.tiles is not None:
+            return tiles.looked_at(self, image)
         return self.preprocessing(image)
 
     def _checked(self, source: Source, empty: np.ndarray) -> Iterator[UInt8[np.ndarray, "_h _w c"]]:
@@ -233,6 +250,7 @@ class NeuralDetector:
             "calibrators": self.calibrators,
             "facts": dict(self.facts),
             "preprocessing": asdict(self.preprocessing),
+            "tiles": self.tiles and asdict(self.tiles),
         }
         digest = write_detector(path, header, flatten_dict(self.variables, sep="/"))
         object.__setattr__(self, "sha256", digest)
@@ -330,7 +348,10 @@ def assemble(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Neural
     names = ("arch", "threshold", "calibration", "settings", "facts", "calibrators")
     variables = unflatten_dict(arrays, sep="/")
     given = {name: header[name] for name in names}
-    return NeuralDetector(variables=variables, preprocessing=read_preprocessing(header), **given)
+    return NeuralDetector(
+        variables=variables, preprocessing=read_preprocessing(header),
+        tiles=tiles.read_tiling(header), **given,
+    )  # fmt: skip
 
 
 def check_arrays(arch: str, shapes: Mapping[str, Any], heads: Mapping[str, Any]) -> None:

@@ -10,30 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_forensics.data import Source, read_header
+from gan_forensics.data import Header, Source, read_header
 from gan_forensics.data.account import files
 from gan_forensics.data.carriers import LONGEST
 from gan_forensics.forensics.calibration import Outcomes
+from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.measure import Scored
 from gan_forensics.forensics.verdicts import GENERATED, UNSURE, Basis, verdict_rates
-
-# The longest side of each size class but the last, in pixels.
-SIDES = (256, 512, 1024, 2048, 4096)
-SIZES = (
-    f"up to {SIDES[0]} pixels",
-    *(f"{low + 1} to {high} pixels" for low, high in zip(SIDES, SIDES[1:], strict=False)),
-    f"above {SIDES[-1]} pixels",
-)
-
-
-def size_class(height: int, width: int) -> str:
-    """The size class of an image, by its longer side in pixels.
-
-    Example:
-        >>> size_class(480, 640), size_class(8000, 6000)
-        ('513 to 1024 pixels', 'above 4096 pixels')
-    """
-    return SIZES[int(np.searchsorted(SIDES, max(height, width)))]
 
 
 class FileKind(NamedTuple):
@@ -48,6 +31,19 @@ class FileKind(NamedTuple):
     size: str
 
 
+def kind_of(header: Header, tier: str) -> FileKind:
+    """What a file is like when it came the way of a tier.
+
+    Example:
+        >>> kind_of(Header(6048, 8064, False, "PNG", "RGB", None), "web")
+        FileKind(container='JPEG', size='513 to 1024 pixels')
+    """
+    longest = LONGEST.get(tier)
+    side = max(header.height, header.width)
+    side = side if longest is None else min(side, longest)
+    return FileKind(header.container if longest is None else "JPEG", size_class(side, 1))
+
+
 def file_kinds(source: Source, tier: str) -> list[FileKind] | None:
     """What the file of each image is like when it came the way of a tier; None without files.
 
@@ -56,16 +52,7 @@ def file_kinds(source: Source, tier: str) -> list[FileKind] | None:
         tier: of `data.carriers.TIERS`, whose images are JPEGs but for "clean".
     """
     paths = files(source)
-    if paths is None:
-        return None
-    kinds = []
-    for path in paths:
-        header = read_header(path)
-        longest = LONGEST.get(tier)
-        side = max(header.height, header.width)
-        side = side if longest is None else min(side, longest)
-        kinds.append(FileKind(header.container if longest is None else "JPEG", size_class(side, 1)))
-    return kinds
+    return None if paths is None else [kind_of(read_header(path), tier) for path in paths]
 
 
 def outcomes_of(

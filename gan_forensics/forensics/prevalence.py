@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gan_forensics.forensics.calibration import Calibration, Outcomes, Rate
+from gan_forensics.forensics.format_audit import SIZES, size_class
 from gan_forensics.forensics.intervals import rate_interval
-from gan_forensics.forensics.outcomes import SIZES, size_class
 from gan_forensics.forensics.verdicts import GENERATED, UNSURE
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Kind(NamedTuple):
     Attributes:
         tier: of `data.carriers.TIERS`.
         container: such as "JPEG".
-        size: of `outcomes.SIZES`, or `NO_SIZE`.
+        size: of `format_audit.SIZES`, or `NO_SIZE`.
         outside: whether its file is unlike those that the detector was fitted on.
         verdict: of `verdicts.VERDICTS`.
     """

@@ -18,6 +18,7 @@ from gan_forensics.files import check_file_in, read_json, shown, write_json
 from gan_forensics.forensics.archive import VERSION as ARCHIVE
 from gan_forensics.forensics.calibration import Calibration, read_calibration
 from gan_forensics.forensics.calibrators import Calibrator, read_calibrator
+from gan_forensics.forensics.format_audit import Seen, outside, read_seen
 from gan_forensics.forensics.prevalence import shares_of
 from gan_forensics.forensics.verdicts import Basis, Verdict
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 # Who told the tier of an image.
 FILE, STATED = "file", "stated"
-FORMAT, VERSION = "gan_forensics scores", 2
+FORMAT, VERSION = "gan_forensics scores", 3
 # Versions that are read, and in which version of detector files they keep calibrations.
-READABLE = {1: 3, VERSION: ARCHIVE}
+READABLE = {1: 3, 2: 4, VERSION: ARCHIVE}
 # A hundred thousand images take some 40 MiB; Python needs some ten times as much for them.
 MOST_SCORES = 64 * 2**20
 MOST_SIDE = 2**31
@@ -52,6 +53,7 @@ class ScoredImage:
         tier_from: "file" where its container and quality told the tier, "stated" where the user
             did; "" without a score.
         height, width: of the image, in pixels; None where it was not noted.
+        colours: how the file stores its pixels, as of `Header`; "" where it was not noted.
 
     Example:
         >>> ScoredImage("a.png", "", score=2.5, tier="clean", container="PNG").after
@@ -71,6 +73,7 @@ class ScoredImage:
     tier_from: str = ""
     height: int | None = None
     width: int | None = None
+    colours: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +102,7 @@ class ScoredImages:
     def judged(self) -> "ScoredImages":
         """The same with the verdicts that follow from the basis."""
         images = [
-            image
-            if image.score is None
-            else replace(image, verdict=self.basis.judge(image.score, image.tier, image.after))
+            image if image.score is None else replace(image, verdict=judged(image, self.basis))
             for image in self.images
         ]
         return replace(self, images=images)
@@ -124,16 +125,41 @@ class ScoredImages:
         basis = replace(basis, **{name: v for name, v in given.items() if v is not None})
         images = self.images
         if tier or anew:
+            known = read_seen(self.facts.get("seen"))
             images = [
-                image if image.score is None else with_tier(image, tier) for image in self.images
+                image if image.score is None else with_tier(image, tier, known, basis)
+                for image in self.images
             ]
         return replace(self, basis=basis, images=images).judged()
 
 
-def with_tier(image: ScoredImage, stated: str | None) -> ScoredImage:
-    """An image with the tier that the user states, or else with that which its file tells."""
+def with_tier(
+    image: ScoredImage, stated: str | None, known: Seen | None, basis: Basis
+) -> ScoredImage:
+    """An image with the tier that the user states, or else with that which its file tells.
+
+    By the tier goes what about the file is outside of what the detector saw: where a calibrator of
+    web or hard images judges it, such JPEGs are not.
+
+    Args:
+        image: with the facts of its file.
+        stated: tier, or None.
+        known: what the detector saw; None where its file does not tell.
+        basis: that the image is judged by.
+    """
     tier, source = (stated, STATED) if stated else (tier_of(image.quality), FILE)
-    return replace(image, tier=tier, tier_from=source)
+    image = replace(image, tier=tier, tier_from=source)
+    if known is None or not image.colours:  # Files of before keep what they say.
+        return image
+    return replace(
+        image, outside=outside(image, known, tier if tier in basis.calibrators else "clean")
+    )
+
+
+def judged(image: ScoredImage, basis: Basis) -> Verdict:
+    """What is said of an image that has a score."""
+    assert image.score is not None
+    return basis.judge(image.score, image.tier, image.after, outside=image.outside != "")
 
 
 def scored_with(
@@ -246,11 +272,14 @@ def _scored(content: Mapping[str, Any]) -> ScoredImages:
         calibration = read_calibration(
             _mapping(content, "calibration"), READABLE[content["version"]]
         )
-    return ScoredImages(what, calibration, _mapping(content, "facts"), basis, found)
+    facts = _mapping(content, "facts")
+    read_seen(facts.get("seen"))
+    return ScoredImages(what, calibration, facts, basis, found)
 
 
 def _image(row: Mapping[str, Any]) -> ScoredImage:
-    texts = {name: _text(row, name) for name in _TEXTS}
+    # Before version 3 colours were not noted.
+    texts = {name: _text({"colours": "", **row}, name) for name in _TEXTS}
     score = _number(row, "score", or_none=True)
     if (score is None) != bool(texts["error"]):
         raise ValueError("it has to have a score, or an error that says why not")
@@ -271,7 +300,7 @@ def _image(row: Mapping[str, Any]) -> ScoredImage:
     )  # fmt: skip
 
 
-_TEXTS = ("path", "label", "tier", "container", "outside", "error", "tier_from")
+_TEXTS = ("path", "label", "tier", "container", "outside", "error", "tier_from", "colours")
 
 
 def _verdict(given: Mapping[str, Any]) -> Verdict:

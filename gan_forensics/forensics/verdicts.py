@@ -23,6 +23,7 @@ GENERATED, PHOTOGRAPH, UNSURE = VERDICTS = ("generated", "photograph", "unsure")
 NEAR_1 = "inconclusive"
 CONTRADICTION = "threshold and likelihood ratio contradict each other"
 TURNED = "turned over by "
+OUTSIDE = "its file is unlike those that the detector was fitted on"
 
 
 class Verdict(NamedTuple):
@@ -56,10 +57,12 @@ def verdict_of(
     threshold: float,
     log10_lr: float | None = None,
     after: Mapping[str, float] | None = None,
+    *,
+    outside: bool = False,
 ) -> tuple[str, str]:
     """The verdict of a score and, where it is *unsure*, why.
 
-    *unsure* where an LR lies between 1/2 and 2 (inconclusive), where the threshold and the LR point
+    *unsure* where the file is unlike those that threshold and LR rest on, where an LR lies between 1/2 and 2 (inconclusive), where the threshold and the LR point
     to different sides, or where a carrier moves the score across the threshold; else *generated*
     above the threshold, *photograph* at or below it.
 
@@ -68,6 +71,8 @@ def verdict_of(
         threshold: of the chosen share of false alarms.
         log10_lr: of the score; None without a calibrator.
         after: scores of the same image after carriers, by their names.
+        outside: whether the file is unlike those that the detector was fitted on
+            (`format_audit.outside`).
 
     Example:
         >>> verdict_of(3.0, threshold=1.0, log10_lr=1.5)
@@ -75,6 +80,8 @@ def verdict_of(
         >>> verdict_of(0.5, threshold=1.0, log10_lr=1.5)
         ('unsure', 'threshold and likelihood ratio contradict each other')
     """
+    if outside:
+        return UNSURE, OUTSIDE
     above = score > threshold
     if log10_lr is not None:
         if verbal(log10_lr) == NEAR_1:
@@ -138,24 +145,32 @@ class Basis:
             for tier, c in self.calibrators.items()
         }  # fmt: skip
 
-    def judge(self, score: float, tier: str, after: Mapping[str, float] | None = None) -> Verdict:
+    def judge(
+        self,
+        score: float,
+        tier: str,
+        after: Mapping[str, float] | None = None,
+        *,
+        outside: bool = False,
+    ) -> Verdict:
         """What is said of the score of an image.
 
         Args:
             score: a finite number.
             tier: of the image, of `data.carriers.TIERS`.
-            after: as of `verdict_of`.
+            after, outside: as of `verdict_of`.
         """
         calibrator = self.calibrators.get(tier)
         if calibrator is None:
             if self.false_alarms is not None:
                 why = f"no reference images of tier {tier}"
                 return Verdict(UNSURE, why, None, None, None, None, "")
-            found = verdict_of(score, self.threshold, None, after)
+            found = verdict_of(score, self.threshold, None, after, outside=outside)
             return Verdict(*found, None, None, None, None, "")
         # One by one: the same number whatever else is scored beside it.
         log10_lr = float(calibrator.log10_lr([score])[0])
-        found = verdict_of(score, self.thresholds.get(tier, self.threshold), log10_lr, after)
+        threshold = self.thresholds.get(tier, self.threshold)
+        found = verdict_of(score, threshold, log10_lr, after, outside=outside)
         probability = None if self.prior is None else float(posterior([log10_lr], self.prior)[0])
         return Verdict(
             *found, log10_lr, calibrator.lower, calibrator.upper, probability, verbal(log10_lr)

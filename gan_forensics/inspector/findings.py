@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from gan_forensics.data.decoding import Header
 
 if TYPE_CHECKING:
-    from gan_forensics.forensics.attribution import Attributor
+    from gan_forensics.forensics.attributor_scorer import AttributorScorer
     from gan_forensics.forensics.detectors import Detector
     from gan_forensics.forensics.spectrum_bands import SpectrumBands
 
@@ -48,13 +48,13 @@ class Tools:
 
     Attributes:
         detectors: with the names of their files; none are needed.
-        attributor: that ranks generators, or None.
+        attributor: that ranks generators, with the name of its file, or None.
         bands: of spectra of photographs and of generators, or None.
         anchors: certificates, PEM, of those whose signatures are trusted, or None.
     """
 
     detectors: "tuple[tuple[str, Detector], ...]" = ()
-    attributor: "tuple[str, Attributor] | None" = None
+    attributor: "tuple[str, AttributorScorer] | None" = None
     bands: "SpectrumBands | None" = None
     anchors: str | None = None
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import matplotlib
 import matplotlib.figure
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from matplotlib.text import Text
 
 from gan_forensics.files import escaped
@@ -114,3 +114,16 @@ def save_figure(figure: matplotlib.figure.Figure, file: Path | BinaryIO, form: s
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(file, format=form, **dated)
+
+
+def figure_pixels(figure: matplotlib.figure.Figure) -> UInt8[np.ndarray, "h w 3"]:
+    """A figure as a picture, on white, as `save_figure` would write it.
+
+    Example:
+        >>> figure_pixels(Figure(figsize=(2, 1), dpi=50)).shape
+        (50, 100, 3)
+    """
+    written = io.BytesIO()
+    save_figure(figure, written, "rgba")
+    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    return np.frombuffer(written.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()

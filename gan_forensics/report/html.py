@@ -79,8 +79,28 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
                     f"table '{shown(table.caption)}': row {number} has {len(row)} cells for "
                     f"{len(table.columns)} columns"
                 )
+    environment = page_environment("report")
+    page = environment.get_template("report.html").render(
+        title=title,
+        lead=lead,
+        sections=bounded(sections),
+        embed=_embed,
+        opacities=OPACITIES,
+        version=__version__,
+    )
+    write_text(path, page)
+    return Path(path)
+
+
+def page_environment(folder: str) -> jinja2.Environment:
+    """What fills the templates of a folder of this package: all text is escaped and printable.
+
+    Example:
+        >>> page_environment("report").from_string("{{ name }}").render(name="<b>\\u202e")
+        '&lt;b&gt;\\\\u202e'
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gan_forensics", "report"),
+        loader=jinja2.PackageLoader("gan_forensics", folder),
         autoescape=True,
         finalize=page_text,
         undefined=jinja2.StrictUndefined,
@@ -92,16 +112,7 @@ def write_report(path: Path | str, *, title: str, lead: str, sections: Sequence[
     environment.filters["address"] = _address
     environment.tests["numeric"] = is_number
     environment.tests["share"] = lambda value: isinstance(value, Share)
-    page = environment.get_template("report.html").render(
-        title=title,
-        lead=lead,
-        sections=bounded(sections),
-        embed=_embed,
-        opacities=OPACITIES,
-        version=__version__,
-    )
-    write_text(path, page)
-    return Path(path)
+    return environment
 
 
 def _address(file: str) -> str:

@@ -12,7 +12,7 @@ wherever the spectrum stands above the rounding of a float32 transform (1e-7 of 
 
 import functools
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -143,7 +143,7 @@ def curves_of(
     curves = _curves_on_host(np.asarray(images), epsilon, rings)
     if n is not None:
         curves = curves @ _resampling(curves.shape[1], n).T
-    return _normalised(curves, normalise)
+    return normalised(curves, normalise)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
@@ -156,7 +156,7 @@ def _curves_jit(images, n: int | None, normalise: Normalise, epsilon: float, rin
     curves = 10 * segment_means(jnp.log(power).reshape(len(gray), labels[0].size), labels)
     if n is not None:
         curves = curves @ jnp.asarray(_resampling(curves.shape[1], n).T, jnp.float32)
-    return _normalised(curves, normalise)
+    return normalised(curves, normalise)
 
 
 def _curves_on_host(images: np.ndarray, epsilon: float, rings: Rings) -> np.ndarray:
@@ -189,7 +189,8 @@ def _resampling(rings: int, n: int) -> np.ndarray:
     return spline(np.linspace(0, n, n))
 
 
-def _normalised(curves, normalise: Normalise):
+def normalised(curves: Any, normalise: Normalise) -> Any:
+    """Curves [b, rings] of 20 ln|F|, each normalised as `log_spectrum_curve` says."""
     if normalise == "first":
         return curves / curves[:, :1]
     if normalise == "none":

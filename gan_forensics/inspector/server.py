@@ -1,0 +1,322 @@
+"""The live page: images come in as the raw bodies of requests, and stay in memory.
+
+Only this machine is answered, and only who comes by the address that is printed (`gate`).
+"""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gan_forensics.files import in_words, parse_json, say, shown, tell
+from gan_forensics.forensics.failures import failure_of
+from gan_forensics.inspector.findings import Tools
+from gan_forensics.inspector.gate import Gate
+from gan_forensics.inspector.jobs import Held, Jobs, Limits
+from gan_forensics.inspector.paths import Named, given
+from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
+from gan_forensics.inspector.stages import FIRST, LATER
+
+# Bytes of a request that is no image, characters of a name, and seconds that a page waits for news.
+MOST_WORDS, MOST_NAME, PATIENCE = 2**14, 1000, 10.0
+_PAUSE = 0.05
+
+
+def application(
+    tools: Tools,
+    *,
+    token: str,
+    port: int,
+    limits: Limits = Limits(),  # noqa: B008
+    named: Sequence[Named] = (),
+) -> Gate:
+    """The page as an application of ASGI.
+
+    Args:
+        tools: what images are looked at with.
+        token: that the first request has to have.
+        port: at which it is served.
+        limits: of what the session holds.
+        named: images that are opened from the start.
+    """
+    page = _Page(Jobs(tools, limits), named)
+    routes = [
+        Route("/", page.start),
+        Route("/state", page.state),
+        Route("/images", page.receive, methods=["POST"]),
+        Route("/images", page.remove, methods=["DELETE"]),
+        Route("/paths", page.open, methods=["POST"]),
+        Route("/images/{number:int}", page.remove, methods=["DELETE"]),
+        Route("/images/{number:int}/region", page.region, methods=["POST"]),
+        Route("/images/{number:int}/{stage}/{name}.png", page.picture),
+        Route("/images/{number:int}/report.{kind}", page.report),
+        Route("/report.{kind}", page.report),
+    ]
+    app = Starlette(routes=routes, lifespan=page.living)
+    rules = f"{policy(served=True)}; frame-ancestors 'none'"
+    return Gate(app, token=token, port=port, policy=rules)
+
+
+def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[Path] = ()) -> None:
+    """Serve the page until it is interrupted.
+
+    Args:
+        tools: what images are looked at with.
+        port: of this machine; 0 takes a free one.
+        browser: whether the page is opened in the user's browser.
+        paths: of images, folders and CSVs that are opened from the start.
+
+    Raises:
+        OSError, ValueError: when a path names no images, or the port is taken.
+    """
+    named = [one for path in paths for one in given(path, say)]
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ValueError(
+            f"--port {port}: {in_words(error)}; leave it out for a free one"
+        ) from error
+    with listening:
+        port = listening.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        address = f"http://127.0.0.1:{port}/?token={token}"
+        tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
+        if browser:
+            webbrowser.open(address)
+        config = uvicorn.Config(
+            application(tools, token=token, port=port, named=named),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+class _Page:
+    """The answers of the page's server."""
+
+    def __init__(self, jobs: Jobs, named: Sequence[Named]):
+        self.jobs, self.named = jobs, named
+        self.stopping = threading.Event()
+        self.listed = 0
+        self.receiving = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def living(self, _: Starlette) -> AsyncIterator[None]:
+        """Look at images from the start to the end of the server."""
+        self.jobs.start()
+        if self.named:
+            self.take(self.named)
+        try:
+            yield
+        finally:
+            self.stopping.set()
+            self.jobs.stop()
+
+    def start(self, _: Request) -> Response:
+        """The page itself; what it shows comes by `state`."""
+        most = self.jobs.limits
+        return HTMLResponse(rendered("page.html", served=True, title="Inspector", most=most))
+
+    async def state(self, request: Request) -> Response:
+        """What changed since a version, as soon as something did."""
+        since, end = _number(request.query_params.get("since")), time.monotonic() + PATIENCE
+        while self.jobs.version <= since and time.monotonic() < end:
+            await asyncio.sleep(_PAUSE)
+        return JSONResponse(await run_in_threadpool(self.changes, since))
+
+    def changes(self, since: int) -> dict[str, Any]:
+        """What a page that knows the state up to a version has to show anew."""
+        jobs = self.jobs
+        version, every = jobs.now()
+        images = [h.inspection for h in every]
+        return {
+            "version": version,
+            "images": [self.change(h, since, len(every) == 1) for h in every],
+            "first": sum(len(i.worked) >= len(FIRST) and bool(i.worked) for i in images),
+            "done": sum(i.done for i in images),
+            "coming": jobs.coming,
+            "notices": [line for at, line in [*jobs.notices] if at > since],
+        }
+
+    def change(self, held: Held, since: int, alone: bool) -> dict[str, Any]:
+        """The parts of an image that changed since a version; all of one that is new."""
+        image, changed = held.inspection, {**held.changed}
+        found: dict[str, Any] = {"number": image.number}
+        how: Any = {"served": True, "private": True}
+        if changed["all"] > since:
+            found["all"] = article(image, **how, opened=alone, regions=self.regions())
+            return found
+        parts = {name for name, at in changed.items() if at > since}
+        slots = {name: section(image, name, **how) for name in (*FIRST, *LATER) if name in parts}
+        if "summary" in parts:
+            slots["summary"] = summary(image, served=True)
+        if "file" in parts or image.refusal:
+            slots["look"] = look(image, served=True, regions=self.regions())
+        return found | ({"slots": slots} if parts else {})
+
+    def regions(self) -> bool:
+        """Whether there is something by which regions are scored."""
+        return bool(self.jobs.tools.detectors)
+
+    async def receive(self, request: Request) -> Response:
+        """Take in the body of a request as an image."""
+        async with self.receiving:  # One after the other: bytes of many would be held twice.
+            while self.jobs.full():
+                await asyncio.sleep(_PAUSE)
+            content = await _body(request, self.jobs.limits.file)
+        if content is None:
+            most = self.jobs.limits.file
+            return _problem(413, f"larger than the {most:,} bytes that a file may have here")
+        name = unquote(request.headers.get("x-name", ""), errors="replace")[:MOST_NAME]
+        pasted = request.headers.get("x-pasted") == "1"
+        number = await run_in_threadpool(
+            self.jobs.receive, content, name or "unnamed", pasted=pasted
+        )
+        return JSONResponse({"number": number}, 201)
+
+    async def open(self, request: Request) -> Response:
+        """Open what a path of this machine names."""
+        body = await _body(request, MOST_WORDS)
+        path = (body or b"").decode("utf-8", "replace").strip()
+        if not path:
+            return _problem(400, "name a folder, a file or a CSV of this machine")
+        try:
+            named = await run_in_threadpool(
+                lambda: given(Path(path).expanduser(), self.jobs.notice)
+            )
+        except OSError as error:
+            return _problem(400, in_words(error))
+        except (ValueError, RuntimeError) as error:
+            return _problem(400, shown(error))
+        self.take(named)
+        return JSONResponse({"images": len(named)}, 202)
+
+    def take(self, named: Sequence[Named]) -> None:
+        """Read the images of a listing, in a thread, as fast as they are looked at."""
+        most = self.jobs.limits.images
+        if len(named) > most:
+            self.jobs.notice(
+                f"the first {most} of {len(named):,} images are opened: the page holds no more; for "
+                "all of them there is gan-forensics inspect --no-browser"
+            )
+        named = named[:most]
+        self.jobs.expect(len(named))
+        threading.Thread(
+            target=self.read, args=(named, self.listed), name="inspector-reader", daemon=True
+        ).start()
+
+    def read(self, named: Sequence[Named], listed: int) -> None:
+        """Read files, until all is removed."""
+        for name, read in named:
+            while self.jobs.full() and not self.stopping.wait(_PAUSE):
+                pass
+            if self.stopping.is_set():
+                return
+            self.jobs.expect(-1)
+            if self.listed != listed:
+                continue
+            try:
+                content = read()
+                if len(content) > self.jobs.limits.file:
+                    raise ValueError(f"{len(content):,} bytes, more than a file may have here")
+                self.jobs.receive(content, name)
+            except Exception as error:
+                self.jobs.notice(failure_of(name, error).text)
+
+    def remove(self, request: Request) -> Response:
+        """Remove one image, or all and those that were still to be read."""
+        number = request.path_params.get("number")
+        if number is None:
+            self.listed += 1
+        self.jobs.remove(number)
+        return Response(status_code=204)
+
+    async def region(self, request: Request) -> Response:
+        """Score a region of an image."""
+        from gan_forensics.inspector.stages_verdict import score_region
+
+        number = request.path_params["number"]
+        places = ("left", "top", "width", "height")
+        try:
+            box = parse_json(await _body(request, MOST_WORDS) or b"", "region")
+            box = {place: int(box[place]) for place in places}
+        except (ValueError, TypeError, KeyError):
+            return _problem(400, "a region is left, top, width and height, in pixels")
+        tools = self.jobs.tools
+        try:
+            facts = await asyncio.wrap_future(
+                self.jobs.region(number, lambda file: score_region(file, tools, **box))
+            )
+        except KeyError:
+            return _problem(404, "this image was removed")
+        except Exception as error:
+            return JSONResponse({"html": _region(error=failure_of("region", error).text)})
+        return JSONResponse({"html": await run_in_threadpool(_region, facts=facts)})
+
+    def picture(self, request: Request) -> Response:
+        """A picture of a finding."""
+        held = self.jobs.get(request.path_params["number"])
+        made = held.inspection.pictures.get(request.path_params["stage"], {}) if held else {}
+        png = made.get(request.path_params["name"])
+        return Response(png, media_type="image/png") if png else _problem(404, "no such picture")
+
+    def report(self, request: Request) -> Response:
+        """The report of an image, or of all, to be saved."""
+        from gan_forensics.inspector.report import report_html, report_json
+
+        kinds = {"html": (report_html, "text/html"), "json": (report_json, "application/json")}
+        number, kind = request.path_params.get("number"), request.path_params["kind"]
+        inspections = self.jobs.inspections(number)
+        if kind not in kinds or not inspections:
+            return _problem(404, "no such report: there are report.html and report.json of images")
+        write, media = kinds[kind]
+        private = request.query_params.get("private") == "1"
+        text = write(inspections, self.jobs.tools, private=private)
+        file = f"inspection{'' if number is None else f'-{number}'}.{kind}"
+        saved = {"Content-Disposition": f'attachment; filename="{file}"'}
+        return Response(text, media_type=media, headers=saved)
+
+
+def _region(error: str = "", facts: Any = None) -> str:
+    return rendered("region.html", error=error, facts=facts)
+
+
+async def _body(request: Request, most: int) -> bytes | None:
+    """The body of a request, in memory; None where it is larger than it may be."""
+    if _number(request.headers.get("content-length")) > most:
+        return None
+    parts, size = [], 0
+    with contextlib.suppress(ClientDisconnect):
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                return None
+            parts.append(part)
+        return b"".join(parts)
+    return None
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
+
+def _problem(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status)
