@@ -1,6 +1,7 @@
 """The page in Debian's Chromium: every way in, every control, and nothing leaves the machine."""
 
 import contextlib
+import io
 import json
 import re
 import socket
@@ -12,9 +13,13 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect, sync_playwright
 
-from gan_forensics.inspector import server
+from gan_forensics.data import power_law_textures
+from gan_forensics.forensics import fit_detector
+from gan_forensics.inspector import server, stages
 from gan_forensics.inspector.findings import Tools
 from tests.browsers import CHROMIUM, needs_chromium
 from tests.inspector_stand_ins import explain, image_file, judge, look_at_file, stand_ins
@@ -46,12 +51,6 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(autouse=True)
-def own_stages():
-    with stand_ins():
-        yield
-
-
 @contextlib.contextmanager
 def served(tools):
     """The address of the page, served by a thread."""
@@ -72,6 +71,12 @@ def tools():
 
 @pytest.fixture
 def page(chromium, tools):
+    with stand_ins(), opened(chromium, tools) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def opened(chromium, tools):
     """The page, opened; at the end nothing of it was stopped, logged or sent elsewhere."""
     with served(tools) as address:
         context = chromium.new_context(viewport={"width": 1200, "height": 900})
@@ -326,9 +331,8 @@ def test_the_page_says_when_its_server_is_gone(chromium):
 @regions
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_accessible_narrow_and_wide(page, scheme):
-    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     page.emulate_media(color_scheme=scheme)
-    page.evaluate(axe)
+    page.evaluate(axe())
     assert violations(page) == []
     choose(page, ("a.png", image_file(side=600)), ("fail.png", image_file()),
            ("broken.png", image_file()[:70]))  # fmt: skip
@@ -342,6 +346,42 @@ def test_the_page_is_accessible_narrow_and_wide(page, scheme):
         assert violations(page) == []
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", shade))) < 60) == (scheme == "dark")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    real, fake = (power_law_textures(100, 64, exponent=e, seed=1) for e in (2.0, 1.0))
+    return fit_detector(real, fake, features="durall", classifier="logistic")
+
+
+def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium, fitted):
+    image = power_law_textures(1, 64, exponent=2.0, seed=3)[0]
+    text = PngInfo()
+    text.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1")
+    given = []
+    for kind, options in (("PNG", {"pnginfo": text}), ("JPEG", {"quality": 90})):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, kind, **options)
+        given.append((f"a.{kind}", file.getvalue()))
+    with opened(chromium, Tools(detectors=(("a.npz", fitted),))) as page:
+        choose(page, *given)
+        assert page.locator(".failed").all_inner_texts() == []
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate(axe())
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert violations(page) == []
+        page.set_viewport_size({"width": 400, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        shown = page.locator("#image-1 .stage:not(:empty)").evaluate_all(
+            "sections => sections.map(section => section.dataset.slot)"
+        )
+        assert shown[: len(stages.FIRST)] == [*stages.FIRST]
+
+
+def axe():
+    """The rules of accessibility, as a script."""
+    return files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
 def violations(page):

@@ -99,7 +99,7 @@ def test_the_token_becomes_a_cookie_once_and_leaves_the_address(made):
     assert TOKEN not in said and "domain" not in said.lower()
     assert "Inspector" in client.get("/").text
     # Whoever has the cookie may come by the printed address again, others not.
-    assert client.get(f"/?token={TOKEN}").status_code == 200
+    assert client.get(f"/?token={TOKEN}").url == f"{ORIGIN}/"
     client.cookies.clear()
     assert client.get(f"/?token={TOKEN}").status_code == 403
     client.cookies.set(f"inspector-{PORT}", "guessed")
