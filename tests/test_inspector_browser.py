@@ -18,11 +18,11 @@ from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect, sync_playwright
 
 from gan_forensics.data import power_law_textures
-from gan_forensics.forensics import fit_detector
 from gan_forensics.inspector import server, stages
 from gan_forensics.inspector.findings import Tools
 from tests.browsers import CHROMIUM, needs_chromium
 from tests.inspector_stand_ins import explain, image_file, judge, look_at_file, stand_ins
+from tests.made_detectors import made_detector
 
 pytestmark = needs_chromium
 # Notes what the page's policy stopped, and whether a name ran as a script.
@@ -297,6 +297,8 @@ def test_fifty_files_show_progress_and_the_page_answers(page):
             seen.add(page.locator("[data-status]").text_content())
         done(page, 50)
     assert len(seen) > 5 and slowest < 2
+    assert page.text_content("[role=status]") == "50 of 50 complete"
+    assert page.title() == "Inspector"
     names = [name.strip() for name in page.locator("details.image h2").all_text_contents()]
     assert names == [name for name, _ in given]
     page.click("text=Remove all")
@@ -314,9 +316,15 @@ def test_hostile_names_are_text(page):
 
 def test_one_image_is_removed(page):
     choose(page, ("a.png", image_file()), ("b.png", image_file()))
-    page.click("details.image [data-remove]")
+    page.press("details.image [data-remove]", "Enter")
     expect(page.locator("details.image")).to_have_count(1)
     assert "b.png" in page.inner_text("details.image")
+    # Whoever goes by keyboard goes on at the next one, and at last where images are given.
+    assert page.evaluate("document.activeElement.textContent.includes('b.png')")
+    page.keyboard.press("Enter")
+    page.press("details.image [data-remove]", "Enter")
+    expect(page.locator("details.image")).to_have_count(0)
+    assert page.evaluate("'files' in document.activeElement.dataset")
 
 
 def test_the_page_says_when_its_server_is_gone(chromium):
@@ -348,13 +356,7 @@ def test_the_page_is_accessible_narrow_and_wide(page, scheme):
     assert (max(map(int, re.findall(r"\d+", shade))) < 60) == (scheme == "dark")
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    real, fake = (power_law_textures(100, 64, exponent=e, seed=1) for e in (2.0, 1.0))
-    return fit_detector(real, fake, features="durall", classifier="logistic")
-
-
-def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium, fitted):
+def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium):
     image = power_law_textures(1, 64, exponent=2.0, seed=3)[0]
     text = PngInfo()
     text.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1")
@@ -363,7 +365,7 @@ def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium, fit
         file = io.BytesIO()
         Image.fromarray(image).save(file, kind, **options)
         given.append((f"a.{kind}", file.getvalue()))
-    with opened(chromium, Tools(detectors=(("a.npz", fitted),))) as page:
+    with opened(chromium, Tools(detectors=(("a.npz", made_detector(64)),))) as page:
         choose(page, *given)
         assert page.locator(".failed").all_inner_texts() == []
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
