@@ -46,7 +46,7 @@ def test_provenance_stands_first():
         (picture(), None, "No content credentials; the file says nothing of how it was made",
          "Absence says nothing"),
         (picture("BMP"), None, "Content credentials not looked for; the file says nothing of how "
-         "it was made", "not looked into"),
+         "it was made", "It was not looked for"),
         (picture(exif=exif()), None, "No content credentials; the file says that it came from a "
          "camera (Exif), which anybody can write", "Canon EOS R5"),
     ],

@@ -58,6 +58,7 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
             "origins": [{"words": each.words, "where": each.where} for each in origins],
             "credentials": facts,
             "trusted_list": tools.anchors is not None,
+            "looked": found.looked,
             "marks": [mark._asdict() for mark in marks.marks],
         },
         private,
