@@ -4,9 +4,14 @@ Those of `FIRST` are what is to be seen within seconds; the others follow.
 """
 
 from gan_forensics.inspector.findings import Stage
+from gan_forensics.inspector.stages_verdict import carriers, tiles, verdict
 from gan_forensics.inspector.stages_views import spectrum
 
 FIRST: dict[str, Stage] = {
+    "verdict": verdict,
     "spectrum": spectrum,
 }
-LATER: dict[str, Stage] = {}
+LATER: dict[str, Stage] = {
+    "carriers": carriers,
+    "tiles": tiles,
+}
