@@ -8,7 +8,6 @@ from PIL import Image
 
 from gan_forensics.data import Header, power_law_textures
 from gan_forensics.files.archives import write_archive
-from gan_forensics.forensics import spectrum_bands
 from gan_forensics.forensics.spectrum_bands import (
     CODECS,
     FEWEST,
@@ -19,6 +18,7 @@ from gan_forensics.forensics.spectrum_bands import (
     tiles_curve,
     tiles_of,
 )
+from gan_forensics.forensics.tiles import Tiling, places
 from gan_forensics.spectra import log_spectrum_curve, ring_radii
 from tests.test_cli import read_csv, refused, run
 
@@ -63,17 +63,6 @@ def test_each_codec_has_one_class(container, quality, name):
     assert name in CODECS
 
 
-@pytest.mark.parametrize("height, width", [(64, 64), (500, 70), (70, 500), (301, 407), (79, 95)])
-def test_tiles_lie_in_the_image_on_the_grid_of_jpeg_and_are_no_more_than_stated(height, width):
-    places = spectrum_bands._places(height, width, 64)
-    assert 1 <= len(places) == len(set(places)) <= spectrum_bands.MOST_TILES
-    assert all(y % 16 == x % 16 == 0 for y, x in places)
-    assert all(y + 64 <= height and x + 64 <= width for y, x in places)
-    # They reach all sides as far as the grid lets them.
-    assert max(y for y, _ in places) == (height - 64) // 16 * 16
-    assert max(x for _, x in places) == (width - 64) // 16 * 16
-
-
 def test_the_curve_is_the_mean_of_those_of_the_tiles_that_are_not_flat():
     image = noise(64, 96)
     image[:, 64:] = 128
@@ -82,10 +71,10 @@ def test_the_curve_is_the_mean_of_those_of_the_tiles_that_are_not_flat():
     curves = [
         log_spectrum_curve(image[None, y : y + 32, x : x + 32], normalise="none",
                            precision="float64")[0]
-        for y, x in spectrum_bands._places(64, 96, 32)
+        for y, x in places(64, 96, Tiling(32)).tolist()
         if image[y : y + 32, x : x + 32].std() > 0
     ]  # fmt: skip
-    assert found.flat and len(found.gray) + found.flat == len(spectrum_bands._places(64, 96, 32))
+    assert found.flat and len(found.gray) + found.flat == len(places(64, 96, Tiling(32)).tolist())
     np.testing.assert_allclose(
         tiles_curve(found.gray, "none"), np.mean(curves, 0), rtol=1e-10, atol=0
     )

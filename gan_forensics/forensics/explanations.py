@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -33,6 +34,7 @@ from gan_forensics.explain import (
 )
 from gan_forensics.explain.composites import IMAGENET
 from gan_forensics.explain.faithful import cam_map, gradient_maps
+from gan_forensics.explain.forensic_features import channel_shares
 from gan_forensics.forensics.neural import Images, NeuralDetector, preprocess, size_batches
 from gan_forensics.forensics.neural_parts import images_of
 from gan_forensics.forensics.place_logits import place_logits
@@ -62,12 +64,15 @@ class Explanation(NamedTuple):
         guided: Guided Grad-CAM of the last stage, signed, one value for each colour.
         others: the maps that `faithful_explanations` compares relevance with, by name; none of
             images of more than `MEASURED_PIXELS`.
+        channels: the shares of the channels in the relevance of their layer: as evidence for
+            "generated" in the first row, for "real" in the second.
     """
 
     score: float
     relevance: Float[np.ndarray, "h w"]
     guided: Float[np.ndarray, "h w 3"]
     others: Mapping[str, Float[np.ndarray, "h w"]] = MappingProxyType({})
+    channels: Mapping[str, Float[np.ndarray, "2 _c"]] = MappingProxyType({})
 
 
 class Patch(NamedTuple):
@@ -127,11 +132,10 @@ def explain(detector: NeuralDetector, images: Any) -> list[Explanation]:
     )
     if residual:
         return [
-            Explanation(
-                e.score,
-                _padded(e.relevance, x),
-                _padded(e.guided, x),
-                {name: _padded(other, x) for name, other in e.others.items()},
+            e._replace(
+                relevance=_padded(e.relevance, x),
+                guided=_padded(e.guided, x),
+                others={name: _padded(other, x) for name, other in e.others.items()},
             )
             for e, x in zip(found, images, strict=True)
         ]
@@ -189,13 +193,14 @@ def explain_network(
     for rows, batch in size_batches(images, most=_AT_ONCE):
         others = batch.shape[1] * batch.shape[2] <= compared
         run = _explain(network, read, range, composite, stage, others)
-        logits, image, guided, others = jax.tree.map(np.asarray, run(variables, batch))
+        logits, image, guided, others, shares = jax.tree.map(np.asarray, run(variables, batch))
         for place, row in enumerate(rows):
             found[int(row)] = Explanation(
                 float(logits[place]),
                 _smoothed(image[place]),
                 guided[place],
                 {name: other[place] for name, other in others.items()},
+                {name: share[:, place] for name, share in shares.items()},
             )
     return [found[i] for i, _ in enumerate(images)]
 
@@ -350,7 +355,11 @@ def _explain(
         if compare:
             slope = jax.grad(lambda x: network.apply(variables, x, train=False).sum())(x)  # pyright: ignore
             others = {**gradient_maps(slope, x), "Grad-CAM": cam_map(cam.weighted, x)}
-        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product, others
+        # A convolution to one channel is a logit, which would hold all of it.
+        layers = {name: r for name, r in found.layers.items() if r.shape[-1] > 1}
+        two = channel_shares(layers), channel_shares({name: -r for name, r in layers.items()})
+        shares = {name: jnp.stack([shares[name] for shares in two]) for name in layers}
+        return found.logits[:, 0], pixels * found.image.sum(-1), cam.product, others, shares
 
     return jit(run)
 

@@ -22,6 +22,7 @@ from gan_forensics.files import check_file_in, listed, shown
 from gan_forensics.files.archives import Head, read_archive, write_archive
 from gan_forensics.forensics.archive import check_fields
 from gan_forensics.forensics.format_audit import SIZES, size_class
+from gan_forensics.forensics.tiles import Tiling, places
 from gan_forensics.spectra.curves import (
     Normalise,
     check_normalise,
@@ -32,8 +33,6 @@ from gan_forensics.spectra.gray import gray_channel
 from gan_forensics.spectra.radial import ring_radii
 
 FORMAT, VERSION = "gan_forensics spectrum bands", 1
-# Tiles of an image, and pixels that their corners lie apart by, so that blocks of JPEG agree.
-MOST_TILES, STEP = 16, 16
 # The side of tiles that commands take, and sides that are taken at all.
 SIDE, SIDES = 256, range(32, 1025)
 # The quantiles of a band, and images that it needs at least.
@@ -90,33 +89,22 @@ class Tiles(NamedTuple):
 
 
 def tiles_of(image: UInt8[np.ndarray, "h w c"], side: int) -> Tiles:
-    """At most `MOST_TILES` tiles, evenly spread, in gray; none of an image that holds none.
+    """At most 16 tiles (`forensics.tiles.places`), in gray; none of an image that holds none.
 
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (96, 80, 3), np.uint8)
         >>> tiles_of(noise, 32).gray.shape
-        (16, 32, 32, 1)
+        (6, 32, 32, 1)
     """
     image = as_image(image)
     height, width = image.shape[:2]
     if min(height, width) < side:
         return Tiles(np.zeros((0, side, side, 1), np.uint8), 0)
-    cut = [image[y : y + side, x : x + side] for y, x in _places(height, width, side)]
+    at = places(height, width, Tiling(side))
+    cut = [image[y : y + side, x : x + side] for y, x in at.tolist()]
     gray = np.asarray(gray_channel(np.stack(cut)))
     kept = gray[~flat(gray)]
     return Tiles(kept, len(gray) - len(kept))
-
-
-def _places(height: int, width: int, side: int) -> list[tuple[int, int]]:
-    rows, columns = ((length - side) // STEP + 1 for length in (height, width))
-    down = min(rows, 4)
-    across = min(columns, MOST_TILES // down)
-    down = min(rows, MOST_TILES // across)
-    return [
-        (int(y) * STEP, int(x) * STEP)
-        for y in np.linspace(0, rows - 1, down).round()
-        for x in np.linspace(0, columns - 1, across).round()
-    ]
 
 
 def tiles_curve(

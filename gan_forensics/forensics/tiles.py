@@ -307,10 +307,14 @@ def _cut(image: Pixels, at: Places, side: int) -> Iterator[UInt8[np.ndarray, "s 
         yield image[top : top + side, left : left + side].copy()
 
 
+def at_once(side: int) -> int:
+    """How many tiles are scored together."""
+    return canvases.room(side, side, _AT_ONCE)
+
+
 def _scored(detector: "Detector", tiles: Iterable[Pixels]) -> Float64[np.ndarray, " k"]:
     """Scores of tiles, in batches of one shape: copies of the first fill the last one up."""
-    side = _tiling(detector).side
-    most = canvases.room(side, side, _AT_ONCE)
+    most = at_once(_tiling(detector).side)
     found: list[np.ndarray] = []
     some: list[Pixels] = []
 

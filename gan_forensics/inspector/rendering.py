@@ -60,7 +60,7 @@ def section(inspection: Inspection, stage: str, *, served: bool, private: bool) 
             return fragment(finding, picture=picture, served=served, id=id, private=private)
         # The other stages are shown all the same.
         except Exception as failed:
-            error = f"{stage}: found, but cannot be shown: {failure_of('its page', failed).text}"
+            error = f"{stage}: what was found cannot be shown ({failure_of('page', failed).text})"
     return rendered("error.html", stage=stage, error=error) if error else Markup()
 
 
@@ -114,14 +114,14 @@ def _preview(inspection: Inspection, served: bool) -> str:
     return f"images/{inspection.number}/file/preview.png" if served else data_url(png)
 
 
-def data_url(png: bytes) -> str:
-    """The address by which a page holds a picture itself.
+def data_url(png: bytes) -> Markup:
+    """The address by which a page holds a picture itself; as markup it is not cut, as texts are.
 
     Example:
-        >>> data_url(b"abc")
+        >>> str(data_url(b"abc"))
         'data:image/png;base64,YWJj'
     """
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 
 def rendered(template: str, **values: Any) -> Markup:

@@ -4,14 +4,20 @@ Those of `FIRST` are what is to be seen within seconds; the others follow.
 """
 
 from gan_forensics.inspector.findings import Stage
+from gan_forensics.inspector.stages_attribution import attribution
+from gan_forensics.inspector.stages_provenance import provenance
+from gan_forensics.inspector.stages_relevance import relevance
 from gan_forensics.inspector.stages_verdict import carriers, tiles, verdict
 from gan_forensics.inspector.stages_views import spectrum
 
 FIRST: dict[str, Stage] = {
+    "provenance": provenance,
     "verdict": verdict,
     "spectrum": spectrum,
 }
 LATER: dict[str, Stage] = {
     "carriers": carriers,
     "tiles": tiles,
+    "attribution": attribution,
+    "relevance": relevance,
 }

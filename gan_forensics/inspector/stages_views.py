@@ -9,12 +9,12 @@ from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.spectrum_bands import (
     SIDE,
     SIDES,
-    STEP,
     Band,
     codec_class,
     tiles_curve,
     tiles_of,
 )
+from gan_forensics.forensics.tiles import STEP
 from gan_forensics.inspector.findings import Finding, Opened, Tools
 from gan_forensics.report.figures import figure_pixels
 from gan_forensics.report.spectrum_bands import bands_figure, dct_colours
@@ -42,6 +42,7 @@ def spectrum(opened: Opened, tools: Tools) -> Finding | None:
     # What a browser encoded anew has lost the codec that it had.
     bands = [] if known is None or side != known.side or opened.pasted else known.of(header)
     facts: dict[str, Any] = {
+        "refusal": "",
         "side": side,
         "tiles": len(found.gray),
         "flat_tiles": found.flat,

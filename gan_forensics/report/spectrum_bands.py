@@ -35,7 +35,7 @@ def bands_figure(
         >>> bands_figure(np.array([0.1, 0.5]), np.array([1.0, 0.0]), []).axes[0].get_xlabel()
         'frequency in cycles per pixel'
     """
-    figure = Figure(figsize=(4.8, 3.6), dpi=160, layout="constrained")
+    figure = Figure(figsize=(4.0, 3.4), dpi=180, layout="constrained")
     axes = figure.add_subplot()
     drawn = bands[:MOST_BANDS]
     # The reference of other figures is black; here black is the image.
