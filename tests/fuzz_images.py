@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -171,8 +172,25 @@ def _avif() -> list[bytes]:
     ]
 
 
+def _heic() -> list[bytes]:
+    def saved(*pictures: Image.Image, orientation: int = 1, **options) -> bytes:
+        written, file = pillow_heif.HeifFile(), io.BytesIO()
+        for picture in pictures:
+            written.add_from_pillow(picture)
+        written[0].info["exif"] = _exif(orientation).tobytes()
+        written.save(file, **options)
+        return file.getvalue()
+
+    return [
+        saved(_picture(side=40)),
+        saved(_picture("RGBA", 40)),
+        saved(_picture(side=200), tile_size=64),
+        saved(_picture(side=40), _picture(side=64), orientation=6, primary_index=1),
+    ]
+
+
 # By format, as Pillow names them; each makes its seeds.
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "png": _png, "jpeg": _jpeg, "bmp": _bmp, "gif": _gif, "tiff": _tiff, "webp": _webp,
-    "ppm": _ppm, "jpeg2000": _jpeg2000, "avif": _avif,
+    "ppm": _ppm, "jpeg2000": _jpeg2000, "avif": _avif, "heic": _heic,
 }  # fmt: skip

@@ -386,7 +386,7 @@ def test_recalibrate_moves_and_says_what_it_saved_and_keeps_the_old_digest(root,
 def test_recalibrate_refuses_in_one_line(root, tmp_path, capsys):
     mine, out = ("--real", root / "mine"), ("--out", tmp_path / "m.npz")
     change = ("detect", "recalibrate")
-    said = refused(capsys, *change, root / "bare.npz", *mine, *out)
+    said = refused(capsys, *change, root / "bare.npz", *mine, "--refit", *out)
     assert "has no calibrator that could be moved, and keeps no scores of generated" in said
     few = ("--real", write(tmp_path / "few", PHOTOGRAPHS, 9, 8))
     said = refused(capsys, *change, root / "d.npz", *few, *out)

@@ -11,20 +11,20 @@ from PIL import Image
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.forensics import load_detector
 from tests.test_cli import detector, folders, plain_terminal, read_csv, refused, run  # noqa: F401
-from tests.test_data_listing import HEIC
+from tests.test_data_listing import JXL
 
 SMALL = ["--size", 16, "--width", 4, "--latent", 8, "--batch-size", 8]
 
 
 @pytest.fixture
 def suspects(tmp_path):
-    """Three images of whatever names, one of HEIC, a note, and a link to outside."""
+    """Three images of whatever names, one of JPEG XL, a note, and a link to outside."""
     images = power_law_textures(4, 32, exponent=1.5, seed=7)
     folder = tmp_path / "suspects"
     save_png(folder / "a.png", images[0])
     Image.fromarray(images[1]).save(folder / "b.jfif", "JPEG")
     Image.fromarray(images[2]).save(folder / "download", "JPEG")
-    (folder / "IMG_1.HEIC").write_bytes(HEIC)
+    (folder / "IMG_1.JXL").write_bytes(JXL)
     (folder / "notes.txt").write_text("x")
     save_png(tmp_path / "elsewhere" / "d.png", images[3])
     (folder / "d.png").symlink_to("../elsewhere/d.png")
@@ -32,7 +32,7 @@ def suspects(tmp_path):
 
 
 LEFT_OUT = (
-    "3 of 6 files left out: 1 HEIC, which is not read: convert to PNG (IMG_1.HEIC); "
+    "3 of 6 files left out: 1 JPEG XL, which is not read: convert to PNG (IMG_1.JXL); "
     "1 a link that leaves the folder (see --follow-links) (d.png); 1 not an image (notes.txt)"
 )
 
@@ -45,7 +45,11 @@ def test_detect_score_has_a_line_for_every_file(detector, suspects, tmp_path, ca
     assert "3 images scored" in said.out
     lines = {os.path.basename(line["path"]): line for line in read_csv(tmp_path / "s.csv")}
     assert list(lines) == sorted(lines) and len(lines) == 6
-    for name, reason in (("IMG_1.HEIC", "HEIC"), ("d.png", "link"), ("notes.txt", "not an image")):
+    for name, reason in (
+        ("IMG_1.JXL", "JPEG XL"),
+        ("d.png", "link"),
+        ("notes.txt", "not an image"),
+    ):
         assert lines[name]["error"].startswith(f"{suspects / name}: ") and reason in str(
             lines[name]
         )
@@ -59,11 +63,11 @@ def test_detect_score_has_a_line_for_every_file(detector, suspects, tmp_path, ca
 def test_detect_score_of_a_folder_without_any_image_still_has_the_lines(
     detector, tmp_path, capsys  # noqa: F811
 ):  # fmt: skip
-    (tmp_path / "a.HEIC").write_bytes(HEIC)
+    (tmp_path / "a.JXL").write_bytes(JXL)
     out = tmp_path / "out" / "s.csv"
     assert run("detect", "score", tmp_path, "--detector", detector, "--out", out) == 1
     (line,) = read_csv(out)
-    assert "HEIC" in line["error"] and "none of 1 could be scored" in capsys.readouterr().err
+    assert "JPEG XL" in line["error"] and "none of 1 could be scored" in capsys.readouterr().err
 
 
 def test_one_image_may_be_a_link_and_not_a_pipe(detector, suspects, tmp_path, capsys):  # noqa: F811
@@ -188,10 +192,10 @@ def test_evaluate_compares_gray_with_gray_and_with_colour(tmp_path, capsys):
 
 def test_folders_of_nothing_but_other_files_say_what_they_hold(tmp_path, capsys):
     for k in range(3):
-        (tmp_path / f"{k}.HEIC").write_bytes(HEIC)
+        (tmp_path / f"{k}.JXL").write_bytes(JXL)
     said = refused(capsys, "train", "dcgan", "--data", tmp_path, "--out", tmp_path / "run")
-    assert "no images in this folder or below: 3 of 3 files left out: 3 HEIC" in said
-    assert "(0.HEIC, ...)" in said
+    assert "no images in this folder or below: 3 of 3 files left out: 3 JPEG XL" in said
+    assert "(0.JXL, ...)" in said
 
 
 def test_names_that_cannot_be_printed_have_a_line_each(detector, tmp_path, capsys):  # noqa: F811

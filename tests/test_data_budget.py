@@ -327,15 +327,15 @@ def avif(sizes, *, table=0, names=0, entry=2):
 def test_exif_data_of_an_avif_are_those_of_its_table(versions):
     options = dict(zip(("table", "names", "entry"), versions, strict=True))
     for sizes in ([], [2**17], [2**16, 2**16]):
-        box_files.check_avif(io.BytesIO(avif(sizes, **options)))
+        box_files.check_exif(io.BytesIO(avif(sizes, **options)))
     for sizes in ([2**17 + 1], [2**16, 2**16 + 1]):
         with pytest.raises(Refusal, match="more than 131072 bytes of Exif"):
-            box_files.check_avif(io.BytesIO(avif(sizes, **options)))
+            box_files.check_exif(io.BytesIO(avif(sizes, **options)))
     whole = avif([9], **options)
     for name in (b"iinf", b"iloc"):
-        box_files.check_avif(io.BytesIO(whole.replace(name, b"free")))
+        box_files.check_exif(io.BytesIO(whole.replace(name, b"free")))
     with pytest.raises((ValueError, IndexError)):
-        box_files.check_avif(io.BytesIO(whole[:-22]))
+        box_files.check_exif(io.BytesIO(whole[:-22]))
 
 
 def test_jpeg_at_its_limits():

@@ -120,8 +120,8 @@ def _write_bad(kind, path, picture):
         Image.fromarray(picture[..., 0].astype(np.float32)).save(path, format="TIFF")
     elif kind == "photoshop":
         path.write_bytes(b"8BPS\0\1" + bytes(60))
-    elif kind == "heic":
-        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60))
+    elif kind == "jpeg xl":
+        path.write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60))
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind == "lab":
@@ -152,7 +152,7 @@ def _write_bad(kind, path, picture):
         ("16-bit ppm", "more than 8 bits"),
         ("float", "more than 8 bits"),
         ("photoshop", "Photoshop, which is not read: convert"),
-        ("heic", "HEIC, which is not read: convert"),
+        ("jpeg xl", "JPEG XL, which is not read: convert"),
         ("pipe", "not a regular file"),
         ("lab", "colour mode LAB"),
         ("transparent", "transparent pixels; flatten"),

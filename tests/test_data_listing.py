@@ -10,7 +10,7 @@ from gan_forensics.data import Listing, list_images, load_image, open_source
 from gan_forensics.data.listing import LEAVES, summary
 from gan_forensics.data.sniff import HEADER, image_format, why_not
 
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+JXL = b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_listing_goes_by_content_and_gives_a_reason_for_everything_else(tmp_path
         save(name)
     for name in ("a.JPG", "d.jfif", "download", "e.txt"):
         save(name, "JPEG")
-    (tmp_path / "photo.HEIC").write_bytes(HEIC)
+    (tmp_path / "photo.JXL").write_bytes(JXL)
     (tmp_path / "page.jpg").write_text("<html>404</html>")
     (tmp_path / "nothing.png").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("x")
@@ -55,7 +55,7 @@ def test_listing_goes_by_content_and_gives_a_reason_for_everything_else(tmp_path
         "notes.txt": "not an image",
         "nothing.png": "empty (0 bytes)",
         "page.jpg": "not an image",
-        "photo.HEIC": "HEIC, which is not read: convert to PNG",
+        "photo.JXL": "JPEG XL, which is not read: convert to PNG",
     }
 
 
@@ -74,8 +74,7 @@ def test_every_format_that_is_read_is_known_by_its_first_bytes(kind, save):
 @pytest.mark.parametrize(
     ("start", "name", "says"),
     [
-        (HEIC, "a.jpg", "HEIC, which"),
-        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf" + bytes(40), "", "HEIC, which"),
+        (JXL, "a.jpg", "JPEG XL, which"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(40), "", "camera raw, which"),
         (b"\0\0\0\x18ftypisom\0\0\0\1isomavc1" + bytes(40), "a.mp4", "not an image"),
         (b"II\x2a\0\x08\0\0\0" + bytes(50), "a.NEF", "camera raw, which"),
@@ -256,13 +255,13 @@ def test_what_may_not_be_opened_is_named(tmp_path, save):
 def test_summary_is_one_line_by_reason_whatever_the_names(tmp_path, save):
     for name in ("a.txt", "b.txt", "line\nbreak\x1b[31m.txt"):
         (tmp_path / name).write_text("x")
-    (tmp_path / "c.HEIC").write_bytes(HEIC)
+    (tmp_path / "c.JXL").write_bytes(JXL)
     save("d.png")
     images, left_out = list_images(tmp_path)
     line = summary(left_out, len(images))
     assert line == (
         "4 of 5 files left out: 3 not an image (a.txt, ...); "
-        "1 HEIC, which is not read: convert to PNG (c.HEIC)"
+        "1 JPEG XL, which is not read: convert to PNG (c.JXL)"
     )
     (tmp_path / "a.txt").unlink()
     (tmp_path / "b.txt").unlink()

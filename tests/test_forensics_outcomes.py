@@ -7,8 +7,8 @@ from PIL import Image
 from gan_forensics.data import ArraySource, FileSource, Rows
 from gan_forensics.data.sources import Rgb
 from gan_forensics.forensics import fit_detector
-from gan_forensics.forensics.measure import Scored
 from gan_forensics.forensics.format_audit import SIZES, size_class
+from gan_forensics.forensics.measure import Scored
 from gan_forensics.forensics.outcomes import FileKind, file_kinds, outcomes_of
 from gan_forensics.forensics.partition import own_groups, parted
 from gan_forensics.forensics.prevalence import FEWEST, NO_SIZE

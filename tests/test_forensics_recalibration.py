@@ -8,11 +8,10 @@ import pytest
 from gan_forensics.forensics import calibrated_threshold
 from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.calibrators import fit_calibrator
+from gan_forensics.forensics.cross_fitting import Class, halves
 from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
 from gan_forensics.forensics.recalibration import (
     Change,
-    Class,
-    _halves,
     offset_of,
     recalibrated,
     record_of,
@@ -78,13 +77,13 @@ def test_what_a_half_is_judged_by_never_saw_it(detector):
         Class(of[0], np.array([f"{name} {row}" for row in range(24)], object))
         for name, of in scores.items()
     )
-    halves = _halves((real, fake), 0)
-    assert all(sorted(half.tolist()) == [0] * 12 + [1] * 12 for half in halves)
+    parts = halves((real, fake), 0)
+    assert all(sorted(half.tolist()) == [0] * 12 + [1] * 12 for half in parts)
     ratios = np.empty((2, 24))
     for half in (0, 1):
-        away, of = zip(real.part(halves[0] != half), fake.part(halves[1] != half), strict=True)
+        away, of = zip(real.part(parts[0] != half), fake.part(parts[1] != half), strict=True)
         other = fit_calibrator(*away, groups=of)
-        for found, one, h in zip(ratios, (real, fake), halves, strict=True):
+        for found, one, h in zip(ratios, (real, fake), parts, strict=True):
             found[h == half] = other.log10_lr(one.scores[h == half])
     assert made.changes[0].after == pytest.approx(cllr_cal(*ratios), abs=1e-12)
 
@@ -186,9 +185,10 @@ def test_what_was_done_is_said_and_kept(detector):
     assert clean["cllr_cal_before"] - clean["cllr_cal_after"] == made.changes[0].saved
     said = sentences(detector, made, refit=False)
     assert said[0].startswith("clean: offset ") and "after, cross-fitted on 40 photo" in said[0]
-    assert said[-2].startswith("threshold: 1.7 before") and "set anew on the phot" in said[-2]
+    (told,) = [line for line in said if line.startswith("threshold: 1.7 before")]
+    assert "set anew on the phot" in told
     photographs = new_scores().scores["photographs"][0]
-    assert made.above == measured_rate(photographs > 1.7) and made.above.words in said[-2]
+    assert made.above == measured_rate(photographs > 1.7) and made.above.words in told
     assert made.saved == [one.tier for one in made.changes if one.saved > 0]
     better = ", ".join(made.saved)
     made = made._replace(changes=[one for one in made.changes if one.saved > 0])
@@ -196,7 +196,7 @@ def test_what_was_done_is_said_and_kept(detector):
     assert said[-1] == f"advice: use the new detector; its LRs are better in {better}"
     worse = Change("web", 0.1, 40, 60, True, 0.1, 0.2)
     blind = Change("hard", 0.1, 40, 60, False, 0.1, 0.2)
-    _, said_worse, said_blind, _, advice = sentences(
+    _, said_worse, said_blind, *_, advice = sentences(
         detector, made._replace(changes=[made.changes[0], worse, blind]), refit=False
     )
     assert said_worse.endswith("saved nothing")

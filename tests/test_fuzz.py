@@ -15,7 +15,7 @@ from tests import fuzz_commands, fuzz_worker
 INPUTS, COMMANDS = 2000, 20
 # Kinds that are read by one process after another; groups are of like cost.
 GROUPS = {
-    "pictures": ["png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif"],
+    "pictures": ["png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "heic"],
     "archives": ["npz-source", "npz-weights", "npz-table", "safetensors", "torch", "mat", "idx"],
     "packed": ["tar", "zip", "parquet"],
     "models": ["detector", "attributor", "vocabulary", "face-weights", "checkpoint"],
@@ -25,7 +25,8 @@ GROUPS = {
 }  # fmt: skip
 # What needs no compiler, and reads in a millisecond or two.
 CHEAP = (
-    *("png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "npz-source", "idx"),
+    *("png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "heic", "idx"),
+    "npz-source",
     *("npz-weights", "safetensors", "csv-list", "csv-sources", "wfm", "mo"),
     *("benchmark", "sentences"),
 )

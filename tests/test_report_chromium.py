@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from html import unescape
 
@@ -21,9 +20,9 @@ from gan_forensics.report import (
     spectra_figure,
     write_report,
 )
+from tests.browsers import CHROMIUM, needs_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium binary")
+pytestmark = needs_chromium
 
 # Replaces the page's own policy, which allows no script, in the copy that is looked into.
 PROBE = """<script>addEventListener("load", () => {

@@ -159,7 +159,10 @@ class Explain:
 def _explained(
     detector: "NeuralDetector", paths: Iterable[Path]
 ) -> Iterator[tuple[Path, Any, Any, Any]]:
-    """Each image as the detector sees it, its file's header, and its explanation or why there is none."""
+    """Each image as the detector sees it, the header of its file, and why it scored as it did.
+
+    Or why there is no explanation, in words.
+    """
     from gan_forensics.data import load_image, read_header
     from gan_forensics.data.flat import FLAT, flat
     from gan_forensics.files import shown

@@ -32,8 +32,9 @@ class DetectScore:
     A likelihood ratio (LR) says how many times more probable the score is if the image was
     generated than if it is a photograph, bounded by what the detector's reference images support.
     The verdict is "generated" above the threshold, "photograph" at or below it, and "unsure" where
-    the LR lies between 1/2 and 2 (inconclusive), where LR and threshold contradict each other, or,
-    with --carriers, where compression or resizing turns it over.
+    the file is unlike those that the detector was fitted on (column outside), where the LR lies
+    between 1/2 and 2 (inconclusive), where LR and threshold contradict each other, or, with
+    --carriers, where compression or resizing turns it over.
 
     Where IMAGES has folders for real and for generated images, both error rates are reported; which
     names are taken for what is said, and --real-is says it for other names.
@@ -271,7 +272,7 @@ class DetectScore:
 def _known(scored: "ScoredImages") -> Iterator[str]:
     """What the detector achieved when it was measured, and what cannot be said, in lines."""
     from gan_forensics.forensics.verdicts import TURNED
-    from gan_forensics.report.evidence import unmeasured
+    from gan_forensics.report.evidence import own_alarms, unmeasured
 
     share = scored.basis.false_alarms
     if scored.calibration and (plain := scored.calibration.as_they_are):
@@ -281,6 +282,8 @@ def _known(scored: "ScoredImages") -> Iterator[str]:
             f"when it was measured, the detector called {plain.false_alarms.words} of real and "
             f"{plain.detected.words} of generated images generated{at}"
         )
+    else:
+        yield from own_alarms(scored.calibration)
     if share is not None:
         yield unmeasured(share)
     verdicts = [image.verdict for image in scored.images if image.verdict is not None]

@@ -1,4 +1,4 @@
-"""AVIF and JPEG 2000: files of boxes, looked at before their decoders unpack anything."""
+"""AVIF, HEIC and JPEG 2000: files of boxes, looked at before their decoders unpack anything."""
 
 import struct
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]
     raise Refusal(f"more than {_MOST_BOXES} boxes; save it as PNG")
 
 
-def check_avif(file: BinaryIO) -> None:
-    """Look at the Exif data of an AVIF file, which Pillow reads when it opens it.
+def check_exif(file: BinaryIO) -> None:
+    """Look at the Exif data of an AVIF or HEIC file, which are read when it is opened.
 
     Raises:
         ValueError: for too many.

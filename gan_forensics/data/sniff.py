@@ -2,13 +2,15 @@
 
 import functools
 import re
+from importlib.util import find_spec
 from pathlib import PurePath
 
 # First bytes that tell every format below.
 HEADER = 64
-# Formats that are read, by their names in Pillow. Others that Pillow knows are left out on purpose:
-# drawings, previews of camera files and what needs other programs would be a silent choice.
-_READ = {"PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"}
+# Formats that are read, by their names in Pillow; HEIC by pillow-heif. Others that Pillow knows are
+# left out on purpose: drawings, previews of camera files and what needs other programs would be a
+# silent choice.
+_READ = {"PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "HEIC"}
 _OPTIONAL = {"WEBP": "webp", "JPEG2000": "jpg_2000", "AVIF": "avif"}
 _STARTS = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -44,6 +46,10 @@ _PPM = re.compile(rb"P[1-6]\s+(#|\d)")
 _ICON = re.compile(rb"\0\0[\1\2]\0[\1-\x20]\0")
 _SVG = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<svg[\s>]")
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_NO_HEIC = (
+    "HEIC, which is not read here: pip install 'gan_forensics[inspect]' (pillow-heif), or convert "
+    "to PNG"
+)
 # Camera files that are TIFF by their first bytes; what a TIFF reader finds there is a preview.
 _RAW = {".arw", ".cr2", ".dng", ".iiq", ".nef", ".nrw", ".pef", ".sr2", ".srw", ".3fr"}
 
@@ -80,7 +86,11 @@ def why_not(start: bytes, name: str = "") -> str | None:
     kind = image_format(start, name)
     if kind is None:
         return "not an image"
-    return None if kind in _readable() else f"{kind}, which is not read: convert to PNG"
+    if kind in _readable():
+        return None
+    if kind == "HEIC":
+        return _NO_HEIC
+    return f"{kind}, which is not read: convert to PNG"
 
 
 @functools.cache
@@ -88,4 +98,9 @@ def _readable() -> set[str]:
     """The formats that are read, as far as this Pillow was built with them."""
     from PIL import features
 
-    return {k for k in _READ if k not in _OPTIONAL or features.check(_OPTIONAL[k])}
+    heic = find_spec("pillow_heif") is not None
+    return {
+        k
+        for k in _READ
+        if (heic if k == "HEIC" else k not in _OPTIONAL or features.check(_OPTIONAL[k]))
+    }

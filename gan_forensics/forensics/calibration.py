@@ -7,7 +7,7 @@ the share of false alarms is known beforehand.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,6 +102,23 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
+class Alarms:
+    """How often a user's own photographs are called generated, measured on them by cross-fitting.
+
+    What one half of them set judged the other half.
+
+    Attributes:
+        tier: of `gan_forensics.data.carriers.TIERS`, the way that they came.
+        among: as of `Outcomes`.
+        called: those called generated.
+    """
+
+    tier: str
+    among: str
+    called: Rate
+
+
+@dataclass(frozen=True)
 class Tier:
     """What a detector's scores are worth as evidence on images of a tier.
 
@@ -159,6 +176,8 @@ class Calibration:
         seed: of the split and of the classifier.
         measured: on images of neither kind, as they are and by carrier; empty if not measured.
         tiers: what the scores are worth as evidence, by tier; empty where that was not asked.
+        alarms: on the photographs that it was recalibrated on; empty where it was not, or where
+            they were too few for halves.
 
     Example:
         >>> calibration = Calibration(100, 100, n_calibration=20, groups=None, target=0.05, seed=0)
@@ -174,6 +193,23 @@ class Calibration:
     seed: int
     measured: tuple[Measured, ...] = ()
     tiers: tuple[Tier, ...] = ()
+    alarms: tuple[Alarms, ...] = ()
+
+    def false_alarms_of(self, tier: str, size: str = "") -> "Known | None":
+        """How often photographs of a tier are called generated; None where it was not measured.
+
+        Measured on the photographs that it was recalibrated on, or else on those of the fit; on
+        those of a size class, or else on all.
+
+        Args:
+            tier: of `gan_forensics.data.carriers.TIERS`.
+            size: of `format_audit.SIZES`; "" for all.
+        """
+        of = next((one.outcomes for one in self.tiers if one.name == tier), ())
+        own = [Known(True, a.among, a.called) for a in self.alarms if a.tier == tier]
+        known = [*own, *(Known(False, one.among, one.false_alarms) for one in of)]
+        by_size = [one for one in known if size and one.among == size]
+        return next(iter([*by_size, *(one for one in known if one.among == "")]), None)
 
     @property
     def as_they_are(self) -> Measured | None:
@@ -186,18 +222,33 @@ class Calibration:
         aim = f"for at most {self.target:.3g} false alarms"
         found = self.as_they_are
         if found is None:
-            return f"{aim}, not measured"
+            known = self.false_alarms_of("clean")
+            return f"{aim}, {'not measured' if known is None else f'measured: {known.rate.words}'}"
         return (
             f"{aim}; measured: {found.false_alarms.rate:.1%} of {found.false_alarms.n} real images "
             f"called generated, and {found.detected.rate:.1%} of {found.detected.n} generated ones"
         )
 
 
+class Known(NamedTuple):
+    """A measured rate of false alarms.
+
+    Attributes:
+        own: whether the photographs are those that the detector was recalibrated on.
+        among: the size class that it is of; "" for all.
+        rate: of photographs called generated.
+    """
+
+    own: bool
+    among: str
+    rate: Rate
+
+
 def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
     """The calibration of a detector file's header.
 
     Files of version 1 hold rates of the very images that set the threshold; they are dropped.
-    Before version 3 there were no tiers, before version 4 no outcomes.
+    Before version 3 there were no tiers, before version 4 no outcomes, before 5 no alarms.
 
     Raises:
         ValueError: when facts are missing, unknown or of another type.
@@ -217,13 +268,20 @@ def read_calibration(facts: Mapping[str, Any], version: int) -> Calibration:
                 for row in facts["measured"]
             )  # fmt: skip
             tiers = tuple(_tier(row, version) for row in (facts["tiers"] if version > 2 else ()))
-            found = Calibration(**{**facts, "measured": measured, "tiers": tiers})
+            alarms = tuple(
+                Alarms(**{**row, "called": Rate(**row["called"])})
+                for row in (facts["alarms"] if version > 4 else ())
+            )
+            found = Calibration(**{
+                **facts, "measured": measured, "tiers": tiers, "alarms": alarms
+            })  # fmt: skip
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"its calibration facts are incomplete ({shown(error)})") from None
     outcomes = [one for tier in found.tiers for one in tier.outcomes]
     rates = [rate for of in found.measured for rate in rates_of(of)]
     rates += [rate for one in outcomes for rate in one.rates]
-    for part in (found, *found.measured, *rates, *found.tiers, *outcomes):
+    rates += [one.called for one in found.alarms]
+    for part in (found, *found.measured, *rates, *found.tiers, *outcomes, *found.alarms):
         for field in fields(part):
             value = getattr(part, field.name)
             kind = _TYPES.get(field.name, (int, float))
@@ -259,8 +317,9 @@ _SHARES = ("rate", "low", "high", "auc", "target", "auc_low", "auc_high")
 _MAYBE = (int, float, type(None))
 _TYPES = {
     "groups": (int, type(None)), "measured": tuple, "carrier": str,
-    "tiers": tuple, "outcomes": tuple, **dict.fromkeys(_OUTCOMES, Rate),
-    **dict.fromkeys(("name", "without", "unfit", "among"), str),
+    "tiers": tuple, "alarms": tuple, "called": Rate, "outcomes": tuple,
+    **dict.fromkeys(_OUTCOMES, Rate),
+    **dict.fromkeys(("name", "without", "unfit", "among", "tier"), str),
     **dict.fromkeys(("n_real", "n_fake", "measured_real", "measured_fake"), int),
     **dict.fromkeys(("auc", "auc_low", "auc_high", "cllr", "cllr_min", "cllr_cal"), _MAYBE),
 }  # fmt: skip

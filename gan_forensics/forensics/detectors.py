@@ -189,7 +189,7 @@ class SpectralDetector:
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse images [h, w, c] that `score` would refuse for their size (ValueError)."""
         if self.tiles is not None:
-            return tiles.check_sides(*shape[:2], self.tiles.side)
+            return tiles.check_sides(shape[0], shape[1], self.tiles.side)
         self._check_size(self.preprocessing.shape(shape))
 
     def _check_size(self, shape: tuple[int, ...]) -> None:

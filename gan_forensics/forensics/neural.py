@@ -201,7 +201,7 @@ class NeuralDetector:
         So are those that take more memory than there is (`canvases.check_memory`).
         """
         if self.tiles is not None:
-            return tiles.check_sides(*shape[:2], self.tiles.side)
+            return tiles.check_sides(shape[0], shape[1], self.tiles.side)
         shape = self.preprocessing.shape(shape)
         if (only := getattr(self.network, "side", None)) and shape[:2] != (only, only):
             raise ValueError(

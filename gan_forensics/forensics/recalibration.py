@@ -11,52 +11,44 @@ An offset of the photographs alone would not do: the further down, the less they
 generated images are moved by the same offset, and hold against it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
 from gan_forensics.forensics.calibration import (
+    Calibration,
     Rate,
     Tier,
     measured_rate,
     smallest_calibration_set,
-    weighted_threshold,
 )
 from gan_forensics.forensics.calibrators import FEWEST, Calibrator, fit_calibrator
+from gan_forensics.forensics.cross_fitting import (
+    Class,
+    both_of,
+    cross_fitted,
+    half_of_groups,
+    halves,
+    known_of,
+    threshold_of,
+)
 from gan_forensics.forensics.evidence import CARRIER_OF, costs_of, separation_of
-from gan_forensics.forensics.likelihood_ratios import cllr, group_weights
+from gan_forensics.forensics.format_audit import seen
+from gan_forensics.forensics.likelihood_ratios import cllr
+from gan_forensics.forensics.tiles import tile_threshold
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
     from gan_forensics.forensics.validation import NewScores
 
-Scores = Float64[np.ndarray, " n"]
+# The share of false alarms that a detector aims at whose threshold was set on no images.
+TARGET = 0.05
+# How calibrators were recalibrated of which there are none.
+NONE = "none"
 # Offsets that are tried: a grid over the spread of all scores, then finer ones around the best.
 _COARSE, _FINE, _TIMES = 201, 21, 2
-
-
-class Class(NamedTuple):
-    """Scores of one class and their groups, each image its own where it has no other."""
-
-    scores: Scores
-    groups: np.ndarray
-
-    def part(self, chosen: np.ndarray) -> "Class":
-        """Those of some rows."""
-        return Class(self.scores[chosen], self.groups[chosen])
-
-    @property
-    def weights(self) -> Scores:
-        """So that every group counts one."""
-        return group_weights(self.groups)
-
-    @property
-    def votes(self) -> int:
-        """How many groups there are."""
-        return len(np.unique(self.groups))
 
 
 @dataclass(frozen=True)
@@ -130,10 +122,15 @@ def recalibrated(
     """A detector whose calibrators and threshold suit new photographs.
 
     The threshold is set anew on the photographs where they are enough to bound the false alarms
-    that the detector aims at; otherwise it moves by the offset.
+    that the detector aims at; otherwise it moves by the offset. Without calibrators photographs
+    alone set the threshold, and there are no likelihood ratios. How often the photographs are
+    called generated is measured by halves (`cross_fitting`).
+
+    Of a detector with tiles also the threshold of tiles is set, and the files that it has seen are
+    from now on those of the photographs.
 
     Args:
-        detector: as it was fitted.
+        detector: as it was fitted, or as `tiles.tiled` made it.
         new: `score_new` of photographs, maybe of generated images too; without these the reference
             scores of the detector's calibrators stand for them.
         refit: fit the calibrators anew; else move the present ones by an offset.
@@ -141,7 +138,7 @@ def recalibrated(
 
     Raises:
         ValueError: in one line, for too few images or scores that are all the same; for a detector
-            without calibrator where one would be moved, or without generated images.
+            without calibrator and generated images alone of new ones, or the other way round.
 
     Example:
         >>> recalibrated(detector, new).changes[0].saved  # doctest: +SKIP
@@ -149,6 +146,9 @@ def recalibrated(
     """
     check_movable(detector, refit=refit, fakes=len(new.scores) > 1)
     calibrators, changes, tiers = dict(detector.calibrators), [], []
+    calibration = detector.calibration or Calibration(0, 0, 0, None, TARGET, seed)
+    by_halves: dict[str, list[Calibrator]] = {}
+    of_group = half_of_groups(new, seed)
     moved = 0.0
     for tier in CARRIER_OF:
         old = detector.calibrators.get(tier)
@@ -158,31 +158,69 @@ def recalibrated(
         _check_enough(classes, tier, refit)
         fit = _refitted(seed) if refit else _moved(old)
         made = fit(*classes)
-        change, known = _measured(tier, made, old, classes, fit, seed)
+        parts = halves(classes, seed, of_group if tier != "clean" else None)
+        by_halves[tier] = [
+            fit(*(of.part(h != half) for of, h in zip(classes, parts, strict=True)))
+            for half in (0, 1)
+        ]
+        change, known = _measured(tier, made, old, classes, parts, by_halves[tier])
         calibrators[tier] = made
         changes.append(change)
         tiers.append(known)
         if tier == "clean" and old is not None:
             # Of a refitted calibrator the offset is what the old one would have needed.
             moved = (_moved(old)(*classes) if refit else made).offset - old.offset
-    calibration = detector.calibration
-    threshold, votes = detector.threshold + moved, None
-    if calibration is not None:
-        found = _threshold(detector, new, calibration.target)
-        threshold, votes = (threshold, None) if found is None else found
-        calibration = replace(calibration, measured=(), tiers=tuple(tiers))
-        if votes is not None:
-            groups = votes if new.groups else None
-            n = len(_known(new, "clean", 0).scores)
-            calibration = replace(calibration, n_calibration=n, groups=groups)
-    made = replace(detector, threshold=threshold, calibration=calibration, calibrators=calibrators)
-    real = _known(new, "clean", 0)
-    above = measured_rate(real.scores > detector.threshold, real.groups if new.groups else None)
-    return Recalibrated(made, changes, votes is not None, above)
+    real = {tier: known_of(new, tier, 0) for tier in CARRIER_OF if tier not in new.unfit}
+    found = threshold_of(detector, real, calibration.target)
+    if found is None and (detector.tiles is not None or not changes):
+        groups = " in groups of their own" if new.groups else ""
+        raise ValueError(
+            f"{real['clean'].votes} photographs{groups} are too few to set a threshold for "
+            f"{calibration.target:g} false alarms: give at least "
+            f"{smallest_calibration_set(calibration.target)}"
+        )
+    on_halves = cross_fitted(detector, new, by_halves, target=calibration.target, seed=seed)
+    calibration = replace(
+        calibration,
+        measured=on_halves.measured,
+        tiers=tuple(
+            replace(known, outcomes=on_halves.outcomes.get(known.name, ())) for known in tiers
+        ),
+        alarms=on_halves.alarms,
+    )
+    if found is not None:
+        calibration = replace(
+            calibration,
+            n_calibration=len(real["clean"].scores),
+            groups=found[1] if new.groups else None,
+        )
+    made = replace(
+        detector,
+        threshold=detector.threshold + moved if found is None else found[0],
+        calibration=calibration,
+        calibrators=calibrators,
+        **_of_tiles(detector, new, calibration.target),
+    )
+    clean = real["clean"]
+    above = measured_rate(clean.scores > detector.threshold, clean.groups if new.groups else None)
+    return Recalibrated(made, changes, found is not None, above)
+
+
+def _of_tiles(detector: "Detector", new: "NewScores", target: float) -> dict[str, Any]:
+    """What a detector with tiles has beside: their threshold, and the files that it has seen."""
+    if detector.tiles is None:
+        return {}
+    name = next(iter(new.scores))
+    groups = None if new.groups is None else np.asarray(new.groups[name])
+    limit = tile_threshold(new.tiles or [], groups, false_alarms=target)
+    facts = {key: value for key, value in detector.facts.items() if key != "seen"}
+    if headers := (new.headers or {}).get(name):
+        facts["seen"] = asdict(seen(headers, by_class=True))
+    return {"tiles": replace(detector.tiles, threshold=limit), "facts": facts}
 
 
 def check_movable(detector: "Detector", *, refit: bool, fakes: bool) -> None:
-    """Refuse a detector without calibrators, except where one can be fitted.
+    """Refuse a detector without calibrators, except for photographs alone, or to fit one.
 
     Args:
         detector: that is to be recalibrated.
@@ -192,12 +230,12 @@ def check_movable(detector: "Detector", *, refit: bool, fakes: bool) -> None:
     Raises:
         ValueError: saying what to give.
     """
-    if detector.calibrators or (refit and fakes):
+    if detector.calibrators or refit == fakes:
         return
     raise ValueError(
         f"{detector.name} has no calibrator that could be moved, and keeps no scores of generated "
-        "images: fit one on photographs and generated images (--refit --fake), or fit the detector "
-        "again (`gan-forensics detect fit`)"
+        "images: fit one on photographs and generated images (--refit --fake), give photographs "
+        "alone, which set the threshold, or fit the detector again (`gan-forensics detect fit`)"
     )
 
 
@@ -214,25 +252,13 @@ def _check_enough(classes: tuple[Class, Class], tier: str, refit: bool) -> None:
             )
 
 
-def _known(new: "NewScores", tier: str, place: int) -> Class:
-    """Images of a source that have a score."""
-    name = list(new.scores)[place]
-    scores = new.in_tier(tier)[name]
-    if new.groups is None:
-        groups = np.array([f"{name} {row}" for row in range(len(scores))], object)
-    else:
-        groups = np.array([str(group) for group in new.groups[name]], object)
-    return Class(scores, groups).part(~np.isnan(scores))
-
-
 def _classes(new: "NewScores", tier: str, old: Calibrator | None) -> tuple[Class, Class]:
     """Photographs, and generated images: the new ones, or else those that the detector keeps."""
-    real = _known(new, tier, 0)
-    fakes = [_known(new, tier, place) for place in range(1, len(new.scores))]
-    if not fakes:
-        assert old is not None
-        return real, _stored(old)
-    return real, Class(*(np.concatenate(parts) for parts in zip(*fakes, strict=True)))
+    real, *fakes = both_of(new, tier)
+    if fakes:
+        return real, fakes[0]
+    assert old is not None
+    return real, _stored(old)
 
 
 def _stored(calibrator: Calibrator) -> Class:
@@ -294,16 +320,14 @@ def _measured(
     made: Calibrator,
     old: Calibrator | None,
     classes: tuple[Class, Class],
-    fit: Fit,
-    seed: int,
+    parts: Sequence[np.ndarray],
+    by_halves: Sequence[Calibrator],
 ) -> tuple[Change, Tier]:
     """Cllr_cal before and after; after by cross-fitting: each half by what the other made."""
     weights = classes[0].weights, classes[1].weights
     ratios = [np.empty(len(of.scores)) for of in classes]
-    halves = _halves(classes, seed)
-    for half in (0, 1):
-        other = fit(*(of.part(h != half) for of, h in zip(classes, halves, strict=True)))
-        for found, of, h in zip(ratios, classes, halves, strict=True):
+    for half, other in enumerate(by_halves):
+        for found, of, h in zip(ratios, classes, parts, strict=True):
             found[h == half] = other.log10_lr(of.scores[h == half])
     after: dict[str, Any] = costs_of((ratios[0], ratios[1]), weights)
     before = None
@@ -317,37 +341,13 @@ def _measured(
     return change, known
 
 
-def _halves(classes: tuple[Class, Class], seed: int) -> list[np.ndarray]:
-    """0 or 1 for each image of either class, the same in a group, of one class or of both."""
-    rng = np.random.default_rng(seed)
-    half_of: dict[Any, int] = {}
-    for of in classes:
-        fresh = [group for group in dict.fromkeys(of.groups) if group not in half_of]
-        half_of |= {fresh[k]: place % 2 for place, k in enumerate(rng.permutation(len(fresh)))}
-    return [np.array([half_of[group] for group in of.groups]) for of in classes]
-
-
-def _threshold(detector: "Detector", new: "NewScores", target: float) -> tuple[float, int] | None:
-    """The threshold that new photographs set, and how many groups of them; None for too few.
-
-    Of a robust detector the strictest over the tiers, as its carriers set it before.
-    """
-    tiers = [tier for tier in CARRIER_OF if tier not in new.unfit]
-    tiers = tiers if detector.facts.get("robust") else ["clean"]
-    real = [_known(new, tier, 0) for tier in tiers]
-    if min(of.votes for of in real) < smallest_calibration_set(target):
-        return None
-    thresholds = [weighted_threshold(of.scores, of.weights, false_alarms=target) for of in real]
-    return max(thresholds), real[0].votes
-
-
 def record_of(
     detector: "Detector", made: Recalibrated, *, refit: bool, sources: Mapping[str, str]
 ) -> dict[str, Any]:
     """What a recalibrated detector's facts keep: of which file it was made, on what, and how."""
     return {
         "from": detector.sha256,
-        "how": "refitted" if refit else "moved",
+        "how": ("refitted" if refit else "moved") if made.changes else NONE,
         "threshold": "set anew" if made.set_anew else "moved",
         "sources": dict(sources),
         "tiers": {

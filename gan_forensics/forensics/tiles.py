@@ -100,8 +100,10 @@ def tiled(detector: "Detector") -> "Detector":
         >>> rng = np.random.default_rng(0)
         >>> real, fake = (rng.integers(0, top, (100, 16, 16, 3), np.uint8) for top in (200, 256))
         >>> detector = tiled(fit_detector(real, fake, features="dct", classifier="logistic"))
-        >>> detector.tiles.side, detector.score(rng.integers(0, 256, (2, 90, 70, 3), np.uint8)).shape
-        (16, (2,))
+        >>> detector.tiles.words
+        'at most 16 tiles of 16x16'
+        >>> detector.score(rng.integers(0, 256, (2, 90, 70, 3), np.uint8)).shape
+        (2,)
     """
     if detector.tiles is not None:
         raise ValueError(f"{detector.name} looks at tiles already ({detector.tiles.words})")
@@ -243,7 +245,7 @@ def scores_by_image(detector: "Detector", source: Source) -> list[Float64[np.nda
             with file_named(source, row):
                 image = source[row]["image"]
                 detector.check_shape(image.shape)
-            at = places(*image.shape[:2], tiling)
+            at = places(image.shape[0], image.shape[1], tiling)
             counts.append(len(at))
             yield from _cut(image, at, tiling.side)
 
@@ -264,11 +266,9 @@ def aggregate(of_tiles: Float64[np.ndarray, " k"]) -> float:
 
 def looked_at(detector: "Detector", image: Pixels) -> UInt8[np.ndarray, "_h _w _c"]:
     """The tiles that are not flat, one below the other; the first where all are flat."""
-    side = _tiling(detector).side
-    seen = [
-        detector.untiled.view(tile)
-        for tile in _cut(image, places(*image.shape[:2], _tiling(detector)), side)
-    ]
+    tiling = _tiling(detector)
+    at = places(image.shape[0], image.shape[1], tiling)
+    seen = [detector.untiled.view(tile) for tile in _cut(image, at, tiling.side)]
     telling = [tile for tile, empty in zip(seen, flat(seen), strict=True) if not empty]
     return np.concatenate(telling or seen[:1])
 

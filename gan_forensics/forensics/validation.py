@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from gan_forensics.data import as_source
+from gan_forensics.data import Header, Rows, as_source, read_header
+from gan_forensics.data.account import files
 from gan_forensics.forensics.calibration import Rate, measured_rate
 from gan_forensics.forensics.calibrators import Calibrator
 from gan_forensics.forensics.evidence import CARRIER_OF, evidence_of
 from gan_forensics.forensics.likelihood_ratios import Weights, devpav, group_weights
 from gan_forensics.forensics.measure import Scored, score_source
+from gan_forensics.forensics.tiles import scores_by_image
 from gan_forensics.forensics.verdicts import VERDICTS, basis_of, verdict_rates
 
 if TYPE_CHECKING:
@@ -77,6 +79,9 @@ class NewScores(NamedTuple):
         known: by source, how many more images there were, which the detector's calibrators were
             fitted on.
         unfit: by tier, why the detector does not take images of it.
+        headers: of the files of each source that is of files.
+        tiles: of a detector with tiles the scores of those of each photograph, as it is; NaN for
+            flat ones.
 
     Example:
         >>> new = NewScores({"photographs": np.zeros((3, 5))}, None, {}, {})
@@ -88,6 +93,8 @@ class NewScores(NamedTuple):
     groups: Mapping[str, np.ndarray] | None
     known: Mapping[str, int]
     unfit: Mapping[str, str]
+    headers: Mapping[str, Sequence[Header]] | None = None
+    tiles: Sequence[Float64[np.ndarray, " _k"]] | None = None
 
     def in_tier(self, tier: str) -> dict[str, Float64[np.ndarray, " n"]]:
         """The scores of every source in a tier."""
@@ -118,7 +125,8 @@ def score_new(
         {'photographs': 0, 'dcgan': 0}
     """
     unfit: dict[str, str] = {}
-    scores, of, known = {}, {}, {}
+    scores, of, known, headers = {}, {}, {}, {}
+    of_tiles: list[np.ndarray] | None = None
     reference = detector.calibrators.get("clean")
     for place, (name, images) in enumerate(sources.items()):
         source = as_source(images)
@@ -140,8 +148,12 @@ def score_new(
         scores[name], known[name] = found[:, ~seen], int(seen.sum())
         if groups is not None:
             of[name] = np.asarray(groups[place])[~seen]
+        if paths := files(source):
+            headers[name] = [read_header(p) for p, s in zip(paths, seen, strict=True) if not s]
+        if detector.tiles is not None and not place:
+            of_tiles = scores_by_image(detector, Rows(source, np.flatnonzero(~seen)))
     tiers = {tier: unfit[carrier] for tier, carrier in CARRIER_OF.items() if carrier in unfit}
-    return NewScores(scores, None if groups is None else of, known, tiers)
+    return NewScores(scores, None if groups is None else of, known, tiers, headers, of_tiles)
 
 
 def check_calibrated(detector: "Detector") -> None:

@@ -62,9 +62,10 @@ def verdict_of(
 ) -> tuple[str, str]:
     """The verdict of a score and, where it is *unsure*, why.
 
-    *unsure* where the file is unlike those that threshold and LR rest on, where an LR lies between 1/2 and 2 (inconclusive), where the threshold and the LR point
-    to different sides, or where a carrier moves the score across the threshold; else *generated*
-    above the threshold, *photograph* at or below it.
+    *unsure* where the file is unlike those that threshold and LR rest on, where an LR lies between
+    1/2 and 2 (inconclusive), where the threshold and the LR point to different sides, or where a
+    carrier moves the score across the threshold; else *generated* above the threshold, *photograph*
+    at or below it.
 
     Args:
         score: higher = more likely generated.

@@ -24,8 +24,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _CLOSED = (
-    "this page opens at the address that gan-forensics inspect printed, in one browser; for another "
-    "one start it anew"
+    "this page opens at the address that gan-forensics inspect printed, in one browser: start it "
+    "anew for another one"
 )
 
 

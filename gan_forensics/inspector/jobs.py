@@ -15,10 +15,13 @@ from typing import Any
 
 from gan_forensics.data.budget import MOST_BYTES
 from gan_forensics.files import shown
+from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Opened, Tools
 from gan_forensics.inspector.inspection import Inspection, opened, received, work_off
 from gan_forensics.inspector.stages import FIRST, LATER
 
+# Images of a session, bytes of them and of their pictures, images that wait, and lines.
+MOST_IMAGES, MOST_CONTENT, MOST_WAITING, MOST_NOTICES = 200, 2**30, 16, 20
 # What is waited for at the page comes first.
 _REGION, _FIRST, _LATER = range(3)
 
@@ -35,11 +38,11 @@ class Limits:
         notices: lines that are kept.
     """
 
-    images: int = 200
+    images: int = MOST_IMAGES
     file: int = MOST_BYTES
-    content: int = 2**30
-    waiting: int = 16
-    notices: int = 20
+    content: int = MOST_CONTENT
+    waiting: int = MOST_WAITING
+    notices: int = MOST_NOTICES
 
 
 @dataclass(eq=False)
@@ -94,9 +97,11 @@ class Jobs:
         self._thread.start()
 
     def stop(self) -> None:
-        """End once the stage that is worked on is done; a caller does not wait for that."""
+        """End once the stage that is worked on is done, which is waited for, but not for long."""
         self._stopped = True
         self._put(-1, lambda: None)
+        if self._thread.is_alive():
+            self._thread.join(2)
 
     def receive(self, content: bytes, name: str, *, pasted: bool = False) -> int:
         """Take in an image; where that makes too many, the oldest go.
@@ -196,7 +201,10 @@ class Jobs:
             _, _, work = self._queue.get()
             if self._stopped:
                 return
-            work()
+            try:
+                work()
+            except Exception as error:  # The others are looked at all the same.
+                self.notice(failure_of("inspector", error).text)
 
     def _look_first(self, number: int) -> None:
         if held := self.get(number):

@@ -60,7 +60,7 @@ def section(inspection: Inspection, stage: str, *, served: bool, private: bool) 
             return fragment(finding, picture=picture, served=served, id=id, private=private)
         # The other stages are shown all the same.
         except Exception as failed:
-            error = f"{stage}: found, but cannot be shown: {failure_of('its page', failed).text}"
+            error = f"{stage}: what was found cannot be shown ({failure_of('page', failed).text})"
     return rendered("error.html", stage=stage, error=error) if error else Markup()
 
 

@@ -8,7 +8,6 @@ import contextlib
 import secrets
 import socket
 import threading
-import time
 import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -29,10 +28,12 @@ from gan_forensics.inspector.gate import Gate
 from gan_forensics.inspector.jobs import Held, Jobs, Limits
 from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
+from gan_forensics.inspector.report import report_html, report_json
 from gan_forensics.inspector.stages import FIRST, LATER
 
-# Bytes of a request that is no image, characters of a name, and seconds that a page waits for news.
-MOST_WORDS, MOST_NAME, PATIENCE = 2**14, 1000, 10.0
+# Bytes of a request that is no image, and characters of a name.
+MOST_WORDS, MOST_NAME = 2**14, 1000
+# Seconds until it is looked again whether an image can be taken in.
 _PAUSE = 0.05
 
 
@@ -66,7 +67,9 @@ def application(
         Route("/images/{number:int}/report.{kind}", page.report),
         Route("/report.{kind}", page.report),
     ]
-    app = Starlette(routes=routes, lifespan=page.living)
+    app = Starlette(
+        routes=routes, lifespan=page.living, exception_handlers={Exception: page.failed}
+    )
     rules = f"{policy(served=True)}; frame-ancestors 'none'"
     return Gate(app, token=token, port=port, policy=rules)
 
@@ -97,16 +100,28 @@ def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[
         tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
         if browser:
             webbrowser.open(address)
-        config = uvicorn.Config(
-            application(tools, token=token, port=port, named=named),
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            timeout_graceful_shutdown=1,
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+        app = application(tools, token=token, port=port, named=named)
+        with contextlib.suppress(KeyboardInterrupt):  # Nothing else ends it.
+            running(app).run(sockets=[listening])
+
+
+def running(app: Gate) -> uvicorn.Server:
+    """What serves the page: nothing is logged, no header tells who answers.
+
+    Args:
+        app: the application.
+    """
+    config = uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType]
+        access_log=False,
+        log_config=None,
+        log_level="critical",
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
 
 
 class _Page:
@@ -130,39 +145,37 @@ class _Page:
             self.stopping.set()
             self.jobs.stop()
 
+    def failed(self, request: Request, error: Exception) -> Response:
+        """What is wrong with this program, in a line."""
+        return _problem(500, failure_of(request.url.path, error).text)
+
     def start(self, _: Request) -> Response:
         """The page itself; what it shows comes by `state`."""
         most = self.jobs.limits
         return HTMLResponse(rendered("page.html", served=True, title="Inspector", most=most))
 
-    async def state(self, request: Request) -> Response:
-        """What changed since a version, as soon as something did."""
-        since, end = _number(request.query_params.get("since")), time.monotonic() + PATIENCE
-        while self.jobs.version <= since and time.monotonic() < end:
-            await asyncio.sleep(_PAUSE)
-        return JSONResponse(await run_in_threadpool(self.changes, since))
-
-    def changes(self, since: int) -> dict[str, Any]:
+    def state(self, request: Request) -> Response:
         """What a page that knows the state up to a version has to show anew."""
-        jobs = self.jobs
+        jobs, since = self.jobs, _number(request.query_params.get("since"))
         version, every = jobs.now()
         images = [h.inspection for h in every]
-        return {
+        found = {
             "version": version,
-            "images": [self.change(h, since, len(every) == 1) for h in every],
+            "images": [self.change(h, since, h is every[0]) for h in every],
             "first": sum(len(i.worked) >= len(FIRST) and bool(i.worked) for i in images),
             "done": sum(i.done for i in images),
             "coming": jobs.coming,
             "notices": [line for at, line in [*jobs.notices] if at > since],
         }
+        return JSONResponse(found)
 
-    def change(self, held: Held, since: int, alone: bool) -> dict[str, Any]:
+    def change(self, held: Held, since: int, opened: bool) -> dict[str, Any]:
         """The parts of an image that changed since a version; all of one that is new."""
         image, changed = held.inspection, {**held.changed}
         found: dict[str, Any] = {"number": image.number}
         how: Any = {"served": True, "private": True}
         if changed["all"] > since:
-            found["all"] = article(image, **how, opened=alone, regions=self.regions())
+            found["all"] = article(image, **how, opened=opened, regions=self.regions())
             return found
         parts = {name for name, at in changed.items() if at > since}
         slots = {name: section(image, name, **how) for name in (*FIRST, *LATER) if name in parts}
@@ -214,8 +227,8 @@ class _Page:
         most = self.jobs.limits.images
         if len(named) > most:
             self.jobs.notice(
-                f"the first {most} of {len(named):,} images are opened: the page holds no more; for "
-                "all of them there is gan-forensics inspect --no-browser"
+                f"the first {most} of {len(named):,} images are opened: the page holds no more; "
+                "for all of them there is gan-forensics inspect --no-browser"
             )
         named = named[:most]
         self.jobs.expect(len(named))
@@ -258,7 +271,7 @@ class _Page:
         try:
             box = parse_json(await _body(request, MOST_WORDS) or b"", "region")
             box = {place: int(box[place]) for place in places}
-        except (ValueError, TypeError, KeyError):
+        except (ArithmeticError, ValueError, TypeError, KeyError):
             return _problem(400, "a region is left, top, width and height, in pixels")
         tools = self.jobs.tools
         try:
@@ -280,8 +293,6 @@ class _Page:
 
     def report(self, request: Request) -> Response:
         """The report of an image, or of all, to be saved."""
-        from gan_forensics.inspector.report import report_html, report_json
-
         kinds = {"html": (report_html, "text/html"), "json": (report_json, "application/json")}
         number, kind = request.path_params.get("number"), request.path_params["kind"]
         inspections = self.jobs.inspections(number)

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.files import listed, shown
+from gan_forensics.forensics.format_audit import SIZES
 from gan_forensics.forensics.likelihood_ratios import INCONCLUSIVE, VERBAL_SCALE
+from gan_forensics.forensics.recalibration import NONE
 from gan_forensics.report.blocks import Facts, Section, Table
 from gan_forensics.report.figures import is_number
 
@@ -71,7 +73,7 @@ def six_questions(
         "Which generators and carriers were covered?": _covered(calibration, facts),
         "How was it calibrated?": _calibrated(calibration, calibrators, false_alarms),
         "What does re-encoding do to it?": _reencoded(calibration, false_alarms),
-        "How often does it err?": _errors(plain, false_alarms),
+        "How often does it err?": _errors(plain, calibration, facts, false_alarms),
     }
     blocks: list[Any] = [Facts(answers)]
     if calibration and calibration.tiers:
@@ -98,6 +100,32 @@ def wording_scale() -> Table:
     )
 
 
+def own_alarms(calibration: "Calibration | None") -> list[str]:
+    """How often photographs that a detector was recalibrated on are called generated, in lines.
+
+    Of all of them as they are, by size class, and by further tiers; none where it was not measured.
+
+    Example:
+        >>> own_alarms(None)
+        []
+    """
+    known = calibration.alarms if calibration else ()
+    lines = []
+    for tier in dict.fromkeys(one.tier for one in known):
+        of = {one.among: one.called for one in known if one.tier == tier}
+        if tier == "clean":
+            lines.append(
+                f"of the {of[''].n} photographs that it was recalibrated on it calls "
+                f"{of[''].words} generated: each half judged by what the other half set"
+            )
+            sizes = [f"{of[name].words} of those of {name}" for name in SIZES if name in of]
+            if len(sizes) > 1:
+                lines.append(f"by their longer side: {listed(sizes, between='; ')}")
+        else:
+            lines.append(f"of the same photographs after {tier_words(tier)}: {of[''].words}")
+    return lines
+
+
 def unmeasured(false_alarms: float) -> str:
     """That the verdicts aim at another share of false alarms than what rates were measured at."""
     return (
@@ -106,14 +134,21 @@ def unmeasured(false_alarms: float) -> str:
     )
 
 
-def _errors(plain: "Measured | None", false_alarms: float | None) -> str:
-    if plain is None:
-        return "Not measured."
+def _errors(
+    plain: "Measured | None",
+    calibration: "Calibration | None",
+    facts: Mapping[str, Any],
+    false_alarms: float | None,
+) -> str:
     other = "" if false_alarms is None else f"{unmeasured(false_alarms)}. {_OWN} only: "
+    own = "".join(f" {line[:1].upper()}{line[1:]}." for line in own_alarms(calibration))
+    if plain is None:
+        return f"{other}{own.lstrip()}" if own else "Not measured."
+    when = "recalibrated, each half by the other" if facts.get("recalibrated") else "fitted"
     return (
-        f"{other}When it was fitted, on images that nothing was fitted to, as they are: "
+        f"{other}When it was {when}, on images that nothing was fitted to, as they are: "
         f"{plain.false_alarms.words} of photographs called generated; {_missed(plain)} of "
-        "generated images not called so. By the way that an image came: below."
+        f"generated images not called so. By the way that an image came: below.{own}"
     )
 
 
@@ -152,8 +187,14 @@ def _recalibrated(facts: Mapping[str, Any]) -> Iterator[str]:
         known = one if isinstance(one, Mapping) else {}
         sources = known.get("sources")
         names = [shown(name) for name in sources.values()] if isinstance(sources, Mapping) else []
+        how = known.get("how", "changed")
+        calibrators = (
+            "It has no calibrators, and its threshold was"
+            if how == NONE
+            else f"Its calibrators were {shown(how)} since, and its threshold"
+        )
         yield (
-            f"Its calibrators were {shown(known.get('how', 'changed'))} since, and its threshold "
+            f"{calibrators} "
             f"{shown(known.get('threshold', 'changed'))}, on images from "
             f"{listed(names) if names else 'unknown sources'} (of the detector with SHA-256 "
             f"{shown(known.get('from', 'unknown'))})."

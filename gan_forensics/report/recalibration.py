@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_forensics.files import listed, shown
+from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.recalibration import Change, Recalibrated
 from gan_forensics.report.blocks import Facts, Section, Table
-from gan_forensics.report.evidence import NO_SEPARATION, six_questions, tier_words
+from gan_forensics.report.evidence import NO_SEPARATION, own_alarms, six_questions, tier_words
 from gan_forensics.report.html import write_report
 
 if TYPE_CHECKING:
@@ -15,14 +16,38 @@ if TYPE_CHECKING:
 
 
 def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
-    """What changed in each tier, where the threshold is now, and whether it is worth it."""
+    """What changed in each tier, where the threshold is now, and whether it is worth it.
+
+    Args:
+        old: the detector as its file has it.
+        made: what was made of it, or of it with tiles.
+        refit: whether its calibrators were fitted anew.
+    """
     lines = [f"{one.tier}: {_said(one, refit)}" for one in made.changes]
-    how = "set anew on the photographs" if made.set_anew else "moved by the offset"
-    now = made.detector.threshold
-    lines.append(
-        f"threshold: {old.threshold:.4g} before, which {made.above.words} of these photographs "
-        f"exceed; {now:.4g} now, {how}"
-    )
+    now, calibration = made.detector.threshold, made.detector.calibration
+    assert calibration is not None
+    tiles = None if old.tiles else made.detector.tiles
+    if tiles is not None:
+        lines.append(
+            f"it scores whole photographs by {tiles.words}: their upper quartile; "
+            f"threshold {now:.4g}, set on {calibration.n_calibration} photographs"
+        )
+    else:
+        how = "set anew on the photographs" if made.set_anew else "moved by the offset"
+        lines.append(
+            f"threshold: {old.threshold:.4g} before, which {made.above.words} of these photographs "
+            f"exceed; {now:.4g} now, {how}"
+        )
+    least = 2 * smallest_calibration_set(calibration.target)
+    lines += own_alarms(calibration) or [
+        "how often it calls your photographs generated was not measured: each half has to set a "
+        f"threshold for {100 * calibration.target:g} % false alarms, which takes {least} of them"
+    ]
+    if not made.changes:
+        only = "advice: use the new detector: its threshold is that of your photographs"
+        return [*lines, f"{only}; it has no likelihood ratios, which take --fake --refit too"]
+    if tiles is not None:
+        return [*lines, "advice: use the new detector for photographs of at least a tile"]
     if made.saved:
         better = f"its LRs are better in {listed(made.saved)}"
         if made.worse:
@@ -65,13 +90,13 @@ def recalibration_page(
         said: what was done and left out, a paragraph each.
         record: what the detector's facts keep of it.
     """
-    rows = [
+    saved = _table([
         [
             tier_words(one.tier), one.n_real, one.n_fake, one.offset,
             *([one.before, one.after, one.saved] if one.separates else [NO_SEPARATION] * 3),
         ]
         for one in changes
-    ]  # fmt: skip
+    ])  # fmt: skip
     facts = {
         "made of the detector with SHA-256": record["from"],
         "calibrators": record["how"],
@@ -83,7 +108,8 @@ def recalibration_page(
         title="A detector recalibrated to other photographs",
         lead=f"{detector.name}. {said[0]}." if said else detector.name,
         sections=[
-            Section("What it saved", [*said, _table(rows)]),
+            Section("What it saved", [*said, *([saved] if changes else [])]),
+            *_own(detector),
             six_questions(
                 "Photographs that the detector was recalibrated on, by halves.",
                 calibration=detector.calibration,
@@ -93,6 +119,23 @@ def recalibration_page(
             Section("How it was made", [Facts(facts)]),
         ],
     )
+
+
+def _own(detector: "Detector") -> list[Section]:
+    """How often the photographs are called generated, by tier and by kind of file."""
+    known = detector.calibration.alarms if detector.calibration else ()
+    if not known:
+        return []
+    rows = [
+        [tier_words(one.tier), one.among or "all", one.called.n, one.called.words] for one in known
+    ]
+    table = Table(
+        "Photographs called generated: each half of them judged by what the other half set, with "
+        "exact intervals",
+        ["images", "among", "photographs", "called generated"],
+        rows,
+    )
+    return [Section("False alarms on your photographs", [table])]
 
 
 def _table(rows: Sequence[Sequence[Any]]) -> Table:

@@ -160,9 +160,9 @@ READING = (
     "generated: that depends on all else that is known of it (its prior probability), and is given "
     "only where a prior was stated.\n\n"
     'A verdict is "generated" above the threshold of the chosen share of false alarms, and '
-    '"photograph" at or below it. It is "unsure" where the LR lies between 1/2 and 2 '
-    "(inconclusive), where the threshold and the LR contradict each other, and where a carrier "
-    "such as JPEG turns it over.\n\n"
+    '"photograph" at or below it. It is "unsure" where the file is unlike those that the detector '
+    "was fitted on, where the LR lies between 1/2 and 2 (inconclusive), where the threshold and "
+    "the LR contradict each other, and where a carrier such as JPEG turns it over.\n\n"
     "The tier, by which the calibrator is chosen, is what container and quality of the file tell, "
     'except where it is "stated": by whoever had the images scored.'
 )

@@ -127,14 +127,15 @@
     $("[data-session]").hidden = !state.images.length;
     $("[data-count]").textContent = `${state.images.length} image${state.images.length > 1 ? "s" : ""}`;
     document.body.classList.toggle("some", state.images.length > 0);
+    return busy;
   };
   const put = (image) => {
     const there = document.getElementById(`image-${image.number}`);
     if (image.all) {
       const made = document.createRange().createContextualFragment(image.all);
-      prepare(made);
       if (there) there.replaceWith(made);
       else images.append(made);
+      prepare(document.getElementById(`image-${image.number}`));
     }
     for (const [slot, html] of Object.entries(image.slots ?? {})) {
       const place = $(`[data-slot="${slot}"]`, there);
@@ -157,7 +158,7 @@
       const kept = new Set(state.images.map((image) => `image-${image.number}`));
       for (const node of [...images.children]) if (!kept.has(node.id)) node.remove();
       state.notices.forEach(notice);
-      tell();
+      await new Promise((again) => setTimeout(again, tell() ? 200 : 600));
     }
   };
   listen();

@@ -1,0 +1,1 @@
+"""What Sphinx needs besides: pages of packages and papers, results, mathematics without scripts."""

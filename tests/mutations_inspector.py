@@ -1,0 +1,80 @@
+"""Changes of the inspector's page that tests must notice; see `mutations.py`."""
+
+from tests.mutations import Mutation
+
+INSPECTOR = "gan_forensics/inspector/"
+GATE, JOBS, SERVER = f"{INSPECTOR}gate.py", f"{INSPECTOR}jobs.py", f"{INSPECTOR}server.py"
+RECORD, RENDERING, PATHS = (f"{INSPECTOR}{n}.py" for n in ("inspection", "rendering", "paths"))
+SCRIPT, LOOKS = f"{INSPECTOR}pages/inspector.js", f"{INSPECTOR}pages/inspector.css"
+TESTS, BROWSER = "tests/test_inspector_server.py", "tests/test_inspector_browser.py -k"
+
+MUTATIONS = [
+    Mutation(GATE, 'if headers.getlist("host") not in', "if headers.getlist('host') in", TESTS),
+    Mutation(GATE, 'f"127.0.0.1:{port}", f"localhost', 'f"127.0.0.1", f"localhost', TESTS),
+    Mutation(GATE, 'if changes and headers.getlist("origin") !=', "if 0 and changes !=", TESTS),
+    Mutation(GATE, "if not first and not {", "if 0 and not {", TESTS),
+    Mutation(GATE, '{"same-origin"} if changes', '{"same-origin", "none"} if changes', TESTS),
+    Mutation(GATE, '{"same-origin", "none"}', '{"same-origin", "none", "same-site"}', TESTS),
+    Mutation(GATE, "            self._token = None\n", "", TESTS),
+    Mutation(GATE, "httponly=True", "httponly=False", TESTS),
+    Mutation(GATE, 'samesite="strict"', 'samesite="lax"', TESTS),
+    Mutation(GATE, "if self._knows(headers):", "if True:", TESTS),
+    Mutation(GATE, 'return RedirectResponse("/", 303) if first', "return None if first", TESTS),
+    Mutation(GATE, "{**message, ", "message or {**message, ", TESTS),
+    Mutation(GATE, '"Cross-Origin-Opener-Policy": "same-origin"', '"X": "same-origin"', TESTS),
+    Mutation(SERVER, "if size > most:", "if False:", TESTS),
+    Mutation(SERVER, 'if _number(request.headers.get("content-length")) > most:', "if 0:", TESTS),
+    Mutation(SERVER, '.get("x-pasted") == "1"', '.get("x-pasted") == ""', TESTS),
+    Mutation(SERVER, "[:MOST_NAME]", "[:10**6]", TESTS),
+    Mutation(SERVER, "while self.jobs.full():\n                await", "if False:\n await", TESTS),
+    Mutation(SERVER, 'if changed["all"] > since:', "if True:", TESTS),
+    Mutation(SERVER, "if at > since}", "if at}", TESTS),
+    Mutation(SERVER, "named = named[:most]", "named = named[:]", TESTS),
+    Mutation(
+        SERVER, 'query_params.get("private") == "1"', 'query_params.get("private") != "1"', TESTS
+    ),
+    Mutation(SERVER, "; frame-ancestors 'none'", "", TESTS),
+    Mutation(
+        JOBS, "_REGION, _FIRST, _LATER = range(3)", "_FIRST, _REGION, _LATER = range(3)", TESTS
+    ),
+    Mutation(
+        JOBS, "_REGION, _FIRST, _LATER = range(3)", "_REGION, _FIRST, _LATER = 0, 1, 1", TESTS
+    ),
+    Mutation(JOBS, "len(self._held) > self.limits.images", "False", TESTS),
+    Mutation(JOBS, "> self.limits.content\n", "> 2**60\n", TESTS),
+    Mutation(
+        JOBS,
+        "return len(self.content) + sum(map(len, pictures))",
+        "return len(self.content)",
+        TESTS,
+    ),
+    Mutation(JOBS, "deque(maxlen=limits.notices)", "deque()", TESTS),
+    Mutation(JOBS, "if last is None or last[0] != number:", "if True:", TESTS),
+    Mutation(
+        JOBS, "getattr(held.inspection, name).copy()", "getattr(held.inspection, name)", TESTS
+    ),
+    Mutation(
+        RECORD,
+        "        except Exception as error:\n            inspection.err",
+        "        except OSError as error:\n            inspection.err",
+        TESTS,
+    ),
+    Mutation(RENDERING, "if private else {}", "", TESTS),
+    Mutation(PATHS, "    if left_out:\n", "    if False:\n", TESTS),
+    Mutation(SCRIPT, "if (layer) layer.style", "if (0) layer.style", f"{BROWSER} slider"),
+    Mutation(SCRIPT, "], true);", "], false);", f"{BROWSER} keyboard"),
+    Mutation(SCRIPT, "if (file.size > most)", "if (0)", f"{BROWSER} large"),
+    Mutation(SCRIPT, "left = clamp(left, 0, across - width);", "", f"{BROWSER} keyboard"),
+    Mutation(SCRIPT, "event.shiftKey ?", "0 ?", f"{BROWSER} keyboard"),
+    Mutation(
+        SCRIPT, 'link.search = event.target.checked ? "?private=1" : "";', "", f"{BROWSER} reports"
+    ),
+    Mutation(
+        LOOKS,
+        "\n:focus-visible { outline: 3px solid",
+        "\n:focus-visible { outline: 0 none",
+        f"{BROWSER} reached",
+    ),
+    Mutation(LOOKS, "--soft: #555b66", "--soft: #b5bbc6", f"{BROWSER} accessible"),
+    Mutation(LOOKS, "--paper: #111216", "--paper: #f5f6f8", f"{BROWSER} accessible"),
+]

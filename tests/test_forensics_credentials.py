@@ -1,0 +1,261 @@
+"""Content credentials: what holds, what does not, and that nobody is asked for anything."""
+
+import io
+import random
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("c2pa")
+
+import c2pa
+
+from gan_forensics.data.embedded import embedded
+from gan_forensics.forensics import credentials as module
+from gan_forensics.forensics import credentials_child
+from gan_forensics.forensics.credentials import Action, Ingredient, credentials, read_anchors
+from gan_forensics.forensics.source_types import source_type
+from tests.made_credentials import ANCHORS, KINDS, changed, listener, picture, signed
+
+CAMERA = signed(picture())
+
+
+def looked(content, anchors=None):
+    return credentials(content, embedded(content), anchors=anchors)
+
+
+def at_once(content, kind="JPEG", anchors=""):
+    """The same in this process, which is quicker."""
+    said = credentials_child.said(content, KINDS[kind], anchors)
+    return said["error"] if "error" in said else report(said)
+
+
+def report(said):
+    return module._credentials(module.parse_json(said["report"], "test"), "")
+
+
+def test_signed_pictures_are_trusted_where_their_issuer_is():
+    found = looked(CAMERA, ANCHORS)
+    assert (found.state, found.failed, found.reason) == ("trusted", (), "")
+    assert (found.issuer, found.signer, found.time) == ("Test Press", "Photo Desk", "")
+    assert found.generator == "Test Camera 1.0" and found.title == "a picture"
+    assert found.actions == (Action("created", "taken with a digital camera", "camera"),)
+    assert found.ingredients == () and "stds.schema-org.CreativeWork" in found.statements
+    assert found.private == {
+        "author": "Ann Oakley",
+        "serial number of the certificate": "4242",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_containers_are_looked_into(kind):
+    content = signed(picture(kind), kind)
+    assert b"c2pa" in content
+    assert at_once(content, kind, ANCHORS).state == "trusted"
+    assert at_once(content, kind).state == "unknown issuer"
+    broken = at_once(changed(content), kind, ANCHORS)
+    assert broken.state == "broken" and len(broken.failed) == 1
+
+
+def test_a_byte_of_the_pixels_breaks_them():
+    found = looked(changed(CAMERA), ANCHORS)
+    assert found.state == "broken" and found.issuer == "Test Press"
+    assert found.failed == (module._CHANGED,)
+
+
+def test_a_byte_of_the_statements_breaks_them():
+    found = at_once(changed(CAMERA, CAMERA.index(b"digitalCapture")), anchors=ANCHORS)
+    assert found.state == "broken"
+    assert "a statement was changed after signing" in found.failed
+
+
+def test_an_edited_picture_names_what_it_was_made_from():
+    generated = signed(picture(), source="trainedAlgorithmicMedia")
+    source = "compositeWithTrainedAlgorithmicMedia"
+    found = at_once(signed(picture(), parent=generated, source=source))
+    assert found.ingredients == (
+        Ingredient(
+            "before.jpg",
+            "an earlier version of the picture",
+            "intact",
+            ("made by a generative model (AI)",),
+            ("generated",),
+        ),
+    )
+    assert found.actions == (
+        Action("opened an earlier version"),
+        Action(
+            "edited", "edited with a generative model (AI)", "edited", "Editor",
+            "2026-01-02T03:04:05Z", "Removed a lamp",
+        ),
+    )  # fmt: skip
+    spoilt = at_once(signed(picture(), parent=changed(generated)))
+    assert spoilt.state == "unknown issuer"
+    assert spoilt.ingredients[0].state == f"broken: {module._CHANGED}"
+    assert at_once(signed(picture(), parent=picture())).ingredients[0].state == "it had none"
+
+
+def test_of_an_ingredient_counts_what_it_was():
+    said = {
+        (says, relationship): module._of_ingredient(says, relationship)
+        for says in ("generated", "edited", "camera", "")
+        for relationship in ("parentOf", "componentOf", "inputTo")
+    }
+    assert [each for each, what in said.items() if what == "generated"] == [
+        ("generated", "parentOf")
+    ]
+    assert [each for each, what in said.items() if what == "camera"] == [("camera", "parentOf")]
+    assert [each for each, what in said.items() if what == "edited"] == [
+        ("generated", "componentOf"), ("edited", "parentOf"), ("edited", "componentOf"),
+    ]  # fmt: skip
+
+
+def test_plain_files_have_none_and_start_no_program(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", None)
+    assert looked(picture()).state == "absent"
+    found = looked(picture("BMP"))
+    assert found.state == "not looked for" and "format" in found.reason
+
+
+def test_the_letters_alone_are_no_credentials():
+    assert looked(picture(comment=b"c2pa")).state == "absent"
+
+
+def test_without_the_library_it_is_said_how_to_come_by_it(monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    assert looked(picture()).state == "absent"
+    found = looked(CAMERA)
+    assert found.state == "not looked for"
+    assert "pip install 'gan_forensics[credentials]'" in found.reason
+
+
+def test_a_default_reader_fetches_what_a_file_names_and_ours_does_not():
+    with listener() as (address, asked):
+        content = signed(picture(), remote=f"{address}/manifest.c2pa")
+        with pytest.raises(c2pa.C2paError, match="404"):
+            c2pa.Reader("image/jpeg", io.BytesIO(content))
+        assert asked == ["/manifest.c2pa"]
+        asked.clear()
+        found = looked(content, ANCHORS)
+        assert found.state == "absent" and found.remote == f"{address}/manifest.c2pa"
+        assert "must fetch remote" in at_once(content)
+        assert asked == []
+
+
+@pytest.mark.parametrize("part", ["verify", "core"])
+def test_each_setting_alone_keeps_the_reader_from_fetching(part, monkeypatch):
+    monkeypatch.setattr(
+        credentials_child, "_SETTINGS", {"version": 1, part: credentials_child._SETTINGS[part]}
+    )
+    with listener() as (address, asked):
+        at_once(signed(picture(), remote=f"{address}/manifest.c2pa"))
+        assert asked == []
+
+
+def test_a_reader_that_would_fetch_cannot(tmp_path):
+    """Whatever becomes of the settings, the program opens no connection."""
+    source = Path(credentials_child.__file__).read_text(encoding="utf-8")
+    fetching = source.replace('"remote_manifest_fetch": False', '"remote_manifest_fetch": True')
+    fetching = fetching.replace('"allowed_network_hosts": [],', "")
+    script = tmp_path / "child.py"
+    with listener() as (address, asked):
+        content = signed(picture(), remote=f"{address}/manifest.c2pa")
+        for text in (fetching, fetching.replace("RLIMIT_NOFILE, 0", "RLIMIT_CORE, 0")):
+            assert asked == []
+            script.write_text(text, encoding="utf-8")
+            command = [sys.executable, "-P", str(script), "image/jpeg", "0"]
+            subprocess.run(command, input=content, capture_output=True, timeout=60)
+        assert asked == ["/manifest.c2pa"]
+
+
+def test_no_one_is_asked_whether_a_certificate_was_revoked():
+    with listener() as (address, asked):
+        content = signed(picture(), responder=f"{address}/revoked")
+        settings = {"verify": {"ocsp_fetch": True}, "trust": {"trust_anchors": ANCHORS}}
+        context = c2pa.Context.from_dict({"version": 1, **settings})
+        c2pa.Reader("image/jpeg", io.BytesIO(content), context=context).json()
+        assert len(asked) == 1
+        asked.clear()
+        assert at_once(content, anchors=ANCHORS).state == "trusted" and asked == []
+
+
+def test_files_that_take_hours_are_stopped(monkeypatch):
+    content = signed(picture("AVIF"), "AVIF")
+    assert looked(content).state == "unknown issuer"
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    start = time.monotonic()
+    found = looked(content + b"\0\0\0\x08free" * 300_000)
+    assert time.monotonic() - start < 10
+    assert found.state == "broken" and "stopped" in found.reason
+
+
+def test_deep_boxes_are_refused():
+    label = b"\0\0\0\x1ejumdc2as\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\x03c2pa\0"
+    size = 8 + len(label)
+    boxes = b"".join(
+        struct.pack(">L", size * number) + b"jumb" + label for number in range(10_000, 0, -1)
+    )
+    png = picture("PNG")
+    content = png[:33] + struct.pack(">L", len(boxes)) + b"caBX" + boxes + bytes(4) + png[33:]
+    found = looked(content)
+    assert found.state == "broken" and "they cannot be read" in found.reason
+
+
+def test_no_damage_makes_it_raise():
+    draw = random.Random(0)
+    start = CAMERA.index(b"jumb")
+    for _ in range(300):
+        mutated = bytearray(CAMERA)
+        for _ in range(draw.randint(1, 6)):
+            at = draw.randrange(start, start + 9000)
+            mutated[at] = draw.choice([0, 1, 127, 128, 255, draw.randrange(256)])
+        at_once(bytes(mutated))
+
+
+@pytest.mark.parametrize("odd", [
+    {"manifests": {"a": {}}, "active_manifest": "a", "validation_state": "Valid"},
+    {"manifests": {"a": {"assertions": [1, {"label": 3}, {"label": "c2pa.actions", "data": None}],
+                         "ingredients": {}, "claim_generator_info": [{"name": 1}]}},
+     "active_manifest": "a", "validation_state": "New"},
+])  # fmt: skip
+def test_reports_of_any_form_are_read(odd):
+    found = module._credentials(odd, "")
+    assert found.state == ("unknown issuer" if odd["validation_state"] == "Valid" else "broken")
+
+
+def test_reports_without_what_is_needed_are_broken(monkeypatch):
+    for said in ("{}", "[]", "no JSON", '{"manifests": {}, "active_manifest": "a"}'):
+        monkeypatch.setattr(module, "_said", lambda *_, said=said: {"report": said})
+        assert looked(CAMERA).state == "broken"
+
+
+def test_very_many_statements_are_cut():
+    action = {"action": "c2pa.edited", "description": "x" * 5000}
+    manifest = {"assertions": [{"label": "c2pa.actions", "data": {"actions": [action] * 500}}]}
+    said = {"manifests": {"a": manifest}, "active_manifest": "a", "validation_state": "Valid"}
+    found = module._credentials(said, "")
+    assert len(found.actions) == 50 and len(found.actions[0].description) == 300
+
+
+def test_anchors_are_certificates_alone(tmp_path):
+    path = tmp_path / "list.pem"
+    path.write_text("# the list\n" + ANCHORS * 2, encoding="utf-8")
+    assert read_anchors(path).count("BEGIN CERTIFICATE") == 2
+    no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    for text in ("", "rubbish", no_certificate, ANCHORS + no_certificate, ANCHORS + key):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="give a file of certificates alone"):
+            read_anchors(path)
+
+
+def test_source_types_are_told_by_address_or_code():
+    address = "https://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
+    assert source_type(address).says == "edited"
+    assert source_type("digsrctype:trainedAlgorithmicMedia").says == "generated"
+    assert source_type("http://c2pa.org/digitalsourcetype/trainedAlgorithmicData").code
+    assert source_type("http://example.org/x") == ("", "other", "http://example.org/x")

@@ -1,0 +1,377 @@
+"""The page in Debian's Chromium: every way in, every control, and nothing leaves the machine."""
+
+import contextlib
+import json
+import re
+import socket
+import sys
+import threading
+import time
+import types
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from gan_forensics.inspector import server
+from gan_forensics.inspector.findings import Tools
+from tests.browsers import CHROMIUM, needs_chromium
+from tests.inspector_stand_ins import explain, image_file, judge, look_at_file, stand_ins
+
+pytestmark = needs_chromium
+# Notes what the page's policy stopped, and whether a name ran as a script.
+WATCH = """
+window.stopped = [];
+document.addEventListener(
+  "securitypolicyviolation", (event) => window.stopped.push(event.violatedDirective));
+"""
+HOSTILE = [
+    "<img src=x onerror=window.ran=1>.png",
+    '"><script>window.ran=1</script>',
+    "../../etc/passwd",
+    "gnp.\u202eexe",
+    "x" * 3000,
+    "javascript:window.ran=1",
+]
+DETECTOR = types.SimpleNamespace(name="a stand-in", sha256="00")
+regions = pytest.mark.parametrize("tools", [Tools(detectors=(("a.npz", DETECTOR),))], ids=[""])
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(autouse=True)
+def own_stages():
+    with stand_ins():
+        yield
+
+
+@contextlib.contextmanager
+def served(tools):
+    """The address of the page, served by a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        running = server.running(server.application(tools, token="t", port=port))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}"
+        running.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def tools():
+    return Tools()
+
+
+@pytest.fixture
+def page(chromium, tools):
+    """The page, opened; at the end nothing of it was stopped, logged or sent elsewhere."""
+    with served(tools) as address:
+        context = chromium.new_context(viewport={"width": 1200, "height": 900})
+        context.set_default_timeout(15_000)
+        context.add_init_script(WATCH)
+        asked, said = [], []
+        context.on("request", lambda request: asked.append(request.url))
+        context.route(re.compile(f"^(?!{address}|data:|blob:)"), lambda route: route.abort())
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.goto(f"{address}/?token=t")
+        assert page.url == f"{address}/"
+        yield page
+        assert page.evaluate("window.stopped") == []
+        # What is refused in words, Chromium notes too.
+        assert [line for line in said if "status of 400" not in line] == []
+        assert page.evaluate("window.ran") is None
+        assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+        context.close()
+
+
+def choose(page, *given, wait=True):
+    """Choose files of these names; wait until all images are done."""
+    page.set_input_files("[data-files]", [
+        {"name": name, "mimeType": "image/png", "buffer": content} for name, content in given
+    ])  # fmt: skip
+    if wait:
+        done(page, len(given))
+
+
+def done(page, images):
+    expect(page.locator("details.image")).to_have_count(images)
+    expect(page.locator("[data-progress]")).to_be_hidden()
+
+
+def transfer(page, name, content):
+    """A DataTransfer of one file."""
+    return page.evaluate_handle(
+        """([name, bytes]) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
+          return data;
+        }""",
+        [name, [*content]],
+    )
+
+
+def test_a_chosen_file_is_shown_stage_by_stage(page):
+    choose(page, ("a.png", image_file()))
+    image = page.locator("details.image")
+    assert image.get_attribute("open") is not None
+    texts = image.inner_text()
+    places = [texts.index(words) for words in ("a.png", "The file", "The verdict", "What it used")]
+    assert places == sorted(places)
+    for picture in page.locator("img").all():
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+
+
+def test_a_dropped_file_is_shown(page):
+    data = transfer(page, "dropped.png", image_file())
+    page.dispatch_event("body", "dragover", {"dataTransfer": data})
+    expect(page.locator(".give")).to_have_class(re.compile("over"))
+    page.dispatch_event("body", "drop", {"dataTransfer": data})
+    done(page, 1)
+    assert "dropped.png" in page.inner_text("h2 >> nth=1")
+
+
+def test_a_pasted_picture_is_marked(page):
+    page.evaluate(
+        """data => document.dispatchEvent(
+          new ClipboardEvent("paste", {clipboardData: data, bubbles: true}))""",
+        transfer(page, "image.png", image_file()),
+    )
+    done(page, 1)
+    assert "pasted" in page.inner_text("details.image > summary")
+
+
+def test_a_folder_is_named(page, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(image_file())
+    page.fill("#place", str(tmp_path / "none"))
+    page.press("#place", "Enter")
+    expect(page.locator("[data-notices]")).to_contain_text("no such file")
+    page.fill("#place", str(tmp_path))
+    page.click("text=Open")
+    done(page, 2)
+    expect(page.locator("#place")).to_have_value("")
+
+
+def test_the_slider_fades_the_layer(page):
+    choose(page, ("a.png", image_file()))
+    slider, layer = page.locator("input[type=range]"), page.locator(".layer")
+    opacity = "layer => Number(getComputedStyle(layer).opacity)"
+    assert layer.evaluate(opacity) == pytest.approx(0.6)
+    slider.press("ArrowLeft")
+    assert layer.evaluate(opacity) == pytest.approx(0.59)
+    slider.fill("0")
+    assert layer.evaluate(opacity) == 0
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """The regions that were scored."""
+    asked = []
+
+    def score_region(opened, tools, left, top, width, height):
+        asked.append((left, top, width, height))
+        return {"score": 0.25}
+
+    stand_in = types.SimpleNamespace(score_region=score_region)
+    monkeypatch.setitem(sys.modules, "gan_forensics.inspector.stages_verdict", stand_in)
+    return asked
+
+
+@regions
+def test_a_region_is_picked_by_mouse(page, scored):
+    choose(page, ("a.png", image_file(side=240)))  # 256 x 240
+    box = page.locator(".plate").bounding_box()
+    page.mouse.move(box["x"] + 32, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 96, box["y"] + 60, steps=4)
+    page.mouse.move(box["x"] + 160, box["y"] + 120, steps=4)
+    page.mouse.up()
+    page.click("text=Score the region")
+    expect(page.locator("[data-result]")).to_contain_text("0.25")
+    assert np.abs(np.subtract(scored, [(32, 40, 128, 80)])).max() <= 1
+
+
+@regions
+def test_a_region_is_picked_by_keyboard(page, scored):
+    choose(page, ("a.png", image_file(side=240)))
+    page.focus(".region > summary")
+    page.keyboard.press("Enter")
+    page.focus(".frame")
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-result]")).to_contain_text("0.25")
+    page.fill("[name=left]", "9999")
+    page.press("[name=left]", "Enter")
+    expect(page.locator("[name=left]")).to_have_value("112")
+    page.wait_for_function("document.querySelector('[data-result]').textContent.includes('0.25')")
+    assert scored == [(80, 92, 144, 104), (112, 92, 144, 104)]
+
+
+def test_without_a_detector_no_region_is_offered(page):
+    choose(page, ("a.png", image_file()))
+    assert page.locator(".region, .frame, [data-plate]").count() == 0
+
+
+def test_reports_are_saved_and_open_without_the_server(page, chromium, tmp_path):
+    choose(page, ("a.png", image_file()), ("b.png", image_file()))
+    for locator, private in ((".session", False), (".session", True), ("details.image", False)):
+        tools = page.locator(f"{locator} [data-report]").first
+        if private:
+            page.check(".session [data-private]")
+        with page.expect_download() as saving:
+            tools.click()
+        path = tmp_path / saving.value.suggested_filename
+        saving.value.save_as(path)
+        text = path.read_text(encoding="utf-8")
+        assert ("47.11 N" in text) == private
+        assert ("b.png" in text) == (locator == ".session")
+    with page.expect_download() as saving:
+        page.click("text=Report as JSON")
+    assert json.loads(saving.value.path().read_text())["images"][0]["name"] == "a.png"
+    context = chromium.new_context()
+    context.add_init_script(WATCH)
+    asked = []
+    context.on("request", lambda request: asked.append(request.url))
+    report = context.new_page()
+    report.goto(path.as_uri())
+    report.locator("input[type=range]").fill("0")
+    assert report.evaluate("getComputedStyle(document.querySelector('.layer')).opacity") == "0"
+    assert report.evaluate("window.stopped") == []
+    assert report.evaluate("[...document.images].every(i => i.complete && i.naturalWidth)")
+    assert asked == [path.as_uri()]
+    context.close()
+
+
+def test_a_file_that_is_malformed_is_told_and_the_next_one_shown(page):
+    choose(page, ("broken.png", image_file()[:70]), ("fail.png", image_file()))
+    broken, failed = page.locator("details.image").all()
+    assert "no verdict possible" in broken.inner_text()
+    failed.locator("summary").first.click()
+    assert "this <b>stage</b> fails" in failed.inner_text()
+    assert "What it used" in failed.inner_text()
+
+
+def test_what_is_too_large_is_told_and_not_sent(page):
+    page.evaluate("""() => {
+      const file = new File([new Uint8Array(10)], "huge.png");
+      Object.defineProperty(file, "size", {value: 2 ** 40});
+      const event = new Event("drop");
+      event.dataTransfer = {items: [], files: [file]};
+      document.dispatchEvent(event);
+    }""")
+    expect(page.locator("[data-notices]")).to_contain_text("huge.png: not received (larger than")
+
+
+def test_fifty_files_show_progress_and_the_page_answers(page):
+    def slowly(stage):
+        return lambda opened, tools: (time.sleep(0.02), stage(opened, tools))[1]
+
+    first = {"file": slowly(look_at_file), "verdict": slowly(judge)}
+    with stand_ins(first, {"relevance": slowly(explain)}):
+        given = [(f"{n:02}.png", image_file(colour=(5 * n, 0, 0))) for n in range(50)]
+        choose(page, *given, wait=False)
+        expect(page.locator("[data-status]")).to_contain_text("of 50")
+        seen, slowest = set(), 0.0
+        while page.locator("[data-progress]").is_visible():
+            started = time.monotonic()
+            page.fill("#place", f"/{len(seen)}")
+            assert page.input_value("#place") == f"/{len(seen)}"
+            slowest = max(slowest, time.monotonic() - started)
+            seen.add(page.locator("[data-status]").text_content())
+        done(page, 50)
+    assert len(seen) > 5 and slowest < 2
+    names = [name.strip() for name in page.locator("details.image h2").all_text_contents()]
+    assert names == [name for name, _ in given]
+    page.click("text=Remove all")
+    expect(page.locator("details.image")).to_have_count(0)
+
+
+def test_hostile_names_are_text(page):
+    choose(page, *[(name, image_file()) for name in HOSTILE])
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    names = page.locator("details.image h2").all_text_contents()
+    assert names[:3] == HOSTILE[:3] and r"\u202e" in names[3] and "characters" in names[4]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("details.image script, img[src=x]").count() == 0
+
+
+def test_one_image_is_removed(page):
+    choose(page, ("a.png", image_file()), ("b.png", image_file()))
+    page.click("details.image [data-remove]")
+    expect(page.locator("details.image")).to_have_count(1)
+    assert "b.png" in page.inner_text("details.image")
+
+
+def test_the_page_says_when_its_server_is_gone(chromium):
+    with served(Tools()) as address:
+        page = chromium.new_context().new_page()
+        page.goto(f"{address}/?token=t")
+        page.wait_for_selector("[data-drop]")
+    expect(page.locator("[data-notices]")).to_contain_text("does not answer", timeout=20_000)
+    page.context.close()
+
+
+@regions
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_accessible_narrow_and_wide(page, scheme):
+    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate(axe)
+    assert violations(page) == []
+    choose(page, ("a.png", image_file(side=600)), ("fail.png", image_file()),
+           ("broken.png", image_file()[:70]))  # fmt: skip
+    page.fill("#place", "/none")
+    page.press("#place", "Enter")
+    expect(page.locator("[data-notices] li")).to_have_count(1)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for width in (1200, 400):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(page) == []
+    shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", shade))) < 60) == (scheme == "dark")
+
+
+def violations(page):
+    """What breaks the rules of WCAG 2.2 A and AA, as axe finds it."""
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate(
+        "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", rules
+    )
+    assert len(found["passes"]) > 10
+    return [
+        (one["id"], [node["target"] for node in one["nodes"]], one["help"])
+        for one in found["violations"]
+    ]
+
+
+def test_all_is_reached_by_keyboard_and_what_has_the_focus_is_seen(page):
+    choose(page, ("a.png", image_file()))
+    page.evaluate("document.activeElement.blur()")
+    seen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate("""() => {
+          const e = document.activeElement;
+          const shown = e.closest(".choose") ?? e;
+          return [e.outerHTML.slice(0, 60), getComputedStyle(shown).outlineStyle];
+        }""")
+        if name.startswith("<body"):
+            break
+        seen.append(name)
+        assert outline == "solid", name
+    for part in ("data-files", "id=\"place\"", "report.html", "data-private", "data-clear",
+                 "summary", "type=\"range\"", "data-remove"):  # fmt: skip
+        assert any(part in name for name in seen), part
