@@ -97,8 +97,6 @@ def what_remains(text: str) -> str:
     start, sections = split_sections(text)
     taken = tuple(start for starts in SECTIONS.values() for start in starts)
     rest = [f"## {head}{body}" for head, body in sections.items() if not head.startswith(taken)]
-        f"## {head}{body}" for head, body in sections.items() if not head.startswith(taken)
-    )
     pages = "\n".join(f"../docs/papers/{name}" for name in EXPERIMENTS)
     return f"{start}## Papers\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n\n{''.join(rest)}"
 
@@ -139,8 +137,8 @@ def found_results(folder: Path) -> dict[str, list[Found]]:
             found.setdefault(at[0], []).append(Found(at[1], path.parent))
     if not found:
         raise ValueError(
-            f"{shown(folder)} holds no results.json in a folder that a preset is called by, such as "
-            f"doping-smoke: run `python -m experiments.doping smoke`"
+            f"{shown(folder)} holds no results.json in a folder as presets write it, such as "
+            "doping-smoke: run `python -m experiments.doping smoke`"
         )
     return found
 
