@@ -1,4 +1,4 @@
-"""`gan-forensics inspect --no-browser`: reports of files, folders and lists, and what is refused."""
+"""`gan-forensics inspect --no-browser`: reports of files, folders and lists; what is refused."""
 
 import json
 import re
