@@ -26,7 +26,12 @@ MUTATIONS = [
     Mutation(SERVER, 'if _number(request.headers.get("content-length")) > most:', "if 0:", TESTS),
     Mutation(SERVER, '.get("x-pasted") == "1"', '.get("x-pasted") == ""', TESTS),
     Mutation(SERVER, "[:MOST_NAME]", "[:10**6]", TESTS),
-    Mutation(SERVER, "while self.jobs.full():\n                await", "if False:\n await", TESTS),
+    Mutation(
+        SERVER,
+        "while self.jobs.full():\n                await",
+        "while False:\n                await",
+        TESTS,
+    ),
     Mutation(SERVER, 'if changed["all"] > since:', "if True:", TESTS),
     Mutation(SERVER, "if at > since}", "if at}", TESTS),
     Mutation(SERVER, "named = named[:most]", "named = named[:]", TESTS),
