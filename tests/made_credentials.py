@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import c2pa
 import numpy as np
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,6 +23,7 @@ KINDS = {
     "WEBP": "image/webp",
     "TIFF": "image/tiff",
     "AVIF": "image/avif",
+    "HEIC": "image/heic",
 }
 _PEM = serialization.Encoding.PEM
 
@@ -79,7 +81,10 @@ ANCHORS = _ROOT.public_bytes(_PEM).decode()
 def picture(kind="JPEG", **options):
     file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    Image.fromarray(noise).save(file, kind, **options)
+    if kind == "HEIC":
+        pytest.importorskip("pillow_heif").from_pillow(Image.fromarray(noise)).save(file, **options)
+    else:
+        Image.fromarray(noise).save(file, kind, **options)
     return file.getvalue()
 
 

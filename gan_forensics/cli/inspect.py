@@ -111,9 +111,10 @@ class Inspect:
 
     def _tools(self) -> "Tools":
         """What images are looked at with, read from files."""
-        from gan_forensics.files import check_file_in, read_bytes, sha256_of
+        from gan_forensics.files import check_file_in, sha256_of
         from gan_forensics.forensics import load_attributor, load_detector
         from gan_forensics.forensics.attributor_scorer import AttributorScorer
+        from gan_forensics.forensics.credentials import read_anchors
         from gan_forensics.forensics.detectors import needs_weights
         from gan_forensics.forensics.spectrum_bands import load_bands
         from gan_forensics.inspector.findings import Tools
@@ -132,9 +133,7 @@ class Inspect:
         anchors = None
         if self.trust is not None:
             check_file_in(self.trust, "certificates in PEM")
-            anchors = read_bytes(self.trust, most=2**24).decode("ascii", "replace")
-            if "-----BEGIN CERTIFICATE-----" not in anchors:
-                raise ValueError(f"{shown(self.trust)}: it holds no certificate in PEM")
+            anchors = read_anchors(self.trust)
         bands = None if self.bands is None else load_bands(self.bands)
         return Tools(detectors, attributor, bands, anchors)
 

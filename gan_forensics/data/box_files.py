@@ -43,8 +43,19 @@ def check_exif(file: BinaryIO) -> None:
     Raises:
         ValueError: for too many.
     """
-    for kind, start, end in boxes(file, 0, file.seek(0, 2)):
-        if kind != b"meta":
+    if sum(end - start for start, end in item_places(file, b"Exif")) > MOST_EXIF:
+        raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
+
+
+def item_places(file: BinaryIO, kind: bytes) -> list[tuple[int, int]]:
+    """Where the parts of items of a kind start and end in an AVIF or HEIC file, one by one.
+
+    Raises:
+        ValueError: when its tables are damaged.
+    """
+    places = []
+    for box, start, end in boxes(file, 0, file.seek(0, 2)):
+        if box != b"meta":
             continue
         parts = {part: (at, stop) for part, at, stop in boxes(file, start + 4, end)}
         if b"iinf" not in parts or b"iloc" not in parts:
@@ -52,21 +63,23 @@ def check_exif(file: BinaryIO) -> None:
         at, stop = parts[b"iinf"]
         file.seek(at)
         version = file.read(1)[0]
-        exif = set()
+        wanted = set()
         for part, first, _ in boxes(file, at + (8 if version else 6), stop):
             file.seek(first)
             entry = file.read(16)
             if part == b"infe" and len(entry) == 16 and entry[0] in (2, 3):
                 wide = 2 if entry[0] == 2 else 4
-                if entry[6 + wide : 10 + wide] == b"Exif":
-                    exif.add(int.from_bytes(entry[4 : 4 + wide]))
+                if entry[6 + wide : 10 + wide] == kind:
+                    wanted.add(int.from_bytes(entry[4 : 4 + wide]))
         file.seek(parts[b"iloc"][0])
-        if exif and _length(file.read(parts[b"iloc"][1] - file.tell()), exif) > MOST_EXIF:
-            raise Refusal(f"more than {MOST_EXIF} bytes of Exif data; remove them")
+        if wanted:
+            table = file.read(parts[b"iloc"][1] - file.tell())
+            places += _places(table, wanted, parts.get(b"idat", (0, 0))[0])
+    return places
 
 
-def _length(table: bytes, items: set[int]) -> int:
-    """How many bytes a table of places (iloc) gives to items."""
+def _places(table: bytes, items: set[int], inside: int) -> list[tuple[int, int]]:
+    """What a table of places (iloc) gives to items; some count from the box of data inside."""
     at = 0
 
     def number(size: int) -> int:
@@ -77,16 +90,20 @@ def _length(table: bytes, items: set[int]) -> int:
     version, sizes = table[0], table[4:6]
     offset, length, base = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
     index = sizes[1] & 15 if version else 0
-    at, total = 6, 0
+    at, places = 6, []
     for _ in range(number(2 if version < 2 else 4)):
         item = number(2 if version < 2 else 4)
-        at += 2 * bool(version) + 2 + base
+        first = inside if version and number(2) & 15 == 1 else 0
+        at += 2
+        first += number(base)
         for _ in range(number(2)):
-            at += index + offset
-            total += number(length) if item in items else number(length) * 0
+            at += index
+            start, size = first + number(offset), number(length)
+            if item in items:
+                places.append((start, start + size))
         if at > len(table):
             raise ValueError("its table of places")
-    return total
+    return places
 
 
 def check_jpeg2000(file: BinaryIO) -> tuple[int, int]:

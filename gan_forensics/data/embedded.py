@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gan_forensics.data.box_files import item_places
 from gan_forensics.data.jpeg_scans import segments
 from gan_forensics.data.png_chunks import each_chunk, text_of
 from gan_forensics.data.refusal import Refusal
@@ -17,11 +18,11 @@ from gan_forensics.data.tiff_tags import tag_values
 
 # Bytes of a text or a packet, of all texts, and how many there are.
 MOST_TEXT, MOST_IN_ALL, MOST_TEXTS = 2**20, 2**22, 100
-_MOST_PARTS = 10_000
+_MOST_PARTS, _MOST_ITEMS = 10_000, 20
 _APP1, _APP13, _COM = 0xE1, 0xED, 0xFE
 _EXIF, _XMP, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
 _TAG_XMP, _TAG_IPTC, _RESOURCE_IPTC = 700, 33723, 0x0404
-_PNG_XMP, _RAW_PROFILE = "XML:com.adobe.xmp", "Raw profile type "
+_XMP_NAME, _PNG_XMP, _RAW_PROFILE = b"adobe:ns:meta", "XML:com.adobe.xmp", "Raw profile type "
 
 
 class Text(NamedTuple):
@@ -46,12 +47,14 @@ class Embedded(NamedTuple):
         xmp: the packet, which is XML.
         iptc: datasets of the older form (IIM).
         texts: in the order of the file.
+        looked: whether the file could be looked into: its format is known, and it is not damaged.
     """
 
     exif: bytes = b""
     xmp: bytes = b""
     iptc: bytes = b""
     texts: tuple[Text, ...] = ()
+    looked: bool = True
 
 
 def embedded(content: bytes) -> Embedded:
@@ -67,8 +70,8 @@ def embedded(content: bytes) -> Embedded:
         (Text(where='PNG tEXt', keyword='Software', text='a pencil'),)
     """
     kind = image_format(content[:HEADER])
-    reader = {"JPEG": _of_jpeg, "PNG": _of_png, "WEBP": _of_webp, "TIFF": _of_tiff}.get(kind or "")
-    return reader(content) if reader else Embedded()
+    reader = _READERS.get(kind or "")
+    return reader(content) if reader else Embedded(looked=False)
 
 
 def _of_jpeg(content: bytes) -> Embedded:
@@ -77,7 +80,7 @@ def _of_jpeg(content: bytes) -> Embedded:
     try:
         found = segments(io.BytesIO(content))
     except ValueError:  # Damaged, or more than are read.
-        return Embedded()
+        return Embedded(looked=False)
     for marker, start, end in found:
         data = content[start:end]
         if marker == _APP1 and data.startswith(_EXIF):
@@ -165,3 +168,25 @@ def _of_tiff(content: bytes) -> Embedded:
     packets = [tags.get(tag, b"") for tag in (_TAG_XMP, _TAG_IPTC)]
     xmp, iptc = (bytes(each) if isinstance(each, bytes) else b"" for each in packets)
     return Embedded(content, xmp, iptc)
+
+
+def _of_boxes(content: bytes) -> Embedded:
+    exif, packets = _items(content, b"Exif"), _items(content, b"mime")
+    # Behind how many bytes those of the byte order begin.
+    exif = [each[4 + int.from_bytes(each[:4]) :] for each in exif]
+    xmp = [each for each in packets if _XMP_NAME in each]
+    return Embedded((exif or [b""])[0], (xmp or [b""])[0])
+
+
+def _items(content: bytes, kind: bytes) -> list[bytes]:
+    try:
+        places = item_places(io.BytesIO(content), kind)
+    except (ValueError, IndexError):
+        return []
+    return [content[start : min(end, start + MOST_TEXT)] for start, end in places[:_MOST_ITEMS]]
+
+
+_READERS = {
+    "JPEG": _of_jpeg, "PNG": _of_png, "WEBP": _of_webp, "TIFF": _of_tiff, "AVIF": _of_boxes,
+    "HEIC": _of_boxes,
+}  # fmt: skip

@@ -174,6 +174,8 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
             remote=remote,
         )
     said = _said(content, kind, anchors or "")
+    if reason := said.get("unusable"):
+        return Credentials("not looked for", shown(reason), remote=remote)
     if error := said.get("error"):
         if re.match(r"ManifestNotFound|Remote|Other: C2PA provenance not found", error):
             return Credentials("absent", remote=remote)
@@ -222,22 +224,22 @@ def _remote(found: Embedded) -> str:
 
 
 def _said(content: bytes, kind: str, anchors: str) -> dict[str, str]:
-    """What the program says; an error where it was stopped, or broke."""
+    """What the program says; that it is of no use where it was stopped, or broke."""
     before = anchors.encode()
     command = [sys.executable, "-P", credentials_child.__file__, kind, str(len(before))]
     try:
         answer = subprocess.run(
             command, input=before + content, capture_output=True, timeout=MOST_WAITING
         )
-        return parse_json(answer.stdout, "c2pa") if answer.returncode == 0 else _STOPPED
+        if answer.returncode == 0:
+            return parse_json(answer.stdout, "what c2pa says")
     except (subprocess.TimeoutExpired, OSError, ValueError):
-        return _STOPPED
-
-
-_STOPPED = {
-    "error": "the reader was stopped: it took too much time or memory, as for files that are made "
-    "to that end"
-}
+        pass
+    return {
+        "unusable": f"the program that reads them broke, or was stopped after "
+        f"{credentials_child.MOST_SECONDS} seconds of computing, as on files that are made to "
+        "that end: nothing is known of them"
+    }
 
 
 def _credentials(report: dict[str, Any], remote: str) -> Credentials:

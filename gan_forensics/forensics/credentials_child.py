@@ -63,19 +63,30 @@ def main() -> None:
 
     Arguments are its media type, and how many bytes of certificates stand before it.
     """
-    import c2pa  # noqa: F401  Its library is opened before nothing can be opened any more.
-
     kind, size = sys.argv[1], int(sys.argv[2])
     anchors = sys.stdin.buffer.read(size).decode()
     content = sys.stdin.buffer.read()
+    try:
+        import c2pa  # noqa: F401  Its library is opened before nothing can be opened any more.
+    except Exception as error:  # Of another machine's kind, or half installed.
+        answer = {"unusable": f"{type(error).__name__}: {error}"}
+    else:
+        _limit(len(content))
+        answer = said(content, kind, anchors)
+    sys.stdout.buffer.write(json.dumps(answer).encode())
+
+
+def _limit(size: int) -> None:
+    """Take away what the reading of so many bytes does not need; limits that stand are kept."""
     for limit, most in (
         (resource.RLIMIT_CPU, MOST_SECONDS),
-        (resource.RLIMIT_AS, MOST_MEMORY + 3 * len(content)),
+        (resource.RLIMIT_AS, MOST_MEMORY + 3 * size),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 0),
     ):
+        hard = resource.getrlimit(limit)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (most, most))
-    sys.stdout.buffer.write(json.dumps(said(content, kind, anchors)).encode())
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 Says = Literal["generated", "edited", "camera", "other"]
 _TYPES: dict[str, tuple[Says, str]] = {
-    "trainedAlgorithmicMedia": ("generated", "made by a generative model (AI)"),
+    "trainedAlgorithmicMedia": ("generated", "made by a generative AI model"),
     "algorithmicMedia": ("generated", "made by an algorithm without training data"),
     "trainedAlgorithmicData": ("generated", "data made by a trained model"),
-    "compositeWithTrainedAlgorithmicMedia": ("edited", "edited with a generative model (AI)"),
+    "compositeWithTrainedAlgorithmicMedia": ("edited", "edited with a generative AI model"),
     "compositeSynthetic": ("edited", "put together from parts, some of them generated"),
     "digitalCapture": ("camera", "taken with a digital camera"),
     "computationalCapture": ("camera", "taken with a camera that merges several exposures"),

@@ -11,6 +11,20 @@ from gan_forensics.forensics.marks import Marks, marks_of
 from gan_forensics.inspector.findings import Finding, Opened, Tools
 
 _SIGNED = "content credentials"
+# What a file says, the weightiest first.
+_SENTENCES = {
+    "generated": "the file says that it was generated ({})",
+    "edited": "the file says that it was edited with generative tools ({})",
+    "camera": "the file says that it came from a camera ({}), which anybody can write",
+    "other": "the file says something else of its origin ({})",
+}
+_STATES = {
+    "trusted": "Content credentials of {}, which is trusted",
+    "unknown issuer": "Content credentials of an unknown issuer",
+    "broken": "Content credentials that are broken",
+    "absent": "No content credentials",
+    "not looked for": "Content credentials not looked for",
+}
 
 
 class _Origin(NamedTuple):
@@ -22,26 +36,29 @@ class _Origin(NamedTuple):
 
 
 def provenance(opened: Opened, tools: Tools) -> Finding:
-    """Content credentials and marks of a file, and what they come to in a sentence."""
+    """What a file says of its origin, by its content credentials and by other marks."""
     found = embedded(opened.content)
     signed = credentials(opened.content, found, anchors=tools.anchors)
     marks = marks_of(found)
-    says, statement = _statement(signed, [*_of_credentials(signed), *_of_marks(marks)])
-    if opened.pasted:
-        says, statement = "nothing", (
-            "The browser encoded this pasted picture anew: whatever its file said is lost. Drop "
-            "the file itself"
-        )  # fmt: skip
+    origins = [*_of_credentials(signed), *_of_marks(marks)]
+    says = next((each for each in _SENTENCES if each in {origin.says for origin in origins}), "")
+    origins = [each for each in dict.fromkeys(origins) if each.says == says]
+    statement = _statement(says, origins, signed)
     facts = asdict(signed)
     private = {**facts.pop("private"), **marks.private}
     return Finding(
         "provenance",
         {
-            "summary": f"{_credentials_in_words(signed)} {statement}.",
+            "summary": "Pasted: encoded anew by the browser, which leaves nothing of the file's own"
+            if opened.pasted
+            else f"{_STATES[signed.state].format(_signer(signed))}; {statement}",
             "pasted": opened.pasted,
             "says": says,
-            "statement": f"{statement}.",
+            "statement": statement,
+            "origins": [{"words": each.words, "where": each.where} for each in origins],
             "credentials": facts,
+            "trusted_list": tools.anchors is not None,
+            "looked": found.looked,
             "marks": [mark._asdict() for mark in marks.marks],
         },
         private,
@@ -55,8 +72,8 @@ def _of_credentials(signed: Credentials) -> Iterator[_Origin]:
             yield _Origin(action.says, action.source, where)
     for ingredient in signed.ingredients:
         for says in ingredient.says:
-            words = f"{ingredient.relationship}: {', '.join(ingredient.sources)}"
-            yield _Origin(says, words, where)
+            sources = ", ".join(ingredient.sources)
+            yield _Origin(says, f"{ingredient.relationship}, {sources}", where)
 
 
 def _of_marks(marks: Marks) -> Iterator[_Origin]:
@@ -64,30 +81,14 @@ def _of_marks(marks: Marks) -> Iterator[_Origin]:
         yield _Origin(mark.says, mark.what, mark.where)
 
 
-def _statement(signed: Credentials, origins: list[_Origin]) -> tuple[str, str]:
-    """What a file says, and the sentence for it."""
-    sentences = {
-        "generated": "The file says that it was generated ({})",
-        "edited": "The file says that it was edited with generative tools ({})",
-        "camera": "The file says that it came from a camera, which anybody can write",
-        "other": "The file says of its origin: {}",
-    }
-    for says, sentence in sentences.items():
-        some = [each for each in origins if each.says == says]
-        if not some:
-            continue
-        if says == "camera" and signed.state == "trusted" and some[0].where == _SIGNED:
-            sentence = f"The file says, signed by {signed.issuer}, that it came from a camera"
-        words = listed(dict.fromkeys(f"{each.words}, by its {each.where}" for each in some))
-        return says, sentence.format(words)
-    return "nothing", "The file says nothing of how it was made"
+def _statement(says: str, origins: list[_Origin], signed: Credentials) -> str:
+    if not says:
+        return "the file says nothing of how it was made"
+    where = listed(dict.fromkeys(each.where for each in origins))
+    if says == "camera" and signed.state == "trusted" and origins[0].where == _SIGNED:
+        return f"the file says that it came from a camera, and {_signer(signed)} signed it"
+    return _SENTENCES[says].format(where)
 
 
-def _credentials_in_words(signed: Credentials) -> str:
-    return {
-        "trusted": f"Content credentials of {signed.issuer}, which is trusted.",
-        "unknown issuer": "Content credentials of an issuer that is not known.",
-        "broken": "Content credentials that are broken.",
-        "absent": "No content credentials.",
-        "not looked for": "Content credentials were not looked for.",
-    }[signed.state]
+def _signer(signed: Credentials) -> str:
+    return signed.issuer or signed.signer or "somebody without a name"

@@ -1,0 +1,137 @@
+"""The stage `provenance`: the sentence, the states, and the page."""
+
+import json
+import random
+import re
+
+import pytest
+
+pytest.importorskip("c2pa")
+
+from PIL.PngImagePlugin import PngInfo
+
+from gan_forensics.inspector.findings import Opened, Tools
+from gan_forensics.inspector.rendering import fragment
+from gan_forensics.inspector.stages import FIRST
+from gan_forensics.inspector.stages_provenance import provenance
+from tests.made_credentials import ANCHORS, changed, picture, signed
+from tests.test_data_embedded import exif
+from tests.test_forensics_marks import SETTINGS, packet
+
+NASTY = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
+
+
+def found(content, *, anchors=None, pasted=False):
+    return provenance(Opened("a", content, pasted), Tools(anchors=anchors))
+
+
+def page(finding, private=True):
+    return str(fragment(finding, picture=lambda name: "", served=True, id="x", private=private))
+
+
+def test_provenance_stands_first():
+    assert next(iter(FIRST)) == "provenance"
+
+
+@pytest.mark.parametrize(
+    ("content", "anchors", "summary", "word"),
+    [
+        (signed(picture()), ANCHORS, "Content credentials of Test Press, which is trusted; the "
+         "file says that it came from a camera, and Test Press signed it", "Trusted"),
+        (signed(picture()), None, "Content credentials of an unknown issuer; the file says that it "
+         "came from a camera (content credentials), which anybody can write", "issuer unknown"),
+        (changed(signed(picture(), source="trainedAlgorithmicMedia")), ANCHORS, "Content "
+         "credentials that are broken; the file says that it was generated (content credentials, "
+         "which are broken)", "was changed afterwards"),
+        (picture(), None, "No content credentials; the file says nothing of how it was made",
+         "Absence says nothing"),
+        (picture("BMP"), None, "Content credentials not looked for; the file says nothing of how "
+         "it was made", "It was not looked for"),
+        (picture(exif=exif()), None, "No content credentials; the file says that it came from a "
+         "camera (Exif), which anybody can write", "Canon EOS R5"),
+    ],
+    ids=["trusted", "unknown", "broken", "absent", "other", "camera"],
+)  # fmt: skip
+def test_states_are_told_apart(content, anchors, summary, word):
+    finding = found(content, anchors=anchors)
+    assert finding.facts["summary"] == summary
+    assert word in page(finding)
+
+
+def test_a_signed_camera_is_no_camera_where_another_mark_says_so():
+    """Trusted credentials vouch for their own statements, not for the Exif data."""
+    content = signed(picture(exif=exif()), source="screenCapture")
+    assert found(content, anchors=ANCHORS).facts["statement"] == (
+        "the file says that it came from a camera (Exif), which anybody can write"
+    )
+
+
+def test_a_second_look_finds_the_same():
+    content = signed(picture(exif=exif()), parent=signed(picture()))
+    first, second = (json.dumps([each.facts, each.private]) for each in map(found, [content] * 2))
+    assert first == second
+
+
+def test_generated_outweighs_edited_and_camera():
+    generated = signed(picture(), source="trainedAlgorithmicMedia")
+    source = "compositeWithTrainedAlgorithmicMedia"
+    finding = found(signed(picture(exif=exif()), parent=generated, source=source))
+    assert "Removed a lamp" in page(finding) and "Its own credentials: intact" in page(finding)
+    facts = finding.facts
+    assert facts["says"] == "generated" and facts["origins"] == [
+        {"words": "an earlier version of the picture, made by a generative AI model",
+         "where": "content credentials"},
+    ]  # fmt: skip
+    facts = found(signed(picture(exif=exif()), parent=picture(), source=source)).facts
+    assert facts["says"] == "edited"
+
+
+def test_an_address_is_named_and_not_fetched():
+    content = signed(picture(), remote="http://127.0.0.1:9/manifest.c2pa")
+    text = page(found(content))
+    assert "names some at http://127.0.0.1:9/manifest.c2pa, which were not fetched" in text
+
+
+def test_pasted_pictures_are_told():
+    finding = found(picture("PNG"), pasted=True)
+    assert "encoded anew by the browser" in finding.facts["summary"]
+    assert "Re-encoded by the browser: file facts are not the original's." in page(finding)
+
+
+def test_names_and_serial_numbers_are_left_out():
+    info = PngInfo()
+    info.add_text("Author", "Ann Oakley")
+    data = packet("<dc:creator>Ann Oakley</dc:creator>")
+    for content in (signed(picture(xmp=data)), picture("PNG", pnginfo=info)):
+        finding = found(content)
+        assert "Ann Oakley" in page(finding) and "Ann Oakley" not in page(finding, private=False)
+        assert not re.search("Oakley|4242", json.dumps(finding.facts))
+
+
+def test_texts_of_strangers_stay_text():
+    info = PngInfo()
+    info.add_text("parameters", NASTY + SETTINGS)
+    info.add_text("Software", NASTY)
+    info.add_text(NASTY[:28], "x")
+    data = packet(xmp_CreatorTool=NASTY.replace("<", "&lt;").replace("\x1b", ""))
+    for content in (picture("PNG", pnginfo=info), picture(xmp=data)):
+        text = page(found(content))
+        assert "<img" not in text and "\x1b" not in text and "\u202e" not in text
+        assert "onerror=alert(1)" in text
+        assert not re.search(r"<[^>]* (style|on\w+)=", text)
+
+
+@pytest.mark.slow
+def test_no_damage_makes_the_stage_raise():
+    draw = random.Random(1)
+    info = PngInfo()
+    info.add_text("parameters", SETTINGS, zip=True)
+    info.add_itxt("XML:com.adobe.xmp", packet(xmp_CreatorTool="x").decode(), zip=True)
+    for content in (picture(exif=exif(), xmp=packet(xmp_CreatorTool="x")),
+                    picture("PNG", pnginfo=info), picture("WEBP", exif=exif()),
+                    picture("TIFF", tiffinfo={700: packet()})):  # fmt: skip
+        for _ in range(500):
+            mutated = bytearray(content)
+            for _ in range(draw.randint(1, 12)):
+                mutated[draw.randrange(len(mutated))] = draw.randrange(256)
+            page(found(bytes(mutated[: draw.choice([None, draw.randrange(len(mutated))])])))
