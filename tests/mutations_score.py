@@ -75,9 +75,9 @@ MUTATIONS = [
     ),
     Mutation(f"{F}/recalibration.py", "groups=(real.groups, fake.groups)", "groups=None", MOVED),
     Mutation(
-        f"{F}/recalibration.py",
-        "return max(thresholds), real[0].votes",
-        "return thresholds[0], real[0].votes",
+        f"{F}/cross_fitting.py",
+        "return max(thresholds), setting[0].votes",
+        "return thresholds[0], setting[0].votes",
         MOVED,
     ),
     Mutation(f"{F}/recalibration.py", ".offset - old.offset", ".offset", MOVED),

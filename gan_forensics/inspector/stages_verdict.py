@@ -60,7 +60,7 @@ def carriers(opened: Opened, tools: Tools) -> Finding | None:
     if opened.pixels is None or opened.header is None or not tools.detectors:
         return None
     rows = [_row(name, detector, opened, carriers=True) for name, detector in tools.detectors]
-    if all("error" in row for row in rows):
+    if all(row["error"] for row in rows):
         return None
     return Finding("carriers", _facts(rows))
 
@@ -171,12 +171,14 @@ def _takes_long(detector: "Detector", opened: Opened) -> bool:
 
 
 def _following(name: str, detector: "Detector") -> dict[str, Any]:
-    return {"file": name, **_knows(detector), "follows": True}
+    return {"file": name, **_knows(detector), "follows": True, "error": "", "after": []}
 
 
 def _row(name: str, detector: "Detector", opened: Opened, *, carriers: bool) -> dict[str, Any]:
     """What a detector says of the image, or why it says nothing."""
-    row: dict[str, Any] = {"file": name, **_knows(detector), "follows": False}
+    row: dict[str, Any] = {
+        "file": name, **_knows(detector), "follows": False, "error": "", "after": [],
+    }  # fmt: skip
     header, pixels = opened.header, opened.pixels
     assert header is not None and pixels is not None
     if sorted(pixels.shape[:2]) != sorted((header.height, header.width)):
