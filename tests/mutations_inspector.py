@@ -39,8 +39,8 @@ MUTATIONS = [
     Mutation(STAGES["attribution"], "reverse=True", "reverse=False", VIEWS),
     Mutation(
         STAGES["relevance"],
-        "found = ((n, d) for n, d in tools.detectors if isinstance(d, NeuralDetector))",
-        "found = iter(tools.detectors)",
+        "name, detector = networks[0]",
+        "name, detector = networks[-1]",
         VIEWS,
     ),
     Mutation(GATE, 'if headers.getlist("host") not in', "if headers.getlist('host') in", TESTS),
