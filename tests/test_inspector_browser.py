@@ -5,7 +5,6 @@ import io
 import json
 import re
 import socket
-import sys
 import threading
 import time
 import types
@@ -188,8 +187,7 @@ def scored(monkeypatch):
         asked.append((left, top, width, height))
         return {"score": 0.25}
 
-    stand_in = types.SimpleNamespace(score_region=score_region)
-    monkeypatch.setitem(sys.modules, "gan_forensics.inspector.stages_verdict", stand_in)
+    monkeypatch.setattr(server, "score_region", score_region)
     return asked
 
 
@@ -368,6 +366,9 @@ def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium):
     with opened(chromium, Tools(detectors=(("a.npz", made_detector(64)),))) as page:
         choose(page, *given)
         assert page.locator(".failed").all_inner_texts() == []
+        page.click("#image-1 .region > summary")
+        page.click("#image-1 >> text=Score the region")
+        expect(page.locator("#image-1 [data-result]")).to_contain_text("is no verdict")
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         page.evaluate(axe())
         for scheme in ("light", "dark"):
