@@ -10,9 +10,11 @@ NEWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,anomaly_edge data_pipeli
 	runtime_compiler spectra_curves studies_runner train_update))
 # Apache Beam, which needs older versions than everything else.
 BEAM := .venv-beam
+# A folder of results for `make docs`, such as runs.
+RESULTS ?=
 SOURCES := gan_forensics experiments benchmarks tests docs setup.py
 
-.PHONY: quickstart test newest beam slow lint format bench requirements clean
+.PHONY: quickstart test newest beam slow lint format bench docs requirements clean
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +64,13 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run
 
+# The documentation as a site; no network is needed. Pages of papers get what presets left in RESULTS.
+docs: $(VENV)/.installed-dev
+	@echo "The notebooks are run for their pages: it takes a minute or two."
+	$(BIN)/python -m sphinx -q -j auto --fail-on-warning --keep-going -b html -c docs \
+		-d build/docs/doctrees -D results_folder=$(RESULTS) . build/docs/html
+	@echo "Open build/docs/html/index.html"
+
 # What runs needs, and what building it needs, with the hashes of its files for every system.
 requirements: $(VENV)/.installed-dev
 	printf 'setuptools>=77\nwheel\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -69,4 +78,4 @@ requirements: $(VENV)/.installed-dev
 		--constraints constraints.txt --output-file requirements.txt setup.py -
 
 clean:
-	rm -rf $(VENV) $(NEWEST) $(BEAM) build *.egg-info
+	rm -rf $(VENV) $(NEWEST) $(BEAM) build docs/api docs/papers *.egg-info

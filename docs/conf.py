@@ -19,6 +19,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "docs.extensions.mathematics",
     "docs.extensions.api",
+    "docs.extensions.papers",
+    "docs.extensions.results",
 ]
 root_doc = "docs/index"
 include_patterns = [
@@ -30,15 +32,23 @@ include_patterns = [
 exclude_patterns = [".*", "build", "dist", "runs", "gan_forensics", "tests"]
 
 html_theme = "furo"
+# Where a server or a folder is opened.
+html_extra_path = ["start/index.html"]
 html_copy_source = False
+# It reads pages anew, which browsers refuse where these are opened from the disk.
+html_show_search_summary = False
+html_show_copyright = False
 html_math_renderer = "mathml"
 # Blocks of commands have no language.
 highlight_language = "text"
+# Two hyphens are the beginning of an option.
+smartquotes = False
 myst_heading_anchors = 4
 # The notebooks are stored without outputs: every page is made by a run.
 nb_execution_mode = "force"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 # A name in backticks is a link where it is a name of ours, and code elsewhere.
 default_role = "py:obj"

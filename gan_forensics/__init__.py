@@ -27,7 +27,9 @@ The areas, each with a `help` of its own:
     distill    label smoothing and knowledge distillation
     faces      faces in video
     report     figures and pages
+    inspector  images and what is to be said of them, as a page
     studies    what papers do with several areas; experiments
+    inspector  the page and the reports of images: what they say, and what detectors say
     runtime    compiler, memory, devices
     files      files and names within limits
 
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from gan_forensics import files as files
     from gan_forensics import forensics as forensics
     from gan_forensics import gans as gans
+    from gan_forensics import inspector as inspector
+    from gan_forensics import inspector as inspector
     from gan_forensics import nn as nn
     from gan_forensics import quality as quality
     from gan_forensics import report as report
@@ -58,8 +62,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _AREAS = (
-    "anomaly data distill explain faces files forensics gans nn quality report runtime spectra "
-    "studies train"
+    "anomaly data distill explain faces files forensics gans inspector nn quality report runtime "
+    "spectra studies train"
 ).split()
 
 

@@ -24,8 +24,8 @@ _PROGRAM = re.compile(r"(gan-forensics|python -m (experiments|benchmarks)\.\w+|m
 def documents() -> list[Path]:
     """The Markdown files of the repository."""
     found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
-    made = ("runs", "build", "dist")
-    return sorted(p for p in found if p.parts[0] not in made and not p.parts[0].startswith("."))
+    made = re.compile(r"(runs|build|dist|docs/api|docs/papers|\..*)/")
+    return sorted(path for path in found if not made.match(path.as_posix()))
 
 
 def prose(text: str) -> str:

@@ -1,6 +1,7 @@
 """The page in Debian's Chromium: every way in, every control, and nothing leaves the machine."""
 
 import contextlib
+import io
 import json
 import re
 import socket
@@ -12,12 +13,16 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect, sync_playwright
 
-from gan_forensics.inspector import server
+from gan_forensics.data import power_law_textures
+from gan_forensics.inspector import server, stages
 from gan_forensics.inspector.findings import Tools
 from tests.browsers import CHROMIUM, needs_chromium
 from tests.inspector_stand_ins import explain, image_file, judge, look_at_file, stand_ins
+from tests.made_detectors import made_detector
 
 pytestmark = needs_chromium
 # Notes what the page's policy stopped, and whether a name ran as a script.
@@ -46,12 +51,6 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(autouse=True)
-def own_stages():
-    with stand_ins():
-        yield
-
-
 @contextlib.contextmanager
 def served(tools):
     """The address of the page, served by a thread."""
@@ -72,6 +71,12 @@ def tools():
 
 @pytest.fixture
 def page(chromium, tools):
+    with stand_ins(), opened(chromium, tools) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def opened(chromium, tools):
     """The page, opened; at the end nothing of it was stopped, logged or sent elsewhere."""
     with served(tools) as address:
         context = chromium.new_context(viewport={"width": 1200, "height": 900})
@@ -292,6 +297,8 @@ def test_fifty_files_show_progress_and_the_page_answers(page):
             seen.add(page.locator("[data-status]").text_content())
         done(page, 50)
     assert len(seen) > 5 and slowest < 2
+    assert page.text_content("[role=status]") == "50 of 50 complete"
+    assert page.title() == "Inspector"
     names = [name.strip() for name in page.locator("details.image h2").all_text_contents()]
     assert names == [name for name, _ in given]
     page.click("text=Remove all")
@@ -309,9 +316,15 @@ def test_hostile_names_are_text(page):
 
 def test_one_image_is_removed(page):
     choose(page, ("a.png", image_file()), ("b.png", image_file()))
-    page.click("details.image [data-remove]")
+    page.press("details.image [data-remove]", "Enter")
     expect(page.locator("details.image")).to_have_count(1)
     assert "b.png" in page.inner_text("details.image")
+    # Whoever goes by keyboard goes on at the next one, and at last where images are given.
+    assert page.evaluate("document.activeElement.textContent.includes('b.png')")
+    page.keyboard.press("Enter")
+    page.press("details.image [data-remove]", "Enter")
+    expect(page.locator("details.image")).to_have_count(0)
+    assert page.evaluate("'files' in document.activeElement.dataset")
 
 
 def test_the_page_says_when_its_server_is_gone(chromium):
@@ -326,9 +339,8 @@ def test_the_page_says_when_its_server_is_gone(chromium):
 @regions
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_accessible_narrow_and_wide(page, scheme):
-    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     page.emulate_media(color_scheme=scheme)
-    page.evaluate(axe)
+    page.evaluate(axe())
     assert violations(page) == []
     choose(page, ("a.png", image_file(side=600)), ("fail.png", image_file()),
            ("broken.png", image_file()[:70]))  # fmt: skip
@@ -342,6 +354,36 @@ def test_the_page_is_accessible_narrow_and_wide(page, scheme):
         assert violations(page) == []
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", shade))) < 60) == (scheme == "dark")
+
+
+def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium):
+    image = power_law_textures(1, 64, exponent=2.0, seed=3)[0]
+    text = PngInfo()
+    text.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1")
+    given = []
+    for kind, options in (("PNG", {"pnginfo": text}), ("JPEG", {"quality": 90})):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, kind, **options)
+        given.append((f"a.{kind}", file.getvalue()))
+    with opened(chromium, Tools(detectors=(("a.npz", made_detector(64)),))) as page:
+        choose(page, *given)
+        assert page.locator(".failed").all_inner_texts() == []
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate(axe())
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert violations(page) == []
+        page.set_viewport_size({"width": 400, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        shown = page.locator("#image-1 .stage:not(:empty)").evaluate_all(
+            "sections => sections.map(section => section.dataset.slot)"
+        )
+        assert shown[: len(stages.FIRST)] == [*stages.FIRST]
+
+
+def axe():
+    """The rules of accessibility, as a script."""
+    return files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
 def violations(page):

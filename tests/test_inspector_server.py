@@ -99,7 +99,7 @@ def test_the_token_becomes_a_cookie_once_and_leaves_the_address(made):
     assert TOKEN not in said and "domain" not in said.lower()
     assert "Inspector" in client.get("/").text
     # Whoever has the cookie may come by the printed address again, others not.
-    assert client.get(f"/?token={TOKEN}").status_code == 200
+    assert client.get(f"/?token={TOKEN}").url == f"{ORIGIN}/"
     client.cookies.clear()
     assert client.get(f"/?token={TOKEN}").status_code == 403
     client.cookies.set(f"inspector-{PORT}", "guessed")
@@ -239,6 +239,13 @@ def test_hostile_names_are_text(made, name):
     assert name[:20].split("\n")[0].split("\0")[0].split("\u202e")[0] in text
     # None of it is a file's.
     assert client.get(f"/images/{quote(name, safe='')}/file/preview.png").status_code == 404
+
+
+def test_a_name_is_kept_as_far_as_names_go(made):
+    client = made()
+    give(client, image_file(), "x" * 3000)
+    finished(client)
+    assert client.get("/report.json").json()["images"][0]["name"] == "x" * 1000
 
 
 def test_a_browsers_own_encoding_is_marked(made):
@@ -481,7 +488,8 @@ def test_of_too_many_files_the_first_are_opened(made, folder):
     client = made(Limits(images=3))
     client.post("/paths", content=str(folder))
     found = finished(client, 3)
-    assert len(found["images"]) == 3
+    names = [sum(f"{n}.png" in image["all"] for n in range(3)) for image in found["images"]]
+    assert names == [1, 1, 1]
     assert any("the first 3 of 7 images" in line for line in found["notices"])
 
 

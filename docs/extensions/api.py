@@ -11,14 +11,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+import gan_forensics
 from docs.extensions.made import write_pages
 
-AREAS = (
-    "data nn train gans spectra quality forensics explain anomaly distill faces report studies "
-    "runtime files"
-).split()
 _SECTION = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Example):$")
-# Examples and tables.
+# Examples and tables, up to the next empty line.
 _AS_IT_STANDS = re.compile(r"\s*(>>> |=+( +=+)+$)")
 _NAME = re.compile(r"[a-zA-Z_][\w.]*")
 _ITEM = re.compile(r"\s*([-*]|\d+\.) ")
@@ -41,8 +38,15 @@ def as_rst(lines: Sequence[str]) -> list[str]:
     Text that is set in from the left margin is a block of its own, drawn as it stands.
 
     Example:
-        >>> as_rst(["A|b", "", "    p   one *", "    q   two", "", "Args:", "    x: |x|."])
-        ['A\\\\|b', '', '::', '', '    p   one *', '    q   two', '', 'Args:', '    x: \\\\|x\\\\|.']
+        >>> print("\\n".join(as_rst(["A|b", "", "    p   one *", "", "Args:", "    x: `b|c`."])))
+        A\\|b
+        <BLANKLINE>
+        ::
+        <BLANKLINE>
+            p   one *
+        <BLANKLINE>
+        Args:
+            x: ``b|c``.
     """
     return [line for block in _blocks(list(lines)) for line in block]
 
@@ -59,7 +63,8 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
             yield block if above == "drawn" else ["::", "", *block]
             above = "drawn"
             continue
-        yield block if _AS_IT_STANDS.match(first) else _escaped(block)
+        start = next((n for n, line in enumerate(block) if _AS_IT_STANDS.match(line)), len(block))
+        yield [*_escaped(block[:start]), *block[start:]] if start else block
         if _SECTION.match(first):
             above = "section"
         elif not first.startswith(" "):
@@ -78,9 +83,7 @@ def _escaped(block: list[str]) -> list[str]:
     return "".join(parts).split("\n")
 
 
-def _read(
-    app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]
-) -> None:
+def _read(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
     """What autodoc does with every docstring, before Google's sections are read."""
     lines[:] = as_rst(lines)
     if what == "module" and hasattr(of, "__all__"):
@@ -99,15 +102,23 @@ def _is_left_out(
 
 
 def _with_short_names(
-    app: Sphinx, what: str, name: str, of: Any, options: Any, signature: str | None, returns: str | None
+    app: Sphinx,
+    what: str,
+    name: str,
+    of: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
 ) -> tuple[str | None, str | None]:
     """JAX's arrays by the name that users know."""
-    short = [text and text.replace("jaxlib._jax.Array", "jax.Array") for text in (signature, returns)]
+    short = [
+        text and text.replace("jaxlib._jax.Array", "jax.Array") for text in (signature, returns)
+    ]
     return short[0], short[1]
 
 
 def _write(app: Sphinx) -> None:
-    write_pages(app.srcdir / "docs" / "api", {area: page(area) for area in AREAS})
+    write_pages(app.srcdir / "docs" / "api", {area: page(area) for area in gan_forensics._AREAS})
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -224,7 +224,9 @@ class DetectScore:
         detector = load_detector(self.detector, frozen=self.weights)
         with _about("--false-alarms", self.false_alarms):
             basis = basis_of(detector, false_alarms=self.false_alarms, prior=self.prior)
-        if detector.preprocessing.words:
+        if detector.tiles is not None:
+            say(f"every image is scored by {detector.tiles.words}, by their upper quartile")
+        elif detector.preprocessing.words:
             say(f"every image is {detector.preprocessing.words}, as when the detector was fitted")
         if self.prior is not None and not detector.calibrators:
             say("--prior: the detector has no calibrator, and without LR there is no posterior")

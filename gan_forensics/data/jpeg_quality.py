@@ -1,4 +1,4 @@
-"""The quality that a JPEG file was written with, told by its quantisation table."""
+"""The quality that a JPEG file was written with, told by its quantisation tables."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,25 @@ _LUMINANCE = np.array([
     [49, 64, 78, 87, 103, 121, 120, 101],
     [72, 92, 95, 98, 112, 100, 103, 99],
 ])  # fmt: skip
-# The table of each quality from 1 to 100, as libjpeg scales it.
-_PERCENT = np.array([5000 // q if q < 50 else 200 - 2 * q for q in range(1, 101)])
-_TABLES = np.clip((_LUMINANCE.ravel() * _PERCENT[:, None] + 50) // 100, 1, 255)
+# Table K.2: of the chrominance's.
+_CHROMINANCE = np.full((8, 8), 99)
+_CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+# The tables of each quality from 1 to 100, as libjpeg scales them.
+_PERCENT = np.array([5000 // q if q < 50 else 200 - 2 * q for q in range(1, 101)])[:, None]
+_TABLES, _COLOUR_TABLES = (
+    np.clip((table.ravel() * _PERCENT + 50) // 100, 1, 255) for table in (_LUMINANCE, _CHROMINANCE)
+)
+
+
+def libjpeg_tables(quality: int) -> tuple[list[int], list[int]]:
+    """The steps of luminance and chrominance that libjpeg takes for a quality, row by row.
+
+    Example:
+        >>> luminance, chrominance = libjpeg_tables(50)
+        >>> luminance[:3], chrominance[:3]
+        ([16, 11, 10], [17, 18, 24])
+    """
+    return _TABLES[quality - 1].tolist(), _COLOUR_TABLES[quality - 1].tolist()
 
 
 def jpeg_quality(luminance: Sequence[int]) -> int:

@@ -126,7 +126,7 @@ def glance(content: bytes, *, name: str) -> tuple[UInt8[np.ndarray, "h w 3"], st
             lowest, highest = np.nanmin(levels), np.nanmax(levels)
             scaled = np.nan_to_num((levels - lowest) / max(highest - lowest, 1e-12))
             said.append("its darkest and lightest levels as black and white")
-            picture = np.repeat(np.uint8(np.clip(255 * scaled, 0, 255))[..., None], 3, -1)
+            picture = np.repeat((255 * scaled).clip(0, 255).astype(np.uint8)[..., None], 3, -1)
         elif image.has_transparency_data:
             said.append("transparent places as a chequerboard")
             picture = _on_squares(np.asarray(image.convert("RGBA").reduce(factor)))
@@ -157,4 +157,4 @@ def _on_squares(picture: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3
     rows, columns = (np.arange(n) // _SQUARE % 2 for n in picture.shape[:2])
     below = np.where(rows[:, None] ^ columns, _DARK, _LIGHT)[..., None]
     share = picture[..., 3:] / 255
-    return np.uint8(np.round(picture[..., :3] * share + below * (1 - share)))
+    return np.round(picture[..., :3] * share + below * (1 - share)).astype(np.uint8)

@@ -228,7 +228,10 @@ def why_none(
     if any(tier.outcomes for tier in (calibration.tiers if calibration else ())):
         return ""
     if facts.get("recalibrated"):
-        return "the rates of its verdicts were not measured again when it was recalibrated"
+        return (
+            "the rates of its verdicts were not measured again when it was recalibrated, which "
+            "takes --fake and twice as many photographs as set a threshold"
+        )
     return (
         "the detector's file keeps no rates of its verdicts: fit it again (`gan-forensics detect "
         "fit`)"

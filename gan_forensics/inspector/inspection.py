@@ -140,6 +140,6 @@ def png(picture: UInt8[np.ndarray, "h w c"]) -> bytes:
         >>> png(np.zeros((2, 2, 3), np.uint8))[:4]
         b'\\x89PNG'
     """
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -22,8 +22,15 @@ from gan_forensics.inspector.stages import FIRST, LATER
 
 # Images of a session, bytes of them and of their pictures, images that wait, and lines.
 MOST_IMAGES, MOST_CONTENT, MOST_WAITING, MOST_NOTICES = 200, 2**30, 16, 20
+# Bytes of pixels that are kept while nothing is done.
+MOST_IDLE = 2**28
 # What is waited for at the page comes first.
 _REGION, _FIRST, _LATER = range(3)
+
+
+def _is_large(file: Opened) -> bool:
+    """Whether pixels take so much memory that they are decoded again when they are asked for."""
+    return file.pixels is not None and file.pixels.nbytes > MOST_IDLE
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,9 @@ class Jobs:
                 work()
             except Exception as error:  # The others are looked at all the same.
                 self.notice(failure_of("inspector", error).text)
+            last = self._open
+            if self._queue.empty() and last and _is_large(last[1]):
+                self._open = None
 
     def _look_first(self, number: int) -> None:
         if held := self.get(number):

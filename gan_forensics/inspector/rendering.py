@@ -14,7 +14,7 @@ from gan_forensics import __version__
 from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Finding
 from gan_forensics.inspector.inspection import Inspection
-from gan_forensics.inspector.stages import FIRST, LATER
+from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.html import page_environment
 
 # By the names of pictures, their addresses.
@@ -82,8 +82,7 @@ def article(
         summary=summary(inspection, served=served),
         look=look(inspection, served=served, regions=regions),
         sections={
-            stage: section(inspection, stage, served=served, private=private)
-            for stage in (*FIRST, *LATER)
+            stage: section(inspection, stage, served=served, private=private) for stage in SHOWN
         },
         served=served,
         opened=opened,

@@ -18,7 +18,7 @@ from gan_forensics.files import file_stem, write_text
 from gan_forensics.inspector.findings import Tools
 from gan_forensics.inspector.inspection import Inspection
 from gan_forensics.inspector.rendering import article, rendered
-from gan_forensics.inspector.stages import FIRST, LATER
+from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.provenance import provenance
 
 FORMAT, VERSION = "gan_forensics inspection", 1
@@ -77,7 +77,7 @@ def record_of(inspection: Inspection, *, private: bool) -> dict[str, Any]:
         ('a.png', 8, {})
     """
     findings: dict[str, Any] = {}
-    for stage in (*FIRST, *LATER):
+    for stage in SHOWN:
         if found := inspection.findings.get(stage):
             findings[stage] = dict(found.facts)
             if private and found.private:

@@ -29,7 +29,7 @@ from gan_forensics.inspector.jobs import Held, Jobs, Limits
 from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
 from gan_forensics.inspector.report import report_html, report_json
-from gan_forensics.inspector.stages import FIRST, LATER
+from gan_forensics.inspector.stages import SHOWN
 
 # Bytes of a request that is no image, and characters of a name.
 MOST_WORDS, MOST_NAME = 2**14, 1000
@@ -178,7 +178,7 @@ class _Page:
             found["all"] = article(image, **how, opened=opened, regions=self.regions())
             return found
         parts = {name for name, at in changed.items() if at > since}
-        slots = {name: section(image, name, **how) for name in (*FIRST, *LATER) if name in parts}
+        slots = {name: section(image, name, **how) for name in SHOWN if name in parts}
         if "summary" in parts:
             slots["summary"] = summary(image, served=True)
         if "file" in parts or image.refusal:

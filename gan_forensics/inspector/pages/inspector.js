@@ -116,6 +116,13 @@
   // ---- What is found, as it comes ----
   const images = $("[data-images]");
   let state = { version: 0, images: [], first: 0, done: 0, coming: 0, notices: [] };
+  // Screen readers are told now and then, and at the end.
+  let told = { at: 0, busy: false };
+  const announce = (status, busy) => {
+    if (busy ? Date.now() - told.at < 5000 : !told.busy) return;
+    told = { at: Date.now(), busy };
+    $("[data-announced]").textContent = status;
+  };
   const tell = () => {
     const waiting = queue.length + state.coming + (sending ? 1 : 0);
     const all = state.images.length + waiting;
@@ -123,7 +130,10 @@
     $("[data-progress]").hidden = !busy;
     $("progress").value = all ? (state.first + state.done) / (2 * all) : 0;
     const first = state.first < all ? `first look at ${state.first} of ${all}; ` : "";
-    $("[data-status]").textContent = busy ? `Looking: ${first}${state.done} of ${all} complete.` : "";
+    const status = `${first}${state.done} of ${all} complete`;
+    $("[data-status]").textContent = status;
+    document.title = busy ? `${state.done} of ${all} – Inspector` : "Inspector";
+    announce(status, busy);
     $("[data-session]").hidden = !state.images.length;
     $("[data-count]").textContent = `${state.images.length} image${state.images.length > 1 ? "s" : ""}`;
     document.body.classList.toggle("some", state.images.length > 0);
@@ -156,7 +166,12 @@
       }
       state.images.forEach(put);
       const kept = new Set(state.images.map((image) => `image-${image.number}`));
-      for (const node of [...images.children]) if (!kept.has(node.id)) node.remove();
+      for (const node of [...images.children]) {
+        if (kept.has(node.id)) continue;
+        const next = node.nextElementSibling ?? node.previousElementSibling ?? zone;
+        if (node.contains(document.activeElement)) ($("summary", next) ?? $("input", zone)).focus();
+        node.remove();
+      }
       state.notices.forEach(notice);
       await new Promise((again) => setTimeout(again, tell() ? 200 : 600));
     }
