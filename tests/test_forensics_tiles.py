@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from gan_forensics.cli.explain import read_neural
 from gan_forensics.forensics import archive, load_detector
 from gan_forensics.forensics.detectors import SpectralDetector
 from gan_forensics.forensics.neural import NeuralDetector, init_variables, make_network
@@ -225,3 +226,9 @@ def test_hostile_tilings_are_refused_in_one_line(tiles, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match="not a usable detector file: .*tiles"):
         load_detector(tmp_path / "d.npz")
+
+
+def test_explanations_are_of_single_logits_and_refuse_tiles(tmp_path):
+    tiled(neural(preprocessing=Preprocessing(crop=32))).save(tmp_path / "d.npz")
+    with pytest.raises(ValueError, match="by tiles, of which no single logit is explained.*32x32"):
+        read_neural(tmp_path / "d.npz")
