@@ -35,6 +35,8 @@ html_theme = "furo"
 # Where a server or a folder is opened.
 html_extra_path = ["start/index.html"]
 html_copy_source = False
+# It reads pages anew, which browsers refuse where these are opened from the disk.
+html_show_search_summary = False
 html_show_copyright = False
 html_math_renderer = "mathml"
 # Blocks of commands have no language.

@@ -306,6 +306,18 @@ def detectors() -> list[bytes]:
     return [_saved(detector.save, ".npz") for detector in (*some, neural)]
 
 
+def bands() -> list[bytes]:
+    """Bands of spectra, of one set and of two."""
+    from gan_forensics.forensics.format_audit import SIZES
+    from gan_forensics.forensics.spectrum_bands import CODECS, make_bands
+    from gan_forensics.spectra import ring_radii
+
+    curves = np.random.default_rng(1).random((6, len(ring_radii(32, 32))))
+    one = {(CODECS[0], SIZES[0]): curves, (CODECS[1], SIZES[2]): curves}
+    sets = {"photos": one}, {"photos": one, "progan": one}
+    return [_saved(make_bands(each, side=32, normalise="min-max").save, ".npz") for each in sets]
+
+
 def attributors() -> list[bytes]:
     """Attributors by two classical methods."""
     from gan_forensics.forensics.attribution import Attributor

@@ -109,6 +109,13 @@ def attributor(path: Path) -> None:
     load_attributor(path).described()
 
 
+def bands(path: Path) -> None:
+    from gan_forensics.forensics.spectrum_bands import load_bands
+
+    found = load_bands(path)
+    assert found.kinds and len(found.frequency) == len(found.bands[0].mean)
+
+
 def landmarks(path: Path) -> None:
     from gan_forensics.faces.detectors import read_landmarks_csv
 

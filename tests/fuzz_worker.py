@@ -80,6 +80,7 @@ KINDS: dict[str, Kind] = {
     "torch": Kind(_c.torch, _m.of_zip, "input.pth", _r.weights),
     "detector": Kind(_c.detectors, _m.of_npz, "input.npz", _r.detector),
     "attributor": Kind(_c.attributors, _m.of_npz, "input.npz", _r.attributor),
+    "bands": Kind(_c.bands, _m.of_npz, "input.npz", _r.bands),
     "mat": Kind(_c.mats, _m.of_mat, "input.mat", _r.table),
     "idx": Kind(_c.idx, _m.of_gzip, "input-images-idx3-ubyte.gz", _r.idx),
     "csv-table": Kind(_c.tables, _m.of_text, "input.csv", _r.table),

@@ -156,7 +156,7 @@ MUTATIONS = [
     ),
     Mutation(
         "gan_forensics/forensics/format_audit.py",
-        "        if not low <= header.quality <= high:",
+        "        if not low <= file.quality <= high:",
         "        if not header.quality <= high:",
         "tests/test_forensics_format_audit.py",
     ),

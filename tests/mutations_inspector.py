@@ -8,7 +8,41 @@ RECORD, RENDERING, PATHS = (f"{INSPECTOR}{n}.py" for n in ("inspection", "render
 SCRIPT, LOOKS = f"{INSPECTOR}pages/inspector.js", f"{INSPECTOR}pages/inspector.css"
 TESTS, BROWSER = "tests/test_inspector_server.py", "tests/test_inspector_browser.py -k"
 
+VIEWS, BANDS = "tests/test_inspector_views.py", "tests/test_forensics_spectrum_bands.py"
+FORENSICS = "gan_forensics/forensics/"
+LOOK, OF_TILES = (f"{FORENSICS}{n}.py" for n in ("photograph_relevance", "spectrum_bands"))
+STAGES = {n: f"{INSPECTOR}stages_{n}.py" for n in ("attribution", "relevance", "views")}
+
 MUTATIONS = [
+    Mutation(OF_TILES, "kept = gray[~flat(gray)]", "kept = gray", BANDS),
+    Mutation(OF_TILES, "if quality >= low", "if quality > low", BANDS),
+    Mutation(OF_TILES, "if len(some) >= FEWEST", "if some", BANDS),
+    Mutation(OF_TILES, "if (deviation < 0).any() or (low > high).any():", "if False:", BANDS),
+    Mutation(OF_TILES, "if not np.isfinite(curves).all() or", "if", BANDS),
+    Mutation(OF_TILES, "if type(images) is not int or images < FEWEST:", "if False:", BANDS),
+    Mutation(OF_TILES, "if (band.codec, band.size) == kind", "if band.codec == kind[0]", BANDS),
+    Mutation(
+        "gan_forensics/cli/spectrum.py",
+        "self.normalise, self.resize, self.tile),\n        )",
+        "self.normalise, self.resize),\n        )",
+        BANDS,
+    ),
+    Mutation(
+        LOOK, "explain(detector, _filled(parts, _AT_ONCE))", "explain(detector, parts)", VIEWS
+    ),
+    Mutation(LOOK, "row = 0 if generated else 1", "row = 1", VIEWS),
+    Mutation(LOOK, "at, parts = at[told], parts[told]", "at, parts = at, parts", VIEWS),
+    Mutation(LOOK, "tiles.at_once(detector.tiles.side)", "5", VIEWS),
+    Mutation(STAGES["views"], " or opened.pasted", "", VIEWS),
+    Mutation(STAGES["views"], "(curve > band.high)", "(curve > band.mean)", VIEWS),
+    Mutation(STAGES["attribution"], "n < 1 or type(share) is not float or", "", VIEWS),
+    Mutation(STAGES["attribution"], "reverse=True", "reverse=False", VIEWS),
+    Mutation(
+        STAGES["relevance"],
+        "name, detector = networks[0]",
+        "name, detector = networks[-1]",
+        VIEWS,
+    ),
     Mutation(GATE, 'if headers.getlist("host") not in', "if headers.getlist('host') in", TESTS),
     Mutation(GATE, 'f"127.0.0.1:{port}", f"localhost', 'f"127.0.0.1", f"localhost', TESTS),
     Mutation(GATE, 'if changes and headers.getlist("origin") !=', "if 0 and changes !=", TESTS),

@@ -34,6 +34,7 @@ from gan_forensics.train.run_folder import writing
 # Every command that writes, asked for what is not there: the place for results is looked at first.
 FOLDERS = {
     "quickstart": "",
+    "inspect": "missing --no-browser",
     "train dcgan": "--data folder:missing",
     "train detector": "--real missing --fake missing",
     "train stargan": "--data folder:missing",

@@ -26,9 +26,18 @@ pytestmark = pytest.mark.skipif(
     "GAN_FORENSICS_SITE" not in os.environ, reason="GAN_FORENSICS_SITE names no built site"
 )
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+# It leads to docs/index.html.
+FIRST = "index.html"
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/favicon.ico":  # Browsers ask for it; there is none.
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *_):
         pass
 
@@ -66,6 +75,8 @@ def test_no_page_asks_another_host_and_none_is_wider_than_a_telephone(chromium, 
     context.on("request", lambda request: asked.add(request.url))
     page = opened(context, complaints)
     for name in PAGES:
+        if name == FIRST:
+            continue
         assert page.goto(f"{address}/{name}", wait_until="load").ok
         sizes = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         whole, shown = page.evaluate(sizes)
@@ -81,7 +92,7 @@ def test_pages_open_from_the_disk_and_are_searched_there(chromium):
     complaints = []
     context = chromium.new_context()
     page = opened(context, complaints)
-    page.goto((SITE / "index.html").as_uri())
+    page.goto((SITE / FIRST).as_uri())
     page.wait_for_url("**/docs/index.html")
     page.get_by_role("link", name="What a verdict is worth").first.click()
     assert page.locator("math").count() == 2
@@ -129,7 +140,7 @@ def test_every_experiment_has_a_page_and_results_stand_on_it():
     for name in EXPERIMENTS:
         text = (SITE / "docs" / "papers" / f"{name}.html").read_text(encoding="utf-8")
         assert ("A test's results, which are no measurement." in text) == (name in NAMES)
-        assert ("results.json</span>" in text) == (name in NAMES)
+        assert bool(re.search("_downloads/[0-9a-f]+/results.json", text)) == (name in NAMES)
 
 
 @pytest.mark.parametrize("name", ["detector", "own_term", "spectra"])

@@ -5,7 +5,6 @@ import re
 from importlib import import_module
 
 import pytest
-from docutils import nodes
 from sphinx.application import Sphinx
 
 from docs.extensions import api, made, mathematics, papers
@@ -106,16 +105,7 @@ def built(folder, text):
     return page.read_text(encoding="utf-8"), said.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def apart():
-    """Sphinx registers nodes with docutils for good; what it had is put back."""
-    before = vars(nodes.GenericNodeVisitor).copy()
-    yield
-    for name in vars(nodes.GenericNodeVisitor).keys() - before.keys():
-        delattr(nodes.GenericNodeVisitor, name)
-
-
-def test_results_are_letters_and_long_tables_are_cut(tmp_path, apart):
+def test_results_are_letters_and_long_tables_are_cut(tmp_path):
     out = tmp_path / "doping-smoke"
     out.mkdir()
     rows = [{"seed": seed, "arm|x": HOSTILE, "auc": 0.123456} for seed in range(50)]
@@ -132,7 +122,7 @@ def test_results_are_letters_and_long_tables_are_cut(tmp_path, apart):
     assert "<msup>" in body and "cdn" not in text and "MathJax" not in text
 
 
-def test_what_is_no_result_and_no_formula_is_named(tmp_path, apart):
+def test_what_is_no_result_and_no_formula_is_named(tmp_path):
     write_json(tmp_path / "results.json", {"tables": 3})
     text = f"# A\n\n```{{results}} {tmp_path}\n```\n\n```{{math}}\n\\nonsense{{x}}\n```\n"
     _, said = built(tmp_path, text)

@@ -20,6 +20,8 @@ from gan_forensics.forensics import explanations, place_logits
 from gan_forensics.forensics.decisions import Classifier
 from gan_forensics.forensics.fitting import _UNFITTED
 from gan_forensics.forensics.neural_parts import OnDemand
+from gan_forensics.forensics.photograph_relevance import look
+from gan_forensics.forensics.spectrum_bands import tiles_of
 from gan_forensics.gans.autogan import Simulator
 from gan_forensics.studies import transferable
 
@@ -122,6 +124,8 @@ SINGLE = {
     "forensics.Attributor.prepared": attributor.prepared,
     "distill.Classifier.fitted": classifier.fitted,
     "spectra.dct_picture": spectra.dct_picture,
+    "forensics.spectrum_bands.tiles_of": lambda x: tiles_of(x, 4),
+    "forensics.photograph_relevance.look": lambda x: look(neural, x),
 }
 # Doors that gray images [n, h, w] or [h, w] enter by as well.
 GRAY = {
@@ -201,6 +205,7 @@ EXEMPT = {
     },
     "batches that a source gave": {"quality.images_digest"},
     "a function of images": {"quality.as_extractor"},
+    "a row of a table of scores": {"forensics.DetectorScorer.scored"},
     "what `outputs` has prepared": {
         "forensics.Attributor.was_fitted_on", "forensics.Model.outputs",
         "forensics.SpectralDetector.extract", "forensics.SpectralDetector.view",

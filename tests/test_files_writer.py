@@ -251,7 +251,7 @@ _WRITERS = {
 }  # fmt: skip
 # Names that `written_beside` gives, streams in memory, and what saves itself by `write_archive`.
 _RIGHT = {"partial", "data", "stream", "buffer", "checkpoints"}
-_OWN_SAVE = {"detector", "attributor", "trained", "model"}
+_OWN_SAVE = {"detector", "attributor", "bands", "trained", "model"}
 
 
 def _writes(path):

@@ -18,7 +18,7 @@ GROUPS = {
     "pictures": ["png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "heic"],
     "archives": ["npz-source", "npz-weights", "npz-table", "safetensors", "torch", "mat", "idx"],
     "packed": ["tar", "zip", "parquet"],
-    "models": ["detector", "attributor", "vocabulary", "face-weights", "checkpoint"],
+    "models": ["detector", "attributor", "bands", "vocabulary", "face-weights", "checkpoint"],
     "texts": ["csv-table", "csv-list", "csv-sources", "csv-landmarks", "csv-track", "wfm", "mo",
               "po", "sentences", "video"],
     "runs": ["config", "results", "data", "metrics", "manifest", "links", "benchmark"],
@@ -27,7 +27,7 @@ GROUPS = {
 CHEAP = (
     *("png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000", "avif", "heic", "idx"),
     "npz-source",
-    *("npz-weights", "safetensors", "csv-list", "csv-sources", "wfm", "mo"),
+    *("npz-weights", "safetensors", "bands", "csv-list", "csv-sources", "wfm", "mo"),
     *("benchmark", "sentences"),
 )
 

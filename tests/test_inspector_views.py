@@ -322,9 +322,17 @@ def test_what_cannot_be_explained_says_why(tiled, monkeypatch):
     real, fake = (rng.integers(0, top, (100, 8, 8, 3), np.uint8) for top in (200, 256))
     spectral = fit_detector(real, fake, features="dct", classifier="logistic", reference=0)
     found = relevance(opened(), Tools(detectors=(("dct.npz", spectral),)))
-    assert "Not shown for dct.npz: the detector looks at numbers of the whole" in page(found)
+    assert "Not shown for dct.npz: it looks at numbers of the whole" in page(found)
     both = Tools(detectors=(("dct.npz", spectral), ("net.npz", tiled)))
-    assert relevance(opened(photograph(64, 64)), both).facts["detector"] == "net.npz"
+    found = relevance(opened(photograph(64, 64)), replace(both, detectors=(
+        *both.detectors, ("other.npz", replace(tiled, threshold=0.0)),
+    )))  # fmt: skip
+    assert found.facts["detector"] == "net.npz" and list(found.facts["others"]) == [
+        "dct.npz", "other.npz"
+    ]  # fmt: skip
+    shown = page(found)
+    assert "Not shown for dct.npz: it looks at numbers" in shown
+    assert "Not shown for other.npz: only the first network is explained" in shown
     found = relevance(opened(photograph(12, 40)), both)
     assert "images of 12x40 are smaller than the tiles of 16x16" in page(found)
     flat = opened(np.zeros((40, 40, 3), np.uint8))

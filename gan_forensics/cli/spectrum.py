@@ -121,7 +121,7 @@ class Spectrum:
             folders = dict.fromkeys(path.absolute() for path in self.folders)
             listings = [list_images(path, follow_links=self.follow_links) for path in folders]
             for found in images_alone(results(listed_members(listings), scorer)):
-                cells = found.failure or scorer.cells(found.found, found.header)
+                cells = found.failure or scorer.cells(found.found, found.header)  # pyright: ignore
                 means.take(row(found.member, found.header, found.sha256, cells, ""))
             return True
         if self.sharding.merge is not None:

@@ -4,7 +4,6 @@ A detector of tiles is explained tile by tile, since that is how it looks. Anoth
 on the image as it sees it, of which the middle is cut out to a few sizes, of at most a megapixel.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,20 +72,19 @@ def look(detector: NeuralDetector, image: UInt8[np.ndarray, "h w 3"]) -> Looked:
     """
     image = as_image(image)
     detector.check_shape(image.shape)
+    height, width = image.shape[:2]
     if detector.tiles is None:
         image = detector.view(image)
-        sides = image.shape[:2]
+        height, width = image.shape[:2]
         # What brings all images to one size costs no compilation for each.
-        if (
-            not (detector.preprocessing.crop or detector.preprocessing.size)
-            or max(sides) > SIDES[-1]
-        ):
-            sides = tuple(max((s for s in SIDES if s <= n), default=n) for n in sides)
-        parts = cut_middle(image, *sides)[None]
-        at = (np.array([image.shape[:2]]) - sides) // 2
+        fixed = detector.preprocessing.crop or detector.preprocessing.size
+        if not fixed or max(height, width) > SIDES[-1]:
+            height, width = (max((s for s in SIDES if s <= n), default=n) for n in (height, width))
+        parts = cut_middle(image, height, width)[None]
+        at = (np.array([image.shape[:2]]) - (height, width)) // 2
     else:
         side = detector.tiles.side
-        at = tiles.places(*image.shape[:2], detector.tiles)
+        at = tiles.places(height, width, detector.tiles)
         parts = np.stack([
             detector.untiled.view(image[y : y + side, x : x + side]) for y, x in at.tolist()
         ])  # fmt: skip
@@ -158,7 +156,7 @@ def laid_over(looked: Looked) -> Layered:
     factor = min(1.0, LONGEST / max(height, width))
     shape = max(1, round(height * factor)), max(1, round(width * factor))
     small = looked.image if factor == 1 else np.asarray(
-        Image.fromarray(looked.image).resize(shape[::-1], Image.Resampling.BOX)
+        Image.fromarray(looked.image).resize((shape[1], shape[0]), Image.Resampling.BOX)
     )  # fmt: skip
     base = faded(small)
     layer = np.zeros((*shape, 4), np.uint8)
@@ -171,7 +169,7 @@ def laid_over(looked: Looked) -> Layered:
         )
         boxes.append((rows, columns))
     maps = [
-        _shrunk(one.relevance, base[box].shape[:2])
+        _shrunk(one.relevance, *base[box].shape[:2])
         for one, box in zip(looked.found, boxes, strict=True)
     ]
     scale = common_scale(maps)
@@ -191,11 +189,13 @@ def closest(looked: Looked, *, generated: bool) -> Layered:
     return Layered(faded(looked.parts[place]), evidence(found, scale), scale)
 
 
-def _shrunk(values: Float[np.ndarray, "h w"], shape: Sequence[int]) -> Float[np.ndarray, "h2 w2"]:
-    if values.shape == tuple(shape):
+def _shrunk(
+    values: Float[np.ndarray, "h w"], height: int, width: int
+) -> Float[np.ndarray, "{height} {width}"]:
+    if values.shape == (height, width):
         return values
     picture = Image.fromarray(np.asarray(values, np.float32))
-    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BOX))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BOX))
 
 
 def _frame(box: UInt8[np.ndarray, "h w 3"]) -> None:

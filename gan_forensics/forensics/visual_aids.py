@@ -41,9 +41,9 @@ def error_levels(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3
 
     def changes(top: int) -> Float[np.ndarray, "r w 3"]:
         band = pixels[top : top + _ROWS]
-        file = io.BytesIO()
-        Image.fromarray(band).save(file, "JPEG", quality=QUALITY)
-        again = np.asarray(Image.open(file, formats=["JPEG"]))
+        buffer = io.BytesIO()
+        Image.fromarray(band).save(buffer, "JPEG", quality=QUALITY)
+        again = np.asarray(Image.open(buffer, formats=["JPEG"]))
         return np.abs(band.astype(np.float32) - again)
 
     return _small(pixels.shape[:2], changes, BRIGHTER)

@@ -3,4 +3,16 @@
 It computes nothing of its own: what is shown are findings of the floors below.
 """
 
-__all__: list[str] = []
+from gan_forensics.inspector.findings import Finding, Tools
+from gan_forensics.inspector.inspection import Inspection, inspect
+from gan_forensics.inspector.report import report_html, report_json, write_reports
+
+__all__ = [
+    "Finding",
+    "inspect",
+    "Inspection",
+    "report_html",
+    "report_json",
+    "Tools",
+    "write_reports",
+]

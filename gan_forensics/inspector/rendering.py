@@ -82,8 +82,7 @@ def article(
         summary=summary(inspection, served=served),
         look=look(inspection, served=served, regions=regions),
         sections={
-            stage: section(inspection, stage, served=served, private=private)
-            for stage in SHOWN
+            stage: section(inspection, stage, served=served, private=private) for stage in SHOWN
         },
         served=served,
         opened=opened,

@@ -7,11 +7,13 @@ from jaxtyping import Float, UInt8
 
 from gan_forensics.data.budget import most_of_photograph
 from gan_forensics.data.decoding import ImageError
+from gan_forensics.data.embedded import embedded
 from gan_forensics.data.jpeg_tables import JpegTables, jpeg_luminance, jpeg_tables
 from gan_forensics.data.looking import glance, look, shrunk
 from gan_forensics.data.sniff import HEADER, image_format
 from gan_forensics.files import shown
 from gan_forensics.forensics import visual_aids
+from gan_forensics.forensics.exif_facts import exif_facts
 from gan_forensics.forensics.jpeg_history import (
     DOUBLE,
     GRID,
@@ -34,19 +36,19 @@ def file(opened: Opened, tools: Tools) -> Finding:
     name = shown(opened.name)
     header, pixels = opened.header, opened.pixels
     kind = header.container if header else image_format(opened.content[:HEADER], opened.name)
+    exif = exif_facts(embedded(opened.content).exif)
     facts: dict[str, Any] = {
         "pasted": opened.pasted,
         "bytes": len(opened.content),
         "container": kind,
-        "refusal": opened.refusal,
-        "note": opened.note,
+        "decoded": pixels is not None,
         "header": None if header is None else {
             "height": header.height, "width": header.width, "colours": header.colours,
         },
         "seen": None, "jpeg": None, "earlier": None, "traces": None, "enlarged": None,
-        "preview": "", "exif": {},
+        "preview": "", "exif": exif.public,
     }  # fmt: skip
-    pictures = {}
+    pictures: dict[str, np.ndarray] = {}
     if pixels is not None:
         pictures["preview"] = shrunk(pixels)
         facts["enlarged"] = _enlarged(pixels)
@@ -63,7 +65,7 @@ def file(opened: Opened, tools: Tools) -> Finding:
         facts["jpeg"] = _written(tables)
         if pixels is not None:
             facts["earlier"] = _earlier(opened.content, name, tables)
-    return Finding("file", facts, {}, pictures)
+    return Finding("file", facts, exif.private, pictures)
 
 
 def aids(opened: Opened, tools: Tools) -> Finding | None:
@@ -84,7 +86,7 @@ def aids(opened: Opened, tools: Tools) -> Finding | None:
         facts["error_levels"] = {
             "quality": visual_aids.QUALITY, "brighter": visual_aids.BRIGHTER,
         }  # fmt: skip
-    return Finding("aids", facts, {}, pictures)
+    return Finding("aids", facts, pictures=pictures)
 
 
 def _seen(content: bytes, name: str) -> dict[str, Any] | None:

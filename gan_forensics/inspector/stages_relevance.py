@@ -12,6 +12,7 @@ from gan_forensics.inspector.findings import Finding, Opened, Tools
 _DIGITS = 4
 # Channels that are named.
 _CHANNELS = 5
+SPECTRAL = "it looks at numbers of the whole spectrum, so that no place of the picture stands out"
 
 
 def relevance(opened: Opened, tools: Tools) -> Finding | None:
@@ -21,15 +22,16 @@ def relevance(opened: Opened, tools: Tools) -> Finding | None:
     """
     if opened.pixels is None or not tools.detectors:
         return None
-    found = ((n, d) for n, d in tools.detectors if isinstance(d, NeuralDetector))
-    name, detector = next(found, (None, None))
-    if detector is None:
-        why = (
-            "the detector looks at numbers of the whole spectrum, so that no place of the picture "
-            "stands out"
-        )
-        return Finding("relevance", {"detector": tools.detectors[0][0], "refusal": why})
-    facts: dict[str, Any] = {"detector": name, "network": detector.arch}
+    networks = [(n, d) for n, d in tools.detectors if isinstance(d, NeuralDetector)]
+    others = {
+        n: "only the first network is explained" if isinstance(d, NeuralDetector) else SPECTRAL
+        for n, d in tools.detectors
+        if not networks or d is not networks[0][1]
+    }
+    if not networks:
+        return Finding("relevance", {"detector": "", "others": others})
+    name, detector = networks[0]
+    facts: dict[str, Any] = {"detector": name, "network": detector.arch, "others": others}
     try:
         looked = look(detector, opened.pixels)
     except ValueError as error:

@@ -58,7 +58,7 @@ def bands_figure(
             color=INK,
         )  # fmt: skip
     axes.set(xlim=(0, float(frequency[-1])), xlabel="frequency in cycles per pixel")
-    axes.set_ylabel("strength (logarithm, scaled)")
+    axes.set_ylabel("strength (logarithm)")
     axes.set_xticks([0, 0.125, 0.25, 0.375, 0.5], ["0", "1/8", "1/4", "3/8", "1/2"])
     tidy(axes, "")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
