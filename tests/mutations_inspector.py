@@ -18,7 +18,7 @@ MUTATIONS = [
     Mutation(OF_TILES, "if quality >= low", "if quality > low", BANDS),
     Mutation(OF_TILES, "if len(some) >= FEWEST", "if some", BANDS),
     Mutation(OF_TILES, "if (deviation < 0).any() or (low > high).any():", "if False:", BANDS),
-    Mutation(OF_TILES, "if not np.isfinite(curves).all() or", "if", BANDS),
+    Mutation(OF_TILES, "if not (np.abs(curves) <= _LARGEST).all():", "if False:", BANDS),
     Mutation(OF_TILES, "if type(images) is not int or images < FEWEST:", "if False:", BANDS),
     Mutation(OF_TILES, "if (band.codec, band.size) == kind", "if band.codec == kind[0]", BANDS),
     Mutation(

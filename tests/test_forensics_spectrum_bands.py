@@ -162,6 +162,7 @@ def test_curves_of_strangers_are_refused(bands, tmp_path):
     for array, words in (
         (curves[:1], "not float64"), (curves.astype(np.float32), "not float64"),
         (infinite, "not finite"), (low, "reversed"),
+        (np.where(curves == curves.max(), np.nan, curves), "not finite"),
     ):  # fmt: skip
         write_archive(path, header, {"curves": array})
         with pytest.raises(ValueError, match=words):
