@@ -85,7 +85,12 @@ MUTATIONS = [
         f"{F}/recalibration.py", "least = 2 * FEWEST if refit else FEWEST", "least = FEWEST", MOVED
     ),
     Mutation("gan_forensics/cli/score.py", "old.verdict != new.verdict", "False", COMMANDS),
-    Mutation(f"{F}/detector_scorer.py", "with_tier(image, self.tier)", "image", COMMANDS),
+    Mutation(
+        f"{F}/detector_scorer.py",
+        "with_tier(image, self.tier, ",
+        "with_tier(image, None, ",
+        COMMANDS,
+    ),
     Mutation(
         "gan_forensics/cli/score.py",
         "images.sort(key=lambda image: natural_order(image.path))",
