@@ -23,8 +23,8 @@ MUTATIONS = [
     Mutation(OF_TILES, "if (band.codec, band.size) == kind", "if band.codec == kind[0]", BANDS),
     Mutation(
         "gan_forensics/cli/spectrum.py",
-        "self.normalise, self.resize, self.tile),\n        )",
-        "self.normalise, self.resize),\n        )",
+        "SpectrumScorer(self.normalise, self.resize, self.tile)",
+        'SpectrumScorer("none", self.resize, self.tile)',
         BANDS,
     ),
     Mutation(
