@@ -18,13 +18,13 @@ MUTATIONS = [
     Mutation(OF_TILES, "if quality >= low", "if quality > low", BANDS),
     Mutation(OF_TILES, "if len(some) >= FEWEST", "if some", BANDS),
     Mutation(OF_TILES, "if (deviation < 0).any() or (low > high).any():", "if False:", BANDS),
-    Mutation(OF_TILES, "if not np.isfinite(curves).all() or", "if", BANDS),
+    Mutation(OF_TILES, "if not (np.abs(curves) <= _LARGEST).all():", "if False:", BANDS),
     Mutation(OF_TILES, "if type(images) is not int or images < FEWEST:", "if False:", BANDS),
     Mutation(OF_TILES, "if (band.codec, band.size) == kind", "if band.codec == kind[0]", BANDS),
     Mutation(
         "gan_forensics/cli/spectrum.py",
-        "self.normalise, self.resize, self.tile),\n        )",
-        "self.normalise, self.resize),\n        )",
+        "SpectrumScorer(self.normalise, self.resize, self.tile)",
+        'SpectrumScorer("none", self.resize, self.tile)',
         BANDS,
     ),
     Mutation(
