@@ -32,7 +32,7 @@ CHANGES = [
     (HEIC, "raise ValueError(\"its sizes\")", "return"),
     (BUDGET, "total > MOST_PARTS * _most_pixels(kind)", "False"),
     (BUDGET, "    for width, height in sizes:\n        check_pixels(width, height, kind)\n", ""),
-    (BUDGET, "if pictures > 1 and several:", "if several:"),
+    (BUDGET, "if pictures > 1 and several:", "if pictures > 2 and several:"),
     (BUDGET, "if told else MOST_OF_PHOTOGRAPH", "if False else MOST_OF_PHOTOGRAPH"),
     (DECODING, 'if image.format in ("TIFF", "HEIF"):', 'if image.format == "TIFF":'),
     (DECODING, '_PRIMARY = ("MPO", "HEIF")', '_PRIMARY = ("MPO",)'),
