@@ -168,7 +168,8 @@ def write_reports(
         lines.append(
             Line(
                 one.name, f"{stem}.html",
-                _word(one, "carriers") or _word(one, "verdict"), _word(one, "provenance"), one.refusal,
+                _word(one, "carriers") or _word(one, "verdict"), _word(one, "provenance"),
+                one.refusal,
             )
         )  # fmt: skip
     page = rendered(
