@@ -248,12 +248,21 @@ def test_a_detector_of_tiles_is_explained_on_the_tiles_that_it_scores(tiled):
     assert closest(looked, generated=True).base.shape == (16, 16, 3)
 
 
-def test_photographs_of_other_sizes_are_explained_without_a_compilation(tiled, caplog):
+def test_photographs_of_other_sizes_are_explained_without_a_compilation(tiled, caplog, monkeypatch):
+    counts = []
+
+    def counted(detector, images):
+        counts.append(len(images))
+        return explain(detector, images)
+
+    monkeypatch.setattr("gan_forensics.forensics.photograph_relevance.explain", counted)
     look(tiled, photograph(80, 64))
     with jax.log_compiles():
         look(tiled, photograph(64, 112, seed=1))
-        look(tiled, photograph(48, 48, seed=2))
+        looked = look(tiled, photograph(48, 48, seed=2))
     assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+    # Of one shape, whatever was compiled before.
+    assert counts == [16, 16, 8] and len(looked.parts) == 8
 
 
 def test_channels_are_ranked_as_features_are(tiled):
