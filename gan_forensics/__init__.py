@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from gan_forensics import forensics as forensics
     from gan_forensics import gans as gans
     from gan_forensics import inspector as inspector
-    from gan_forensics import inspector as inspector
     from gan_forensics import nn as nn
     from gan_forensics import quality as quality
     from gan_forensics import report as report

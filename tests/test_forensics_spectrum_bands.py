@@ -54,7 +54,7 @@ def bands():
         ("JPEG", None, "another format"),
         ("WEBP", None, "WebP"),
         ("AVIF", None, "AVIF or HEIC"),
-        ("HEIF", None, "AVIF or HEIC"),
+        ("HEIC", None, "AVIF or HEIC"),
         ("JPEG2000", None, "another format"),
     ],
 )

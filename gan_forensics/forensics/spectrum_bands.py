@@ -45,7 +45,7 @@ _BELOW = "JPEG of quality below 50"
 _LOSSLESS = "lossless (PNG, BMP, TIFF, GIF)"
 _CONTAINERS = {
     "PNG": _LOSSLESS, "BMP": _LOSSLESS, "TIFF": _LOSSLESS, "GIF": _LOSSLESS,
-    "WEBP": "WebP", "AVIF": "AVIF or HEIC", "HEIF": "AVIF or HEIC",
+    "WEBP": "WebP", "AVIF": "AVIF or HEIC", "HEIC": "AVIF or HEIC",
 }  # fmt: skip
 _OTHER = "another format"
 CODECS = (_LOSSLESS, *_QUALITIES, _BELOW, "WebP", "AVIF or HEIC", _OTHER)
