@@ -123,7 +123,7 @@ def test_without_any_bands_the_page_says_how_to_make_some():
 def test_images_too_small_for_the_bands_or_for_any_spectrum_are_not_compared(bands):
     larger = replace(bands, side=256)
     found = spectrum(opened(), Tools(bands=larger))
-    assert "tiles of 256×256 pixels, which this image is too small for" in page(found)
+    assert "squares of 256×256 pixels, which this image is too small for" in page(found)
     assert spectrum(replace(opened(), pixels=None), Tools()) is None
     small = spectrum(opened(PHOTOGRAPH[:31]), Tools())
     assert "shorter side of 31 pixels is too little: 32 are needed" in page(small)
