@@ -27,7 +27,6 @@ The areas, each with a `help` of its own:
     distill    label smoothing and knowledge distillation
     faces      faces in video
     report     figures and pages
-    inspector  images and what is to be said of them, as a page
     studies    what papers do with several areas; experiments
     inspector  the page and the reports of images: what they say, and what detectors say
     runtime    compiler, memory, devices

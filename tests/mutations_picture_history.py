@@ -66,7 +66,7 @@ CHANGES = [
     (RESAMPLING, "np.diff(each, 2)", "np.diff(each, 1)"),
     (AIDS, "first = max(0, start - _REACH)", "first = start"),
     (AIDS, "pixels = next(counts)[:, None] * next(counts)[None]", "pixels = np.full((1, 1), factor**2)"),
-    (AIDS, 'save(file, "JPEG", quality=QUALITY)', 'save(file, "JPEG", quality=QUALITY + 1)'),
+    (AIDS, 'save(buffer, "JPEG", quality=QUALITY)', 'save(file, "JPEG", quality=QUALITY + 1)'),
     (STAGE, "if kind in _PLAIN:", "if kind != 'JPEG':"),
     (STAGE, 'if opened.header and opened.header.container == "JPEG":', "if opened.header:"),
     (STAGE, "exif.private, pictures", "{}, pictures"),
