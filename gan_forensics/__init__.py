@@ -27,7 +27,6 @@ The areas, each with a `help` of its own:
     distill    label smoothing and knowledge distillation
     faces      faces in video
     report     figures and pages
-    inspector  images and what is to be said of them, as a page
     studies    what papers do with several areas; experiments
     inspector  the page and the reports of images: what they say, and what detectors say
     runtime    compiler, memory, devices
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from gan_forensics import files as files
     from gan_forensics import forensics as forensics
     from gan_forensics import gans as gans
-    from gan_forensics import inspector as inspector
     from gan_forensics import inspector as inspector
     from gan_forensics import nn as nn
     from gan_forensics import quality as quality

@@ -25,7 +25,9 @@ MUTATIONS = [
     Mutation(DIALECTS, 'if b"\\0" in data:', "if False:", "tests/test_files_dialects.py"),
     Mutation(ARCHIVES, "MOST_RATIO, ALWAYS = 100,", "MOST_RATIO, ALWAYS = 10_000,", ARCHIVE_TESTS),
     Mutation(TERMINAL, 'module=r"PIL\\."', 'module=r"LIP\\."', TERMINAL_TESTS),
-    Mutation(BUDGET, "if width * height > (most or _most_pixels(kind)):", "if False:", BUDGET_TESTS),
+    Mutation(
+        BUDGET, "if width * height > (most or _most_pixels(kind)):", "if False:", BUDGET_TESTS
+    ),
     Mutation(BUDGET, '"WEBP": 0.4,', '"WEBP": 1,', BUDGET_TESTS),
     Mutation(CHECKPOINT, "if name not in record:", "if False:", RUN_TESTS),
     Mutation(CHECKPOINT, "if sha256_of(path) != record[name][1]:", "if False:", RUN_TESTS),

@@ -125,7 +125,9 @@ def test_what_would_do_nothing_is_refused(arguments, message, tmp_path, monkeypa
 def test_wrong_certificates_and_weights_are_refused(suspects, detector, tmp_path, capsys):
     (tmp_path / "none.pem").write_text("none")
     image = [suspects / "a.png", "--no-browser", "--out", tmp_path / "out"]
-    assert "0 certificates in" in refused(capsys, "inspect", *image, "--trust", tmp_path / "none.pem")
+    assert "0 certificates in" in refused(
+        capsys, "inspect", *image, "--trust", tmp_path / "none.pem"
+    )
     said = refused(capsys, "inspect", *image, "--detector", detector, "--weights", detector)
     assert "--weights: no detector looks at frozen features" in said
 

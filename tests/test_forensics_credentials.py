@@ -172,7 +172,7 @@ def test_a_reader_that_would_fetch_cannot(tmp_path):
         assert asked == ["/manifest.c2pa"]
 
 
-def test_no_one_is_asked_whether_a_certificate_was_revoked():
+def test_no_one_is_asked_whether_a_certificate_was_revoked(monkeypatch):
     with listener() as (address, asked):
         content = signed(picture(), responder=f"{address}/revoked")
         settings = {"verify": {"ocsp_fetch": True}, "trust": {"trust_anchors": ANCHORS}}
@@ -180,6 +180,9 @@ def test_no_one_is_asked_whether_a_certificate_was_revoked():
         c2pa.Reader("image/jpeg", io.BytesIO(content), context=context).json()
         assert len(asked) == 1
         asked.clear()
+        assert at_once(content, anchors=ANCHORS).state == "trusted" and asked == []
+        only = {"version": 1, "verify": credentials_child._SETTINGS["verify"]}
+        monkeypatch.setattr(credentials_child, "_SETTINGS", only)
         assert at_once(content, anchors=ANCHORS).state == "trusted" and asked == []
 
 
@@ -255,10 +258,12 @@ def test_reports_without_what_is_needed_are_broken(monkeypatch):
 
 def test_very_many_statements_are_cut():
     action = {"action": "c2pa.edited", "description": "x" * 5000}
-    manifest = {"assertions": [{"label": "c2pa.actions", "data": {"actions": [action] * 500}}]}
+    statement = {"label": "c2pa.actions", "data": {"actions": [action] * 40}}
+    manifest = {"assertions": [statement] * 2, "ingredients": [{"title": "part"}] * 90}
     said = {"manifests": {"a": manifest}, "active_manifest": "a", "validation_state": "Valid"}
     found = module._credentials(said, "")
     assert len(found.actions) == 50 and len(found.actions[0].description) == 300
+    assert len(found.ingredients) == 50
 
 
 def test_anchors_are_certificates_alone(tmp_path):
@@ -267,7 +272,9 @@ def test_anchors_are_certificates_alone(tmp_path):
     assert read_anchors(path).count("BEGIN CERTIFICATE") == 2
     no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
-    for text in ("", "rubbish", no_certificate, ANCHORS + no_certificate, ANCHORS + key):
+    lines = ANCHORS.split("\n")
+    cut = "\n".join(lines[:3] + lines[-2:])
+    for text in ("", "rubbish", no_certificate, cut, ANCHORS + no_certificate, ANCHORS + key):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match="give a file of certificates alone"):
             read_anchors(path)

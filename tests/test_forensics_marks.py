@@ -135,7 +135,8 @@ def test_generators_leave_texts_in_png(texts, what, where):
 @pytest.mark.parametrize(
     "texts",
     [{"parameters": "focal length 50"}, {"prompt": "say your name"}, {"workflow": "mine"},
-     {"Software": "GIMP 3.0"}, {"Description": "Job ID: 5"}, {"AIGC": "{}"}, {"AIGC": "no JSON"},
+     {"Software": "GIMP 3.0"}, {"Description": "Job ID: 5"}, {"AIGC": "{}"},
+     {"AIGC": '{"Label": "1"}'}, {"AIGC": "no JSON"},
      {"Comment": "Steps: 20, then turn left"}],
 )  # fmt: skip
 def test_common_words_say_nothing(texts):
@@ -210,9 +211,9 @@ def test_packets_of_strangers_do_no_harm():
     lol = b"<!DOCTYPE l [" + entities + b"]><l xmlns='q' xmlns:q='q' q:t='1'>&a8;</l>"
     outer = b"<!DOCTYPE l SYSTEM 'file:///etc/passwd'><l xmlns:q='q' q:t='1'/>"
     assert xmp_properties(lol) == xmp_properties(outer) == {}
-    deep = b"<a xmlns='q'>" * 100_000
+    deep = b"<a xmlns='q'>" * 50_000
     many = b"<r xmlns='q'>" + b"<b>x</b>" * 100_000 + b"</r>"
-    assert xmp_properties(deep) == {}
+    assert xmp_properties(deep + b"<a x:t='1' xmlns:x='q'/>") == {}
     assert len(xmp_properties(many)["q", "b"]) == 5000
     cut = packet(photoshop_Credit="kept")[:-40]
     assert xmp_properties(cut)[SPACES["photoshop"], "Credit"] == ["kept"]
@@ -220,8 +221,7 @@ def test_packets_of_strangers_do_no_harm():
 
 
 def test_odd_datasets_end_the_reading():
-    assert iptc_values(bytes([28, 2, 80, 0, 3]) + b"Ann" + bytes([28, 2, 90, 128, 4])) == {
-        "By-line": "Ann"
-    }
+    extended = bytes([28, 2, 110, 128, 4]) + b"text"
+    assert iptc_values(bytes([28, 2, 80, 0, 3]) + b"Ann" + extended) == {"By-line": "Ann"}
     assert iptc_values(bytes([28, 2, 80, 127, 255]) + b"Ann") == {"By-line": "Ann"}
     assert iptc_values(b"\0" * 100) == {}

@@ -1,24 +1,30 @@
 """Recalibration: one offset or a new calibrator, what it saves, and what is too little for it."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from gan_forensics.forensics import calibrated_threshold
-from gan_forensics.forensics.calibration import measured_rate
+from gan_forensics.data import Header
+from gan_forensics.forensics import calibrated_threshold, load_detector
+from gan_forensics.forensics.calibration import measured_rate, read_calibration
 from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.cross_fitting import Class, halves
+from gan_forensics.forensics.format_audit import outside, read_seen
 from gan_forensics.forensics.likelihood_ratios import cllr, cllr_cal
+from gan_forensics.forensics.prevalence import why_none
 from gan_forensics.forensics.recalibration import (
     Change,
     offset_of,
     recalibrated,
     record_of,
 )
-from gan_forensics.forensics.validation import NewScores
+from gan_forensics.forensics.tiles import tile_threshold, tiled
+from gan_forensics.forensics.validation import NewScores, score_new
 from gan_forensics.report.recalibration import sentences
 from tests.made_detectors import made_detector
+from tests.made_tiles import brightness, drawn
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +225,125 @@ def test_reference_groups_are_known_again_by_their_weights(detector):
     grouped = replace(detector, calibrators={"clean": calibrator})
     made = recalibrated(grouped, new_scores(0.5), refit=True)
     np.testing.assert_allclose(made.detector.calibrators["clean"].fake_weights, np.full(60, 1 / 3))
+
+
+# --- false alarms on the user's own photographs, by halves --------------------------------------
+
+
+def headers(n, longest):
+    return [Header(32, longest[row % len(longest)], False, "PNG", "RGB", None) for row in range(n)]
+
+
+def test_false_alarms_are_those_of_the_threshold_of_the_other_half(detector):
+    new = new_scores(n=60)._replace(headers={"photographs": headers(60, (300, 600, 600))})
+    bare = replace(detector, calibrators={})
+    made = recalibrated(bare, new, seed=3)
+    scores = new.scores["photographs"][0]
+    groups = np.array([f"photographs {row}" for row in range(60)], object)
+    (part,) = halves([Class(scores, groups)], 3)
+    bounds = [calibrated_threshold(scores[part != half], false_alarms=0.05) for half in (0, 1)]
+    called = scores > np.array(bounds)[part]
+    known = {(one.tier, one.among): one.called for one in made.detector.calibration.alarms}
+    assert known["clean", ""] == measured_rate(called)
+    large = np.arange(60) % 3 > 0
+    assert known["clean", "513 to 1024 pixels"] == measured_rate(called[large])
+    assert known["clean", "PNG"] == known["clean", ""] and known["web", "JPEG"] == known["web", ""]
+    # Further tiers are judged by the same threshold, of the photographs as they are.
+    web = new.scores["photographs"][1] > np.array(bounds)[part]
+    assert known["web", ""] == measured_rate(web)
+    own = made.detector.calibration.false_alarms_of("clean", "513 to 1024 pixels")
+    assert own.own and own.rate == measured_rate(called[large])
+    assert made.detector.calibration.false_alarms_of("clean", "above 8192 pixels").among == ""
+    said = sentences(bare, made, refit=False)
+    assert any(measured_rate(called).words in line and "60 photographs" in line for line in said)
+    assert any("longer side: " in line and "513 to 1024" in line for line in said)
+    assert said[-1].startswith("advice: use the new detector: its threshold is that of your photo")
+
+
+def test_photographs_alone_set_the_threshold_of_a_detector_without_calibrators(detector):
+    bare = replace(detector, calibrators={}, calibration=None)
+    new = new_scores(n=20)
+    made = recalibrated(bare, new)
+    scores = new.scores["photographs"][0]
+    assert made.detector.threshold == calibrated_threshold(scores, false_alarms=0.05)
+    assert made.set_anew and not made.changes and not made.detector.calibrators
+    assert made.detector.calibration.n_calibration == 20 and made.detector.calibration.alarms == ()
+    assert record_of(bare, made, refit=False, sources={})["how"] == "none"
+    said = sentences(bare, made, refit=False)
+    assert "takes 38 of them" in said[-2]
+    with pytest.raises(ValueError, match="18 photographs are too few to set a threshold.*least 19"):
+        recalibrated(bare, new_scores(n=18))
+
+
+def test_groups_vote_once_among_false_alarms(detector):
+    new = new_scores(n=80, groups=2)
+    made = recalibrated(replace(detector, calibrators={}), new)
+    known = made.detector.calibration.false_alarms_of("clean")
+    assert (known.rate.n, known.rate.groups) == (80, 40)
+
+
+def test_with_generated_images_rates_and_outcomes_are_measured_by_halves(detector):
+    made = recalibrated(detector, new_scores(n=60, fakes=50), refit=True)
+    calibration = made.detector.calibration
+    assert [one.carrier for one in calibration.measured] == ["none", "web", "hard"]
+    plain = calibration.as_they_are
+    assert (plain.false_alarms.n, plain.detected.n) == (60, 50) and plain.detected.rate > 0.5
+    for tier in calibration.tiers:
+        (one,) = tier.outcomes
+        alarms = next(a for a in calibration.alarms if (a.tier, a.among) == (tier.name, ""))
+        assert one.false_alarms == alarms.called
+    assert why_none(calibration, {"recalibrated": [1]}, None, carriers=False) == ""
+
+
+def test_a_file_keeps_the_false_alarms_and_refuses_impossible_ones(detector, tmp_path):
+    made = recalibrated(replace(detector, calibrators={}), new_scores(n=60)).detector
+    made.save(tmp_path / "d.npz")
+    assert load_detector(tmp_path / "d.npz").calibration == made.calibration
+    facts = asdict(made.calibration)
+    assert read_calibration(json.loads(json.dumps(facts)), 5) == made.calibration
+    assert read_calibration({**facts, "alarms": 1}, 4).alarms == ()
+    facts["alarms"] = [{**facts["alarms"][0], "tier": 3}]
+    with pytest.raises(ValueError, match="tier is 3"):
+        read_calibration(facts, 5)
+
+
+# --- tiles --------------------------------------------------------------------------------------
+
+
+def test_a_detector_with_tiles_is_calibrated_on_whole_photographs():
+    rng = np.random.default_rng(0)
+    levels = rng.normal(80, 20, 40).astype(int)
+    images = [drawn([[level, level + 20]] * 2, seed=level) for level in levels]
+    made = tiled(brightness())
+    new = score_new(made, {"photographs": images})
+    assert new.unfit == {} and len(new.tiles) == 40 and new.tiles[0].shape == (4,)
+    found = recalibrated(made, new).detector
+    whole = made.score(images)
+    assert found.threshold == calibrated_threshold(whole, false_alarms=0.05)
+    assert found.tiles.threshold == tile_threshold(new.tiles, None, false_alarms=0.05)
+    assert "seen" not in found.facts  # images of arrays have no files
+    told = sentences(brightness(), recalibrated(made, new), refit=False)
+    assert told[0].startswith("it scores whole photographs by at most 16 tiles of 16x16")
+    with pytest.raises(ValueError, match="10 photographs are too few to set a threshold for 0.05"):
+        recalibrated(made, score_new(made, {"photographs": images[:10]}))
+    known = new._replace(headers={"photographs": headers(40, (300, 700))})
+    facts = recalibrated(made, known).detector.facts["seen"]
+    assert facts["by_class"] and outside(headers(1, (1000,))[0], read_seen(facts)) == ""
+    assert outside(headers(1, (1025,))[0], read_seen(facts)) == (
+        "longer side 1025 (fitted on 257 to 512 pixels and on, as far as 513 to 1024 pixels)"
+    )
+
+
+def test_a_detector_with_tiles_gets_calibrators_from_both_classes():
+    made = tiled(brightness())
+    rng = np.random.default_rng(1)
+    real, fake = (
+        [drawn([[level] * 2] * 2, seed=level) for level in rng.normal(mean, 15, 40).astype(int)]
+        for mean in (80, 150)
+    )
+    new = score_new(made, {"photographs": real, "toy": fake})
+    found = recalibrated(made, new, refit=True).detector
+    assert found.calibrators.keys() == {"clean", "web", "hard"}
+    np.testing.assert_array_equal(found.calibrators["clean"].fake_scores, made.score(fake))
+    with pytest.raises(ValueError, match="give photographs alone, which set the threshold"):
+        recalibrated(made, new)

@@ -131,7 +131,7 @@ def test_a_chosen_file_is_shown_stage_by_stage(page):
     image = page.locator("details.image")
     assert image.get_attribute("open") is not None
     texts = image.inner_text()
-    places = [texts.index(words) for words in ("a.png", "The file", "The verdict", "What it used")]
+    places = [texts.index(words) for words in ("a.png", "The verdict", "What it used", "The file")]
     assert places == sorted(places)
     for picture in page.locator("img").all():
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
@@ -378,7 +378,8 @@ def test_the_sections_of_all_stages_are_accessible_narrow_and_wide(chromium):
         shown = page.locator("#image-1 .stage:not(:empty)").evaluate_all(
             "sections => sections.map(section => section.dataset.slot)"
         )
-        assert shown[: len(stages.FIRST)] == [*stages.FIRST]
+        # An image of 64 pixels has no tiles, and there is nothing that knows generators.
+        assert shown == [name for name in stages.SHOWN if name not in ("tiles", "attribution")]
 
 
 def axe():

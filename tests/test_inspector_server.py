@@ -376,7 +376,12 @@ def test_first_stages_of_all_images_come_before_later_ones_of_any():
     def noted(stage):
         return lambda opened, _: seen.append((stage, opened.name))
 
-    with stand_ins({"a": noted("a"), "b": noted("b")}, {"c": noted("c"), "d": noted("d")}):
+    def another(opened, _):
+        seen.append(("c", opened.name))
+        if opened.name == "x":
+            jobs.receive(image_file(), "w")
+
+    with stand_ins({"a": noted("a"), "b": noted("b")}, {"c": another, "d": noted("d")}):
         jobs = Jobs(Tools())
         for name in "xyz":
             jobs.receive(image_file(), name)
@@ -384,12 +389,14 @@ def test_first_stages_of_all_images_come_before_later_ones_of_any():
         jobs.start()
         region.result(10)
         end = time.monotonic() + 10
-        while len(seen) < 13 and time.monotonic() < end:
+        while len(seen) < 17 and time.monotonic() < end:
             time.sleep(0.01)
         jobs.stop()
     first = [(stage, name) for name in "xyz" for stage in "ab"]
     later = [(stage, name) for name in "xyz" for stage in "cd"]
-    assert seen == [("region", "y"), *first, *later]
+    # One that comes in the middle of it has its first stages at once.
+    later[1:1] = [("a", "w"), ("b", "w")]
+    assert seen == [("region", "y"), *first, *later, ("c", "w"), ("d", "w")]
 
 
 def test_an_image_is_opened_once_for_stages_in_a_row(monkeypatch):

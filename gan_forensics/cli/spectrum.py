@@ -1,7 +1,8 @@
 """`gan-forensics spectrum`."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -114,11 +115,10 @@ class Spectrum:
         from gan_forensics.files import check_folder_out
         from gan_forensics.forensics.score_stream import results
         from gan_forensics.forensics.shard_results import row
-        from gan_forensics.forensics.spectrum_scorer import SpectrumScorer
 
         scorer = means.scorer
         if not self.sharding.asked:
-            folders = dict.fromkeys(path.absolute() for path in self.folders)
+            folders = [Path(path) for path in dict.fromkeys(map(os.path.abspath, self.folders))]
             listings = [list_images(path, follow_links=self.follow_links) for path in folders]
             for found in images_alone(results(listed_members(listings), scorer)):
                 cells = found.failure or scorer.cells(found.found, found.header)  # pyright: ignore
@@ -128,7 +128,7 @@ class Spectrum:
             check_folder_out(self.sharding.merge, "--merge")
         self.sharding.run(
             scorer, self.folders, self.out, follow_links=self.follow_links, take=means.take,
-            make=partial(SpectrumScorer, self.normalise, self.resize, self.tile),
+            make=partial(replace, scorer),
         )  # fmt: skip
         return self.sharding.merge is not None
 

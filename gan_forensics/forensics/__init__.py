@@ -75,6 +75,7 @@ from gan_forensics.forensics.score_files import (
     write_scores,
 )
 from gan_forensics.forensics.score_stream import score_shard
+from gan_forensics.forensics.tiles import Tiling, tiled
 from gan_forensics.forensics.validation import NewScores, Validated, score_new, validated
 from gan_forensics.forensics.verdicts import Basis, Verdict, basis_of, verdict_of
 
@@ -150,6 +151,8 @@ __all__ = [
     "Share",
     "shares_of",
     "SpectralDetector",
+    "tiled",
+    "Tiling",
     "Tippett",
     "tippett",
     "train_detector",

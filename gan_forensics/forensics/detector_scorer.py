@@ -102,11 +102,11 @@ class DetectorScorer:
             return replace(image, error=result.failure.text if result.failure else "")
         return self.scored(image, result.found, result.header)
 
-    def scored(self, image: ScoredImage, found: Mapping[str, float], header: Header) -> ScoredImage:
-        """An image with its scores by carrier, "none" first, and the verdict of these."""
+    def scored(self, row: ScoredImage, found: Mapping[str, float], header: Header) -> ScoredImage:
+        """A row with its scores by carrier, "none" first, and the verdict of these."""
         (_, score), *after = found.items()
         image = replace(
-            image,
+            row,
             score=score,
             after=dict(after),
             container=header.container,

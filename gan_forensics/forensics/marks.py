@@ -28,7 +28,7 @@ _TC260_LABELS = {
     "1": "content that is generated", "2": "content that may be generated",
     "3": "content that is suspected to be generated",
 }  # fmt: skip
-_TC260_FIELDS = {"Label", "ContentProducer", "ProduceID", "ContentPropagator", "PropagateID"}
+_TC260_FIELDS = {"ContentProducer", "ProduceID", "ContentPropagator", "PropagateID"}
 # IPTC Photo Metadata Standard 2025.1.
 _AI_FIELDS = {
     "AISystemUsed": "AI system used", "AISystemVersionUsed": "version of the AI system",

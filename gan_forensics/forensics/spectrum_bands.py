@@ -45,7 +45,7 @@ _BELOW = "JPEG of quality below 50"
 _LOSSLESS = "lossless (PNG, BMP, TIFF, GIF)"
 _CONTAINERS = {
     "PNG": _LOSSLESS, "BMP": _LOSSLESS, "TIFF": _LOSSLESS, "GIF": _LOSSLESS,
-    "WEBP": "WebP", "AVIF": "AVIF or HEIC", "HEIF": "AVIF or HEIC",
+    "WEBP": "WebP", "AVIF": "AVIF or HEIC", "HEIC": "AVIF or HEIC",
 }  # fmt: skip
 _OTHER = "another format"
 CODECS = (_LOSSLESS, *_QUALITIES, _BELOW, "WebP", "AVIF or HEIC", _OTHER)
@@ -293,7 +293,7 @@ def _choose(header: Any, heads: Mapping[str, Head]) -> Iterable[str]:
 
 
 def _assembled(header: Mapping[str, Any], curves: np.ndarray) -> SpectrumBands:
-    if not np.isfinite(curves).all() or np.abs(curves).max() > _LARGEST:
+    if not (np.abs(curves) <= _LARGEST).all():
         raise ValueError("its curves are not finite")
     _, deviation, low, high = curves.swapaxes(0, 1)
     if (deviation < 0).any() or (low > high).any():

@@ -15,6 +15,9 @@ from gan_forensics.inspector.findings import Finding, Opened, Stage, Tools
 from gan_forensics.inspector.opening import open_bytes
 from gan_forensics.inspector.stages import FIRST, LATER
 
+# Stages that have a verdict of the whole image; after carriers it is final.
+LAST_WORD = ("carriers", "verdict")
+
 
 @dataclass(eq=False)
 class Inspection:
@@ -130,6 +133,19 @@ def inspect(content: bytes, name: str, tools: Tools, *, number: int) -> Inspecti
     for _ in work_off(inspection, opened(inspection, content), tools, {**FIRST, **LATER}):
         pass
     return inspection
+
+
+def in_a_word(inspection: Inspection, *stages: str) -> str:
+    """What the first of some stages says in a few words, or why it failed; empty without any.
+
+    Args:
+        inspection: of the image.
+        *stages: whose findings may have a fact `summary`; the one that has the last word first.
+    """
+    said = [str(inspection.findings[s].facts.get("summary", "")) for s in stages
+            if s in inspection.findings]  # fmt: skip
+    failed = [inspection.errors[stage] for stage in stages if stage in inspection.errors]
+    return next(filter(None, [*said, *failed]), "")
 
 
 def png(picture: UInt8[np.ndarray, "h w c"]) -> bytes:

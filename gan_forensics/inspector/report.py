@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from gan_forensics.files import file_stem, write_text
 from gan_forensics.inspector.findings import Tools
-from gan_forensics.inspector.inspection import Inspection
+from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word
 from gan_forensics.inspector.rendering import article, rendered
 from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.provenance import provenance
@@ -168,7 +168,7 @@ def write_reports(
         lines.append(
             Line(
                 one.name, f"{stem}.html",
-                _word(one, "verdict"), _word(one, "provenance"), one.refusal,
+                in_a_word(one, *LAST_WORD), in_a_word(one, "provenance"), one.refusal,
             )
         )  # fmt: skip
     page = rendered(
@@ -183,14 +183,6 @@ def write_reports(
     write_text(out / "index.html", page)
     write_text(out / "index.json", report_json(known, tools, private=private))
     return lines
-
-
-def _word(inspection: Inspection, stage: str) -> str:
-    """What a stage says in a few words; why it failed."""
-    if error := inspection.errors.get(stage):
-        return error
-    found = inspection.findings.get(stage)
-    return str(found.facts.get("summary", "")) if found else ""
 
 
 def _now() -> str:

@@ -29,7 +29,7 @@ from gan_forensics.inspector.jobs import Held, Jobs, Limits
 from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
 from gan_forensics.inspector.report import report_html, report_json
-from gan_forensics.inspector.stages import SHOWN
+from gan_forensics.inspector.stages import FIRST, SHOWN
 
 # Bytes of a request that is no image, and characters of a name.
 MOST_WORDS, MOST_NAME = 2**14, 1000

@@ -171,13 +171,15 @@ def _takes_long(detector: "Detector", opened: Opened) -> bool:
 
 
 def _following(name: str, detector: "Detector") -> dict[str, Any]:
-    return {"file": name, **_knows(detector), "follows": True, "error": "", "after": []}
+    row = {"file": name, **_knows(detector), "late": True}
+    return row | {"follows": True, "error": "", "after": []}
 
 
 def _row(name: str, detector: "Detector", opened: Opened, *, carriers: bool) -> dict[str, Any]:
     """What a detector says of the image, or why it says nothing."""
     row: dict[str, Any] = {
-        "file": name, **_knows(detector), "follows": False, "error": "", "after": [],
+        "file": name, **_knows(detector), "late": _takes_long(detector, opened),
+        "follows": False, "error": "", "after": [],
     }  # fmt: skip
     header, pixels = opened.header, opened.pixels
     assert header is not None and pixels is not None
