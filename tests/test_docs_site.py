@@ -155,7 +155,7 @@ def test_what_others_add_to_classes_is_left_out():
         return api._is_left_out(Sphinx, "class", "", of, False, None)
 
     assert left_out(verdicts.Verdict.why) and left_out(DetectorClassifier.set_score_request)
-    assert left_out(DetectorClassifier.score) is None and left_out(3) is None
+    assert left_out(DetectorClassifier.fit) is None and left_out(3) is None
 
 
 def test_fields_are_called_as_in_docstrings():
