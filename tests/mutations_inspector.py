@@ -32,7 +32,6 @@ MUTATIONS = [
     ),
     Mutation(LOOK, "row = 0 if generated else 1", "row = 1", VIEWS),
     Mutation(LOOK, "at, parts = at[told], parts[told]", "at, parts = at, parts", VIEWS),
-    Mutation(LOOK, "tiles.at_once(detector.tiles.side)", "5", VIEWS),
     Mutation(STAGES["views"], " or opened.pasted", "", VIEWS),
     Mutation(STAGES["views"], "(curve > band.high)", "(curve > band.mean)", VIEWS),
     Mutation(STAGES["attribution"], "n < 1 or type(share) is not float or", "", VIEWS),

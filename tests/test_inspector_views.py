@@ -123,7 +123,7 @@ def test_without_any_bands_the_page_says_how_to_make_some():
 def test_images_too_small_for_the_bands_or_for_any_spectrum_are_not_compared(bands):
     larger = replace(bands, side=256)
     found = spectrum(opened(), Tools(bands=larger))
-    assert "tiles of 256×256 pixels, which this image is too small for" in page(found)
+    assert "squares of 256×256 pixels, which this image is too small for" in page(found)
     assert spectrum(replace(opened(), pixels=None), Tools()) is None
     small = spectrum(opened(PHOTOGRAPH[:31]), Tools())
     assert "shorter side of 31 pixels is too little: 32 are needed" in page(small)
@@ -248,12 +248,21 @@ def test_a_detector_of_tiles_is_explained_on_the_tiles_that_it_scores(tiled):
     assert closest(looked, generated=True).base.shape == (16, 16, 3)
 
 
-def test_photographs_of_other_sizes_are_explained_without_a_compilation(tiled, caplog):
+def test_photographs_of_other_sizes_are_explained_without_a_compilation(tiled, caplog, monkeypatch):
+    counts = []
+
+    def counted(detector, images):
+        counts.append(len(images))
+        return explain(detector, images)
+
+    monkeypatch.setattr("gan_forensics.forensics.photograph_relevance.explain", counted)
     look(tiled, photograph(80, 64))
     with jax.log_compiles():
         look(tiled, photograph(64, 112, seed=1))
-        look(tiled, photograph(48, 48, seed=2))
+        looked = look(tiled, photograph(48, 48, seed=2))
     assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+    # Of one shape, whatever was compiled before.
+    assert counts == [16, 16, 8] and len(looked.parts) == 8
 
 
 def test_channels_are_ranked_as_features_are(tiled):
