@@ -51,7 +51,7 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
         {
             "summary": "Pasted: encoded anew by the browser, which leaves nothing of the file's own"
             if opened.pasted
-            else f"{_STATES[signed.state].format(_signer(signed))}; {statement}",
+            else f"{_state(signed)}; {statement}",
             "pasted": opened.pasted,
             "says": says,
             "statement": statement,
@@ -88,6 +88,12 @@ def _statement(says: str, origins: list[_Origin], signed: Credentials) -> str:
     if says == "camera" and signed.state == "trusted" and origins[0].where == _SIGNED:
         return f"the file says that it came from a camera, and {_signer(signed)} signed it"
     return _SENTENCES[says].format(where)
+
+
+def _state(signed: Credentials) -> str:
+    if signed.state == "absent" and signed.remote:
+        return "No content credentials, but an address of some, which was not fetched"
+    return _STATES[signed.state].format(_signer(signed))
 
 
 def _signer(signed: Credentials) -> str:
