@@ -201,6 +201,8 @@ def test_an_image_of_another_size_and_a_flat_one_are_not_asked_about(model):
         {"measured": [], "images": 3},
         {"measured": {"seen": {"clean": {"n": HOSTILE, "attribution_accuracy": 2.0}}}},
         {"measured": {"seen": {"clean": {"n": 10, "attribution_accuracy": 7.0}}}},
+        {"measured": {"seen": {"clean": {"n": 10, "attribution_accuracy": HOSTILE}}}},
+        {"measured": {"seen": {"clean": {"n": 0, "attribution_accuracy": 0.5}}}},
         {"images": {"held_out": {"a": HOSTILE}}, "measured": {"seen": {"clean": []}}},
     ],
 )
