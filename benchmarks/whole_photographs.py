@@ -76,13 +76,16 @@ def measured(each: int, generated: int) -> dict[str, Any]:
         archive += scores_by_image(blank, Sparse(name, each, 10**6 * (number + 1)))
         _say(f"scored: {each} photographs of {name} megapixels")
     scores = np.array([aggregate(some) for some in archive])
-    unfit = dict.fromkeys(("web", "hard"), "of these only tiles are made")
+    unfit: dict[str, str] = {tier: "only tiles are made" for tier in ("web", "hard")}
     new = NewScores(
         {"photographs": np.stack([scores] * 3)}, None, {}, unfit, tiles=archive
     )  # fmt: skip
     made = recalibrated(blank, new).detector
     _say(f"calibrated: {made}")
     rates: dict[str, Any] = {}
+    tiling, calibration = made.tiles, made.calibration
+    assert tiling is not None and calibration is not None
+    limit = tiling.threshold
     for kind, count in (("photographs", each), ("generated", generated)):
         every = []
         for number, name in enumerate(SIZES):
@@ -90,7 +93,6 @@ def measured(each: int, generated: int) -> dict[str, Any]:
             tiles = scores_by_image(made, source)
             scores = np.array([aggregate(some) for some in tiles])
             highest = np.array([np.nanmax(some) for some in tiles])
-            limit = made.tiles.threshold
             every.append({
                 "upper quartile above the calibrated threshold": scores > made.threshold,
                 "upper quartile above the threshold of squares": scores > squares.threshold,
@@ -101,7 +103,7 @@ def measured(each: int, generated: int) -> dict[str, Any]:
             rates[of] = {what: measured_rate(some).words for what, some in every[-1].items()}
             if kind == "photographs":
                 seeds = 10**7 * (number + 1)
-                more = replace(made, tiles=replace(made.tiles, count=100))
+                more = replace(made, tiles=replace(tiling, count=100))
                 source = Sparse(name, min(40, each), seeds, count=100)
                 most = [np.nanmax(some) for some in scores_by_image(more, source)]
                 words = measured_rate(np.array(most) > limit).words
@@ -111,11 +113,11 @@ def measured(each: int, generated: int) -> dict[str, Any]:
             what: measured_rate(np.concatenate([one[what] for one in every])).words
             for what in every[0]
         }
-    own = [one.called.words for one in made.calibration.alarms]
+    own = [one.called.words for one in calibration.alarms]
     return {
         "photographs of each size": each, "cross-fitted on the archive": own, "rates": rates,
         "tiles and files differ by at most": _differ(made), "detector": repr(made),
-        "threshold of tiles": made.tiles.threshold, "threshold of squares": squares.threshold,
+        "threshold of tiles": limit, "threshold of squares": squares.threshold,
         "seconds of a verdict": _seconds(made),
     }  # fmt: skip
 

@@ -156,6 +156,7 @@ def test_sizes_of_boxes_are_looked_at_before_anything_is_opened(plain, tiled, mo
         ),
         (_of_size(plain, 1, 65536), "sides of at most 65535"),
         (film, "animated, a film"),
+        (plain.replace(b"ispe", b"free"), r"damaged or truncated \(its sizes\)"),
     ):
         with pytest.raises(ImageError, match=said):
             decode_image(content, name="a")

@@ -5,12 +5,13 @@ import re
 from importlib import import_module
 
 import pytest
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from docs.extensions import api, made, mathematics, papers
 from gan_forensics.data import carriers
 from gan_forensics.files import write_json
-from gan_forensics.forensics import verdicts
+from gan_forensics.forensics import DetectorClassifier, verdicts
 from gan_forensics.forensics.likelihood_ratios import INCONCLUSIVE, VERBAL_SCALE
 from gan_forensics.studies import EXPERIMENTS
 from tests.markdown import ROOT
@@ -147,6 +148,23 @@ def test_what_is_no_result_and_no_formula_is_named(tmp_path):
 )
 def test_nothing_in_docstrings_is_markup_but_what_is_meant(lines, drawn):
     assert api.as_rst(lines) == drawn
+
+
+def test_what_others_add_to_classes_is_left_out():
+    def left_out(of):
+        return api._is_left_out(Sphinx, "class", "", of, False, None)
+
+    assert left_out(verdicts.Verdict.why) and left_out(DetectorClassifier.set_score_request)
+    assert left_out(DetectorClassifier.fit) is None and left_out(3) is None
+
+
+def test_fields_are_called_as_in_docstrings():
+    name, body = nodes.field_name("", "Variables"), nodes.paragraph("", "", nodes.Text(" -- "))
+    body += nodes.Text("Variables -- of all")
+    document = nodes.document("", nodes.document)
+    document += nodes.field("", name, nodes.field_body("", body))
+    api._with_our_words(Sphinx, document)
+    assert (name.astext(), body.astext()) == ("Attributes", ": Variables -- of all")
 
 
 # --- the guide says what the code does ------------------------------------------------------------

@@ -105,6 +105,7 @@ def test_drawings_and_small_or_even_pictures_are_not_judged():
     photo = halves()[0]
     assert not is_drawn(gray(photo))
     assert earlier(jpeg(photo[:40, :40], 80)) is None
+    assert earlier_jpeg(gray(photo), [0] * 64) is None  # of a damaged file
     assert jpeg_traces(gray(photo[:263])) is None
 
 
@@ -167,6 +168,11 @@ def test_a_damaged_file_is_an_error_of_one_line():
         jpeg_tables(content[:100], name="a")
     with pytest.raises(ImageError, match="a: damaged or truncated"):
         jpeg_luminance(content[: len(content) // 2], name="a", most_pixels=10**8)
+    inks = io.BytesIO()
+    Image.new("CMYK", (90, 90)).save(inks, "JPEG")
+    for without in (inks.getvalue(), jpeg(halves()[1], 80, keep_rgb=True)):
+        with pytest.raises(ImageError, match="stored without a luminance"):
+            jpeg_luminance(without, name="a", most_pixels=10**8)
     stream = io.BytesIO()
     Image.new("RGB", (90, 90)).save(stream, "JPEG")
     with pytest.raises(ImageError, match="8100 pixels, more than the 8000"):

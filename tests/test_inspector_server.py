@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 import time
-import types
 import warnings
 from concurrent.futures import Future
 from dataclasses import replace
@@ -512,8 +511,7 @@ def test_a_region_is_scored(made, monkeypatch):
             raise ValueError("too <wide>")
         return {"score": 0.5}
 
-    stand_in = types.SimpleNamespace(score_region=score_region)
-    monkeypatch.setitem(sys.modules, "gan_forensics.inspector.stages_verdict", stand_in)
+    monkeypatch.setattr(server, "score_region", score_region)
     client = made()
     number = give(client, image_file()).json()["number"]
     box = {"left": 1, "top": 2, "width": 16, "height": 20}

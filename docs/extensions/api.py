@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 import gan_forensics
@@ -117,6 +118,15 @@ def _with_short_names(
     return short[0], short[1]
 
 
+def _with_our_words(app: Sphinx, doctree: nodes.document) -> None:
+    """Fields as the docstrings call them."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(": "))
+        elif text == "Variables" and isinstance(text.parent, nodes.field_name):
+            text.parent.replace(text, nodes.Text("Attributes"))
+
+
 def _write(app: Sphinx) -> None:
     write_pages(app.srcdir / "docs" / "api", {area: page(area) for area in gan_forensics._AREAS})
 
@@ -124,6 +134,7 @@ def _write(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Sphinx calls it."""
     app.connect("builder-inited", _write)
+    app.connect("doctree-read", _with_our_words)
     app.connect("autodoc-skip-member", _is_left_out)
     app.connect("autodoc-process-signature", _with_short_names)
     # Before napoleon, which has the usual 500.

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from gan_forensics.data.decoding import opened_image
+from gan_forensics.data.decoding import ImageError, opened_image
 from gan_forensics.data.jpeg_quality import jpeg_quality, libjpeg_tables
 from gan_forensics.data.jpeg_scans import segments
 from gan_forensics.data.looking import MOST_REDUCED
@@ -99,10 +99,13 @@ def jpeg_luminance(content: bytes, *, name: str, most_pixels: int) -> UInt8[np.n
         most_pixels: that are decoded.
 
     Raises:
-        ImageError: as `jpeg_tables`, and for damaged pixels.
+        ImageError: as `jpeg_tables`, for damaged pixels, and for CMYK and RGB, which have none.
     """
 
     def read(image: Image.Image) -> np.ndarray:
+        coded_as_rgb = image.info.get("adobe_transform") == 0
+        if image.mode not in ("RGB", "L") or coded_as_rgb:
+            raise ImageError(f"{name}: its colours are stored without a luminance; save it anew")
         image.draft("L", image.size)  # pyright: ignore[reportAttributeAccessIssue]
         return np.asarray(image.convert("L"))
 

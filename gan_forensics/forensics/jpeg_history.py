@@ -145,8 +145,10 @@ def earlier_jpeg(levels: Num[np.ndarray, "h w"], table: Sequence[int]) -> Earlie
     found, distances = [], []
     for row, column in _LOWEST:
         step = int(steps[row, column])
+        if not 0 < step <= _MOST_STEP:
+            continue
         multiples = np.abs(np.rint(there[:, row, column] / step)).astype(int)
-        if (multiples > 0).sum() < _FEWEST or step > _MOST_STEP:
+        if (multiples > 0).sum() < _FEWEST:
             continue
         seen = np.bincount(np.minimum(multiples, _MOST_MULTIPLE), minlength=_MOST_MULTIPLE + 1)
         alone, tried = _distances(seen, np.abs(moved[:, row, column]), step)

@@ -30,6 +30,7 @@ from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
 from gan_forensics.inspector.report import report_html, report_json
 from gan_forensics.inspector.stages import FIRST, SHOWN
+from gan_forensics.inspector.stages_verdict import score_region
 
 # Bytes of a request that is no image, and characters of a name.
 MOST_WORDS, MOST_NAME = 2**14, 1000
@@ -264,8 +265,6 @@ class _Page:
 
     async def region(self, request: Request) -> Response:
         """Score a region of an image."""
-        from gan_forensics.inspector.stages_verdict import score_region
-
         number = request.path_params["number"]
         places = ("left", "top", "width", "height")
         try:

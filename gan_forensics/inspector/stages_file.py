@@ -61,10 +61,13 @@ def file(opened: Opened, tools: Tools) -> Finding:
         except ImageError:  # Its pixels are damaged, which the refusal says.
             pass
     if kind == "JPEG" and header is not None:
-        tables = jpeg_tables(opened.content, name=name)
-        facts["jpeg"] = _written(tables)
-        if pixels is not None:
-            facts["earlier"] = _earlier(opened.content, name, tables)
+        try:
+            tables = jpeg_tables(opened.content, name=name)
+            facts["jpeg"] = _written(tables)
+            if pixels is not None:
+                facts["earlier"] = _earlier(opened.content, name, tables)
+        except ImageError:  # Damaged in a way that leaves its pixels, or without luminance.
+            pass
     return Finding("file", facts, exif.private, pictures)
 
 

@@ -106,6 +106,7 @@ def page_environment(folder: str) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # A page that stays open goes on as it began.
     )
     environment.filters["cell"] = lambda value: page_text(format_cell(value), MOST_CELL)
     environment.filters["name"] = lambda value: page_text(str(value), MOST_NAME)

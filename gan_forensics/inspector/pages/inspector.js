@@ -155,14 +155,18 @@
     }
   };
   const listen = async () => {
-    for (;;) {
+    for (let lost = false; ; ) {
       try {
         const answer = await ask(`state?since=${state.version}`);
         if (answer.status === 403) return notice("This page is closed: start the inspector anew.");
+        if (!answer.ok) throw Error(await reason(answer));
         state = await answer.json();
-      } catch {
-        notice("The inspector does not answer: it was ended, or start it anew.");
-        return;
+        lost = false;
+      } catch (error) {
+        if (!lost) notice(`The inspector does not answer (${error.message}): was it ended?`);
+        lost = true;
+        await new Promise((again) => setTimeout(again, 2000));
+        continue;
       }
       state.images.forEach(put);
       const kept = new Set(state.images.map((image) => `image-${image.number}`));
