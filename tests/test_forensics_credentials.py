@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def looked(content, anchors=None):
     return credentials(content, embedded(content), anchors=anchors)
 
 
-def at_once(content, kind="JPEG", anchors=""):
+def at_once(content, kind="JPEG", anchors="") -> Any:
     """The same in this process, which is quicker."""
     said = credentials_child.said(content, KINDS[kind], anchors)
     return said["error"] if "error" in said else report(said)

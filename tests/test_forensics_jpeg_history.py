@@ -106,6 +106,9 @@ def test_drawings_and_small_or_even_pictures_are_not_judged():
     assert not is_drawn(gray(photo))
     assert earlier(jpeg(photo[:40, :40], 80)) is None
     assert earlier_jpeg(gray(photo), [0] * 64) is None  # of a damaged file
+    # Of few frequencies.
+    stripes = np.tile(np.random.default_rng(3).uniform(0, 255, 512), (512, 1))
+    assert not is_drawn(stripes) and earlier_jpeg(stripes, [5] * 64) is None
     assert jpeg_traces(gray(photo[:263])) is None
 
 

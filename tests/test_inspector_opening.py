@@ -65,7 +65,8 @@ def test_a_glance_shows_what_is_there():
     image.putalpha(0)
     squares, _ = glance(saved(image, "PNG"), name="a")
     assert set(np.unique(squares)) == {204, 255} and squares[0, 0, 0] != squares[0, 8, 0]
-    levels, _ = glance(saved(deep(), "PNG"), name="a")
+    lifted = np.asarray(deep(), np.uint16) // 9 + 30_000
+    levels, _ = glance(saved(Image.fromarray(lifted), "PNG"), name="a")
     assert levels.min() == 0 and levels.max() == 255
     assert (np.diff(levels[..., 0].astype(int).ravel()) >= 0).all()
     exif = Image.Exif()
@@ -115,6 +116,9 @@ def test_large_jpegs_alone_are_decoded_whole_and_one_at_a_time(monkeypatch):
     assert opened.pixels.shape == (64, 96, 3)
     assert opened.note == "decoded whole, 0 megapixels; other commands refuse so many"
     assert "more than the 2048" in open_bytes(saved(corners(), "PNG"), "a").refusal
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    assert "more than the 4000" in open_bytes(saved(corners(), "WEBP"), "a").refusal
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 96 // 3)
     monkeypatch.setattr(budget, "MOST_OF_PHOTOGRAPH", 6000)
     refused = open_bytes(content, "a")
     assert "6144 pixels, more than the 6000 that" in refused.refusal

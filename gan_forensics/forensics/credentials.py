@@ -359,16 +359,12 @@ def _origins(
     if own is None or label in seen or len(seen) == MOST_KEPT:
         return []
     seen.add(label)
-    found = [
-        origin
-        for each in _listed(own.get("ingredients"))
-        for origin in _origins(each, manifests, seen)
-    ]
-    found += [
-        (action.says, action.source or action.words)
-        for action in _actions(_listed(own.get("assertions")))
-        if action.says
-    ]
+    found: list[tuple[Says, str]] = []
+    for each in _listed(own.get("ingredients")):
+        found += _origins(each, manifests, seen)
+    for action in _actions(_listed(own.get("assertions"))):
+        if action.says:
+            found.append((action.says, action.source or action.words))
     return [(_of_ingredient(says, _text(relationship)), words) for says, words in found]
 
 

@@ -24,7 +24,7 @@ _STATES = {
     "trusted": "Content credentials of {}, which is trusted",
     "unknown issuer": "Content credentials of an unknown issuer",
     "broken": "Content credentials that are broken",
-    "elsewhere": "Content credentials elsewhere, which are not fetched",
+    "elsewhere": "No content credentials, but an address of some, which was not fetched",
     "absent": "No content credentials",
     "not looked for": "Content credentials not looked for",
 }
