@@ -103,13 +103,14 @@ def test_an_edited_picture_names_what_it_was_made_from():
 def test_of_an_ingredient_counts_what_it_was():
     said = {
         (says, relationship): module._of_ingredient(says, relationship)
-        for says in ("generated", "edited", "camera", "")
+        for says in ("generated", "edited", "camera", "changed", "other")
         for relationship in ("parentOf", "componentOf", "inputTo")
     }
     assert [each for each, what in said.items() if what == "generated"] == [
         ("generated", "parentOf")
     ]
     assert [each for each, what in said.items() if what == "camera"] == [("camera", "parentOf")]
+    assert [each for each, what in said.items() if what == "changed"] == [("changed", "parentOf")]
     assert [each for each, what in said.items() if what == "edited"] == [
         ("generated", "componentOf"), ("edited", "parentOf"), ("edited", "componentOf"),
     ]  # fmt: skip
@@ -142,7 +143,7 @@ def test_a_default_reader_fetches_what_a_file_names_and_ours_does_not():
         assert asked == ["/manifest.c2pa"]
         asked.clear()
         found = looked(content, ANCHORS)
-        assert found.state == "absent" and found.remote == f"{address}/manifest.c2pa"
+        assert found.state == "elsewhere" and found.remote == f"{address}/manifest.c2pa"
         assert "must fetch remote" in at_once(content)
         assert asked == []
 
