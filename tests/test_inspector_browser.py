@@ -111,6 +111,7 @@ def choose(page, *given, wait=True):
 def done(page, images):
     expect(page.locator("details.image")).to_have_count(images)
     expect(page.locator("[data-progress]")).to_be_hidden()
+    assert "still looking" not in page.inner_text("[data-images]")
 
 
 def transfer(page, name, content):
@@ -210,6 +211,7 @@ def test_a_region_is_picked_by_keyboard(page, scored):
     choose(page, ("a.png", image_file(side=240)))
     page.focus(".region > summary")
     page.keyboard.press("Enter")
+    expect(page.locator(".frame")).to_be_visible()
     page.focus(".frame")
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp"):
         page.keyboard.press(key)
@@ -295,6 +297,9 @@ def test_fifty_files_show_progress_and_the_page_answers(page):
             seen.add(page.locator("[data-status]").text_content())
         done(page, 50)
     assert len(seen) > 5 and slowest < 2
+    # From the first to the last there are fifty.
+    assert all("of 50" in status and "of 49" not in status for status in seen)
+    assert "still looking" not in page.inner_text("[data-images]")
     assert page.text_content("[role=status]") == "50 of 50 complete"
     assert page.title() == "Inspector"
     names = [name.strip() for name in page.locator("details.image h2").all_text_contents()]

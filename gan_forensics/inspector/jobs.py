@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_forensics.data.budget import MOST_BYTES
 from gan_forensics.files import shown
@@ -60,11 +60,13 @@ class Held:
         inspection: what is known of it.
         content: its bytes.
         changed: the version of the session at which each part of its HTML changed last.
+        worked: how many stages that accounts for.
     """
 
     inspection: Inspection
     content: bytes
     changed: dict[str, int] = field(default_factory=dict)
+    worked: int = 0
 
     @property
     def bytes(self) -> int:
@@ -73,11 +75,30 @@ class Held:
         return len(self.content) + sum(map(len, pictures))
 
 
+class Now(NamedTuple):
+    """Where a session stands.
+
+    Attributes:
+        version: of all that a page shows.
+        images: that it holds.
+        newest: the number of the last one that was received; 0 before.
+        first: of how many all first stages are done.
+        done: of how many all stages are done.
+    """
+
+    version: int
+    images: list[Held]
+    newest: int
+    first: int
+    done: int
+
+
 class Jobs:
     """The images of a session, and the thread that looks at them.
 
     Attributes:
         version: grows with every change that a page shows.
+        newest: the number of the image that was received last.
         coming: files of folders that are still to be read.
 
     Example:
@@ -88,7 +109,7 @@ class Jobs:
 
     def __init__(self, tools: Tools, limits: Limits = Limits()):  # noqa: B008
         self.tools, self.limits = tools, limits
-        self.version, self.coming = 1, 0
+        self.version, self.newest, self.coming = 1, 0, 0
         self.notices: deque[tuple[int, str]] = deque(maxlen=limits.notices)
         self._held: dict[int, Held] = {}
         self._numbers, self._order = itertools.count(1), itertools.count()
@@ -120,6 +141,7 @@ class Jobs:
         held = Held(received(content, name, number=number, pasted=pasted), content)
         with self._lock:
             self._held[number] = held
+            self.newest = max(self.newest, number)
             self._changed(held, "all")
             self._make_room()
         self._put(_FIRST, lambda: self._look_first(number))
@@ -135,10 +157,13 @@ class Jobs:
         with self._lock:
             return [*self._held.values()]
 
-    def now(self) -> tuple[int, list[Held]]:
-        """The version and all images, at one moment."""
+    def now(self) -> "Now":
+        """Where the session stands at one moment."""
         with self._lock:
-            return self.version, self.all()
+            worked = [held.worked for held in self._held.values()]
+            first = sum(many >= max(len(FIRST), 1) for many in worked)
+            done = sum(many == len(FIRST) + len(LATER) for many in worked)
+            return Now(self.version, self.all(), self.newest, first, done)
 
     def expect(self, files: int) -> None:
         """Count files that are still to be read; fewer by a negative number."""
@@ -230,6 +255,7 @@ class Jobs:
         file = self._opened(held)
         for name in work_off(held.inspection, file, self.tools, stages):
             with self._lock:
+                held.worked += 1
                 self._changed(held, "summary", "look", name)
                 self._make_room()
 

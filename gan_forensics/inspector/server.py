@@ -29,7 +29,7 @@ from gan_forensics.inspector.jobs import Held, Jobs, Limits
 from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
 from gan_forensics.inspector.report import report_html, report_json
-from gan_forensics.inspector.stages import FIRST, SHOWN
+from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.inspector.stages_verdict import score_region
 
 # Bytes of a request that is no image, and characters of a name.
@@ -158,13 +158,13 @@ class _Page:
     def state(self, request: Request) -> Response:
         """What a page that knows the state up to a version has to show anew."""
         jobs, since = self.jobs, _number(request.query_params.get("since"))
-        version, every = jobs.now()
-        images = [h.inspection for h in every]
+        now = jobs.now()
         found = {
-            "version": version,
-            "images": [self.change(h, since, h is every[0]) for h in every],
-            "first": sum(len(i.worked) >= len(FIRST) and bool(i.worked) for i in images),
-            "done": sum(i.done for i in images),
+            "version": now.version,
+            "images": [self.change(held, since, held is now.images[0]) for held in now.images],
+            "newest": now.newest,
+            "first": now.first,
+            "done": now.done,
             "coming": jobs.coming,
             "notices": [line for at, line in [*jobs.notices] if at > since],
         }

@@ -44,25 +44,27 @@
 
   // ---- Images in: dropped, chosen or pasted, sent one after the other ----
   const queue = [];
-  let sending = false;
+  const sent = [];
+  let sending = 0; // or 1
   const most = Number(document.body.dataset.most);
   const name = (file) => encodeURIComponent((file.path || file.name).slice(0, 1000).toWellFormed());
   const send = async () => {
     if (sending) return;
-    sending = true;
     for (let next; (next = queue.shift()); ) {
       const { file, pasted } = next;
+      sending = 1;
       const headers = { "X-Name": name(file), "X-Pasted": pasted ? "1" : "0" };
       try {
         if (file.size > most) throw Error(`larger than the ${most} bytes that a file may have here`);
         const answer = await ask("images", { method: "POST", body: file, headers });
         if (!answer.ok) throw Error(await reason(answer));
+        sent.push((await answer.json()).number);
       } catch (error) {
         notice(`${file.name}: not received (${error.message})`);
       }
+      sending = 0;
       tell();
     }
-    sending = false;
   };
   const give = (files, pasted = false) => {
     for (const file of files) queue.push({ file, pasted });
@@ -115,7 +117,7 @@
 
   // ---- What is found, as it comes ----
   const images = $("[data-images]");
-  let state = { version: 0, images: [], first: 0, done: 0, coming: 0, notices: [] };
+  let state = { version: 0, images: [], newest: 0, first: 0, done: 0, coming: 0, notices: [] };
   // Screen readers are told now and then, and at the end.
   let told = { at: 0, busy: false };
   const announce = (status, busy) => {
@@ -124,7 +126,8 @@
     $("[data-announced]").textContent = status;
   };
   const tell = () => {
-    const waiting = queue.length + state.coming + (sending ? 1 : 0);
+    const unseen = sent.filter((number) => number > state.newest).length;
+    const waiting = queue.length + sending + unseen + state.coming;
     const all = state.images.length + waiting;
     const busy = waiting > 0 || state.done < state.images.length;
     $("[data-progress]").hidden = !busy;
