@@ -10,6 +10,7 @@ pytest.importorskip("c2pa")
 
 from PIL.PngImagePlugin import PngInfo
 
+from gan_forensics.forensics import credentials, credentials_child
 from gan_forensics.forensics.credentials import Action, Credentials
 from gan_forensics.inspector import stages_provenance as stage
 from gan_forensics.inspector.findings import Opened, Tools
@@ -21,6 +22,12 @@ from tests.test_data_embedded import exif
 from tests.test_forensics_marks import SETTINGS, packet
 
 NASTY = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """A program for each picture takes its time; tests of the credentials start some."""
+    monkeypatch.setattr(credentials, "_said", credentials_child.said)
 
 
 def found(content, *, anchors=None, pasted=False):
