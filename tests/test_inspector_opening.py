@@ -138,6 +138,7 @@ def test_large_jpegs_alone_are_decoded_whole_and_one_at_a_time(monkeypatch):
     monkeypatch.setattr(opening, "free_memory", lambda: 13 * 64 * 96 - 1)
     assert "close other programs" in open_bytes(content, "a").refusal
     monkeypatch.setattr(opening, "free_memory", lambda: 13 * 64 * 96)
+    assert open_bytes(content, "a").pixels is not None
     with opening._LARGE:
         waits = threading.Thread(target=open_bytes, args=(content, "a"), daemon=True)
         waits.start()
