@@ -60,6 +60,13 @@ def test_a_png_that_was_a_jpeg_says_so(photo):
     assert found(saved(Image.fromarray(photo), "WEBP")).facts["traces"] is None
 
 
+def test_why_enlargement_was_not_looked_for_is_told(photo):
+    plain = np.full((300, 300, 3), 90, np.uint8)
+    assert "Most pixels of its middle are like" in page(found(saved(Image.fromarray(plain), "PNG")))
+    said = page(found(saved(Image.fromarray(photo[:200]), "PNG")))
+    assert "too small: 256 pixels each way" in said and "Most pixels" not in said
+
+
 def test_an_enlarged_picture_says_so(photo):
     larger = Image.fromarray(photo).resize((720, 600), Image.Resampling.BICUBIC)
     finding = found(saved(larger, "PNG"))
