@@ -60,7 +60,7 @@ CHANGES = [
     (HISTORY, "total / number > FIT", "True"),
     (HISTORY, "(n - side) // 2) // 8 * 8", "(n - side) // 2)"),
     (RESAMPLING, "np.where((frequency > _LOWEST) & (away > _BESIDE / len(rest)), ratio, 0)", "np.where(frequency > _LOWEST, ratio, 0)"),
-    (RESAMPLING, "np.sqrt(across * down)", "np.maximum(across, down)"),
+    (RESAMPLING, "np.minimum(across, down)", "np.maximum(across, down)"),
     (RESAMPLING, "for f in (frequency, 1 - frequency)", "for f in (frequency,)"),
     (RESAMPLING, "if side < LEAST or is_drawn(part):", "if is_drawn(part):"),
     (RESAMPLING, "np.diff(each, 2)", "np.diff(each, 1)"),

@@ -56,8 +56,9 @@ def test_a_file_says_how_it_was_written():
     assert found.tables == (tuple(range(1, 65)), (9,) * 64)
     exif = Image.Exif()
     exif[271] = "a maker"
-    more = jpeg_tables(jpeg(pixels, 80, exif=exif, comment=b"x", subsampling=0), name="a")
-    assert set(more.segments) == {"JFIF", "Exif", "comment"} and more.sampling == "4:4:4"
+    options = {"exif": exif, "xmp": b"<x/>", "comment": b"x", "subsampling": 0}
+    more = jpeg_tables(jpeg(pixels, 80, **options), name="a")
+    assert set(more.segments) == {"JFIF", "Exif", "XMP", "comment"} and more.sampling == "4:4:4"
     assert jpeg_tables(jpeg(pixels[..., 0], 80), name="a").sampling == "gray"
 
 
@@ -106,6 +107,9 @@ def test_drawings_and_small_or_even_pictures_are_not_judged():
     assert not is_drawn(gray(photo))
     assert earlier(jpeg(photo[:40, :40], 80)) is None
     assert earlier_jpeg(gray(photo), [0] * 64) is None  # of a damaged file
+    # Of few frequencies.
+    stripes = np.tile(np.random.default_rng(3).uniform(0, 255, 512), (512, 1))
+    assert not is_drawn(stripes) and earlier_jpeg(stripes, [5] * 64) is None
     assert jpeg_traces(gray(photo[:263])) is None
 
 

@@ -56,6 +56,13 @@ def test_periods_of_codecs_are_left_out(few):
         assert enlargement(striped).found == found
 
 
+def test_lines_in_one_direction_are_content(few):
+    levels = gray(few[2])
+    levels[::7] += 20
+    assert not enlargement(levels).found
+    assert not enlargement(levels.T).found
+
+
 def test_drawings_and_small_pictures_are_not_judged(few):
     assert enlargement(gray(few[0])[: LEAST - 1]) is None
     assert enlargement(gray(few[0])[:LEAST]) is not None

@@ -91,6 +91,16 @@ def test_bands_are_quantiles_over_images():
                                            [95, 190]], rtol=1e-12, atol=0)  # fmt: skip
 
 
+@pytest.mark.parametrize("n", [6, 40])
+def test_as_many_rings_as_stated_are_outside_for_another_image_of_the_same_making(n, rng):
+    shares = []
+    for _ in range(60):
+        curves = rng.normal(size=(n + 1, 200))
+        band = band_of("a", *PNG, curves[1:])
+        shares.append(np.mean((curves[0] < band.low) | (curves[0] > band.high)))
+    assert abs(np.mean(shares) - band.outside) < 0.02
+
+
 def test_an_image_is_compared_with_its_own_codec_and_size_alone(bands):
     def names(*header):
         return [(band.name, band.images) for band in bands.of(Header(*header))]

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -65,7 +66,8 @@ def test_a_glance_shows_what_is_there():
     image.putalpha(0)
     squares, _ = glance(saved(image, "PNG"), name="a")
     assert set(np.unique(squares)) == {204, 255} and squares[0, 0, 0] != squares[0, 8, 0]
-    levels, _ = glance(saved(deep(), "PNG"), name="a")
+    lifted = np.asarray(deep(), np.uint16) // 9 + 30_000
+    levels, _ = glance(saved(Image.fromarray(lifted), "PNG"), name="a")
     assert levels.min() == 0 and levels.max() == 255
     assert (np.diff(levels[..., 0].astype(int).ravel()) >= 0).all()
     exif = Image.Exif()
@@ -115,6 +117,12 @@ def test_large_jpegs_alone_are_decoded_whole_and_one_at_a_time(monkeypatch):
     assert opened.pixels.shape == (64, 96, 3)
     assert opened.note == "decoded whole, 0 megapixels; other commands refuse so many"
     assert "more than the 2048" in open_bytes(saved(corners(), "PNG"), "a").refusal
+    # Pillow itself only warns up to twice as many.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        assert "more than the 4000" in open_bytes(saved(corners(), "PNG"), "a").refusal
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 96 // 3)
     monkeypatch.setattr(budget, "MOST_OF_PHOTOGRAPH", 6000)
     refused = open_bytes(content, "a")
     assert "6144 pixels, more than the 6000 that" in refused.refusal
@@ -134,6 +142,7 @@ def test_large_jpegs_alone_are_decoded_whole_and_one_at_a_time(monkeypatch):
     monkeypatch.setattr(opening, "free_memory", lambda: 13 * 64 * 96 - 1)
     assert "close other programs" in open_bytes(content, "a").refusal
     monkeypatch.setattr(opening, "free_memory", lambda: 13 * 64 * 96)
+    assert open_bytes(content, "a").pixels is not None
     with opening._LARGE:
         waits = threading.Thread(target=open_bytes, args=(content, "a"), daemon=True)
         waits.start()

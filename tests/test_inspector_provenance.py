@@ -10,6 +10,9 @@ pytest.importorskip("c2pa")
 
 from PIL.PngImagePlugin import PngInfo
 
+from gan_forensics.forensics import credentials, credentials_child
+from gan_forensics.forensics.credentials import Action, Credentials
+from gan_forensics.inspector import stages_provenance as stage
 from gan_forensics.inspector.findings import Opened, Tools
 from gan_forensics.inspector.rendering import fragment
 from gan_forensics.inspector.stages import FIRST
@@ -19,6 +22,12 @@ from tests.test_data_embedded import exif
 from tests.test_forensics_marks import SETTINGS, packet
 
 NASTY = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """A program for each picture takes its time; tests of the credentials start some."""
+    monkeypatch.setattr(credentials, "_said", credentials_child.said)
 
 
 def found(content, *, anchors=None, pasted=False):
@@ -72,6 +81,32 @@ def test_a_second_look_finds_the_same():
     assert first == second
 
 
+@pytest.mark.parametrize(
+    ("source", "statement"),
+    [
+        ("digitalCapture", "came from a camera and was edited since"),
+        ("trainedAlgorithmicMedia", "was generated"),
+        ("digitalCreation", "was edited, and names no generative tools"),
+    ],
+)
+def test_the_first_of_several_versions_counts(source, statement):
+    content = signed(picture(), source=source)
+    for _ in range(2):
+        content = signed(picture(), source="humanEdits", parent=content)
+        facts = found(content, anchors=ANCHORS).facts
+        assert facts["statement"] == f"the file says that it {statement} (content credentials)"
+
+
+def test_who_signs_a_photograph_that_was_edited_is_named():
+    edited = [Action("created", "", "camera"), Action("cropped", says="changed")]
+    for actions, words in ((edited, " and was edited since"), (edited[:1], "")):
+        signed = Credentials("trusted", issuer="Ann's", actions=tuple(actions))
+        says = "edited photograph" if words else "camera"
+        assert stage._statement(says, [*stage._of_credentials(signed)], signed) == (
+            f"the file says that it came from a camera{words}, and Ann's signed it"
+        )
+
+
 def test_generated_outweighs_edited_and_camera():
     generated = signed(picture(), source="trainedAlgorithmicMedia")
     source = "compositeWithTrainedAlgorithmicMedia"
@@ -88,8 +123,10 @@ def test_generated_outweighs_edited_and_camera():
 
 def test_an_address_is_named_and_not_fetched():
     content = signed(picture(), remote="http://127.0.0.1:9/manifest.c2pa")
-    text = page(found(content))
-    assert "names some at http://127.0.0.1:9/manifest.c2pa, which were not fetched" in text
+    finding = found(content)
+    assert "but an address of some, which was not fetched" in finding.facts["summary"]
+    text = page(finding)
+    assert "names some at http://127.0.0.1:9/manifest.c2pa. They were not fetched" in text
 
 
 def test_pasted_pictures_are_told():

@@ -91,7 +91,11 @@ def test_the_curve_is_compared_with_the_bands_of_its_own_kind_of_file(bands):
     # The other band is 0 throughout.
     assert (other["above"], other["below"]) == ((curve > 0).sum(), 0)
     shown = page(found)
-    assert f"{own['outside']} of {own['rings']} frequencies (n = 8)" in shown
+    assert (
+        f"{own['outside']} of {own['rings']} frequencies ({own['expected']} expected, n = 8)"
+        in shown
+    )
+    assert own["expected"] == round(0.3 * own["rings"])
     assert "no verdict" in shown and "&lt;script&gt;" in shown
     again = spectrum(opened(), Tools(bands=bands))
     assert again.facts == found.facts
@@ -201,6 +205,8 @@ def test_an_image_of_another_size_and_a_flat_one_are_not_asked_about(model):
         {"measured": [], "images": 3},
         {"measured": {"seen": {"clean": {"n": HOSTILE, "attribution_accuracy": 2.0}}}},
         {"measured": {"seen": {"clean": {"n": 10, "attribution_accuracy": 7.0}}}},
+        {"measured": {"seen": {"clean": {"n": 10, "attribution_accuracy": HOSTILE}}}},
+        {"measured": {"seen": {"clean": {"n": 0, "attribution_accuracy": 0.5}}}},
         {"images": {"held_out": {"a": HOSTILE}}, "measured": {"seen": {"clean": []}}},
     ],
 )

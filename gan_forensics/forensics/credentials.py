@@ -22,7 +22,7 @@ from gan_forensics.files import parse_json, read_bytes, shown
 from gan_forensics.forensics import credentials_child
 from gan_forensics.forensics.source_types import Says, source_type
 
-State = Literal["trusted", "unknown issuer", "broken", "absent", "not looked for"]
+State = Literal["trusted", "unknown issuer", "broken", "elsewhere", "absent", "not looked for"]
 # Seconds in which the reader must have answered, however busy the machine is.
 MOST_WAITING = 30
 # Actions, ingredients and statements that are kept, and characters of a text.
@@ -63,7 +63,16 @@ _ACTIONS = {
     "c2pa.transcoded": "encoded anew", "c2pa.repackaged": "packed anew",
     "c2pa.published": "published", "c2pa.removed": "removed something",
     "c2pa.redacted": "took out statements", "c2pa.watermarked": "added a watermark",
+    "c2pa.addedText": "added text", "c2pa.adjustedColor": "changed colours",
+    "c2pa.deleted": "took out something", "c2pa.edited.metadata": "edited what the file says",
+    "c2pa.enhanced": "enhanced",
 }  # fmt: skip
+# Those that change what is to be seen.
+_CHANGES = frozenset({
+    "c2pa.placed", "c2pa.edited", "c2pa.cropped", "c2pa.filtered", "c2pa.color_adjustments",
+    "c2pa.drawing", "c2pa.removed", "c2pa.addedText", "c2pa.adjustedColor", "c2pa.deleted",
+    "c2pa.enhanced",
+})  # fmt: skip
 _RELATIONSHIPS = {
     "parentOf": "an earlier version of the picture", "componentOf": "a part of the picture",
     "inputTo": "given to the tool that made the picture",
@@ -99,7 +108,8 @@ class Ingredient:
         title: of it.
         relationship: what it was to the other, in words.
         state: what was found of its credentials when it went in.
-        sources: where it comes from, in words, as its credentials state.
+        sources: where it and what it was made from come from, and what was done to it, in words,
+            as their credentials state.
         says: what that comes to for the picture that it went into.
     """
 
@@ -165,7 +175,7 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
     if kind is None:
         return Credentials("not looked for", "files of this format are not looked into")
     if _LABEL not in content:
-        return Credentials("absent", remote=remote)
+        return _none(remote)
     if find_spec("c2pa") is None:
         return Credentials(
             "not looked for",
@@ -178,7 +188,7 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
         return Credentials("not looked for", shown(reason), remote=remote)
     if error := said.get("error"):
         if re.match(r"ManifestNotFound|Remote|Other: C2PA provenance not found", error):
-            return Credentials("absent", remote=remote)
+            return _none(remote)
         return Credentials("broken", f"they cannot be read: {shown(error)}", remote=remote)
     try:
         return _credentials(parse_json(said["report"], "content credentials"), remote)
@@ -215,6 +225,11 @@ def _is_certificate(block: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return data[:2] == b"\x30\x82" and len(data) == 4 + int.from_bytes(data[2:4])
+
+
+def _none(remote: str) -> Credentials:
+    """Of a file that holds none; what is elsewhere is not fetched."""
+    return Credentials("elsewhere" if remote else "absent", remote=remote)
 
 
 def _remote(found: Embedded) -> str:
@@ -303,7 +318,7 @@ def _actions(statements: list[dict[str, Any]]) -> list[Action]:
                     Action(
                         _ACTIONS.get(code, code),
                         kind.words if kind else "",
-                        kind.says if kind else "",
+                        _of_action(code, kind.says if kind else ""),
                         _text(agent.get("name") if isinstance(agent, dict) else agent),
                         _text(each.get("when")),
                         _text(each.get("description")),
@@ -312,31 +327,51 @@ def _actions(statements: list[dict[str, Any]]) -> list[Action]:
     return found[:MOST_KEPT]
 
 
+def _of_action(code: str, says: Says | Literal[""]) -> Says | Literal[""]:
+    """What an action comes to, that works with or makes something of an origin."""
+    return "changed" if code in _CHANGES and says not in ("generated", "edited") else says
+
+
 def _ingredient(each: dict[str, Any], manifests: dict[str, Any]) -> Ingredient:
     own = manifests.get(each.get("active_manifest") or "")
     relationship = _text(each.get("relationship"))
-    state, sources, says = "it had none", [], []
+    state = "it had none"
     if own is not None:
         results = (each.get("validation_results") or {}).get("activeManifest") or {}
         failed = _failed([results])
         state = f"broken: {'; '.join(failed)}" if failed else "intact"
-        for action in _actions(_listed(own.get("assertions"))):
-            if action.source:
-                sources.append(action.source)
-                says.append(_of_ingredient(action.says, relationship))
+    origins = _origins(each, manifests, set())
     return Ingredient(
         _text(each.get("title")),
         _RELATIONSHIPS.get(relationship, relationship),
         state,
-        tuple(dict.fromkeys(sources)),
-        tuple(dict.fromkeys(says)),
+        tuple(dict.fromkeys(words for _, words in origins)),
+        tuple(dict.fromkeys(says for says, _ in origins)),
     )
 
 
-def _of_ingredient(says: str, relationship: str) -> Says:
+def _origins(
+    ingredient: dict[str, Any], manifests: dict[str, Any], seen: set[str]
+) -> list[tuple[Says, str]]:
+    """What an ingredient and all that it was made from come to for what was made of it."""
+    label, relationship = _text(ingredient.get("active_manifest")), ingredient.get("relationship")
+    own = manifests.get(label)
+    if own is None or label in seen or len(seen) == MOST_KEPT:
+        return []
+    seen.add(label)
+    found: list[tuple[Says, str]] = []
+    for each in _listed(own.get("ingredients")):
+        found += _origins(each, manifests, seen)
+    for action in _actions(_listed(own.get("assertions"))):
+        if action.says:
+            found.append((action.says, action.source or action.words))
+    return [(_of_ingredient(says, _text(relationship)), words) for says, words in found]
+
+
+def _of_ingredient(says: Says, relationship: str) -> Says:
     """What the origin of an ingredient comes to for the picture that it went into."""
-    if relationship == "parentOf" and says in ("generated", "edited", "camera"):
-        return says  # pyright: ignore[reportReturnType]
+    if relationship == "parentOf" and says != "other":
+        return says
     part_of = relationship == "componentOf" and says in ("generated", "edited")
     return "edited" if part_of else "other"
 

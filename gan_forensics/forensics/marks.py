@@ -49,7 +49,7 @@ _KEYWORDS = {
     "sd-metadata": "InvokeAI", "Dream": "InvokeAI", "fooocus_scheme": "Fooocus",
 }  # fmt: skip
 # Settings as AUTOMATIC1111 writes them; others follow it.
-_SETTINGS = re.compile(r"\bSteps: \d+, .*\b(Sampler|Seed|CFG scale): ", re.DOTALL)
+_STEPS, _FURTHER = re.compile(r"\bSteps: \d+, "), re.compile(r"\b(Sampler|Seed|CFG scale): ")
 _WEB_UI = "AUTOMATIC1111 or a program that writes as it does"
 _PEOPLE = {
     (_DUBLIN, "creator"): "creator (XMP)", (_DUBLIN, "rights"): "rights (XMP)",
@@ -160,7 +160,7 @@ def _of_texts(texts: tuple[Text, ...]) -> Iterator[Mark]:
             yield _mark("Midjourney", place, "generated", text)
         elif keyword == "AIGC":
             yield from _of_label(text, place)
-        elif _SETTINGS.search(text[:MOST_SHOWN]):
+        elif _has_settings(text):
             yield _mark(_WEB_UI, place, "generated", text)
         elif keyword in ("Software", "Source"):
             yield _of_program(text, place)
@@ -182,7 +182,7 @@ def _of_exif(tags: Mapping[str, Mapping[int, Any]], *, little: bool) -> Iterator
         place = f"Exif {names[tag]}"
         if re.match(r"(prompt|workflow):\s*\{", text):
             mark = _mark("ComfyUI", place, "generated", text)
-        elif _SETTINGS.search(text[:MOST_SHOWN]):
+        elif _has_settings(text):
             mark = _mark(_WEB_UI, place, "generated", text)
         elif label := [*_of_label(text, place)]:
             mark = label[0]
@@ -197,6 +197,11 @@ def _of_exif(tags: Mapping[str, Mapping[int, Any]], *, little: bool) -> Iterator
     if not generator and exposed and texts[_MAKE] and texts[_MODEL]:
         camera = f"{texts[_MAKE]} {texts[_MODEL]}"
         yield _mark("a camera's name and exposure", "Exif", "camera", camera)
+
+
+def _has_settings(text: str) -> bool:
+    steps = _STEPS.search(text, 0, MOST_SHOWN)
+    return steps is not None and _FURTHER.search(text, steps.end(), MOST_SHOWN) is not None
 
 
 def _of_program(text: str, where: str) -> Mark:

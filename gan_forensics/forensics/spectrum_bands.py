@@ -138,6 +138,21 @@ class Band(NamedTuple):
     low: Float[np.ndarray, " rings"]
     high: Float[np.ndarray, " rings"]
 
+    @property
+    def outside(self) -> float:
+        """The share of rings at which another image of the same making is expected outside.
+
+        A tenth, and more for few images: n of them part the values of the next one into n + 1
+        intervals that are equally probable, and the ends of the band lie 1 + (n - 1) / 20 of these
+        from either end.
+
+        Example:
+            >>> kind = "WebP", SIZES[0]
+            >>> [round(band_of("a", *kind, np.zeros((n, 1))).outside, 3) for n in (6, 100, 10_000)]
+            [0.357, 0.118, 0.1]
+        """
+        return 2 * (1 + LOW * (self.images - 1)) / (self.images + 1)
+
 
 def band_of(name: str, codec: str, size: str, curves: Float[np.ndarray, "n rings"]) -> Band:
     """The band of the curves of some images.

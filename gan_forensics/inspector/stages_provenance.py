@@ -15,16 +15,20 @@ _SIGNED = "content credentials"
 _SENTENCES = {
     "generated": "the file says that it was generated ({})",
     "edited": "the file says that it was edited with generative tools ({})",
+    "edited photograph": "the file says that it came from a camera and was edited since ({})",
     "camera": "the file says that it came from a camera ({}), which anybody can write",
+    "changed": "the file says that it was edited, and names no generative tools ({})",
     "other": "the file says something else of its origin ({})",
 }
 _STATES = {
     "trusted": "Content credentials of {}, which is trusted",
     "unknown issuer": "Content credentials of an unknown issuer",
     "broken": "Content credentials that are broken",
+    "elsewhere": "No content credentials, but an address of some, which was not fetched",
     "absent": "No content credentials",
     "not looked for": "Content credentials not looked for",
 }
+_OF_CAMERAS = ("edited photograph", "camera")
 
 
 class _Origin(NamedTuple):
@@ -41,8 +45,12 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
     signed = credentials(opened.content, found, anchors=tools.anchors)
     marks = marks_of(found)
     origins = [*_of_credentials(signed), *_of_marks(marks)]
-    says = next((each for each in _SENTENCES if each in {origin.says for origin in origins}), "")
-    origins = [each for each in dict.fromkeys(origins) if each.says == says]
+    said = {origin.says for origin in origins}
+    says = next((each for each in _SENTENCES if each in said), "")
+    kept = {says}
+    if says == "camera" and "changed" in said:
+        says, kept = "edited photograph", {"camera", "changed"}
+    origins = [each for each in dict.fromkeys(origins) if each.says in kept]
     statement = _statement(says, origins, signed)
     facts = asdict(signed)
     private = {**facts.pop("private"), **marks.private}
@@ -55,7 +63,10 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
             "pasted": opened.pasted,
             "says": says,
             "statement": statement,
-            "origins": [{"words": each.words, "where": each.where} for each in origins],
+            "origins": [
+                {"words": words, "where": where}
+                for words, where in dict.fromkeys((each.words, each.where) for each in origins)
+            ],
             "credentials": facts,
             "trusted_list": tools.anchors is not None,
             "looked": found.looked,
@@ -69,7 +80,7 @@ def _of_credentials(signed: Credentials) -> Iterator[_Origin]:
     where = f"{_SIGNED}{', which are broken' if signed.state == 'broken' else ''}"
     for action in signed.actions:
         if action.says:
-            yield _Origin(action.says, action.source, where)
+            yield _Origin(action.says, action.source or action.words, where)
     for ingredient in signed.ingredients:
         for says in ingredient.says:
             sources = ", ".join(ingredient.sources)
@@ -85,8 +96,11 @@ def _statement(says: str, origins: list[_Origin], signed: Credentials) -> str:
     if not says:
         return "the file says nothing of how it was made"
     where = listed(dict.fromkeys(each.where for each in origins))
-    if says == "camera" and signed.state == "trusted" and origins[0].where == _SIGNED:
-        return f"the file says that it came from a camera, and {_signer(signed)} signed it"
+    # Whoever signs an edited version does not vouch for what its parts say.
+    camera = any(action.says == "camera" for action in signed.actions)
+    if says in _OF_CAMERAS and camera and signed.state == "trusted":
+        edited = " and was edited since" if says == "edited photograph" else ""
+        return f"the file says that it came from a camera{edited}, and {_signer(signed)} signed it"
     return _SENTENCES[says].format(where)
 
 

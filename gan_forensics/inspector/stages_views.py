@@ -72,4 +72,5 @@ def _position(band: Band, curve: np.ndarray) -> dict[str, Any]:
     return {
         "name": band.name, "images": band.images, "rings": len(curve),
         "above": above, "below": below, "outside": above + below,
+        "expected": round(band.outside * len(curve)),
     }  # fmt: skip
