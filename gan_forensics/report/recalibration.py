@@ -8,7 +8,7 @@ from gan_forensics.files import listed, shown
 from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.recalibration import Change, Recalibrated
 from gan_forensics.report.blocks import Facts, Section, Table
-from gan_forensics.report.evidence import NO_SEPARATION, own_alarms, six_questions, tier_words
+from gan_forensics.report.evidence import NO_SEPARATION, measured_lines, six_questions, tier_words
 from gan_forensics.report.html import write_report
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
             f"exceed; {now:.4g} now, {how}"
         )
     least = 2 * smallest_calibration_set(calibration.target)
-    lines += own_alarms(calibration) or [
+    lines += (measured_lines(calibration) if calibration.alarms else []) or [
         "how often it calls your photographs generated was not measured: each half has to set a "
         f"threshold for {100 * calibration.target:g} % false alarms, which takes {least} of them"
     ]
