@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import html
+import io
 import json
 import os
 import socket
@@ -19,6 +20,8 @@ from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from starlette.websockets import WebSocketDisconnect
 
 from gan_forensics.inspector import paths, server
@@ -252,10 +255,17 @@ def test_a_name_is_kept_as_far_as_names_go(made):
 
 def test_a_browsers_own_encoding_is_marked(made):
     client = made()
-    give(client, image_file(), **{"X-Pasted": "1"})
-    give(client, image_file())
-    pasted, not_pasted = (image["all"] for image in finished(client, 2)["images"])
-    assert "pasted" in pasted and "pasted" not in not_pasted
+    give(client, image_file(), "image.png", **{"X-Pasted": "1"})
+    give(client, image_file(), "image.png")
+    # A file that was copied is pasted as it is.
+    told = PngInfo()
+    told.add_text("parameters", "a cat")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG", pnginfo=told)
+    give(client, file.getvalue(), "image.png", **{"X-Pasted": "1"})
+    give(client, image_file(), "cat.png", **{"X-Pasted": "1"})
+    pages = [image["all"] for image in finished(client, 4)["images"]]
+    assert ["pasted" in page for page in pages] == [True, False, False, False]
 
 
 def test_what_is_too_large_is_refused(made):
@@ -460,9 +470,11 @@ def test_a_folder_a_file_and_a_csv_are_opened(made, folder):
     found = finished(client, 2)
     assert ["a.png" in found["images"][0]["all"], "in/b.png" in found["images"][1]["all"]]
     assert "2 of 4 files left out" in found["notices"][0]
-    client.post("/paths", content=str(folder / "a.png"))
+    client.post("/paths", content=f"'{folder / 'a.png'}'")
+    (folder / "a b.png").write_bytes(image_file())
+    client.post("/paths", content=f"file://{folder}/a%20b.png")
     client.post("/paths", content=str(folder / "list.csv"))
-    assert "in/b.png" in finished(client, 4)["images"][3]["all"]
+    assert "in/b.png" in finished(client, 5)["images"][4]["all"]
 
 
 @pytest.mark.parametrize(
