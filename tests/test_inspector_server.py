@@ -648,3 +648,25 @@ def test_a_missing_browser_fails_where_it_is_required():
     command = [sys.executable, "-c", "import tests.browsers"]
     result = subprocess.run(command, env=without, capture_output=True, text=True)
     assert result.returncode and "install chromium" in result.stderr
+
+
+def test_what_the_first_image_would_wait_for_is_compiled_before_it():
+    looked: list[tuple[int, ...]] = []
+
+    def look(opened, tools):
+        looked.append(opened.pixels.shape)
+        raise ValueError("of no consequence")
+
+    with stand_ins({"verdict": look}, {}):
+        for detectors, times in (((), 0), ((("a.npz", object()),), 1)):
+            jobs = Jobs(Tools(detectors))
+            jobs.start()
+            jobs.receive(image_file(), "a.png")
+            end = time.monotonic() + 10
+            while not jobs.all()[0].inspection.done and time.monotonic() < end:
+                time.sleep(0.01)
+            jobs.stop()
+            assert len(looked) == times + 1
+            assert looked[0][0] >= (1024 if times else 48)
+            assert not jobs.notices
+            looked.clear()
