@@ -49,7 +49,7 @@ def section(inspection: Inspection, stage: str, *, served: bool, private: bool) 
 
     def picture(name: str) -> str:
         if served:
-            return f"images/{inspection.number}/{stage}/{name}.png"
+            return f"images/{inspection.number}/{stage}/{name}.webp"
         return data_url(inspection.pictures[stage][name])
 
     id = f"image-{inspection.number}-{stage}"
@@ -115,20 +115,20 @@ def look(inspection: Inspection, *, served: bool, regions: bool) -> Markup:
 
 def _preview(inspection: Inspection, served: bool) -> str:
     """The address of the picture to look at; empty where there is none."""
-    png = inspection.pictures.get("file", {}).get("preview")
-    if png is None:
+    picture = inspection.pictures.get("file", {}).get("preview")
+    if picture is None:
         return ""
-    return f"images/{inspection.number}/file/preview.png" if served else data_url(png)
+    return f"images/{inspection.number}/file/preview.webp" if served else data_url(picture)
 
 
-def data_url(png: bytes) -> Markup:
+def data_url(picture: bytes) -> Markup:
     """The address by which a page holds a picture itself; as markup it is not cut, as texts are.
 
     Example:
         >>> str(data_url(b"abc"))
-        'data:image/png;base64,YWJj'
+        'data:image/webp;base64,YWJj'
     """
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+    return Markup(f"data:image/webp;base64,{base64.b64encode(picture).decode()}")
 
 
 def rendered(template: str, **values: Any) -> Markup:
