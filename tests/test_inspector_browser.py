@@ -44,6 +44,7 @@ regions = pytest.mark.parametrize("tools", [Tools(detectors=(("a.npz", DETECTOR)
 
 @pytest.fixture(scope="module")
 def chromium():
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -79,7 +80,7 @@ def opened(chromium, tools):
     """The page, opened; at the end nothing of it was stopped, logged or sent elsewhere."""
     with served(tools) as address:
         context = chromium.new_context(viewport={"width": 1200, "height": 900})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         context.add_init_script(WATCH)
         asked, said = [], []
         context.on("request", lambda request: asked.append(request.url))

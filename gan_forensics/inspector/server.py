@@ -79,19 +79,13 @@ def application(
 
 
 def serve(
-    tools: Tools,
-    *,
-    port: int = 0,
-    browser: bool = True,
-    paths: Sequence[Path] = (),
-    follow_links: bool = False,
+    tools: Tools, *, port: int = 0, paths: Sequence[Path] = (), follow_links: bool = False
 ) -> None:
-    """Serve the page until it is interrupted.
+    """Serve the page until it is interrupted, and open it in the user's browser.
 
     Args:
         tools: what images are looked at with.
         port: of this machine; 0 takes a free one.
-        browser: whether the page is opened in the user's browser.
         paths: of images, folders and CSVs that are opened from the start.
         follow_links: whether links that leave a folder are followed.
 
@@ -110,8 +104,8 @@ def serve(
         token = secrets.token_urlsafe(24)
         address = f"http://127.0.0.1:{port}/?token={token}"
         tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
-        if browser:
-            webbrowser.open(address)
+        # Browsers of terminals come back when they are left.
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         app = application(tools, token=token, port=port, named=named, follow_links=follow_links)
         with contextlib.suppress(KeyboardInterrupt):  # Nothing else ends it.
             running(app).run(sockets=[listening])
