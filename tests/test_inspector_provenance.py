@@ -84,7 +84,7 @@ def test_a_second_look_finds_the_same():
 @pytest.mark.parametrize(
     ("source", "statement"),
     [
-        ("digitalCapture", "came from a camera and was edited since"),
+        ("digitalCapture", "came from a camera, which anybody can write, and was edited since"),
         ("trainedAlgorithmicMedia", "was generated"),
         ("digitalCreation", "was edited, and names no generative tools"),
     ],

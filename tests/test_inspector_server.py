@@ -477,6 +477,13 @@ def test_a_folder_a_file_and_a_csv_are_opened(made, folder):
     assert "in/b.png" in finished(client, 5)["images"][4]["all"]
 
 
+@pytest.mark.parametrize("follow", [False, True])
+def test_links_that_leave_a_folder_are_followed_where_that_is_asked_for(made, folder, follow):
+    (folder / "in" / "out.png").symlink_to(folder / "a.png")
+    client = made(follow_links=follow)
+    assert client.post("/paths", content=str(folder / "in")).json() == {"images": 1 + follow}
+
+
 @pytest.mark.parametrize(
     ("path", "says"),
     [

@@ -61,6 +61,8 @@ class Inspect:
     with_private: bool = False
     """With --no-browser: keep places, serial numbers, names of people and free texts
     in the reports."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     port: int = 0
     """Of the page on this machine; by default a free one."""
 
@@ -89,7 +91,7 @@ class Inspect:
                 f"the page needs an extra ({error}): pip install 'gan_forensics[inspect]', or take "
                 "--no-browser"
             ) from None
-        serve(self._tools(), port=self.port, paths=self.images)
+        serve(self._tools(), port=self.port, paths=self.images, follow_links=self.follow_links)
 
     def _write(self) -> None:
         from gan_forensics.files import check_folder_out
@@ -97,7 +99,9 @@ class Inspect:
         from gan_forensics.inspector.report import write_reports
 
         check_folder_out(self.out)
-        named = [one for path in self.images for one in given(path, say)]
+        named = [
+            one for path in self.images for one in given(path, say, follow_links=self.follow_links)
+        ]
         tools = self._tools()
         lines = write_reports(_inspected(named, tools), tools, self.out, private=self.with_private)
         refused = [line for line in lines if line.refusal]

@@ -46,6 +46,7 @@ def application(
     port: int,
     limits: Limits = Limits(),  # noqa: B008
     named: Sequence[Named] = (),
+    follow_links: bool = False,
 ) -> Gate:
     """The page as an application of ASGI.
 
@@ -55,8 +56,9 @@ def application(
         port: at which it is served.
         limits: of what the session holds.
         named: images that are opened from the start.
+        follow_links: whether links that leave a folder are followed.
     """
-    page = _Page(Jobs(tools, limits), named)
+    page = _Page(Jobs(tools, limits), named, follow_links)
     routes = [
         Route("/", page.start),
         Route("/state", page.state),
@@ -76,18 +78,21 @@ def application(
     return Gate(app, token=token, port=port, policy=rules)
 
 
-def serve(tools: Tools, *, port: int = 0, paths: Sequence[Path] = ()) -> None:
+def serve(
+    tools: Tools, *, port: int = 0, paths: Sequence[Path] = (), follow_links: bool = False
+) -> None:
     """Serve the page until it is interrupted, and open it in the user's browser.
 
     Args:
         tools: what images are looked at with.
         port: of this machine; 0 takes a free one.
         paths: of images, folders and CSVs that are opened from the start.
+        follow_links: whether links that leave a folder are followed.
 
     Raises:
         OSError, ValueError: when a path names no images, or the port is taken.
     """
-    named = [one for path in paths for one in given(path, say)]
+    named = [one for path in paths for one in given(path, say, follow_links=follow_links)]
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
@@ -101,7 +106,7 @@ def serve(tools: Tools, *, port: int = 0, paths: Sequence[Path] = ()) -> None:
         tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
         # Browsers of terminals come back when they are left.
         threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-        app = application(tools, token=token, port=port, named=named)
+        app = application(tools, token=token, port=port, named=named, follow_links=follow_links)
         with contextlib.suppress(KeyboardInterrupt):  # Nothing else ends it.
             running(app).run(sockets=[listening])
 
@@ -128,8 +133,8 @@ def running(app: Gate) -> uvicorn.Server:
 class _Page:
     """The answers of the page's server."""
 
-    def __init__(self, jobs: Jobs, named: Sequence[Named]):
-        self.jobs, self.named = jobs, named
+    def __init__(self, jobs: Jobs, named: Sequence[Named], follow_links: bool):
+        self.jobs, self.named, self.follow_links = jobs, named, follow_links
         self.stopping = threading.Event()
         self.listed = 0
         self.receiving = asyncio.Lock()
@@ -214,7 +219,9 @@ class _Page:
             return _problem(400, "name a folder, a file or a CSV of this machine")
         try:
             named = await run_in_threadpool(
-                lambda: given(Path(path).expanduser(), self.jobs.notice)
+                lambda: given(
+                    Path(path).expanduser(), self.jobs.notice, follow_links=self.follow_links
+                )
             )
         except OSError as error:
             return _problem(400, in_words(error))

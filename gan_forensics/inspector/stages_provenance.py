@@ -15,7 +15,8 @@ _SIGNED = "content credentials"
 _SENTENCES = {
     "generated": "the file says that it was generated ({})",
     "edited": "the file says that it was edited with generative tools ({})",
-    "edited photograph": "the file says that it came from a camera and was edited since ({})",
+    "edited photograph": "the file says that it came from a camera, which anybody can write, and "
+    "was edited since ({})",
     "camera": "the file says that it came from a camera ({}), which anybody can write",
     "changed": "the file says that it was edited, and names no generative tools ({})",
     "other": "the file says something else of its origin ({})",
