@@ -146,9 +146,7 @@ def _own_alarms(calibration: "Calibration") -> list[str]:
                 lines.append(f"generated, by their longer side: {listed(sizes, between='; ')}")
         else:
             came = tier_words(tier)
-            lines.append(
-                f"of the same photographs after {came}: {of[''].words} generated{unsure}"
-            )
+            lines.append(f"of the same photographs after {came}: {of[''].words} generated{unsure}")
         if outcomes:
             what = "the generated images" if tier == "clean" else "the same generated images"
             after = "" if tier == "clean" else f" after {tier_words(tier)}"
