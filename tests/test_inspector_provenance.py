@@ -54,8 +54,8 @@ def test_provenance_stands_first():
          "which are broken)", "was changed afterwards"),
         (picture(), None, "No content credentials; the file says nothing of how it was made",
          "Absence says nothing"),
-        (picture("BMP"), None, "Content credentials not looked for; the file says nothing of how "
-         "it was made", "It was not looked for"),
+        (picture("BMP"), None, "Content credentials not looked for; what the file says of how it "
+         "was made was not looked for", "It was not looked for"),
         (picture(exif=exif()), None, "No content credentials; the file says that it came from a "
          "camera (Exif), which anybody can write", "Canon EOS R5"),
     ],

@@ -3,19 +3,25 @@
 import asyncio
 import hashlib
 import html
+import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 import warnings
 from concurrent.futures import Future
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from starlette.websockets import WebSocketDisconnect
 
 from gan_forensics.inspector import paths, server
@@ -249,10 +255,17 @@ def test_a_name_is_kept_as_far_as_names_go(made):
 
 def test_a_browsers_own_encoding_is_marked(made):
     client = made()
-    give(client, image_file(), **{"X-Pasted": "1"})
-    give(client, image_file())
-    pasted, not_pasted = (image["all"] for image in finished(client, 2)["images"])
-    assert "pasted" in pasted and "pasted" not in not_pasted
+    give(client, image_file(), "image.png", **{"X-Pasted": "1"})
+    give(client, image_file(), "image.png")
+    # A file that was copied is pasted as it is.
+    told = PngInfo()
+    told.add_text("parameters", "a cat")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG", pnginfo=told)
+    give(client, file.getvalue(), "image.png", **{"X-Pasted": "1"})
+    give(client, image_file(), "cat.png", **{"X-Pasted": "1"})
+    pages = [image["all"] for image in finished(client, 4)["images"]]
+    assert ["pasted" in page for page in pages] == [True, False, False, False]
 
 
 def test_what_is_too_large_is_refused(made):
@@ -457,9 +470,11 @@ def test_a_folder_a_file_and_a_csv_are_opened(made, folder):
     found = finished(client, 2)
     assert ["a.png" in found["images"][0]["all"], "in/b.png" in found["images"][1]["all"]]
     assert "2 of 4 files left out" in found["notices"][0]
-    client.post("/paths", content=str(folder / "a.png"))
+    client.post("/paths", content=f"'{folder / 'a.png'}'")
+    (folder / "a b.png").write_bytes(image_file())
+    client.post("/paths", content=f"file://{folder}/a%20b.png")
     client.post("/paths", content=str(folder / "list.csv"))
-    assert "in/b.png" in finished(client, 4)["images"][3]["all"]
+    assert "in/b.png" in finished(client, 5)["images"][4]["all"]
 
 
 @pytest.mark.parametrize(
@@ -585,13 +600,38 @@ def test_the_queue_goes_on_when_something_breaks(monkeypatch):
     jobs.stop()
 
 
-def test_a_taken_port_is_said():
-    import socket
+def test_the_page_is_served_to_this_machine_alone_and_nothing_is_logged(monkeypatch, capsys):
+    asked, running, real = Future(), Future(), server.running
+    monkeypatch.setattr(server.webbrowser, "open", asked.set_result)
 
+    def noted(app):
+        running.set_result(real(app))
+        return running.result()
+
+    monkeypatch.setattr(server, "running", noted)
+    thread = threading.Thread(target=server.serve, args=[Tools()], daemon=True)
+    thread.start()
+    address = asked.result(10)
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(address, timeout=10) as answer:
+        assert b"Inspector" in answer.read() and "server" not in answer.headers
+        port = urlsplit(answer.url).port
+        assert answer.url == f"http://127.0.0.1:{port}/"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(address, timeout=10)
+    running.result().should_exit = True
+    thread.join(10)
+    said = capsys.readouterr()
+    assert address in said.out and said.err == ""
+
+
+def test_a_taken_port_is_said():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"--port {port}: .*leave it out for a free one"):
-            server.serve(Tools(), port=port, browser=False)
+            server.serve(Tools(), port=port)
 
 
 def test_the_record_of_an_image_knows_when_all_is_done():
@@ -608,3 +648,25 @@ def test_a_missing_browser_fails_where_it_is_required():
     command = [sys.executable, "-c", "import tests.browsers"]
     result = subprocess.run(command, env=without, capture_output=True, text=True)
     assert result.returncode and "install chromium" in result.stderr
+
+
+def test_what_the_first_image_would_wait_for_is_compiled_before_it():
+    looked: list[tuple[int, ...]] = []
+
+    def look(opened, tools):
+        looked.append(opened.pixels.shape)
+        raise ValueError("of no consequence")
+
+    with stand_ins({"verdict": look}, {}):
+        for detectors, times in (((), 0), ((("a.npz", object()),), 1)):
+            jobs = Jobs(Tools(detectors))
+            jobs.start()
+            jobs.receive(image_file(), "a.png")
+            end = time.monotonic() + 10
+            while not jobs.all()[0].inspection.done and time.monotonic() < end:
+                time.sleep(0.01)
+            jobs.stop()
+            assert len(looked) == times + 1
+            assert looked[0][0] >= (1024 if times else 48)
+            assert not jobs.notices
+            looked.clear()

@@ -22,7 +22,14 @@ from gan_forensics.inspector import stages_verdict
 from gan_forensics.inspector.findings import Tools
 from gan_forensics.inspector.opening import open_bytes
 from gan_forensics.inspector.rendering import fragment
-from gan_forensics.inspector.stages_verdict import NONE, carriers, score_region, tiles, verdict
+from gan_forensics.inspector.stages_verdict import (
+    NONE,
+    NONE_GIVEN,
+    carriers,
+    score_region,
+    tiles,
+    verdict,
+)
 from tests.made_tiles import SIDE, brightness, drawn
 
 SEEN = Seen({"PNG": 9}, None, (20, 200), (20, 200), {"RGB": 9}, by_class=True)
@@ -212,7 +219,8 @@ def test_without_a_detector_that_takes_it_there_is_no_verdict_and_a_way_to_one()
     for judges in ((), (brightness(64),), (detector(tiles=replace(detector().tiles, side=16)),)):
         small = file if len(judges) < 1 or judges[0].tiles is None else opened(drawn([[9]])[:9])
         found = verdict(small, tools(*judges))
-        assert found.facts["summary"] == NONE and not found.facts["any"]
+        assert found.facts["summary"] == (NONE if judges else NONE_GIVEN)
+        assert not found.facts["any"]
         page = shown(found)
         for words in (
             "no detector that knows such images", "detect recalibrate", "--tiles",
@@ -247,7 +255,10 @@ def test_a_region_is_scored_at_its_own_pixels():
     assert "0 of 4 above" in dark["0.npz"] and "one tile of 32 × 32" in dark["1.npz"]
     assert "not calibrated" in dark["Beware"]
     point = score_region(file, both, left=62, top=62, width=2, height=2)
-    assert "enlarged to 16 pixels" in point["0.npz"] and ", above the thresh" in point["0.npz"]
+    assert (
+        "and 16 × 16 pixels around it were judged" in point["0.npz"]
+        and ", above the thresh" in point["0.npz"]
+    )
     bars = opened(PICTURES["letterbox"])
     assert "nothing to judge" in score_region(bars, both, 0, 0, 20, 16)["0.npz"]
 

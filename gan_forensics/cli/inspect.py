@@ -59,7 +59,8 @@ class Inspect:
     """With --no-browser the folder for a page and a JSON of each image, index.html and index.json
     of all."""
     with_private: bool = False
-    """With --no-browser: keep places, serial numbers and names of people in the reports."""
+    """With --no-browser: keep places, serial numbers, names of people and free texts
+    in the reports."""
     port: int = 0
     """Of the page on this machine; by default a free one."""
 
@@ -100,13 +101,16 @@ class Inspect:
         tools = self._tools()
         lines = write_reports(_inspected(named, tools), tools, self.out, private=self.with_private)
         refused = [line for line in lines if line.refusal]
+        judged = sum(line.judged for line in lines)
         if len(refused) == len(lines):
             raise RuntimeError(
                 f"no verdict is possible of any of {len(lines)}, see {self.out / 'index.html'}; "
                 f"first: {shown(refused[0].refusal, most=500)}"
             )
-        if refused:
-            say(f"{len(refused)} of {len(lines)} allow no verdict; see the pages")
+        if not tools.detectors:
+            say(f"no verdict of any of {len(lines)}: no detector was given (--detector)")
+        elif judged < len(lines):
+            say(f"{len(lines) - judged} of {len(lines)} have no verdict; the pages say why")
         tell(f"Open {self.out / 'index.html'}; all findings are in {self.out / 'index.json'}.")
 
     def _tools(self) -> "Tools":

@@ -148,6 +148,18 @@ def in_a_word(inspection: Inspection, *stages: str) -> str:
     return next(filter(None, [*said, *failed]), "")
 
 
+def verdicts(inspection: Inspection) -> set[str]:
+    """What detectors say of an image, each word once; those that have the last word count.
+
+    Example:
+        >>> verdicts(received(b"no image", "a.png", number=1))
+        set()
+    """
+    found = next((inspection.findings[s] for s in LAST_WORD if s in inspection.findings), None)
+    rows = found.facts.get("detectors", []) if found else []
+    return {row["verdict"] for row in rows if "verdict" in row}
+
+
 def png(picture: UInt8[np.ndarray, "h w c"]) -> bytes:
     """A picture as a PNG file, written quickly rather than small.
 

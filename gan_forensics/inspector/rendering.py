@@ -13,7 +13,7 @@ from markupsafe import Markup
 from gan_forensics import __version__
 from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Finding
-from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word
+from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word, verdicts
 from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.html import page_environment
 
@@ -91,15 +91,13 @@ def article(
 
 def summary(inspection: Inspection, *, served: bool) -> Markup:
     """The line of an image in the list: what it is called and what was found, in a few words."""
-    found = next((inspection.findings[s] for s in LAST_WORD if s in inspection.findings), None)
-    rows = found.facts.get("detectors", []) if found else []
-    verdicts = {row["verdict"] for row in rows if "verdict" in row}
+    words = verdicts(inspection)
     return rendered(
         "summary.html",
         image=inspection,
         preview=_preview(inspection, served),
         verdict=in_a_word(inspection, *LAST_WORD),
-        kind=verdicts.pop() if len(verdicts) == 1 else "none",
+        kind=words.pop() if len(words) == 1 else "none",
         provenance=in_a_word(inspection, "provenance"),
     )
 

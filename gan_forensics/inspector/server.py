@@ -26,6 +26,7 @@ from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Tools
 from gan_forensics.inspector.gate import Gate
 from gan_forensics.inspector.jobs import Held, Jobs, Limits
+from gan_forensics.inspector.opening import encoded_anew
 from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
 from gan_forensics.inspector.report import report_html, report_json
@@ -75,13 +76,12 @@ def application(
     return Gate(app, token=token, port=port, policy=rules)
 
 
-def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[Path] = ()) -> None:
-    """Serve the page until it is interrupted.
+def serve(tools: Tools, *, port: int = 0, paths: Sequence[Path] = ()) -> None:
+    """Serve the page until it is interrupted, and open it in the user's browser.
 
     Args:
         tools: what images are looked at with.
         port: of this machine; 0 takes a free one.
-        browser: whether the page is opened in the user's browser.
         paths: of images, folders and CSVs that are opened from the start.
 
     Raises:
@@ -99,8 +99,8 @@ def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[
         token = secrets.token_urlsafe(24)
         address = f"http://127.0.0.1:{port}/?token={token}"
         tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
-        if browser:
-            webbrowser.open(address)
+        # Browsers of terminals come back when they are left.
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         app = application(tools, token=token, port=port, named=named)
         with contextlib.suppress(KeyboardInterrupt):  # Nothing else ends it.
             running(app).run(sockets=[listening])
@@ -200,7 +200,7 @@ class _Page:
             most = self.jobs.limits.file
             return _problem(413, f"larger than the {most:,} bytes that a file may have here")
         name = unquote(request.headers.get("x-name", ""), errors="replace")[:MOST_NAME]
-        pasted = request.headers.get("x-pasted") == "1"
+        pasted = request.headers.get("x-pasted") == "1" and encoded_anew(content, name)
         number = await run_in_threadpool(
             self.jobs.receive, content, name or "unnamed", pasted=pasted
         )
@@ -209,7 +209,7 @@ class _Page:
     async def open(self, request: Request) -> Response:
         """Open what a path of this machine names."""
         body = await _body(request, MOST_WORDS)
-        path = (body or b"").decode("utf-8", "replace").strip()
+        path = _path(body or b"")
         if not path:
             return _problem(400, "name a folder, a file or a CSV of this machine")
         try:
@@ -303,6 +303,14 @@ class _Page:
         file = f"inspection{'' if number is None else f'-{number}'}.{kind}"
         saved = {"Content-Disposition": f'attachment; filename="{file}"'}
         return Response(text, media_type=media, headers=saved)
+
+
+def _path(body: bytes) -> str:
+    """A path as it was typed, or as desktops copy it: in quotes, or as an address of a file."""
+    path = body.decode("utf-8", "replace").strip()
+    if path[:1] in ('"', "'") and path[-1:] == path[:1]:
+        path = path[1:-1]
+    return unquote(path[7:]) if path.startswith("file:///") else path
 
 
 def _region(error: str = "", facts: Any = None) -> str:

@@ -20,6 +20,7 @@ _SENTENCES = {
     "changed": "the file says that it was edited, and names no generative tools ({})",
     "other": "the file says something else of its origin ({})",
 }
+_UNSEEN = "what the file says of how it was made was not looked for"
 _STATES = {
     "trusted": "Content credentials of {}, which is trusted",
     "unknown issuer": "Content credentials of an unknown issuer",
@@ -51,7 +52,7 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
     if says == "camera" and "changed" in said:
         says, kept = "edited photograph", {"camera", "changed"}
     origins = [each for each in dict.fromkeys(origins) if each.says in kept]
-    statement = _statement(says, origins, signed)
+    statement = _statement(says, origins, signed) if says or found.looked else _UNSEEN
     facts = asdict(signed)
     private = {**facts.pop("private"), **marks.private}
     return Finding(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # A detector that takes whole images takes too long for a first verdict on more pixels.
 AT_ONCE = 1_500_000
 NONE = "no verdict: no detector that knows such images"
+NONE_GIVEN = f"{NONE} (no detector was given)"
 _DIGITS = 4
 
 
@@ -134,9 +135,12 @@ def _region_of(detector: "Detector", pixels: np.ndarray, box: tuple[int, int, in
     top, left, height, width = box
     grown = ""
     if min(height, width) < side:
-        grown = f"; the region is smaller than a tile, and was enlarged to {side} pixels"
         top, height = _at_least(top, height, side, high)
         left, width = _at_least(left, width, side, wide)
+        grown = (
+            f"; the region is smaller than a tile, and {width} × {height} pixels around it were "
+            "judged instead"
+        )
     part = pixels[top : top + height, left : left + width]
     scores = tile_scores(replace(detector, tiles=tiling), part, places(height, width, tiling))
     known = scores[~np.isnan(scores)]
@@ -315,6 +319,7 @@ def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
     disagree = len(certain) > 1
     if not said:
         summary = f"verdict follows ({len(waiting)} waiting)" if waiting else NONE
+        summary = summary if rows else NONE_GIVEN
     elif len(said) == 1 and not waiting:
         row = next(row for row in rows if "verdict" in row)
         summary = f"{row['verdict']}: {row['why']}" if row["why"] else row["verdict"]
