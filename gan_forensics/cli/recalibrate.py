@@ -54,7 +54,9 @@ class DetectRecalibrate:
     """Fit the calibrators anew; else move those that there are."""
     tiles: bool = False
     """Score whole photographs by at most 16 squares, evenly spread, and by the upper quartile of
-    their scores, instead of whole or by their middle."""
+    their scores, instead of whole or by their middle. The squares are as large as those that the
+    detector was fitted on; of a network that takes any size, as the smallest images were, and at
+    most 256 pixels."""
     weights: Path | None = None
     """The weights that `detect fit` was given, where it was given any."""
     groups: str | None = None
