@@ -15,6 +15,7 @@ from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.detector_scorer import DetectorScorer
 from gan_forensics.forensics.format_audit import Seen
 from gan_forensics.forensics.measure import score_carried
+from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.forensics.score_stream import results
 from gan_forensics.forensics.verdicts import OUTSIDE, TURNED, basis_of
 from gan_forensics.inspector import stages_verdict
@@ -178,6 +179,21 @@ def test_without_tiles_a_large_photograph_waits_and_a_small_one_does_not(monkeyp
     assert "False alarms" in shown(carriers(file, tools(judge)))  # all of it, which came late
 
 
+def test_of_a_cut_or_of_squares_the_page_tells_how_much_they_are_and_does_not_wait(monkeypatch):
+    monkeypatch.setattr(stages_verdict, "AT_ONCE", 1)
+    file = opened(drawn([[LIGHT] * 5] * 5))
+    cut = brightness(preprocessing=Preprocessing(crop=SIDE))
+    for judge, words in (
+        (cut, f"cut to the central {SIDE}x{SIDE}: 4 % of the picture"),
+        (tiled(brightness()), f"16 tiles of {SIDE}x{SIDE} pixels: 64 % of the picture"),
+    ):
+        found = verdict(file, tools(judge))
+        assert found.facts["detectors"][0]["verdict"] and words in shown(found)
+        assert "does not count" in shown(found)
+    whole = verdict(file, tools(brightness(80)))
+    assert whole.facts["detectors"][0]["looks_at"] == "the whole picture"
+
+
 def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     found = verdict(opened(PICTURES["generated"]), tools(detector()))
     known = found.facts["detectors"][0]["false_alarms"]
@@ -187,6 +203,7 @@ def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
         "on YOUR photographs" in page and "1 of 40 called generated (95 % interval 0.1 to" in page
     )
     assert "photographs from mine; generators: toy 12" in page
+    assert "was unsure are not among the called" in page
     judge = detector()
     every = replace(judge.calibration, alarms=judge.calibration.alarms[:1])
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=every))))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
     from gan_forensics.forensics.verdicts import Verdict
 
-# A detector without tiles takes too long for a first verdict on more pixels.
+# A detector that takes whole images takes too long for a first verdict on more pixels.
 AT_ONCE = 1_500_000
 NONE = "no verdict: no detector that knows such images"
 NONE_GIVEN = f"{NONE} (no detector was given)"
@@ -48,7 +48,7 @@ def verdict(opened: Opened, tools: Tools) -> Finding | None:
     if opened.pixels is None or opened.header is None:
         return None
     rows = [
-        _following(name, detector)
+        _following(name, detector, opened)
         if _takes_long(detector, opened)
         else _row(name, detector, opened, carriers=False)
         for name, detector in tools.detectors
@@ -171,11 +171,31 @@ def _tile_threshold(detector: "Detector") -> float:
 
 def _takes_long(detector: "Detector", opened: Opened) -> bool:
     assert opened.pixels is not None
-    return detector.tiles is None and opened.pixels.shape[0] * opened.pixels.shape[1] > AT_ONCE
+    height, width = opened.pixels.shape[:2]
+    some = detector.tiles is not None or detector.preprocessing.crop is not None
+    return not some and height * width > AT_ONCE
 
 
-def _following(name: str, detector: "Detector") -> dict[str, Any]:
+def _looks_at(detector: "Detector", pixels: np.ndarray) -> str:
+    """What a detector sees of an image, and how much of it that is."""
+    height, width = pixels.shape[:2]
+    if detector.tiles is not None:
+        if min(height, width) < detector.tiles.side:
+            return f"{detector.tiles.words} pixels"
+        squares, side = len(places(height, width, detector.tiles)), detector.tiles.side
+        what = f"{squares} tile{'s' * (squares != 1)} of {side}x{side} pixels"
+    elif detector.preprocessing.crop is not None:
+        squares, side = 1, min(detector.preprocessing.crop, height, width)
+        what = detector.preprocessing.words
+    else:
+        return detector.preprocessing.words or "the whole picture"
+    return f"{what}: {100 * squares * side**2 / (height * width):.2g} % of the picture"
+
+
+def _following(name: str, detector: "Detector", opened: Opened) -> dict[str, Any]:
+    assert opened.pixels is not None
     row = {"file": name, **_knows(detector), "late": True}
+    row |= {"looks_at": _looks_at(detector, opened.pixels)}
     return row | {"follows": True, "error": "", "after": []}
 
 
@@ -210,6 +230,7 @@ def _row(name: str, detector: "Detector", opened: Opened, *, carriers: bool) -> 
         "why": said.why,
         "outside": image.outside,
         "seen": scorer.seen is not None,
+        "looks_at": _looks_at(detector, pixels),
         "score": round(image.score, _DIGITS),
         "threshold": round(threshold, _DIGITS),
         "above": image.score > threshold,
@@ -258,7 +279,8 @@ def _false_alarms(detector: "Detector", tier: str, size: str) -> dict[str, Any] 
     rate = known.rate
     return {
         "own": known.own, "among": known.among, "events": rate.events, "n": rate.n,
-        "groups": rate.groups, "rate": round(rate.rate, _DIGITS),
+        "groups": rate.groups, "unsure_apart": bool(detector.calibrators),
+        "rate": round(rate.rate, _DIGITS),
         "low": round(rate.low, _DIGITS), "high": round(rate.high, _DIGITS), "words": rate.words,
     }  # fmt: skip
 
