@@ -33,6 +33,7 @@ from gan_forensics.inspector.stages_verdict import (
 from tests.made_tiles import SIDE, brightness, drawn
 
 SEEN = Seen({"PNG": 9}, None, (20, 200), (20, 200), {"RGB": 9}, by_class=True)
+RECORD = {"sources": {"photographs": "mine", "a": "theirs", "b": "others"}, "how": "refitted"}
 DARK, LIGHT = 60, 200
 
 
@@ -48,7 +49,7 @@ def detector(**changes):
     given = {
         "calibrators": dict.fromkeys(TIERS, calibrator),
         "calibration": Calibration(9, 9, 60, None, 0.05, 0, alarms=alarms),
-        "facts": {"seen": vars(SEEN), "recalibrated": [{"sources": {"photographs": "mine"}}],
+        "facts": {"seen": vars(SEEN), "recalibrated": [RECORD],
                   "generators": {"toy": 12}},
         "tiles": replace(made.tiles, threshold=0.3),
     }  # fmt: skip
@@ -65,8 +66,10 @@ def tools(*detectors):
     return Tools(detectors=tuple((f"{k}.npz", one) for k, one in enumerate(detectors)))
 
 
-def shown(finding):
-    return fragment(finding, picture=lambda name: f"{name}.png", served=True, id="i", private=False)
+def shown(finding, final=None):
+    return fragment(
+        finding, picture=lambda name: f"{name}.png", served=True, id="i", private=False, final=final
+    )
 
 
 def scored(judge, file, *, carriers):
@@ -164,6 +167,17 @@ def test_a_verdict_that_turns_over_is_unsure_in_the_end():
     assert (row["verdict"], row["why"]) == scored(judge, file, carriers=True).verdict[:2]
     assert last.facts["summary"] == f"unsure: {row['why']}"
     assert shown(last).count(": turned over") == row["why"].count(",") + 2
+    # Whoever reads the first section alone, or its JSON, reads that it is not the last word.
+    assert (first.facts["final"], last.facts["final"]) == (False, True)
+    assert "is looked at next" in shown(first) and f"<strong>{said.title()}</strong>" in shown(
+        first
+    )
+    page = shown(first, last)
+    assert "<strong>Unsure</strong>: turned over" in page and "is looked at next" not in page
+    assert f"Of the picture as it is: {said}, which does not hold" in page
+    assert "Of the picture as it is" not in shown(
+        first, replace(last, facts={"detectors": [], "disagree": False})
+    )
 
 
 def test_without_tiles_a_large_photograph_waits_and_a_small_one_does_not(monkeypatch):
@@ -202,7 +216,10 @@ def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     assert (
         "on YOUR photographs" in page and "1 of 40 called generated (95 % interval 0.1 to" in page
     )
-    assert "photographs from mine; generators: toy 12" in page
+    assert "photographs: not told; generators: toy 12" in page
+    # What its likelihood ratios rest on is told apart from what it was fitted on.
+    assert "photographs from mine; generated images from theirs, others" in page
+    assert "rest on these images alone" in page
     assert "was unsure are not among the called" in page
     judge = detector()
     every = replace(judge.calibration, alarms=judge.calibration.alarms[:1])

@@ -20,7 +20,14 @@ from gan_forensics.data.budget import MOST_BYTES
 from gan_forensics.files import shown
 from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Opened, Tools
-from gan_forensics.inspector.inspection import Inspection, encoded, opened, received, work_off
+from gan_forensics.inspector.inspection import (
+    LAST_WORD,
+    Inspection,
+    encoded,
+    opened,
+    received,
+    work_off,
+)
 from gan_forensics.inspector.opening import open_bytes
 from gan_forensics.inspector.stages import FIRST, LATER
 
@@ -272,7 +279,9 @@ class Jobs:
         for name in work_off(held.inspection, file, self.tools, stages):
             with self._lock:
                 held.worked += 1
-                self._changed(held, "summary", "look", name)
+                # What has the last word is told where the first was, too.
+                told = LAST_WORD[1:] if name == LAST_WORD[0] else ()
+                self._changed(held, "summary", "look", name, *told)
                 self._make_room()
 
     def _opened(self, held: Held) -> Opened:

@@ -21,7 +21,15 @@ from gan_forensics.report.html import page_environment
 Picture = Callable[[str], str]
 
 
-def fragment(finding: Finding, *, picture: Picture, served: bool, id: str, private: bool) -> Markup:
+def fragment(
+    finding: Finding,
+    *,
+    picture: Picture,
+    served: bool,
+    id: str,
+    private: bool,
+    final: Finding | None = None,
+) -> Markup:
     """The section of a page that shows a finding, by the template of its stage.
 
     Args:
@@ -30,6 +38,7 @@ def fragment(finding: Finding, *, picture: Picture, served: bool, id: str, priva
         served: whether the page is the live one, whose server answers.
         id: with which the ids of elements begin; no other finding's on the page does.
         private: whether places, serial numbers and names of people are shown.
+        final: what has the last word on it, as soon as that is known.
     """
     return rendered(
         f"{finding.stage}.html",
@@ -38,6 +47,7 @@ def fragment(finding: Finding, *, picture: Picture, served: bool, id: str, priva
         picture=picture,
         served=served,
         id=id,
+        final=final.facts if final else {},
     )
 
 
@@ -55,9 +65,13 @@ def section(inspection: Inspection, stage: str, *, served: bool, private: bool) 
     id = f"image-{inspection.number}-{stage}"
     error = inspection.errors.get(stage)
     finding = inspection.findings.get(stage)
+    last, *first = LAST_WORD
+    final = inspection.findings.get(last) if stage in first else None
     if finding is not None:
         try:
-            return fragment(finding, picture=picture, served=served, id=id, private=private)
+            return fragment(
+                finding, picture=picture, served=served, id=id, private=private, final=final
+            )
         # The other stages are shown all the same.
         except Exception as failed:
             error = f"{stage}: what was found cannot be shown ({failure_of('page', failed).text})"

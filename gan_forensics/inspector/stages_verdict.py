@@ -53,7 +53,7 @@ def verdict(opened: Opened, tools: Tools) -> Finding | None:
         else _row(name, detector, opened, carriers=False)
         for name, detector in tools.detectors
     ]
-    return Finding("verdict", _facts(rows))
+    return Finding("verdict", {**_facts(rows), "final": False})
 
 
 def carriers(opened: Opened, tools: Tools) -> Finding | None:
@@ -63,7 +63,7 @@ def carriers(opened: Opened, tools: Tools) -> Finding | None:
     rows = [_row(name, detector, opened, carriers=True) for name, detector in tools.detectors]
     if all(row["error"] for row in rows):
         return None
-    return Finding("carriers", _facts(rows))
+    return Finding("carriers", {**_facts(rows), "final": True})
 
 
 def tiles(opened: Opened, tools: Tools) -> Finding | None:
@@ -288,27 +288,35 @@ def _false_alarms(detector: "Detector", tier: str, size: str) -> dict[str, Any] 
 def _knows(detector: "Detector") -> dict[str, Any]:
     """What a detector is, and what it was fitted on, as far as its file tells."""
     facts, calibration = detector.facts, detector.calibration
-    generators = facts.get("generators")
-    sources = [facts.get("real")]
-    records = facts.get("recalibrated")
-    last = records[-1] if isinstance(records, list) and records else None
-    own = last.get("sources") if isinstance(last, Mapping) else None
-    if isinstance(own, Mapping):
-        sources = [next(iter(own.values()), None)]
+    generators, real = facts.get("generators"), facts.get("real")
     return {
         "detector": detector.name,
         "sha256": detector.sha256 or "",
         "tiles": detector.tiles.words if detector.tiles else "",
         "aim": None if calibration is None else calibration.target,
-        "own": isinstance(own, Mapping),
-        "photographs": [str(name) for name in sources if isinstance(name, str)],
+        "photographs": [real] if isinstance(real, str) else [],
         "set_on": calibration.n_calibration if calibration else 0,
         "generators": {
             str(name): int(count)
             for name, count in (generators.items() if isinstance(generators, Mapping) else ())
             if is_number(count)
         },
+        "recalibrated": _recalibrated(detector),
     }
+
+
+def _recalibrated(detector: "Detector") -> dict[str, Any] | None:
+    """What a detector's threshold and likelihood ratios rest on since it was fitted, if on other.
+
+    Of several times the last counts.
+    """
+    records = detector.facts.get("recalibrated")
+    last = records[-1] if isinstance(records, list) and records else None
+    sources = last.get("sources") if isinstance(last, Mapping) else None
+    if not isinstance(last, Mapping) or not isinstance(sources, Mapping):
+        return None
+    photographs, *generated = map(str, sources.values()) if sources else [""]
+    return {"how": str(last.get("how", "")), "photographs": photographs, "generated": generated}
 
 
 def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
