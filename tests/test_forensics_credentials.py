@@ -18,7 +18,13 @@ import c2pa
 from gan_forensics.data.embedded import embedded
 from gan_forensics.forensics import credentials as module
 from gan_forensics.forensics import credentials_child
-from gan_forensics.forensics.credentials import Action, Ingredient, credentials, read_anchors
+from gan_forensics.forensics.credentials import (
+    Action,
+    Ingredient,
+    Origin,
+    credentials,
+    read_anchors,
+)
 from gan_forensics.forensics.source_types import source_type
 from tests.made_credentials import ANCHORS, KINDS, changed, listener, picture, signed
 
@@ -82,9 +88,8 @@ def test_an_edited_picture_names_what_it_was_made_from():
         Ingredient(
             "before.jpg",
             "an earlier version of the picture",
-            "intact",
-            ("made by a generative AI model",),
-            ("generated",),
+            "intact, of Test Press, for which nobody vouches",
+            (Origin("made by a generative AI model", "generated"),),
         ),
     )
     assert found.actions == (
@@ -94,6 +99,13 @@ def test_an_edited_picture_names_what_it_was_made_from():
             "2026-01-02T03:04:05Z", "Removed a lamp",
         ),
     )  # fmt: skip
+    trusted = at_once(signed(picture(), parent=generated), anchors=ANCHORS)
+    assert trusted.ingredients[0].state == "intact, of Test Press, which is trusted"
+    spoilt = at_once(signed(picture(), parent=signed(picture(), parent=changed(generated))))
+    assert spoilt.ingredients[0].origins == (
+        Origin("made by a generative AI model", "generated", broken=True),
+        Origin("taken with a digital camera", "changed"),
+    )
     spoilt = at_once(signed(picture(), parent=changed(generated)))
     assert spoilt.state == "unknown issuer"
     assert spoilt.ingredients[0].state == f"broken: {module._CHANGED}"
@@ -206,6 +218,25 @@ def test_the_program_stops_by_itself():
     assert time.process_time() - before < 2  # This process only waits.
 
 
+def test_the_program_gets_so_much_memory_and_time():
+    code = (
+        "import resource, runpy, sys\nrunpy.run_path(sys.argv[1])['_limit'](0)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU)[0])\nbytearray(2**31)"
+    )
+    command = [sys.executable, "-c", code, credentials_child.__file__]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.stdout.strip() == "5" and "MemoryError" in found.stderr
+
+
+def test_the_library_knows_each_setting():
+    """It passes over those that it does not know; what it knows may not be of any type."""
+    for part, settings in credentials_child._SETTINGS.items():
+        for name in settings if isinstance(settings, dict) else ():
+            with pytest.raises(c2pa.C2paError, match="invalid type"):
+                c2pa.Context.from_dict({"version": 1, part: {name: {"no": "such"}}})
+    c2pa.Context.from_dict({"version": 1, "verify": {"fetch": {"no": "such"}}}).close()
+
+
 def test_a_library_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
     (tmp_path / "c2pa.py").write_text("raise OSError('no such machine')", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -241,6 +272,29 @@ def test_no_damage_makes_it_raise():
         at_once(bytes(mutated))
 
 
+def test_older_credentials_tell_what_did_not_hold_of_an_ingredient():
+    status = [{"code": "assertion.dataHash.mismatch"}, {"code": "claimSignature.validated"}, 1]
+    each = {"active_manifest": "b", "validation_status": status}
+    found = module._ingredient(each, {"b": {}}, [])
+    assert found.state == f"broken: {module._CHANGED}"
+
+
+def test_an_ingredient_is_trusted_where_it_is_now():
+    def said(code, url="self#jumbf=/c2pa/b/c2pa.signature"):
+        return [{"code": f"signingCredential.{code}", "url": url}]
+
+    each = {"active_manifest": "b"}
+    then = each | {"validation_results": {"activeManifest": {"success": said("trusted")}}}
+    other = {"success": said("trusted", "self#jumbf=/c2pa/c/c2pa.signature")}
+    for ingredient, delta, trusted in (
+        (each, {}, False), (each, {"success": said("trusted")}, True), (each, other, False),
+        (then, {}, True), (then, {"failure": said("untrusted")}, False),
+    ):  # fmt: skip
+        state = module._ingredient(ingredient, {"b": {}}, [delta]).state
+        assert state.startswith("intact, of somebody without a name, ")
+        assert state.endswith("which is trusted") == trusted
+
+
 @pytest.mark.parametrize("odd", [
     {"manifests": {"a": {}}, "active_manifest": "a", "validation_state": "Valid"},
     {"manifests": {"a": {"assertions": [1, {"label": 3}, {"label": "c2pa.actions", "data": None}],
@@ -250,6 +304,14 @@ def test_no_damage_makes_it_raise():
 def test_reports_of_any_form_are_read(odd):
     found = module._credentials(odd, "")
     assert found.state == ("unknown issuer" if odd["validation_state"] == "Valid" else "broken")
+
+
+def test_what_breaks_an_ingredient_is_told():
+    failure = {"failure": [{"code": "ingredient.manifest.mismatch"}]}
+    results = {"activeManifest": {}, "ingredientDeltas": [{"validationDeltas": failure}]}
+    said = {"manifests": {"a": {}}, "active_manifest": "a", "validation_state": "Invalid"}
+    found = module._credentials({**said, "validation_results": results}, "")
+    assert found.failed == ("the credentials of an ingredient were changed",)
 
 
 def test_reports_without_what_is_needed_are_broken(monkeypatch):

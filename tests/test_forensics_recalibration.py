@@ -22,7 +22,7 @@ from gan_forensics.forensics.recalibration import (
 )
 from gan_forensics.forensics.tiles import tile_threshold, tiled
 from gan_forensics.forensics.validation import NewScores, score_new
-from gan_forensics.forensics.verdicts import basis_of, verdict_rates
+from gan_forensics.forensics.verdicts import Basis, basis_of, verdict_rates
 from gan_forensics.report.evidence import measured_lines
 from gan_forensics.report.recalibration import sentences
 from tests.made_detectors import made_detector
@@ -302,6 +302,18 @@ def test_groups_vote_once_among_false_alarms(detector):
     made = recalibrated(replace(detector, calibrators={}), new)
     known = made.detector.calibration.false_alarms_of("clean")
     assert (known.rate.n, known.rate.groups) == (80, 40)
+    both = recalibrated(detector, new_scores(n=80, fakes=80, groups=2)).detector
+    rates = both.calibration.as_they_are
+    assert (rates.false_alarms.groups, rates.detected.groups) == (40, 40)
+
+
+def test_photographs_without_a_score_do_not_count(detector):
+    new = new_scores(n=60)
+    new.scores["photographs"][:, :4] = np.nan
+    made = recalibrated(replace(detector, calibrators={}), new)
+    calibration = made.detector.calibration
+    assert calibration.n_calibration == made.above.n == 56
+    assert calibration.false_alarms_of("clean").rate.n == 56
 
 
 def test_with_generated_images_rates_and_outcomes_are_measured_by_halves(detector):
@@ -319,6 +331,57 @@ def test_with_generated_images_rates_and_outcomes_are_measured_by_halves(detecto
     assert f"{of.false_alarms.words} generated and {of.real_unsure.words} unsure" in said[0]
     assert f"{of.detected.words} generated and {of.fake_unsure.words} unsure" in said[1]
     assert all(line in sentences(detector, made, refit=True) for line in said)
+
+
+def test_verdicts_on_a_half_follow_from_what_the_other_half_made(detector):
+    rng = np.random.default_rng(7)
+    scores = {"photographs": rng.normal(0, 1, (3, 40)), "a": rng.normal(1.5, 1, (3, 40))}
+    new = NewScores(scores, None, {}, {"web": "too small", "hard": "too small"})
+    made = recalibrated(detector, new, refit=True).detector
+    classes = [
+        Class(of[0], np.array([f"{name} {row}" for row in range(40)], object))
+        for name, of in scores.items()
+    ]
+    parts = halves(classes, 0)
+    two = [[of.part(part == h) for of, part in zip(classes, parts, strict=True)] for h in (0, 1)]
+    bounds = [calibrated_threshold(real.scores, false_alarms=0.05) for real, _ in two]
+    fitted = [
+        fit_calibrator(real.scores, fake.scores, groups=(real.groups, fake.groups))
+        for real, fake in two
+    ]
+
+    def rates(makers):
+        bases = [Basis(bounds[1 - h], {"clean": fitted[makers[h]]}) for h in (0, 1)]
+        for of, part in zip(classes, parts, strict=True):
+            pairs = zip(part, of.scores, strict=True)
+            said = [bases[half].judge(score, "clean").verdict for half, score in pairs]
+            for word in ("generated", "unsure"):
+                yield measured_rate([one == word for one in said])
+
+    (found,) = made.calibration.tiers[0].outcomes
+    assert [*found.rates] == [*rates((1, 0))] != [*rates((0, 1))]
+
+
+def test_an_image_is_in_the_same_half_in_every_tier(detector):
+    """So that no photograph is judged in one tier by what it set in another one."""
+    new = new_scores(n=60)
+    clean, web, _ = new.scores["photographs"]
+    groups = np.array([f"photographs {row}" for row in range(60)], object)
+    (part,) = halves([Class(clean, groups)], 0)
+    clean += 3 * part
+    web[:] = np.linspace(0, 8, 60)
+    web[:5] = np.nan
+    made = recalibrated(replace(detector, calibrators={}), new)
+    bounds = [calibrated_threshold(clean[part != h], false_alarms=0.05) for h in (0, 1)]
+    known = {(one.tier, one.among): one.called for one in made.detector.calibration.alarms}
+    assert known["web", ""] == measured_rate((web > np.array(bounds)[part])[5:])
+
+
+def test_photographs_must_suffice_in_every_tier_that_sets_the_threshold(detector):
+    new = new_scores(n=40)
+    new.scores["photographs"][2, 18:] = np.nan
+    assert recalibrated(detector, new).set_anew
+    assert not recalibrated(replace(detector, facts={"robust": True}), new).set_anew
 
 
 def test_a_file_keeps_the_false_alarms_and_refuses_impossible_ones(detector, tmp_path):
@@ -340,14 +403,20 @@ def test_a_detector_with_tiles_is_calibrated_on_whole_photographs():
     rng = np.random.default_rng(0)
     levels = rng.normal(80, 20, 40).astype(int)
     images = [drawn([[level, level + 20]] * 2, seed=level) for level in levels]
-    made = tiled(brightness())
+    made = replace(tiled(brightness()), facts={"seen": {"by_class": True}})
     new = score_new(made, {"photographs": images})
     assert new.unfit == {} and len(new.tiles) == 40 and new.tiles[0].shape == (4,)
     found = recalibrated(made, new).detector
     whole = made.score(images)
     assert found.threshold == calibrated_threshold(whole, false_alarms=0.05)
     assert found.tiles.threshold == tile_threshold(new.tiles, None, false_alarms=0.05)
-    assert "seen" not in found.facts  # images of arrays have no files
+    # Images of arrays have no files, and what it had seen before is none of theirs.
+    assert "seen" not in found.facts
+    # The 20 lightest are one group: among tiles too it has one vote.
+    names = np.where(np.argsort(np.argsort(levels)) < 20, np.arange(40), 99)
+    grouped = recalibrated(made, new._replace(groups={"photographs": names})).detector
+    assert grouped.tiles.threshold == tile_threshold(new.tiles, names, false_alarms=0.05)
+    assert grouped.tiles.threshold < found.tiles.threshold
     told = sentences(brightness(), recalibrated(made, new), refit=False)
     assert told[0].startswith("it scores whole photographs by at most 16 tiles of 16x16")
     with pytest.raises(ValueError, match="10 photographs are too few to set a threshold for 0.05"):

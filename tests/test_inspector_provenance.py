@@ -50,8 +50,8 @@ def test_provenance_stands_first():
         (signed(picture()), None, "Content credentials of an unknown issuer; the file says that it "
          "came from a camera (content credentials), which anybody can write", "issuer unknown"),
         (changed(signed(picture(), source="trainedAlgorithmicMedia")), ANCHORS, "Content "
-         "credentials that are broken; the file says that it was generated (content credentials, "
-         "which are broken)", "was changed afterwards"),
+         "credentials that are broken; the file says that it was generated (content credentials "
+         "that are broken)", "was changed afterwards"),
         (picture(), None, "No content credentials; the file says nothing of how it was made",
          "Absence says nothing"),
         (picture("BMP"), None, "Content credentials not looked for; what the file says of how it "
@@ -95,6 +95,50 @@ def test_the_first_of_several_versions_counts(source, statement):
         content = signed(picture(), source="humanEdits", parent=content)
         facts = found(content, anchors=ANCHORS).facts
         assert facts["statement"] == f"the file says that it {statement} (content credentials)"
+
+
+def test_what_broken_credentials_of_an_earlier_version_say_is_told_as_such():
+    content = signed(picture(), source="humanEdits", parent=changed(signed(picture())))
+    facts = found(content, anchors=ANCHORS).facts
+    assert facts["statement"] == (
+        "the file says that it came from a camera, which anybody can write, and was edited since "
+        "(content credentials, content credentials that are broken)"
+    )
+
+
+def test_another_origin_is_told_in_its_words():
+    facts = found(signed(picture(), source="screenCapture")).facts
+    assert facts["statement"] == (
+        "the file says of its origin: a capture of a screen (content credentials)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("packed", "why"),
+    [
+        (b"<!DOCTYPE a [<!ENTITY b 'c'>]>" + packet(), "XMP (a document type is declared)"),
+        (packet()[:-9], "XMP (it is damaged, or of an unknown coding)"),
+        (b"<a>" * 200, "XMP (elements within more than 100 others)"),
+    ],
+)
+def test_what_is_not_read_is_told(packed, why):
+    finding = found(picture(xmp=packed))
+    assert finding.facts["unread"] == [why] and "could not all be read" in finding.facts["summary"]
+    text = page(finding)
+    assert f"Not read to its end: {why}" in text and "Nothing: no statement" not in text
+
+
+def test_texts_that_are_cut_are_told():
+    info = PngInfo()
+    info.add_text("Comment", "x" * (2**20 + 1), zip=True)
+    assert found(picture("PNG", pnginfo=info)).facts["unread"] == [
+        "texts (more, or longer, than are read)"
+    ]
+    info = PngInfo()
+    for number in range(101):
+        info.add_text(str(number), "x")
+    assert len(found(picture("PNG", pnginfo=info)).facts["unread"]) == 1
+    assert found(picture("PNG")).facts["unread"] == []
 
 
 def test_who_signs_a_photograph_that_was_edited_is_named():

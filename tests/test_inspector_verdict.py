@@ -215,7 +215,8 @@ def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     assert (known["events"], known["n"], known["among"]) == (1, 40, "up to 256 pixels")
     page = shown(found)
     assert (
-        "on YOUR photographs" in page and "1 of 40 called generated (95 % interval 0.1 to" in page
+        "on YOUR photographs" in page
+        and "1 of 40 called generated (95 % interval 0.1 to 13.2 %)" in page
     )
     assert "photographs: not told; generators: toy 12" in page
     # What its likelihood ratios rest on is told apart from what it was fitted on.
@@ -229,10 +230,17 @@ def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     every = replace(judge.calibration, alarms=judge.calibration.alarms[:1])
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=every))))
     assert "2 of 60 called generated" in page and "of all sizes" in page
+    # Of the way that the image came, which the two of sixty that are clean are not.
+    web = shown(verdict(opened(PICTURES["generated"], "JPEG", quality=60), tools(judge)))
+    assert "not measured" in web and "1 of 40" not in web
     none = replace(judge.calibration, alarms=())
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=none))))
     assert "not measured" in page
     assert "times more probable if the image was generated" in page
+    earlier = {"sources": {"photographs": "of another archive"}}
+    both = {"recalibrated": [earlier, *judge.facts["recalibrated"]]}
+    page = shown(verdict(opened(PICTURES["generated"]), tools(detector(facts=both))))
+    assert "photographs from mine;" in page
 
 
 def test_without_a_detector_that_takes_it_there_is_no_verdict_and_a_way_to_one():

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,7 @@ _KINDS = {
 _LABEL = b"c2pa"
 _PROVENANCE = ("http://purl.org/dc/terms/", "provenance")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
-_UNTRUSTED = "signingCredential.untrusted"
+_TRUSTED, _UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"
 _CHANGED = "the picture is not the one that was signed: its file was changed afterwards"
 # What c2pa calls that which does not hold (codes of the C2PA specification), in words.
 _FAILURES = {
@@ -101,23 +101,36 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where an ingredient, or what it was made from, comes from, or what was done to it.
+
+    Attributes:
+        words: for it.
+        says: what that comes to for the picture that the ingredient went into.
+        broken: whether the credentials that state it were broken.
+    """
+
+    words: str
+    says: Says
+    broken: bool = False
+
+
+@dataclass(frozen=True)
 class Ingredient:
     """A picture that went into another one.
 
     Attributes:
         title: of it.
         relationship: what it was to the other, in words.
-        state: what was found of its credentials when it went in.
-        sources: where it and what it was made from come from, and what was done to it, in words,
-            as their credentials state.
-        says: what that comes to for the picture that it went into.
+        state: what was found of its credentials when it went in, and whether their issuer is
+            trusted.
+        origins: what its credentials and those of what it was made from state.
     """
 
     title: str
     relationship: str
     state: str
-    sources: tuple[str, ...] = ()
-    says: tuple[Says, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,7 +291,7 @@ def _credentials(report: dict[str, Any], remote: str) -> Credentials:
         title=_text(active.get("title")),
         actions=tuple(_actions(statements)),
         ingredients=tuple(
-            _ingredient(each, manifests) for each in _listed(active.get("ingredients"))
+            _ingredient(each, manifests, deltas) for each in _listed(active.get("ingredients"))
         ),
         statements=tuple(dict.fromkeys(_text(each.get("label")) for each in statements)),
         remote=remote,
@@ -298,6 +311,17 @@ def _failed(results: list[dict[str, Any]]) -> list[str]:
         _FAILURES.get(code) or _text(f"{code}: {explanation}")
         for code, explanation in codes.items()
     ]
+
+
+def _labels(results: list[dict[str, Any]], kind: str, code: str) -> set[str]:
+    """The labels of manifests of which some results say something."""
+    places = [
+        re.search("/c2pa/([^/]+)/", _text(each.get("url")))
+        for result in results
+        for each in _listed(result.get(kind))
+        if each.get("code") == code
+    ]
+    return {place[1] for place in places if place}
 
 
 def _generator(manifest: dict[str, Any]) -> str:
@@ -332,40 +356,60 @@ def _of_action(code: str, says: Says | Literal[""]) -> Says | Literal[""]:
     return "changed" if code in _CHANGES and says not in ("generated", "edited") else says
 
 
-def _ingredient(each: dict[str, Any], manifests: dict[str, Any]) -> Ingredient:
-    own = manifests.get(each.get("active_manifest") or "")
-    relationship = _text(each.get("relationship"))
+def _ingredient(
+    each: dict[str, Any], manifests: dict[str, Any], deltas: list[dict[str, Any]]
+) -> Ingredient:
+    label, relationship = _text(each.get("active_manifest")), _text(each.get("relationship"))
     state = "it had none"
-    if own is not None:
-        results = (each.get("validation_results") or {}).get("activeManifest") or {}
-        failed = _failed([results])
-        state = f"broken: {'; '.join(failed)}" if failed else "intact"
-    origins = _origins(each, manifests, set())
+    if (own := manifests.get(label)) is not None:
+        signature = own.get("signature_info") or {}
+        signer = _text(signature.get("issuer")) or _text(signature.get("common_name"))
+        # What was found when it went in, and what is found otherwise now.
+        trusted = _labels([_results(each), *deltas], "success", _TRUSTED)
+        trusted -= _labels(deltas, "failure", _UNTRUSTED)
+        worth = "which is trusted" if label in trusted else "for which nobody vouches"
+        state = f"intact, of {signer or 'somebody without a name'}, {worth}"
+        if failed := _failed_of(each):
+            state = f"broken: {'; '.join(failed)}"
     return Ingredient(
         _text(each.get("title")),
         _RELATIONSHIPS.get(relationship, relationship),
         state,
-        tuple(dict.fromkeys(words for _, words in origins)),
-        tuple(dict.fromkeys(says for says, _ in origins)),
+        tuple(dict.fromkeys(_origins(each, manifests, set()))),
     )
 
 
+def _results(ingredient: dict[str, Any]) -> dict[str, Any]:
+    return (ingredient.get("validation_results") or {}).get("activeManifest") or {}
+
+
+def _failed_of(ingredient: dict[str, Any]) -> list[str]:
+    """What did not hold of an ingredient when it went in, in newer and older credentials."""
+    older = [
+        each
+        for each in _listed(ingredient.get("validation_status"))
+        if _text(each.get("code")) in _FAILURES
+    ]
+    return _failed([_results(ingredient), {"failure": older}])
+
+
 def _origins(
-    ingredient: dict[str, Any], manifests: dict[str, Any], seen: set[str]
-) -> list[tuple[Says, str]]:
+    ingredient: dict[str, Any], manifests: dict[str, Any], seen: set[str], broken: bool = False
+) -> list[Origin]:
     """What an ingredient and all that it was made from come to for what was made of it."""
     label, relationship = _text(ingredient.get("active_manifest")), ingredient.get("relationship")
     own = manifests.get(label)
     if own is None or label in seen or len(seen) == MOST_KEPT:
         return []
     seen.add(label)
-    found: list[tuple[Says, str]] = []
+    broken = broken or bool(_failed_of(ingredient))
+    found = []
     for each in _listed(own.get("ingredients")):
-        found += _origins(each, manifests, seen)
+        found += _origins(each, manifests, seen, broken)
     for action in _actions(_listed(own.get("assertions"))):
         if action.says:
-            found.append((action.says, action.source or action.words))
-    return [(_of_ingredient(says, _text(relationship)), words) for says, words in found]
+            found.append(Origin(action.source or action.words, action.says, broken))
+    return [replace(each, says=_of_ingredient(each.says, _text(relationship))) for each in found]
 
 
 def _of_ingredient(says: Says, relationship: str) -> Says:

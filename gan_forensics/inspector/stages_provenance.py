@@ -5,12 +5,13 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from gan_forensics.data.embedded import embedded
-from gan_forensics.files import listed
+from gan_forensics.files import listed, shown
 from gan_forensics.forensics.credentials import Credentials, credentials
-from gan_forensics.forensics.marks import Marks, marks_of
+from gan_forensics.forensics.marks import Marks, marks_of, unread_of
 from gan_forensics.inspector.findings import Finding, Opened, Tools
 
 _SIGNED = "content credentials"
+_BROKEN = f"{_SIGNED} that are broken"
 # What a file says, the weightiest first.
 _SENTENCES = {
     "generated": "the file says that it was generated ({})",
@@ -19,9 +20,10 @@ _SENTENCES = {
     "was edited since ({})",
     "camera": "the file says that it came from a camera ({}), which anybody can write",
     "changed": "the file says that it was edited, and names no generative tools ({})",
-    "other": "the file says something else of its origin ({})",
+    "other": "the file says of its origin: {words} ({})",
 }
 _UNSEEN = "what the file says of how it was made was not looked for"
+_PARTLY = "what the file says of how it was made could not all be read"
 _STATES = {
     "trusted": "Content credentials of {}, which is trusted",
     "unknown issuer": "Content credentials of an unknown issuer",
@@ -53,7 +55,10 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
     if says == "camera" and "changed" in said:
         says, kept = "edited photograph", {"camera", "changed"}
     origins = [each for each in dict.fromkeys(origins) if each.says in kept]
-    statement = _statement(says, origins, signed) if says or found.looked else _UNSEEN
+    unread = unread_of(found)
+    statement = _statement(says, origins, signed)
+    if not says and (unread or not found.looked):
+        statement = _PARTLY if found.looked else _UNSEEN
     facts = asdict(signed)
     private = {**facts.pop("private"), **marks.private}
     return Finding(
@@ -72,6 +77,7 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
             "credentials": facts,
             "trusted_list": tools.anchors is not None,
             "looked": found.looked,
+            "unread": list(unread),
             "marks": [mark._asdict() for mark in marks.marks],
         },
         private,
@@ -79,14 +85,16 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
 
 
 def _of_credentials(signed: Credentials) -> Iterator[_Origin]:
-    where = f"{_SIGNED}{', which are broken' if signed.state == 'broken' else ''}"
+    broken = signed.state == "broken"
     for action in signed.actions:
         if action.says:
-            yield _Origin(action.says, action.source or action.words, where)
+            yield _Origin(
+                action.says, action.source or action.words, _BROKEN if broken else _SIGNED
+            )
     for ingredient in signed.ingredients:
-        for says in ingredient.says:
-            sources = ", ".join(ingredient.sources)
-            yield _Origin(says, f"{ingredient.relationship}, {sources}", where)
+        for each in ingredient.origins:
+            where = _BROKEN if broken or each.broken else _SIGNED
+            yield _Origin(each.says, f"{ingredient.relationship}, {each.words}", where)
 
 
 def _of_marks(marks: Marks) -> Iterator[_Origin]:
@@ -103,7 +111,7 @@ def _statement(says: str, origins: list[_Origin], signed: Credentials) -> str:
     if says in _OF_CAMERAS and camera and signed.state == "trusted":
         edited = " and was edited since" if says == "edited photograph" else ""
         return f"the file says that it came from a camera{edited}, and {_signer(signed)} signed it"
-    return _SENTENCES[says].format(where)
+    return _SENTENCES[says].format(where, words=shown(origins[0].words, most=100))
 
 
 def _signer(signed: Credentials) -> str:
