@@ -142,7 +142,8 @@ def test_what_is_outside_of_what_it_saw_is_unsure_with_the_reason():
         OUTSIDE,
         "JPEG (fitted on PNG)",
     )
-    assert "JPEG (fitted on PNG)" in shown(verdict(file, tools(detector())))
+    page = shown(verdict(file, tools(detector())))
+    assert "JPEG (fitted on PNG)" in page and "rests on images unlike this one" in page
     # Of the tier web there is a calibrator, which was fitted on such JPEGs.
     web = opened(PICTURES["generated"], "JPEG", quality=60)
     (row,) = verdict(web, tools(detector())).facts["detectors"]
