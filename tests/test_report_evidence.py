@@ -54,7 +54,7 @@ def test_every_question_is_answered_by_what_the_detector_tells():
     compared, reference, covered, calibrated, reencoded, errs = said.values()
     assert compared.startswith("The image a.png. Two propositions")
     assert "30 photographs and 20 generated images (clean, hard)" in reference
-    assert "100 photographs and 90 generated images trained" in reference
+    assert "trained on 100 real and 90 generated images" in reference
     assert "folder:photos" in reference and "folder:fakes" in reference
     assert "dcgan (50 images), sngan (40 images)" in covered and "web" in covered
     assert "cross-validation" in calibrated
