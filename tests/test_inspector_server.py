@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -458,6 +459,7 @@ def test_a_folder_a_file_and_a_csv_are_opened(made, folder):
     assert ["a.png" in found["images"][0]["all"], "in/b.png" in found["images"][1]["all"]]
     assert "2 of 4 files left out" in found["notices"][0]
     client.post("/paths", content=str(folder / "a.png"))
+    finished(client, 3)  # Two listings are read side by side.
     client.post("/paths", content=str(folder / "list.csv"))
     assert "in/b.png" in finished(client, 4)["images"][3]["all"]
 
@@ -585,9 +587,41 @@ def test_the_queue_goes_on_when_something_breaks(monkeypatch):
     jobs.stop()
 
 
-def test_a_taken_port_is_said():
-    import socket
+def test_this_machine_alone_is_answered(monkeypatch):
+    seen = []
 
+    class Running:
+        def run(self, sockets):
+            seen.extend(each.getsockname()[0] for each in sockets)
+
+    monkeypatch.setattr(server, "running", lambda app: Running())
+    server.serve(Tools(), browser=False)
+    assert seen == ["127.0.0.1"]
+
+
+def test_nothing_is_logged_and_no_header_tells_who_answers(caplog, capfd):
+    caplog.set_level("DEBUG")
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    running = server.running(server.application(Tools(), token=TOKEN, port=port))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as asking:
+            asking.sendall(
+                f"GET /?token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                "Connection: close\r\n\r\n".encode()
+            )
+            answer = b"".join(iter(lambda: asking.recv(2**16), b""))
+    finally:
+        running.should_exit = True
+        thread.join(10)
+    assert b" 303 " in answer and b"\r\nserver:" not in answer.lower()
+    said = capfd.readouterr()
+    assert TOKEN not in caplog.text + said.out + said.err
+
+
+def test_a_taken_port_is_said():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"--port {port}: .*leave it out for a free one"):
