@@ -1,6 +1,7 @@
 """`gan-forensics inspect --no-browser`: reports of files, folders and lists; what is refused."""
 
 import hashlib
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -11,9 +12,12 @@ from PIL import Image
 
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.forensics import fit_detector
+from gan_forensics.forensics.spectrum_bands import make_bands
 from gan_forensics.inspector.findings import Finding, Tools
-from gan_forensics.inspector.inspection import received
+from gan_forensics.inspector.inspection import opened, received, work_off
 from gan_forensics.inspector.report import TIMES, report_html, report_json, write_reports
+from gan_forensics.inspector.stages import FIRST
+from gan_forensics.spectra import ring_radii
 from tests.test_cli import plain_terminal, read_csv, refused, run  # noqa: F401
 
 
@@ -153,6 +157,25 @@ def test_an_image_has_the_digest_of_its_bytes_and_the_time_in_utc():
         assert before <= datetime.fromisoformat(time) <= datetime.now(UTC)
 
 
+def test_options_come_to_what_they_name(tmp_path):
+    pytest.importorskip("cryptography")
+    from tests.made_credentials import ANCHORS
+
+    _, file = photograph("Ann Oakley")
+    (tmp_path / "a.png").write_bytes(file.content)
+    (tmp_path / "trust.pem").write_text(ANCHORS)
+    curves = np.zeros((5, len(ring_radii(32, 32))))
+    kinds = {("WebP", "up to 256 pixels"): curves}
+    make_bands({"archive": kinds}, side=32, normalise="none").save(tmp_path / "bands.npz")
+    assert run("inspect", tmp_path / "a.png", "--no-browser", "--with-private", "--trust",
+               tmp_path / "trust.pem", "--bands", tmp_path / "bands.npz",
+               "--out", tmp_path / "out") == 0  # fmt: skip
+    text = (tmp_path / "out" / "index.json").read_text()
+    known = json.loads(text)["with"]
+    assert known["trusted_certificates"] == 1 and known["bands"] == ["archive"]
+    assert "Ann Oakley" in text
+
+
 def test_private_facts_are_left_out_unless_asked_for():
     one = received(b"bytes", "a.png", number=1)
     one.findings["file"] = Finding("file", {"container": "PNG"}, {"gps": "48.1 N"})
@@ -162,14 +185,24 @@ def test_private_facts_are_left_out_unless_asked_for():
     assert private["private"] and not public["private"]
 
 
+def photograph(artist):
+    """A small image that names who took it, received and opened."""
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[315] = artist
+    Image.new("RGB", (16, 16)).save(stream, "PNG", exif=exif)
+    one = received(stream.getvalue(), "a.png", number=1)
+    return one, opened(one, stream.getvalue())
+
+
 @pytest.mark.parametrize("private", [False, True])
 def test_every_file_leaves_private_facts_out_or_none_does(private, tmp_path):
-    one = received(b"bytes", "a.png", number=1)
-    exif = Finding("relevance", {"detector": "", "others": {}}, {"gps": "48.1 N"})
-    one.findings["relevance"] = exif
-    write_reports([one], Tools(), tmp_path, private=private)
-    for path in tmp_path.glob("*.json"):
-        assert ("48.1 N" in path.read_text()) == private, path
+    (one, file), tools = photograph("Ann Oakley"), Tools()
+    assert [*work_off(one, file, tools, {"file": FIRST["file"]})] == ["file"]
+    write_reports([one], tools, tmp_path, private=private)
+    index = tmp_path / "index.html"
+    assert "Ann Oakley" not in index.read_text()
+    for path in {*tmp_path.iterdir()} - {index}:
+        assert ("Ann Oakley" in path.read_text()) == private, path
 
 
 def test_names_of_strangers_stay_text(tmp_path):
