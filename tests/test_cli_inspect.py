@@ -12,6 +12,7 @@ from gan_forensics.forensics import fit_detector
 from gan_forensics.inspector.findings import Finding, Tools
 from gan_forensics.inspector.inspection import received
 from gan_forensics.inspector.report import TIMES, report_html, report_json, write_reports
+from gan_forensics.inspector.stages import FIRST, LATER
 from tests.test_cli import plain_terminal, read_csv, refused, run  # noqa: F401
 
 
@@ -102,6 +103,14 @@ def test_without_a_detector_no_image_has_a_verdict(suspects, tmp_path, capsys):
     assert "A detector is made in two steps" in page.read_text()
 
 
+def test_reports_of_an_earlier_run_are_told(suspects, tmp_path, capsys):
+    for image, told in (("a.png", False), ("a.png", False), ("below/b.jpg", True)):
+        assert run("inspect", suspects / image, "--no-browser", "--out", tmp_path) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("holds 2 files of earlier reports too" in said) == told
+    assert "(0001-a.html, ...); remove them" in said
+
+
 def test_lists_and_single_images_are_taken(suspects, tmp_path):
     listed = suspects / "list.csv"
     listed.write_text("path\nbelow/b.jpg\n")
@@ -149,6 +158,15 @@ def test_private_facts_are_left_out_unless_asked_for():
     assert "48.1" not in json.dumps(public)
     assert private["images"][0]["findings"]["file"]["private"] == {"gps": "48.1 N"}
     assert private["private"] and not public["private"]
+
+
+def test_what_is_not_done_is_told():
+    one = received(b"bytes", "a.png", number=1)
+    assert "Not complete: 1 of 1 were still" in report_html([one], Tools(), private=False)
+    assert not json.loads(report_json([one], Tools(), private=False))["done"]
+    one.worked = [*FIRST, *LATER]
+    assert "Not complete" not in report_html([one], Tools(), private=False)
+    assert json.loads(report_json([one], Tools(), private=False))["images"][0]["done"]
 
 
 def test_names_of_strangers_stay_text(tmp_path):

@@ -236,6 +236,10 @@ def test_a_region_is_scored_at_its_own_pixels():
     assert light["1.npz"].startswith("2 tiles of 32 × 32")
     dark = score_region(file, both, left=0, top=0, width=32, height=32)
     assert "0 of 4 above" in dark["0.npz"] and "one tile of 32 × 32" in dark["1.npz"]
+    assert (
+        "pixels, 16 from the left, 0 from the top: score"
+        in score_region(file, both, left=16, top=0, width=40, height=40)["1.npz"]
+    )
     assert "not calibrated" in dark["Beware"]
     point = score_region(file, both, left=62, top=62, width=2, height=2)
     assert (
