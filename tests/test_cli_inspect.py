@@ -1,7 +1,9 @@
 """`gan-forensics inspect --no-browser`: reports of files, folders and lists; what is refused."""
 
+import hashlib
 import json
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -151,6 +153,15 @@ def test_wrong_certificates_and_weights_are_refused(suspects, detector, tmp_path
     assert "--weights: no detector looks at frozen features" in said
 
 
+def test_an_image_has_the_digest_of_its_bytes_and_the_time_in_utc():
+    before = datetime.now(UTC).replace(microsecond=0)
+    one = received(b"bytes", "a.png", number=1)
+    assert one.sha256 == hashlib.sha256(b"bytes").hexdigest() and one.received.endswith("Z")
+    written = json.loads(report_json([one], Tools(), private=False))["written"]
+    for time in (one.received, written):
+        assert before <= datetime.fromisoformat(time) <= datetime.now(UTC)
+
+
 def test_private_facts_are_left_out_unless_asked_for():
     one = received(b"bytes", "a.png", number=1)
     one.findings["file"] = Finding("file", {"container": "PNG"}, {"gps": "48.1 N"})
@@ -167,6 +178,16 @@ def test_what_is_not_done_is_told():
     one.worked = [*FIRST, *LATER]
     assert "Not complete" not in report_html([one], Tools(), private=False)
     assert json.loads(report_json([one], Tools(), private=False))["images"][0]["done"]
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_every_file_leaves_private_facts_out_or_none_does(private, tmp_path):
+    one = received(b"bytes", "a.png", number=1)
+    exif = Finding("relevance", {"detector": "", "others": {}}, {"gps": "48.1 N"})
+    one.findings["relevance"] = exif
+    write_reports([one], Tools(), tmp_path, private=private)
+    for path in tmp_path.glob("*.json"):
+        assert ("48.1 N" in path.read_text()) == private, path
 
 
 def test_names_of_strangers_stay_text(tmp_path):

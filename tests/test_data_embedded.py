@@ -91,6 +91,19 @@ def test_exif_texts_that_may_hold_anything_are_private():
     assert public == {} and set(private.values()) == {"call 555"} and len(private) == 6
 
 
+def test_names_and_serial_numbers_of_every_tag_are_private_alone():
+    made = Image.Exif()
+    main = {315: "Artist", 316: "HostComputer", 33432: "Copyright", 40093: "XPAuthor"}
+    own = {
+        42016: "ImageUniqueID", 42032: "CameraOwnerName", 42033: "BodySerialNumber",
+        42037: "LensSerialNumber", 42039: "Photographer", 42040: "ImageEditor",
+    }  # fmt: skip
+    made.update(dict.fromkeys(main, "Ann") | {40093: "Ann".encode("utf-16-le")})
+    made.get_ifd(0x8769).update(dict.fromkeys(own, "Ann"))
+    found = exif_facts(embedded(saved("JPEG", exif=made)).exif)
+    assert found == ({}, dict.fromkeys([*main.values(), *own.values()], "Ann"))
+
+
 def test_exif_of_both_byte_orders_and_of_tiff_itself_is_read():
     big = b"MM\0\x2a" + struct.pack(">LHHHLLL", 8, 1, 305, 2, 8, 26, 0) + b"a pencil"
     assert tag_values(big)["main"] == {305: b"a pencil"}

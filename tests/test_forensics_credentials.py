@@ -223,6 +223,25 @@ def test_the_program_stops_by_itself():
     assert time.process_time() - before < 2  # This process only waits.
 
 
+def test_the_program_gets_so_much_memory_and_time():
+    code = (
+        "import resource, runpy, sys\nrunpy.run_path(sys.argv[1])['_limit'](0)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU)[0])\nbytearray(2**31)"
+    )
+    command = [sys.executable, "-c", code, credentials_child.__file__]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.stdout.strip() == "5" and "MemoryError" in found.stderr
+
+
+def test_the_library_knows_each_setting():
+    """It passes over those that it does not know; what it knows may not be of any type."""
+    for part, settings in credentials_child._SETTINGS.items():
+        for name in settings if isinstance(settings, dict) else ():
+            with pytest.raises(c2pa.C2paError, match="invalid type"):
+                c2pa.Context.from_dict({"version": 1, part: {name: {"no": "such"}}})
+    c2pa.Context.from_dict({"version": 1, "verify": {"fetch": {"no": "such"}}}).close()
+
+
 def test_a_library_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
     (tmp_path / "c2pa.py").write_text("raise OSError('no such machine')", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -290,6 +309,14 @@ def test_an_ingredient_is_trusted_where_it_is_now():
 def test_reports_of_any_form_are_read(odd):
     found = module._credentials(odd, "")
     assert found.state == ("unknown issuer" if odd["validation_state"] == "Valid" else "broken")
+
+
+def test_what_breaks_an_ingredient_is_told():
+    failure = {"failure": [{"code": "ingredient.manifest.mismatch"}]}
+    results = {"activeManifest": {}, "ingredientDeltas": [{"validationDeltas": failure}]}
+    said = {"manifests": {"a": {}}, "active_manifest": "a", "validation_state": "Invalid"}
+    found = module._credentials({**said, "validation_results": results}, "")
+    assert found.failed == ("the credentials of an ingredient were changed",)
 
 
 def test_reports_without_what_is_needed_are_broken(monkeypatch):

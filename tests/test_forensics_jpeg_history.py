@@ -88,6 +88,11 @@ def test_two_compressions_are_found_and_the_first_quality_told(few, first, secon
     assert np.abs(np.median([each.quality for each in found]) - first) <= 1
 
 
+def test_what_looks_most_like_two_of_one_is_not_taken_for_two():
+    found = earlier(jpeg(halves()[8][:214, 87:301], 60))
+    assert found.score > DOUBLE / 2 and not found.found
+
+
 def test_what_moved_in_between_or_is_coarser_leaves_nothing_here(few):
     moved = jpeg(decoded(jpeg(few[0], 60))[4:, 3:], 90)
     assert not earlier(moved).found

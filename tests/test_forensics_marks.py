@@ -196,6 +196,18 @@ def test_names_and_texts_that_may_be_anything_are_private():
     ]  # fmt: skip
 
 
+def test_names_of_all_fields_are_private_alone():
+    fields = {
+        "dc_creator": "creator", "dc_contributor": "contributor", "dc_rights": "rights",
+        "photoshop_Credit": "credit", "photoshop_CaptionWriter": "writer of the caption",
+        "Iptc4xmpExt_AIPromptWriterName": "writer of the prompt",
+        "Iptc4xmpExt_PersonInImage": "person in the picture",
+    }  # fmt: skip
+    marks, private = marks_of(Embedded(xmp=packet(**dict.fromkeys(fields, "Ann"))))
+    assert private == {f"{name} (XMP)": "Ann" for name in fields.values()}
+    assert not any("Ann" in mark.text for mark in marks)
+
+
 def test_long_texts_and_many_of_them_are_cut():
     texts = tuple(
         Text("PNG tEXt", "parameters", f"{n} {SETTINGS}" + "x" * 10**6) for n in range(90)

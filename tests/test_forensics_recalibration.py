@@ -22,6 +22,8 @@ from gan_forensics.forensics.recalibration import (
 )
 from gan_forensics.forensics.tiles import tile_threshold, tiled
 from gan_forensics.forensics.validation import NewScores, score_new
+from gan_forensics.forensics.verdicts import Basis, basis_of, verdict_rates
+from gan_forensics.report.evidence import measured_lines
 from gan_forensics.report.recalibration import sentences
 from tests.made_detectors import made_detector
 from tests.made_tiles import brightness, drawn
@@ -191,6 +193,7 @@ def test_what_was_done_is_said_and_kept(detector):
     assert clean["cllr_cal_before"] - clean["cllr_cal_after"] == made.changes[0].saved
     said = sentences(detector, made, refit=False)
     assert said[0].startswith("clean: offset ") and "after, cross-fitted on 40 photo" in said[0]
+    said_all = said
     (told,) = [line for line in said if line.startswith("threshold: 1.7 before")]
     assert "set anew on the phot" in told
     photographs = new_scores().scores["photographs"][0]
@@ -209,13 +212,23 @@ def test_what_was_done_is_said_and_kept(detector):
     assert "better in clean but worse in web: it is for" in advice
     assert "does not separate 40 photographs" in said_blind and "0.2" not in said_blind
     # Then the threshold alone is of these photographs.
-    worth = made._replace(changes=[worse, blind])
+    few, many = (measured_rate(np.arange(40) < alarms) for alarms in (2, 12))
+    worth = made._replace(changes=[worse, blind], called=few)
     advice = sentences(detector, worth, refit=False)[-1]
     assert advice.startswith("advice: keep the old detector; in no tier")
     assert "contradicts its LRs, which are of the reference images" in advice
     for other in (worth._replace(set_anew=False), worth):
         said = sentences(detector, other, refit=other is worth)[-1]
         assert said == "advice: keep the old detector; in no tier are the new LRs better"
+        assert not other.better_than(detector)
+    # Too many false alarms of the old one are a reason for the new one all the same.
+    assert not worth.fewer
+    alarmed = worth._replace(called=many)
+    assert alarmed.fewer and alarmed.better_than(detector)
+    advice = sentences(detector, alarmed, refit=False)[-1]
+    assert advice.startswith("advice: use the new detector: the old one called 30.0% of your phot")
+    old = verdict_rates(basis_of(detector), photographs, "clean")["generated"]
+    assert made.called == old and any(old.words in line for line in said_all)
 
 
 def test_reference_groups_are_known_again_by_their_weights(detector):
@@ -258,6 +271,8 @@ def test_false_alarms_are_those_of_the_threshold_of_the_other_half(detector):
     assert any(measured_rate(called).words in line and "60 photographs" in line for line in said)
     assert any("longer side: " in line and "513 to 1024" in line for line in said)
     assert said[-1].startswith("advice: use the new detector: its threshold is that of your photo")
+    alone = why_none(made.detector.calibration, {"recalibrated": [1]}, None, carriers=False)
+    assert alone.startswith("how many generated images it finds was not measured")
 
 
 def test_photographs_alone_set_the_threshold_of_a_detector_without_calibrators(detector):
@@ -280,6 +295,18 @@ def test_groups_vote_once_among_false_alarms(detector):
     made = recalibrated(replace(detector, calibrators={}), new)
     known = made.detector.calibration.false_alarms_of("clean")
     assert (known.rate.n, known.rate.groups) == (80, 40)
+    both = recalibrated(detector, new_scores(n=80, fakes=80, groups=2)).detector
+    rates = both.calibration.as_they_are
+    assert (rates.false_alarms.groups, rates.detected.groups) == (40, 40)
+
+
+def test_photographs_without_a_score_do_not_count(detector):
+    new = new_scores(n=60)
+    new.scores["photographs"][:, :4] = np.nan
+    made = recalibrated(replace(detector, calibrators={}), new)
+    calibration = made.detector.calibration
+    assert calibration.n_calibration == made.above.n == 56
+    assert calibration.false_alarms_of("clean").rate.n == 56
 
 
 def test_with_generated_images_rates_and_outcomes_are_measured_by_halves(detector):
@@ -293,6 +320,61 @@ def test_with_generated_images_rates_and_outcomes_are_measured_by_halves(detecto
         alarms = next(a for a in calibration.alarms if (a.tier, a.among) == (tier.name, ""))
         assert one.false_alarms == alarms.called
     assert why_none(calibration, {"recalibrated": [1]}, None, carriers=False) == ""
+    of, said = calibration.outcomes_of("clean"), measured_lines(calibration)
+    assert f"{of.false_alarms.words} generated and {of.real_unsure.words} unsure" in said[0]
+    assert f"{of.detected.words} generated and {of.fake_unsure.words} unsure" in said[1]
+    assert all(line in sentences(detector, made, refit=True) for line in said)
+
+
+def test_verdicts_on_a_half_follow_from_what_the_other_half_made(detector):
+    rng = np.random.default_rng(7)
+    scores = {"photographs": rng.normal(0, 1, (3, 40)), "a": rng.normal(1.5, 1, (3, 40))}
+    new = NewScores(scores, None, {}, {"web": "too small", "hard": "too small"})
+    made = recalibrated(detector, new, refit=True).detector
+    classes = [
+        Class(of[0], np.array([f"{name} {row}" for row in range(40)], object))
+        for name, of in scores.items()
+    ]
+    parts = halves(classes, 0)
+    two = [[of.part(part == h) for of, part in zip(classes, parts, strict=True)] for h in (0, 1)]
+    bounds = [calibrated_threshold(real.scores, false_alarms=0.05) for real, _ in two]
+    fitted = [
+        fit_calibrator(real.scores, fake.scores, groups=(real.groups, fake.groups))
+        for real, fake in two
+    ]
+
+    def rates(makers):
+        bases = [Basis(bounds[1 - h], {"clean": fitted[makers[h]]}) for h in (0, 1)]
+        for of, part in zip(classes, parts, strict=True):
+            pairs = zip(part, of.scores, strict=True)
+            said = [bases[half].judge(score, "clean").verdict for half, score in pairs]
+            for word in ("generated", "unsure"):
+                yield measured_rate([one == word for one in said])
+
+    (found,) = made.calibration.tiers[0].outcomes
+    assert [*found.rates] == [*rates((1, 0))] != [*rates((0, 1))]
+
+
+def test_an_image_is_in_the_same_half_in_every_tier(detector):
+    """So that no photograph is judged in one tier by what it set in another one."""
+    new = new_scores(n=60)
+    clean, web, _ = new.scores["photographs"]
+    groups = np.array([f"photographs {row}" for row in range(60)], object)
+    (part,) = halves([Class(clean, groups)], 0)
+    clean += 3 * part
+    web[:] = np.linspace(0, 8, 60)
+    web[:5] = np.nan
+    made = recalibrated(replace(detector, calibrators={}), new)
+    bounds = [calibrated_threshold(clean[part != h], false_alarms=0.05) for h in (0, 1)]
+    known = {(one.tier, one.among): one.called for one in made.detector.calibration.alarms}
+    assert known["web", ""] == measured_rate((web > np.array(bounds)[part])[5:])
+
+
+def test_photographs_must_suffice_in_every_tier_that_sets_the_threshold(detector):
+    new = new_scores(n=40)
+    new.scores["photographs"][2, 18:] = np.nan
+    assert recalibrated(detector, new).set_anew
+    assert not recalibrated(replace(detector, facts={"robust": True}), new).set_anew
 
 
 def test_a_file_keeps_the_false_alarms_and_refuses_impossible_ones(detector, tmp_path):
@@ -314,14 +396,20 @@ def test_a_detector_with_tiles_is_calibrated_on_whole_photographs():
     rng = np.random.default_rng(0)
     levels = rng.normal(80, 20, 40).astype(int)
     images = [drawn([[level, level + 20]] * 2, seed=level) for level in levels]
-    made = tiled(brightness())
+    made = replace(tiled(brightness()), facts={"seen": {"by_class": True}})
     new = score_new(made, {"photographs": images})
     assert new.unfit == {} and len(new.tiles) == 40 and new.tiles[0].shape == (4,)
     found = recalibrated(made, new).detector
     whole = made.score(images)
     assert found.threshold == calibrated_threshold(whole, false_alarms=0.05)
     assert found.tiles.threshold == tile_threshold(new.tiles, None, false_alarms=0.05)
-    assert "seen" not in found.facts  # images of arrays have no files
+    # Images of arrays have no files, and what it had seen before is none of theirs.
+    assert "seen" not in found.facts
+    # The 20 lightest are one group: among tiles too it has one vote.
+    names = np.where(np.argsort(np.argsort(levels)) < 20, np.arange(40), 99)
+    grouped = recalibrated(made, new._replace(groups={"photographs": names})).detector
+    assert grouped.tiles.threshold == tile_threshold(new.tiles, names, false_alarms=0.05)
+    assert grouped.tiles.threshold < found.tiles.threshold
     told = sentences(brightness(), recalibrated(made, new), refit=False)
     assert told[0].startswith("it scores whole photographs by at most 16 tiles of 16x16")
     with pytest.raises(ValueError, match="10 photographs are too few to set a threshold for 0.05"):

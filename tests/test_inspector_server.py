@@ -171,7 +171,7 @@ def test_there_are_no_web_sockets(made):
 
 def test_every_answer_has_its_headers(made):
     client = made(Limits(file=100))
-    answers = [client.get(path) for path in ("/", "/state", "/none", "/images/1/file/x.png")]
+    answers = [client.get(path) for path in ("/", "/state", "/none", "/images/1/file/x.webp")]
     answers += [give(client, b"x" * 101), client.get("/", headers={"Host": "evil.example"})]
     assert [a.status_code for a in answers] == [200, 200, 404, 404, 413, 403]
     for answer in answers:
@@ -206,8 +206,8 @@ def test_an_image_goes_through_all_stages(made):
     assert hashlib.sha256(content).hexdigest() in image["all"]
     for words in ("[48, 64, 3]", "47.11 N", "unsure: a stand-in", "What it used"):
         assert words in image["all"]
-    picture = client.get(f"/images/{number}/relevance/layer.png")
-    assert picture.content.startswith(b"\x89PNG") and picture.headers["content-type"] == "image/png"
+    picture = client.get(f"/images/{number}/relevance/layer.webp")
+    assert picture.content[8:12] == b"WEBP" and picture.headers["content-type"] == "image/webp"
 
 
 def test_a_page_gets_what_changed_and_nothing_else(made):
@@ -243,7 +243,7 @@ def test_hostile_names_are_text(made, name):
     text = html.unescape(page)
     assert name[:20].split("\n")[0].split("\0")[0].split("\u202e")[0] in text
     # None of it is a file's.
-    assert client.get(f"/images/{quote(name, safe='')}/file/preview.png").status_code == 404
+    assert client.get(f"/images/{quote(name, safe='')}/file/preview.webp").status_code == 404
 
 
 def test_a_name_is_kept_as_far_as_names_go(made):
@@ -357,7 +357,7 @@ def test_the_oldest_go_where_there_are_too_many_and_that_is_said(made):
     found = finished(client)
     assert [image["number"] for image in found["images"]] == [3, 4, 5]
     assert [line.split()[0] for line in found["notices"]] == ["0.png", "1.png"]
-    assert client.get("/images/1/file/preview.png").status_code == 404
+    assert client.get("/images/1/file/preview.webp").status_code == 404
 
 
 def test_bytes_of_files_and_of_pictures_are_bounded(made):
@@ -591,7 +591,7 @@ def test_images_are_removed_one_or_all(made):
     assert [image["number"] for image in state(client)["images"]] == [1, 3]
     assert client.delete("/images").status_code == 204
     assert state(client)["images"] == []
-    assert client.get("/images/1/file/preview.png").status_code == 404
+    assert client.get("/images/1/file/preview.webp").status_code == 404
 
 
 def test_the_queue_goes_on_when_something_breaks(monkeypatch):

@@ -15,6 +15,7 @@ from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.detector_scorer import DetectorScorer
 from gan_forensics.forensics.format_audit import Seen
 from gan_forensics.forensics.measure import score_carried
+from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.forensics.score_stream import results
 from gan_forensics.forensics.verdicts import OUTSIDE, TURNED, basis_of
 from gan_forensics.inspector import stages_verdict
@@ -32,6 +33,7 @@ from gan_forensics.inspector.stages_verdict import (
 from tests.made_tiles import SIDE, brightness, drawn
 
 SEEN = Seen({"PNG": 9}, None, (20, 200), (20, 200), {"RGB": 9}, by_class=True)
+RECORD = {"sources": {"photographs": "mine", "a": "theirs", "b": "others"}, "how": "refitted"}
 DARK, LIGHT = 60, 200
 
 
@@ -47,7 +49,7 @@ def detector(**changes):
     given = {
         "calibrators": dict.fromkeys(TIERS, calibrator),
         "calibration": Calibration(9, 9, 60, None, 0.05, 0, alarms=alarms),
-        "facts": {"seen": vars(SEEN), "recalibrated": [{"sources": {"photographs": "mine"}}],
+        "facts": {"seen": vars(SEEN), "recalibrated": [RECORD],
                   "generators": {"toy": 12}},
         "tiles": replace(made.tiles, threshold=0.3),
     }  # fmt: skip
@@ -64,8 +66,10 @@ def tools(*detectors):
     return Tools(detectors=tuple((f"{k}.npz", one) for k, one in enumerate(detectors)))
 
 
-def shown(finding):
-    return fragment(finding, picture=lambda name: f"{name}.png", served=True, id="i", private=False)
+def shown(finding, final=None):
+    return fragment(
+        finding, picture=lambda name: f"{name}.png", served=True, id="i", private=False, final=final
+    )
 
 
 def scored(judge, file, *, carriers):
@@ -163,6 +167,17 @@ def test_a_verdict_that_turns_over_is_unsure_in_the_end():
     assert (row["verdict"], row["why"]) == scored(judge, file, carriers=True).verdict[:2]
     assert last.facts["summary"] == f"unsure: {row['why']}"
     assert shown(last).count(": turned over") == row["why"].count(",") + 2
+    # Whoever reads the first section alone, or its JSON, reads that it is not the last word.
+    assert (first.facts["final"], last.facts["final"]) == (False, True)
+    assert "is looked at next" in shown(first) and f"<strong>{said.title()}</strong>" in shown(
+        first
+    )
+    page = shown(first, last)
+    assert "<strong>Unsure</strong>: turned over" in page and "is looked at next" not in page
+    assert f"Of the picture as it is: {said}, which does not hold" in page
+    assert "Of the picture as it is" not in shown(
+        first, replace(last, facts={"detectors": [], "disagree": False})
+    )
 
 
 def test_without_tiles_a_large_photograph_waits_and_a_small_one_does_not(monkeypatch):
@@ -178,23 +193,50 @@ def test_without_tiles_a_large_photograph_waits_and_a_small_one_does_not(monkeyp
     assert "False alarms" in shown(carriers(file, tools(judge)))  # all of it, which came late
 
 
+def test_of_a_cut_or_of_squares_the_page_tells_how_much_they_are_and_does_not_wait(monkeypatch):
+    monkeypatch.setattr(stages_verdict, "AT_ONCE", 1)
+    file = opened(drawn([[LIGHT] * 5] * 5))
+    cut = brightness(preprocessing=Preprocessing(crop=SIDE))
+    for judge, words in (
+        (cut, f"cut to the central {SIDE}x{SIDE}: 4 % of the picture"),
+        (tiled(brightness()), f"16 tiles of {SIDE}x{SIDE} pixels: 64 % of the picture"),
+    ):
+        found = verdict(file, tools(judge))
+        assert found.facts["detectors"][0]["verdict"] and words in shown(found)
+        assert "does not count" in shown(found)
+    whole = verdict(file, tools(brightness(80)))
+    assert whole.facts["detectors"][0]["looks_at"] == "the whole picture"
+
+
 def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     found = verdict(opened(PICTURES["generated"]), tools(detector()))
     known = found.facts["detectors"][0]["false_alarms"]
     assert (known["events"], known["n"], known["among"]) == (1, 40, "up to 256 pixels")
     page = shown(found)
     assert (
-        "on YOUR photographs" in page and "1 of 40 called generated (95 % interval 0.1 to" in page
+        "on YOUR photographs" in page
+        and "1 of 40 called generated (95 % interval 0.1 to 13.2 %)" in page
     )
-    assert "photographs from mine; generators: toy 12" in page
+    assert "photographs: not told; generators: toy 12" in page
+    # What its likelihood ratios rest on is told apart from what it was fitted on.
+    assert "photographs from mine; generated images from theirs, others" in page
+    assert "rest on these images alone" in page
+    assert "was unsure are not among the called" in page
     judge = detector()
     every = replace(judge.calibration, alarms=judge.calibration.alarms[:1])
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=every))))
     assert "2 of 60 called generated" in page and "of all sizes" in page
+    # Of the way that the image came, which the two of sixty that are clean are not.
+    web = shown(verdict(opened(PICTURES["generated"], "JPEG", quality=60), tools(judge)))
+    assert "not measured" in web and "1 of 40" not in web
     none = replace(judge.calibration, alarms=())
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=none))))
     assert "not measured" in page
     assert "times more probable if the image was generated" in page
+    earlier = {"sources": {"photographs": "of another archive"}}
+    both = {"recalibrated": [earlier, *judge.facts["recalibrated"]]}
+    page = shown(verdict(opened(PICTURES["generated"]), tools(detector(facts=both))))
+    assert "photographs from mine;" in page
 
 
 def test_without_a_detector_that_takes_it_there_is_no_verdict_and_a_way_to_one():

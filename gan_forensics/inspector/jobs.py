@@ -20,7 +20,14 @@ from gan_forensics.data.budget import MOST_BYTES
 from gan_forensics.files import shown
 from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Opened, Tools
-from gan_forensics.inspector.inspection import Inspection, opened, png, received, work_off
+from gan_forensics.inspector.inspection import (
+    LAST_WORD,
+    Inspection,
+    encoded,
+    opened,
+    received,
+    work_off,
+)
 from gan_forensics.inspector.opening import open_bytes
 from gan_forensics.inspector.stages import FIRST, LATER
 
@@ -252,7 +259,7 @@ class Jobs:
     def _warm_up(self) -> None:
         """Look at noise as at the first image; what is found is forgotten."""
         noise = np.random.default_rng(0).integers(0, 256, (*_WARMED, 3), np.uint8)
-        file = open_bytes(png(noise), "noise")
+        file = open_bytes(encoded(noise), "noise")
         for stage in FIRST.values():
             with contextlib.suppress(Exception):  # which the image will hear of
                 stage(file, self.tools)
@@ -272,7 +279,9 @@ class Jobs:
         for name in work_off(held.inspection, file, self.tools, stages):
             with self._lock:
                 held.worked += 1
-                self._changed(held, "summary", "look", name)
+                # What has the last word is told where the first was, too.
+                told = LAST_WORD[1:] if name == LAST_WORD[0] else ()
+                self._changed(held, "summary", "look", name, *told)
                 self._make_room()
 
     def _opened(self, held: Held) -> Opened:

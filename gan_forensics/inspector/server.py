@@ -67,7 +67,7 @@ def application(
         Route("/paths", page.open, methods=["POST"]),
         Route("/images/{number:int}", page.remove, methods=["DELETE"]),
         Route("/images/{number:int}/region", page.region, methods=["POST"]),
-        Route("/images/{number:int}/{stage}/{name}.png", page.picture),
+        Route("/images/{number:int}/{stage}/{name}.webp", page.picture),
         Route("/images/{number:int}/report.{kind}", page.report),
         Route("/report.{kind}", page.report),
     ]
@@ -294,8 +294,12 @@ class _Page:
         """A picture of a finding."""
         held = self.jobs.get(request.path_params["number"])
         made = held.inspection.pictures.get(request.path_params["stage"], {}) if held else {}
-        png = made.get(request.path_params["name"])
-        return Response(png, media_type="image/png") if png else _problem(404, "no such picture")
+        content = made.get(request.path_params["name"])
+        return (
+            Response(content, media_type="image/webp")
+            if content
+            else _problem(404, "no such picture")
+        )
 
     def report(self, request: Request) -> Response:
         """The report of an image, or of all, to be saved."""
