@@ -16,7 +16,7 @@ from gan_forensics.forensics.spectrum_bands import make_bands
 from gan_forensics.inspector.findings import Finding, Tools
 from gan_forensics.inspector.inspection import opened, received, work_off
 from gan_forensics.inspector.report import TIMES, report_html, report_json, write_reports
-from gan_forensics.inspector.stages import FIRST
+from gan_forensics.inspector.stages import FIRST, LATER
 from gan_forensics.spectra import ring_radii
 from tests.test_cli import plain_terminal, read_csv, refused, run  # noqa: F401
 
@@ -108,6 +108,14 @@ def test_without_a_detector_no_image_has_a_verdict(suspects, tmp_path, capsys):
     assert "A detector is made in two steps" in page.read_text()
 
 
+def test_reports_of_an_earlier_run_are_told(suspects, tmp_path, capsys):
+    for image, told in (("a.png", False), ("a.png", False), ("below/b.jpg", True)):
+        assert run("inspect", suspects / image, "--no-browser", "--out", tmp_path) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("holds 2 files of earlier reports too" in said) == told
+    assert "(0001-a.html, ...); remove them" in said
+
+
 def test_lists_and_single_images_are_taken(suspects, tmp_path):
     listed = suspects / "list.csv"
     listed.write_text("path\nbelow/b.jpg\n")
@@ -192,6 +200,15 @@ def photograph(artist):
     Image.new("RGB", (16, 16)).save(stream, "PNG", exif=exif)
     one = received(stream.getvalue(), "a.png", number=1)
     return one, opened(one, stream.getvalue())
+
+
+def test_what_is_not_done_is_told():
+    one = received(b"bytes", "a.png", number=1)
+    assert "Not complete: 1 of 1 were still" in report_html([one], Tools(), private=False)
+    assert not json.loads(report_json([one], Tools(), private=False))["done"]
+    one.worked = [*FIRST, *LATER]
+    assert "Not complete" not in report_html([one], Tools(), private=False)
+    assert json.loads(report_json([one], Tools(), private=False))["images"][0]["done"]
 
 
 @pytest.mark.parametrize("private", [False, True])

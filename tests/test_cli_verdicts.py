@@ -59,7 +59,7 @@ def test_fit_says_target_and_measurement_and_writes_a_page(folders, tmp_path, ca
     said = capsys.readouterr()
     made = load_detector(out)
     plain = made.calibration.as_they_are
-    assert "44 real and 66 generated images trained it, 22 other real ones set" in said.out
+    assert "trained on 44 real and 66 generated images; 22 other real images set" in said.out
     assert "22 real and 22 generated ones calibrated likelihood ratios" in said.out
     assert f"target 5.0%; measured on other real images {plain.false_alarms.words}" in said.out
     assert measured_lines(made.calibration)[0] in said.out

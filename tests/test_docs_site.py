@@ -9,6 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from docs.extensions import api, made, mathematics, papers
+from gan_forensics import explain, forensics
 from gan_forensics.data import carriers
 from gan_forensics.files import write_json
 from gan_forensics.forensics import DetectorClassifier, verdicts
@@ -151,6 +152,17 @@ def test_what_is_no_result_and_no_formula_is_named(tmp_path):
 )
 def test_nothing_in_docstrings_is_markup_but_what_is_meant(lines, drawn):
     assert api.as_rst(lines) == drawn
+
+
+def test_constants_are_told_by_what_they_hold():
+    lines: list[str] = []
+    api._read(Sphinx, "module", "gan_forensics.forensics", forensics, None, lines)
+    assert ".. py:data:: FEATURES" in lines and "   FEATURES" not in lines
+    assert any(line.startswith("   By name: ``durall``, ``unmasking``") for line in lines)
+    assert "   ``SpectralDetector``, ``NeuralDetector``." in lines
+    assert "   fit_detector" in lines and "   account" not in lines
+    api._read(Sphinx, "module", "gan_forensics.explain", explain, None, lines)
+    assert "   rules" in lines  # a module has its own
 
 
 def test_what_others_add_to_classes_is_left_out():

@@ -42,6 +42,7 @@ from gan_forensics.forensics.neural_training import (
 from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.nn import imagenet
 from gan_forensics.nn.resnet import ResNet
+from gan_forensics.report.detector_fit import sentences
 from gan_forensics.train import Plateau, read_metrics
 from gan_forensics.train.plateau import PlateauState, observe
 
@@ -540,8 +541,10 @@ def test_no_steps_calibrate_the_weights_as_they_are(parts, tmp_path):
     assert_allclose(clean.real_scores, detector.score(reference[0]), rtol=1e-5, atol=1e-6)
     assert set(clean.real_weights) == {1.0} and set(clean.fake_weights) == {0.5}
     assert (tier.n_real, tier.n_fake, tier.measured_fake) == (20, 20, 30)
-    # All of them, whatever they are for.
-    assert detector.facts["generators"] == {"images in memory": 48 + 60 + 20}
+    # Those that calibrated and measured it: the others were of no use.
+    assert detector.facts["generators"] == {"images in memory": 20 + 30}
+    said = f"{detector.name}: trained on no image: its weights are"
+    assert any(line.startswith(said) for line in sentences(detector))
 
 
 def test_the_stopper_ends_training(parts, tmp_path, monkeypatch):

@@ -290,6 +290,13 @@ def test_photographs_alone_set_the_threshold_of_a_detector_without_calibrators(d
         recalibrated(bare, new_scores(n=18))
 
 
+def test_tiers_that_it_does_not_take_are_told(detector):
+    new = new_scores(n=60)._replace(unfit={"hard": "images are too small"})
+    made = recalibrated(detector, new)
+    assert "hard: not applicable: images are too small" in sentences(detector, made, refit=False)
+    assert [tier.unfit for tier in made.detector.calibration.tiers] == ["", "", new.unfit["hard"]]
+
+
 def test_groups_vote_once_among_false_alarms(detector):
     new = new_scores(n=80, groups=2)
     made = recalibrated(replace(detector, calibrators={}), new)

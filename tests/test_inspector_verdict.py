@@ -10,13 +10,14 @@ from PIL import Image
 from gan_forensics.data.carriers import RESHIPPED, TIERS
 from gan_forensics.data.packed import Member
 from gan_forensics.forensics import tiled
-from gan_forensics.forensics.calibration import Alarms, Calibration, measured_rate
+from gan_forensics.forensics.calibration import Alarms, Calibration, Tier, measured_rate
 from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.detector_scorer import DetectorScorer
 from gan_forensics.forensics.format_audit import Seen
 from gan_forensics.forensics.measure import score_carried
 from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.forensics.score_stream import results
+from gan_forensics.forensics.tiles import Tiling
 from gan_forensics.forensics.verdicts import OUTSIDE, TURNED, basis_of
 from gan_forensics.inspector import stages_verdict
 from gan_forensics.inspector.findings import Tools
@@ -162,7 +163,8 @@ def test_what_is_outside_of_what_it_saw_is_unsure_with_the_reason():
         OUTSIDE,
         "JPEG (fitted on PNG)",
     )
-    assert "JPEG (fitted on PNG)" in shown(verdict(file, tools(detector())))
+    page = shown(verdict(file, tools(detector())))
+    assert "JPEG (fitted on PNG)" in page and "rests on images unlike this one" in page
     # Of the tier web there is a calibrator, which was fitted on such JPEGs.
     web = opened(PICTURES["generated"], "JPEG", quality=60)
     (row,) = verdict(web, tools(detector())).facts["detectors"]
@@ -241,9 +243,12 @@ def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     assert "photographs: not told; generators: toy 12" in page
     # What its likelihood ratios rest on is told apart from what it was fitted on.
     assert "photographs from mine; generated images from theirs, others" in page
-    assert "rest on these images alone" in page
+    assert "rest on these images alone" in page and "9 real and 9 generated images" in page
     assert "was unsure are not among the called" in page
     judge = detector()
+    untaught = replace(judge, calibration=replace(judge.calibration, n_real=0, n_fake=0))
+    page = shown(verdict(opened(PICTURES["generated"]), tools(untaught)))
+    assert "no image: its weights are as they were given" in page and "Fitted on" not in page
     every = replace(judge.calibration, alarms=judge.calibration.alarms[:1])
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=every))))
     assert "2 of 60 called generated" in page and "of all sizes" in page
@@ -299,6 +304,10 @@ def test_a_region_is_scored_at_its_own_pixels():
     assert light["1.npz"].startswith("2 tiles of 32 × 32")
     dark = score_region(file, both, left=0, top=0, width=32, height=32)
     assert "0 of 4 above" in dark["0.npz"] and "one tile of 32 × 32" in dark["1.npz"]
+    assert (
+        "pixels, 16 from the left, 0 from the top: score"
+        in score_region(file, both, left=16, top=0, width=40, height=40)["1.npz"]
+    )
     assert "not calibrated" in dark["Beware"]
     point = score_region(file, both, left=62, top=62, width=2, height=2)
     assert (
@@ -330,3 +339,18 @@ def test_a_region_needs_pixels_and_a_detector_that_takes_it():
         score_region(open_bytes(b"x", "x"), tools(detector()), 0, 0, 9, 9)
     said = score_region(opened(PICTURES["splice"]), tools(brightness(80)), 0, 0, 9, 9)
     assert "not scored: images of 64x64 are smaller than the tiles of 80x80" in said["0.npz"]
+
+
+def test_why_there_is_no_likelihood_ratio_is_told():
+    made = replace(detector(), calibrators={})
+    page = shown(verdict(opened(PICTURES["generated"]), tools(made)))
+    assert "calibrated without generated images" in page
+    few = replace(made.calibration, tiers=(Tier("clean", 0, 0, without="9 images are too few"),))
+    page = shown(verdict(opened(PICTURES["generated"]), tools(replace(made, calibration=few))))
+    assert "9 images are too few" in page and "without generated images" not in page
+
+
+def test_of_several_detectors_the_line_of_an_image_names_each():
+    small, fits = detector(tiles=Tiling(SIDE, threshold=0.0)), brightness(64)
+    found = verdict(opened(PICTURES["generated"]), tools(fits, small))
+    assert found.facts["summary"] == "0.npz: no verdict; 1.npz: generated"

@@ -4,10 +4,11 @@ Docstrings are prose in Google's form, with names in single backticks; to Sphinx
 reStructuredText, in which stars and bars mean something. `as_rst` goes between.
 """
 
+import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, get_args
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -84,12 +85,35 @@ def _escaped(block: list[str]) -> list[str]:
     return "".join(parts).split("\n")
 
 
+def of_constant(value: Any) -> str:
+    """What a constant holds: names, values, types.
+
+    Example:
+        >>> of_constant({"normal": min, "uniform": max}), of_constant("a")
+        ('By name: ``normal``, ``uniform``.', '``a``.')
+    """
+    if isinstance(value, Mapping):
+        return f"By name: {', '.join(f'``{name}``' for name in value)}."
+    of = get_args(value) or (value if isinstance(value, tuple) else (value,))
+    names = [each.__name__ if inspect.isclass(each) else str(each) for each in of]
+    return f"{', '.join(f'``{name}``' for name in names)}."
+
+
 def _read(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
     """What autodoc does with every docstring, before Google's sections are read."""
     lines[:] = as_rst(lines)
     if what == "module" and hasattr(of, "__all__"):
+        exported = {name: getattr(of, name) for name in of.__all__}
+        plain = {
+            name: value
+            for name, value in exported.items()
+            if getattr(value, "__doc__", None) in (None, type(value).__doc__)
+        }
         lines += ["", ".. autosummary::", "   :nosignatures:", ""]
-        lines += [f"   {exported}" for exported in of.__all__]
+        lines += [f"   {name}" for name in exported if name not in plain]
+        # Their own docstrings are those of `dict` and the like.
+        for name, value in plain.items():
+            lines += ["", f".. py:data:: {name}", "", f"   {of_constant(value)}"]
 
 
 def _is_left_out(

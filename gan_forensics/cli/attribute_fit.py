@@ -253,7 +253,7 @@ def said_repeated(found: Mapping[str, int], train: int, held_out: int) -> list[s
 def said_cells(found: Mapping[str, Any]) -> list[str]:
     """What was measured, a line for each group and condition."""
     words = {
-        "clean": "as they are", "trained": "after corruptions of the training",
+        "clean": "as they are", "trained": "after corruptions as --robust trains on",
         "held-out": "after other corruptions",
     }  # fmt: skip
     lines = []

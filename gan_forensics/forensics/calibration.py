@@ -168,8 +168,8 @@ class Calibration:
     """How a detector was fitted, how its threshold was chosen, and what that achieves.
 
     Attributes:
-        n_real: real images it was trained on.
-        n_fake: generated images it was trained on.
+        n_real: real images it was trained on; 0 of one whose weights are as they were given.
+        n_fake: generated images it was trained on; likewise.
         n_calibration: further real images, which set the threshold.
         groups: of these; None where every image is its own.
         target: the share of false alarms that the threshold aims at. Not measured.
@@ -210,6 +210,13 @@ class Calibration:
         known = [*own, *(Known(False, one.among, one.false_alarms) for one in of)]
         by_size = [one for one in known if size and one.among == size]
         return next(iter([*by_size, *(one for one in known if one.among == "")]), None)
+
+    @property
+    def trained(self) -> str:
+        """What it was trained on, in words."""
+        if not self.n_real and not self.n_fake:
+            return "no image: its weights are as they were given"
+        return f"{self.n_real} real and {self.n_fake} generated images"
 
     def outcomes_of(self, tier: str) -> Outcomes | None:
         """How often each verdict falls on all images of a tier; None where it was not measured."""

@@ -36,8 +36,8 @@ class DetectorConfig:
             autogan (with rate 0.01); None for Adam.
         epoch: steps between validations; None for once through all images.
         false_alarms: accepted share of real images called generated, which sets the threshold.
-        weights: file of a PyTorch state dict to start from; a last layer of one logit is kept,
-            another is made anew.
+        weights: file of a PyTorch state dict to start from (.pt, .pth, .ckpt, .safetensors or
+            .npz); a last layer of one logit is kept, another is made anew.
         seed: of initialisation, order, augmentation, and the command's split.
         precision: of training: float32, tf32 or bfloat16 as for GANs; by default the backend's own.
             Validation and scores are of float32 networks in either case.

@@ -240,7 +240,9 @@ def train_detector(
         "probability": config.probability,
         "step": int(state.step),
         "validation": validate(state),
-        "generators": _generators(parts, shared.get("fake", "images in memory")),
+        "generators": _generators(
+            parts, shared.get("fake", "images in memory"), trained=int(state.step) > 0
+        ),
     }
     detector = replace(
         _detector(config, state, {**shared, **parts.left_out, **reached}),
@@ -259,8 +261,8 @@ def train_detector(
         without=parts.without, seed=config.seed,
     )  # fmt: skip
     calibration = Calibration(
-        n_real=len(parts.train[0]),
-        n_fake=len(parts.train[1]),
+        n_real=len(parts.train[0]) if reached["step"] else 0,
+        n_fake=len(parts.train[1]) if reached["step"] else 0,
         n_calibration=len(parts.calibration),
         groups=None if parts.groups is None else few,
         target=config.false_alarms,
@@ -271,10 +273,11 @@ def train_detector(
     return replace(detector, calibration=calibration, calibrators=found.calibrators)
 
 
-def _generators(parts: Parts, name: str) -> dict[str, int]:
-    """How many images of each generator there are, whatever they are for."""
+def _generators(parts: Parts, name: str, *, trained: bool) -> dict[str, int]:
+    """How many images of each generator are of use: those to train on only where it trains."""
     counts: Counter[str] = Counter()
-    for both in (parts.train, parts.validation, parts.reference, parts.measurement):
+    training = (parts.train, parts.validation) if trained else ()
+    for both in (*training, parts.reference, parts.measurement):
         if both is not None:
             counts.update(account.generators(both[1], name))
     return dict(sorted(counts.items()))

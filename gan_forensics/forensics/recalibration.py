@@ -92,6 +92,7 @@ class Recalibrated(NamedTuple):
         set_anew: whether the photographs set its threshold; else it moved by the offset.
         above: how many of the photographs, as they are, lay above the old threshold.
         called: how many of them the old detector, by threshold and LR, called generated.
+        unfit: by tier, why the detector does not take images of it.
 
     Example:
         >>> recalibrated(detector, new).changes[0].saved  # doctest: +SKIP
@@ -103,6 +104,7 @@ class Recalibrated(NamedTuple):
     set_anew: bool
     above: Rate
     called: Rate
+    unfit: Mapping[str, str]
 
     def better_than(self, old: "Detector") -> bool:
         """Whether it is worth taking in the place of the detector that it was made of.
@@ -202,6 +204,8 @@ def recalibrated(
             f"{smallest_calibration_set(calibration.target)}"
         )
     on_halves = cross_fitted(detector, new, by_halves, target=calibration.target, seed=seed)
+    if tiers:
+        tiers += [Tier(tier, 0, 0, unfit=why) for tier, why in new.unfit.items()]
     calibration = replace(
         calibration,
         measured=on_halves.measured,
@@ -227,7 +231,7 @@ def recalibrated(
     groups = clean.groups if new.groups else None
     above = measured_rate(clean.scores > detector.threshold, groups)
     called = verdict_rates(basis_of(detector), clean.scores, "clean", groups)[GENERATED]
-    return Recalibrated(made, changes, found is not None, above, called)
+    return Recalibrated(made, changes, found is not None, above, called, new.unfit)
 
 
 def _of_tiles(detector: "Detector", new: "NewScores", target: float) -> dict[str, Any]:

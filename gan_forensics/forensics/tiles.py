@@ -216,7 +216,8 @@ def check_sides(height: int, width: int, side: int) -> None:
     if min(height, width) < side:
         raise ValueError(
             f"images of {height}x{width} are smaller than the tiles of {side}x{side} that the "
-            "detector looks at: give larger ones"
+            "detector looks at, which are as large as what it was fitted on: fit one on smaller "
+            "squares (enlarged images have another spectrum)"
         )
 
 

@@ -142,7 +142,8 @@ def _region_of(detector: "Detector", pixels: np.ndarray, box: tuple[int, int, in
             "judged instead"
         )
     part = pixels[top : top + height, left : left + width]
-    scores = tile_scores(replace(detector, tiles=tiling), part, places(height, width, tiling))
+    at = places(height, width, tiling)
+    scores = tile_scores(replace(detector, tiles=tiling), part, at)
     known = scores[~np.isnan(scores)]
     if not len(known):
         return f"nothing to judge: {FLAT}{grown}"
@@ -152,8 +153,13 @@ def _region_of(detector: "Detector", pixels: np.ndarray, box: tuple[int, int, in
     else:
         words = f"scores from {known.min():.3g} to {known.max():.3g}; {above} of {len(known)} above"
     flat = f"; {len(scores) - len(known)} flat ones left out" if len(known) < len(scores) else ""
-    tiles = "one tile" if len(known) == 1 else f"{len(known)} tiles"
-    return f"{tiles} of {side} × {side} pixels: {words} the threshold of {limit:.3g}{flat}{grown}"
+    tiles = f"{len(known)} tiles of {side} × {side} pixels"
+    if len(known) == 1:
+        (y, x), *_ = at[~np.isnan(scores)]
+        tiles = (
+            f"one tile of {side} × {side} pixels, {left + x} from the left, {top + y} from the top"
+        )
+    return f"{tiles}: {words} the threshold of {limit:.3g}{flat}{grown}"
 
 
 def _at_least(start: int, length: int, side: int, most: int) -> tuple[int, int]:
@@ -238,6 +244,7 @@ def _row(name: str, detector: "Detector", opened: Opened, *, carriers: bool) -> 
         "log10_lr_bounds": [_rounded(said.lower), _rounded(said.upper)],
         "lr": _lr_words(said),
         "wording": said.wording,
+        "no_lr": _without_lr(detector, image.tier) if said.log10_lr is None else "",
         "tier": image.tier,
         "tier_words": tier_words(image.tier),
         "size": size,
@@ -252,6 +259,12 @@ def _row(name: str, detector: "Detector", opened: Opened, *, carriers: bool) -> 
             for carrier, score in image.after.items()
         ],
     }
+
+
+def _without_lr(detector: "Detector", tier: str) -> str:
+    """Why there is no likelihood ratio in a tier, as far as a detector's file tells."""
+    known = detector.calibration.tiers if detector.calibration else ()
+    return next((of.unfit or of.without for of in known if of.name == tier), "")
 
 
 def _rounded(number: float | None) -> float | None:
@@ -294,6 +307,8 @@ def _knows(detector: "Detector") -> dict[str, Any]:
         "sha256": detector.sha256 or "",
         "tiles": detector.tiles.words if detector.tiles else "",
         "aim": None if calibration is None else calibration.target,
+        "trained": "not told" if calibration is None else calibration.trained,
+        "taught": calibration is None or calibration.n_real + calibration.n_fake > 0,
         "photographs": [real] if isinstance(real, str) else [],
         "set_on": calibration.n_calibration if calibration else 0,
         "generators": {
@@ -328,15 +343,16 @@ def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not said:
         summary = f"verdict follows ({len(waiting)} waiting)" if waiting else NONE
         summary = summary if rows else NONE_GIVEN
-    elif len(said) == 1 and not waiting:
-        row = next(row for row in rows if "verdict" in row)
+    elif len(rows) == 1:
+        (row,) = rows
         summary = f"{row['verdict']}: {row['why']}" if row["why"] else row["verdict"]
         if row["verdict"] == GENERATED and row["lr"]:
             summary += f", {row['wording']}"
     else:
-        each = [f"{name}: {word}" for name, word in said.items()]
-        each += [f"{name}: follows" for name in waiting]
-        summary = "; ".join(each)
+        other = {True: "follows", False: "no verdict"}
+        summary = "; ".join(
+            f"{row['file']}: {said.get(row['file'], other[row['follows']])}" for row in rows
+        )
     return {
         "detectors": rows,
         "disagree": disagree,

@@ -102,7 +102,7 @@ def calibration_rows(calibration: "Calibration | None") -> list[tuple[str, str]]
         return [("threshold set on", "no images: it stands for the probability 1/2")]
     groups = "" if calibration.groups is None else f" in {calibration.groups} groups"
     rows = [
-        ("trained on", f"{calibration.n_real} real and {calibration.n_fake} generated images"),
+        ("trained on", calibration.trained),
         ("threshold set on", f"{calibration.n_calibration} further real images{groups}"),
         ("false alarms aimed at", f"at most {100 * calibration.target:g} %"),
     ]

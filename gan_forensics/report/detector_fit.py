@@ -100,8 +100,8 @@ def parts_in_words(calibration: "Calibration") -> str:
     """What images were for what."""
     groups = f" in {calibration.groups} groups" if calibration.groups is not None else ""
     said = (
-        f"{calibration.n_real} real and {calibration.n_fake} generated images trained it, "
-        f"{calibration.n_calibration} other real ones{groups} set the threshold"
+        f"trained on {calibration.trained}; {calibration.n_calibration} other real images{groups} "
+        "set the threshold"
     )
     if calibration.tiers and (clean := calibration.tiers[0]).n_real:
         said += (

@@ -199,9 +199,8 @@ def _reference(calibration, calibrators: Mapping[str, "Calibrator"], facts) -> s
     if calibration is not None:
         groups = "" if calibration.groups is None else f" in {calibration.groups} groups"
         said.append(
-            f"{calibration.n_real} photographs and {calibration.n_fake} generated images trained "
-            f"the detector; {calibration.n_calibration} other photographs{groups} set its "
-            "threshold."
+            f"The detector was trained on {calibration.trained}; {calibration.n_calibration} other "
+            f"photographs{groups} set its threshold."
         )
     fitted = "It was fitted on " if facts.get("recalibrated") else ""
     for name, word in (("real", "photographs"), ("fake", "generated images")):

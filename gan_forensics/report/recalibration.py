@@ -24,6 +24,7 @@ def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
         refit: whether its calibrators were fitted anew.
     """
     lines = [f"{one.tier}: {_said(one, refit)}" for one in made.changes]
+    lines += [f"{tier}: not applicable: {shown(why)}" for tier, why in made.unfit.items()]
     now, calibration = made.detector.threshold, made.detector.calibration
     assert calibration is not None
     tiles = None if old.tiles else made.detector.tiles
