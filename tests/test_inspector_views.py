@@ -14,7 +14,7 @@ from gan_forensics.explain import feature_relevance, rank
 from gan_forensics.forensics.attribution import fit_attributor
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attributor_scorer import NONE, AttributorScorer
-from gan_forensics.forensics.explanations import explain
+from gan_forensics.forensics.explanations import explain, faded
 from gan_forensics.forensics.fitting import fit_detector
 from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.neural import NeuralDetector, preprocess
@@ -280,7 +280,22 @@ def test_a_detector_of_tiles_is_explained_on_the_tiles_that_it_scores(tiled):
     for y, x in looked.places:
         inside[y : y + 16, x : x + 16] = True
     assert not whole.layer[~inside, 3].any() and whole.layer[inside, 3].any()
-    assert closest(looked, generated=True).base.shape == (16, 16, 3)
+    scores = [one.score for one in looked.found]
+    for generated, place in ((True, np.argmax(scores)), (False, np.argmin(scores))):
+        near = closest(looked, generated=generated)
+        assert_array_equal(near.base, faded(looked.parts[place]))
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_channels_are_those_that_speak_for_the_verdict(tiled, generated):
+    judge = replace(tiled, threshold=-1e9 if generated else 1e9)
+    image = photograph(80, 64)
+    facts = relevance(opened(image), Tools(detectors=(("a.npz", judge),))).facts
+    wanted = deciding(look(judge, image), generated=generated)[:5]
+    assert facts["generated"] == generated
+    assert [(one["layer"], one["channel"]) for one in facts["channels"]] == [
+        (one.layer, one.channel) for one in wanted
+    ]
 
 
 def test_photographs_of_other_sizes_are_explained_without_a_compilation(tiled, caplog, monkeypatch):
