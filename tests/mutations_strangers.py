@@ -33,7 +33,7 @@ MUTATIONS = [
         'if bad and on_bad_image == "stop":',
         FLAT_TESTS,
     ),
-    Mutation(SURVEY, "list(self.flat[:KEPT])", "list(self.flat[:NAMED])", FLAT_TESTS),
+    Mutation(SURVEY, "list(names[:KEPT])", "list(names[:NAMED])", FLAT_TESTS),
     Mutation(FLAT, "SHARE = 1 / 200", "SHARE = 1 / 180", FLAT_TESTS),
     Mutation(FLAT, "return not any(", "return not all(", FLAT_TESTS),
     Mutation(

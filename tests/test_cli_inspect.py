@@ -58,6 +58,7 @@ def test_a_folder_gets_a_page_and_a_json_for_each_image_and_one_index(
     arguments = ["inspect", suspects, "--no-browser", "--detector", detector, "--out"]
     assert run(*arguments, tmp_path / "first") == 0
     said = capsys.readouterr()
+    assert "2 of 4 have no verdict; the pages say why" in said.err
     assert "1 that are no image" in said.err or "notes.txt" in said.err or "left out" in said.err
     assert "index.html" in said.out
     index = json.loads((tmp_path / "first" / "index.json").read_text())
@@ -98,6 +99,15 @@ def test_the_verdict_is_that_of_detect_score(suspects, detector, tmp_path):
     (found,) = image["findings"]["verdict"]["detectors"]
     assert found["verdict"] == row["verdict"]
     assert found["score"] == pytest.approx(float(row["score"]), rel=1e-3)
+
+
+def test_without_a_detector_no_image_has_a_verdict(suspects, tmp_path, capsys):
+    assert run("inspect", suspects, "--no-browser", "--out", tmp_path) == 0
+    assert "no verdict of any of 4: no detector was given (--detector)" in capsys.readouterr().err
+    page = (tmp_path / "index.html").read_text()
+    assert "no verdict: no detector that knows such images (no detector was given)" in page
+    (page,) = tmp_path.glob("0001-*.html")
+    assert "A detector is made in two steps" in page.read_text()
 
 
 def test_lists_and_single_images_are_taken(suspects, tmp_path):

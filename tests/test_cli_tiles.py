@@ -27,6 +27,7 @@ def root(tmp_path_factory):
     for number, level in enumerate(rng.normal(80, 15, 40).astype(int)):
         sides = (2, 3) if number % 2 else (3, 17)  # the longer ones are of another size class
         save_png(root / "archive" / f"{number:02d}.png", drawn([[level] * sides[1]] * sides[0]))
+    save_png(root / "archive" / "thumbnail.png", drawn([[80]])[:-1])
     (root / "new").mkdir()
     save_png(root / "new" / "dark.png", drawn([[60] * 3] * 2))
     save_png(root / "new" / "light.png", drawn([[200] * 3] * 2))
@@ -38,7 +39,10 @@ def test_an_archive_alone_makes_a_detector_of_whole_photographs(root, capsys):
     out = root / "mine.npz"
     change = ("detect", "recalibrate", root / "d.npz", "--real", root / "archive", "--tiles")
     assert run(*change, "--out", out) == 0
-    said = " ".join(capsys.readouterr().out.split())
+    told = capsys.readouterr()
+    said = " ".join(told.out.split())
+    left = "photographs: 1 of 41 left out (they hold no tile): "
+    assert left in told.err and "thumbnail.png" in told.err
     assert "it scores whole photographs by at most 16 tiles of 16x16" in said
     assert "of the 40 photographs that it was recalibrated on it calls" in said
     assert "by their longer side: " in said and "20 of those of up to 256 pixels" not in said

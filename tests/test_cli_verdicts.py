@@ -14,6 +14,7 @@ from gan_forensics.data import load_image, open_source, power_law_textures
 from gan_forensics.forensics import load_detector
 from gan_forensics.forensics.measure import score_carried
 from gan_forensics.report.detector_fit import CARRIER_WORDS
+from gan_forensics.report.evidence import measured_lines
 
 LOGISTIC = ("--classifier", "logistic")
 
@@ -61,6 +62,7 @@ def test_fit_says_target_and_measurement_and_writes_a_page(folders, tmp_path, ca
     assert "44 real and 66 generated images trained it, 22 other real ones set" in said.out
     assert "22 real and 22 generated ones calibrated likelihood ratios" in said.out
     assert f"target 5.0%; measured on other real images {plain.false_alarms.words}" in said.out
+    assert measured_lines(made.calibration)[0] in said.out
     assert "noise of 3 levels" in said.out and str(tmp_path / "d.html") in said.out
     assert "110 PNG, 32x32, RGB" in said.err and "WARNING" not in said.err
     page = (tmp_path / "d.html").read_text(encoding="utf-8")
@@ -346,9 +348,12 @@ def test_images_of_one_class_have_their_rate(folders, detector, tmp_path, capsys
     assert run(*score) == 0
     said = capsys.readouterr()
     assert "5 generated images: " in said.out and "missed" in said.out and "AUC" not in said.out
-    plain = load_detector(detector).calibration.as_they_are
-    assert f"called {plain.false_alarms.words} of real and {plain.detected.words}" in said.err
-    assert "generated images generated, unsure ones among them" in said.err
+    # Of its verdicts, as `detect fit` and the page have them too, and not of the threshold alone.
+    of = load_detector(detector).calibration.outcomes_of("clean")
+    (line,) = measured_lines(load_detector(detector).calibration)
+    assert f"{of.false_alarms.words} of real and {of.detected.words} of generated images" in line
+    assert of.fake_unsure.words in line and line in said.err
+    assert line in (tmp_path / "s.html").read_text(encoding="utf-8").replace("When it", "when it")
 
 
 def test_files_that_cannot_be_read_are_told_before_the_fit(folders, tmp_path, capsys):

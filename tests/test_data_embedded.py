@@ -66,13 +66,13 @@ def test_exif_facts_of_every_container_tell_people_and_places_apart(kind):
         "Make": "Canon",
         "Model": "EOS R5",
         "Software": "Lightroom",
-        "UserComment": "größe",
         "ExposureTime": "1/250 s",
         "FNumber": "f/2.8",
         "PhotographicSensitivity": 400,
     }
     assert private == {
         "Artist": "Ann Oakley",
+        "UserComment": "größe",
         "BodySerialNumber": "0042",
         "GPSLatitude": "33.859972 S",
         "GPSLongitude": "151.211111 E",
@@ -80,6 +80,15 @@ def test_exif_facts_of_every_container_tell_people_and_places_apart(kind):
         "GPSDateStamp": "2026:11:30",
         "GPSTimeStamp": "09:08:07 UTC",
     }
+
+
+def test_exif_texts_that_may_hold_anything_are_private():
+    made = Image.Exif()
+    for tag in (270, 40091, 40092, 40094, 40095):
+        made[tag] = "call 555" if tag == 270 else "call 555".encode("utf-16-le")
+    made.get_ifd(34665)[42038] = "call 555"
+    public, private = exif_facts(embedded(saved("JPEG", exif=made)).exif)
+    assert public == {} and set(private.values()) == {"call 555"} and len(private) == 6
 
 
 def test_names_and_serial_numbers_of_every_tag_are_private_alone():

@@ -131,6 +131,16 @@ def test_survey_keeps_what_can_be_used_and_tells_the_rest(rng):
         f"real: 1 of 5 left out ({flat.FLAT}): dir/2\\n.png",
         "real: 2 of 5 left out (they cannot be read): dir/1\\n.png: damaged, dir/4\\n.png: damaged",
     ]
+    # Of images that their judge cannot take, since they are too small, the names are told too.
+    tiny = Some(content, one_colour(4), content[:7])
+    found = survey.survey(tiny, view=lambda image: image, least=8)
+    assert_array_equal(found.rows, [0])
+    assert found.facts["small"] == {"count": 2, "first": ["dir/1\n.png", "dir/2\n.png"]}
+    assert len(found.of(tiny)) == 1
+    (line,) = survey.sentences({"a": found.facts})
+    assert line == r"a: 2 of 3 left out (they hold no tile): dir/1\n.png, dir/2\n.png"
+    with pytest.raises(ValueError, match="none of 3 images can be used: 3 are smaller than 9x9"):
+        survey.surveyed({"a": tiny}, least=9)
     # Facts keep more names than a line tells.
     many = survey.survey(Some(*[one_colour(8)] * 22), view=lambda image: image).facts
     assert many["flat"] == {"count": 22, "first": [f"dir/{i}\n.png" for i in range(20)]}

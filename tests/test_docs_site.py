@@ -52,7 +52,10 @@ def test_a_page_has_its_question_its_presets_and_what_was_measured(name):
     text = papers.page(name, sections)
     assert text.startswith(f"# {EXPERIMENTS[name][0].upper()}")
     assert f"*{(module.__doc__ or '').splitlines()[0]}*\n\n    python -m experiments." in text
-    assert papers.measured(name, sections).strip() in text and "{results}" not in text
+    here = papers.measured(name, sections).strip()
+    assert here in text and "{results}" not in text
+    # The page holds what the docstring refers to.
+    assert not here or "experiments/README.md" not in text.replace(here, "")
     for preset, (said, _) in getattr(module, "PRESETS", {}).items():
         assert f"- `{preset}`: {said}" in text
     assert ("\n| out | runs/" in text) == hasattr(module, "PRESETS")

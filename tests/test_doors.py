@@ -205,7 +205,6 @@ EXEMPT = {
     },
     "batches that a source gave": {"quality.images_digest"},
     "a function of images": {"quality.as_extractor"},
-    "a row of a table of scores": {"forensics.DetectorScorer.scored"},
     "what `outputs` has prepared": {
         "forensics.Attributor.was_fitted_on", "forensics.Model.outputs",
         "forensics.SpectralDetector.extract", "forensics.SpectralDetector.view",

@@ -18,7 +18,13 @@ import c2pa
 from gan_forensics.data.embedded import embedded
 from gan_forensics.forensics import credentials as module
 from gan_forensics.forensics import credentials_child
-from gan_forensics.forensics.credentials import Action, Ingredient, credentials, read_anchors
+from gan_forensics.forensics.credentials import (
+    Action,
+    Ingredient,
+    Origin,
+    credentials,
+    read_anchors,
+)
 from gan_forensics.forensics.source_types import source_type
 from tests.made_credentials import ANCHORS, KINDS, changed, listener, picture, signed
 
@@ -82,9 +88,8 @@ def test_an_edited_picture_names_what_it_was_made_from():
         Ingredient(
             "before.jpg",
             "an earlier version of the picture",
-            "intact",
-            ("made by a generative AI model",),
-            ("generated",),
+            "intact, of Test Press, for which nobody vouches",
+            (Origin("made by a generative AI model", "generated"),),
         ),
     )
     assert found.actions == (
@@ -94,6 +99,13 @@ def test_an_edited_picture_names_what_it_was_made_from():
             "2026-01-02T03:04:05Z", "Removed a lamp",
         ),
     )  # fmt: skip
+    trusted = at_once(signed(picture(), parent=generated), anchors=ANCHORS)
+    assert trusted.ingredients[0].state == "intact, of Test Press, which is trusted"
+    spoilt = at_once(signed(picture(), parent=signed(picture(), parent=changed(generated))))
+    assert spoilt.ingredients[0].origins == (
+        Origin("made by a generative AI model", "generated", broken=True),
+        Origin("taken with a digital camera", "changed"),
+    )
     spoilt = at_once(signed(picture(), parent=changed(generated)))
     assert spoilt.state == "unknown issuer"
     assert spoilt.ingredients[0].state == f"broken: {module._CHANGED}"
@@ -103,13 +115,14 @@ def test_an_edited_picture_names_what_it_was_made_from():
 def test_of_an_ingredient_counts_what_it_was():
     said = {
         (says, relationship): module._of_ingredient(says, relationship)
-        for says in ("generated", "edited", "camera", "")
+        for says in ("generated", "edited", "camera", "changed", "other")
         for relationship in ("parentOf", "componentOf", "inputTo")
     }
     assert [each for each, what in said.items() if what == "generated"] == [
         ("generated", "parentOf")
     ]
     assert [each for each, what in said.items() if what == "camera"] == [("camera", "parentOf")]
+    assert [each for each, what in said.items() if what == "changed"] == [("changed", "parentOf")]
     assert [each for each, what in said.items() if what == "edited"] == [
         ("generated", "componentOf"), ("edited", "parentOf"), ("edited", "componentOf"),
     ]  # fmt: skip
@@ -142,7 +155,7 @@ def test_a_default_reader_fetches_what_a_file_names_and_ours_does_not():
         assert asked == ["/manifest.c2pa"]
         asked.clear()
         found = looked(content, ANCHORS)
-        assert found.state == "absent" and found.remote == f"{address}/manifest.c2pa"
+        assert found.state == "elsewhere" and found.remote == f"{address}/manifest.c2pa"
         assert "must fetch remote" in at_once(content)
         assert asked == []
 
@@ -190,7 +203,7 @@ def test_no_one_is_asked_whether_a_certificate_was_revoked(monkeypatch):
 def test_files_that_take_hours_are_stopped(monkeypatch):
     content = signed(picture("AVIF"), "AVIF")
     assert looked(content).state == "unknown issuer"
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MOST_WAITING", 0.7)
     start = time.monotonic()
     found = looked(content + b"\0\0\0\x08free" * 300_000)
     assert time.monotonic() - start < 10
@@ -257,6 +270,29 @@ def test_no_damage_makes_it_raise():
             at = draw.randrange(start, start + 9000)
             mutated[at] = draw.choice([0, 1, 127, 128, 255, draw.randrange(256)])
         at_once(bytes(mutated))
+
+
+def test_older_credentials_tell_what_did_not_hold_of_an_ingredient():
+    status = [{"code": "assertion.dataHash.mismatch"}, {"code": "claimSignature.validated"}, 1]
+    each = {"active_manifest": "b", "validation_status": status}
+    found = module._ingredient(each, {"b": {}}, [])
+    assert found.state == f"broken: {module._CHANGED}"
+
+
+def test_an_ingredient_is_trusted_where_it_is_now():
+    def said(code, url="self#jumbf=/c2pa/b/c2pa.signature"):
+        return [{"code": f"signingCredential.{code}", "url": url}]
+
+    each = {"active_manifest": "b"}
+    then = each | {"validation_results": {"activeManifest": {"success": said("trusted")}}}
+    other = {"success": said("trusted", "self#jumbf=/c2pa/c/c2pa.signature")}
+    for ingredient, delta, trusted in (
+        (each, {}, False), (each, {"success": said("trusted")}, True), (each, other, False),
+        (then, {}, True), (then, {"failure": said("untrusted")}, False),
+    ):  # fmt: skip
+        state = module._ingredient(ingredient, {"b": {}}, [delta]).state
+        assert state.startswith("intact, of somebody without a name, ")
+        assert state.endswith("which is trusted") == trusted
 
 
 @pytest.mark.parametrize("odd", [

@@ -4,6 +4,7 @@ import io
 import json
 import weakref
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from gan_forensics.forensics.archive import (
     read_detector,
     write_detector,
 )
+from gan_forensics.forensics.calibration import measured_rate
 from gan_forensics.forensics.classifiers import CLASSIFIERS
 from gan_forensics.forensics.detectors import load_detector, needs_weights
 from gan_forensics.forensics.features import FEATURES
@@ -219,6 +221,13 @@ def test_neighbours_say_how_many_training_rows_are_copies(images, tmp_path):
     rows = plain.calibration.n_real + plain.calibration.n_fake
     assert plain.facts["repeated"] == {"rows": rows, "repeated": 0, "in_both_classes": 0}
     assert not any("repeat another" in line for line in sentences(plain))
+    # More false alarms than the target are told, where chance does not explain them.
+    known = plain.calibration
+    for events, warned in ((6, True), (3, False)):
+        rate = measured_rate([True] * events + [False] * (20 - events))
+        of = replace(known.as_they_are, false_alarms=rate)
+        told = sentences(replace(plain, calibration=replace(known, measured=(of,))))
+        assert any(line.startswith("WARNING: more false alarms") for line in told) == warned
     assert "repeated" not in fit_detector(real, fake, classifier="svm").facts
     real, fake = real.copy(), fake.copy()
     real[:60], fake[:50] = real[0], real[0]

@@ -56,8 +56,9 @@ def test_a_file_says_how_it_was_written():
     assert found.tables == (tuple(range(1, 65)), (9,) * 64)
     exif = Image.Exif()
     exif[271] = "a maker"
-    more = jpeg_tables(jpeg(pixels, 80, exif=exif, comment=b"x", subsampling=0), name="a")
-    assert set(more.segments) == {"JFIF", "Exif", "comment"} and more.sampling == "4:4:4"
+    options = {"exif": exif, "xmp": b"<x/>", "comment": b"x", "subsampling": 0}
+    more = jpeg_tables(jpeg(pixels, 80, **options), name="a")
+    assert set(more.segments) == {"JFIF", "Exif", "XMP", "comment"} and more.sampling == "4:4:4"
     assert jpeg_tables(jpeg(pixels[..., 0], 80), name="a").sampling == "gray"
 
 

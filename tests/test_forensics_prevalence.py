@@ -151,6 +151,10 @@ def test_the_raw_count_the_expected_false_alarms_and_the_share_stand_beside_each
     )
     assert [line.split(":")[0] for line in share_lines([every, png, size])] == [ALL, "PNG", SIZE]
     assert len(share_lines([every, every._replace(name="PNG")])) == 1
+    untold = every._replace(corrected=None, why="no rates")
+    lines = share_lines([untold, untold._replace(name="PNG", images=9, generated=1)])
+    assert "no rates" in lines[0] and lines[1].startswith("PNG: 1 of 9 called generated")
+    assert "no rates" not in lines[1]
 
 
 def test_the_example_of_the_documentation_is_computed():

@@ -22,7 +22,8 @@ from gan_forensics.forensics.recalibration import (
 )
 from gan_forensics.forensics.tiles import tile_threshold, tiled
 from gan_forensics.forensics.validation import NewScores, score_new
-from gan_forensics.forensics.verdicts import Basis
+from gan_forensics.forensics.verdicts import Basis, basis_of, verdict_rates
+from gan_forensics.report.evidence import measured_lines
 from gan_forensics.report.recalibration import sentences
 from tests.made_detectors import made_detector
 from tests.made_tiles import brightness, drawn
@@ -192,6 +193,7 @@ def test_what_was_done_is_said_and_kept(detector):
     assert clean["cllr_cal_before"] - clean["cllr_cal_after"] == made.changes[0].saved
     said = sentences(detector, made, refit=False)
     assert said[0].startswith("clean: offset ") and "after, cross-fitted on 40 photo" in said[0]
+    said_all = said
     (told,) = [line for line in said if line.startswith("threshold: 1.7 before")]
     assert "set anew on the phot" in told
     photographs = new_scores().scores["photographs"][0]
@@ -210,13 +212,23 @@ def test_what_was_done_is_said_and_kept(detector):
     assert "better in clean but worse in web: it is for" in advice
     assert "does not separate 40 photographs" in said_blind and "0.2" not in said_blind
     # Then the threshold alone is of these photographs.
-    worth = made._replace(changes=[worse, blind])
+    few, many = (measured_rate(np.arange(40) < alarms) for alarms in (2, 12))
+    worth = made._replace(changes=[worse, blind], called=few)
     advice = sentences(detector, worth, refit=False)[-1]
     assert advice.startswith("advice: keep the old detector; in no tier")
     assert "contradicts its LRs, which are of the reference images" in advice
     for other in (worth._replace(set_anew=False), worth):
         said = sentences(detector, other, refit=other is worth)[-1]
         assert said == "advice: keep the old detector; in no tier are the new LRs better"
+        assert not other.better_than(detector)
+    # Too many false alarms of the old one are a reason for the new one all the same.
+    assert not worth.fewer
+    alarmed = worth._replace(called=many)
+    assert alarmed.fewer and alarmed.better_than(detector)
+    advice = sentences(detector, alarmed, refit=False)[-1]
+    assert advice.startswith("advice: use the new detector: the old one called 30.0% of your phot")
+    old = verdict_rates(basis_of(detector), photographs, "clean")["generated"]
+    assert made.called == old and any(old.words in line for line in said_all)
 
 
 def test_reference_groups_are_known_again_by_their_weights(detector):
@@ -259,6 +271,8 @@ def test_false_alarms_are_those_of_the_threshold_of_the_other_half(detector):
     assert any(measured_rate(called).words in line and "60 photographs" in line for line in said)
     assert any("longer side: " in line and "513 to 1024" in line for line in said)
     assert said[-1].startswith("advice: use the new detector: its threshold is that of your photo")
+    alone = why_none(made.detector.calibration, {"recalibrated": [1]}, None, carriers=False)
+    assert alone.startswith("how many generated images it finds was not measured")
 
 
 def test_photographs_alone_set_the_threshold_of_a_detector_without_calibrators(detector):
@@ -306,6 +320,10 @@ def test_with_generated_images_rates_and_outcomes_are_measured_by_halves(detecto
         alarms = next(a for a in calibration.alarms if (a.tier, a.among) == (tier.name, ""))
         assert one.false_alarms == alarms.called
     assert why_none(calibration, {"recalibrated": [1]}, None, carriers=False) == ""
+    of, said = calibration.outcomes_of("clean"), measured_lines(calibration)
+    assert f"{of.false_alarms.words} generated and {of.real_unsure.words} unsure" in said[0]
+    assert f"{of.detected.words} generated and {of.fake_unsure.words} unsure" in said[1]
+    assert all(line in sentences(detector, made, refit=True) for line in said)
 
 
 def test_verdicts_on_a_half_follow_from_what_the_other_half_made(detector):

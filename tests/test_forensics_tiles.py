@@ -9,6 +9,7 @@ import pytest
 from gan_forensics.cli.explain import read_neural
 from gan_forensics.forensics import archive, load_detector
 from gan_forensics.forensics.detectors import SpectralDetector
+from gan_forensics.forensics.format_audit import Seen
 from gan_forensics.forensics.neural import NeuralDetector, init_variables, make_network
 from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.forensics.tiles import (
@@ -170,6 +171,10 @@ def test_the_side_of_tiles_is_that_of_the_training():
     assert tiled(neural("dct_cnn")).tiles == Tiling(24)
     cropped = brightness(preprocessing=Preprocessing(crop=SIDE, recode=60))
     assert tiled(cropped).tiles == Tiling(SIDE)
+    # Of a network that takes any size: as large as what it saw.
+    for shorter, side in (((64, 900), 64), ((700, 900), 256)):
+        seen = vars(Seen({"PNG": 9}, None, shorter, (900, 999), {"RGB": 9}))
+        assert tiled(neural(facts={"seen": seen})).tiles == Tiling(side)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ regions = pytest.mark.parametrize("tools", [Tools(detectors=(("a.npz", DETECTOR)
 
 @pytest.fixture(scope="module")
 def chromium():
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -79,7 +80,7 @@ def opened(chromium, tools):
     """The page, opened; at the end nothing of it was stopped, logged or sent elsewhere."""
     with served(tools) as address:
         context = chromium.new_context(viewport={"width": 1200, "height": 900})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         context.add_init_script(WATCH)
         asked, said = [], []
         context.on("request", lambda request: asked.append(request.url))
@@ -162,6 +163,12 @@ def test_a_folder_is_named(page, tmp_path):
     page.fill("#place", str(tmp_path / "none"))
     page.press("#place", "Enter")
     expect(page.locator("[data-notices]")).to_contain_text("no such file")
+    page.fill("#place", str(tmp_path / "nowhere"))
+    page.press("#place", "Enter")
+    expect(page.locator("[data-notices]")).to_contain_text("nowhere")
+    expect(page.locator("[data-notices] li")).to_have_count(1)
+    page.click("[data-close]")
+    expect(page.locator("[data-notices] li")).to_have_count(0)
     page.fill("#place", str(tmp_path))
     page.click("text=Open")
     done(page, 2)
@@ -204,6 +211,32 @@ def test_a_region_is_picked_by_mouse(page, scored):
     page.click("text=Score the region")
     expect(page.locator("[data-result]")).to_contain_text("0.25")
     assert np.abs(np.subtract(scored, [(32, 40, 128, 80)])).max() <= 1
+
+
+@regions
+def test_a_region_that_is_drawn_beyond_the_picture_ends_at_its_edge(page, scored):
+    choose(page, ("a.png", image_file(side=240)))  # 256 x 240
+    for x, y in ((300, 280), (-20, -20)):
+        box, before = page.locator(".plate").bounding_box(), len(scored)
+        page.mouse.move(box["x"] + 96, box["y"] + 120)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+        page.mouse.up()
+        page.click("text=Score the region")
+        while len(scored) == before:
+            page.wait_for_timeout(20)
+    assert np.abs(np.subtract(scored, [(96, 120, 160, 120), (0, 0, 96, 120)])).max() <= 1
+
+
+def test_what_comes_later_is_brought_into_view(page):
+    choose(page, *[(f"{number}.png", image_file()) for number in range(8)])
+    page.evaluate("scrollTo(0, 0)")
+    choose(page, ("late.png", image_file()), wait=False)
+    done(page, 9)
+    late = page.locator("details.image").last
+    assert late.get_attribute("open") is not None
+    expect(late.locator("summary").first).to_be_in_viewport()
+    assert page.locator("details.image[open]").count() == 2
 
 
 @regions
@@ -262,7 +295,7 @@ def test_reports_are_saved_and_open_without_the_server(page, chromium, tmp_path)
 def test_a_file_that_is_malformed_is_told_and_the_next_one_shown(page):
     choose(page, ("broken.png", image_file()[:70]), ("fail.png", image_file()))
     broken, failed = page.locator("details.image").all()
-    assert "no verdict possible" in broken.inner_text()
+    assert "No verdict possible: " in broken.locator("summary").first.inner_text()
     failed.locator("summary").first.click()
     assert "this <b>stage</b> fails" in failed.inner_text()
     assert "What it used" in failed.inner_text()
@@ -305,6 +338,11 @@ def test_fifty_files_show_progress_and_the_page_answers(page):
     names = [name.strip() for name in page.locator("details.image h2").all_text_contents()]
     assert names == [name for name, _ in given]
     page.click("text=Remove all")
+    page.focus("#place")
+    expect(page.locator("[data-clear]")).to_have_text("Remove all")
+    page.click("text=Remove all")
+    assert page.locator("details.image").count() == 50
+    page.click("text=Really remove all?")
     expect(page.locator("details.image")).to_have_count(0)
 
 

@@ -60,6 +60,13 @@ def test_a_png_that_was_a_jpeg_says_so(photo):
     assert found(saved(Image.fromarray(photo), "WEBP")).facts["traces"] is None
 
 
+def test_why_enlargement_was_not_looked_for_is_told(photo):
+    plain = np.full((300, 300, 3), 90, np.uint8)
+    assert "Most pixels of its middle are like" in page(found(saved(Image.fromarray(plain), "PNG")))
+    said = page(found(saved(Image.fromarray(photo[:200]), "PNG")))
+    assert "too small: 256 pixels each way" in said and "Most pixels" not in said
+
+
 def test_an_enlarged_picture_says_so(photo):
     larger = Image.fromarray(photo).resize((720, 600), Image.Resampling.BICUBIC)
     finding = found(saved(larger, "PNG"))
@@ -123,9 +130,10 @@ def test_aids_are_labelled_and_error_levels_are_of_jpegs_alone(photo):
 
 
 def test_error_levels_are_the_changes_of_one_more_compression(photo, monkeypatch):
-    pixels = photo[:64, :96]
+    pixels = photo[200:264, 200:296]
     again = decoded(jpeg(pixels, 90))
     changed = np.abs(pixels.astype(int) - again)
+    assert changed[:, -3:].any() and changed[63:].any()
     wanted = np.clip(15 * changed, 0, 255)
     np.testing.assert_array_equal(error_levels(pixels), wanted)
     monkeypatch.setattr(visual_aids, "SIDE", 32)  # means of 3x3 pixels, the last row of 3x1

@@ -10,6 +10,9 @@ pytest.importorskip("c2pa")
 
 from PIL.PngImagePlugin import PngInfo
 
+from gan_forensics.forensics import credentials, credentials_child
+from gan_forensics.forensics.credentials import Action, Credentials
+from gan_forensics.inspector import stages_provenance as stage
 from gan_forensics.inspector.findings import Opened, Tools
 from gan_forensics.inspector.rendering import fragment
 from gan_forensics.inspector.stages import FIRST
@@ -19,6 +22,12 @@ from tests.test_data_embedded import exif
 from tests.test_forensics_marks import SETTINGS, packet
 
 NASTY = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """A program for each picture takes its time; tests of the credentials start some."""
+    monkeypatch.setattr(credentials, "_said", credentials_child.said)
 
 
 def found(content, *, anchors=None, pasted=False):
@@ -41,12 +50,12 @@ def test_provenance_stands_first():
         (signed(picture()), None, "Content credentials of an unknown issuer; the file says that it "
          "came from a camera (content credentials), which anybody can write", "issuer unknown"),
         (changed(signed(picture(), source="trainedAlgorithmicMedia")), ANCHORS, "Content "
-         "credentials that are broken; the file says that it was generated (content credentials, "
-         "which are broken)", "was changed afterwards"),
+         "credentials that are broken; the file says that it was generated (content credentials "
+         "that are broken)", "was changed afterwards"),
         (picture(), None, "No content credentials; the file says nothing of how it was made",
          "Absence says nothing"),
-        (picture("BMP"), None, "Content credentials not looked for; the file says nothing of how "
-         "it was made", "It was not looked for"),
+        (picture("BMP"), None, "Content credentials not looked for; what the file says of how it "
+         "was made was not looked for", "It was not looked for"),
         (picture(exif=exif()), None, "No content credentials; the file says that it came from a "
          "camera (Exif), which anybody can write", "Canon EOS R5"),
     ],
@@ -72,6 +81,76 @@ def test_a_second_look_finds_the_same():
     assert first == second
 
 
+@pytest.mark.parametrize(
+    ("source", "statement"),
+    [
+        ("digitalCapture", "came from a camera, which anybody can write, and was edited since"),
+        ("trainedAlgorithmicMedia", "was generated"),
+        ("digitalCreation", "was edited, and names no generative tools"),
+    ],
+)
+def test_the_first_of_several_versions_counts(source, statement):
+    content = signed(picture(), source=source)
+    for _ in range(2):
+        content = signed(picture(), source="humanEdits", parent=content)
+        facts = found(content, anchors=ANCHORS).facts
+        assert facts["statement"] == f"the file says that it {statement} (content credentials)"
+
+
+def test_what_broken_credentials_of_an_earlier_version_say_is_told_as_such():
+    content = signed(picture(), source="humanEdits", parent=changed(signed(picture())))
+    facts = found(content, anchors=ANCHORS).facts
+    assert facts["statement"] == (
+        "the file says that it came from a camera, which anybody can write, and was edited since "
+        "(content credentials, content credentials that are broken)"
+    )
+
+
+def test_another_origin_is_told_in_its_words():
+    facts = found(signed(picture(), source="screenCapture")).facts
+    assert facts["statement"] == (
+        "the file says of its origin: a capture of a screen (content credentials)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("packed", "why"),
+    [
+        (b"<!DOCTYPE a [<!ENTITY b 'c'>]>" + packet(), "XMP (a document type is declared)"),
+        (packet()[:-9], "XMP (it is damaged, or of an unknown coding)"),
+        (b"<a>" * 200, "XMP (elements within more than 100 others)"),
+    ],
+)
+def test_what_is_not_read_is_told(packed, why):
+    finding = found(picture(xmp=packed))
+    assert finding.facts["unread"] == [why] and "could not all be read" in finding.facts["summary"]
+    text = page(finding)
+    assert f"Not read to its end: {why}" in text and "Nothing: no statement" not in text
+
+
+def test_texts_that_are_cut_are_told():
+    info = PngInfo()
+    info.add_text("Comment", "x" * (2**20 + 1), zip=True)
+    assert found(picture("PNG", pnginfo=info)).facts["unread"] == [
+        "texts (more, or longer, than are read)"
+    ]
+    info = PngInfo()
+    for number in range(101):
+        info.add_text(str(number), "x")
+    assert len(found(picture("PNG", pnginfo=info)).facts["unread"]) == 1
+    assert found(picture("PNG")).facts["unread"] == []
+
+
+def test_who_signs_a_photograph_that_was_edited_is_named():
+    edited = [Action("created", "", "camera"), Action("cropped", says="changed")]
+    for actions, words in ((edited, " and was edited since"), (edited[:1], "")):
+        signed = Credentials("trusted", issuer="Ann's", actions=tuple(actions))
+        says = "edited photograph" if words else "camera"
+        assert stage._statement(says, [*stage._of_credentials(signed)], signed) == (
+            f"the file says that it came from a camera{words}, and Ann's signed it"
+        )
+
+
 def test_generated_outweighs_edited_and_camera():
     generated = signed(picture(), source="trainedAlgorithmicMedia")
     source = "compositeWithTrainedAlgorithmicMedia"
@@ -91,7 +170,7 @@ def test_an_address_is_named_and_not_fetched():
     finding = found(content)
     assert "but an address of some, which was not fetched" in finding.facts["summary"]
     text = page(finding)
-    assert "names some at http://127.0.0.1:9/manifest.c2pa, which were not fetched" in text
+    assert "names some at http://127.0.0.1:9/manifest.c2pa. They were not fetched" in text
 
 
 def test_pasted_pictures_are_told():

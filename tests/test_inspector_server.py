@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import html
+import io
 import json
 import os
 import socket
@@ -11,12 +12,16 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 import warnings
 from concurrent.futures import Future
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from starlette.websockets import WebSocketDisconnect
 
 from gan_forensics.inspector import paths, server
@@ -166,7 +171,7 @@ def test_there_are_no_web_sockets(made):
 
 def test_every_answer_has_its_headers(made):
     client = made(Limits(file=100))
-    answers = [client.get(path) for path in ("/", "/state", "/none", "/images/1/file/x.png")]
+    answers = [client.get(path) for path in ("/", "/state", "/none", "/images/1/file/x.webp")]
     answers += [give(client, b"x" * 101), client.get("/", headers={"Host": "evil.example"})]
     assert [a.status_code for a in answers] == [200, 200, 404, 404, 413, 403]
     for answer in answers:
@@ -201,8 +206,8 @@ def test_an_image_goes_through_all_stages(made):
     assert hashlib.sha256(content).hexdigest() in image["all"]
     for words in ("[48, 64, 3]", "47.11 N", "unsure: a stand-in", "What it used"):
         assert words in image["all"]
-    picture = client.get(f"/images/{number}/relevance/layer.png")
-    assert picture.content.startswith(b"\x89PNG") and picture.headers["content-type"] == "image/png"
+    picture = client.get(f"/images/{number}/relevance/layer.webp")
+    assert picture.content[8:12] == b"WEBP" and picture.headers["content-type"] == "image/webp"
 
 
 def test_a_page_gets_what_changed_and_nothing_else(made):
@@ -238,7 +243,7 @@ def test_hostile_names_are_text(made, name):
     text = html.unescape(page)
     assert name[:20].split("\n")[0].split("\0")[0].split("\u202e")[0] in text
     # None of it is a file's.
-    assert client.get(f"/images/{quote(name, safe='')}/file/preview.png").status_code == 404
+    assert client.get(f"/images/{quote(name, safe='')}/file/preview.webp").status_code == 404
 
 
 def test_a_name_is_kept_as_far_as_names_go(made):
@@ -250,10 +255,17 @@ def test_a_name_is_kept_as_far_as_names_go(made):
 
 def test_a_browsers_own_encoding_is_marked(made):
     client = made()
-    give(client, image_file(), **{"X-Pasted": "1"})
-    give(client, image_file())
-    pasted, not_pasted = (image["all"] for image in finished(client, 2)["images"])
-    assert "pasted" in pasted and "pasted" not in not_pasted
+    give(client, image_file(), "image.png", **{"X-Pasted": "1"})
+    give(client, image_file(), "image.png")
+    # A file that was copied is pasted as it is.
+    told = PngInfo()
+    told.add_text("parameters", "a cat")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG", pnginfo=told)
+    give(client, file.getvalue(), "image.png", **{"X-Pasted": "1"})
+    give(client, image_file(), "cat.png", **{"X-Pasted": "1"})
+    pages = [image["all"] for image in finished(client, 4)["images"]]
+    assert ["pasted" in page for page in pages] == [True, False, False, False]
 
 
 def test_what_is_too_large_is_refused(made):
@@ -345,7 +357,7 @@ def test_the_oldest_go_where_there_are_too_many_and_that_is_said(made):
     found = finished(client)
     assert [image["number"] for image in found["images"]] == [3, 4, 5]
     assert [line.split()[0] for line in found["notices"]] == ["0.png", "1.png"]
-    assert client.get("/images/1/file/preview.png").status_code == 404
+    assert client.get("/images/1/file/preview.webp").status_code == 404
 
 
 def test_bytes_of_files_and_of_pictures_are_bounded(made):
@@ -458,10 +470,19 @@ def test_a_folder_a_file_and_a_csv_are_opened(made, folder):
     found = finished(client, 2)
     assert ["a.png" in found["images"][0]["all"], "in/b.png" in found["images"][1]["all"]]
     assert "2 of 4 files left out" in found["notices"][0]
-    client.post("/paths", content=str(folder / "a.png"))
-    finished(client, 3)  # Two listings are read side by side.
+    client.post("/paths", content=f"'{folder / 'a.png'}'")
+    (folder / "a b.png").write_bytes(image_file())
+    client.post("/paths", content=f"file://{folder}/a%20b.png")
+    finished(client, 4)  # Two listings are read side by side.
     client.post("/paths", content=str(folder / "list.csv"))
-    assert "in/b.png" in finished(client, 4)["images"][3]["all"]
+    assert "in/b.png" in finished(client, 5)["images"][4]["all"]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_links_that_leave_a_folder_are_followed_where_that_is_asked_for(made, folder, follow):
+    (folder / "in" / "out.png").symlink_to(folder / "a.png")
+    client = made(follow_links=follow)
+    assert client.post("/paths", content=str(folder / "in")).json() == {"images": 1 + follow}
 
 
 @pytest.mark.parametrize(
@@ -571,7 +592,7 @@ def test_images_are_removed_one_or_all(made):
     assert [image["number"] for image in state(client)["images"]] == [1, 3]
     assert client.delete("/images").status_code == 204
     assert state(client)["images"] == []
-    assert client.get("/images/1/file/preview.png").status_code == 404
+    assert client.get("/images/1/file/preview.webp").status_code == 404
 
 
 def test_the_queue_goes_on_when_something_breaks(monkeypatch):
@@ -587,45 +608,38 @@ def test_the_queue_goes_on_when_something_breaks(monkeypatch):
     jobs.stop()
 
 
-def test_this_machine_alone_is_answered(monkeypatch):
-    seen = []
+def test_the_page_is_served_to_this_machine_alone_and_nothing_is_logged(monkeypatch, capsys):
+    asked, running, real = Future(), Future(), server.running
+    monkeypatch.setattr(server.webbrowser, "open", asked.set_result)
 
-    class Running:
-        def run(self, sockets):
-            seen.extend(each.getsockname()[0] for each in sockets)
+    def noted(app):
+        running.set_result(real(app))
+        return running.result()
 
-    monkeypatch.setattr(server, "running", lambda app: Running())
-    server.serve(Tools(), browser=False)
-    assert seen == ["127.0.0.1"]
-
-
-def test_nothing_is_logged_and_no_header_tells_who_answers(caplog, capfd):
-    caplog.set_level("DEBUG")
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    running = server.running(server.application(Tools(), token=TOKEN, port=port))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+    monkeypatch.setattr(server, "running", noted)
+    thread = threading.Thread(target=server.serve, args=[Tools()], daemon=True)
     thread.start()
-    try:
-        with socket.create_connection(("127.0.0.1", port)) as asking:
-            asking.sendall(
-                f"GET /?token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-                "Connection: close\r\n\r\n".encode()
-            )
-            answer = b"".join(iter(lambda: asking.recv(2**16), b""))
-    finally:
-        running.should_exit = True
-        thread.join(10)
-    assert b" 303 " in answer and b"\r\nserver:" not in answer.lower()
-    said = capfd.readouterr()
-    assert TOKEN not in caplog.text + said.out + said.err
+    address = asked.result(10)
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(address, timeout=10) as answer:
+        assert b"Inspector" in answer.read() and "server" not in answer.headers
+        port = urlsplit(answer.url).port
+        assert answer.url == f"http://127.0.0.1:{port}/"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(address, timeout=10)
+    running.result().should_exit = True
+    thread.join(10)
+    said = capsys.readouterr()
+    assert address in said.out and said.err == ""
 
 
 def test_a_taken_port_is_said():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"--port {port}: .*leave it out for a free one"):
-            server.serve(Tools(), port=port, browser=False)
+            server.serve(Tools(), port=port)
 
 
 def test_the_record_of_an_image_knows_when_all_is_done():
@@ -642,3 +656,25 @@ def test_a_missing_browser_fails_where_it_is_required():
     command = [sys.executable, "-c", "import tests.browsers"]
     result = subprocess.run(command, env=without, capture_output=True, text=True)
     assert result.returncode and "install chromium" in result.stderr
+
+
+def test_what_the_first_image_would_wait_for_is_compiled_before_it():
+    looked: list[tuple[int, ...]] = []
+
+    def look(opened, tools):
+        looked.append(opened.pixels.shape)
+        raise ValueError("of no consequence")
+
+    with stand_ins({"verdict": look}, {}):
+        for detectors, times in (((), 0), ((("a.npz", object()),), 1)):
+            jobs = Jobs(Tools(detectors))
+            jobs.start()
+            jobs.receive(image_file(), "a.png")
+            end = time.monotonic() + 10
+            while not jobs.all()[0].inspection.done and time.monotonic() < end:
+                time.sleep(0.01)
+            jobs.stop()
+            assert len(looked) == times + 1
+            assert looked[0][0] >= (1024 if times else 48)
+            assert not jobs.notices
+            looked.clear()

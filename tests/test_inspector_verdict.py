@@ -15,17 +15,26 @@ from gan_forensics.forensics.calibrators import fit_calibrator
 from gan_forensics.forensics.detector_scorer import DetectorScorer
 from gan_forensics.forensics.format_audit import Seen
 from gan_forensics.forensics.measure import score_carried
+from gan_forensics.forensics.preprocessing import Preprocessing
 from gan_forensics.forensics.score_stream import results
 from gan_forensics.forensics.verdicts import OUTSIDE, TURNED, basis_of
 from gan_forensics.inspector import stages_verdict
 from gan_forensics.inspector.findings import Tools
 from gan_forensics.inspector.opening import open_bytes
 from gan_forensics.inspector.rendering import fragment
-from gan_forensics.inspector.stages_verdict import NONE, carriers, score_region, tiles, verdict
+from gan_forensics.inspector.stages_verdict import (
+    NONE,
+    NONE_GIVEN,
+    carriers,
+    score_region,
+    tiles,
+    verdict,
+)
 from gan_forensics.inspector.tile_map import tile_map
 from tests.made_tiles import SIDE, brightness, drawn
 
 SEEN = Seen({"PNG": 9}, None, (20, 200), (20, 200), {"RGB": 9}, by_class=True)
+RECORD = {"sources": {"photographs": "mine", "a": "theirs", "b": "others"}, "how": "refitted"}
 DARK, LIGHT = 60, 200
 
 
@@ -41,7 +50,7 @@ def detector(**changes):
     given = {
         "calibrators": dict.fromkeys(TIERS, calibrator),
         "calibration": Calibration(9, 9, 60, None, 0.05, 0, alarms=alarms),
-        "facts": {"seen": vars(SEEN), "recalibrated": [{"sources": {"photographs": "mine"}}],
+        "facts": {"seen": vars(SEEN), "recalibrated": [RECORD],
                   "generators": {"toy": 12}},
         "tiles": replace(made.tiles, threshold=0.3),
     }  # fmt: skip
@@ -58,8 +67,10 @@ def tools(*detectors):
     return Tools(detectors=tuple((f"{k}.npz", one) for k, one in enumerate(detectors)))
 
 
-def shown(finding):
-    return fragment(finding, picture=lambda name: f"{name}.png", served=True, id="i", private=False)
+def shown(finding, final=None):
+    return fragment(
+        finding, picture=lambda name: f"{name}.png", served=True, id="i", private=False, final=final
+    )
 
 
 def scored(judge, file, *, carriers):
@@ -177,6 +188,17 @@ def test_a_verdict_that_turns_over_is_unsure_in_the_end():
     assert (row["verdict"], row["why"]) == scored(judge, file, carriers=True).verdict[:2]
     assert last.facts["summary"] == f"unsure: {row['why']}"
     assert shown(last).count(": turned over") == row["why"].count(",") + 2
+    # Whoever reads the first section alone, or its JSON, reads that it is not the last word.
+    assert (first.facts["final"], last.facts["final"]) == (False, True)
+    assert "is looked at next" in shown(first) and f"<strong>{said.title()}</strong>" in shown(
+        first
+    )
+    page = shown(first, last)
+    assert "<strong>Unsure</strong>: turned over" in page and "is looked at next" not in page
+    assert f"Of the picture as it is: {said}, which does not hold" in page
+    assert "Of the picture as it is" not in shown(
+        first, replace(last, facts={"detectors": [], "disagree": False})
+    )
 
 
 def test_without_tiles_a_large_photograph_waits_and_a_small_one_does_not(monkeypatch):
@@ -192,6 +214,21 @@ def test_without_tiles_a_large_photograph_waits_and_a_small_one_does_not(monkeyp
     assert "False alarms" in shown(carriers(file, tools(judge)))  # all of it, which came late
 
 
+def test_of_a_cut_or_of_squares_the_page_tells_how_much_they_are_and_does_not_wait(monkeypatch):
+    monkeypatch.setattr(stages_verdict, "AT_ONCE", 1)
+    file = opened(drawn([[LIGHT] * 5] * 5))
+    cut = brightness(preprocessing=Preprocessing(crop=SIDE))
+    for judge, words in (
+        (cut, f"cut to the central {SIDE}x{SIDE}: 4 % of the picture"),
+        (tiled(brightness()), f"16 tiles of {SIDE}x{SIDE} pixels: 64 % of the picture"),
+    ):
+        found = verdict(file, tools(judge))
+        assert found.facts["detectors"][0]["verdict"] and words in shown(found)
+        assert "does not count" in shown(found)
+    whole = verdict(file, tools(brightness(80)))
+    assert whole.facts["detectors"][0]["looks_at"] == "the whole picture"
+
+
 def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
     found = verdict(opened(PICTURES["generated"]), tools(detector()))
     known = found.facts["detectors"][0]["false_alarms"]
@@ -201,7 +238,11 @@ def test_false_alarms_come_with_counts_and_interval_and_whose_they_are():
         "on YOUR photographs" in page
         and "1 of 40 called generated (95 % interval 0.1 to 13.2 %)" in page
     )
-    assert "photographs from mine; generators: toy 12" in page
+    assert "photographs: not told; generators: toy 12" in page
+    # What its likelihood ratios rest on is told apart from what it was fitted on.
+    assert "photographs from mine; generated images from theirs, others" in page
+    assert "rest on these images alone" in page
+    assert "was unsure are not among the called" in page
     judge = detector()
     every = replace(judge.calibration, alarms=judge.calibration.alarms[:1])
     page = shown(verdict(opened(PICTURES["generated"]), tools(replace(judge, calibration=every))))
@@ -224,7 +265,8 @@ def test_without_a_detector_that_takes_it_there_is_no_verdict_and_a_way_to_one()
     for judges in ((), (brightness(64),), (detector(tiles=replace(detector().tiles, side=16)),)):
         small = file if len(judges) < 1 or judges[0].tiles is None else opened(drawn([[9]])[:9])
         found = verdict(small, tools(*judges))
-        assert found.facts["summary"] == NONE and not found.facts["any"]
+        assert found.facts["summary"] == (NONE if judges else NONE_GIVEN)
+        assert not found.facts["any"]
         page = shown(found)
         for words in (
             "no detector that knows such images", "detect recalibrate", "--tiles",
@@ -259,7 +301,10 @@ def test_a_region_is_scored_at_its_own_pixels():
     assert "0 of 4 above" in dark["0.npz"] and "one tile of 32 × 32" in dark["1.npz"]
     assert "not calibrated" in dark["Beware"]
     point = score_region(file, both, left=62, top=62, width=2, height=2)
-    assert "enlarged to 16 pixels" in point["0.npz"] and ", above the thresh" in point["0.npz"]
+    assert (
+        "and 16 × 16 pixels around it were judged" in point["0.npz"]
+        and ", above the thresh" in point["0.npz"]
+    )
     # It grows around its middle: what lies there is light, and dark beside it.
     stripe = opened(drawn([[DARK, DARK, LIGHT, DARK]] * 4))
     found = score_region(stripe, tools(detector()), left=34, top=0, width=14, height=64)

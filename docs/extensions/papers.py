@@ -154,10 +154,15 @@ def page(name: str, sections: Mapping[str, str], found: Sequence[Found] = ()) ->
     module = import_module(f"gan_forensics.experiments.{name}")
     title = EXPERIMENTS[name].partition(";")[0]
     question, _, rest = (module.__doc__ or "").strip().partition("\n")
+    here = measured(name, sections).strip()
+    if here:
+        # What the file in the repository has stands on this page.
+        rest = rest.replace(f"see {MEASURED}.md", "see below")
+        rest = rest.replace(f"{MEASURED}.md", "the sections below")
     blocks = [f"# {title[0].upper()}{title[1:]}", f"*{question}*", rest.strip("\n")]
     if presets := getattr(module, "PRESETS", {}):
         blocks += ["## Presets", *_presets(presets)]
-    blocks.append(measured(name, sections).strip())
+    blocks.append(here)
     if found:
         blocks.append("## Your results")
     for preset, folder in found:

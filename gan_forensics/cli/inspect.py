@@ -59,7 +59,10 @@ class Inspect:
     """With --no-browser the folder for a page and a JSON of each image, index.html and index.json
     of all."""
     with_private: bool = False
-    """With --no-browser: keep places, serial numbers and names of people in the reports."""
+    """With --no-browser: keep places, serial numbers, names of people and free texts
+    in the reports."""
+    follow_links: bool = False
+    """Follow links that leave a folder."""
     port: int = 0
     """Of the page on this machine; by default a free one."""
 
@@ -88,7 +91,7 @@ class Inspect:
                 f"the page needs an extra ({error}): pip install 'gan_forensics[inspect]', or take "
                 "--no-browser"
             ) from None
-        serve(self._tools(), port=self.port, paths=self.images)
+        serve(self._tools(), port=self.port, paths=self.images, follow_links=self.follow_links)
 
     def _write(self) -> None:
         from gan_forensics.files import check_folder_out
@@ -96,17 +99,22 @@ class Inspect:
         from gan_forensics.inspector.report import write_reports
 
         check_folder_out(self.out)
-        named = [one for path in self.images for one in given(path, say)]
+        named = [
+            one for path in self.images for one in given(path, say, follow_links=self.follow_links)
+        ]
         tools = self._tools()
         lines = write_reports(_inspected(named, tools), tools, self.out, private=self.with_private)
         refused = [line for line in lines if line.refusal]
+        judged = sum(line.judged for line in lines)
         if len(refused) == len(lines):
             raise RuntimeError(
                 f"no verdict is possible of any of {len(lines)}, see {self.out / 'index.html'}; "
                 f"first: {shown(refused[0].refusal, most=500)}"
             )
-        if refused:
-            say(f"{len(refused)} of {len(lines)} allow no verdict; see the pages")
+        if not tools.detectors:
+            say(f"no verdict of any of {len(lines)}: no detector was given (--detector)")
+        elif judged < len(lines):
+            say(f"{len(lines) - judged} of {len(lines)} have no verdict; the pages say why")
         tell(f"Open {self.out / 'index.html'}; all findings are in {self.out / 'index.json'}.")
 
     def _tools(self) -> "Tools":

@@ -54,7 +54,9 @@ class DetectRecalibrate:
     """Fit the calibrators anew; else move those that there are."""
     tiles: bool = False
     """Score whole photographs by at most 16 squares, evenly spread, and by the upper quartile of
-    their scores, instead of whole or by their middle."""
+    their scores, instead of whole or by their middle. The squares are as large as those that the
+    detector was fitted on; of a network that takes any size, as the smallest images were, and at
+    most 256 pixels."""
     weights: Path | None = None
     """The weights that `detect fit` was given, where it was given any."""
     groups: str | None = None
@@ -64,8 +66,8 @@ class DetectRecalibrate:
     follow_links: bool = False
     """Follow links, and paths of lists, that leave their folder."""
     on_bad_image: Literal["stop", "skip"] = "stop"
-    """At files that cannot be read: stop, and name them all, or leave them out. Flat images are
-    always left out, and named."""
+    """At files that cannot be read: stop, and name them all, or leave them out. Flat images, and
+    with tiles those that are smaller than a tile, are always left out, and named."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -104,5 +106,5 @@ class DetectRecalibrate:
         page = recalibration_page(page, trained, made.changes, [*lines, *said], record)
         tell(f"Saved to {self.out}; open {page}.")
         weights = ("--weights", self.weights) if self.weights else ()
-        better = self.out if made.saved or self.tiles or not made.changes else self.detector
+        better = self.out if made.better_than(old) else self.detector
         tell_next("detect", "score", "suspects", "--detector", better, *weights)

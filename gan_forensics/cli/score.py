@@ -274,18 +274,11 @@ class DetectScore:
 def _known(scored: "ScoredImages") -> Iterator[str]:
     """What the detector achieved when it was measured, and what cannot be said, in lines."""
     from gan_forensics.forensics.verdicts import TURNED
-    from gan_forensics.report.evidence import own_alarms, unmeasured
+    from gan_forensics.report.evidence import measured_lines, unmeasured
 
     share = scored.basis.false_alarms
-    if scored.calibration and (plain := scored.calibration.as_they_are):
-        at = "" if share is None else " at its own threshold"
-        at += ", unsure ones among them" if scored.basis.calibrators else ""
-        yield (
-            f"when it was measured, the detector called {plain.false_alarms.words} of real and "
-            f"{plain.detected.words} of generated images generated{at}"
-        )
-    else:
-        yield from own_alarms(scored.calibration)
+    at = "" if share is None else " (at its own threshold)"
+    yield from (f"{line}{at}" for line in measured_lines(scored.calibration))
     if share is not None:
         yield unmeasured(share)
     verdicts = [image.verdict for image in scored.images if image.verdict is not None]

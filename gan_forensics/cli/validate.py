@@ -145,7 +145,8 @@ def new_scores(
     of = real_and_fake.groups_by(list(names), opened, groups)
     surveys, sources, left_out = surveyed(
         {name: Rgb(source) for name, source in zip(names, opened, strict=True)},
-        view=detector.view, on_bad_image=on_bad_image, progress=progress,
+        view=detector.view, least=detector.tiles.side if detector.tiles else 0,
+        on_bad_image=on_bad_image, progress=progress,
     )  # fmt: skip
     new = score_new(
         detector,

@@ -48,6 +48,7 @@ class Embedded(NamedTuple):
         iptc: datasets of the older form (IIM).
         texts: in the order of the file.
         looked: whether the file could be looked into: its format is known, and it is not damaged.
+        cut: whether it has more texts, or longer ones, than these.
     """
 
     exif: bytes = b""
@@ -55,6 +56,7 @@ class Embedded(NamedTuple):
     iptc: bytes = b""
     texts: tuple[Text, ...] = ()
     looked: bool = True
+    cut: bool = False
 
 
 def embedded(content: bytes) -> Embedded:
@@ -89,9 +91,9 @@ def _of_jpeg(content: bytes) -> Embedded:
             xmp = xmp or data[len(_XMP) :]
         elif marker == _APP13 and data.startswith(_PHOTOSHOP):
             iptc = iptc or _iptc_of_photoshop(data[len(_PHOTOSHOP) :])
-        elif marker == _COM and len(texts) < MOST_TEXTS:
+        elif marker == _COM:
             texts.append(Text("JPEG comment", "", data.decode(errors="replace").rstrip("\0")))
-    return Embedded(exif, xmp, iptc, tuple(texts))
+    return Embedded(exif, xmp, iptc, tuple(texts[:MOST_TEXTS]), cut=len(texts) > MOST_TEXTS)
 
 
 def _iptc_of_photoshop(data: bytes) -> bytes:
@@ -111,14 +113,15 @@ def _iptc_of_photoshop(data: bytes) -> bytes:
 
 def _of_png(content: bytes) -> Embedded:
     exif = xmp = iptc = b""
-    texts, left = [], MOST_IN_ALL
+    texts, left, cut = [], MOST_IN_ALL, False
     try:
         for kind, start, end in each_chunk(io.BytesIO(content)):
             if kind == b"eXIf":
                 exif = exif or content[start:end].removeprefix(_EXIF)
             if kind not in (b"tEXt", b"zTXt", b"iTXt"):
                 continue
-            keyword, text = text_of(kind, content[start:end], min(left, MOST_TEXT))
+            keyword, text, more = text_of(kind, content[start:end], min(left, MOST_TEXT))
+            cut = cut or more
             left -= len(text)
             raw = text.encode(errors="replace")
             if keyword == _PNG_XMP:
@@ -133,9 +136,11 @@ def _of_png(content: bytes) -> Embedded:
                     iptc = iptc or _iptc_of_photoshop(_unhexed(raw))
             elif len(texts) < MOST_TEXTS:
                 texts.append(Text(f"PNG {kind.decode()}", keyword, text))
+            else:
+                cut = True
     except Refusal:  # More chunks than are read.
-        pass
-    return Embedded(exif, xmp, iptc, tuple(texts))
+        cut = True
+    return Embedded(exif, xmp, iptc, tuple(texts), cut=cut)
 
 
 def _unhexed(raw: bytes) -> bytes:

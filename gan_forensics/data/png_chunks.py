@@ -107,8 +107,10 @@ def rows_missing(file: BinaryIO) -> bool:
     return missing > 0
 
 
-def text_of(kind: bytes, data: bytes, most: int) -> tuple[str, str]:
+def text_of(kind: bytes, data: bytes, most: int) -> tuple[str, str, bool]:
     """Keyword and text of a chunk of text (tEXt, zTXt or iTXt), of at most so many bytes.
+
+    The last of the three is whether the text has more.
 
     Nothing is raised: what cannot be unpacked is "".
     """
@@ -121,7 +123,8 @@ def text_of(kind: bytes, data: bytes, most: int) -> tuple[str, str]:
         rest = rest[1:]
     if packed:
         try:
-            rest = zlib.decompressobj().decompress(rest, max(most, 1))
+            rest = zlib.decompressobj().decompress(rest, most + 1)
         except zlib.error:
             rest = b""
-    return name[:_LONGEST_KEYWORD].decode("latin-1"), rest[:most].decode(coding, errors="replace")
+    keyword, text = name[:_LONGEST_KEYWORD].decode("latin-1"), rest[:most]
+    return keyword, text.decode(coding, errors="replace"), len(rest) > most

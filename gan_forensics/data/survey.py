@@ -1,7 +1,7 @@
 """What of a source can be used: all of it is read once, before anything is made of it.
 
 Files that cannot be read are refused all at once, by name, or left out; pictures that are flat as
-their judge sees them (`flat`) are always left out.
+their judge sees them (`flat`) and those that are smaller than what it looks at are always left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,30 +28,36 @@ class Survey(NamedTuple):
         rows: of the images that can.
         flat: names of those that are flat.
         bad: why others cannot be read, each with its name.
+        small: names of those that are smaller than what their judge looks at.
     """
 
     rows: Int[np.ndarray, " k"]
     flat: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
+    small: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
         """How many images there are."""
-        return len(self.rows) + len(self.flat) + len(self.bad)
+        return len(self.rows) + len(self.flat) + len(self.bad) + len(self.small)
 
     def of(self, source: Source) -> Source:
         """The images that can be used; the source itself where all can."""
-        return Rows(source, self.rows) if self.flat or self.bad else source
+        return source if len(self.rows) == self.count else Rows(source, self.rows)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What was left out of how many, with the first names, JSON-able; empty for nothing."""
-        if not self.flat and not self.bad:
+        if len(self.rows) == self.count:
             return {}
+        reasons = {"flat": self.flat, "unread": self.bad}
+        reasons |= {"small": self.small} if self.small else {}
         return {
             "images": self.count,
-            "flat": {"count": len(self.flat), "first": list(self.flat[:KEPT])},
-            "unread": {"count": len(self.bad), "first": list(self.bad[:KEPT])},
+            **{
+                reason: {"count": len(names), "first": list(names[:KEPT])}
+                for reason, names in reasons.items()
+            },
         }
 
 
@@ -59,6 +65,7 @@ def survey(
     source: Source,
     *,
     view: View | None = None,
+    least: int = 0,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> Survey:
     """Read all images of a source once.
@@ -67,22 +74,26 @@ def survey(
         source: of images.
         view: uint8 [h, w, c] -> the image as its judge sees it; an image that it refuses
             (ValueError) is left to the judge. None finds no image flat.
+        least: pixels that the shorter side of an image has at least.
         progress: as in `chunks`.
     """
     rows: list[int] = []
     plain: list[str] = []
     bad: list[str] = []
+    small: list[str] = []
     for row in progress(range(len(source))):
         try:
             image = source[int(row)]["image"]
         except ImageError as error:
             bad.append(str(error))
             continue
-        if view is not None and _flat_in(view, image):
+        if min(image.shape[:2]) < least:
+            small.append(describe(source, int(row)))
+        elif view is not None and _flat_in(view, image):
             plain.append(describe(source, int(row)))
         else:
             rows.append(int(row))
-    return Survey(np.array(rows, np.int64), tuple(plain), tuple(bad))
+    return Survey(np.array(rows, np.int64), tuple(plain), tuple(bad), tuple(small))
 
 
 def _flat_in(view: View, image: UInt8[np.ndarray, "h w c"]) -> bool:
@@ -96,6 +107,7 @@ def surveyed(
     sources: Mapping[str, Source],
     *,
     view: View | None = None,
+    least: int = 0,
     on_bad_image: OnBadImage | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> tuple[list[Survey], list[Source], dict[str, Any]]:
@@ -105,7 +117,7 @@ def surveyed(
 
     Args:
         sources: by the name that messages call them.
-        view, progress: as there.
+        view, least, progress: as there.
         on_bad_image: refuse files that cannot be read, or leave them out; None refuses them for
             commands that have no option of this name.
 
@@ -115,7 +127,9 @@ def surveyed(
     """
     if on_bad_image not in (None, *get_args(OnBadImage)):
         raise ValueError(f"on_bad_image is 'stop' or 'skip', got {on_bad_image!r}")
-    found = [survey(source, view=view, progress=progress) for source in sources.values()]
+    found = [
+        survey(source, view=view, least=least, progress=progress) for source in sources.values()
+    ]
     bad = [error for one in found for error in one.bad]
     if bad and on_bad_image != "skip":
         skip = "on_bad_image='skip' in Python; --on-bad-image skip"
@@ -126,9 +140,12 @@ def surveyed(
         )
     for name, one in zip(sources, found, strict=True):
         if one.count and not len(one.rows):
-            numbers = {"flat": one.flat, "unreadable": one.bad}
+            below = f"smaller than {least}x{least}"
+            numbers = {"flat": one.flat, "unreadable": one.bad, below: one.small}
             said = " and ".join(f"{len(n)} are {word}" for word, n in numbers.items() if n)
-            first = f"{shown(one.flat[0])}: {FLAT}" if one.flat else shown(one.bad[0])
+            first = (
+                f"{shown(one.flat[0])}: {FLAT}" if one.flat else shown([*one.bad, *one.small][0])
+            )
             raise ValueError(
                 f"{shown(name)}: none of {one.count} images can be used: {said}; first: {first}"
             )

@@ -33,6 +33,21 @@ def xmp_properties(packet: bytes) -> dict[tuple[str, str], list[str]]:
         >>> xmp_properties(packet.encode())
         {('ns', 'Tool'): ['a brush']}
     """
+    return _read(packet)[0]
+
+
+def why_unread(packet: bytes) -> str:
+    """Why a packet is not read to its end; "" where it is.
+
+    Example:
+        >>> why_unread(b"<a/>"), why_unread(b"<!DOCTYPE a []><a/>")
+        ('', 'a document type is declared')
+    """
+    return _read(packet)[1]
+
+
+def _read(packet: bytes) -> tuple[dict[tuple[str, str], list[str]], str]:
+    """Properties of a packet, and why they are not all."""
     found: dict[tuple[str, str], list[str]] = {}
     # Name and text of each element around what is read.
     within: list[tuple[str, list[str]]] = []
@@ -45,12 +60,12 @@ def xmp_properties(packet: bytes) -> dict[tuple[str, str], list[str]]:
             return
         left -= 1
         if left < 0:
-            raise _EnoughError
+            raise _EnoughError(f"more than {MOST_PROPERTIES} properties")
         found.setdefault((space, own), []).append(text.strip()[:MOST_LENGTH])
 
     def begin(name: str, attributes: dict[str, str]) -> None:
         if len(within) >= _DEEPEST:
-            raise _EnoughError
+            raise _EnoughError(f"elements within more than {_DEEPEST} others")
         within.append((name, []))
         for attribute, value in attributes.items():
             keep(_property(within) if attribute == _RESOURCE else attribute, value)
@@ -64,16 +79,20 @@ def xmp_properties(packet: bytes) -> dict[tuple[str, str], list[str]]:
         keep(name, "".join(within.pop()[1]))
 
     def refuse(*_: object) -> None:
-        raise _EnoughError
+        raise _EnoughError("a document type is declared")
 
     parser = expat.ParserCreate(namespace_separator=_SPLIT)
     parser.StartElementHandler, parser.EndElementHandler = begin, end
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text, refuse
+    text_of_it, why = packet[:MOST_LENGTH].strip(b"\0 \t\r\n"), ""
     try:
-        parser.Parse(packet[:MOST_LENGTH].strip(b"\0"), True)
-    except (expat.ExpatError, _EnoughError, ValueError, LookupError):
-        pass  # Damaged, of an unknown coding, or more than is read; what was found counts.
-    return found
+        if text_of_it:
+            parser.Parse(text_of_it, True)
+    except _EnoughError as error:  # What was found counts.
+        why = str(error)
+    except (expat.ExpatError, ValueError, LookupError):
+        why = "it is damaged, or of an unknown coding"
+    return found, f"more than {MOST_LENGTH} bytes" if len(packet) > MOST_LENGTH else why
 
 
 class _EnoughError(Exception):

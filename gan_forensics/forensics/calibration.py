@@ -211,6 +211,11 @@ class Calibration:
         by_size = [one for one in known if size and one.among == size]
         return next(iter([*by_size, *(one for one in known if one.among == "")]), None)
 
+    def outcomes_of(self, tier: str) -> Outcomes | None:
+        """How often each verdict falls on all images of a tier; None where it was not measured."""
+        of = next((one.outcomes for one in self.tiers if one.name == tier), ())
+        return next((one for one in of if one.among == ""), None)
+
     @property
     def as_they_are(self) -> Measured | None:
         """What was measured on images as they are."""

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from gan_forensics.files import parse_json, read_bytes, shown
 from gan_forensics.forensics import credentials_child
 from gan_forensics.forensics.source_types import Says, source_type
 
-State = Literal["trusted", "unknown issuer", "broken", "absent", "not looked for"]
+State = Literal["trusted", "unknown issuer", "broken", "elsewhere", "absent", "not looked for"]
 # Seconds in which the reader must have answered, however busy the machine is.
 MOST_WAITING = 30
 # Actions, ingredients and statements that are kept, and characters of a text.
@@ -36,7 +36,7 @@ _KINDS = {
 _LABEL = b"c2pa"
 _PROVENANCE = ("http://purl.org/dc/terms/", "provenance")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
-_UNTRUSTED = "signingCredential.untrusted"
+_TRUSTED, _UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"
 _CHANGED = "the picture is not the one that was signed: its file was changed afterwards"
 # What c2pa calls that which does not hold (codes of the C2PA specification), in words.
 _FAILURES = {
@@ -63,7 +63,16 @@ _ACTIONS = {
     "c2pa.transcoded": "encoded anew", "c2pa.repackaged": "packed anew",
     "c2pa.published": "published", "c2pa.removed": "removed something",
     "c2pa.redacted": "took out statements", "c2pa.watermarked": "added a watermark",
+    "c2pa.addedText": "added text", "c2pa.adjustedColor": "changed colours",
+    "c2pa.deleted": "took out something", "c2pa.edited.metadata": "edited what the file says",
+    "c2pa.enhanced": "enhanced",
 }  # fmt: skip
+# Those that change what is to be seen.
+_CHANGES = frozenset({
+    "c2pa.placed", "c2pa.edited", "c2pa.cropped", "c2pa.filtered", "c2pa.color_adjustments",
+    "c2pa.drawing", "c2pa.removed", "c2pa.addedText", "c2pa.adjustedColor", "c2pa.deleted",
+    "c2pa.enhanced",
+})  # fmt: skip
 _RELATIONSHIPS = {
     "parentOf": "an earlier version of the picture", "componentOf": "a part of the picture",
     "inputTo": "given to the tool that made the picture",
@@ -92,22 +101,36 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where an ingredient, or what it was made from, comes from, or what was done to it.
+
+    Attributes:
+        words: for it.
+        says: what that comes to for the picture that the ingredient went into.
+        broken: whether the credentials that state it were broken.
+    """
+
+    words: str
+    says: Says
+    broken: bool = False
+
+
+@dataclass(frozen=True)
 class Ingredient:
     """A picture that went into another one.
 
     Attributes:
         title: of it.
         relationship: what it was to the other, in words.
-        state: what was found of its credentials when it went in.
-        sources: where it comes from, in words, as its credentials state.
-        says: what that comes to for the picture that it went into.
+        state: what was found of its credentials when it went in, and whether their issuer is
+            trusted.
+        origins: what its credentials and those of what it was made from state.
     """
 
     title: str
     relationship: str
     state: str
-    sources: tuple[str, ...] = ()
-    says: tuple[Says, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,7 +188,7 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
     if kind is None:
         return Credentials("not looked for", "files of this format are not looked into")
     if _LABEL not in content:
-        return Credentials("absent", remote=remote)
+        return _none(remote)
     if find_spec("c2pa") is None:
         return Credentials(
             "not looked for",
@@ -178,7 +201,7 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
         return Credentials("not looked for", shown(reason), remote=remote)
     if error := said.get("error"):
         if re.match(r"ManifestNotFound|Remote|Other: C2PA provenance not found", error):
-            return Credentials("absent", remote=remote)
+            return _none(remote)
         return Credentials("broken", f"they cannot be read: {shown(error)}", remote=remote)
     try:
         return _credentials(parse_json(said["report"], "content credentials"), remote)
@@ -215,6 +238,11 @@ def _is_certificate(block: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return data[:2] == b"\x30\x82" and len(data) == 4 + int.from_bytes(data[2:4])
+
+
+def _none(remote: str) -> Credentials:
+    """Of a file that holds none; what is elsewhere is not fetched."""
+    return Credentials("elsewhere" if remote else "absent", remote=remote)
 
 
 def _remote(found: Embedded) -> str:
@@ -263,7 +291,7 @@ def _credentials(report: dict[str, Any], remote: str) -> Credentials:
         title=_text(active.get("title")),
         actions=tuple(_actions(statements)),
         ingredients=tuple(
-            _ingredient(each, manifests) for each in _listed(active.get("ingredients"))
+            _ingredient(each, manifests, deltas) for each in _listed(active.get("ingredients"))
         ),
         statements=tuple(dict.fromkeys(_text(each.get("label")) for each in statements)),
         remote=remote,
@@ -285,6 +313,17 @@ def _failed(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _labels(results: list[dict[str, Any]], kind: str, code: str) -> set[str]:
+    """The labels of manifests of which some results say something."""
+    places = [
+        re.search("/c2pa/([^/]+)/", _text(each.get("url")))
+        for result in results
+        for each in _listed(result.get(kind))
+        if each.get("code") == code
+    ]
+    return {place[1] for place in places if place}
+
+
 def _generator(manifest: dict[str, Any]) -> str:
     infos = _listed(manifest.get("claim_generator_info"))
     names = [f"{_text(each.get('name'))} {_text(each.get('version'))}".strip() for each in infos]
@@ -303,7 +342,7 @@ def _actions(statements: list[dict[str, Any]]) -> list[Action]:
                     Action(
                         _ACTIONS.get(code, code),
                         kind.words if kind else "",
-                        kind.says if kind else "",
+                        _of_action(code, kind.says if kind else ""),
                         _text(agent.get("name") if isinstance(agent, dict) else agent),
                         _text(each.get("when")),
                         _text(each.get("description")),
@@ -312,31 +351,71 @@ def _actions(statements: list[dict[str, Any]]) -> list[Action]:
     return found[:MOST_KEPT]
 
 
-def _ingredient(each: dict[str, Any], manifests: dict[str, Any]) -> Ingredient:
-    own = manifests.get(each.get("active_manifest") or "")
-    relationship = _text(each.get("relationship"))
-    state, sources, says = "it had none", [], []
-    if own is not None:
-        results = (each.get("validation_results") or {}).get("activeManifest") or {}
-        failed = _failed([results])
-        state = f"broken: {'; '.join(failed)}" if failed else "intact"
-        for action in _actions(_listed(own.get("assertions"))):
-            if action.source:
-                sources.append(action.source)
-                says.append(_of_ingredient(action.says, relationship))
+def _of_action(code: str, says: Says | Literal[""]) -> Says | Literal[""]:
+    """What an action comes to, that works with or makes something of an origin."""
+    return "changed" if code in _CHANGES and says not in ("generated", "edited") else says
+
+
+def _ingredient(
+    each: dict[str, Any], manifests: dict[str, Any], deltas: list[dict[str, Any]]
+) -> Ingredient:
+    label, relationship = _text(each.get("active_manifest")), _text(each.get("relationship"))
+    state = "it had none"
+    if (own := manifests.get(label)) is not None:
+        signature = own.get("signature_info") or {}
+        signer = _text(signature.get("issuer")) or _text(signature.get("common_name"))
+        # What was found when it went in, and what is found otherwise now.
+        trusted = _labels([_results(each), *deltas], "success", _TRUSTED)
+        trusted -= _labels(deltas, "failure", _UNTRUSTED)
+        worth = "which is trusted" if label in trusted else "for which nobody vouches"
+        state = f"intact, of {signer or 'somebody without a name'}, {worth}"
+        if failed := _failed_of(each):
+            state = f"broken: {'; '.join(failed)}"
     return Ingredient(
         _text(each.get("title")),
         _RELATIONSHIPS.get(relationship, relationship),
         state,
-        tuple(dict.fromkeys(sources)),
-        tuple(dict.fromkeys(says)),
+        tuple(dict.fromkeys(_origins(each, manifests, set()))),
     )
 
 
-def _of_ingredient(says: str, relationship: str) -> Says:
+def _results(ingredient: dict[str, Any]) -> dict[str, Any]:
+    return (ingredient.get("validation_results") or {}).get("activeManifest") or {}
+
+
+def _failed_of(ingredient: dict[str, Any]) -> list[str]:
+    """What did not hold of an ingredient when it went in, in newer and older credentials."""
+    older = [
+        each
+        for each in _listed(ingredient.get("validation_status"))
+        if _text(each.get("code")) in _FAILURES
+    ]
+    return _failed([_results(ingredient), {"failure": older}])
+
+
+def _origins(
+    ingredient: dict[str, Any], manifests: dict[str, Any], seen: set[str], broken: bool = False
+) -> list[Origin]:
+    """What an ingredient and all that it was made from come to for what was made of it."""
+    label, relationship = _text(ingredient.get("active_manifest")), ingredient.get("relationship")
+    own = manifests.get(label)
+    if own is None or label in seen or len(seen) == MOST_KEPT:
+        return []
+    seen.add(label)
+    broken = broken or bool(_failed_of(ingredient))
+    found = []
+    for each in _listed(own.get("ingredients")):
+        found += _origins(each, manifests, seen, broken)
+    for action in _actions(_listed(own.get("assertions"))):
+        if action.says:
+            found.append(Origin(action.source or action.words, action.says, broken))
+    return [replace(each, says=_of_ingredient(each.says, _text(relationship))) for each in found]
+
+
+def _of_ingredient(says: Says, relationship: str) -> Says:
     """What the origin of an ingredient comes to for the picture that it went into."""
-    if relationship == "parentOf" and says in ("generated", "edited", "camera"):
-        return says  # pyright: ignore[reportReturnType]
+    if relationship == "parentOf" and says != "other":
+        return says
     part_of = relationship == "componentOf" and says in ("generated", "edited")
     return "edited" if part_of else "other"
 

@@ -1,4 +1,4 @@
-"""What the Exif data of an image file say, apart by whether they tell of people and places.
+"""What the Exif data of an image file say, apart by whether they may tell of people and places.
 
 Cameras write them, and so can anybody: they are what the file says, not what was found out.
 """
@@ -22,18 +22,22 @@ _TURNED = {
 }  # fmt: skip
 # Names as the Exif standard has them. Those of texts:
 _MAIN = {
-    270: "ImageDescription", 271: "Make", 272: "Model", 305: "Software", 306: "DateTime",
-    40091: "XPTitle", 40092: "XPComment", 40094: "XPKeywords", 40095: "XPSubject",
-    11: "ProcessingSoftware",
+    271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 11: "ProcessingSoftware",
 }  # fmt: skip
 _EXIF = {
     36867: "DateTimeOriginal", 36868: "DateTimeDigitized", 36880: "OffsetTime",
-    36881: "OffsetTimeOriginal", 37510: "UserComment", 42035: "LensMake", 42036: "LensModel",
-    42038: "ImageTitle", 42041: "CameraFirmware", 42042: "RAWDevelopingSoftware",
-    42043: "ImageEditingSoftware", 42044: "MetadataEditingSoftware",
+    36881: "OffsetTimeOriginal", 42035: "LensMake", 42036: "LensModel", 42041: "CameraFirmware",
+    42042: "RAWDevelopingSoftware", 42043: "ImageEditingSoftware",
+    42044: "MetadataEditingSoftware",
 }  # fmt: skip
-_PRIVATE_MAIN = {315: "Artist", 316: "HostComputer", 33432: "Copyright", 40093: "XPAuthor"}
+# Names of people and devices, and texts that may hold anything.
+_PRIVATE_MAIN = {
+    315: "Artist", 316: "HostComputer", 33432: "Copyright", 40093: "XPAuthor",
+    270: "ImageDescription", 40091: "XPTitle", 40092: "XPComment", 40094: "XPKeywords",
+    40095: "XPSubject",
+}  # fmt: skip
 _PRIVATE_EXIF = {
+    37510: "UserComment", 42038: "ImageTitle",
     42016: "ImageUniqueID", 42032: "CameraOwnerName", 42033: "BodySerialNumber",
     42037: "LensSerialNumber", 42039: "Photographer", 42040: "ImageEditor",
 }  # fmt: skip
@@ -44,7 +48,7 @@ class ExifFacts(NamedTuple):
 
     Attributes:
         public: texts, whole numbers and numbers.
-        private: places, serial numbers and names of people, as texts.
+        private: places, serial numbers, names of people, and texts that may hold anything.
     """
 
     public: dict[str, str | float]

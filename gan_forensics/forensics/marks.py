@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from gan_forensics.data.embedded import Embedded, Text
 from gan_forensics.data.iptc import iptc_values
 from gan_forensics.data.tiff_tags import tag_values
-from gan_forensics.data.xmp import xmp_properties
+from gan_forensics.data.xmp import why_unread, xmp_properties
 from gan_forensics.files import parse_json
 from gan_forensics.forensics.exif_facts import exif_text
 from gan_forensics.forensics.source_types import Says, source_type
@@ -114,6 +114,20 @@ def marks_of(found: Embedded) -> Marks:
     silent = [mark for mark in marks if mark.says == "nothing"]
     kept = [mark for mark in marks if mark.says != "nothing"][:MOST_MARKS] + silent[:MOST_MARKS]
     return Marks(tuple(dict.fromkeys(kept)), _private(xmp, iptc, found.texts))
+
+
+def unread_of(found: Embedded) -> tuple[str, ...]:
+    """What of that which a file carries is not read to its end, and why.
+
+    Example:
+        >>> unread_of(Embedded(xmp=b"<!DOCTYPE a []><a/>"))
+        ('XMP (a document type is declared)',)
+    """
+    why = why_unread(found.xmp)
+    parts = [f"XMP ({why})"] if why else []
+    if found.cut:
+        parts.append("texts (more, or longer, than are read)")
+    return tuple(parts)
 
 
 def _mark(what: str, where: str, says: Says | Literal["nothing"], text: str) -> Mark:

@@ -227,6 +227,11 @@ def why_none(
         return "rates were measured without --carriers, which makes more verdicts unsure"
     if any(tier.outcomes for tier in (calibration.tiers if calibration else ())):
         return ""
+    if calibration is not None and calibration.alarms:
+        return (
+            "how many generated images it finds was not measured when it was recalibrated: that "
+            "takes generated images too (--fake --refit)"
+        )
     if facts.get("recalibrated"):
         return (
             "the rates of its verdicts were not measured again when it was recalibrated, which "

@@ -38,6 +38,7 @@ from gan_forensics.forensics.evidence import CARRIER_OF, costs_of, separation_of
 from gan_forensics.forensics.format_audit import seen
 from gan_forensics.forensics.likelihood_ratios import cllr
 from gan_forensics.forensics.tiles import tile_threshold
+from gan_forensics.forensics.verdicts import GENERATED, basis_of, verdict_rates
 
 if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
@@ -89,7 +90,8 @@ class Recalibrated(NamedTuple):
         detector: as it is now.
         changes: in each tier that it takes.
         set_anew: whether the photographs set its threshold; else it moved by the offset.
-        above: how many of the photographs, as they are, the old threshold called generated.
+        above: how many of the photographs, as they are, lay above the old threshold.
+        called: how many of them the old detector, by threshold and LR, called generated.
 
     Example:
         >>> recalibrated(detector, new).changes[0].saved  # doctest: +SKIP
@@ -100,6 +102,26 @@ class Recalibrated(NamedTuple):
     changes: list[Change]
     set_anew: bool
     above: Rate
+    called: Rate
+
+    def better_than(self, old: "Detector") -> bool:
+        """Whether it is worth taking in the place of the detector that it was made of.
+
+        It is where its likelihood ratios are better, where these are not compared (without any, or
+        of whole photographs before and of tiles now), and where the old one called more of the
+        photographs generated than it aims at, and the new one calls fewer.
+        """
+        compared = self.changes and (old.tiles is not None or self.detector.tiles is None)
+        return bool(not compared or self.saved or self.fewer)
+
+    @property
+    def fewer(self) -> bool:
+        """Whether the old detector called too many of the photographs generated, and it fewer."""
+        assert self.detector.calibration is not None
+        target = self.detector.calibration.target
+        known = self.detector.calibration.false_alarms_of("clean")
+        now = known.rate.rate if known and known.own else target if self.set_anew else 1.0
+        return self.called.low > target and now < self.called.rate
 
     @property
     def saved(self) -> list[str]:
@@ -202,8 +224,10 @@ def recalibrated(
         **_of_tiles(detector, new, calibration.target),
     )
     clean = real["clean"]
-    above = measured_rate(clean.scores > detector.threshold, clean.groups if new.groups else None)
-    return Recalibrated(made, changes, found is not None, above)
+    groups = clean.groups if new.groups else None
+    above = measured_rate(clean.scores > detector.threshold, groups)
+    called = verdict_rates(basis_of(detector), clean.scores, "clean", groups)[GENERATED]
+    return Recalibrated(made, changes, found is not None, above, called)
 
 
 def _of_tiles(detector: "Detector", new: "NewScores", target: float) -> dict[str, Any]:

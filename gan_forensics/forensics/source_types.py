@@ -5,7 +5,8 @@ Vocabulary: https://cv.iptc.org/newscodes/digitalsourcetype/, retired codes amon
 
 from typing import Literal, NamedTuple
 
-Says = Literal["generated", "edited", "camera", "other"]
+# "edited" is with what generates, "changed" without, as far as it is said.
+Says = Literal["generated", "edited", "camera", "changed", "other"]
 _TYPES: dict[str, tuple[Says, str]] = {
     "trainedAlgorithmicMedia": ("generated", "made by a generative AI model"),
     "algorithmicMedia": ("generated", "made by an algorithm without training data"),
@@ -18,10 +19,10 @@ _TYPES: dict[str, tuple[Says, str]] = {
     "positiveFilm": ("camera", "scanned from a positive on film"),
     "print": ("camera", "scanned from a print"),
     "compositeCapture": ("camera", "put together from several captures of real life"),
-    "humanEdits": ("other", "edited by people with tools that do not generate"),
-    "minorHumanEdits": ("other", "retouched by people"),
-    "algorithmicallyEnhanced": ("other", "changed by an algorithm that does not generate"),
-    "composite": ("other", "put together from several parts"),
+    "humanEdits": ("changed", "edited by people with tools that do not generate"),
+    "minorHumanEdits": ("changed", "retouched by people"),
+    "algorithmicallyEnhanced": ("changed", "changed by an algorithm that does not generate"),
+    "composite": ("changed", "put together from several parts"),
     "digitalCreation": ("other", "made by people with digital tools"),
     "digitalArt": ("other", "made by people with digital tools"),
     "softwareImage": ("other", "made by software"),

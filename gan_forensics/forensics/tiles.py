@@ -24,6 +24,7 @@ from gan_forensics.data import Source
 from gan_forensics.data.flat import flat
 from gan_forensics.forensics import canvases
 from gan_forensics.forensics.calibration import weighted_threshold
+from gan_forensics.forensics.format_audit import read_seen
 from gan_forensics.forensics.likelihood_ratios import group_weights
 from gan_forensics.forensics.neural_parts import file_named
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 # Corners of tiles are multiples of this: of the blocks of JPEG, with halved colours too.
 STEP = 16
-# Of a network that takes any size and was trained on no stated one.
+# Of a network that takes any size, at most: as large as the smallest images that it was fitted on.
 SIDE = 256
 MOST_SIDE, MOST_COUNT = 4096, 256
 # Tiles of a map, at most: more of them are spread evenly with gaps.
@@ -87,7 +88,9 @@ class Tiling:
 def tiled(detector: "Detector") -> "Detector":
     """A detector that looks at whole photographs by tiles, with neither calibrators nor a measure.
 
-    Its threshold is still that of single squares: `recalibration.recalibrated` sets it.
+    Its tiles have the side of the squares that it was fitted on; of a network that takes any size,
+    of the smallest images, and at most `SIDE`. Its threshold is still that of single squares:
+    `recalibration.recalibrated` sets it.
 
     Args:
         detector: without tiles.
@@ -107,7 +110,8 @@ def tiled(detector: "Detector") -> "Detector":
     """
     if detector.tiles is not None:
         raise ValueError(f"{detector.name} looks at tiles already ({detector.tiles.words})")
-    made = Tiling(fixed_side(detector) or SIDE)
+    known = read_seen(detector.facts.get("seen"))
+    made = Tiling(fixed_side(detector) or (min(SIDE, known.shorter[0]) if known else SIDE))
     return replace(detector, tiles=made, calibrators={})
 
 

@@ -66,8 +66,8 @@ class Finding:
     Attributes:
         stage: its name, which is that of its template too.
         facts: JSON-able; the same for the same file and tools.
-        private: JSON-able: places, serial numbers and names of people, which reports leave out
-            unless they are asked for.
+        private: JSON-able: places, serial numbers, names of people, and texts that may hold
+            anything, which reports leave out unless they are asked for.
         pictures: uint8 [h, w, 3 or 4], by name.
     """
 

@@ -4,6 +4,7 @@ Everything is in memory, within limits; where they are reached the oldest image 
 said.
 """
 
+import contextlib
 import itertools
 import queue
 import threading
@@ -13,11 +14,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gan_forensics.data.budget import MOST_BYTES
 from gan_forensics.files import shown
 from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Opened, Tools
-from gan_forensics.inspector.inspection import Inspection, opened, received, work_off
+from gan_forensics.inspector.inspection import (
+    LAST_WORD,
+    Inspection,
+    encoded,
+    opened,
+    received,
+    work_off,
+)
+from gan_forensics.inspector.opening import open_bytes
 from gan_forensics.inspector.stages import FIRST, LATER
 
 # Images of a session, bytes of them and of their pictures, images that wait, and lines.
@@ -26,6 +37,8 @@ MOST_IMAGES, MOST_CONTENT, MOST_WAITING, MOST_NOTICES = 200, 2**30, 16, 20
 MOST_IDLE = 2**28
 # What is waited for at the page comes first.
 _REGION, _FIRST, _LATER = range(3)
+# Height and width of what is looked at before the first image: as many tiles as any has.
+_WARMED = (1024, 1536)
 
 
 def _is_large(file: Opened) -> bool:
@@ -121,8 +134,10 @@ class Jobs:
         self._thread = threading.Thread(target=self._run, name="inspector", daemon=True)
 
     def start(self) -> None:
-        """Begin to look at images."""
+        """Begin to look at images; what the first of them would wait for is compiled before."""
         self._thread.start()
+        if self.tools.detectors:
+            self._put(_REGION, self._warm_up)
 
     def stop(self) -> None:
         """End once the stage that is worked on is done, which is waited for, but not for long."""
@@ -241,6 +256,14 @@ class Jobs:
             if self._queue.empty() and last and _is_large(last[1]):
                 self._open = None
 
+    def _warm_up(self) -> None:
+        """Look at noise as at the first image; what is found is forgotten."""
+        noise = np.random.default_rng(0).integers(0, 256, (*_WARMED, 3), np.uint8)
+        file = open_bytes(encoded(noise), "noise")
+        for stage in FIRST.values():
+            with contextlib.suppress(Exception):  # which the image will hear of
+                stage(file, self.tools)
+
     def _look_first(self, number: int) -> None:
         if held := self.get(number):
             self._work_off(held, FIRST)
@@ -256,7 +279,9 @@ class Jobs:
         for name in work_off(held.inspection, file, self.tools, stages):
             with self._lock:
                 held.worked += 1
-                self._changed(held, "summary", "look", name)
+                # What has the last word is told where the first was, too.
+                told = LAST_WORD[1:] if name == LAST_WORD[0] else ()
+                self._changed(held, "summary", "look", name, *told)
                 self._make_room()
 
     def _opened(self, held: Held) -> Opened:

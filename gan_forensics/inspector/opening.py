@@ -1,5 +1,6 @@
 """Files as they are received: opened once, by the one decoder, and never with an exception."""
 
+import struct
 from threading import Lock
 
 import numpy as np
@@ -17,6 +18,11 @@ from gan_forensics.runtime.free_memory import free_memory
 # scans, all coefficients of libjpeg.
 _BYTES_A_PIXEL = 13
 _LARGE = Lock()
+# Parts of PNG that tell how it is shown, and how many a browser's have at most.
+_MOST_PARTS = 100_000
+_SHOWN = frozenset(
+    b"IHDR PLTE tRNS IDAT IEND sRGB gAMA cHRM iCCP cICP pHYs sBIT bKGD mDCV cLLI".split()
+)
 
 
 def open_bytes(content: bytes, name: str, *, pasted: bool = False) -> Opened:
@@ -46,6 +52,33 @@ def open_bytes(content: bytes, name: str, *, pasted: bool = False) -> Opened:
         refusal = str(error).removeprefix(f"{called}: ")
         return Opened(name, content, pasted, header or _header(content, called), None, refusal)
     return Opened(name, content, pasted, header, pixels, note=_note(header, seen))
+
+
+def encoded_anew(content: bytes, name: str) -> bool:
+    """Whether what was pasted is a picture that a browser encoded, rather than a file.
+
+    Browsers call such a picture image.png, and write nothing into it but how it is shown. A file
+    that was copied is pasted as it is.
+
+    Args:
+        content: what was pasted.
+        name: what the browser calls it.
+
+    Example:
+        >>> encoded_anew(b"\\x89PNG\\r\\n\\x1a\\n", "cat.png")
+        False
+    """
+    if name != "image.png" or image_format(content[:HEADER]) != "PNG":
+        return False
+    at = 8
+    for _ in range(_MOST_PARTS):
+        if at + 8 > len(content):
+            return True
+        size, kind = struct.unpack_from(">L4s", content, at)
+        if kind not in _SHOWN:
+            return False
+        at += 12 + size
+    return False
 
 
 def _decoded(content: bytes, called: str, header: Header | None) -> tuple[Header, np.ndarray]:

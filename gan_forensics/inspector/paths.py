@@ -15,12 +15,15 @@ from gan_forensics.files import check_file_in, read_bytes, shown
 Named = tuple[str, Callable[[], bytes]]
 
 
-def given(path: Path | str, told: Callable[[str], None]) -> list[Named]:
+def given(
+    path: Path | str, told: Callable[[str], None], *, follow_links: bool = False
+) -> list[Named]:
     """The images that a path names, by the listing that all commands have; nothing is read yet.
 
     Args:
         path: of a file, of a folder, or of a CSV whose first column is `path`, relative to it.
         told: is told what is left out, and how a CSV was read.
+        follow_links: whether links that leave a folder are followed.
 
     Returns:
         Of each image its name, relative to the folder or the CSV, and what reads its bytes: OSError
@@ -37,7 +40,7 @@ def given(path: Path | str, told: Callable[[str], None]) -> list[Named]:
     """
     path = Path(path)
     if path.is_dir():
-        images, left_out = list_images(path)
+        images, left_out = list_images(path, follow_links=follow_links)
         if left_out:
             told(f"{shown(path)}: {summary(left_out, len(images))}")
         if not images:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from gan_forensics import __version__
 from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Finding
-from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word
+from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word, verdicts
 from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.html import page_environment
 
@@ -21,7 +21,15 @@ from gan_forensics.report.html import page_environment
 Picture = Callable[[str], str]
 
 
-def fragment(finding: Finding, *, picture: Picture, served: bool, id: str, private: bool) -> Markup:
+def fragment(
+    finding: Finding,
+    *,
+    picture: Picture,
+    served: bool,
+    id: str,
+    private: bool,
+    final: Finding | None = None,
+) -> Markup:
     """The section of a page that shows a finding, by the template of its stage.
 
     Args:
@@ -30,6 +38,7 @@ def fragment(finding: Finding, *, picture: Picture, served: bool, id: str, priva
         served: whether the page is the live one, whose server answers.
         id: with which the ids of elements begin; no other finding's on the page does.
         private: whether places, serial numbers and names of people are shown.
+        final: what has the last word on it, as soon as that is known.
     """
     return rendered(
         f"{finding.stage}.html",
@@ -38,6 +47,7 @@ def fragment(finding: Finding, *, picture: Picture, served: bool, id: str, priva
         picture=picture,
         served=served,
         id=id,
+        final=final.facts if final else {},
     )
 
 
@@ -49,15 +59,19 @@ def section(inspection: Inspection, stage: str, *, served: bool, private: bool) 
 
     def picture(name: str) -> str:
         if served:
-            return f"images/{inspection.number}/{stage}/{name}.png"
+            return f"images/{inspection.number}/{stage}/{name}.webp"
         return data_url(inspection.pictures[stage][name])
 
     id = f"image-{inspection.number}-{stage}"
     error = inspection.errors.get(stage)
     finding = inspection.findings.get(stage)
+    last, *first = LAST_WORD
+    final = inspection.findings.get(last) if stage in first else None
     if finding is not None:
         try:
-            return fragment(finding, picture=picture, served=served, id=id, private=private)
+            return fragment(
+                finding, picture=picture, served=served, id=id, private=private, final=final
+            )
         # The other stages are shown all the same.
         except Exception as failed:
             error = f"{stage}: what was found cannot be shown ({failure_of('page', failed).text})"
@@ -91,15 +105,13 @@ def article(
 
 def summary(inspection: Inspection, *, served: bool) -> Markup:
     """The line of an image in the list: what it is called and what was found, in a few words."""
-    found = next((inspection.findings[s] for s in LAST_WORD if s in inspection.findings), None)
-    rows = found.facts.get("detectors", []) if found else []
-    verdicts = {row["verdict"] for row in rows if "verdict" in row}
+    words = verdicts(inspection)
     return rendered(
         "summary.html",
         image=inspection,
         preview=_preview(inspection, served),
         verdict=in_a_word(inspection, *LAST_WORD),
-        kind=verdicts.pop() if len(verdicts) == 1 else "none",
+        kind=words.pop() if len(words) == 1 else "none",
         provenance=in_a_word(inspection, "provenance"),
     )
 
@@ -117,20 +129,20 @@ def look(inspection: Inspection, *, served: bool, regions: bool) -> Markup:
 
 def _preview(inspection: Inspection, served: bool) -> str:
     """The address of the picture to look at; empty where there is none."""
-    png = inspection.pictures.get("file", {}).get("preview")
-    if png is None:
+    picture = inspection.pictures.get("file", {}).get("preview")
+    if picture is None:
         return ""
-    return f"images/{inspection.number}/file/preview.png" if served else data_url(png)
+    return f"images/{inspection.number}/file/preview.webp" if served else data_url(picture)
 
 
-def data_url(png: bytes) -> Markup:
+def data_url(picture: bytes) -> Markup:
     """The address by which a page holds a picture itself; as markup it is not cut, as texts are.
 
     Example:
         >>> str(data_url(b"abc"))
-        'data:image/png;base64,YWJj'
+        'data:image/webp;base64,YWJj'
     """
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+    return Markup(f"data:image/webp;base64,{base64.b64encode(picture).decode()}")
 
 
 def rendered(template: str, **values: Any) -> Markup:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from gan_forensics.files import file_stem, write_text
 from gan_forensics.inspector.findings import Tools
-from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word
+from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word, verdicts
 from gan_forensics.inspector.rendering import article, rendered
 from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.provenance import provenance
@@ -128,6 +128,7 @@ class Line(NamedTuple):
         verdict: what detectors say, in words.
         provenance: what the file says, in words.
         refusal: why no verdict is possible; "" where one is.
+        judged: whether a detector gave one.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Line(NamedTuple):
     verdict: str
     provenance: str
     refusal: str
+    judged: bool
 
     @property
     def address(self) -> str:
@@ -169,6 +171,7 @@ def write_reports(
             Line(
                 one.name, f"{stem}.html",
                 in_a_word(one, *LAST_WORD), in_a_word(one, "provenance"), one.refusal,
+                bool(verdicts(one)),
             )
         )  # fmt: skip
     page = rendered(

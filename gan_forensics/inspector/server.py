@@ -26,6 +26,7 @@ from gan_forensics.forensics.failures import failure_of
 from gan_forensics.inspector.findings import Tools
 from gan_forensics.inspector.gate import Gate
 from gan_forensics.inspector.jobs import Held, Jobs, Limits
+from gan_forensics.inspector.opening import encoded_anew
 from gan_forensics.inspector.paths import Named, given
 from gan_forensics.inspector.rendering import article, look, policy, rendered, section, summary
 from gan_forensics.inspector.report import report_html, report_json
@@ -45,6 +46,7 @@ def application(
     port: int,
     limits: Limits = Limits(),  # noqa: B008
     named: Sequence[Named] = (),
+    follow_links: bool = False,
 ) -> Gate:
     """The page as an application of ASGI.
 
@@ -54,8 +56,9 @@ def application(
         port: at which it is served.
         limits: of what the session holds.
         named: images that are opened from the start.
+        follow_links: whether links that leave a folder are followed.
     """
-    page = _Page(Jobs(tools, limits), named)
+    page = _Page(Jobs(tools, limits), named, follow_links)
     routes = [
         Route("/", page.start),
         Route("/state", page.state),
@@ -64,7 +67,7 @@ def application(
         Route("/paths", page.open, methods=["POST"]),
         Route("/images/{number:int}", page.remove, methods=["DELETE"]),
         Route("/images/{number:int}/region", page.region, methods=["POST"]),
-        Route("/images/{number:int}/{stage}/{name}.png", page.picture),
+        Route("/images/{number:int}/{stage}/{name}.webp", page.picture),
         Route("/images/{number:int}/report.{kind}", page.report),
         Route("/report.{kind}", page.report),
     ]
@@ -75,19 +78,21 @@ def application(
     return Gate(app, token=token, port=port, policy=rules)
 
 
-def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[Path] = ()) -> None:
-    """Serve the page until it is interrupted.
+def serve(
+    tools: Tools, *, port: int = 0, paths: Sequence[Path] = (), follow_links: bool = False
+) -> None:
+    """Serve the page until it is interrupted, and open it in the user's browser.
 
     Args:
         tools: what images are looked at with.
         port: of this machine; 0 takes a free one.
-        browser: whether the page is opened in the user's browser.
         paths: of images, folders and CSVs that are opened from the start.
+        follow_links: whether links that leave a folder are followed.
 
     Raises:
         OSError, ValueError: when a path names no images, or the port is taken.
     """
-    named = [one for path in paths for one in given(path, say)]
+    named = [one for path in paths for one in given(path, say, follow_links=follow_links)]
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
@@ -99,9 +104,9 @@ def serve(tools: Tools, *, port: int = 0, browser: bool = True, paths: Sequence[
         token = secrets.token_urlsafe(24)
         address = f"http://127.0.0.1:{port}/?token={token}"
         tell(f"The inspector is at {address} (once; Ctrl+C ends it)")
-        if browser:
-            webbrowser.open(address)
-        app = application(tools, token=token, port=port, named=named)
+        # Browsers of terminals come back when they are left.
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+        app = application(tools, token=token, port=port, named=named, follow_links=follow_links)
         with contextlib.suppress(KeyboardInterrupt):  # Nothing else ends it.
             running(app).run(sockets=[listening])
 
@@ -128,8 +133,8 @@ def running(app: Gate) -> uvicorn.Server:
 class _Page:
     """The answers of the page's server."""
 
-    def __init__(self, jobs: Jobs, named: Sequence[Named]):
-        self.jobs, self.named = jobs, named
+    def __init__(self, jobs: Jobs, named: Sequence[Named], follow_links: bool):
+        self.jobs, self.named, self.follow_links = jobs, named, follow_links
         self.stopping = threading.Event()
         self.listed = 0
         self.receiving = asyncio.Lock()
@@ -200,7 +205,7 @@ class _Page:
             most = self.jobs.limits.file
             return _problem(413, f"larger than the {most:,} bytes that a file may have here")
         name = unquote(request.headers.get("x-name", ""), errors="replace")[:MOST_NAME]
-        pasted = request.headers.get("x-pasted") == "1"
+        pasted = request.headers.get("x-pasted") == "1" and encoded_anew(content, name)
         number = await run_in_threadpool(
             self.jobs.receive, content, name or "unnamed", pasted=pasted
         )
@@ -209,12 +214,14 @@ class _Page:
     async def open(self, request: Request) -> Response:
         """Open what a path of this machine names."""
         body = await _body(request, MOST_WORDS)
-        path = (body or b"").decode("utf-8", "replace").strip()
+        path = _path(body or b"")
         if not path:
             return _problem(400, "name a folder, a file or a CSV of this machine")
         try:
             named = await run_in_threadpool(
-                lambda: given(Path(path).expanduser(), self.jobs.notice)
+                lambda: given(
+                    Path(path).expanduser(), self.jobs.notice, follow_links=self.follow_links
+                )
             )
         except OSError as error:
             return _problem(400, in_words(error))
@@ -287,8 +294,12 @@ class _Page:
         """A picture of a finding."""
         held = self.jobs.get(request.path_params["number"])
         made = held.inspection.pictures.get(request.path_params["stage"], {}) if held else {}
-        png = made.get(request.path_params["name"])
-        return Response(png, media_type="image/png") if png else _problem(404, "no such picture")
+        content = made.get(request.path_params["name"])
+        return (
+            Response(content, media_type="image/webp")
+            if content
+            else _problem(404, "no such picture")
+        )
 
     def report(self, request: Request) -> Response:
         """The report of an image, or of all, to be saved."""
@@ -303,6 +314,14 @@ class _Page:
         file = f"inspection{'' if number is None else f'-{number}'}.{kind}"
         saved = {"Content-Disposition": f'attachment; filename="{file}"'}
         return Response(text, media_type=media, headers=saved)
+
+
+def _path(body: bytes) -> str:
+    """A path as it was typed, or as desktops copy it: in quotes, or as an address of a file."""
+    path = body.decode("utf-8", "replace").strip()
+    if path[:1] in ('"', "'") and path[-1:] == path[:1]:
+        path = path[1:-1]
+    return unquote(path[7:]) if path.startswith("file:///") else path
 
 
 def _region(error: str = "", facts: Any = None) -> str:

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from gan_forensics.forensics.detectors import Detector
     from gan_forensics.forensics.verdicts import Verdict
 
-# A detector without tiles takes too long for a first verdict on more pixels.
+# A detector that takes whole images takes too long for a first verdict on more pixels.
 AT_ONCE = 1_500_000
 NONE = "no verdict: no detector that knows such images"
+NONE_GIVEN = f"{NONE} (no detector was given)"
 _DIGITS = 4
 
 
@@ -47,12 +48,12 @@ def verdict(opened: Opened, tools: Tools) -> Finding | None:
     if opened.pixels is None or opened.header is None:
         return None
     rows = [
-        _following(name, detector)
+        _following(name, detector, opened)
         if _takes_long(detector, opened)
         else _row(name, detector, opened, carriers=False)
         for name, detector in tools.detectors
     ]
-    return Finding("verdict", _facts(rows))
+    return Finding("verdict", {**_facts(rows), "final": False})
 
 
 def carriers(opened: Opened, tools: Tools) -> Finding | None:
@@ -62,7 +63,7 @@ def carriers(opened: Opened, tools: Tools) -> Finding | None:
     rows = [_row(name, detector, opened, carriers=True) for name, detector in tools.detectors]
     if all(row["error"] for row in rows):
         return None
-    return Finding("carriers", _facts(rows))
+    return Finding("carriers", {**_facts(rows), "final": True})
 
 
 def tiles(opened: Opened, tools: Tools) -> Finding | None:
@@ -134,9 +135,12 @@ def _region_of(detector: "Detector", pixels: np.ndarray, box: tuple[int, int, in
     top, left, height, width = box
     grown = ""
     if min(height, width) < side:
-        grown = f"; the region is smaller than a tile, and was enlarged to {side} pixels"
         top, height = _at_least(top, height, side, high)
         left, width = _at_least(left, width, side, wide)
+        grown = (
+            f"; the region is smaller than a tile, and {width} × {height} pixels around it were "
+            "judged instead"
+        )
     part = pixels[top : top + height, left : left + width]
     scores = tile_scores(replace(detector, tiles=tiling), part, places(height, width, tiling))
     known = scores[~np.isnan(scores)]
@@ -167,11 +171,31 @@ def _tile_threshold(detector: "Detector") -> float:
 
 def _takes_long(detector: "Detector", opened: Opened) -> bool:
     assert opened.pixels is not None
-    return detector.tiles is None and opened.pixels.shape[0] * opened.pixels.shape[1] > AT_ONCE
+    height, width = opened.pixels.shape[:2]
+    some = detector.tiles is not None or detector.preprocessing.crop is not None
+    return not some and height * width > AT_ONCE
 
 
-def _following(name: str, detector: "Detector") -> dict[str, Any]:
+def _looks_at(detector: "Detector", pixels: np.ndarray) -> str:
+    """What a detector sees of an image, and how much of it that is."""
+    height, width = pixels.shape[:2]
+    if detector.tiles is not None:
+        if min(height, width) < detector.tiles.side:
+            return f"{detector.tiles.words} pixels"
+        squares, side = len(places(height, width, detector.tiles)), detector.tiles.side
+        what = f"{squares} tile{'s' * (squares != 1)} of {side}x{side} pixels"
+    elif detector.preprocessing.crop is not None:
+        squares, side = 1, min(detector.preprocessing.crop, height, width)
+        what = detector.preprocessing.words
+    else:
+        return detector.preprocessing.words or "the whole picture"
+    return f"{what}: {100 * squares * side**2 / (height * width):.2g} % of the picture"
+
+
+def _following(name: str, detector: "Detector", opened: Opened) -> dict[str, Any]:
+    assert opened.pixels is not None
     row = {"file": name, **_knows(detector), "late": True}
+    row |= {"looks_at": _looks_at(detector, opened.pixels)}
     return row | {"follows": True, "error": "", "after": []}
 
 
@@ -206,6 +230,7 @@ def _row(name: str, detector: "Detector", opened: Opened, *, carriers: bool) -> 
         "why": said.why,
         "outside": image.outside,
         "seen": scorer.seen is not None,
+        "looks_at": _looks_at(detector, pixels),
         "score": round(image.score, _DIGITS),
         "threshold": round(threshold, _DIGITS),
         "above": image.score > threshold,
@@ -254,7 +279,8 @@ def _false_alarms(detector: "Detector", tier: str, size: str) -> dict[str, Any] 
     rate = known.rate
     return {
         "own": known.own, "among": known.among, "events": rate.events, "n": rate.n,
-        "groups": rate.groups, "rate": round(rate.rate, _DIGITS),
+        "groups": rate.groups, "unsure_apart": bool(detector.calibrators),
+        "rate": round(rate.rate, _DIGITS),
         "low": round(rate.low, _DIGITS), "high": round(rate.high, _DIGITS), "words": rate.words,
     }  # fmt: skip
 
@@ -262,27 +288,35 @@ def _false_alarms(detector: "Detector", tier: str, size: str) -> dict[str, Any] 
 def _knows(detector: "Detector") -> dict[str, Any]:
     """What a detector is, and what it was fitted on, as far as its file tells."""
     facts, calibration = detector.facts, detector.calibration
-    generators = facts.get("generators")
-    sources = [facts.get("real")]
-    records = facts.get("recalibrated")
-    last = records[-1] if isinstance(records, list) and records else None
-    own = last.get("sources") if isinstance(last, Mapping) else None
-    if isinstance(own, Mapping):
-        sources = [next(iter(own.values()), None)]
+    generators, real = facts.get("generators"), facts.get("real")
     return {
         "detector": detector.name,
         "sha256": detector.sha256 or "",
         "tiles": detector.tiles.words if detector.tiles else "",
         "aim": None if calibration is None else calibration.target,
-        "own": isinstance(own, Mapping),
-        "photographs": [str(name) for name in sources if isinstance(name, str)],
+        "photographs": [real] if isinstance(real, str) else [],
         "set_on": calibration.n_calibration if calibration else 0,
         "generators": {
             str(name): int(count)
             for name, count in (generators.items() if isinstance(generators, Mapping) else ())
             if is_number(count)
         },
+        "recalibrated": _recalibrated(detector),
     }
+
+
+def _recalibrated(detector: "Detector") -> dict[str, Any] | None:
+    """What a detector's threshold and likelihood ratios rest on since it was fitted, if on other.
+
+    Of several times the last counts.
+    """
+    records = detector.facts.get("recalibrated")
+    last = records[-1] if isinstance(records, list) and records else None
+    sources = last.get("sources") if isinstance(last, Mapping) else None
+    if not isinstance(last, Mapping) or not isinstance(sources, Mapping):
+        return None
+    photographs, *generated = map(str, sources.values()) if sources else [""]
+    return {"how": str(last.get("how", "")), "photographs": photographs, "generated": generated}
 
 
 def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -293,6 +327,7 @@ def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
     disagree = len(certain) > 1
     if not said:
         summary = f"verdict follows ({len(waiting)} waiting)" if waiting else NONE
+        summary = summary if rows else NONE_GIVEN
     elif len(said) == 1 and not waiting:
         row = next(row for row in rows if "verdict" in row)
         summary = f"{row['verdict']}: {row['why']}" if row["why"] else row["verdict"]

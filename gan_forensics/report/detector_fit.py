@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gan_forensics.data import survey
 from gan_forensics.files import shown
 from gan_forensics.report.blocks import Facts, Picture, Section, Table
-from gan_forensics.report.evidence import CARRIER_WORDS, six_questions
+from gan_forensics.report.evidence import CARRIER_WORDS, measured_lines, six_questions
 from gan_forensics.report.html import write_report
 from gan_forensics.report.plots import Bar, bars_figure
 
@@ -30,6 +30,17 @@ def sentences(detector: "Detector") -> list[str]:
         f"{plain.false_alarms.words}",
         f"Detected: {plain.detected.words}; AUC {plain.auc:.3f}",
     ]
+    if calibration.outcomes_of("clean") is not None:
+        lines += [
+            "Both are of the threshold alone; by threshold and likelihood ratio, " + line
+            for line in measured_lines(calibration)
+        ]
+    if plain.false_alarms.low > calibration.target:
+        lines.append(
+            f"WARNING: more false alarms than the target. {calibration.n_calibration} real images "
+            "set the threshold, and so few keep the target on average, not each time: give more, "
+            "or set it anew on others (`gan-forensics detect recalibrate`)."
+        )
     if not plain.detected.events:
         lines.append(
             "It called no generated image generated (as they are), and will hardly do so: its "

@@ -100,29 +100,60 @@ def wording_scale() -> Table:
     )
 
 
-def own_alarms(calibration: "Calibration | None") -> list[str]:
-    """How often photographs that a detector was recalibrated on are called generated, in lines.
+def measured_lines(calibration: "Calibration | None") -> list[str]:
+    """How often a detector says what of photographs and of generated images, in lines.
 
-    Of all of them as they are, by size class, and by further tiers; none where it was not measured.
+    On the photographs that it was recalibrated on, where that was measured, or else on those of the
+    fit: its verdicts, by threshold and likelihood ratio, where it has both. None where nothing was
+    measured.
 
     Example:
-        >>> own_alarms(None)
+        >>> measured_lines(None)
         []
     """
-    known = calibration.alarms if calibration else ()
-    lines = []
+    if calibration is None:
+        return []
+    if own := _own_alarms(calibration):
+        return own
+    if (of := calibration.outcomes_of("clean")) is not None:
+        return [
+            f"when it was measured, its verdict was generated for {of.false_alarms.words} of real "
+            f"and {of.detected.words} of generated images, and unsure for {of.real_unsure.words} "
+            f"and {of.fake_unsure.words}"
+        ]
+    if (plain := calibration.as_they_are) is not None:
+        return [
+            f"when it was measured, scores of {plain.false_alarms.words} of real and "
+            f"{plain.detected.words} of generated images were above its threshold"
+        ]
+    return []
+
+
+def _own_alarms(calibration: "Calibration") -> list[str]:
+    """Of all of the photographs as they are, by size class, and by further tiers."""
+    known, lines = calibration.alarms, []
     for tier in dict.fromkeys(one.tier for one in known):
         of = {one.among: one.called for one in known if one.tier == tier}
+        outcomes = calibration.outcomes_of(tier)
+        unsure = f" and {outcomes.real_unsure.words} unsure" if outcomes else ""
         if tier == "clean":
             lines.append(
                 f"of the {of[''].n} photographs that it was recalibrated on it calls "
-                f"{of[''].words} generated: each half judged by what the other half set"
+                f"{of[''].words} generated{unsure}: each half judged by what the other half set"
             )
             sizes = [f"{of[name].words} of those of {name}" for name in SIZES if name in of]
             if len(sizes) > 1:
-                lines.append(f"by their longer side: {listed(sizes, between='; ')}")
+                lines.append(f"generated, by their longer side: {listed(sizes, between='; ')}")
         else:
-            lines.append(f"of the same photographs after {tier_words(tier)}: {of[''].words}")
+            came = tier_words(tier)
+            lines.append(f"of the same photographs after {came}: {of[''].words} generated{unsure}")
+        if outcomes:
+            what = "the generated images" if tier == "clean" else "the same generated images"
+            after = "" if tier == "clean" else f" after {tier_words(tier)}"
+            lines.append(
+                f"of {what}{after}: {outcomes.detected.words} generated and "
+                f"{outcomes.fake_unsure.words} unsure"
+            )
     return lines
 
 
@@ -141,14 +172,14 @@ def _errors(
     false_alarms: float | None,
 ) -> str:
     other = "" if false_alarms is None else f"{unmeasured(false_alarms)}. {_OWN} only: "
-    own = "".join(f" {line[:1].upper()}{line[1:]}." for line in own_alarms(calibration))
+    verdicts = "".join(f" {line[:1].upper()}{line[1:]}." for line in measured_lines(calibration))
     if plain is None:
-        return f"{other}{own.lstrip()}" if own else "Not measured."
+        return f"{other}{verdicts.lstrip()}" if verdicts else "Not measured."
     when = "recalibrated, each half by the other" if facts.get("recalibrated") else "fitted"
     return (
         f"{other}When it was {when}, on images that nothing was fitted to, as they are: "
-        f"{plain.false_alarms.words} of photographs called generated; {_missed(plain)} of "
-        f"generated images not called so. By the way that an image came: below.{own}"
+        f"{plain.false_alarms.words} of photographs above the threshold; {_missed(plain)} of "
+        f"generated images not. By the way that an image came: below.{verdicts}"
     )
 
 

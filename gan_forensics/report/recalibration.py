@@ -8,7 +8,7 @@ from gan_forensics.files import listed, shown
 from gan_forensics.forensics.calibration import smallest_calibration_set
 from gan_forensics.forensics.recalibration import Change, Recalibrated
 from gan_forensics.report.blocks import Facts, Section, Table
-from gan_forensics.report.evidence import NO_SEPARATION, own_alarms, six_questions, tier_words
+from gan_forensics.report.evidence import NO_SEPARATION, measured_lines, six_questions, tier_words
 from gan_forensics.report.html import write_report
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
             f"threshold: {old.threshold:.4g} before, which {made.above.words} of these photographs "
             f"exceed; {now:.4g} now, {how}"
         )
+        if old.calibrators:
+            lines.append(f"before, by threshold and LR, it called {made.called.words} generated")
     least = 2 * smallest_calibration_set(calibration.target)
-    lines += own_alarms(calibration) or [
+    lines += (measured_lines(calibration) if calibration.alarms else []) or [
         "how often it calls your photographs generated was not measured: each half has to set a "
         f"threshold for {100 * calibration.target:g} % false alarms, which takes {least} of them"
     ]
@@ -53,6 +55,13 @@ def sentences(old: "Detector", made: Recalibrated, *, refit: bool) -> list[str]:
         if made.worse:
             better += f" but worse in {listed(made.worse)}: it is for images of the former alone"
         return [*lines, f"advice: use the new detector; {better}"]
+    if made.fewer:
+        return [
+            *lines,
+            f"advice: use the new detector: the old one called {made.called.rate:.1%} of your "
+            f"photographs generated, and aims at {100 * calibration.target:g} %; the LRs of the "
+            "new one are not better",
+        ]
     apart = "" if refit or not made.set_anew else (
         "; and where its threshold, now of these photographs, contradicts its LRs, which are of "
         "the reference images, verdicts are unsure"

@@ -22,8 +22,7 @@ def in_words(share: Share) -> str:
         >>> in_words(Share("JPEG", 99, 3, 1, 0, 0, None, None, "no rates"))
         'JPEG: 3 of 99 called generated, 1 unsure; no corrected share: no rates'
     """
-    said = f"{share.name}: {share.generated:,} of {share.images:,} called generated"
-    said += f", {share.unsure:,} unsure" if share.unsure else ""
+    said = _counted(share)
     if share.corrected is None:
         return f"{said}; no corrected share: {share.why}"
     if share.covered < share.images:
@@ -35,6 +34,11 @@ def in_words(share: Share) -> str:
     return f"{said}; not covered: {share.why}" if share.why else said
 
 
+def _counted(share: Share) -> str:
+    unsure = f", {share.unsure:,} unsure" if share.unsure else ""
+    return f"{share.name}: {share.generated:,} of {share.images:,} called generated{unsure}"
+
+
 def share_lines(found: Sequence[Share]) -> list[str]:
     """The share of all images in a line, then by container and size class where that tells more.
 
@@ -44,7 +48,12 @@ def share_lines(found: Sequence[Share]) -> list[str]:
         ['all: 3 of 99 called generated, 1 unsure; no corrected share: no rates']
     """
     every, *parts = found
-    return [in_words(every), *(in_words(part) for part in parts if part[1:] != every[1:])]
+    lines = [in_words(every)]
+    for part in parts:
+        if part[1:] != every[1:]:
+            again = part.corrected is None and part.why == every.why
+            lines.append(_counted(part) if again else in_words(part))
+    return lines
 
 
 def shares_section(found: Sequence[Share]) -> Section:

@@ -27,9 +27,18 @@
 
   // ---- Notices ----
   const notices = $("[data-notices]");
-  const notice = (text) => {
+  // Those of an attempt (`of`) go with the next one.
+  const forget = (of) => $$(`[data-of="${of}"]`, notices).forEach((item) => item.remove());
+  const notice = (text, of = "") => {
     const item = document.createElement("li");
+    const close = document.createElement("button");
     item.textContent = text;
+    item.dataset.of = of;
+    close.textContent = "×";
+    close.type = "button";
+    close.dataset.close = "";
+    close.setAttribute("aria-label", "Close this notice");
+    item.append(close);
     notices.append(item);
     while (notices.children.length > 20) notices.firstChild.remove();
   };
@@ -43,6 +52,7 @@
   };
 
   // ---- Images in: dropped, chosen or pasted, sent one after the other ----
+  let awaited = false; // whether the next image that comes is to be shown opened
   const queue = [];
   const sent = [];
   let sending = 0; // or 1
@@ -67,6 +77,7 @@
     }
   };
   const give = (files, pasted = false) => {
+    awaited = true;
     for (const file of files) queue.push({ file, pasted });
     tell();
     send();
@@ -110,8 +121,10 @@
   $("[data-place]").addEventListener("submit", async (event) => {
     event.preventDefault();
     const field = $("input", event.target);
+    forget("path");
+    awaited = true;
     const answer = await ask("paths", { method: "POST", body: field.value });
-    if (!answer.ok) return notice(await reason(answer));
+    if (!answer.ok) return notice(await reason(answer), "path");
     field.value = "";
   });
 
@@ -148,7 +161,13 @@
       const made = document.createRange().createContextualFragment(image.all);
       if (there) there.replaceWith(made);
       else images.append(made);
-      prepare(document.getElementById(`image-${image.number}`));
+      const node = document.getElementById(`image-${image.number}`);
+      prepare(node);
+      if (awaited && !there) {
+        awaited = false;
+        node.open = true;
+        if (node.previousElementSibling) node.scrollIntoView();
+      }
     }
     for (const [slot, html] of Object.entries(image.slots ?? {})) {
       const place = $(`[data-slot="${slot}"]`, there);
@@ -189,7 +208,19 @@
   document.addEventListener("click", async (event) => {
     const { dataset } = event.target.closest("button") ?? { dataset: {} };
     if ("remove" in dataset) await ask(`images/${dataset.remove}`, { method: "DELETE" });
-    if ("clear" in dataset) {
+    if ("close" in dataset) event.target.closest("li").remove();
+    if ("clear" in dataset && !("sure" in dataset)) {
+      const { target } = event;
+      const { textContent } = target;
+      target.dataset.sure = "";
+      target.textContent = "Really remove all?";
+      target.addEventListener("blur", () => {
+        delete target.dataset.sure;
+        target.textContent = textContent;
+      }, { once: true });
+      target.focus();
+    } else if ("clear" in dataset) {
+      event.target.blur();
       queue.length = 0;
       notices.replaceChildren();
       await ask("images", { method: "DELETE" });
@@ -245,9 +276,10 @@
   });
   document.addEventListener("pointermove", (event) => {
     if (!drag) return;
-    const [x, y] = at(event, drag.plate);
-    const [left, top] = drag.from;
-    const { plate: number } = drag.plate.dataset;
+    const { plate: number, width, height } = drag.plate.dataset;
+    const inside = ([x, y]) => [clamp(x, 0, width), clamp(y, 0, height)];
+    const [x, y] = inside(at(event, drag.plate));
+    const [left, top] = inside(drag.from);
     if (Math.abs(x - left) + Math.abs(y - top) < 4) return;
     parts(number).region.open = true;
     frame(number, [Math.min(x, left), Math.min(y, top), Math.abs(x - left), Math.abs(y - top)]);
