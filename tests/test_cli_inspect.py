@@ -15,6 +15,7 @@ from gan_forensics.forensics import fit_detector
 from gan_forensics.forensics.spectrum_bands import make_bands
 from gan_forensics.inspector.findings import Finding, Tools
 from gan_forensics.inspector.inspection import opened, received, work_off
+from gan_forensics.inspector.rendering import summary
 from gan_forensics.inspector.report import TIMES, report_html, report_json, write_reports
 from gan_forensics.inspector.stages import FIRST, LATER
 from gan_forensics.spectra import ring_radii
@@ -67,7 +68,8 @@ def test_a_folder_gets_a_page_and_a_json_for_each_image_and_one_index(
     assert "transparent" in by_name["clear.png"]["refusal"]
     assert by_name["a.png"]["refusal"] == ""
     assert by_name["a.png"]["bytes"] == (suspects / "a.png").stat().st_size
-    assert index["with"]["detectors"][0]["sha256"]
+    digest = hashlib.sha256(detector.read_bytes()).hexdigest()
+    assert index["with"]["detectors"][0]["sha256"] == digest
     # Nothing of it is guessed again: the second run says the same but for the time.
     assert run(*arguments, tmp_path / "second") == 0
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
@@ -220,6 +222,21 @@ def test_every_file_leaves_private_facts_out_or_none_does(private, tmp_path):
     assert "Ann Oakley" not in index.read_text()
     for path in {*tmp_path.iterdir()} - {index}:
         assert ("Ann Oakley" in path.read_text()) == private, path
+
+
+def test_the_verdict_after_carriers_has_the_last_word(tmp_path):
+    one = received(b"bytes", "a.png", number=1)
+    rows = [{"verdict": "generated"}, {"verdict": "photograph"}]
+    one.findings["verdict"] = Finding("verdict", {"summary": "generated", "detectors": rows[:1]})
+    assert "verdict-generated" in summary(one, served=False)
+    one.findings["carriers"] = Finding("carriers", {"summary": "both", "detectors": rows})
+    # Detectors that disagree have the colour of none of them.
+    assert "verdict-none" in summary(one, served=False)
+    one.errors["tiles"] = "tiles: it failed"
+    (line,) = write_reports([one], Tools(), tmp_path, private=False)
+    assert line.verdict == "both"
+    (image,) = json.loads((tmp_path / "index.json").read_text())["images"]
+    assert image["errors"] == one.errors
 
 
 def test_names_of_strangers_stay_text(tmp_path):
