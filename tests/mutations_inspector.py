@@ -11,7 +11,29 @@ TESTS, BROWSER = "tests/test_inspector_server.py", "tests/test_inspector_browser
 VIEWS, BANDS = "tests/test_inspector_views.py", "tests/test_forensics_spectrum_bands.py"
 FORENSICS = "gan_forensics/forensics/"
 LOOK, OF_TILES = (f"{FORENSICS}{n}.py" for n in ("photograph_relevance", "spectrum_bands"))
-STAGES = {n: f"{INSPECTOR}stages_{n}.py" for n in ("attribution", "relevance", "views")}
+STAGES = {n: f"{INSPECTOR}stages_{n}.py" for n in ("attribution", "relevance", "verdict", "views")}
+
+TWO_HALVES = f"{FORENSICS}cross_fitting.py", "tests/test_forensics_recalibration.py"
+VERDICT = STAGES["verdict"], "tests/test_inspector_verdict.py"
+REPORT = f"{INSPECTOR}report.py", "tests/test_cli_inspect.py"
+DRAWN = "gan_forensics/report/spectrum_bands.py", VIEWS
+CHANGES = [
+    (TWO_HALVES, "{tier: made[tier][half]}", "{tier: made[tier][1 - half]}"),
+    (TWO_HALVES, "half_of = dict(known or {})", "half_of = {}"),
+    (TWO_HALVES, "if min(of.votes for of in setting)", "if max(of.votes for of in setting)"),
+    (TWO_HALVES, "measured_rate(of, group) for", "measured_rate(of) for"),
+    (VERDICT, '"high": round(rate.high, _DIGITS)', '"high": round(rate.rate, _DIGITS)'),
+    (VERDICT, "false_alarms_of(tier, size)", "false_alarms_of('clean', size)"),
+    (VERDICT, "last = records[-1]", "last = records[0]"),
+    (VERDICT, "start + length // 2 - side // 2", "start + length - side // 2"),
+    (REPORT, "served=False, private=private,", "served=False, private=True,"),
+    (REPORT, "report_json(known, tools, private=private)", "report_json(known, tools, private=1)"),
+    (DRAWN, "axes.axvline(AXIS_NYQUIST,", "axes.axvline(0.45,"),
+    (DRAWN, "drawable(band.low),", "drawable(band.mean),"),
+    ((SERVER, TESTS), '("127.0.0.1", port)', '("0.0.0.0", port)'),
+    ((SERVER, TESTS), "server_header=False", "server_header=True"),
+    ((LOOK, VIEWS), "one.score if generated else -one.score", "one.score"),
+]
 
 MUTATIONS = [
     Mutation(OF_TILES, "kept = gray[~flat(gray)]", "kept = gray", BANDS),
@@ -116,4 +138,5 @@ MUTATIONS = [
     ),
     Mutation(LOOKS, "--soft: #555b66", "--soft: #b5bbc6", f"{BROWSER} accessible"),
     Mutation(LOOKS, "--paper: #111216", "--paper: #f5f6f8", f"{BROWSER} accessible"),
+    *(Mutation(file, old, new, tests) for (file, tests), old, new in CHANGES),
 ]

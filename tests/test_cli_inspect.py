@@ -1,6 +1,7 @@
 """`gan-forensics inspect --no-browser`: reports of files, folders and lists; what is refused."""
 
 import hashlib
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -11,9 +12,13 @@ from PIL import Image
 
 from gan_forensics.data import power_law_textures, save_png
 from gan_forensics.forensics import fit_detector
+from gan_forensics.forensics.spectrum_bands import make_bands
 from gan_forensics.inspector.findings import Finding, Tools
-from gan_forensics.inspector.inspection import received
+from gan_forensics.inspector.inspection import opened, received, work_off
+from gan_forensics.inspector.rendering import summary
 from gan_forensics.inspector.report import TIMES, report_html, report_json, write_reports
+from gan_forensics.inspector.stages import FIRST, LATER
+from gan_forensics.spectra import ring_radii
 from tests.test_cli import plain_terminal, read_csv, refused, run  # noqa: F401
 
 
@@ -63,7 +68,8 @@ def test_a_folder_gets_a_page_and_a_json_for_each_image_and_one_index(
     assert "transparent" in by_name["clear.png"]["refusal"]
     assert by_name["a.png"]["refusal"] == ""
     assert by_name["a.png"]["bytes"] == (suspects / "a.png").stat().st_size
-    assert index["with"]["detectors"][0]["sha256"]
+    digest = hashlib.sha256(detector.read_bytes()).hexdigest()
+    assert index["with"]["detectors"][0]["sha256"] == digest
     # Nothing of it is guessed again: the second run says the same but for the time.
     assert run(*arguments, tmp_path / "second") == 0
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
@@ -102,6 +108,14 @@ def test_without_a_detector_no_image_has_a_verdict(suspects, tmp_path, capsys):
     assert "no verdict: no detector that knows such images (no detector was given)" in page
     (page,) = tmp_path.glob("0001-*.html")
     assert "A detector is made in two steps" in page.read_text()
+
+
+def test_reports_of_an_earlier_run_are_told(suspects, tmp_path, capsys):
+    for image, told in (("a.png", False), ("a.png", False), ("below/b.jpg", True)):
+        assert run("inspect", suspects / image, "--no-browser", "--out", tmp_path) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("holds 2 files of earlier reports too" in said) == told
+    assert "(0001-a.html, ...); remove them" in said
 
 
 def test_lists_and_single_images_are_taken(suspects, tmp_path):
@@ -153,6 +167,25 @@ def test_an_image_has_the_digest_of_its_bytes_and_the_time_in_utc():
         assert before <= datetime.fromisoformat(time) <= datetime.now(UTC)
 
 
+def test_options_come_to_what_they_name(tmp_path):
+    pytest.importorskip("cryptography")
+    from tests.made_credentials import ANCHORS
+
+    _, file = photograph("Ann Oakley")
+    (tmp_path / "a.png").write_bytes(file.content)
+    (tmp_path / "trust.pem").write_text(ANCHORS)
+    curves = np.zeros((5, len(ring_radii(32, 32))))
+    kinds = {("WebP", "up to 256 pixels"): curves}
+    make_bands({"archive": kinds}, side=32, normalise="none").save(tmp_path / "bands.npz")
+    assert run("inspect", tmp_path / "a.png", "--no-browser", "--with-private", "--trust",
+               tmp_path / "trust.pem", "--bands", tmp_path / "bands.npz",
+               "--out", tmp_path / "out") == 0  # fmt: skip
+    text = (tmp_path / "out" / "index.json").read_text()
+    known = json.loads(text)["with"]
+    assert known["trusted_certificates"] == 1 and known["bands"] == ["archive"]
+    assert "Ann Oakley" in text
+
+
 def test_private_facts_are_left_out_unless_asked_for():
     one = received(b"bytes", "a.png", number=1)
     one.findings["file"] = Finding("file", {"container": "PNG"}, {"gps": "48.1 N"})
@@ -162,14 +195,48 @@ def test_private_facts_are_left_out_unless_asked_for():
     assert private["private"] and not public["private"]
 
 
+def photograph(artist):
+    """A small image that names who took it, received and opened."""
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[315] = artist
+    Image.new("RGB", (16, 16)).save(stream, "PNG", exif=exif)
+    one = received(stream.getvalue(), "a.png", number=1)
+    return one, opened(one, stream.getvalue())
+
+
+def test_what_is_not_done_is_told():
+    one = received(b"bytes", "a.png", number=1)
+    assert "Not complete: 1 of 1 were still" in report_html([one], Tools(), private=False)
+    assert not json.loads(report_json([one], Tools(), private=False))["done"]
+    one.worked = [*FIRST, *LATER]
+    assert "Not complete" not in report_html([one], Tools(), private=False)
+    assert json.loads(report_json([one], Tools(), private=False))["images"][0]["done"]
+
+
 @pytest.mark.parametrize("private", [False, True])
 def test_every_file_leaves_private_facts_out_or_none_does(private, tmp_path):
+    (one, file), tools = photograph("Ann Oakley"), Tools()
+    assert [*work_off(one, file, tools, {"file": FIRST["file"]})] == ["file"]
+    write_reports([one], tools, tmp_path, private=private)
+    index = tmp_path / "index.html"
+    assert "Ann Oakley" not in index.read_text()
+    for path in {*tmp_path.iterdir()} - {index}:
+        assert ("Ann Oakley" in path.read_text()) == private, path
+
+
+def test_the_verdict_after_carriers_has_the_last_word(tmp_path):
     one = received(b"bytes", "a.png", number=1)
-    exif = Finding("relevance", {"detector": "", "others": {}}, {"gps": "48.1 N"})
-    one.findings["relevance"] = exif
-    write_reports([one], Tools(), tmp_path, private=private)
-    for path in tmp_path.glob("*.json"):
-        assert ("48.1 N" in path.read_text()) == private, path
+    rows = [{"verdict": "generated"}, {"verdict": "photograph"}]
+    one.findings["verdict"] = Finding("verdict", {"summary": "generated", "detectors": rows[:1]})
+    assert "verdict-generated" in summary(one, served=False)
+    one.findings["carriers"] = Finding("carriers", {"summary": "both", "detectors": rows})
+    # Detectors that disagree have the colour of none of them.
+    assert "verdict-none" in summary(one, served=False)
+    one.errors["tiles"] = "tiles: it failed"
+    (line,) = write_reports([one], Tools(), tmp_path, private=False)
+    assert line.verdict == "both"
+    (image,) = json.loads((tmp_path / "index.json").read_text())["images"]
+    assert image["errors"] == one.errors
 
 
 def test_names_of_strangers_stay_text(tmp_path):

@@ -113,7 +113,7 @@ def built(folder, text):
 def test_results_are_letters_and_long_tables_are_cut(tmp_path):
     out = tmp_path / "doping-smoke"
     out.mkdir()
-    rows = [{"seed": seed, "arm|x": HOSTILE, "auc": 0.123456} for seed in range(50)]
+    rows = [{"seed": seed, "arm|x": HOSTILE, "auc": 0.123456, "b\u202e": 1} for seed in range(50)]
     protocol = {"data": {"name": HOSTILE}}
     content = {"tables": {"rows": rows}, "finding": HOSTILE, "protocol": protocol}
     write_json(out / "results.json", content)
@@ -124,6 +124,7 @@ def test_results_are_letters_and_long_tables_are_cut(tmp_path):
     assert body.count("&lt;script&gt;x&lt;/script&gt;") == 42  # the finding, 40 rows, the protocol
     assert "rows (40 of 50 rows shown)" in body and "0.1235" in body and "arm|x" in body
     assert "data.name" in body and 'download="" href="_downloads/' in body
+    assert "\u202e" not in body and 'display="block"' in body
     assert "<msup>" in body and "cdn" not in text and "MathJax" not in text
 
 

@@ -139,6 +139,11 @@ def test_the_letters_alone_are_no_credentials():
     assert looked(picture(comment=b"c2pa")).state == "absent"
 
 
+def test_boxes_of_which_nothing_can_be_read_are_broken_credentials():
+    found = looked(CAMERA.replace(b"c2pa", b"c3pa"))
+    assert found.state == "broken" and "no credentials can be read" in found.reason
+
+
 def test_without_the_library_it_is_said_how_to_come_by_it(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     assert looked(picture()).state == "absent"

@@ -217,6 +217,12 @@ def test_long_texts_and_many_of_them_are_cut():
     assert {len(mark.text) for mark in found} == {MOST_SHOWN} and found[0].length > 10**6
 
 
+def test_settings_behind_a_very_long_prompt_are_found():
+    text = Text("PNG tEXt", "parameters", f"{'a cat, ' * 100_000}\n{SETTINGS}")
+    (mark,) = marks_of(Embedded(texts=(text,))).marks
+    assert mark.says == "generated"
+
+
 def test_texts_that_nearly_match_take_no_longer():
     texts = (Text("PNG tEXt", "parameters", "Steps: 1, " * 100_000),) * 100
     start = time.process_time()

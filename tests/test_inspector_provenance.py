@@ -128,6 +128,15 @@ def test_what_is_not_read_is_told(packed, why):
     assert f"Not read to its end: {why}" in text and "Nothing: no statement" not in text
 
 
+def test_what_damage_hides_is_told():
+    content = picture(xmp=packet()).replace(b"http://ns.adobe.com/xap", b"http://ns.adobe.con/xap")
+    assert found(content).facts["unread"] == ["XMP (what stands around it is damaged)"]
+    content = picture(exif=exif())
+    at = content.index(b"Exif\0\0") + 10  # where the first folder is said to stand
+    content = content[:at] + b"\x7f" * 4 + content[at + 4 :]
+    assert found(content).facts["unread"] == ["Exif data (they are damaged)"]
+
+
 def test_texts_that_are_cut_are_told():
     info = PngInfo()
     info.add_text("Comment", "x" * (2**20 + 1), zip=True)

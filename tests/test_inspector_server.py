@@ -471,8 +471,10 @@ def test_a_folder_a_file_and_a_csv_are_opened(made, folder):
     assert ["a.png" in found["images"][0]["all"], "in/b.png" in found["images"][1]["all"]]
     assert "2 of 4 files left out" in found["notices"][0]
     client.post("/paths", content=f"'{folder / 'a.png'}'")
+    finished(client, 3)  # Two listings are read side by side.
     (folder / "a b.png").write_bytes(image_file())
     client.post("/paths", content=f"file://{folder}/a%20b.png")
+    finished(client, 4)
     client.post("/paths", content=str(folder / "list.csv"))
     assert "in/b.png" in finished(client, 5)["images"][4]["all"]
 

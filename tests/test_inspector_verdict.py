@@ -31,6 +31,7 @@ from gan_forensics.inspector.stages_verdict import (
     tiles,
     verdict,
 )
+from gan_forensics.inspector.tile_map import tile_map
 from tests.made_tiles import SIDE, brightness, drawn
 
 SEEN = Seen({"PNG": 9}, None, (20, 200), (20, 200), {"RGB": 9}, by_class=True)
@@ -101,6 +102,8 @@ def test_every_verdict_is_that_of_detect_score(name):
         assert (row["verdict"], row["why"]) == wanted.verdict[:2]
         assert row["score"] == round(wanted.score, 4) and row["tier"] == wanted.tier
         assert row["log10_lr"] == round(wanted.verdict.log10_lr, 4)
+        bounds = [round(bound, 4) for bound in (wanted.verdict.lower, wanted.verdict.upper)]
+        assert row["log10_lr_bounds"] == bounds and bounds[0] < bounds[1]
         assert [one["carrier"] for one in row["after"]] == [*wanted.after]
         assert row["verdict"].capitalize() in shown(found)
         # The same file and tools give the same facts.
@@ -132,6 +135,24 @@ def test_the_map_shows_the_half_and_leaves_flat_squares_out():
     assert (boxed["above"], boxed["scored"], boxed["flat"]) == (8, 8, 8)
     assert boxed["scores"][0] is None
     assert tiles(opened(PICTURES["splice"]), tools(brightness())) is None
+    # Between the threshold of images and that of tiles: not above.
+    some = tiles(opened(drawn([[150] * 4] * 4)), tools(detector()))
+    assert some.facts["detectors"][0]["above"] == 0
+    assert (some.pictures["map-1"][..., 0] == 0).all()
+
+
+def test_squares_are_the_fuller_the_further_from_the_threshold():
+    at, scores = np.array([[0, 0], [0, 16], [0, 32]]), np.array([1.0, 0.1, -0.5])
+    _, layer = tile_map(np.zeros((16, 48, 3), np.uint8), at, scores, 16, 0.0)
+    strong, weak, below = layer[8, [8, 24, 40], 3].tolist()
+    assert strong == 170 and 40 < weak < below < strong
+
+
+@pytest.mark.parametrize(("squares", "gaps"), [(16, False), (21, True)])
+def test_a_map_with_gaps_says_so(squares, gaps):
+    found = tiles(opened(drawn([[DARK] * squares] * squares)), tools(detector()))
+    assert found.facts["detectors"][0]["spread"] == gaps
+    assert ("with gaps" in shown(found)) == gaps
 
 
 def test_what_is_outside_of_what_it_saw_is_unsure_with_the_reason():
@@ -283,12 +304,20 @@ def test_a_region_is_scored_at_its_own_pixels():
     assert light["1.npz"].startswith("2 tiles of 32 × 32")
     dark = score_region(file, both, left=0, top=0, width=32, height=32)
     assert "0 of 4 above" in dark["0.npz"] and "one tile of 32 × 32" in dark["1.npz"]
+    assert (
+        "pixels, 16 from the left, 0 from the top: score"
+        in score_region(file, both, left=16, top=0, width=40, height=40)["1.npz"]
+    )
     assert "not calibrated" in dark["Beware"]
     point = score_region(file, both, left=62, top=62, width=2, height=2)
     assert (
         "and 16 × 16 pixels around it were judged" in point["0.npz"]
         and ", above the thresh" in point["0.npz"]
     )
+    # It grows around its middle: what lies there is light, and dark beside it.
+    stripe = opened(drawn([[DARK, DARK, LIGHT, DARK]] * 4))
+    found = score_region(stripe, tools(detector()), left=34, top=0, width=14, height=64)
+    assert "4 of 4 above" in found["0.npz"]
     bars = opened(PICTURES["letterbox"])
     assert "nothing to judge" in score_region(bars, both, 0, 0, 20, 16)["0.npz"]
 

@@ -1,5 +1,6 @@
 """Stages of the inspector: the spectrum beside bands, which generator, what the detector used."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -8,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gan_forensics.data import Header, grayscale, power_law_textures
+from gan_forensics.data import Header, grayscale, power_law_textures, save_png
 from gan_forensics.explain import feature_relevance, rank
 from gan_forensics.forensics.attribution import fit_attributor
 from gan_forensics.forensics.attribution_config import AttributionConfig
 from gan_forensics.forensics.attributor_scorer import NONE, AttributorScorer
-from gan_forensics.forensics.explanations import explain
+from gan_forensics.forensics.explanations import explain, faded
 from gan_forensics.forensics.fitting import fit_detector
 from gan_forensics.forensics.format_audit import size_class
 from gan_forensics.forensics.neural import NeuralDetector, preprocess
@@ -30,6 +31,7 @@ from gan_forensics.report.figures import figure_pixels
 from gan_forensics.report.spectrum_bands import MOST_BANDS, bands_figure, dct_colours
 from gan_forensics.studies.transferable import relevance_settings
 from tests.attribution_toys import planted
+from tests.test_cli import run
 from tests.test_forensics_neural import tiny_architecture, variables  # noqa: F401
 
 HOSTILE = "<script>alert(1)</script>\u202e"
@@ -144,6 +146,22 @@ def test_figures_draw_few_bands_and_say_so(bands):
     assert figure_pixels(figure).shape == (612, 720, 3)
 
 
+def test_nyquist_is_marked_where_every_second_pixel_alternates(bands):
+    stripes = np.random.default_rng(0).integers(100, 110, (1, 32, 32, 1), np.uint8)
+    plain = tiles_curve(stripes, "none")
+    stripes[:, :, ::2] += 60
+    curve = tiles_curve(stripes, "none")
+    figure = bands_figure(bands.frequency, curve, [bands.bands[0]])
+    at = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+    peak = bands.frequency[1:][np.argmax((curve - plain)[1:])]
+    assert_allclose(at, [[peak, peak]], rtol=0, atol=1 / 64)  # half a ring
+    # The band lies between its own ends.
+    (band,) = figure.axes[0].collections
+    low, high = bands.bands[0].low, bands.bands[0].high
+    ends = band.get_paths()[0].get_extents()
+    assert_allclose([ends.y0, ends.y1], [low.min(), high.max()], rtol=1e-6)
+
+
 def test_a_pattern_of_every_second_pixel_is_bright_in_the_dct():
     gray = np.full((1, 32, 32, 1), 128, np.uint8)
     gray[..., ::2, :] += 9
@@ -182,6 +200,17 @@ def test_generators_are_ranked_as_the_command_scores_them(model):
     assert shown.index("sngan</li>") < shown.index("none of these (ruled out")
     assert attribution(opened(image), Tools()) is None
     assert attribution(replace(opened(image), pixels=None), tools_of(model)) is None
+
+
+def test_the_command_asks_the_attributor(model, tmp_path):
+    model.save(tmp_path / "m.npz")
+    save_png(tmp_path / "a.png", planted(1, seed=5).source[2]["image"])
+    asked = ("inspect", tmp_path / "a.png", "--no-browser", "--attributor", tmp_path / "m.npz")
+    assert run(*asked, "--out", tmp_path / "out") == 0
+    found = json.loads((tmp_path / "out" / "index.json").read_text())
+    digest = hashlib.sha256((tmp_path / "m.npz").read_bytes()).hexdigest()
+    assert found["with"]["attributor"]["sha256"] == digest
+    assert found["images"][0]["findings"]["attribution"]["verdict"] == "sngan"
 
 
 def test_none_of_these_comes_first_where_the_rule_says_so(model):
@@ -251,7 +280,22 @@ def test_a_detector_of_tiles_is_explained_on_the_tiles_that_it_scores(tiled):
     for y, x in looked.places:
         inside[y : y + 16, x : x + 16] = True
     assert not whole.layer[~inside, 3].any() and whole.layer[inside, 3].any()
-    assert closest(looked, generated=True).base.shape == (16, 16, 3)
+    scores = [one.score for one in looked.found]
+    for generated, place in ((True, np.argmax(scores)), (False, np.argmin(scores))):
+        near = closest(looked, generated=generated)
+        assert_array_equal(near.base, faded(looked.parts[place]))
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_channels_are_those_that_speak_for_the_verdict(tiled, generated):
+    judge = replace(tiled, threshold=-1e9 if generated else 1e9)
+    image = photograph(80, 64)
+    facts = relevance(opened(image), Tools(detectors=(("a.npz", judge),))).facts
+    wanted = deciding(look(judge, image), generated=generated)[:5]
+    assert facts["generated"] == generated
+    assert [(one["layer"], one["channel"]) for one in facts["channels"]] == [
+        (one.layer, one.channel) for one in wanted
+    ]
 
 
 def test_photographs_of_other_sizes_are_explained_without_a_compilation(tiled, caplog, monkeypatch):

@@ -96,7 +96,7 @@ class Inspect:
     def _write(self) -> None:
         from gan_forensics.files import check_folder_out
         from gan_forensics.inspector.paths import given
-        from gan_forensics.inspector.report import write_reports
+        from gan_forensics.inspector.report import earlier_reports, write_reports
 
         check_folder_out(self.out)
         named = [
@@ -115,6 +115,12 @@ class Inspect:
             say(f"no verdict of any of {len(lines)}: no detector was given (--detector)")
         elif judged < len(lines):
             say(f"{len(lines) - judged} of {len(lines)} have no verdict; the pages say why")
+        if others := earlier_reports(self.out, lines):
+            say(
+                f"{self.out} holds {len(others)} files of earlier reports too, of which the index "
+                f"knows nothing ({shown(others[0])}{', ...' if len(others) > 1 else ''}); remove "
+                "them before you pass the folder on"
+            )
         tell(f"Open {self.out / 'index.html'}; all findings are in {self.out / 'index.json'}.")
 
     def _tools(self) -> "Tools":

@@ -240,7 +240,7 @@ def picture_pixels(
     except (
         Exception
     ) as error:  # A picture that was opened and not loaded may be damaged in any way.
-        reason = " ".join(shown(error).split()) or type(error).__name__
+        reason = shown(" ".join(str(error).split())) or type(error).__name__
         raise ImageError(f"{name}: damaged or truncated ({reason})") from error
 
 
@@ -322,7 +322,7 @@ def opened_image(
         if kind == "PNG" and (rest := _less_text(file)):
             return opened_image(rest, name, use, whole=whole, any_kind=any_kind)
         unidentified = isinstance(error, (Image.UnidentifiedImageError, SyntaxError))
-        reason = "its header" if unidentified else " ".join(shown(error).split())
+        reason = "its header" if unidentified else shown(" ".join(str(error).split()))
         raise ImageError(
             f"{name}: damaged or truncated ({reason or type(error).__name__}); copy or download it "
             "again, or remove it"

@@ -22,7 +22,9 @@ _MOST_PARTS, _MOST_ITEMS = 10_000, 20
 _APP1, _APP13, _COM = 0xE1, 0xED, 0xFE
 _EXIF, _XMP, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
 _TAG_XMP, _TAG_IPTC, _RESOURCE_IPTC = 700, 33723, 0x0404
-_XMP_NAME, _PNG_XMP, _RAW_PROFILE = b"adobe:ns:meta", "XML:com.adobe.xmp", "Raw profile type "
+# What every packet has.
+XMP_NAME = b"adobe:ns:meta"
+_PNG_XMP, _RAW_PROFILE = "XML:com.adobe.xmp", "Raw profile type "
 
 
 class Text(NamedTuple):
@@ -179,7 +181,7 @@ def _of_boxes(content: bytes) -> Embedded:
     exif, packets = _items(content, b"Exif"), _items(content, b"mime")
     # Behind how many bytes those of the byte order begin.
     exif = [each[4 + int.from_bytes(each[:4]) :] for each in exif]
-    xmp = [each for each in packets if _XMP_NAME in each]
+    xmp = [each for each in packets if XMP_NAME in each]
     return Embedded((exif or [b""])[0], (xmp or [b""])[0])
 
 

@@ -34,6 +34,8 @@ _KINDS = {
 }  # fmt: skip
 # Stands in every manifest, whatever holds it.
 _LABEL = b"c2pa"
+# Each box of them has one; pixels do not have as many by chance.
+_BOX, _BOXES = b"jumd", 3
 _PROVENANCE = ("http://purl.org/dc/terms/", "provenance")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _TRUSTED, _UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"
@@ -188,7 +190,7 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
     if kind is None:
         return Credentials("not looked for", "files of this format are not looked into")
     if _LABEL not in content:
-        return _none(remote)
+        return _none(content, remote)
     if find_spec("c2pa") is None:
         return Credentials(
             "not looked for",
@@ -201,7 +203,7 @@ def credentials(content: bytes, found: Embedded, *, anchors: str | None = None) 
         return Credentials("not looked for", shown(reason), remote=remote)
     if error := said.get("error"):
         if re.match(r"ManifestNotFound|Remote|Other: C2PA provenance not found", error):
-            return _none(remote)
+            return _none(content, remote)
         return Credentials("broken", f"they cannot be read: {shown(error)}", remote=remote)
     try:
         return _credentials(parse_json(said["report"], "content credentials"), remote)
@@ -240,8 +242,11 @@ def _is_certificate(block: str) -> bool:
     return data[:2] == b"\x30\x82" and len(data) == 4 + int.from_bytes(data[2:4])
 
 
-def _none(remote: str) -> Credentials:
-    """Of a file that holds none; what is elsewhere is not fetched."""
+def _none(content: bytes, remote: str) -> Credentials:
+    """Of a file that holds none that can be read; what is elsewhere is not fetched."""
+    if content.count(_BOX) >= _BOXES:
+        reason = "the file holds boxes as they have (JUMBF), of which no credentials can be read"
+        return Credentials("broken", reason, remote=remote)
     return Credentials("elsewhere" if remote else "absent", remote=remote)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from gan_forensics.data.embedded import Embedded, Text
+from gan_forensics.data.embedded import XMP_NAME, Embedded, Text
 from gan_forensics.data.iptc import iptc_values
 from gan_forensics.data.tiff_tags import tag_values
 from gan_forensics.data.xmp import why_unread, xmp_properties
@@ -116,15 +116,23 @@ def marks_of(found: Embedded) -> Marks:
     return Marks(tuple(dict.fromkeys(kept)), _private(xmp, iptc, found.texts))
 
 
-def unread_of(found: Embedded) -> tuple[str, ...]:
+def unread_of(found: Embedded, content: bytes) -> tuple[str, ...]:
     """What of that which a file carries is not read to its end, and why.
 
+    Args:
+        found: what it carries.
+        content: the file.
+
     Example:
-        >>> unread_of(Embedded(xmp=b"<!DOCTYPE a []><a/>"))
+        >>> unread_of(Embedded(xmp=b"<!DOCTYPE a []><a/>"), b"")
         ('XMP (a document type is declared)',)
     """
     why = why_unread(found.xmp)
     parts = [f"XMP ({why})"] if why else []
+    if found.looked and not found.xmp and XMP_NAME in content:
+        parts.append("XMP (what stands around it is damaged)")
+    if found.exif and not tag_values(found.exif)["main"]:
+        parts.append("Exif data (they are damaged)")
     if found.cut:
         parts.append("texts (more, or longer, than are read)")
     return tuple(parts)
@@ -214,8 +222,10 @@ def _of_exif(tags: Mapping[str, Mapping[int, Any]], *, little: bool) -> Iterator
 
 
 def _has_settings(text: str) -> bool:
-    steps = _STEPS.search(text, 0, MOST_SHOWN)
-    return steps is not None and _FURTHER.search(text, steps.end(), MOST_SHOWN) is not None
+    if len(text) > 2 * MOST_SHOWN:  # They stand behind the prompt.
+        text = f"{text[:MOST_SHOWN]}\n{text[-MOST_SHOWN:]}"
+    steps = _STEPS.search(text)
+    return steps is not None and _FURTHER.search(text, steps.end()) is not None
 
 
 def _of_program(text: str, where: str) -> Mark:

@@ -5,6 +5,7 @@ in it.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from gan_forensics.report.provenance import provenance
 FORMAT, VERSION = "gan_forensics inspection", 1
 # What is different when the same is done again.
 TIMES = ("written", "received")
+_STEM = re.compile(r"\d{4,}-")
 
 
 def report_json(inspections: Sequence[Inspection], tools: Tools, *, private: bool) -> str:
@@ -40,6 +42,7 @@ def report_json(inspections: Sequence[Inspection], tools: Tools, *, private: boo
         "written": _now(),
         "with": described(tools),
         "private": private,
+        "done": all(one.done for one in inspections),
         "images": [record_of(one, private=private) for one in inspections],
     }
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
@@ -60,6 +63,7 @@ def report_html(inspections: Sequence[Inspection], tools: Tools, *, private: boo
             article(one, served=False, private=private, opened=len(inspections) == 1)
             for one in inspections
         ],
+        undone=sum(not one.done for one in inspections),
         tools=described(tools),
         private=private,
         written=_now(),
@@ -88,6 +92,7 @@ def record_of(inspection: Inspection, *, private: bool) -> dict[str, Any]:
         "bytes": inspection.size,
         "received": inspection.received,
         "pasted": inspection.pasted,
+        "done": inspection.done,
         "height": inspection.height,
         "width": inspection.width,
         "refusal": inspection.refusal,
@@ -186,6 +191,25 @@ def write_reports(
     write_text(out / "index.html", page)
     write_text(out / "index.json", report_json(known, tools, private=private))
     return lines
+
+
+def earlier_reports(out: Path, lines: Sequence[Line]) -> list[str]:
+    """Files of reports in a folder that are of none of these images.
+
+    Args:
+        out: the folder.
+        lines: what its index says.
+
+    Example:
+        >>> earlier_reports(Path("nowhere"), [])
+        []
+    """
+    own = {Path(line.page).stem for line in lines}
+    return sorted(
+        path.name
+        for path in out.glob("*-*")
+        if path.suffix in (".html", ".json") and _STEM.match(path.name) and path.stem not in own
+    )
 
 
 def _now() -> str:

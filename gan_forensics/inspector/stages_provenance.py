@@ -55,7 +55,7 @@ def provenance(opened: Opened, tools: Tools) -> Finding:
     if says == "camera" and "changed" in said:
         says, kept = "edited photograph", {"camera", "changed"}
     origins = [each for each in dict.fromkeys(origins) if each.says in kept]
-    unread = unread_of(found)
+    unread = unread_of(found, opened.content)
     statement = _statement(says, origins, signed)
     if not says and (unread or not found.looked):
         statement = _PARTLY if found.looked else _UNSEEN

@@ -142,7 +142,8 @@ def _region_of(detector: "Detector", pixels: np.ndarray, box: tuple[int, int, in
             "judged instead"
         )
     part = pixels[top : top + height, left : left + width]
-    scores = tile_scores(replace(detector, tiles=tiling), part, places(height, width, tiling))
+    at = places(height, width, tiling)
+    scores = tile_scores(replace(detector, tiles=tiling), part, at)
     known = scores[~np.isnan(scores)]
     if not len(known):
         return f"nothing to judge: {FLAT}{grown}"
@@ -152,8 +153,13 @@ def _region_of(detector: "Detector", pixels: np.ndarray, box: tuple[int, int, in
     else:
         words = f"scores from {known.min():.3g} to {known.max():.3g}; {above} of {len(known)} above"
     flat = f"; {len(scores) - len(known)} flat ones left out" if len(known) < len(scores) else ""
-    tiles = "one tile" if len(known) == 1 else f"{len(known)} tiles"
-    return f"{tiles} of {side} × {side} pixels: {words} the threshold of {limit:.3g}{flat}{grown}"
+    tiles = f"{len(known)} tiles of {side} × {side} pixels"
+    if len(known) == 1:
+        (y, x), *_ = at[~np.isnan(scores)]
+        tiles = (
+            f"one tile of {side} × {side} pixels, {left + x} from the left, {top + y} from the top"
+        )
+    return f"{tiles}: {words} the threshold of {limit:.3g}{flat}{grown}"
 
 
 def _at_least(start: int, length: int, side: int, most: int) -> tuple[int, int]:
