@@ -217,6 +217,15 @@ def test_long_texts_and_many_of_them_are_cut():
     assert {len(mark.text) for mark in found} == {MOST_SHOWN} and found[0].length > 10**6
 
 
+def test_places_and_serial_numbers_of_xmp_are_private():
+    spaces = 'xmlns:exif="http://ns.adobe.com/exif/1.0/" '
+    spaces += 'xmlns:aux="http://ns.adobe.com/exif/1.0/aux/"'
+    some = f'{spaces} exif:GPSLatitude="48,8N" aux:SerialNumber="42"'
+    found = marks_of(Embedded(xmp=packet().replace(b'rdf:about=""', some.encode())))
+    assert found.private == {"serial number (XMP)": "42", "latitude (XMP)": "48,8N"}
+    assert found.marks == ()
+
+
 def test_settings_behind_a_very_long_prompt_are_found():
     text = Text("PNG tEXt", "parameters", f"{'a cat, ' * 100_000}\n{SETTINGS}")
     (mark,) = marks_of(Embedded(texts=(text,))).marks

@@ -21,6 +21,7 @@ from gan_forensics.forensics.source_types import Says, source_type
 MOST_SHOWN, MOST_PRIVATE, MOST_MARKS = 20_000, 1000, 20
 _EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _PHOTOSHOP, _DUBLIN = "http://ns.adobe.com/photoshop/1.0/", "http://purl.org/dc/elements/1.1/"
+_EXIF, _AUX = "http://ns.adobe.com/exif/1.0/", "http://ns.adobe.com/exif/1.0/aux/"
 _XMP, _EVENT = "http://ns.adobe.com/xap/1.0/", "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 # GB 45438-2025, 6.2 and annex E.
 _TC260 = ("http://www.tc260.org.cn/ns/AIGC/1.0/", "AIGC")
@@ -57,6 +58,10 @@ _PEOPLE = {
     (_PHOTOSHOP, "CaptionWriter"): "writer of the caption (XMP)",
     (_EXTENSION, "AIPromptWriterName"): "writer of the prompt (XMP)",
     (_EXTENSION, "PersonInImage"): "person in the picture (XMP)",
+    (_AUX, "SerialNumber"): "serial number (XMP)", (_AUX, "OwnerName"): "owner (XMP)",
+    (_AUX, "LensSerialNumber"): "serial number of the lens (XMP)",
+    (_EXIF, "GPSLatitude"): "latitude (XMP)", (_EXIF, "GPSLongitude"): "longitude (XMP)",
+    (_PHOTOSHOP, "City"): "city (XMP)", (_EXTENSION, "Sublocation"): "place (XMP)",
 }  # fmt: skip
 _PEOPLE_IPTC = {
     "By-line": "by-line (IPTC)", "CopyrightNotice": "copyright (IPTC)", "Credit": "credit (IPTC)",
