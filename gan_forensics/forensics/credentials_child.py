@@ -16,7 +16,7 @@ MOST_SECONDS, MOST_MEMORY = 5, 2**30
 # Characters of what is said.
 MOST_SAID = 2**22
 # What c2pa asks of nobody: c2pa passes over settings that it does not know without a word, so that
-# tests look at what each of them does.
+# tests look at what those of fetching and of trust do.
 _SETTINGS: dict[str, Any] = {
     "version": 1,
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
