@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -197,7 +198,10 @@ def test_detect_score_takes_images_of_mixed_sizes(detector, folders, tmp_path, c
         if not row["error"]:
             score = made.score(load_image(path)[None])[0]
             assert float(row["score"]) == pytest.approx(score, rel=1e-4, abs=1e-5)
-            assert row["verdict"] == basis_of(made).judge(float(score), "clean").verdict
+            said = basis_of(made).judge(float(score), "clean", outside=row["outside"] != "")
+            assert row["verdict"] == said.verdict
+    # Sizes that training did not have, and none else.
+    assert {Path(p).parent.name for p, row in rows.items() if row["outside"]} == {"wide"}
 
 
 @pytest.fixture(scope="module")

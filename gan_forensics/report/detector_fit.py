@@ -32,7 +32,7 @@ def sentences(detector: "Detector") -> list[str]:
     ]
     if calibration.outcomes_of("clean") is not None:
         lines += [
-            "Both are of the threshold alone; by threshold and likelihood ratio, " + line
+            "Both are of the threshold alone. With the likelihood ratio too, " + line
             for line in measured_lines(calibration)
         ]
     if plain.false_alarms.low > calibration.target:
