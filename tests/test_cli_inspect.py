@@ -118,6 +118,19 @@ def test_reports_of_an_earlier_run_are_told(suspects, tmp_path, capsys):
     assert "(0001-a.html, ...); remove them" in said
 
 
+def test_detectors_of_one_name_are_told_apart(suspects, detector, tmp_path):
+    others = [tmp_path / name / "detector.npz" for name in "ab"]
+    for other in others:
+        other.parent.mkdir()
+        other.write_bytes(detector.read_bytes())
+    assert run("inspect", suspects / "a.png", "--no-browser", "--detector", *others, others[0],
+               "--out", tmp_path / "out") == 0  # fmt: skip
+    (image,) = json.loads((tmp_path / "out" / "index.json").read_text())["images"]
+    found = image["findings"]["verdict"]
+    assert [row["file"] for row in found["detectors"]] == [str(other) for other in others]
+    assert all(str(other) in found["summary"] for other in others)
+
+
 def test_lists_and_single_images_are_taken(suspects, tmp_path):
     listed = suspects / "list.csv"
     listed.write_text("path\nbelow/b.jpg\n")

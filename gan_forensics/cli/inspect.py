@@ -136,9 +136,13 @@ class Inspect:
         frozen = [path for path in self.detector if self.weights and needs_weights(path)]
         if self.weights and not frozen:
             not_given("no detector looks at frozen features", weights=self.weights)
+        names = [path.name for path in self.detector]
         detectors = tuple(
-            (path.name, load_detector(path, frozen=self.weights if path in frozen else None))
-            for path in self.detector
+            (
+                path.name if names.count(path.name) == 1 else str(path),
+                load_detector(path, frozen=self.weights if path in frozen else None),
+            )
+            for path in dict.fromkeys(self.detector)
         )
         attributor = self.attributor and (
             self.attributor.name,

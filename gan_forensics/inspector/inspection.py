@@ -161,7 +161,7 @@ def verdicts(inspection: Inspection) -> set[str]:
 
 
 def encoded(picture: UInt8[np.ndarray, "h w c"]) -> bytes:
-    """A picture to look at, as a file: WebP, with losses that no eye sees.
+    """A picture to look at, as a file: WebP, with small losses.
 
     Example:
         >>> import numpy as np
