@@ -75,8 +75,12 @@ def received(content: bytes, name: str, *, number: int, pasted: bool = False) ->
         number: of this image in the session.
         pasted: whether a browser encoded it anew.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Inspection(number, name, sha256(content).hexdigest(), len(content), now, pasted)
+    return Inspection(number, name, sha256(content).hexdigest(), len(content), now(), pasted)
+
+
+def now() -> str:
+    """The time in UTC, as ISO 8601 has it, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def opened(inspection: Inspection, content: bytes) -> Opened:

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from markupsafe import Markup
 
 from gan_forensics.files import file_stem, write_text
 from gan_forensics.inspector.findings import Tools
-from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word, verdicts
+from gan_forensics.inspector.inspection import LAST_WORD, Inspection, in_a_word, now, verdicts
 from gan_forensics.inspector.rendering import article, rendered
 from gan_forensics.inspector.stages import SHOWN
 from gan_forensics.report.provenance import provenance
@@ -39,7 +38,7 @@ def report_json(inspections: Sequence[Inspection], tools: Tools, *, private: boo
     record = {
         "format": FORMAT,
         "version": VERSION,
-        "written": _now(),
+        "written": now(),
         "with": described(tools),
         "private": private,
         "done": all(one.done for one in inspections),
@@ -66,7 +65,7 @@ def report_html(inspections: Sequence[Inspection], tools: Tools, *, private: boo
         undone=sum(not one.done for one in inspections),
         tools=described(tools),
         private=private,
-        written=_now(),
+        written=now(),
         served=False,
     )
 
@@ -185,7 +184,7 @@ def write_reports(
         lines=lines,
         tools=described(tools),
         private=private,
-        written=_now(),
+        written=now(),
         served=False,
     )
     write_text(out / "index.html", page)
@@ -210,7 +209,3 @@ def earlier_reports(out: Path, lines: Sequence[Line]) -> list[str]:
         for path in out.glob("*-*")
         if path.suffix in (".html", ".json") and _STEM.match(path.name) and path.stem not in own
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
